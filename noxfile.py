@@ -1,0 +1,41 @@
+"""The project's sessions: `uv run nox -l` lists them. All of them use the environment that uv made."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "tests"]
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Run the quickstart grid on real digits, and print its table, its verdicts and the report's path."""
+    session.run("lape", "data", "prepare", "digits")
+    session.run("lape", "run", "grids/quickstart.yaml", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; `-- -m slow` runs those that are left out by default."""
+    session.run("pytest", *(session.posargs or ["-m", "not slow"]))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and the direction of imports."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types."""
+    session.run("mypy")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what the suite itself costs: start-up, planning, reporting, Ray's overhead per trial."""
+    session.run("python", "-m", "benchmarks", *session.posargs)

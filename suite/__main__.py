@@ -1,0 +1,5 @@
+"""`python -m suite` is `lape`."""
+
+from suite.cli import main
+
+main()

@@ -1,0 +1,40 @@
+"""Canonical JSON and what is derived from it: trial ids and seeds. Change nothing here lightly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; the same text for the same values, whatever their order."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def fingerprint(value: Any) -> str:
+    """The first 16 hex digits of the SHA-256 of canonical JSON (among 5,000 trials, a clash has odds of 7e-13)."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def derive_seed(*parts: Any) -> int:
+    """A 63-bit seed that depends on every part, and on nothing else."""
+    digest = hashlib.sha256(canonical_json(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def resolved_values(model: BaseModel) -> dict[str, Any]:
+    """All values of a model, as they enter a trial id.
+
+    A key that was added after results existed declares its `neutral` value in `json_schema_extra`: the one
+    that means what was done before the key existed. At that value the key is left out, so that old
+    results keep their ids; its default may be another.
+    """
+    values = model.model_dump(mode="json")
+    for name, info in type(model).model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, dict) and "neutral" in extra and values[name] == extra["neutral"]:
+            del values[name]
+    return values

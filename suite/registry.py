@@ -1,0 +1,49 @@
+"""A named collection of one kind of thing (join, position embedding, architecture, data set, …)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+from suite.errors import InputError, nearest
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Names in order of registration, each with one object; an unknown name is an `InputError`."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._objects: dict[str, T] = {}
+
+    def register(self, name: str, obj: T) -> T:
+        """Add `obj` under `name`.
+
+        Raises:
+            ValueError: the name is taken; two meanings of one name would mix their results.
+        """
+        if name in self._objects:
+            raise ValueError(f"{self.kind} {name!r} is registered already: {self._objects[name]!r}")
+        self._objects[name] = obj
+        return obj
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            return self._objects[name]
+        except KeyError:
+            raise InputError(
+                f"unknown {self.kind} {name!r}",
+                expected=f"a {self.kind} that is registered",
+                found=repr(name),
+                fix=nearest(name, self._objects),
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._objects
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._objects)
+
+    def __len__(self) -> int:
+        return len(self._objects)
