@@ -1,0 +1,1 @@
+"""The data: facts about data sets, their preparation and verification, and reading them for training."""

@@ -1,0 +1,222 @@
+"""YAML 1.2 files, validated by a pydantic model, with the line of everything that is wrong in them."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarfloat import ScalarFloat
+from ruamel.yaml.scalarint import ScalarInt
+
+from suite.errors import InputError, Problem, nearest
+
+Location = tuple[str | int, ...]
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass
+class Document:
+    """The values of a file, and the line at which each stands."""
+
+    path: Path
+    values: dict[str, Any]
+    lines: dict[Location, int] = field(default_factory=dict)
+    overrides: dict[Location, str] = field(default_factory=dict)
+
+    def where(self, location: Location) -> str:
+        """The file and line of a value, or of the nearest thing around it."""
+        for length in range(len(location), -1, -1):
+            part = location[:length]
+            if part in self.overrides:
+                return f"--set {self.overrides[part]}"
+            if part in self.lines:
+                return f"{self.path}, line {self.lines[part]}"
+        return str(self.path)
+
+    def override(self, assignment: str, at: Location = ()) -> None:
+        """Apply `key.key=value`, the value read as YAML, as if it stood in the file (below `at`)."""
+        path, equals, text = assignment.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise InputError(
+                "an override must name a key and a value",
+                expected="--set key.key=value",
+                found=f"--set {assignment}",
+                fix="for instance --set recipe.epochs=10",
+            )
+        values: Any = self.values
+        for part in at:
+            values = values[part]
+        for depth, key in enumerate(keys[:-1]):
+            inner = values.setdefault(key, {})
+            if key == "recipe" and isinstance(inner, str):
+                inner = values[key] = {"base": inner}
+            if not isinstance(inner, dict):
+                raise InputError(
+                    f"{'.'.join(keys[: depth + 1])} has no keys of its own",
+                    expected="the path of a value in the grid file",
+                    found=f"--set {assignment}",
+                    where=self.where((*at, *keys[: depth + 1])),
+                )
+            values = inner
+        values[keys[-1]] = _parse(text, f"--set {assignment}")
+        self.overrides[*at, *keys] = assignment
+
+    def validate(self, model: type[M], values: Any = None, at: Location = ()) -> M:
+        """The values as a model; raises `InputError` with every problem, each with its line.
+
+        By default all of the file's values; or `values`, which stand (or are called for) at `at`.
+        """
+        try:
+            return model.model_validate(self.values if values is None else values)
+        except ValidationError as error:
+            raise InputError(problems=[self._problem(model, item, at) for item in error.errors()]) from None
+
+    def _problem(self, model: type[BaseModel], error: ErrorDetails, at: Location) -> Problem:
+        location = (*at, *error["loc"])
+        name = ".".join(map(str, location)) or self.path.name
+        fields = _fields_at(model, error["loc"][:-1])
+        if error["type"] == "extra_forbidden":
+            key = str(location[-1])
+            return Problem(
+                f"unknown key {name!r}", "a key of this file", repr(key), self.where(location), nearest(key, fields)
+            )
+        if error["type"] == "missing":
+            return Problem(
+                f"key {name!r} is missing",
+                expected=fields.get(str(location[-1]), ""),
+                found="nothing",
+                where=self.where(location[:-1]),
+                fix=f"add the key {str(location[-1])!r}",
+            )
+        return Problem(
+            f"{name} can't be used",
+            expected=error["msg"].removeprefix("Value error, "),
+            found=f"{error['input']!r} ({type(error['input']).__name__})",
+            where=self.where(location),
+            fix=fields.get(str(location[-1]) if location else "", "") or "change the value",
+        )
+
+
+def load_document(path: Path, model: type[M]) -> M:
+    """Read and validate one YAML file.
+
+    Raises:
+        InputError: no such file, not YAML, a duplicate key, or values that the model refuses.
+    """
+    return read_document(path).validate(model)
+
+
+def read_document(path: Path) -> Document:
+    """Read one YAML file without validating it. Raises `InputError` if it is missing or not a YAML mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = sorted(str(sibling) for sibling in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        raise InputError(
+            "no such file",
+            expected="a YAML file",
+            found="nothing",
+            where=str(path),
+            fix=nearest(str(path), near) if near else f"there is no YAML file in {path.parent or '.'}; give another path",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "the file can't be read", expected="a UTF-8 text file", found=str(error), where=str(path)
+        ) from None
+    loaded = _parse(text, str(path))
+    if not isinstance(loaded, dict):
+        raise InputError(
+            "the file doesn't hold what it should",
+            expected="keys with values (a YAML mapping)",
+            found=type(loaded).__name__ if loaded is not None else "an empty file",
+            where=str(path),
+            fix="compare it with grids/quickstart.yaml",
+        )
+    document = Document(path, loaded)
+    _note_lines(_round_trip(text), (), document.lines)
+    return document
+
+
+def _yaml() -> YAML:
+    yaml = YAML(typ="rt", pure=True)  # the round-trip loader knows the lines
+    yaml.version = (1, 2)
+    return yaml
+
+
+def _round_trip(text: str) -> Any:
+    return _yaml().load(text)
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return _plain(_round_trip(text))
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise InputError(
+            "the same key twice",
+            expected="each key once",
+            found=str(error.problem).splitlines()[0],
+            where=f"{where}, line {line}",
+            fix="remove one of the two",
+        ) from None
+    except YAMLError as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        raise InputError(
+            "not YAML",
+            expected="YAML 1.2",
+            found=str(getattr(error, "problem", None) or error).splitlines()[0],
+            where=f"{where}, line {mark.line + 1}" if mark else where,
+            fix="check the indentation, the colons and the brackets around that line",
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    """The loader's own number, string and container types as Python's."""
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    for special, plain in ((ScalarFloat, float), (ScalarInt, int), (str, str)):
+        if isinstance(value, special):
+            return plain(value)
+    return value
+
+
+def _note_lines(value: Any, location: Location, lines: dict[Location, int]) -> None:
+    if isinstance(value, CommentedMap):
+        for key, item in value.items():
+            lines[(*location, key)] = value.lc.key(key)[0] + 1
+            _note_lines(item, (*location, key), lines)
+    elif isinstance(value, CommentedSeq):
+        for index, item in enumerate(value):
+            lines[(*location, index)] = value.lc.item(index)[0] + 1
+            _note_lines(item, (*location, index), lines)
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> dict[str, str]:
+    """The keys that a model takes at a location, with their descriptions."""
+    annotation: Any = model
+    for part in location:
+        candidates = [c for c in _models_in(annotation) if isinstance(part, str) and part in c.model_fields]
+        if candidates:
+            annotation = candidates[0].model_fields[str(part)].annotation
+    found = _models_in(annotation)
+    return {name: info.description or "" for name, info in found[0].model_fields.items()} if found else {}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    if get_origin(annotation) in (Union, types.UnionType, list, dict, tuple):
+        return [model for part in get_args(annotation) for model in _models_in(part)]
+    return []

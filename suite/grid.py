@@ -1,0 +1,193 @@
+"""A grid file, and the trials it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from suite.cells import Catalogue, Dropped, Point, block_cells, check_cell
+from suite.documents import Document, Location, read_document
+from suite.errors import InputError, Problem, nearest
+from suite.gridfile import Block, GridFile
+from suite.recipe import Recipe
+from suite.trial import Trial
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The trials of a grid, in the order in which they run, and the cells that were dropped."""
+
+    trials: tuple[Trial, ...]
+    dropped: tuple[Dropped, ...]
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """The ids of the trials."""
+        return frozenset(trial.id for trial in self.trials)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A validated grid file."""
+
+    file: GridFile
+    document: Document
+
+    @property
+    def name(self) -> str:
+        """The grid's name: of its folders under results/ and reports/."""
+        return self.file.name
+
+    @property
+    def claim_files(self) -> list[Path]:
+        """The claim files to judge."""
+        return [self.document.path.parent / name for name in self.file.claims]
+
+    def expand(self) -> Expansion:
+        """The trials: seed by seed, so that a grid that is stopped early holds whole pairs.
+
+        Raises:
+            InputError: an unknown level, a cell that can't be built (unless `impossible: drop`), no cell at all.
+        """
+        cells: dict[str, Trial] = {}
+        dropped: list[Dropped] = []
+        problems: list[Problem] = []
+        catalogue = Catalogue(self.file, self.document)
+        for block, at in self._blocks():
+            recipe_name, recipe = self._recipe(block, at)
+            for cell in block_cells(block, at, catalogue, self.document):
+                if isinstance(cell, Dropped):
+                    dropped.append(cell)
+                    continue
+                try:
+                    trial = self._trial(cell, catalogue, recipe_name, recipe)
+                except InputError as error:
+                    if self.file.impossible == "drop":
+                        dropped.append(Dropped(cell, "; ".join(problem.what for problem in error.problems)))
+                    else:
+                        problems += error.at(self.document.where((*at, "axes"))).problems
+                    continue
+                self._check_one_name(cells.setdefault(trial.cell_id, trial), trial)
+        if problems:
+            raise InputError(problems=dict.fromkeys(problems))
+        if not cells:
+            raise InputError(
+                "the grid has no cells",
+                expected="at least one cell to train",
+                found="no cell at all" if not dropped else f"{len(dropped)} cells, all dropped: {dropped[0].reason}",
+                where=str(self.document.path),
+                fix="loosen the exclude rules, or add levels to the axes",
+            )
+        trials = tuple(replace(trial, seed_index=seed) for seed in self.file.seeds for trial in cells.values())
+        return Expansion(trials, tuple(dropped))
+
+    def _blocks(self) -> Iterator[tuple[Block, Location]]:
+        if self.file.axes is not None:
+            yield Block(axes=self.file.axes, exclude=self.file.exclude, include=self.file.include), ()
+        for index, block in enumerate(self.file.blocks):
+            yield block, ("blocks", index)
+
+    def _trial(self, cell: Point, catalogue: Catalogue, recipe_name: str, recipe: Recipe) -> Trial:
+        arch = catalogue.find("arch", cell["arch"], ())
+        dataset = catalogue.find("dataset", cell["dataset"], ())
+        check_cell(arch, cell["pe"], cell["join"], dataset, recipe)
+        others = {axis: cell[axis] for axis in ("pe", "join", "norm", "loss")}
+        return Trial(
+            grid=self.name,
+            arch=arch,
+            dataset=dataset,
+            recipe=recipe,
+            recipe_name=recipe_name,
+            grid_seed=self.file.seed,
+            seed_index=self.file.seeds[0],
+            **others,
+        )
+
+    def _check_one_name(self, first: Trial, second: Trial) -> None:
+        names = [(trial.label, trial.recipe_name) for trial in (first, second)]
+        if names[0] != names[1]:
+            raise InputError(
+                "two names for the same cell",
+                expected="one name for each architecture, data set and recipe, so that a result has one row",
+                found=" and ".join(f"{label!r} by recipe {recipe!r}" for label, recipe in names),
+                where=str(self.document.path),
+                fix="use one of the two names throughout the grid",
+            )
+
+    def _recipe(self, block: Block, at: Location) -> tuple[str, Recipe]:
+        """A block's recipe, and its name: that of the recipe it is based on, and what was changed in it."""
+        location: Location = (*at, "recipe") if block.recipe is not None else ("recipe",)
+        values = block.recipe if block.recipe is not None else self.file.recipe
+        if values is None:
+            raise InputError(
+                "no recipe",
+                expected="a recipe's name, or its values",
+                found="nothing",
+                where=self.document.where(at),
+                fix="add, for instance, `recipe: digits`",
+            )
+        changes = {key: value for key, value in values.items() if key not in ("base", "name")}
+        base = values.get("base")
+        inherited = self._recipe_file(str(base), location) if base is not None else {}
+        recipe = self.document.validate(Recipe, {**inherited, **changes}, location)
+        name = "+".join([str(base or "inline"), *(f"{key}={value}" for key, value in sorted(changes.items()))])
+        return str(values.get("name", name)), recipe
+
+    def _recipe_file(self, base: str, location: Location) -> dict[str, Any]:
+        folder = self.document.path.parent / "recipes"
+        path = folder / f"{base}.yaml"
+        if not path.is_file():
+            known = sorted(file.stem for file in folder.glob("*.yaml"))
+            raise InputError(
+                f"unknown recipe {base!r}",
+                expected=f"a file in {folder}",
+                found=repr(base),
+                where=self.document.where(location),
+                fix=nearest(base, known) if known else f"write {path}",
+            )
+        document = read_document(path)
+        document.validate(Recipe)
+        return document.values
+
+
+def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None = None) -> Grid:
+    """Read and validate a grid file.
+
+    path: a file, or the name of one in grids/. overrides: `key.key=value`, as if they stood in the file
+    (`recipe.key=value` reaches the recipes of all blocks). seeds: how many seed indices to use: the
+    first ones of the file, then the integers that follow its largest.
+
+    Raises:
+        InputError: with file, line, expected and found, for everything that is wrong in the file.
+    """
+    path = Path(path)
+    if not path.exists() and path.suffix == "" and (named := Path("grids") / f"{path}.yaml").is_file():
+        path = named
+    document = read_document(path)
+    for assignment in overrides:
+        _override(document, assignment)
+    file = document.validate(GridFile)
+    if seeds is not None:
+        if seeds < 1:
+            raise InputError("no seeds", expected="--seeds of at least 1", found=f"--seeds {seeds}")
+        following = range(max(file.seeds) + 1, max(file.seeds) + 1 + seeds)
+        file = file.model_copy(update={"seeds": [*file.seeds, *following][:seeds]})
+    return Grid(file, document)
+
+
+def _override(document: Document, assignment: str) -> None:
+    own_recipe = [index for index, block in enumerate(_blocks_of(document)) if "recipe" in block]
+    if assignment.startswith("recipe") and own_recipe:
+        for index in own_recipe:
+            document.override(assignment, ("blocks", index))
+        if "recipe" not in document.values:
+            return
+    document.override(assignment)
+
+
+def _blocks_of(document: Document) -> list[dict[str, Any]]:
+    blocks = document.values.get("blocks")
+    return [block for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []

@@ -1,0 +1,106 @@
+"""What stands in a grid file, as pydantic models: unknown keys are forbidden, types are strict."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _based(value: Any) -> Any:
+    return {"base": value} if isinstance(value, str) else value
+
+
+Levels = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
+RecipeValues = Annotated[dict[str, Any], BeforeValidator(_based)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Axes(_Model):
+    """The levels of each axis; the cells are their product."""
+
+    arch: Levels = Field(description="a list of architectures")
+    pe: Levels = Field(description="a list of position embeddings")
+    join: Levels = Field(description="a list of joining methods")
+    norm: Levels = Field(default=["ln"], description="a list of normalisations")
+    loss: Levels = Field(default=["default"], description="a list of losses")
+    dataset: Levels = Field(description="a list of data sets")
+
+
+class When(_Model):
+    """Levels that a cell must have, on some of the axes; several levels on one axis are alternatives."""
+
+    arch: Levels | None = None
+    pe: Levels | None = None
+    join: Levels | None = None
+    norm: Levels | None = None
+    loss: Levels | None = None
+    dataset: Levels | None = None
+
+
+class Exclude(_Model):
+    """Cells to leave out of the product, and why."""
+
+    when: When = Field(description="the levels of the cells to leave out")
+    reason: str = Field(min_length=1, description="why, for the reader of the results")
+
+
+class Cell(_Model):
+    """One cell to add to the product. An axis that has one level in its block needn't be named."""
+
+    arch: str | None = None
+    pe: str | None = None
+    join: str | None = None
+    norm: str | None = None
+    loss: str | None = None
+    dataset: str | None = None
+
+
+class Block(_Model):
+    """A product of axes, less what `exclude` names, plus what `include` names; its recipe, if it has its own."""
+
+    axes: Axes = Field(description="the levels of each axis")
+    exclude: list[Exclude] = Field(default=[], description="rules: cells to leave out, with the reason")
+    include: list[Cell] = Field(default=[], description="cells to add")
+    recipe: RecipeValues | None = Field(default=None, description="a recipe's name, or its values")
+
+
+class GridFile(_Model):
+    """What stands in a grid file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="lower-case letters, digits, '_' and '-'")
+    description: str = Field(default="", description="a sentence or two for the report")
+    seed: int = Field(default=0, ge=0, description="the grid's own seed, mixed into every other")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="the seed indices: one trial each per cell")
+    recipe: RecipeValues | None = Field(default=None, description="a recipe's name, or its values")
+    architectures: dict[str, dict[str, Any]] = Field(
+        default={}, description="names of this grid's own for sizes: {family: …, embed_dim: …, …}"
+    )
+    datasets: dict[str, dict[str, Any]] = Field(
+        default={}, description="data sets that are not built in, as `lape data prepare` prints them"
+    )
+    impossible: Literal["error", "drop"] = Field(
+        default="error", description="what to do with cells that can't be built: refuse the grid, or drop them"
+    )
+    axes: Axes | None = Field(default=None, description="the levels of each axis")
+    exclude: list[Exclude] = Field(default=[], description="rules: cells to leave out, with the reason")
+    include: list[Cell] = Field(default=[], description="cells to add")
+    blocks: list[Block] = Field(default=[], description="several products, in place of axes, exclude and include")
+    claims: list[str] = Field(default=[], description="claim files to judge, relative to this file")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.axes is None) == (not self.blocks):
+            raise ValueError("either axes (with exclude and include) or a list of blocks, and not both")
+        if self.blocks and (self.exclude or self.include):
+            raise ValueError("exclude and include inside the blocks they belong to, when there are blocks")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"each seed index once, not {self.seeds}")
+        return self

@@ -1,0 +1,111 @@
+"""How a position embedding (PE) joins the blocks: the subject of the LaPE paper (arXiv 2212.05262).
+
+A joining method is one function. It gets the PE tables ω and a map for each block (a learned one if
+the method asks for it, else the identity); it says what enters where, as `Terms`. Every model of the
+zoo applies those terms alike:
+
+    x_0 = tokens + stem
+    x   = x + stream[l]                      before block l, on the residual stream
+    x   = x + attention(LN_x(x) + branch[l])   the position is seen by attention alone
+
+To add a method: write its function below, register it, and every architecture, grid and table has it.
+Nothing here needs torch, so that a grid can be planned and its results read without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from suite.models.positions import POSITIONS
+from suite.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Map = Callable[["Tensor"], "Tensor"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a joining method adds, and where. Tensors are [1, tokens, width]; one per block, or none."""
+
+    stem: Tensor | None = None
+    stream: Sequence[Tensor] = ()
+    branch: Sequence[Tensor] = ()
+
+
+@dataclass(frozen=True)
+class Join:
+    """A joining method: its function, and what it needs from the model.
+
+    tables: one PE for all blocks, or one per block (which must be learned to differ).
+    block_map: the learned map that each block has for the position, or none.
+    """
+
+    name: str
+    summary: str
+    source: str
+    terms: Callable[[Sequence[Tensor], Sequence[Map]], Terms]
+    tables: Literal["one", "per_block"] = "one"
+    block_map: Literal["layer_norm"] | None = None
+
+    def refuses(self, pe: str) -> str | None:
+        """Why this method can't be used with the PE type `pe`, or None if it can."""
+        position = POSITIONS[pe]
+        if self.name != "default" and not position.absolute:
+            return f"join {self.name!r} has nothing to join: pe {pe!r} adds no position embedding to the tokens"
+        if self.tables == "per_block" and not position.learnable:
+            return f"join {self.name!r} learns a table per block, but pe {pe!r} is fixed"
+        return None
+
+
+JOINS: Registry[Join] = Registry("join")
+
+
+def default(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
+    """x_0 = tokens + ω; each block's LayerNorm serves tokens and position at once (Eq. 1–3)."""
+    return Terms(stem=tables[0]) if tables else Terms()
+
+
+def shared(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
+    """LN(x_l + ω), the same ω before every block; as released, ω stays in the stream."""
+    return Terms(stream=[tables[0]] * len(maps))
+
+
+def unshared(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
+    """LN(x_l + ω_l), a learned ω_l before every block; as released, each stays in the stream."""
+    return Terms(stream=tables)
+
+
+def lape_shared(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
+    """LN_x(x_l) + LN_ω,l(ω): every block normalises the same ω on its own (first release)."""
+    return Terms(branch=[layer_norm(tables[0]) for layer_norm in maps])
+
+
+def lape(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
+    """LN_x(x_l) + ω_{l+1}, where ω_{l+1} = LN_ω,l(ω_l) and ω_0 = ω (Eq. 11)."""
+    omega, branch = tables[0], []
+    for layer_norm in maps:
+        omega = layer_norm(omega)
+        branch.append(omega)
+    return Terms(branch=branch)
+
+
+def _register(
+    terms: Callable[[Sequence[Tensor], Sequence[Map]], Terms],
+    source: str,
+    *,
+    tables: Literal["one", "per_block"] = "one",
+    block_map: Literal["layer_norm"] | None = None,
+) -> None:
+    name, summary = terms.__name__, (terms.__doc__ or "").strip()
+    JOINS.register(name, Join(name, summary, source, terms, tables, block_map))
+
+
+_register(default, "LaPE (ICCV 2023) §3.1; ViT")
+_register(shared, "LaPE (ICCV 2023) §4.5, as released")
+_register(unshared, "LaPE (ICCV 2023) §4.5, as released", tables="per_block")
+_register(lape_shared, "LaPE (arXiv v1), first code release", block_map="layer_norm")
+_register(lape, "LaPE (ICCV 2023) Eq. 11", block_map="layer_norm")

@@ -1,0 +1,83 @@
+"""The position embeddings (PE): what each adds to the tokens, and its table where that is fixed.
+
+Nothing here needs torch, so that a grid can be planned and its results read without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from suite.registry import Registry
+
+Table = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Position:
+    """A PE type.
+
+    absolute: it adds a vector to each token. learnable: that vector is learned; otherwise `table` makes
+    it, for (grid rows, grid columns), the number of prefix tokens and the width, as [tokens, width].
+    width_multiple: what the model's width must be divisible by.
+    """
+
+    name: str
+    summary: str
+    source: str
+    absolute: bool = True
+    learnable: bool = False
+    table: Callable[[tuple[int, int], int, int], Table] | None = None
+    width_multiple: int = 1
+
+    def refuses(self, width: int) -> str | None:
+        """Why this PE can't be built at this width, or None if it can."""
+        if width % self.width_multiple:
+            return f"pe {self.name!r} needs a width divisible by {self.width_multiple}, but embed_dim is {width}"
+        return None
+
+
+def sin1d(grid: tuple[int, int], prefix: int, width: int) -> Table:
+    """The 1-D sinusoid over the token sequence; a class token is position 0.
+
+    Angle p / 10000^(2⌊i/2⌋ / width) at position p and channel i; sine in even channels, cosine in odd ones.
+    """
+    tokens = prefix + grid[0] * grid[1]
+    channel = np.arange(width)
+    angle = np.arange(tokens)[:, None] / 10000.0 ** (2 * (channel // 2) / width)
+    return np.where(channel % 2 == 0, np.sin(angle), np.cos(angle)).astype(np.float32)
+
+
+def sin2d(grid: tuple[int, int], prefix: int, width: int) -> Table:
+    """The 2-D sinusoid: the first half of the channels encodes the column, the second half the row.
+
+    Within a half of w channels, sine (even) and cosine (odd) of p · 10000^(-2k/w), k = 0, 1, …; the
+    prefix tokens' rows are zero.
+    """
+    rows, columns = grid
+    half = width // 2
+    frequency = 10000.0 ** (-np.arange(0, half, 2) / half)
+
+    def encode(positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        angle = positions[:, None] * frequency
+        return np.stack([np.sin(angle), np.cos(angle)], axis=2).reshape(len(positions), half)
+
+    row, column = (axis.ravel() for axis in np.mgrid[:rows, :columns])
+    patches = np.concatenate([encode(column), encode(row)], axis=1)
+    return np.concatenate([np.zeros((prefix, width)), patches]).astype(np.float32)
+
+
+POSITIONS: Registry[Position] = Registry("pe")
+
+for _position in (
+    Position("none", "no position embedding at all", "ablation", absolute=False),
+    Position("learnable", "a learned vector per token", "ViT (arXiv 2010.11929) §3.1", learnable=True),
+    Position("sin1d", "fixed 1-D sinusoid over the token sequence", "Transformer (arXiv 1706.03762) §3.5", table=sin1d),
+    Position(
+        "sin2d", "fixed 2-D sinusoid over rows and columns", "MoCo v3 (arXiv 2104.02057)", table=sin2d, width_multiple=4
+    ),
+):
+    POSITIONS.register(_position.name, _position)

@@ -1,0 +1,80 @@
+"""What a run of a grid would do: what is there, what is missing, what it costs, what it can show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from suite.canonical import canonical_json
+from suite.cells import Dropped
+from suite.grid import Expansion
+from suite.record import RunRecord
+from suite.trial import Trial
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a grid, by what is known of them.
+
+    others: how many stored runs belong to no trial of this grid as it stands (an older recipe, say).
+    seconds: the estimated training time of what is to do, on the hardware of the stored runs that it was
+    estimated from; None if there is no run to estimate from. unknown: trials that have no estimate.
+    """
+
+    to_do: tuple[Trial, ...]
+    done: tuple[RunRecord, ...]
+    failed: tuple[RunRecord, ...]
+    dropped: tuple[Dropped, ...]
+    others: int
+    seconds: float | None
+    unknown: int
+
+    @property
+    def total(self) -> int:
+        """Trials of the grid."""
+        return len(self.to_do) + len(self.done) + len(self.failed)
+
+
+def make_plan(expansion: Expansion, records: Mapping[str, RunRecord], retry: Collection[str] = ()) -> Plan:
+    """Subtract what is stored from what the grid asks for.
+
+    retry: the statuses (of failures) to run again; a failure is otherwise an outcome, and stays.
+    """
+    to_do, done, failed = [], [], []
+    for trial in expansion.trials:
+        record = records.get(trial.id)
+        if record is None or record.status in retry:
+            to_do.append(trial)
+        else:
+            (done if record.status == "done" else failed).append(record)
+    per_epoch = _seconds_per_epoch(records.values())
+    known = [trial for trial in to_do if _kind(trial.config) in per_epoch]
+    estimates = [trial.recipe.epochs * per_epoch[_kind(trial.config)] for trial in known]
+    return Plan(
+        to_do=tuple(to_do),
+        done=tuple(done),
+        failed=tuple(failed),
+        dropped=expansion.dropped,
+        others=len(records.keys() - expansion.ids),
+        seconds=sum(estimates) if estimates or not to_do else None,
+        unknown=len(to_do) - len(estimates),
+    )
+
+
+def _seconds_per_epoch(records: Iterable[RunRecord]) -> dict[str, float]:
+    found = defaultdict(list)
+    for record in records:
+        if record.status == "done" and record.train_seconds is not None:
+            found[_kind(record.config)].append(record.train_seconds / record.epochs)
+    return {kind: fmean(seconds) for kind, seconds in found.items()}
+
+
+def _kind(config: Mapping[str, Any]) -> str:
+    """What an epoch's time depends on, of a trial's or a record's config: joins and seeds cost nearly nothing."""
+    axes, recipe = config["axes"], config["recipe"]
+    return canonical_json(
+        [axes["arch"], axes["norm"], axes["loss"], axes["dataset"], recipe.get("train_images"), recipe["batch_size"]]
+    )

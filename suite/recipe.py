@@ -1,0 +1,52 @@
+"""A recipe: all that fixes a training and is no axis of a grid. One YAML file in grids/recipes/ each."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Recipe(BaseModel):
+    """How a model is trained and tested. The order of the keys and the files' layout don't matter.
+
+    A new key needs a `neutral` value (see `suite.canonical.resolved_values`), or every trial id changes.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    version: int = Field(ge=1, description="raised by hand when the recipe is corrected")
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="images per step; a last, smaller batch is dropped")
+
+    lr: float = Field(gt=0, description="peak learning rate of AdamW")
+    warmup_epochs: int = Field(default=0, ge=0, description="epochs of linear warm-up from warmup_lr")
+    warmup_lr: float = Field(default=0.0, ge=0)
+    min_lr: float = Field(default=0.0, ge=0, description="where the cosine ends")
+    weight_decay: float = Field(default=0.0, ge=0)
+    decay_position: bool = Field(
+        default=False, description="decay PE and class token too, as Compact Transformers does and DeiT doesn't"
+    )
+    betas: tuple[float, float] = Field(default=(0.9, 0.999), strict=False)
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    crop_padding: int = Field(default=0, ge=0, description="pixels of zero padding before a random crop; 0: no crop")
+    flip: bool = Field(default=False, description="horizontal flip of every other image, at random")
+
+    train_images: int | None = Field(
+        default=None, ge=1, description="a fixed subset of the training images, balanced over classes; null: all"
+    )
+    precision: Literal["auto", "fp32"] = Field(
+        default="auto", description="auto: bfloat16 autocast (float16 before it) on a GPU, float32 on a CPU"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        for name in ("warmup_lr", "min_lr"):
+            if getattr(self, name) > self.lr:
+                raise ValueError(f"{name} ({getattr(self, name)}) must not exceed lr ({self.lr})")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), not {list(self.betas)}")
+        return self

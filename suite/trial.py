@@ -1,0 +1,93 @@
+"""A trial: one training to do. Its id says all that fixes the outcome; its seeds say which draws it sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from suite import CODE_EPOCH
+from suite.canonical import derive_seed, fingerprint, resolved_values
+from suite.data.datasets import Dataset
+from suite.models.architectures import Architecture
+from suite.recipe import Recipe
+
+AXES = ("arch", "pe", "join", "norm", "loss", "dataset")
+
+# What draws random numbers in a training. Each has its own seed, so that none disturbs another.
+Purpose = Literal["initialisation", "order", "augmentation", "dropout"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A cell of a grid with a seed index."""
+
+    grid: str
+    arch: Architecture
+    pe: str
+    join: str
+    norm: str
+    loss: str
+    dataset: Dataset
+    recipe: Recipe
+    recipe_name: str
+    grid_seed: int
+    seed_index: int
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """All that fixes the outcome. Not in it: names of grids, recipes and sizes; paths, devices, workers."""
+        return {**self._cell, "seed_index": self.seed_index}
+
+    @cached_property
+    def id(self) -> str:
+        """16 hex digits, the same for the same training in any grid, on any machine."""
+        return fingerprint(self.config)
+
+    @cached_property
+    def cell_id(self) -> str:
+        """The id without the seed: trials that differ only in their seed share it."""
+        return fingerprint(self._cell)
+
+    @cached_property
+    def _cell(self) -> dict[str, Any]:
+        return {
+            "axes": {
+                "arch": self.arch.canonical(),
+                "pe": self.pe,
+                "join": self.join,
+                "norm": self.norm,
+                "loss": self.loss,
+                "dataset": self.dataset.name,
+            },
+            "recipe": resolved_values(self.recipe),
+            "grid_seed": self.grid_seed,
+            "dataset_checksum": self.dataset.checksum,
+            "normalisation": {"mean": list(self.dataset.mean), "std": list(self.dataset.std)},
+            "code_epoch": CODE_EPOCH,
+        }
+
+    def axis(self, name: str) -> str:
+        """The level of an axis, as tables print it."""
+        value = getattr(self, name)
+        return value if isinstance(value, str) else str(value.name)
+
+    @property
+    def levels(self) -> dict[str, str]:
+        """The level of every axis, as tables print them."""
+        return {axis: self.axis(axis) for axis in AXES}
+
+    @property
+    def label(self) -> str:
+        """The trial in one line, for people."""
+        return " ".join([*self.levels.values(), f"seed {self.seed_index}"])
+
+    def seed(self, purpose: Purpose, *more: str | int) -> int:
+        """The seed for one purpose (and, say, one epoch or one parameter).
+
+        It never depends on pe, join, norm or loss: so the two sides of a contrast start from the same
+        weights wherever they share a parameter, and see the same batches in the same order.
+        """
+        return derive_seed(
+            self.grid_seed, self.dataset.name, self.arch.canonical(), self.seed_index, purpose, *more
+        )

@@ -1,0 +1,58 @@
+"""What tests share: reference data outside the project, small grids, records without training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+GRID = """
+name: small
+seeds: [0, 1]
+recipe: {version: 1, epochs: 2, batch_size: 64, lr: 1e-3, train_images: 128}
+architectures:
+  tiny: {family: vit_lite, patch_size: 4, embed_dim: 8, depth: 2, num_heads: 2, mlp_ratio: 1}
+axes:
+  arch: [tiny]
+  pe: [learnable]
+  join: [default, lape]
+  dataset: [digits]
+"""
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Reference data that is not part of the project: vectors of the published code, whole data sets."""
+    folder = Path(os.environ.get("LAPE_SHARED", REPOSITORY.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no reference data in {folder}; set LAPE_SHARED to their folder")
+    return folder
+
+
+@pytest.fixture
+def write_grid(tmp_path: Path) -> Callable[..., Path]:
+    """Write a grid file: the small one above, with parts of its text replaced."""
+
+    def write(*replacements: tuple[str, str], name: str = "small.yaml", text: str = GRID) -> Path:
+        for old, new in replacements:
+            assert old in text, f"{old!r} is not in the grid"
+            text = text.replace(old, new)
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the digits prepared."""
+    from suite.data.prepare import prepare
+
+    root = tmp_path_factory.mktemp("data")
+    prepare("digits", root=root)
+    return root

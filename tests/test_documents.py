@@ -1,0 +1,119 @@
+"""YAML files: what is read, and what is said about what can't be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from suite.documents import load_document, read_document
+from suite.errors import InputError
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    width: int = Field(ge=1, description="channels")
+
+
+class Outer(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    rate: float
+    inner: Inner
+    items: list[Inner] = []
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "some.yaml"
+    path.write_text(text)
+    return path
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        load_document(write(folder, text), Outer)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_yaml_1_2_numbers_and_words(tmp_path: Path) -> None:
+    path = write(tmp_path, "a: 5e-4\nb: no\nc: 1e3\nd: [on, 0o17, 012]\ne: true\n")
+    values = read_document(path).values
+    assert values == {"a": 5e-4, "b": "no", "c": 1e3, "d": ["on", 15, 12], "e": True}
+    assert type(values["a"]) is float  # not the loader's own type
+    assert type(values["d"][1]) is int
+
+
+def test_a_good_file(tmp_path: Path) -> None:
+    outer = load_document(write(tmp_path, "rate: 5e-4\ninner: {width: 3}\n"), Outer)
+    assert outer == Outer(rate=5e-4, inner=Inner(width=3))
+
+
+def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
+    told = problems(tmp_path, "rate: fast\ninner:\n  widht: 3\nitems:\n  - width: 1\n  - width: 0\n")
+    assert len(told) == 4
+    assert any("rate" in text and "line 1" in text and "'fast' (str)" in text for text in told)
+    assert any("unknown key 'inner.widht'" in text and "line 3" in text and "did you mean 'width'?" in text for text in told)
+    assert any("'inner.width' is missing" in text and "line 2" in text and "channels" in text for text in told)
+    assert any("items.1.width" in text and "line 6" in text and "greater than or equal to 1" in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        ("rate: 1\nrate: 2\n", "the same key twice", 2),
+        ("rate: [1\ninner: 2\n", "not YAML", 2),
+        ("\trate: 1\n", "not YAML", 1),
+        ("- 1\n- 2\n", "doesn't hold what it should", None),
+        ("", "doesn't hold what it should", None),
+        ("just words", "doesn't hold what it should", None),
+    ],
+)
+def test_what_is_no_mapping(tmp_path: Path, text: str, what: str, line: int | None) -> None:
+    (told,) = problems(tmp_path, text)
+    assert what in told
+    assert f"some.yaml{f', line {line}' if line else ''}" in told
+
+
+def test_numbers_are_not_read_from_strings_nor_truth_from_numbers(tmp_path: Path) -> None:
+    (told,) = problems(tmp_path, "rate: '1.0'\ninner: {width: 1}\n")
+    assert "'1.0' (str)" in told
+    (told,) = problems(tmp_path, "rate: 1.0\ninner: {width: true}\n")
+    assert "True (bool)" in told
+
+
+def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path, "rate: 1")
+    with pytest.raises(InputError, match=r"did you mean '.*some.yaml'") as caught:
+        read_document(tmp_path / "sone.yaml")
+    assert "no such file" in str(caught.value)
+
+
+def test_a_folder_and_binary_data_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="can't be read"):
+        read_document(tmp_path)
+    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="can't be read"):
+        read_document(tmp_path / "x.yaml")
+
+
+class TestOverrides:
+    def test_values_are_yaml_and_keep_their_place_in_errors(self, tmp_path: Path) -> None:
+        document = read_document(write(tmp_path, "rate: 1\ninner: {width: 3}\n"))
+        document.override("rate=5e-4")
+        document.override("inner.width=7")
+        document.override("items=[{width: 2}]")
+        assert document.validate(Outer) == Outer(rate=5e-4, inner=Inner(width=7), items=[Inner(width=2)])
+        document.override("inner.width=wide")
+        with pytest.raises(InputError, match="where: +--set inner.width=wide"):
+            document.validate(Outer)
+
+    def test_a_recipe_that_was_a_name_becomes_a_base(self, tmp_path: Path) -> None:
+        document = read_document(write(tmp_path, "recipe: digits\n"))
+        document.override("recipe.epochs=3")
+        assert document.values == {"recipe": {"base": "digits", "epochs": 3}}
+
+    @pytest.mark.parametrize("text", ["epochs", "=3", "a..b=3", "rate.x=3", "inner.width=[1"])
+    def test_bad_ones_are_refused(self, tmp_path: Path, text: str) -> None:
+        document = read_document(write(tmp_path, "rate: 1\ninner: {width: 3}\n"))
+        with pytest.raises(InputError, match="--set"):
+            document.override(text)
