@@ -1,0 +1,53 @@
+"""What a run was made with, for its record."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+from suite import __version__
+from suite.record import Environment
+
+
+def describe(torch_version: str, device: str, precision: str, threads: int) -> Environment:
+    """The environment of a run on this machine."""
+    return Environment(
+        torch=torch_version,
+        device=device,
+        precision=precision,
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        processor=_processor(),
+        threads=threads,
+        suite=__version__,
+        commit=_commit(),
+    )
+
+
+@lru_cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+@lru_cache
+def _commit() -> str | None:
+    """The commit of the code, '+dirty' if it has local changes; None where it is no git checkout."""
+    package = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(package), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != package.parent:
+            return None  # installed inside somebody else's repository
+        commit = git("rev-parse", "HEAD")
+        return f"{commit}+dirty" if git("status", "--porcelain", "--", str(package)) else commit
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,218 @@
+"""Where records are kept: one folder per grid, from which nothing is lost whatever dies.
+
+    results/NAME/runs.jsonl        a line per run, sorted; committed when it is evidence
+    results/NAME/history.parquet   a row per epoch of every run
+    results/NAME/spool/ID.json     runs that have not been folded into the two files yet
+
+A run is stored by writing one spool file under a temporary name and renaming it. One writer, which
+holds the folder's lock, folds the spool into the files: the new files are in place before a spool file
+goes, so a crash at any point leaves every record in one place or the other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from suite.canonical import fingerprint
+from suite.errors import InputError
+from suite.files import cannot_write, write_atomic
+from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
+
+RUNS, HISTORY, SPOOL, LOCK = "runs.jsonl", "history.parquet", "spool", ".lock"
+
+# The columns of `load_frame` that are no fields of a record, and the fields that are no columns.
+_NOT_COLUMNS = {"schema_version", "config", "history", "environment"}
+_COLUMNS = [
+    *(name for name in RunRecord.model_fields if name not in _NOT_COLUMNS),
+    "environment",
+    "recipe_id",
+]
+_NUMBERS = (
+    "top1", "top1_best_epoch", "test_loss", "params", "macs", "train_seconds", "images_per_second", "peak_memory_mb",
+)  # fmt: skip
+
+
+class Store:
+    """The records of one grid. Reading needs no lock; `collect` does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, record: RunRecord) -> None:
+        """Keep a record: atomic, safe beside other writers. Raises `InputError` if it can't be written."""
+        write_atomic(self.folder / SPOOL / f"{record.trial_id}.json", record.model_dump_json().encode())
+
+    def has_spooled(self, trial_id: str) -> bool:
+        """Whether a record of this trial waits to be folded."""
+        return (self.folder / SPOOL / f"{trial_id}.json").exists()
+
+    def records(self) -> dict[str, RunRecord]:
+        """The record of each trial, by id; a newer one replaces an older one unless only the older is done.
+
+        Raises:
+            InputError: a line or file that is damaged, or that a newer version of the suite wrote.
+        """
+        found: dict[str, RunRecord] = {}
+        for record in [*self._folded(), *self._spooled().values()]:
+            older = found.get(record.trial_id)
+            if older is None or older.status != "done" or record.status == "done":
+                found[record.trial_id] = record
+        return found
+
+    def collect(self) -> dict[str, RunRecord]:
+        """Fold the spool into runs.jsonl and history.parquet, and return the records. Call with the lock held."""
+        spooled = self._spooled()
+        records = self.records()
+        if spooled:
+            self._write_history(records)
+            lines = [
+                record.model_copy(update={"history": None}).model_dump_json()
+                for record in sorted(records.values(), key=_sort_key)
+            ]
+            write_atomic(self.folder / RUNS, ("\n".join(lines) + "\n").encode())
+            for path in spooled:
+                path.unlink()
+        return records
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the folder's one writer. The lock goes with the process, however that ends.
+
+        Raises:
+            InputError: another process holds it (says which), or the folder can't be written.
+        """
+        path = self.folder / LOCK
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+")
+        except OSError as error:
+            raise cannot_write(path, error) from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise InputError(
+                    "this grid is being run already",
+                    expected="one run of a grid at a time in a results folder",
+                    found=f"a run by {file.read().strip() or 'another process'}",
+                    where=str(path),
+                    fix="wait for it to end, or stop it; `lape status` shows how far it is",
+                ) from None
+            file.seek(0)
+            file.truncate()
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            file.write(f"process {os.getpid()} on {socket.gethostname()}, since {now}\n")
+            file.flush()
+            yield
+
+    def _folded(self) -> list[RunRecord]:
+        path = self.folder / RUNS
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+
+    def _spooled(self) -> dict[Path, RunRecord]:
+        paths = sorted((self.folder / SPOOL).glob("*.json"))
+        return {path: _parse(path.read_text(encoding="utf-8"), str(path)) for path in paths}
+
+    def _write_history(self, records: dict[str, RunRecord]) -> None:
+        fresh = {record.trial_id: record for record in records.values() if record.history is not None}
+        kept = load_history(self.folder, spool=False)
+        kept = kept[kept["trial_id"].isin(records.keys() - fresh.keys())]
+        frame = pd.concat([kept, _history_frame(fresh.values())]) if len(kept) else _history_frame(fresh.values())
+        buffer = io.BytesIO()
+        frame.sort_values(["trial_id", "epoch"]).to_parquet(buffer, index=False)
+        write_atomic(self.folder / HISTORY, buffer.getvalue())
+
+
+def load_frame(path: str | Path) -> pd.DataFrame:
+    """The records below a results folder (or of one runs.jsonl) as a frame, a row per run.
+
+    Its columns are the fields of `suite.record.RunRecord`; accuracies are percent, missing numbers NaN.
+    `environment` is the group whose runs compare without a footnote; `recipe_id` tells trainings apart
+    that differ in anything but the axes and the seed.
+
+    Raises:
+        InputError: there is no such folder or file, or a record in it is damaged or newer than this suite.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(
+            "no results", expected="a results folder", found="nothing", where=str(path), fix="run the grid first"
+        )
+    store = Store(path if path.is_dir() else path.parent)
+    return to_frame(store.records().values())
+
+
+def to_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Records as the frame of `load_frame`, sorted by their axes and seed."""
+    frame = pd.DataFrame([_row(record) for record in sorted(records, key=_sort_key)], columns=_COLUMNS)
+    return frame.astype({name: "float64" for name in _NUMBERS})
+
+
+def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
+    """A row per epoch of every run: trial_id, epoch, lr, train_loss, top1 (percent, test), test_loss, seconds."""
+    store, path = Store(Path(folder)), Path(folder) / HISTORY
+    frame = pd.read_parquet(path) if path.exists() else _history_frame([])
+    fresh = [record for record in store._spooled().values() if record.history is not None] if spool else []
+    if fresh:
+        old = frame[~frame["trial_id"].isin([record.trial_id for record in fresh])]
+        frame = pd.concat([old, _history_frame(fresh)]) if len(old) else _history_frame(fresh)
+    return frame.reset_index(drop=True)
+
+
+def _history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    rows = [{"trial_id": record.trial_id, **epoch.model_dump()} for record in records for epoch in record.history or ()]
+    return pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields])
+
+
+def _row(record: RunRecord) -> dict[str, Any]:
+    row = record.model_dump(exclude=_NOT_COLUMNS)
+    training = {key: value for key, value in record.config.items() if key not in ("axes", "seed_index")}
+    return {**row, "environment": record.environment.group, "recipe_id": fingerprint(training)}
+
+
+def _sort_key(record: RunRecord) -> tuple[str | int, ...]:
+    return (*(getattr(record, axis) for axis in AXIS_FIELDS), record.recipe, record.seed_index, record.trial_id)
+
+
+def _parse(line: str, where: str) -> RunRecord:
+    try:
+        values = json.loads(line)
+        version = values["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise InputError(
+                "a record of a newer version",
+                expected=f"records of schema version {SCHEMA_VERSION} or older",
+                found=f"schema version {version}",
+                where=where,
+                fix="update the suite; nothing was changed in the file",
+            )
+        while version < SCHEMA_VERSION:
+            values = MIGRATIONS[version](values)
+            version += 1
+            values["schema_version"] = version
+        return RunRecord.model_validate(values)
+    except (ValueError, KeyError, TypeError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise InputError(
+            "a damaged record",
+            expected="a run's record as one JSON object",
+            found=f"{line[:60]!r}… ({reason})" if len(line) > 60 else f"{line!r} ({reason})",
+            where=where,
+            fix="restore the file from version control, or delete the damaged line: its trial then runs again",
+        ) from None

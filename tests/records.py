@@ -1,0 +1,56 @@
+"""Records without training, for tests of what stands right of the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from suite.record import Environment, Epoch, RunRecord, pack_bits
+from suite.trial import Trial
+
+ENVIRONMENT = Environment(
+    torch="2.15.0",
+    device="cpu",
+    precision="fp32",
+    python="3.11.7",
+    platform="Linux x86_64",
+    processor="a processor",
+    threads=1,
+    suite="0.1.0",
+    commit=None,
+)
+
+
+def make_record(trial: Trial, top1: float = 50.0, **changes: Any) -> RunRecord:
+    """The record of a trial that was never run; `changes` replace fields."""
+    values: dict[str, Any] = {
+        "trial_id": trial.id,
+        "cell_id": trial.cell_id,
+        "grid": trial.grid,
+        "status": "done",
+        **trial.levels,
+        "recipe": trial.recipe_name,
+        "seed_index": trial.seed_index,
+        "epochs": trial.recipe.epochs,
+        "top1": top1,
+        "top1_best_epoch": top1 + 0.5,
+        "test_loss": 1.0,
+        "params": 1000,
+        "macs": 2000,
+        "train_seconds": 10.0,
+        "images_per_second": 100.0,
+        "peak_memory_mb": 300.0,
+        "started_at": "2026-11-21T00:00:00+00:00",
+        "environment": ENVIRONMENT,
+        "test_images": 4,
+        "correct": pack_bits(np.array([True, False, True, False])),
+        "config": trial.config,
+        "history": tuple(
+            Epoch(epoch=epoch, lr=0.1, train_loss=1.0, top1=top1, test_loss=1.0, seconds=1.0)
+            for epoch in range(trial.recipe.epochs)
+        ),
+    }
+    if changes.get("status", "done") != "done":
+        values |= dict.fromkeys(("top1", "top1_best_epoch", "test_loss", "correct", "test_images"))
+    return RunRecord(**{**values, **changes})

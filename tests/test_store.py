@@ -1,0 +1,247 @@
+"""The store: nothing is lost, whatever dies; what is damaged is told."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suite import files, record, store
+from suite.errors import InputError
+from suite.grid import load_grid
+from suite.record import SCHEMA_VERSION, RunRecord, pack_bits, unpack_bits
+from suite.store import HISTORY, RUNS, Store, load_frame, load_history
+from suite.trial import Trial
+from tests.records import make_record
+
+
+@pytest.fixture
+def trials(write_grid: Callable[..., Path]) -> list[Trial]:
+    return list(load_grid(write_grid(("[0, 1]", "[0, 1, 2]"))).expand().trials)
+
+
+@pytest.fixture
+def kept(tmp_path: Path, trials: list[Trial]) -> Store:
+    """A store that holds the runs of all trials, folded."""
+    kept = Store(tmp_path / "results")
+    for trial in trials:
+        kept.put(make_record(trial))
+    kept.collect()
+    return kept
+
+
+def test_records_come_back_whole(tmp_path: Path, trials: list[Trial]) -> None:
+    kept = Store(tmp_path / "results")
+    records = [make_record(trials[0], 71.5), make_record(trials[1], status="diverged", diverged_step=7, history=())]
+    for one in records:
+        kept.put(one)
+    assert list(kept.records().values()) == sorted(records, key=lambda r: r.trial_id)
+    kept.collect()
+    folded = kept.records()
+    assert {one.trial_id: one.model_copy(update={"history": None}) for one in records} == folded
+    history = load_history(kept.folder)
+    assert len(history) == trials[0].recipe.epochs
+    assert list(history["epoch"]) == list(range(trials[0].recipe.epochs))
+    assert set(history["trial_id"]) == {trials[0].id}
+
+
+def test_the_order_in_which_runs_end_does_not_matter(tmp_path: Path, trials: list[Trial]) -> None:
+    written = set()
+    for attempt in range(4):
+        kept = Store(tmp_path / str(attempt))
+        order = random.Random(attempt).sample(trials, len(trials))
+        for count, trial in enumerate(order):
+            kept.put(make_record(trial))
+            if count % (attempt + 1) == 0:
+                kept.collect()
+        kept.collect()
+        written.add((kept.folder / RUNS).read_bytes())
+        assert not list((kept.folder / "spool").iterdir())
+        assert len(load_history(kept.folder)) == sum(trial.recipe.epochs for trial in trials)
+    assert len(written) == 1
+
+
+def test_lines_are_sorted_by_axes_and_seed(kept: Store) -> None:
+    lines = [json.loads(line) for line in (kept.folder / RUNS).read_text().splitlines()]
+    assert [(line["join"], line["seed_index"]) for line in lines] == [(j, s) for j in ("default", "lape") for s in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("dies_at", [HISTORY, RUNS, "unlink"])
+def test_a_crash_while_folding_loses_nothing(
+    tmp_path: Path, trials: list[Trial], monkeypatch: pytest.MonkeyPatch, dies_at: str
+) -> None:
+    kept = Store(tmp_path / "results")
+    kept.put(make_record(trials[0]))
+    kept.collect()
+    for trial in trials[1:]:
+        kept.put(make_record(trial))
+
+    def write_or_die(path: Path, content: bytes) -> None:
+        if path.name == dies_at:
+            raise KeyboardInterrupt
+        files.write_atomic(path, content)
+
+    unlink = Path.unlink
+
+    def unlink_or_die(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".json" and not path.name.startswith("."):
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_atomic", write_or_die)
+        if dies_at == "unlink":
+            patch.setattr(Path, "unlink", unlink_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            kept.collect()
+    assert kept.records().keys() == {trial.id for trial in trials}
+    kept.collect()
+    assert kept.records().keys() == {trial.id for trial in trials}
+    assert len(load_history(kept.folder)) == sum(trial.recipe.epochs for trial in trials)
+
+
+def test_a_newer_run_replaces_an_older_one_but_no_failure_a_result(tmp_path: Path, trials: list[Trial]) -> None:
+    kept = Store(tmp_path / "results")
+    steps = [("error", None, "error"), ("done", 60.0, "done"), ("error", None, "done"), ("done", 70.0, "done")]
+    for status, top1, expected in steps:
+        kept.put(make_record(trials[0], top1 or 0.0, status=status))
+        kept.collect()
+        assert kept.records()[trials[0].id].status == expected
+    assert kept.records()[trials[0].id].top1 == 70.0
+    assert set(load_history(kept.folder)["top1"]) == {70.0}
+
+
+class TestDamage:
+    def test_a_damaged_line_is_told_and_nothing_is_touched(self, kept: Store, trials: list[Trial]) -> None:
+        path = kept.folder / RUNS
+        lines = path.read_text().splitlines()
+        lines[2] = lines[2][: len(lines[2]) // 2]
+        path.write_text("\n".join(lines) + "\n")
+        before = path.read_bytes()
+        kept.put(make_record(trials[0], 99.0))
+        with pytest.raises(InputError) as caught:
+            kept.collect()
+        message = str(caught.value)
+        assert "runs.jsonl, line 3" in message
+        assert "restore the file" in message
+        assert path.read_bytes() == before
+        assert kept.has_spooled(trials[0].id)
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}', "null", '{"schema_version": "x"}'])
+    def test_a_line_that_is_no_record(self, kept: Store, text: str) -> None:
+        (kept.folder / RUNS).write_text(text + "\n")
+        with pytest.raises(InputError, match=r"damaged record[\s\S]*line 1"):
+            kept.records()
+
+    def test_a_record_of_a_newer_schema(self, kept: Store) -> None:
+        path = kept.folder / RUNS
+        path.write_text(path.read_text().replace('"schema_version":1', f'"schema_version":{SCHEMA_VERSION + 1}', 1))
+        with pytest.raises(InputError, match=f"newer version[\\s\\S]*schema version {SCHEMA_VERSION + 1}"):
+            kept.records()
+
+    def test_an_older_record_is_migrated(self, kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A record of version 0, whose accuracy was a fraction, becomes one of this version."""
+
+        def percent(values: dict[str, object]) -> dict[str, object]:
+            return {**values, "top1": float(str(values["top1"])) * 100}
+
+        monkeypatch.setitem(record.MIGRATIONS, 0, percent)
+        path = kept.folder / RUNS
+        path.write_text(path.read_text().replace('"schema_version":1', '"schema_version":0').replace('"top1":50.0', '"top1":0.5'))
+        assert {(one.schema_version, one.top1) for one in kept.records().values()} == {(SCHEMA_VERSION, 50.0)}
+
+    def test_every_version_up_to_now_can_be_migrated(self) -> None:
+        assert set(record.MIGRATIONS) == set(range(1, SCHEMA_VERSION))
+
+
+class TestWriting:
+    @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+    def test_a_full_disk_is_told_and_harms_nothing(
+        self, kept: Store, trials: list[Trial], monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        before = {path: path.read_bytes() for path in kept.folder.rglob("*") if path.is_file()}
+
+        def full(descriptor: int) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match="the disk is full"):
+            kept.put(make_record(trials[0], 99.0))
+        assert {path: path.read_bytes() for path in kept.folder.rglob("*") if path.is_file()} == before
+
+    def test_a_folder_that_is_a_file(self, tmp_path: Path, trials: list[Trial]) -> None:
+        (tmp_path / "results").write_text("")
+        with pytest.raises(InputError, match="can't write"):
+            Store(tmp_path / "results").put(make_record(trials[0]))
+        with pytest.raises(InputError, match="can't write"), Store(tmp_path / "results").lock():
+            pass
+
+
+class TestLock:
+    def test_the_second_is_told_who_holds_it(self, tmp_path: Path) -> None:
+        kept = Store(tmp_path / "results")
+        with kept.lock(), pytest.raises(InputError, match=f"process {os.getpid()} on .*, since 20"), kept.lock():
+            pass
+        with kept.lock():
+            pass
+
+    def test_it_goes_with_a_process_that_is_killed(self, tmp_path: Path) -> None:
+        code = (
+            "import os, signal, sys; from pathlib import Path; from suite.store import Store\n"
+            "with Store(Path(sys.argv[1])).lock():\n    os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "results")], check=False)
+        assert ended.returncode == -9
+        with Store(tmp_path / "results").lock():
+            pass
+
+
+class TestFrame:
+    def test_columns_and_types(self, kept: Store) -> None:
+        frame = load_frame(kept.folder)
+        documented = (
+            "trial_id grid status arch pe join norm loss dataset recipe seed_index epochs top1 top1_best_epoch"
+            " test_loss params macs train_seconds images_per_second peak_memory_mb environment"
+        ).split()
+        assert set(documented) <= set(frame.columns)
+        assert len(frame) == 6
+        assert (frame["environment"] == "torch 2.15.0, cpu, fp32").all()
+        assert frame["recipe_id"].nunique() == 1
+        assert load_frame(kept.folder / RUNS).equals(frame)
+
+    def test_missing_numbers_are_nan(self, tmp_path: Path, trials: list[Trial]) -> None:
+        kept = Store(tmp_path / "results")
+        kept.put(make_record(trials[0], status="error", error="boom", params=None))
+        frame = load_frame(kept.folder)
+        assert frame[["top1", "params", "test_loss"]].isna().all(axis=None)
+        assert frame["top1"].dtype == np.float64
+
+    def test_no_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="no results"):
+            load_frame(tmp_path / "nowhere")
+
+    def test_another_recipe_has_another_id(self, tmp_path: Path, write_grid: Callable[..., Path]) -> None:
+        kept = Store(tmp_path / "results")
+        for overrides in ([], ["recipe.lr=2e-3"]):
+            kept.put(make_record(load_grid(write_grid(), overrides).expand().trials[0]))
+        assert load_frame(kept.folder)["recipe_id"].nunique() == 2
+
+
+@given(bits=st.lists(st.booleans(), min_size=1, max_size=100))
+def test_bits_are_packed_and_unpacked(bits: list[bool]) -> None:
+    array = np.array(bits)
+    assert np.array_equal(unpack_bits(pack_bits(array), len(bits)), array)
+
+
+def test_volatile_fields_are_fields() -> None:
+    assert set(record.VOLATILE) <= set(RunRecord.model_fields)
