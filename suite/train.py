@@ -1,0 +1,227 @@
+"""Run one trial: the only part of the suite that trains."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from suite.canonical import canonical_json
+from suite.cost.macs import count_macs, count_parameters
+from suite.data.cache import data_root
+from suite.data.images import Images, balanced_subset, load_images
+from suite.environment import describe
+from suite.errors import InputError
+from suite.models.build import create_model
+from suite.models.initialise import initialise
+from suite.record import Epoch, RunRecord, Status, pack_bits
+from suite.training.augment import Normalise
+from suite.training.loop import DivergedError, Trainer, check_finite
+from suite.training.memory import PeakMemory
+from suite.training.optimiser import build_optimiser
+from suite.training.precision import choose_precision
+from suite.training.schedule import learning_rate
+from suite.trial import Trial
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How this machine is used. It is no part of a trial: the same trial may run anywhere.
+
+    threads: of the CPU, per trial. Their number can change the last digits of a result, so it is fixed,
+    and the serial and the Ray executor agree on it.
+    """
+
+    data_root: Path | None = None
+    device: str = "auto"
+    threads: int = 1
+
+    def torch_device(self) -> torch.device:
+        """The device to train on; raises `InputError` if it is not there."""
+        name = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(
+                f"can't use the device {name!r}",
+                expected="auto, cpu, cuda, or a device that torch finds here",
+                found=str(error).splitlines()[0],
+                fix="choose another with --device",
+            ) from None
+        return device
+
+
+def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
+    """Train and test one trial.
+
+    Whatever happens in the training is an outcome: a record with status diverged, oom or error.
+
+    Raises:
+        InputError: the data are not prepared or damaged, or the device is not there. Nothing was run.
+    """
+    machine = machine or Machine()
+    device = machine.torch_device()
+    root = machine.data_root or data_root()
+    train, test = (load_images(trial.dataset, split, root) for split in ("train", "test"))
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    threads = torch.get_num_threads()
+    run = _Run(trial, device, train, test)
+    devices = [device] if device.type == "cuda" else []
+    try:
+        torch.set_num_threads(machine.threads)
+        with torch.random.fork_rng(devices):
+            status, outcome = _outcome(run.train)
+    finally:
+        torch.set_num_threads(threads)
+    return RunRecord(
+        trial_id=trial.id,
+        cell_id=trial.cell_id,
+        grid=trial.grid,
+        status=status,
+        **trial.levels,
+        recipe=trial.recipe_name,
+        seed_index=trial.seed_index,
+        started_at=started,
+        environment=describe(
+            torch.__version__,
+            torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            run.precision.name,
+            machine.threads,
+        ),
+        config=trial.config,
+        **{**run.so_far(), **outcome},
+    )
+
+
+def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Status, dict[str, Any]]:
+    """What became of a training: its status, and the fields of the record that go with it."""
+    try:
+        return "done", train()
+    except DivergedError as error:
+        return "diverged", {"diverged_step": error.step, "error": str(error)}
+    except (torch.cuda.OutOfMemoryError, MemoryError):
+        return "oom", {"error": _last_lines(traceback.format_exc())}
+    except Exception:  # whatever else a model or a recipe can raise is that trial's outcome, not the grid's
+        return "error", {"error": _last_lines(traceback.format_exc())}
+
+
+def _last_lines(text: str, count: int = 12) -> str:
+    return "\n".join(text.rstrip().splitlines()[-count:])
+
+
+class _Run:
+    """One attempt at a trial."""
+
+    def __init__(self, trial: Trial, device: torch.device, train: Images, test: Images) -> None:
+        self.trial, self.device = trial, device
+        self.images, self.test_images = train.to(device), test.to(device)
+        self.precision = choose_precision(trial.recipe, device)
+        self.history: list[Epoch] = []
+        self.params: int | None = None
+        self.macs: int | None = None
+
+    def train(self) -> dict[str, Any]:
+        """The whole training. Returns the fields of the record that a finished run has."""
+        trial, recipe = self.trial, self.trial.recipe
+        memory = PeakMemory(self.device)
+        model = _build(trial)
+        initialise(model, trial.seed("initialisation"))
+        self.params = count_parameters(model).total
+        self.macs = _macs(trial)
+        model.to(self.device)
+        trainer = Trainer(
+            model,
+            build_optimiser(model, recipe, model.position_and_class_parameters()),
+            recipe,
+            Normalise(trial.dataset.mean, trial.dataset.std, self.device),
+            self.precision,
+            self.device,
+        )
+        subset = self._subset()
+        steps = len(subset) // recipe.batch_size
+        began = time.perf_counter()
+        correct = np.zeros(0, dtype=bool)
+        for epoch in range(recipe.epochs):
+            lr = learning_rate(recipe, epoch)
+            epoch_began = time.perf_counter()
+            # Every epoch draws from generators of its own, so that it doesn't matter what ran before it.
+            torch.manual_seed(trial.seed("dropout", epoch))
+            order = subset[torch.randperm(len(subset), generator=_generator(trial.seed("order", epoch)))]
+            losses = trainer.train_epoch(self.images, order, _generator(trial.seed("augmentation", epoch)), lr)
+            train_loss = check_finite(losses, epoch * steps)
+            seconds = time.perf_counter() - epoch_began
+            right, test_loss = trainer.test(self.test_images)
+            correct = right.numpy()
+            self.history.append(
+                Epoch(
+                    epoch=epoch,
+                    lr=lr,
+                    train_loss=train_loss,
+                    top1=_percent(correct),
+                    test_loss=test_loss,
+                    seconds=seconds,
+                )
+            )
+        return {
+            "top1": self.history[-1].top1,
+            "top1_best_epoch": max(epoch.top1 for epoch in self.history),
+            "test_loss": self.history[-1].test_loss,
+            "train_seconds": time.perf_counter() - began,
+            "images_per_second": recipe.epochs * steps * recipe.batch_size / sum(e.seconds for e in self.history),
+            "peak_memory_mb": memory.megabytes(),
+            "test_images": len(correct),
+            "correct": pack_bits(correct),
+        }
+
+    def so_far(self) -> dict[str, Any]:
+        """The fields that a failed run has too."""
+        return {
+            "epochs": len(self.history),
+            "params": self.params,
+            "macs": self.macs,
+            "history": tuple(self.history),
+        }
+
+    def _subset(self) -> torch.Tensor:
+        count = self.trial.recipe.train_images
+        return torch.arange(len(self.images)) if count is None else balanced_subset(self.images.labels, count)
+
+
+def _percent(correct: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+    return 100.0 * int(correct.sum()) / len(correct)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+_MACS: dict[str, int] = {}  # of this process, by all that the count depends on
+
+
+def _macs(trial: Trial) -> int:
+    data = trial.dataset
+    shape = [data.num_classes, data.image_size, data.channels]
+    key = canonical_json([trial.arch.canonical(), trial.pe, trial.join, trial.norm, shape])
+    if key not in _MACS:
+        _MACS[key] = count_macs(_build(trial), data.image_size, data.channels)
+    return _MACS[key]
+
+
+def _build(trial: Trial) -> VisionTransformer:
+    return create_model(
+        trial.arch,
+        pe=trial.pe,
+        join=trial.join,
+        norm=trial.norm,
+        num_classes=trial.dataset.num_classes,
+        image_size=trial.dataset.image_size,
+        in_chans=trial.dataset.channels,
+    )

@@ -1,0 +1,34 @@
+"""The peak memory of one trial, though many may run in one process after another."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+
+class PeakMemory:
+    """Measures from its making on: the GPU's allocations, or on a CPU the process's resident set."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            return
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # Linux: start the high-water mark anew
+        except OSError:
+            pass  # elsewhere the mark covers the whole process, which is at least no underestimate
+
+    def megabytes(self) -> float:
+        """The peak so far, in units of 10^6 bytes."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / 1e6
+        try:
+            status = Path("/proc/self/status").read_text()
+            return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+        except (OSError, IndexError):
+            unit = 1 if sys.platform == "darwin" else 1024
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

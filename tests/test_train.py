@@ -1,0 +1,213 @@
+"""Training: pairs share all but what is under test, runs repeat bit for bit, and failures are outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from suite.data.images import ArrayImages, balanced_subset, load_images
+from suite.errors import InputError
+from suite.grid import load_grid
+from suite.models import create_model
+from suite.record import VOLATILE, RunRecord, unpack_bits
+from suite.recipe import Recipe
+from suite.train import Machine, run_trial
+from suite.training import loop
+from suite.training.loop import Trainer
+from suite.trial import Trial
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def trials(write_grid: Write) -> list[Trial]:
+    """Default and LaPE, with every source of randomness at work: two seeds each."""
+    path = write_grid(
+        ("lr: 1e-3,", "lr: 1e-3, crop_padding: 1, flip: true, label_smoothing: 0.1,"),
+        ("mlp_ratio: 1}", "mlp_ratio: 1, attn_drop: 0.2, drop_path: 0.2}"),
+    )
+    return list(load_grid(path).expand().trials)
+
+
+@pytest.fixture
+def machine(data_folder: Path) -> Machine:
+    return Machine(data_folder, "cpu")
+
+
+def lasting(record: RunRecord) -> dict[str, Any]:
+    values = record.model_dump(exclude=set(VOLATILE))
+    for epoch in values["history"]:
+        del epoch["seconds"]
+    return values
+
+
+def test_the_record_of_a_run(trials: list[Trial], machine: Machine) -> None:
+    record = run_trial(trials[1], machine)
+    trial = trials[1]
+    assert (record.status, record.error, record.epochs) == ("done", None, 2)
+    assert (record.trial_id, record.cell_id, record.config) == (trial.id, trial.cell_id, trial.config)
+    assert record.arch == "tiny"
+    assert record.join == "lape"
+    model = create_model(trial.arch, pe=trial.pe, join=trial.join, num_classes=10, image_size=8, in_chans=1)
+    assert record.params == sum(parameter.numel() for parameter in model.parameters())
+    assert record.macs is not None
+    assert record.macs > 0
+    assert record.test_images == trial.dataset.test_images
+    right = unpack_bits(record.correct or "", record.test_images or 0)
+    assert record.top1 == 100 * right.mean()
+    assert record.history is not None
+    assert record.top1 == record.history[-1].top1
+    assert record.top1_best_epoch == max(epoch.top1 for epoch in record.history)
+    assert record.environment.precision == "fp32"
+    assert record.peak_memory_mb is not None
+    assert 50 < record.peak_memory_mb < 5000
+
+
+def test_a_run_repeats_bit_for_bit_whatever_ran_before_it(trials: list[Trial], machine: Machine) -> None:
+    first = run_trial(trials[0], machine)
+    torch.manual_seed(5)
+    run_trial(trials[3], machine)
+    assert lasting(run_trial(trials[0], machine)) == lasting(first)
+
+
+def test_a_run_leaves_the_process_as_it_was(trials: list[Trial], machine: Machine) -> None:
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    before = torch.get_num_threads()
+    run_trial(trials[0], machine)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == before
+
+
+def test_pairs_share_weights_and_batches_and_seeds_do_not(
+    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything a training sees is recorded: the first weights, each batch, each label, each dropout mask."""
+    seen: dict[str, tuple[dict[str, torch.Tensor], list[torch.Tensor]]] = {}
+
+    class Spy(Trainer):
+        def train_epoch(self, images: Any, order: Any, generator: Any, lr: float) -> torch.Tensor:
+            tensors = seen.setdefault(
+                current.id, ({name: p.detach().clone() for name, p in self.model.named_parameters()}, [])
+            )[1]
+            tensors.append(images.labels[order])
+            self.model.register_forward_pre_hook(lambda module, inputs: tensors.append(inputs[0].clone()))
+            self.model.blocks[1].drop_path.register_forward_hook(  # type: ignore[union-attr, index]
+                lambda module, inputs, output: tensors.append((output == 0).flatten(1).all(1))
+            )
+            return super().train_epoch(images, order, generator, lr)
+
+    monkeypatch.setattr("suite.train.Trainer", Spy)
+    for current in trials:
+        assert run_trial(current, machine).status == "done"
+
+    default, lape, default_again, lape_again = (seen[trial.id] for trial in trials)
+    for baseline, treatment in ((default, lape), (default_again, lape_again)):
+        assert baseline[0].keys() < treatment[0].keys()
+        assert all(torch.equal(value, treatment[0][name]) for name, value in baseline[0].items())
+        assert len(baseline[1]) == len(treatment[1]) > 8
+        assert all(torch.equal(*pair) for pair in zip(baseline[1], treatment[1], strict=True))
+    weights = [name for name, value in default[0].items() if value.unique().numel() > 1]
+    assert all(not torch.equal(default[0][name], default_again[0][name]) for name in weights)
+    assert not any(torch.equal(*pair) for pair in zip(default[1][:2], default_again[1][:2], strict=True))
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(trials: list[Trial], machine: Machine) -> None:
+    recipe = Recipe.model_validate({**trials[0].recipe.model_dump(), "lr": 1e30, "epochs": 5})
+    record = run_trial(replace(trials[0], recipe=recipe), machine)
+    assert record.status == "diverged"
+    assert record.diverged_step is not None
+    assert 0 < record.diverged_step < 10
+    assert record.epochs == record.diverged_step // 2  # two steps an epoch
+    assert record.top1 is record.correct is record.train_seconds is None
+    assert str(record.diverged_step) in (record.error or "")
+
+
+def test_the_step_that_diverged_is_the_first_one() -> None:
+    with pytest.raises(loop.DivergedError) as caught:
+        loop.check_finite(torch.tensor([1.0, 2.0, float("inf"), float("nan")]), first_step=10)
+    assert caught.value.step == 12
+    assert loop.check_finite(torch.tensor([1.0, 2.0]), first_step=0) == 1.5
+
+
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError("boom"), "error"), (MemoryError(), "oom")])
+def test_other_failures_are_outcomes_too(
+    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception, status: str
+) -> None:
+    def fail(*arguments: object) -> torch.Tensor:
+        raise error
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    record = run_trial(trials[0], machine)
+    assert (record.status, record.epochs, record.top1) == (status, 0, None)
+    assert type(error).__name__ in (record.error or "")
+    assert record.params is not None
+
+
+def test_data_that_are_not_prepared_are_no_outcome(trials: list[Trial], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lape data prepare digits"):
+        run_trial(trials[0], Machine(tmp_path, "cpu"))
+
+
+def test_a_device_that_is_not_there(trials: list[Trial], data_folder: Path) -> None:
+    with pytest.raises(InputError, match="can't use the device 'cuda:99'"):
+        run_trial(trials[0], Machine(data_folder, "cuda:99"))
+
+
+def test_only_the_subset_is_seen_and_it_is_the_same_for_all_seeds(
+    trials: list[Trial], machine: Machine, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[torch.Tensor] = []
+    train_epoch = Trainer.train_epoch
+
+    def note(self: Trainer, images: Any, order: torch.Tensor, *rest: Any) -> torch.Tensor:
+        orders.append(order)
+        return train_epoch(self, images, order, *rest)
+
+    monkeypatch.setattr(Trainer, "train_epoch", note)
+    run_trial(trials[0], machine)
+    run_trial(trials[2], machine)
+    labels = load_images(trials[0].dataset, "train", data_folder).labels
+    expected = set(balanced_subset(labels, 128).tolist())
+    assert len(orders) == 4
+    assert all(set(order.tolist()) == expected for order in orders)
+    assert len({tuple(order.tolist()) for order in orders}) == 4
+
+
+def test_a_model_learns(write_grid: Write, machine: Machine) -> None:
+    path = write_grid(("epochs: 2, batch_size: 64", "epochs: 8, batch_size: 16"), ("lr: 1e-3", "lr: 5e-3"), ("embed_dim: 8", "embed_dim: 32"))
+    record = run_trial(load_grid(path).expand().trials[1], machine)
+    assert record.history is not None
+    assert record.history[-1].train_loss < 0.7 * record.history[0].train_loss
+    assert record.top1 is not None
+    assert record.top1 > 40
+
+
+def test_the_test_pass_counts_every_image_once() -> None:
+    """Against one plain forward pass, over a number of images that fills no whole batch."""
+    torch.manual_seed(0)
+    model = create_model("cvt", num_classes=3, image_size=4, in_chans=1, patch_size=2, embed_dim=6, depth=1, num_heads=2, mlp_ratio=1.0)
+    count = loop.TEST_BATCH + 13
+    images = ArrayImages(torch.randint(0, 256, (count, 4, 4, 1), dtype=torch.uint8), torch.randint(0, 3, (count,)))
+    recipe = Recipe(version=1, epochs=1, batch_size=1, lr=1.0)
+    device = torch.device("cpu")
+    trainer = Trainer(
+        model,
+        torch.optim.SGD(model.parameters()),
+        recipe,
+        loop.Normalise((0.5,), (0.5,), device),
+        loop.Precision("fp32", None),
+        device,
+    )
+    correct, loss = trainer.test(images)
+    with torch.no_grad():
+        logits = model.eval()((images.pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5)
+    assert np.array_equal(correct.numpy(), (logits.argmax(1) == images.labels).numpy())
+    assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits, images.labels).item(), rel=1e-5)

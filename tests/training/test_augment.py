@@ -1,0 +1,72 @@
+"""Crop and flip: against plain loops, and in distribution."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from suite.recipe import Recipe
+from suite.training.augment import Normalise, augment
+
+
+def recipe(crop_padding: int, flip: bool) -> Recipe:
+    return Recipe(version=1, epochs=1, batch_size=1, lr=1.0, crop_padding=crop_padding, flip=flip)
+
+
+def pictures(batch: int, channels: int = 3, height: int = 7, width: int = 5) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(1, 256, (batch, channels, height, width), generator=generator, dtype=torch.uint8)
+
+
+def candidates(image: torch.Tensor, padding: int, flip: bool) -> list[torch.Tensor]:
+    """Every outcome for one image: each offset, with and without a flip, by slicing."""
+    channels, height, width = image.shape
+    padded = torch.zeros(channels, height + 2 * padding, width + 2 * padding, dtype=torch.uint8)
+    padded[:, padding : padding + height, padding : padding + width] = image
+    crops = [
+        padded[:, top : top + height, left : left + width]
+        for top in range(2 * padding + 1)
+        for left in range(2 * padding + 1)
+    ]
+    return [*crops, *(crop.flip(2) for crop in crops)] if flip else crops
+
+
+@pytest.mark.parametrize(("padding", "flip"), [(0, True), (1, False), (2, True)])
+def test_each_image_becomes_each_of_its_outcomes_about_equally_often(padding: int, flip: bool) -> None:
+    image = pictures(1)
+    copies = 2000
+    made = augment(image.expand(copies, -1, -1, -1), recipe(padding, flip), torch.Generator().manual_seed(1))
+    assert made.dtype == torch.uint8
+    outcomes = candidates(image[0], padding, flip)
+    counts = torch.stack([(made == outcome).flatten(1).all(1).sum() for outcome in outcomes])
+    assert int(counts.sum()) == copies  # nothing but these outcomes, each image its own
+    expected = copies / len(outcomes)
+    chi_squared = float(((counts - expected) ** 2 / expected).sum())
+    assert chi_squared < 2 * len(outcomes) + 20
+
+
+def test_images_draw_on_their_own_and_stay_in_place() -> None:
+    images = pictures(40)
+    made = augment(images, recipe(1, True), torch.Generator().manual_seed(2))
+    for image, outcome in zip(images, made, strict=True):
+        assert any(torch.equal(outcome, candidate) for candidate in candidates(image, 1, True))
+
+
+def test_a_recipe_without_augmentation_draws_nothing() -> None:
+    images, generator = pictures(3), torch.Generator().manual_seed(3)
+    state = generator.get_state()
+    assert augment(images, recipe(0, False), generator) is images
+    assert torch.equal(generator.get_state(), state)
+
+
+def test_the_same_generator_gives_the_same_batch() -> None:
+    made = [augment(pictures(9), recipe(2, True), torch.Generator().manual_seed(4)) for _ in range(2)]
+    assert torch.equal(*made)
+
+
+def test_normalise() -> None:
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    images = pictures(2)
+    found = Normalise(mean, std, torch.device("cpu"))(images)
+    expected = (images.double() / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    assert torch.allclose(found.double(), expected, atol=1e-6)

@@ -1,0 +1,38 @@
+"""Which parameters are decayed."""
+
+from __future__ import annotations
+
+import pytest
+
+from suite.models import create_model
+from suite.recipe import Recipe
+from suite.training.optimiser import build_optimiser, parameter_groups
+
+SIZE = {"patch_size": 2, "embed_dim": 6, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0}
+
+
+@pytest.mark.parametrize("decay_position", [False, True])
+@pytest.mark.parametrize("pe", ["learnable", "sin1d"])
+def test_groups(decay_position: bool, pe: str) -> None:
+    model = create_model("vit_lite", pe=pe, join="lape", num_classes=5, image_size=4, **SIZE)
+    recipe = Recipe(version=1, epochs=1, batch_size=1, lr=1.0, weight_decay=0.3, decay_position=decay_position)
+    groups = parameter_groups(model, recipe, model.position_and_class_parameters())
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    decayed, plain = ({names[id(p)] for p in group["params"]} for group in groups)  # type: ignore[attr-defined]
+    assert [group["weight_decay"] for group in groups] == [0.3, 0.0]
+
+    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert decayed | plain == trainable
+    assert not decayed & plain
+    assert ("position.tables.0" in trainable) == (pe == "learnable")
+    exempt = {"class_token", "position.tables.0"} & trainable
+    assert exempt <= (decayed if decay_position else plain)
+    assert all(name.endswith(("bias", "norm1.weight", "norm2.weight", "norm.weight")) or "maps" in name for name in plain - exempt)
+    assert {"blocks.0.attention.qkv.weight", "head.weight"} <= decayed
+
+
+def test_the_learning_rate_reaches_every_group() -> None:
+    model = create_model("vit_lite", num_classes=5, image_size=4, **SIZE)
+    recipe = Recipe(version=1, epochs=1, batch_size=1, lr=0.5, betas=(0.8, 0.9))
+    optimiser = build_optimiser(model, recipe, set())
+    assert {(group["lr"], group["betas"]) for group in optimiser.param_groups} == {(0.5, (0.8, 0.9))}
