@@ -42,6 +42,13 @@ class Size(BaseModel):
                 found=f"embed_dim {self.embed_dim}",
                 fix="change embed_dim or num_heads",
             )
+        if int(self.embed_dim * self.mlp_ratio) < 1:
+            raise InputError(
+                "the MLP has no hidden channel",
+                expected="embed_dim × mlp_ratio of at least 1",
+                found=f"embed_dim {self.embed_dim}, mlp_ratio {self.mlp_ratio}",
+                fix="raise mlp_ratio",
+            )
         self.token_grid(image_size)
 
 

@@ -1,0 +1,83 @@
+"""`create_model`: any architecture with any position embedding and joining method."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from suite.errors import InputError
+from suite.models.architectures import Architecture, resolve_architecture
+from suite.models.initialise import initialise
+from suite.models.joins import JOINS
+from suite.models.norms import NORMS
+from suite.models.positions import POSITIONS
+from suite.models.transformer import VisionTransformer
+
+
+def create_model(
+    arch: str | Architecture,
+    *,
+    pe: str = "learnable",
+    join: str = "default",
+    norm: str | None = None,
+    num_classes: int,
+    image_size: int,
+    in_chans: int = 3,
+    **overrides: Any,
+) -> VisionTransformer:
+    """A model for square images of [in_chans, image_size, image_size], in training mode, in float32.
+
+    `arch` is a named size, a family with its size as `overrides`, or a resolved architecture; `norm` is
+    LayerNorm where it isn't given. The weights are drawn by `initialise`, with a seed from torch's global
+    generator: `torch.manual_seed` governs them. Nothing else is drawn from it, whatever the model. Under
+    `torch.device("meta")` the model has shapes and no weights, which is all that counting its costs needs.
+
+    Raises:
+        InputError: a name is unknown, a size is missing or out of range, or the parts don't go together.
+    """
+    architecture = _resolve(arch, overrides)
+    position, method = POSITIONS[pe], JOINS[join]
+    NORMS[norm or "ln"]  # LayerNorm is all there is so far, and the blocks have it
+    for name, value in (("num_classes", num_classes), ("image_size", image_size), ("in_chans", in_chans)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(
+                f"{name} can't be {value!r}",
+                expected="a whole number of at least 1",
+                found=repr(value),
+                fix=f"give another {name}",
+            )
+    architecture.size.check(image_size)
+    if reason := position.refuses(architecture.size.embed_dim):
+        raise InputError(
+            reason,
+            expected=f"a width divisible by {position.width_multiple}",
+            found=f"embed_dim {architecture.size.embed_dim}",
+            fix="change embed_dim, or choose another pe",
+        )
+    if reason := method.refuses(pe):
+        raise InputError(
+            reason,
+            expected="a pe and a join that can be combined",
+            found=f"pe {pe!r} with join {join!r}",
+            fix="choose another pe, or join 'default'",
+        )
+
+    module_name, class_name = architecture.family.builder.split(":")
+    family_type: type[VisionTransformer] = getattr(import_module(module_name), class_name)
+    seed = int(torch.randint(2**63 - 1, (), device="cpu"))
+    with torch.random.fork_rng(devices=[]):  # the modules' own initialisation draws too, and is thrown away
+        model = family_type(
+            architecture, position, method, num_classes=num_classes, image_size=image_size, in_chans=in_chans
+        )
+    initialise(model, seed)
+    return model
+
+
+def _resolve(arch: str | Architecture, overrides: dict[str, Any]) -> Architecture:
+    if isinstance(arch, str):
+        return resolve_architecture(arch, overrides)
+    if not overrides:
+        return arch
+    return resolve_architecture(arch.family.name, {**arch.size.model_dump(), **overrides}, label=arch.name)

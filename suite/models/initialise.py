@@ -1,0 +1,80 @@
+"""The weights a training starts from: each parameter drawn from its own generator, keyed by its name.
+
+So two models that differ in their PE or joining method start from bit-identical weights wherever they
+share a parameter, and adding a parameter changes no other one's draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import init
+
+from suite.canonical import derive_seed
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the families draw differently. Standard deviations are of normals cut at ±2, as published.
+
+    convolution: "default" is PyTorch's (uniform, ±1/√fan-in), "kaiming_normal" has fan-in and gain √2.
+    """
+
+    position_std: float
+    class_token_std: float
+    convolution: Literal["default", "kaiming_normal"]
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, seed: int) -> None:
+    """Draw every trainable parameter of a model of the zoo anew, on the CPU whatever the model's device.
+
+    Raises:
+        TypeError: the model has no `rules`, or a parameter has none.
+    """
+    rules = getattr(model, "rules", None)
+    if not isinstance(rules, Rules):
+        raise TypeError(f"a {type(model).__name__} doesn't say how it is initialised: it has no `rules`")
+    for path, module in model.named_modules():
+        for own_name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad or parameter.is_meta:
+                continue
+            name = f"{path}.{own_name}" if path else own_name
+            # derive_seed gives 63 bits, which a generator takes whole.
+            generator = Generator(device="cpu").manual_seed(derive_seed(seed, name))
+            drawn = torch.empty(parameter.shape, device="cpu")
+            _draw(drawn, name, module, rules, generator)
+            parameter.copy_(drawn)
+
+
+def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: Generator) -> None:
+    bias = name.endswith(".bias")
+    if name.startswith("position.tables."):
+        _normal(drawn, rules.position_std, generator)
+    elif name == "class_token":
+        _normal(drawn, rules.class_token_std, generator)
+    elif isinstance(module, nn.LayerNorm):
+        drawn.fill_(0 if bias else 1)
+    elif isinstance(module, nn.Linear):
+        if bias:
+            drawn.zero_()
+        else:
+            _normal(drawn, 0.02, generator)
+    elif isinstance(module, nn.Conv2d):
+        if rules.convolution == "kaiming_normal" and not bias:
+            init.kaiming_normal_(drawn, generator=generator)
+        else:
+            bound = module.weight[0].numel() ** -0.5
+            drawn.uniform_(-bound, bound, generator=generator)
+    else:
+        raise TypeError(f"no rule says how to initialise {name!r}, of a {type(module).__name__}: add one here")
+
+
+def _normal(drawn: Tensor, std: float, generator: Generator) -> None:
+    if std == 0:
+        drawn.zero_()
+    else:
+        init.trunc_normal_(drawn, std=std, generator=generator)

@@ -1,0 +1,122 @@
+"""Parameter counts of the published models to the last digit, and MACs against torch's own counter."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from suite.cost.macs import UncountedOperatorError, count_macs, count_parameters
+from suite.models import create_model
+
+# arch, classes, image size; parameters, of which position; parameters that LaPE adds; GMACs. Counted by
+# running the authors' code.
+PUBLISHED = [
+    ("deit_tiny", 1000, 224, 5_717_416, 37_824, 4_608, 1.2584),
+    ("deit_small", 1000, 224, 22_050_664, 75_648, 9_216, 4.6083),
+    ("deit_base", 1000, 224, 86_567_656, 151_296, 18_432, 17.5827),
+    ("vit_lite_7_4", 10, 32, 3_716_874, 16_640, 3_584, 0.2557),
+    ("vit_lite_7_4", 100, 32, 3_740_004, 16_640, 3_584, 0.2558),
+    ("cvt_7_4", 10, 32, 3_716_619, 16_384, 3_584, 0.2516),
+    ("cvt_7_4", 100, 32, 3_739_749, 16_384, 3_584, 0.2516),
+    ("cct_7_3x1", 10, 32, 3_760_139, 65_536, 3_584, 1.1865),
+    ("cct_7_3x1", 100, 32, 3_783_269, 65_536, 3_584, 1.1866),
+]
+
+
+def meta(arch: str, **settings: Any) -> nn.Module:
+    with torch.device("meta"):
+        return create_model(arch, **settings)
+
+
+@pytest.mark.parametrize(("arch", "classes", "side", "total", "position", "added", "giga"), PUBLISHED)
+def test_published_models(
+    arch: str, classes: int, side: int, total: int, position: int, added: int, giga: float
+) -> None:
+    default = meta(arch, num_classes=classes, image_size=side)
+    counted = count_parameters(default)
+    assert (counted.total, counted.trainable, counted.position) == (total, total, position)
+    lape = meta(arch, join="lape", num_classes=classes, image_size=side)
+    counted = count_parameters(lape)
+    assert (counted.total, counted.trainable, counted.position) == (total + added, total + added, position + added)
+    assert count_macs(default, side, 3) / 1e9 == pytest.approx(giga, abs=6e-5)
+    assert count_macs(lape, side, 3) / 1e9 == pytest.approx(giga, rel=5e-3)
+
+
+def test_lape_costs_a_norm_of_the_position_per_block() -> None:
+    default, lape = (meta("deit_tiny", join=join, num_classes=1000, image_size=224) for join in ("default", "lape"))
+    assert count_macs(lape, 224, 3) == pytest.approx(1.2607e9, abs=5e4)
+    assert count_macs(lape, 224, 3) - count_macs(default, 224, 3) == 12 * 5 * 197 * 192
+
+
+@pytest.mark.parametrize(
+    ("pe", "join", "total", "trainable"),
+    [
+        ("sin1d", "default", 5_717_416, 5_679_592),
+        ("sin2d", "lape", 5_722_024, 5_684_200),
+        ("learnable", "unshared", 5_717_416 + 11 * 37_824, 5_717_416 + 11 * 37_824),
+        ("none", "default", 5_679_592, 5_679_592),
+    ],
+)
+def test_parameters_of_other_positions_of_deit_tiny(pe: str, join: str, total: int, trainable: int) -> None:
+    counted = count_parameters(meta("deit_tiny", pe=pe, join=join, num_classes=1000, image_size=224))
+    assert (counted.total, counted.trainable) == (total, trainable)
+
+
+@pytest.mark.parametrize("join", ["default", "unshared", "lape"])
+@pytest.mark.parametrize("arch", ["deit_tiny", "vit_lite_2_4", "cvt_2_4", "cct_2_3x2"])
+def test_torchs_own_counter_agrees(arch: str, join: str) -> None:
+    """torch counts two FLOPs per MAC, fused attention only where it isn't fused, and no LayerNorm."""
+    model = create_model(arch, join=join, num_classes=7, image_size=32).eval()
+    normalised = 0
+
+    def measure(_: nn.Module, inputs: tuple[Tensor, ...], __: Tensor) -> None:
+        nonlocal normalised
+        normalised += inputs[0].numel()
+
+    hooks = [m.register_forward_hook(measure) for m in model.modules() if isinstance(m, nn.LayerNorm)]
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, 32, 32))
+    for hook in hooks:
+        hook.remove()
+    assert normalised > 0
+    assert 2 * (count_macs(model, 32, 3) - 5 * normalised) == counter.get_total_flops()
+
+
+class Strange(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(7, 7)
+
+    def forward(self, x: Tensor) -> Any:
+        return torch.cumsum(self.linear(x).sin(), dim=1)
+
+
+def test_an_operator_without_a_rule_is_an_error() -> None:
+    with pytest.raises(UncountedOperatorError, match=r"aten::cumsum, aten::sin;.*FREE_OPERATORS") as caught:
+        count_macs(Strange(), 7, 3)
+    assert caught.value.operators == ("aten::cumsum", "aten::sin")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_counting_is_quiet_and_leaves_the_model_as_it_was(
+    training: bool, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = create_model("vit_lite_2_4", num_classes=7, image_size=8, in_chans=1).train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    with caplog.at_level(logging.DEBUG), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert count_macs(model, 8, 1) > 0
+    assert model.training == training
+    assert all(module.training == training for module in model.modules())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records

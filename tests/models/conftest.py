@@ -1,0 +1,36 @@
+"""A small model of sizes that have no common factor, so that a mixed-up axis can't go unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from suite.models import create_model
+from suite.models.transformer import VisionTransformer
+
+Small = Callable[..., VisionTransformer]
+
+WIDTH, DEPTH, CLASSES, CHANNELS, IMAGE = 28, 3, 11, 2, 15
+_BODY = {"embed_dim": WIDTH, "depth": DEPTH, "num_heads": 2, "mlp_ratio": 41 / 28}
+_TOKENIZER = {"conv_kernel": 3, "conv_stride": 1, "conv_padding": 1, "conv_layers": 2}
+
+
+@pytest.fixture
+def small() -> Small:
+    """small(arch, pe=…, join=…): 9 patches of 5×5 pixels for images [2, 15, 15], or 16 pixels of a feature map."""
+
+    def make(arch: str, **settings: Any) -> VisionTransformer:
+        tokenizer = _TOKENIZER if arch == "cct" else {"patch_size": 5}
+        sizes = {**_BODY, **tokenizer, "num_classes": CLASSES, "image_size": IMAGE, "in_chans": CHANNELS}
+        return create_model(arch, **{**sizes, **settings})
+
+    return make
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """Five images of noise, [5, 2, 15, 15]."""
+    return torch.randn(5, CHANNELS, IMAGE, IMAGE, generator=torch.Generator().manual_seed(7))

@@ -1,0 +1,196 @@
+"""What `create_model` builds and what it refuses; the parts that only training uses."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from suite.errors import InputError
+from suite.models import create_model
+from suite.models.architectures import named_architectures, resolve_architecture
+from suite.models.layers import HIDDEN_PLANES, DropPath
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"arch": "deit_tinny"}, r"unknown architecture 'deit_tinny'.*did you mean 'deit_tiny'"),
+        ({"pe": "learnt"}, r"unknown pe 'learnt'.*did you mean 'learnable'"),
+        ({"join": "lappe"}, r"unknown join 'lappe'.*did you mean 'lape'"),
+        ({"norm": "bn"}, r"unknown norm 'bn'.*choose one of: ln"),
+        ({"patch_size": 4}, r"image size must be divisible by the patch size.*patch_size \(4\).*15×15"),
+        ({"num_heads": 3}, r"width must be divisible by the number of heads.*num_heads \(3\).*embed_dim 28"),
+        ({"mlp_ratio": 0.03}, r"no hidden channel.*embed_dim 28, mlp_ratio 0.03"),
+        ({"pe": "sin2d", "embed_dim": 22}, r"width divisible by 4.*embed_dim 22"),
+        ({"pe": "sin1d", "join": "unshared"}, r"pe 'sin1d' is fixed.*pe 'sin1d' with join 'unshared'"),
+        ({"pe": "none", "join": "lape"}, r"nothing to join"),
+        ({"pe": "none", "join": "shared"}, r"nothing to join"),
+        ({"width": 5}, r"width: Extra inputs"),
+        ({"depth": 0}, r"depth: .*greater than or equal to 1"),
+        ({"drop_path": 1.0}, r"drop_path"),
+        ({"num_classes": 0}, r"num_classes can't be 0"),
+        ({"image_size": 15.0}, r"image_size can't be 15.0"),
+        ({"in_chans": True}, r"in_chans can't be True"),
+        ({"arch": "cct"}, r"patch_size: Extra inputs"),
+    ],
+)
+def test_refusals(settings: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {
+        "arch": "deit", "patch_size": 5, "embed_dim": 28, "depth": 1, "num_heads": 2, "mlp_ratio": 1.5,
+        "num_classes": 3, "image_size": 15,
+    }  # fmt: skip
+    arguments = {**good, **settings}
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        create_model(arguments.pop("arch"), **arguments)
+
+
+def test_convolutions_that_leave_no_token() -> None:
+    with pytest.raises(InputError, match="leave no token"):
+        create_model("cct_7_3x2", num_classes=3, image_size=2, conv_padding=0)
+
+
+def test_a_resolved_architecture_is_as_good_as_a_name() -> None:
+    architecture = resolve_architecture("cct_2_3x2", {"depth": 3})
+    with torch.device("meta"):
+        named = create_model("cct_2_3x2", depth=4, num_classes=7, image_size=32)
+        resolved = create_model(architecture, num_classes=7, image_size=32)
+        changed = create_model(architecture, depth=4, num_classes=7, image_size=32)
+    assert len(resolved.blocks) == 3
+    assert resolved.architecture == architecture
+    assert changed.architecture == named.architecture
+    shapes = [{name: tuple(p.shape) for name, p in model.named_parameters()} for model in (named, changed)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("name", named_architectures())
+def test_every_named_size_can_be_built(name: str) -> None:
+    with torch.device("meta"):
+        model = create_model(name, pe="sin2d", join="lape", norm="ln", num_classes=7, image_size=32)
+    assert model.head.weight.shape == (7, model.architecture.size.embed_dim)
+    assert len(model.blocks) == model.architecture.size.depth
+    rows, columns = model.architecture.size.token_grid(32)
+    class_tokens = int(model.architecture.family.class_token)
+    assert model.position.tables[0].shape == (1, class_tokens + rows * columns, model.architecture.size.embed_dim)
+
+
+def test_the_convolutional_tokenizer(small: Any, images: Tensor) -> None:
+    model = small("cct")
+    first, second = model.tokenizer.convolutions
+    assert (first.out_channels, second.in_channels, first.bias, second.bias) == (
+        HIDDEN_PLANES,
+        HIDDEN_PLANES,
+        None,
+        None,
+    )
+    x = images
+    for convolution in (first, second):
+        x = torch.conv2d(x, convolution.weight, None, 1, 1).clamp(min=0)
+        padded = torch.nn.functional.pad(x, (1, 1, 1, 1), value=float("-inf"))
+        x = padded.unfold(2, 3, 2).unfold(3, 3, 2).amax((-1, -2))
+    assert x.shape == (5, 28, 4, 4)
+    torch.testing.assert_close(model.tokenizer(images), torch.stack([x[..., p // 4, p % 4] for p in range(16)], 1))
+
+
+def test_sequence_pooling_is_a_weighted_mean(small: Any) -> None:
+    pool = small("cvt").pool
+    x = torch.randn(3, 9, 28)
+    scores = torch.exp(x @ pool.score.weight[0] + pool.score.bias)
+    expected = sum(scores[:, token, None] * x[:, token] for token in range(9)) / scores.sum(1, keepdim=True)
+    torch.testing.assert_close(pool(x), expected)
+
+
+@pytest.mark.parametrize("arch", ["deit", "vit_lite"])
+def test_the_class_token_comes_first_and_is_read_out(arch: str, small: Any, images: Tensor) -> None:
+    model = small(arch).eval()
+    with torch.no_grad():
+        model.class_token.normal_()
+        for block in model.blocks:  # blocks that add nothing
+            for branch in (block.attention.proj, block.mlp.fc2):
+                branch.weight.zero_()
+        expected = model.class_token[0] + model.position.tables[0][:, 0]
+        norms = [block.norm2 for block in model.blocks] if arch == "vit_lite" else []
+        for norm in (*norms, model.norm):
+            expected = norm(expected)
+        torch.testing.assert_close(model(images), model.head(expected).repeat(5, 1))
+
+
+def test_parameters_of_position_and_class_token(small: Any) -> None:
+    names = {
+        (arch, pe, join): small(arch, pe=pe, join=join).position_and_class_parameters()
+        for arch, pe, join in [
+            ("deit", "learnable", "lape"),
+            ("cvt", "learnable", "default"),
+            ("vit_lite", "learnable", "unshared"),
+            ("cct", "none", "default"),
+        ]
+    }
+    assert list(names.values()) == [
+        {"class_token", "position.tables.0"},
+        {"position.tables.0"},
+        {"class_token", "position.tables.0", "position.tables.1", "position.tables.2"},
+        set(),
+    ]
+
+
+@pytest.mark.parametrize("pe", ["sin1d", "sin2d"])
+def test_a_fixed_table_is_a_frozen_parameter(pe: str, small: Any) -> None:
+    frozen = {name for name, p in small("deit", pe=pe, join="lape").named_parameters() if not p.requires_grad}
+    assert frozen == {"position.tables.0"}
+
+
+def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
+    torch.manual_seed(2)
+    count, rate = 20_000, 0.3
+    dropped = DropPath(rate).train()(torch.ones(count, 3, 5))
+    assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.7])
+    assert torch.equal(dropped, dropped[:, :1, :1].expand_as(dropped))
+    kept = (dropped[:, 0, 0] != 0).float().mean().item()
+    assert kept == pytest.approx(0.7, abs=5 * (rate * (1 - rate) / count) ** 0.5)
+    assert dropped.mean().item() == pytest.approx(1, abs=0.03)
+    x = torch.randn(4, 3, 5)
+    assert torch.equal(DropPath(rate).eval()(x), x)
+    assert torch.equal(DropPath(0.0).train()(x), x)
+
+
+def test_drop_path_grows_linearly_from_zero(small: Any) -> None:
+    rates = [block.drop_path.rate for block in small("cvt", depth=7, drop_path=0.1).blocks]
+    assert rates == pytest.approx([0, 1 / 60, 2 / 60, 3 / 60, 4 / 60, 5 / 60, 0.1])
+    assert small("cvt", depth=1, drop_path=0.1).blocks[0].drop_path.rate == 0
+
+
+@pytest.mark.parametrize("arch", ["deit", "vit_lite", "cct"])
+def test_drop_path_acts_on_both_branches(arch: str, small: Any) -> None:
+    """A block that always drops them leaves the stream as it is, or normalised once in Compact Transformers."""
+    x = torch.randn(5, 9, 28)
+    for block in small(arch).train().blocks:
+        block.drop_path.rate = 1 - 1e-12
+        assert torch.equal(block(x, None, None), x if arch == "deit" else block.norm2(x))
+
+
+@pytest.mark.parametrize("noise", [{"attn_drop": 0.5}, {"drop_path": 0.5}])
+def test_dropout_acts_in_training_only(noise: dict[str, float], small: Any, images: Tensor) -> None:
+    model = small("deit", **{"attn_drop": 0.0, "drop_path": 0.0, **noise})
+    with torch.no_grad():
+        assert not torch.equal(model(images), model(images))
+        model.eval()
+        assert torch.equal(model(images), model(images))
+
+
+def test_two_joins_draw_the_same_dropout(small: Any, images: Tensor) -> None:
+    """A contrast's two sides drop the same samples and attention weights at the same step."""
+    states = []
+    for join in ("default", "lape", "unshared"):
+        model = small("vit_lite", join=join, attn_drop=0.2, drop_path=0.2)
+        torch.manual_seed(4)
+        model(images)
+        states.append(torch.get_rng_state())
+    assert all(torch.equal(state, states[0]) for state in states)
+
+
+def test_a_model_can_be_copied(small: Any, images: Tensor) -> None:
+    model = small("cvt", join="lape").eval()
+    assert torch.equal(copy.deepcopy(model)(images), model(images))

@@ -1,0 +1,124 @@
+"""Two models share every weight whose name they share; and the draws have the published distributions."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from suite.models import create_model
+from suite.models.initialise import initialise
+from suite.models.joins import JOINS
+from suite.models.positions import POSITIONS
+from suite.models.transformer import VisionTransformer
+
+COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses(pe) is None]
+
+
+def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("arch", ["deit", "vit_lite", "cvt", "cct"])
+def test_models_of_all_positions_and_joins_share_their_weights(arch: str, small: Any) -> None:
+    drawn = {}
+    for index, (pe, join) in enumerate(COMBINATIONS):
+        torch.manual_seed(index)
+        model = small(arch, pe=pe, join=join)
+        initialise(model, 121)
+        drawn[pe, join] = weights(model)
+    for (one, a), (other, b) in combinations(drawn.items(), 2):
+        body = {name for name in a if not name.startswith("position.")}
+        assert body == {name for name in b if not name.startswith("position.")}
+        common = body | (a.keys() & b.keys() if one[0] == other[0] else set())
+        for name in common:
+            assert torch.equal(a[name], b[name]), (one, other, name)
+    learned = drawn["learnable", "unshared"]
+    assert torch.equal(learned["position.tables.0"], drawn["learnable", "lape"]["position.tables.0"])
+    assert not torch.equal(learned["position.tables.0"], learned["position.tables.1"])
+
+
+def test_a_draw_depends_on_seed_and_name_alone(small: Any) -> None:
+    model = small("deit")
+    initialise(model, 5)
+    first = weights(model)
+    initialise(model, 5)
+    assert all(torch.equal(first[name], value) for name, value in weights(model).items())
+    initialise(model, 6)
+    assert not torch.equal(first["head.weight"], model.head.weight)
+    assert not torch.equal(first["blocks.0.mlp.fc1.weight"], first["blocks.1.mlp.fc1.weight"])
+
+    deeper = small("deit", depth=5)
+    initialise(deeper, 5)
+    assert all(torch.equal(value, weights(deeper)[name]) for name, value in first.items())
+
+
+def test_the_global_seed_governs_a_new_model_and_is_spent_alike_on_all(small: Any) -> None:
+    after = []
+    for pe, join in COMBINATIONS:
+        torch.manual_seed(9)
+        head = small("cvt", pe=pe, join=join).head.weight
+        after.append((head, torch.rand(())))
+    assert all(torch.equal(head, after[0][0]) and torch.equal(draw, after[0][1]) for head, draw in after)
+    assert not torch.equal(small("cvt").head.weight, after[0][0])
+    torch.manual_seed(9)
+    small("deit", depth=5)
+    assert torch.equal(torch.rand(()), after[0][1])
+
+
+def is_normal(x: torch.Tensor, std: float) -> bool:
+    """Mean and standard deviation within five standard errors, and tails that a uniform doesn't have."""
+    error = std / x.numel() ** 0.5
+    return bool(abs(x.mean()) < 5 * error and abs(x.std() - std) < 5 * error and x.abs().max() > 2 * std)
+
+
+@pytest.mark.parametrize(
+    ("arch", "position_std"), [("deit_tiny", 0.02), ("vit_lite_7_4", 0.2), ("cvt_7_4", 0.2), ("cct_7_3x1", 0.2)]
+)
+def test_distributions(arch: str, position_std: float) -> None:
+    torch.manual_seed(1)
+    model: VisionTransformer = create_model(arch, join="lape", num_classes=10, image_size=32)
+    values = weights(model)
+    assert is_normal(values["position.tables.0"], position_std)
+    for name in ("attention.qkv", "attention.proj", "mlp.fc1", "mlp.fc2"):
+        assert is_normal(values[f"blocks.1.{name}.weight"], 0.02)
+    assert is_normal(values["head.weight"], 0.02)
+    for name, value in values.items():
+        if "norm" in name or "maps" in name:
+            assert (value == name.endswith(".weight")).all(), name
+        elif name.endswith(".bias") and "convolutions" not in name:
+            assert not value.any(), name
+
+    convolution = values["tokenizer.convolutions.0.weight"]
+    fan_in = convolution[0].numel()
+    if arch == "deit_tiny":  # PyTorch's default
+        assert 0.98 < convolution.abs().max() * fan_in**0.5 <= 1
+        assert convolution.std() == pytest.approx((3 * fan_in) ** -0.5, rel=0.02)
+        assert is_normal(values["class_token"], 0.02)
+    else:
+        assert is_normal(convolution, (2 / fan_in) ** 0.5)
+    if arch != "cct_7_3x1":
+        assert 0 < values["tokenizer.convolutions.0.bias"].abs().max() <= fan_in**-0.5
+    if arch == "vit_lite_7_4":
+        assert not values["class_token"].any()
+
+
+def test_a_fixed_table_stays(small: Any) -> None:
+    model = small("deit", pe="sin2d")
+    before = model.position.tables[0].clone()
+    initialise(model, 5)
+    assert torch.equal(before, model.position.tables[0])
+    assert not before[0, 0].any()
+    assert before[0, 1:].any(dim=1).all()
+
+
+def test_a_module_without_a_rule_is_an_error(small: Any) -> None:
+    model = small("deit")
+    model.blocks[1].norm3 = nn.PReLU()
+    with pytest.raises(TypeError, match=r"'blocks.1.norm3.weight', of a PReLU"):
+        initialise(model, 5)
+    with pytest.raises(TypeError, match="a Linear doesn't say how"):
+        initialise(nn.Linear(2, 3), 5)
