@@ -163,10 +163,7 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
     Raises:
         InputError: with file, line, expected and found, for everything that is wrong in the file.
     """
-    path = Path(path)
-    if not path.exists() and path.suffix == "" and (named := Path("grids") / f"{path}.yaml").is_file():
-        path = named
-    document = read_document(path)
+    document = read_document(_find(Path(path)))
     for assignment in overrides:
         _override(document, assignment)
     file = document.validate(GridFile)
@@ -176,6 +173,22 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
         following = range(max(file.seeds) + 1, max(file.seeds) + 1 + seeds)
         file = file.model_copy(update={"seeds": [*file.seeds, *following][:seeds]})
     return Grid(file, document)
+
+
+def _find(path: Path) -> Path:
+    """The file that is meant: a path, or the bare name of a grid in grids/."""
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return path
+    known = {file.stem: file for file in sorted(Path("grids").glob("*.yaml"))}
+    if path.name not in known:
+        raise InputError(
+            f"no such grid {path.name!r}",
+            expected="a grid file, or the name of one in grids/",
+            found="nothing",
+            where=str(Path("grids").resolve()),
+            fix=nearest(path.name, known) if known else "run the command in the project's folder, or give a path",
+        )
+    return known[path.name]
 
 
 def _override(document: Document, assignment: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.registry import Registry
 
@@ -30,6 +30,15 @@ class Dataset(BaseModel):
     checksum: str = Field(pattern=r"^[0-9a-f]{64}$")
     storage: Literal["arrays", "folder"] = "arrays"
     source: str = ""
+
+    @model_validator(mode="after")
+    def _a_value_per_channel(self) -> Self:
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) != self.channels:
+                raise ValueError(f"{name} with a value for each of {self.channels} channels")
+        if min(self.std) <= 0:
+            raise ValueError("std above zero in every channel")
+        return self
 
 
 DATASETS: Registry[Dataset] = Registry("data set")

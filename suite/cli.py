@@ -1,0 +1,232 @@
+"""The command line. It imports what a command needs when the command runs: `lape --help` is at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suite.errors import InputError
+
+if TYPE_CHECKING:
+    from suite.commands.workspace import Workspace
+
+app = typer.Typer(
+    name="lape",
+    help="Does a published vision-transformer trick hold up? Paired grids, tables, and a verdict on each claim.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Prepare and list data sets.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or the name of one in grids/.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the grid, such as recipe.epochs=10."),
+]
+SeedsOption = Annotated[int | None, typer.Option("--seeds", metavar="N", help="Use N seed indices.")]
+ResultsOption = Annotated[Path, typer.Option("--results", help="The folder of all grids' results.")]
+ReportsOption = Annotated[Path, typer.Option("--reports", help="The folder of all grids' reports.")]
+RESULTS, REPORTS = Path("results"), Path("reports")
+
+
+def main() -> None:
+    """The entry point: bad input is one message and exit code 2, Ctrl-C is 130, neither has a traceback."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except InputError as error:
+        sys.exit(_say(f"error: {error}", 2))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(_say("stopped; what had finished is stored, and the same command goes on from there", 130))
+    except typer.TyperException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+def _say(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _workspace(grid: str, overrides: list[str] | None, seeds: int | None, results: Path, reports: Path) -> Workspace:
+    from suite.commands.workspace import open_workspace
+
+    return open_workspace(grid, overrides or [], seeds, results, reports)
+
+
+@app.command()
+def check(grids: Annotated[list[str], typer.Argument(metavar="GRID…", help="Grid files, or names in grids/.")]) -> None:
+    """Validate grids and their claims; report everything that is wrong, with file and line."""
+    from suite.commands.workspace import check_grids
+
+    for line in check_grids(grids):
+        typer.echo(line)
+
+
+@app.command()
+def plan(
+    grid: GridArgument,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Say what a run would do: trials to do and done, dropped cells, time, and what the seeds can show."""
+    from suite.commands.overview import print_plan
+
+    print_plan(_workspace(grid, overrides, seeds, results, REPORTS))
+
+
+@app.command()
+def run(
+    grid: GridArgument,
+    executor: Annotated[str, typer.Option(help="ray, or serial: in this process, one by one.")] = "ray",
+    address: Annotated[str | None, typer.Option(help="An existing Ray cluster ('auto': on this machine).")] = None,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Run at most N trials now.")] = None,
+    retry: Annotated[str, typer.Option(metavar="STATUS,…", help="Run failures again: error, oom, diverged.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(min=0, help="GPUs of each trial, such as 0.5. [default: 1 where there is one]")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+    results: ResultsOption = RESULTS,
+    reports: ReportsOption = REPORTS,
+) -> None:
+    """Run what is missing of a grid, then print its table, its verdicts and the path of its report.
+
+    Safe to stop and repeat: finished trials are kept, and never run again.
+    """
+    from suite.commands.running import run_grid
+
+    workspace = _workspace(grid, overrides, seeds, results, reports)
+    complete = run_grid(
+        workspace,
+        executor=executor,
+        address=address,
+        limit=limit,
+        retry=retry,
+        device=device,
+        threads=threads,
+        gpus_per_trial=gpus_per_trial,
+        data=data,
+    )
+    raise typer.Exit(0 if complete else 1)
+
+
+@app.command()
+def status(
+    grid: GridArgument, overrides: SetOption = None, seeds: SeedsOption = None, results: ResultsOption = RESULTS
+) -> None:
+    """Say how far a grid is: trials by status, and the last errors."""
+    from suite.commands.overview import print_status
+
+    print_status(_workspace(grid, overrides, seeds, results, REPORTS))
+
+
+@app.command()
+def rerun(
+    trial_id: Annotated[str, typer.Argument(help="A trial's id, or the beginning of one.")],
+    grid: Annotated[str | None, typer.Option(help="Its grid. [default: look through all of grids/]")] = None,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Run one trial again, in this process, and compare it with its record. The record stays as it is."""
+    from suite.commands.running import rerun_trial
+
+    same = rerun_trial(trial_id, grid, overrides or [], seeds, results, device=device, threads=threads, data=data)
+    raise typer.Exit(0 if same else 1)
+
+
+@app.command()
+def tables(
+    grid: GridArgument,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    results: ResultsOption = RESULTS,
+    reports: ReportsOption = REPORTS,
+) -> None:
+    """Print a grid's table, and write it as CSV, Markdown and LaTeX."""
+    from suite.commands.overview import print_tables
+
+    print_tables(_workspace(grid, overrides, seeds, results, reports))
+
+
+@app.command()
+def verify(
+    grid: GridArgument,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Judge a grid's claims by its runs. Exit code 0: none is contradicted; 1: some are."""
+    from suite.commands.overview import print_verdicts
+
+    contradicted = print_verdicts(_workspace(grid, overrides, seeds, results, REPORTS), as_json=as_json)
+    raise typer.Exit(1 if contradicted else 0)
+
+
+@app.command()
+def report(
+    grid: GridArgument,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    results: ResultsOption = RESULTS,
+    reports: ReportsOption = REPORTS,
+) -> None:
+    """Write a grid's report: a web page that needs nothing but itself, with tables, figures and verdicts."""
+    from suite.commands.overview import write_report
+
+    typer.echo(write_report(_workspace(grid, overrides, seeds, results, reports)))
+
+
+@app.command("ls")
+def list_things(
+    kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
+) -> None:
+    """List what there is to put into a grid."""
+    from suite.commands.listing import list_kind
+
+    for line in list_kind(kind):
+        typer.echo(line)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    name: Annotated[str, typer.Argument(help="digits, fashion_mnist, cifar10, cifar100, or a name of your own.")],
+    source: Annotated[Path | None, typer.Option("--from", help="A folder or archive. [default: download]")] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Resize to this (data sets of your own).")] = None,
+    storage: Annotated[str, typer.Option(help="arrays: cached whole; folder: read from disk; auto: by size.")] = "auto",
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+) -> None:
+    """Download or read a data set, verify it, and cache it. Trials never download."""
+    from suite.commands.data import prepare_data
+
+    for line in prepare_data(name, source, image_size, storage, data):
+        typer.echo(line)
+
+
+@data_app.command("ls")
+def data_list(
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+) -> None:
+    """List the data sets, and which are prepared here."""
+    from suite.commands.data import list_data
+
+    for line in list_data(data):
+        typer.echo(line)
+
+
+if __name__ == "__main__":
+    main()

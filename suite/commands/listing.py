@@ -1,0 +1,108 @@
+"""`lape ls`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from suite.errors import InputError, nearest
+
+
+def list_kind(kind: str) -> list[str]:
+    """A line for each thing of a kind; raises `InputError` for an unknown kind."""
+    if kind not in _KINDS:
+        raise InputError(
+            f"can't list {kind!r}", expected="a kind of thing", found=repr(kind), fix=nearest(kind, _KINDS)
+        )
+    return list(_KINDS[kind]())
+
+
+def columns(rows: Mapping[str, str]) -> Iterator[str]:
+    """Names and what is said of them, the texts below each other."""
+    width = max(map(len, rows), default=0)
+    return (f"{name:<{width}}  {text}".rstrip() for name, text in rows.items())
+
+
+def _archs() -> Iterator[str]:
+    from suite.models.architectures import FAMILIES, named_architectures, resolve_architecture
+
+    rows = {}
+    for name in named_architectures():
+        architecture = resolve_architecture(name)
+        sizes = ", ".join(f"{key} {value}" for key, value in architecture.canonical().items() if key != "family")
+        rows[name] = f"{architecture.family.name}: {sizes}"
+    for family in FAMILIES.values():
+        rows[family.name] = f"family: {family.summary}; {family.source}; sizes {', '.join(family.size.model_fields)}"
+    return columns(rows)
+
+
+def _positions() -> Iterator[str]:
+    from suite.models.positions import POSITIONS
+
+    return columns({name: f"{pe.summary}; {pe.source}" for name, pe in POSITIONS.items()})
+
+
+def _joins() -> Iterator[str]:
+    from suite.models.joins import JOINS
+
+    return columns({name: f"{join.summary} [{join.source}]" for name, join in JOINS.items()})
+
+
+def _norms() -> Iterator[str]:
+    from suite.models.norms import NORMS
+
+    return columns({name: norm.summary for name, norm in NORMS.items()})
+
+
+def _losses() -> Iterator[str]:
+    from suite.training.losses import LOSSES
+
+    return columns(LOSSES)
+
+
+def _datasets() -> Iterator[str]:
+    from suite.data.datasets import DATASETS
+
+    return columns(
+        {
+            name: f"{data.train_images} + {data.test_images} images, {data.image_size}×{data.image_size}×{data.channels}, "
+            f"{data.num_classes} classes; {data.source}"
+            for name, data in DATASETS.items()
+        }
+    )
+
+
+def _recipes() -> Iterator[str]:
+    from suite.documents import load_document
+    from suite.recipe import Recipe
+
+    paths = sorted(Path("grids/recipes").glob("*.yaml"))
+    rows = {path.stem: load_document(path, Recipe) for path in paths}
+    return columns({name: f"{recipe.epochs} epochs, batch {recipe.batch_size}" for name, recipe in rows.items()})
+
+
+def _claims() -> Iterator[str]:
+    from suite.claims import load_claims
+
+    claims = load_claims(sorted(Path("grids/claims").glob("*.yaml")))
+    return columns({claim.id: claim.title for claim in claims})
+
+
+def _grids() -> Iterator[str]:
+    from suite.grid import load_grid
+
+    paths = sorted(Path("grids").glob("*.yaml"))
+    return columns({str(path): load_grid(path).file.description for path in paths})
+
+
+_KINDS: dict[str, Callable[[], Iterator[str]]] = {
+    "archs": _archs,
+    "pe": _positions,
+    "joins": _joins,
+    "norms": _norms,
+    "losses": _losses,
+    "datasets": _datasets,
+    "recipes": _recipes,
+    "claims": _claims,
+    "grids": _grids,
+}

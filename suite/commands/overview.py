@@ -1,0 +1,178 @@
+"""What is printed about a grid: its plan, its status, its table, its verdicts, its report.
+
+Needs neither torch nor Ray: a reviewer's laptop has none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from suite import stats
+from suite.commands.workspace import Workspace
+from suite.contrasts import contrasts
+from suite.plan import Plan, make_plan
+from suite.text import duration
+
+_COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}
+_SHOWN = 20  # dropped cells, failures: more of them are counted, and stand in the report
+
+
+def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
+    """The plan in one line, at the start of a run."""
+    if not plan.to_do:
+        text = f"{workspace.grid.name}: nothing to run, all {plan.total} trials have been run"
+        _print(console, text + (f"; {_failed(plan)}" if plan.failed else ""))
+        return
+    time = f", about {duration(plan.seconds)} of training on one such worker" if plan.seconds else ""
+    _print(console, f"{workspace.grid.name}: {len(plan.to_do)} of {plan.total} trials to run{time}")
+
+
+def print_plan(workspace: Workspace) -> None:
+    """`lape plan`."""
+    console = Console()
+    plan = make_plan(workspace.expansion, workspace.records)
+    cells = {trial.cell_id for trial in workspace.expansion.trials}
+    _print(console, f"{workspace.grid.name}: {len(cells)} cells × {len(workspace.grid.file.seeds)} seeds")
+    _print(console, f"  trials   {plan.total}: {len(plan.done)} done, {len(plan.failed)} failed, {len(plan.to_do)} to do")
+    if plan.others:
+        _print(console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone")
+    _print(console, f"  time     {_time(plan)}")
+    _print(console, f"  power    {_power(workspace)}")
+    _print(console, f"  dropped  {len(plan.dropped)} cells")
+    for cell in plan.dropped[:_SHOWN]:
+        _print(console, f"    {cell.label}: {cell.reason}")
+    if len(plan.dropped) > _SHOWN:
+        _print(console, f"    and {len(plan.dropped) - _SHOWN} more")
+
+
+def _time(plan: Plan) -> str:
+    if not plan.to_do:
+        return "nothing to do"
+    if plan.seconds is None:
+        return "unknown before a first trial of each size: try `lape run GRID --limit 2`, then plan again"
+    devices = {record.environment.device for record in plan.done}
+    measured = f"about {duration(plan.seconds)} ({plan.seconds / 3600:.2f} h) on one worker, as measured on "
+    unknown = f"; besides {plan.unknown} trials of sizes that were not run yet" if plan.unknown else ""
+    return measured + (", ".join(sorted(devices)) or "stored runs") + unknown
+
+
+def _power(workspace: Workspace) -> str:
+    """The smallest gain that this number of pairs can show, from the spread seen so far if there is one."""
+    seeds = len(workspace.grid.file.seeds)
+    if seeds < 2:
+        return "one seed can't show any gain: a paired test needs two or more"
+    smallest = stats.smallest_gain(seeds, 1.0)
+    text = f"{seeds} pairs show a gain of {smallest:.2f} standard deviations of the paired gains (80 % power, α 0.05)"
+    spreads = [contrast.gain.sd for contrast in contrasts(workspace.frame()) if contrast.gain.n >= 2]
+    if not spreads:
+        return text
+    low, high = (stats.smallest_gain(seeds, spread) for spread in (min(spreads), max(spreads)))
+    return f"{text}: from {low:.2f} to {high:.2f} points, by the spread of the runs so far"
+
+
+def print_status(workspace: Workspace) -> None:
+    """`lape status`."""
+    console = Console()
+    plan = make_plan(workspace.expansion, workspace.records)
+    _print(console, f"{workspace.grid.name}: {len(plan.done)}/{plan.total} done, {len(plan.to_do)} to do")
+    if plan.done:
+        seconds = sum(record.train_seconds or 0 for record in plan.done)
+        _print(console, f"  trained for {duration(seconds)} in all; {_time(plan)}")
+    if plan.failed:
+        _print(console, f"  {_failed(plan)}")
+    for record in plan.failed[:_SHOWN]:
+        reason = (record.error or "").strip().splitlines()[-1:]
+        levels = f"{record.arch} {record.pe} {record.join} {record.dataset} seed {record.seed_index}"
+        _print(console, f"    {record.trial_id} {record.status:<8} {levels}: {''.join(reason)}")
+
+
+def _failed(plan: Plan) -> str:
+    counts = Counter(record.status for record in plan.failed)
+    text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return f"{len(plan.failed)} failed ({text}): `lape status GRID` lists them, `lape run GRID --retry STATUS` retries"
+
+
+def print_tables(workspace: Workspace) -> None:
+    """`lape tables`."""
+    from suite.tables import to_terminal, write_tables
+
+    frame = workspace.frame()
+    console = Console()
+    if frame.empty:
+        _print(console, f"{workspace.grid.name}: no runs yet")
+        return
+    console.print(to_terminal(frame))
+    for path in write_tables(frame, workspace.report_folder / "tables"):
+        _print(console, _shown(path))
+
+
+def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
+    """`lape verify`. Is any claim contradicted?"""
+    from suite.verdict import judge, to_json
+
+    verdicts = judge(workspace.frame(), workspace.claims())
+    console = Console()
+    if as_json:
+        print(to_json(verdicts), end="")
+    else:
+        for verdict in verdicts:
+            word = Text(verdict.word.replace("_", " "), style=f"bold {_COLOURS.get(verdict.word, 'dim')}")
+            console.print(Text.assemble(word, ": ", verdict.claim.title))
+            console.print(Text("  " + verdict.sentence))
+        if not verdicts:
+            _print(console, f"{workspace.grid.name} names no claims")
+    return any(verdict.word == "contradicted" for verdict in verdicts)
+
+
+def write_report(workspace: Workspace) -> str:
+    """`lape report`: write the page and what belongs to it, and say where it is."""
+    from suite.report import GridSummary, render
+    from suite.verdict import judge
+
+    frame = workspace.frame()
+    plan = make_plan(workspace.expansion, workspace.records)
+    recipes = {trial.recipe_name: trial.recipe.model_dump(mode="json") for trial in workspace.expansion.trials}
+    summary = GridSummary(
+        name=workspace.grid.name,
+        description=workspace.grid.file.description,
+        total=plan.total,
+        done=len(plan.done),
+        failed=len(plan.failed),
+        missing=len(plan.to_do),
+        dropped=tuple((cell.label, cell.reason) for cell in plan.dropped),
+        recipes=recipes,
+        seeds=tuple(workspace.grid.file.seeds),
+        command=workspace.command,
+    )
+    verdicts = judge(frame, workspace.claims())
+    return _shown(render(summary, frame, workspace.history(), verdicts, workspace.report_folder))
+
+
+def print_outcome(console: Console, workspace: Workspace) -> None:
+    """What a run ends with: the table, the verdicts, the report."""
+    print_tables_only(console, workspace)
+    print_verdicts(workspace)
+    _print(console, f"report: {write_report(workspace)}")
+
+
+def print_tables_only(console: Console, workspace: Workspace) -> None:
+    from suite.tables import to_terminal
+
+    frame = workspace.frame()
+    if not frame.empty:
+        console.print()
+        console.print(to_terminal(frame))
+        console.print()
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

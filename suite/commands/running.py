@@ -1,0 +1,165 @@
+"""`lape run` and `lape rerun`: the commands that train."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from suite.commands.overview import print_outcome, print_plan_line
+from suite.commands.workspace import Workspace, open_workspace
+from suite.data.cache import data_root, verify
+from suite.errors import InputError, nearest
+from suite.execution.driver import Execute, run_missing
+from suite.execution.events import Listener
+from suite.execution.progress import ProgressDisplay
+from suite.execution.serial import run_serial
+from suite.plan import Plan
+from suite.record import FAILURES, VOLATILE, RunRecord
+from suite.trial import Trial
+
+EXECUTORS = ("ray", "serial")
+
+
+def run_grid(
+    workspace: Workspace,
+    *,
+    executor: str,
+    address: str | None,
+    limit: int | None,
+    retry: str,
+    device: str,
+    threads: int,
+    gpus_per_trial: float | None,
+    data: Path | None,
+) -> bool:
+    """Run what is missing, then print the table and the verdicts and write the report. Is the grid done?"""
+    console = Console()
+    root = (data or data_root()).resolve()
+    if executor not in EXECUTORS:
+        raise InputError(
+            f"unknown executor {executor!r}", expected="ray or serial", found=executor, fix=nearest(executor, EXECUTORS)
+        )
+    statuses = _statuses(retry)
+    for dataset in {trial.dataset.name: trial.dataset for trial in workspace.expansion.trials}.values():
+        verify(dataset, root)
+
+    with ExitStack() as stack:
+
+        def open_display(plan: Plan) -> Listener:
+            print_plan_line(console, workspace, plan)
+            return stack.enter_context(ProgressDisplay(console, len(plan.to_do[:limit])))
+
+        def execute(trials: Sequence[Trial], listener: Listener) -> None:
+            # Imported only now: a run that has nothing to do needs neither torch nor Ray.
+            _executor(executor, workspace, root, device, threads, gpus_per_trial, address)(trials, listener)
+
+        plan = run_missing(
+            workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit
+        )
+    workspace.__dict__.pop("records", None)  # they have changed
+    print_outcome(console, workspace)
+    return len(plan.done) == plan.total
+
+
+def _executor(
+    name: str,
+    workspace: Workspace,
+    root: Path,
+    device: str,
+    threads: int,
+    gpus_per_trial: float | None,
+    address: str | None,
+) -> Execute:
+    from suite.execution.worker import Worker
+    from suite.train import Machine
+
+    worker = Worker(Machine(root, device, threads), workspace.store.folder)
+    if name == "serial":
+        worker.machine.torch_device()
+        return lambda trials, listener: run_serial(trials, worker, listener)
+    from suite.execution.ray import Resources, run_ray
+
+    if gpus_per_trial is None:
+        gpus_per_trial = 1.0 if address is None and worker.machine.torch_device().type == "cuda" else 0.0
+    resources = Resources(cpus=threads, gpus=gpus_per_trial)
+    return lambda trials, listener: run_ray(trials, worker, listener, resources=resources, address=address)
+
+
+def _statuses(text: str) -> Collection[str]:
+    statuses = [part.strip() for part in text.split(",") if part.strip()]
+    for status in statuses:
+        if status not in FAILURES:
+            raise InputError(
+                f"can't retry trials by the status {status!r}",
+                expected=f"statuses of failures: {', '.join(FAILURES)}",
+                found=f"--retry {text}",
+                fix=nearest(status, FAILURES),
+            )
+    return statuses
+
+
+def rerun_trial(
+    trial_id: str,
+    grid: str | None,
+    overrides: Sequence[str],
+    seeds: int | None,
+    results: Path,
+    *,
+    device: str,
+    threads: int,
+    data: Path | None,
+) -> bool:
+    """Train one trial again and compare it with its record; store it if there is none. Is it the same?"""
+    from suite.train import Machine, run_trial
+
+    workspace, trial = _find(trial_id, grid, overrides, seeds, results)
+    console = Console()
+    console.print(f"{trial.id}  {trial.label}", highlight=False)
+    stored = workspace.records.get(trial.id)
+    record = run_trial(trial, Machine((data or data_root()).resolve(), device, threads))
+    console.print(_told("now", record), highlight=False)
+    if stored is None:
+        with workspace.store.lock():
+            workspace.store.put(record)
+            workspace.store.collect()
+        console.print("there was no record of it; this one is stored", highlight=False)
+        return record.status == "done"
+    console.print(_told("stored", stored), highlight=False)
+    ignored = {*VOLATILE, "history", "environment", "grid", "recipe", "arch"}
+    values = [run.model_dump(exclude=ignored) for run in (record, stored)]
+    different = [name for name in values[0] if values[0][name] != values[1][name]]
+    if different and record.environment != stored.environment:
+        console.print(f"made by {stored.environment.group}; now {record.environment.group}", highlight=False)
+    console.print("the same" if not different else f"different in {', '.join(different)}", highlight=False)
+    return not different
+
+
+def _told(when: str, record: RunRecord) -> str:
+    result = "–" if record.top1 is None else f"{record.top1:.2f} % (best epoch {record.top1_best_epoch:.2f} %)"
+    return f"{when + ':':<8}{record.status}, {result}, {record.epochs} epochs"
+
+
+def _find(
+    trial_id: str, grid: str | None, overrides: Sequence[str], seeds: int | None, results: Path
+) -> tuple[Workspace, Trial]:
+    """The one trial whose id begins so, in one grid or in all of grids/."""
+    grids = [grid] if grid is not None else sorted(str(path) for path in Path("grids").glob("*.yaml"))
+    open_one = partial(open_workspace, overrides=overrides, seeds=seeds, results=results, reports=Path("reports"))
+    found: dict[str, tuple[Workspace, Trial]] = {}
+    for name in grids:
+        workspace = open_one(name)
+        for trial in workspace.expansion.trials:
+            if trial.id.startswith(trial_id.lower()):
+                found.setdefault(trial.id, (workspace, trial))
+    if len(found) != 1:
+        raise InputError(
+            f"{'no' if not found else 'more than one'} trial has an id that begins with {trial_id!r}",
+            expected="the id of one trial",
+            found=", ".join(found) or f"none in {', '.join(grids) or 'grids/'}",
+            fix="take an id from runs.jsonl or from `lape status GRID`, and name its grid with --grid",
+        )
+    return next(iter(found.values()))

@@ -1,0 +1,94 @@
+"""A grid with its folders: what nearly every command starts from. Needs neither torch nor Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from suite.claims import Claim, load_claims
+from suite.errors import InputError, Problem
+from suite.grid import Expansion, Grid, load_grid
+from suite.record import RunRecord
+from suite.store import Store, load_history, to_frame
+
+
+@dataclass
+class Workspace:
+    """A grid, what it expands to, and where its results and its report are."""
+
+    grid: Grid
+    results: Path
+    reports: Path
+    command: str  # what to type to run this grid
+
+    @cached_property
+    def expansion(self) -> Expansion:
+        """The grid's trials and dropped cells."""
+        return self.grid.expand()
+
+    @property
+    def store(self) -> Store:
+        """The grid's results."""
+        return Store(self.results / self.grid.name)
+
+    @property
+    def report_folder(self) -> Path:
+        """Where the grid's report goes."""
+        return self.reports / self.grid.name
+
+    @cached_property
+    def records(self) -> dict[str, RunRecord]:
+        """All stored records, those of other trials (of an older recipe, say) too."""
+        return self.store.records()
+
+    def frame(self) -> pd.DataFrame:
+        """A row per stored run of this grid's trials."""
+        return to_frame(record for record in self.records.values() if record.trial_id in self.expansion.ids)
+
+    def history(self) -> pd.DataFrame:
+        """A row per epoch of this grid's runs."""
+        history = load_history(self.store.folder)
+        return history[history["trial_id"].isin(self.expansion.ids)]
+
+    def claims(self) -> list[Claim]:
+        """The claims to judge."""
+        return load_claims(self.grid.claim_files)
+
+
+def open_workspace(
+    grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path
+) -> Workspace:
+    """Load a grid and expand it, so that whatever is wrong with it is said before anything else happens."""
+    options = [*(f"--set {assignment}" for assignment in overrides), *([f"--seeds {seeds}"] if seeds else [])]
+    workspace = Workspace(
+        grid=load_grid(grid, overrides, seeds),
+        # Absolute: Ray's workers have another working directory.
+        results=results.resolve(),
+        reports=reports.resolve(),
+        command=" ".join(["lape run", grid, *options]),
+    )
+    _ = workspace.expansion
+    return workspace
+
+
+def check_grids(grids: Sequence[str]) -> Iterator[str]:
+    """Validate grids with their recipes and claims: a line for each good one, or `InputError` with all problems."""
+    problems: list[Problem] = []
+    for name in grids:
+        try:
+            workspace = open_workspace(name, (), None, Path("results"), Path("reports"))
+            claims = workspace.claims()
+        except InputError as error:
+            problems += error.problems
+            continue
+        expansion = workspace.expansion
+        yield (
+            f"{workspace.grid.document.path}: {len(expansion.trials)} trials, "
+            f"{len(expansion.dropped)} dropped cells, {len(claims)} claims"
+        )
+    if problems:
+        raise InputError(problems=problems)

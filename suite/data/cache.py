@@ -1,0 +1,296 @@
+"""The cache of prepared data sets: where it is, what lies in it, and whether it is whole.
+
+<root>/<name>/meta.json                          what it is, with its checksum
+              {train,test}-{images,labels}.npy   storage "arrays", in canonical order
+              {train,test}.parquet               storage "folder": an index; the images stay where they are
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from suite.data.arrays import SPLITS, Split, arrays_checksum
+from suite.data.datasets import DATASETS, Dataset
+from suite.data.index import Index, check_files, index_checksum, read_index, write_index
+from suite.errors import InputError
+from suite.files import cannot_write
+
+META = "meta.json"
+
+
+class Meta(BaseModel):
+    """What `meta.json` holds. stamp: tells whether the source of a custom data set changed since."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    dataset: Dataset
+    classes: tuple[str, ...] = ()  # of an image folder: its class folders
+    stamp: str = ""
+    images: str = ""  # storage "folder": where the image files are
+
+
+def data_root() -> Path:
+    """Where prepared data sets lie: $LAPE_DATA, else `lape` in $XDG_CACHE_HOME or ~/.cache."""
+    if chosen := os.environ.get("LAPE_DATA"):
+        return Path(chosen).expanduser().absolute()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache").absolute() / "lape"
+
+
+def prepare_command(name: str, dataset: Dataset | None = None) -> str:
+    """The command that prepares a data set, for people to copy. dataset: gives the options of a custom one."""
+    command = f"lape data prepare {name}"
+    if name in DATASETS:
+        return command
+    command += " --from PATH"
+    if dataset is not None:
+        command += f" --image-size {dataset.image_size}" + (" --storage folder" if dataset.storage == "folder" else "")
+    return command
+
+
+def load_meta(name: str, root: Path) -> Meta | None:
+    """What is prepared under a name; None if nothing is.
+
+    Raises:
+        InputError: `meta.json` is there but can't be read.
+    """
+    path = root / name / META
+    try:
+        return Meta.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValidationError) as error:
+        raise _damaged(path, "what `lape data prepare` wrote", _first_line(error), prepare_command(name)) from error
+
+
+def load_split(dataset: Dataset, name: str, root: Path) -> Split:
+    """One split of storage "arrays". The images are memory-mapped, copy-on-write: processes share them.
+
+    Raises:
+        InputError: a file is missing or isn't an array of the right kind.
+    """
+    return Split(
+        _load_array(dataset, f"{name}-images.npy", root, np.uint8, 4),
+        _load_array(dataset, f"{name}-labels.npy", root, np.int64, 1),
+    )
+
+
+def load_index(dataset: Dataset, name: str, root: Path) -> Index:
+    """One split of storage "folder".
+
+    Raises:
+        InputError: the index is missing or can't be read.
+    """
+    path = root / dataset.name / f"{name}.parquet"
+    try:
+        return read_index(path)
+    except (OSError, ValueError, KeyError) as error:
+        command = prepare_command(dataset.name, dataset)
+        raise _damaged(path, "the index that was written", _first_line(error), command) from error
+
+
+def verify(dataset: Dataset, root: Path) -> None:
+    """Check that a data set is prepared, is the one that is declared, and is whole.
+
+    Arrays are read and their checksum is computed. Of a folder, the index is, and every file must be there with its
+    size; a file's own digest is checked each time it is read.
+
+    Raises:
+        InputError: it isn't so.
+    """
+    command = prepare_command(dataset.name, dataset)
+    meta = load_meta(dataset.name, root)
+    if meta is None:
+        raise InputError(
+            f"data set {dataset.name!r} is not prepared",
+            expected=f"the data set in the cache, {root}",
+            found="nothing under this name",
+            where=str(root / dataset.name),
+            fix=f"run: {command}",
+        )
+    _check_same(dataset, meta.dataset, root / dataset.name / META)
+    indices: dict[str, Index] = {}
+    if dataset.storage == "arrays":
+        found = arrays_checksum({name: load_split(dataset, name, root) for name in SPLITS})
+    else:
+        indices = {name: load_index(dataset, name, root) for name in SPLITS}
+        found = index_checksum(indices, dataset.image_size, dataset.channels)
+    if found != dataset.checksum:
+        raise _damaged(root / dataset.name, f"SHA-256 {dataset.checksum}", f"SHA-256 {found}", command)
+    for index in indices.values():
+        check_files(Path(meta.images), index.rows, f"run: {command}")
+
+
+def prepared_files(name: str, root: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, size in bytes and time of change in ns of the files in the cache: the same as long as none is touched."""
+    try:
+        stats = sorted((path.name, path.stat()) for path in (root / name).iterdir())
+    except OSError:
+        return ()
+    return tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of `lape data ls`. dataset: its facts, None where they can't be read. size: bytes in the cache.
+
+    note: why it doesn't count as prepared, and what to do.
+    """
+
+    name: str
+    builtin: bool
+    prepared: bool
+    dataset: Dataset | None
+    size: int
+    note: str = ""
+
+
+def list_prepared(root: Path) -> list[Listed]:
+    """All built-in data sets, then all others in the cache. Checksums are not computed: `verify` does that."""
+    folders = sorted(path.name for path in root.iterdir() if (path / META).exists()) if root.is_dir() else []
+    return [_listed(name, root) for name in (*DATASETS, *(name for name in folders if name not in DATASETS))]
+
+
+def publish(meta: Meta, splits: Mapping[str, Split] | Mapping[str, Index], root: Path) -> None:
+    """Write a prepared data set whole, or not at all: under a temporary name, flushed, then renamed.
+
+    Raises:
+        InputError: the disk is full or the cache can't be written; what was there is untouched.
+    """
+    target = root / meta.dataset.name
+    with scratch(root) as temporary:
+        new = temporary / "new"
+        try:
+            new.mkdir()
+            for name, split in splits.items():
+                if isinstance(split, Split):
+                    _save(new / f"{name}-images.npy", split.images)
+                    _save(new / f"{name}-labels.npy", split.labels)
+                else:
+                    write_index(new / f"{name}.parquet", split)
+            (new / META).write_text(meta.model_dump_json(indent=1) + "\n")
+            for path in (*new.iterdir(), new):
+                _flush(path)
+            if target.exists():  # damaged, or another data set of this name: goes with the temporary folder
+                os.replace(target, temporary / "old")
+            try:
+                os.replace(new, target)
+            except OSError:
+                if not target.exists():
+                    raise
+                return  # another process has just prepared it: one copy is as good as the other
+            _flush(root)
+        except OSError as error:
+            raise cannot_write(target, error) from error
+
+
+@contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """A temporary folder in the cache, on the same disk, removed at the end.
+
+    Raises:
+        InputError: the cache can't be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".preparing-", dir=root))
+        temporary.chmod(0o755)  # mkdtemp makes a folder that only its owner can read
+    except OSError as error:
+        raise cannot_write(root / "folder", error) from error
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_same(declared: Dataset, prepared: Dataset, where: Path) -> None:
+    # mean and std are the grid's to choose: a trial's id holds them.
+    differences = [
+        name
+        for name in Dataset.model_fields
+        if name not in ("source", "mean", "std") and getattr(declared, name) != getattr(prepared, name)
+    ]
+    if differences:
+        raise InputError(
+            f"the prepared data set {declared.name!r} is another than the declared one",
+            expected=", ".join(f"{name} {getattr(declared, name)}" for name in differences),
+            found=", ".join(f"{name} {getattr(prepared, name)}" for name in differences),
+            where=str(where),
+            fix=f"prepare the declared one: {prepare_command(declared.name, declared)}"
+            + ("" if declared.name in DATASETS else "; or declare the prepared one, as that command prints it"),
+        )
+
+
+def _load_array(dataset: Dataset, file: str, root: Path, dtype: type[np.generic], dimensions: int) -> Any:
+    path = root / dataset.name / file
+    expected = f"a {dimensions}-dimensional {dtype.__name__} array"
+    command = prepare_command(dataset.name, dataset)
+    try:
+        array = np.load(path, mmap_mode="c")
+    except Exception as error:  # NumPy parses a damaged header as Python: ValueError, TokenError, OverflowError, …
+        raise _damaged(path, expected, _first_line(error), command) from error
+    if array.dtype != dtype or array.ndim != dimensions:
+        raise _damaged(path, expected, f"a {array.ndim}-dimensional {array.dtype} array", command)
+    return array
+
+
+def _listed(name: str, root: Path) -> Listed:
+    builtin = name in DATASETS
+    facts = DATASETS[name] if builtin else None
+    size = sum(size for _, size, _ in prepared_files(name, root))
+    try:
+        meta = load_meta(name, root)
+    except InputError as error:
+        return Listed(name, builtin, False, facts, size, f"damaged; {error.problems[0].fix}")
+    if meta is None:
+        return Listed(name, builtin, False, facts, size, f"run {prepare_command(name)}")
+    if facts is not None and meta.dataset.checksum != facts.checksum:
+        return Listed(name, builtin, False, facts, size, f"it is another version; run {prepare_command(name)}")
+    return Listed(name, builtin, True, meta.dataset, size)
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    # Not np.save: where the disk is full, it raises an error without the system's reason.
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(np.ascontiguousarray(array).data)
+
+
+def _flush(path: Path) -> None:
+    """Have a file or a folder written to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows can't open folders, and needn't
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _damaged(where: Path, expected: str, found: str, command: str) -> InputError:
+    return InputError(
+        "a prepared data set is damaged on disk",
+        expected=expected,
+        found=found,
+        where=str(where),
+        fix=f"prepare it again: {command}",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,104 @@
+"""Image files to uint8 arrays. The only place that decodes an image."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from suite.errors import InputError
+
+# torchvision's list, and what else Pillow reads and people store photographs in. Other files are ignored.
+SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".avif"}
+
+GREY_MODES = ("L", "1")
+EIGHT_BIT_MODES = (*GREY_MODES, "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def header(path: Path) -> tuple[str, int, int]:
+    """Pillow's mode, width and height of an image file; only its header is read."""
+    with _readable(path), Image.open(path) as image:
+        mode, (width, height) = image.mode, image.size
+    if mode not in EIGHT_BIT_MODES:
+        raise InputError(
+            "an image has pixels of another kind than 8-bit grey or colour",
+            expected=f"one of Pillow's modes {', '.join(EIGHT_BIT_MODES)}",
+            found=mode,
+            where=str(path),
+            fix="convert it to 8 bits, in the way that suits your data",
+        )
+    return mode, width, height
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file."""
+    with _readable(path):
+        return path.read_bytes()
+
+
+def decode(data: bytes, path: Path, channels: int, image_size: int) -> npt.NDArray[np.uint8]:
+    """Decode the bytes of an image file to uint8 [image_size, image_size, channels].
+
+    An image of another size is resized bicubically, so that its shorter side fits, and cropped at the centre.
+    Orientation tags are not applied, as in torchvision's ImageFolder.
+    """
+    with _readable(path), Image.open(io.BytesIO(data)) as opened:
+        image: Image.Image = opened
+        image.load()
+        if "transparency" in image.info:
+            image = image.convert("RGBA")  # Pillow warns where a transparent palette goes straight to RGB
+        image = image.convert("L" if channels == 1 else "RGB")
+        width, height = image.size
+        if min(width, height) != image_size:
+            scale = image_size / min(width, height)
+            width, height = max(image_size, round(width * scale)), max(image_size, round(height * scale))
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+        left, top = (width - image_size) // 2, (height - image_size) // 2
+        image = image.crop((left, top, left + image_size, top + image_size))
+    return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
+
+
+def in_parallel(function: Callable[[T], R], items: Iterable[T], chunk: int = 4096) -> Iterator[R]:
+    """`map` with threads (Pillow and SHA-256 release Python's lock), in order, `chunk` results ahead at most."""
+    remaining = iter(items)
+    while part := list(islice(remaining, chunk)):
+        yield from _threads().map(function, part)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(16, os.cpu_count() or 1), thread_name_prefix="decode")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # a forked process has none of its parent's threads
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns whatever Pillow raises for a broken file into an error that names the file."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
+        raise InputError(
+            "an image can't be read",
+            expected="a whole image file",
+            found=str(error) or type(error).__name__,
+            where=str(path),
+            fix="replace the file by a good copy, or remove it",
+        ) from error

@@ -1,0 +1,140 @@
+"""Reading prepared images for training, as batches of uint8 tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from suite.data.cache import load_index, load_meta, load_split, prepare_command, prepared_files, verify
+from suite.data.datasets import Dataset
+from suite.data.decode import decode, in_parallel, read_file
+from suite.data.index import Row, changed_file
+from suite.errors import InputError
+
+
+class Images(Protocol):
+    """One split of a data set, in canonical order."""
+
+    labels: Tensor  # int64 [N]
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """The images at `indices` [B], in that order: uint8 [B, C, H, W]."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same images, with their batches and labels on another device."""
+
+
+class ArrayImages:
+    """Images in memory: mapped from the cache on a CPU (processes share the pages), copied whole to a GPU."""
+
+    def __init__(self, pixels: Tensor, labels: Tensor) -> None:
+        """pixels: uint8 [N, H, W, C]. labels: int64 [N]."""
+        self.pixels, self.labels = pixels, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """The images at `indices` [B], in that order: uint8 [B, C, H, W]."""
+        return self.pixels[indices.to(self.pixels.device)].permute(0, 3, 1, 2).contiguous()
+
+    def to(self, device: torch.device | str) -> ArrayImages:
+        """The same images on another device."""
+        return ArrayImages(self.pixels.to(device), self.labels.to(device))
+
+
+class FolderImages:
+    """Images decoded from their files by a pool of threads, each checked against the digest in the index."""
+
+    def __init__(self, dataset: Dataset, folder: Path, rows: list[Row], labels: Tensor) -> None:
+        self.dataset, self.folder, self.rows, self.labels = dataset, folder, rows, labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """The images at `indices` [B], in that order: uint8 [B, C, H, W].
+
+        Raises:
+            InputError: a file is missing, or isn't the one that was indexed.
+        """
+        size, channels = self.dataset.image_size, self.dataset.channels
+        pixels = np.empty((len(indices), size, size, channels), dtype=np.uint8)
+        for i, image in enumerate(in_parallel(self._decode, [self.rows[index] for index in indices.tolist()])):
+            pixels[i] = image
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(self.labels.device)
+
+    def to(self, device: torch.device | str) -> FolderImages:
+        """The same images, with their batches on another device."""
+        return FolderImages(self.dataset, self.folder, self.rows, self.labels.to(device))
+
+    def _decode(self, row: Row) -> npt.NDArray[np.uint8]:
+        path = self.folder / row.path
+        data = read_file(path)
+        found = hashlib.sha256(data).hexdigest()
+        if found != row.sha256:
+            command = prepare_command(self.dataset.name, self.dataset)
+            raise changed_file(path, f"SHA-256 {row.sha256}", f"SHA-256 {found}", f"run: {command}")
+        return decode(data, path, self.dataset.channels, self.dataset.image_size)
+
+
+# What this process has verified: the data set, and the times and sizes of its files then.
+_verified: set[tuple[Dataset, Path, tuple[tuple[str, int, int], ...]]] = set()
+
+
+def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -> Images:
+    """Open one split of a prepared data set, verified once per process (again if its files were touched since).
+
+    Raises:
+        InputError: it is not prepared, is damaged, or is another data set than the declared one.
+    """
+    key = (dataset, root, prepared_files(dataset.name, root))
+    if key not in _verified:
+        verify(dataset, root)
+        _verified.add(key)
+    if dataset.storage == "arrays":
+        arrays = load_split(dataset, split, root)
+        return ArrayImages(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels))
+    index, meta = load_index(dataset, split, root), load_meta(dataset.name, root)
+    return FolderImages(dataset, Path(meta.images if meta else ""), index.rows, torch.from_numpy(index.labels))
+
+
+def balanced_subset(labels: Tensor, count: int) -> Tensor:
+    """Indices, ascending, of the first `count / classes` images of every class, in canonical order.
+
+    What doesn't divide goes to the first classes, one image each. No seed has a part in it: every trial that asks
+    for `count` images gets the same ones. labels: int64 [N].
+
+    Raises:
+        InputError: fewer images than classes, or a class that has too few.
+    """
+    classes = torch.unique(labels).tolist()
+    if count < len(classes):
+        raise InputError(
+            "a training subset with fewer images than classes",
+            expected=f"train_images of at least {len(classes)}",
+            found=str(count),
+            fix="raise train_images in the recipe, or set it to null for all images",
+        )
+    share, extra = divmod(count, len(classes))
+    chosen = []
+    for position, label in enumerate(classes):
+        members = (labels == label).nonzero().flatten()
+        wanted = share + (position < extra)
+        if len(members) < wanted:
+            raise InputError(
+                "a training subset larger than a class",
+                expected=f"{wanted} images of class {label}, for a balanced subset of {count}",
+                found=f"{len(members)} images",
+                fix="lower train_images in the recipe, or set it to null for all images",
+            )
+        chosen.append(members[:wanted])
+    return torch.cat(chosen).sort().values

@@ -1,0 +1,289 @@
+"""`lape data prepare`: from a download, a folder or an archive to a verified data set in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from suite.canonical import canonical_json
+from suite.data import sources
+from suite.data.archives import is_archive, unpack
+from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
+from suite.data.cache import Meta, load_meta, publish, scratch, verify
+from suite.data.datasets import DATASETS, Dataset
+from suite.data.decode import GREY_MODES, decode, header, in_parallel, read_file
+from suite.data.index import Index, Row, index_checksum
+from suite.data.tree import Tree, find_top, list_tree
+from suite.errors import InputError, nearest
+
+STORAGES = ("auto", "arrays", "folder")
+
+ARRAYS_LIMIT = 2 * 2**30  # bytes of pixels; what is larger stays in its folder unless "arrays" is asked for
+MEASURED_IMAGES = 2000  # of a folder's training split, evenly spaced in canonical order, for its mean and deviation
+
+
+def prepare(
+    name: str, *, root: Path, source: Path | None = None, image_size: int | None = None, storage: str = "auto"
+) -> Dataset:
+    """Put a data set into the cache at `root`, verified; what is there and whole is not done again.
+
+    name: a built-in data set, which is downloaded unless there is a `source`; or a new name for an image folder.
+    source: a folder or an archive that holds the original files of a built-in set, or an image folder.
+    image_size: resize the images of a custom set (shorter side, bicubic) and crop their centre.
+    storage: "arrays" (uint8, in the cache), "folder" (an index; images are decoded when read), or "auto": arrays
+    up to 2 GiB. A data set has different checksums, and so different trial ids, in the two.
+
+    Raises:
+        InputError: the source can't be used or isn't the data set that was asked for, or the cache can't be written.
+    """
+    if source is not None:
+        source = source.expanduser().absolute()
+        if not source.is_dir() and not (source.is_file() and is_archive(source)):
+            raise InputError(
+                "no images to read",
+                expected="a folder, or a zip or tar archive",
+                found="another kind of file" if source.exists() else "nothing",
+                where=str(source),
+                fix="check the path after --from",
+            )
+    if image_size is not None and image_size < 1:
+        raise InputError(
+            "an impossible image size", expected="at least 1 pixel", found=str(image_size), fix="change --image-size"
+        )
+    if storage not in STORAGES:
+        raise InputError(
+            f"unknown storage {storage!r}",
+            expected="a way to store",
+            found=repr(storage),
+            fix=nearest(storage, STORAGES),
+        )
+    if name in DATASETS:
+        if image_size not in (None, DATASETS[name].image_size) or storage == "folder":
+            raise InputError(
+                f"{name!r} is a built-in data set: its form is fixed",
+                expected=f"images of {DATASETS[name].image_size} pixels, stored as arrays",
+                found=f"image size {image_size}, storage {storage}",
+                fix="leave the options out, or prepare the images under a name of your own",
+            )
+        return _prepare_builtin(DATASETS[name], root, source)
+    return _prepare_custom(name, root, source, image_size, storage)
+
+
+def declaration(dataset: Dataset) -> str:
+    """The lines that declare a custom data set in a grid file (YAML, to be pasted)."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedSeq
+
+    facts = dataset.model_dump(mode="json", exclude={"name"})
+    for key in ("mean", "std"):
+        facts[key] = CommentedSeq(facts[key])
+        facts[key].fa.set_flow_style()
+    yaml, text = YAML(), StringIO()
+    yaml.width = 1000
+    yaml.dump({"datasets": {dataset.name: facts}}, text)
+    return text.getvalue()
+
+
+def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None) -> Dataset:
+    if _is_whole(dataset, root):
+        return dataset
+    with scratch(root) as temporary:
+        splits = _sorted(_read_builtin(dataset.name, source, temporary))
+        found = arrays_checksum(splits)
+        if found != dataset.checksum:
+            size, channels = dataset.image_size, dataset.channels
+            counts = {"train": dataset.train_images, "test": dataset.test_images}
+            raise InputError(
+                f"these images are not the data set {dataset.name!r}",
+                expected="; ".join(f"{split} {n} images of {size}x{size}x{channels}" for split, n in counts.items())
+                + f"; SHA-256 {dataset.checksum}",
+                found="; ".join(f"{name} {split.shape}" for name, split in splits.items()) + f"; SHA-256 {found}",
+                where=str(source or dataset.source),
+                fix="get the complete original, without lossy recoding; or prepare these images under another name",
+            )
+        publish(Meta(dataset=dataset), splits, root)
+    verify(dataset, root)
+    return dataset
+
+
+def _read_builtin(name: str, source: Path | None, temporary: Path) -> dict[str, Split]:
+    if source is None:
+        return sources.read_digits() if name == "digits" else sources.download(name, temporary)
+    with _unpacked(source, temporary) as folder:
+        splits = sources.read_files(name, folder, temporary)
+        if splits is None:
+            tree = _tree(folder)
+            splits = _read_arrays(tree, *_form(tree, None))
+    return splits
+
+
+def _prepare_custom(name: str, root: Path, source: Path | None, image_size: int | None, storage: str) -> Dataset:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise InputError(
+            "a name that no data set can have",
+            expected="lower-case letters, digits, '_' and '-'; a letter or digit first",
+            found=repr(name),
+            fix="choose another name",
+        )
+    if source is None:
+        known = load_meta(name, root)
+        if known is None:
+            raise InputError(
+                f"unknown data set {name!r}",
+                expected="a built-in data set, or --from with a folder or archive of images",
+                found=repr(name),
+                fix=nearest(name, DATASETS) + f"; or run: lape data prepare {name} --from PATH",
+            )
+        verify(known.dataset, root)
+        return known.dataset
+    tree = _tree(source) if source.is_dir() else None
+    stamp = tree.stamp(image_size, storage) if tree else _archive_stamp(source, image_size, storage)
+    try:
+        known = load_meta(name, root)
+    except InputError:
+        known = None  # damaged: made anew
+    if known is not None and known.stamp == stamp and _is_whole(known.dataset, root):
+        return known.dataset
+    with scratch(root) as temporary:
+        with _unpacked(source, temporary) as folder:
+            meta, splits = _read_custom(name, tree or _tree(folder), source, image_size, storage)
+        publish(meta.model_copy(update={"stamp": stamp}), splits, root)
+    verify(meta.dataset, root)
+    return meta.dataset
+
+
+def _read_custom(
+    name: str, tree: Tree, source: Path, image_size: int | None, storage: str
+) -> tuple[Meta, Mapping[str, Split] | Mapping[str, Index]]:
+    size, channels = _form(tree, image_size)
+    pixels = len(tree.paths) * size * size * channels
+    if storage == "auto":
+        storage = "arrays" if pixels <= ARRAYS_LIMIT else "folder"
+    splits: Mapping[str, Split] | Mapping[str, Index]
+    if storage == "arrays":
+        splits = arrays = _sorted(_read_arrays(tree, size, channels))
+        checksum = arrays_checksum(arrays)
+        mean, std = measure(arrays["train"].images)
+    elif not source.is_dir():
+        raise InputError(
+            "an archive too large to be kept as arrays",
+            expected=f"at most {ARRAYS_LIMIT / 2**30:.0f} GiB of pixels, or a folder, whose images stay where they are",
+            found=f"an archive with {pixels / 2**30:.2f} GiB of pixels, for storage 'folder'",
+            where=str(source),
+            fix="unpack it where it can stay, and give that folder",
+        )
+    else:
+        splits = index = _read_index(tree, size, channels)
+        checksum = index_checksum(index, size, channels)
+        rows = index["train"].rows
+        sample = [tree.folder / rows[i].path for i in range(0, len(rows), -(-len(rows) // MEASURED_IMAGES))]
+        mean, std = measure(in_parallel(lambda path: decode(read_file(path), path, channels, size), sample, chunk=64))
+    dataset = Dataset(
+        name=name,
+        num_classes=len(tree.classes),
+        image_size=size,
+        channels=channels,
+        train_images=len(splits["train"]),
+        test_images=len(splits["test"]),
+        mean=mean,
+        std=std,
+        checksum=checksum,
+        storage="arrays" if storage == "arrays" else "folder",
+        source=f"image folder {source.name}",
+    )
+    return Meta(dataset=dataset, classes=tree.classes, images=str(tree.folder) if storage == "folder" else ""), splits
+
+
+def _form(tree: Tree, image_size: int | None) -> tuple[int, Literal[1, 3]]:
+    """Image size and channels; 1 channel only where every image is grey."""
+    files = tree.paths
+    headers = list(in_parallel(header, files))
+    channels: Literal[1, 3] = 1 if all(mode in GREY_MODES for mode, _, _ in headers) else 3
+    if image_size is not None:
+        return image_size, channels
+    first = headers[0][1:]
+    for path, (_, width, height) in zip(files, headers, strict=True):
+        if (width, height) != first or width != height:
+            raise InputError(
+                "the images are not squares of one size",
+                expected=f"{max(first)}x{max(first)} pixels, from the first image, {files[0].name}",
+                found=f"{width}x{height} pixels",
+                where=str(path),
+                fix=f"resize and crop them all: add, for instance, --image-size {min(first)}",
+            )
+    return first[0], channels
+
+
+def _read_arrays(tree: Tree, size: int, channels: int) -> dict[str, Split]:
+    splits = {}
+    for split, files in tree.splits.items():
+        images = np.empty((len(files), size, size, channels), dtype=np.uint8)
+        decoded = in_parallel(lambda path: decode(read_file(path), path, channels, size), (path for path, _ in files))
+        for i, image in enumerate(decoded):
+            images[i] = image
+        splits[split] = Split(images, np.array([label for _, label in files], dtype=np.int64))
+    return splits
+
+
+def _read_index(tree: Tree, size: int, channels: int) -> dict[str, Index]:
+    def row(file: tuple[Path, int]) -> Row:
+        path, label = file
+        data = read_file(path)
+        decode(data, path, channels, size)  # a broken image is found now, not days into a training
+        relative = path.relative_to(tree.folder).as_posix()
+        return Row(hashlib.sha256(data).hexdigest(), label, relative, len(data))
+
+    return {split: Index(sorted(in_parallel(row, files))) for split, files in tree.splits.items()}
+
+
+def _sorted(splits: Mapping[str, Split]) -> dict[str, Split]:
+    return {name: split.take(canonical_order(split)) for name, split in splits.items()}
+
+
+def _is_whole(dataset: Dataset, root: Path) -> bool:
+    try:
+        verify(dataset, root)
+    except InputError:
+        return False
+    return True
+
+
+@contextmanager
+def _unpacked(source: Path, temporary: Path) -> Iterator[Path]:
+    """The folder of a source. Errors inside name a place in the archive, not in the folder it was unpacked to."""
+    if source.is_dir():
+        yield source
+        return
+    folder = temporary / "unpacked"
+    unpack(source, folder)
+    try:
+        yield folder
+    except InputError as error:
+        moved = [replace(problem, where=problem.where.replace(str(folder), str(source))) for problem in error.problems]
+        raise InputError(problems=moved) from error
+
+
+def _tree(folder: Path) -> Tree:
+    try:
+        return list_tree(find_top(folder))
+    except OSError as error:
+        raise InputError(
+            "a folder can't be read",
+            expected="folders that can be listed",
+            found=error.strerror or str(error),
+            where=str(error.filename or folder),
+            fix="change its permissions",
+        ) from error
+
+
+def _archive_stamp(archive: Path, *options: object) -> str:
+    stat = archive.stat()
+    return hashlib.sha256(canonical_json([str(archive), stat.st_size, stat.st_mtime_ns, options]).encode()).hexdigest()

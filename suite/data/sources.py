@@ -1,0 +1,134 @@
+"""The built-in data sets from where they come: scikit-learn, and torchvision's downloads and files."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from suite.data.arrays import Split, canonical_order
+from suite.errors import InputError
+
+Splits = dict[str, Split]
+
+# Our name, and torchvision's class.
+_TORCHVISION = {"fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+
+
+def read_digits() -> Splits:
+    """scikit-learn's 1,797 digits: values 0 to 16 scaled to uint8, grey, 8x8.
+
+    They come as one set. Of each class, the first two thirds in canonical order (rounded down) are the training
+    split, the rest is the test split.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = np.rint(digits.images * 255 / 16).astype(np.uint8)[..., None]
+    whole = Split(pixels, digits.target.astype(np.int64))
+    whole = whole.take(canonical_order(whole))
+    train = np.zeros(len(whole), dtype=bool)
+    for label in range(10):
+        members = np.flatnonzero(whole.labels == label)
+        train[members[: 2 * len(members) // 3]] = True
+    return {"train": whole.take(np.flatnonzero(train)), "test": whole.take(np.flatnonzero(~train))}
+
+
+def download(name: str, scratch: Path) -> Splits:
+    """Download CIFAR-10, CIFAR-100 or Fashion-MNIST with torchvision, which checks the MD5 of each file.
+
+    Raises:
+        InputError: there is no way to the server, or it sends something else.
+    """
+    import torchvision.datasets
+
+    kind: Any = getattr(torchvision.datasets, _TORCHVISION[name])
+    try:
+        parts = {"train": kind(scratch, train=True, download=True), "test": kind(scratch, train=False, download=True)}
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        raise InputError(
+            f"data set {name!r} can't be downloaded",
+            expected=f"torchvision's download of {_TORCHVISION[name]}",
+            found=(str(error).splitlines() or [type(error).__name__])[0],
+            where=getattr(kind, "url", "") or kind.mirrors[0],
+            fix=f"try again later, or get the files elsewhere and run: lape data prepare {name} --from PATH",
+        ) from error
+    return {split: _split(part.data, part.targets) for split, part in parts.items()}
+
+
+def read_files(name: str, folder: Path, scratch: Path) -> Splits | None:
+    """Read a data set's original files, wherever they lie below `folder`; None if they aren't there.
+
+    Raises:
+        InputError: they are damaged or incomplete.
+    """
+    if name == "fashion_mnist":
+        return _read_idx(folder, scratch)
+    return _read_cifar(name, folder) if name in _TORCHVISION else None
+
+
+def _read_cifar(name: str, folder: Path) -> Splits | None:
+    import torchvision.datasets
+
+    kind: Any = getattr(torchvision.datasets, _TORCHVISION[name])
+    found = _find(folder, kind.base_folder)
+    if found is None:
+        return None
+    try:
+        parts = {"train": kind(found.parent, train=True), "test": kind(found.parent, train=False)}
+    except RuntimeError as error:  # torchvision compares the MD5 of every file before it unpickles any
+        raise InputError(
+            f"the files of {name} are damaged or incomplete",
+            expected=f"the files of {kind.filename}, with the MD5 sums that torchvision knows",
+            found=str(error).split(". ")[0],
+            where=str(found),
+            fix=f"get {kind.url} again",
+        ) from error
+    return {split: _split(part.data, part.targets) for split, part in parts.items()}
+
+
+def _read_idx(folder: Path, scratch: Path) -> Splits | None:
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    first = _find(folder, "train-images-idx3-ubyte") or _find(folder, "train-images-idx3-ubyte.gz")
+    if first is None:
+        return None
+
+    def read(name: str, reader: Callable[[str], Any]) -> Any:
+        path = first.parent / name
+        try:
+            if not path.exists():
+                compressed = path.with_name(f"{name}.gz")
+                path = scratch / name
+                path.write_bytes(gzip.decompress(compressed.read_bytes()))
+            return reader(str(path))
+        except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, RuntimeError, AssertionError) as error:
+            raise InputError(
+                "a file of Fashion-MNIST is missing or damaged",
+                expected="the four files in the IDX format, gzipped or not",
+                found=str(error) or "another format",
+                where=str(first.parent / name),
+                fix="get the files again",
+            ) from error
+
+    return {
+        split: _split(
+            read(f"{prefix}-images-idx3-ubyte", read_image_file), read(f"{prefix}-labels-idx1-ubyte", read_label_file)
+        )
+        for split, prefix in (("train", "train"), ("test", "t10k"))
+    }
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    return folder if folder.name == name else next(iter(sorted(folder.rglob(name))), None)
+
+
+def _split(pixels: Any, labels: Any) -> Split:
+    """From what torchvision returns: grey images come as [N, H, W]."""
+    images = np.ascontiguousarray(pixels, dtype=np.uint8)
+    return Split(images if images.ndim == 4 else images[..., None], np.asarray(labels, dtype=np.int64))

@@ -1,0 +1,72 @@
+"""Run what is missing of a grid, and keep every outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from suite.errors import InputError
+from suite.execution.events import Listener
+from suite.grid import Expansion
+from suite.plan import Plan, make_plan
+from suite.record import RunRecord
+from suite.store import Store
+from suite.trial import Trial
+
+FOLD_EVERY = 200  # records between two foldings of the spool, so that it stays small in a long run
+
+Execute = Callable[[Sequence[Trial], Listener], None]
+
+
+@dataclass
+class _Keeper:
+    """Stores each record before anything else hears of it."""
+
+    store: Store
+    display: Listener
+    kept: int = 0
+
+    def started(self, trial: Trial) -> None:
+        self.display.started(trial)
+
+    def finished(self, record: RunRecord) -> None:
+        if not self.store.has_spooled(record.trial_id):  # the worker may have stored it already
+            self.store.put(record)
+        self.kept += 1
+        if self.kept % FOLD_EVERY == 0:
+            self.store.collect()
+        self.display.finished(record)
+
+
+def run_missing(
+    expansion: Expansion,
+    store: Store,
+    execute: Execute,
+    open_display: Callable[[Plan], Listener],
+    *,
+    retry: Collection[str] = (),
+    limit: int | None = None,
+) -> Plan:
+    """Run the trials of a grid that the store has no record of; safe to stop at any point, and to repeat.
+
+    execute: runs trials and tells a listener; it isn't called if there is nothing to do.
+    open_display: gets the plan before the run; what it returns is told how the run goes.
+    retry: failures to run again, by status. limit: at most so many trials now.
+
+    Returns the plan after the run: what is done, failed, and (after a `limit`) still to do.
+
+    Raises:
+        InputError: another process is running this grid, the store is damaged or can't be written.
+    """
+    with store.lock():
+        plan = make_plan(expansion, store.collect(), retry)
+        trials = plan.to_do[:limit]
+        display = open_display(plan)
+        if not trials:
+            return plan
+        try:
+            execute(trials, _Keeper(store, display))
+        finally:
+            # Also after Ctrl-C: what has finished is folded in. A failing store must not hide the first error.
+            records = store.collect()
+        return make_plan(expansion, records)

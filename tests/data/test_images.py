@@ -1,0 +1,146 @@
+"""Reading prepared images: both kinds of storage, verification, and balanced subsets."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import suite.data.images
+from suite.data.cache import load_index, load_split
+from suite.data.datasets import DATASETS
+from suite.data.images import balanced_subset, load_images
+from suite.data.prepare import prepare
+from suite.errors import InputError
+
+DIGITS = DATASETS["digits"]
+
+
+def test_batches_are_the_cached_arrays(data_folder):
+    images = load_images(DIGITS, "test", data_folder)
+    arrays = load_split(DIGITS, "test", data_folder)
+    assert len(images) == 602
+    assert images.labels.dtype == torch.int64
+    assert images.labels.tolist() == arrays.labels.tolist()
+    indices = torch.tensor([5, 600, 5, 0])
+    batch = images.batch(indices)
+    assert (batch.shape, batch.dtype) == ((4, 1, 8, 8), torch.uint8)
+    assert batch.is_contiguous()
+    np.testing.assert_array_equal(batch.permute(0, 2, 3, 1).numpy(), arrays.images[indices.numpy()])
+    there = images.to("cpu")
+    assert torch.equal(there.batch(indices), batch)
+    assert torch.equal(there.labels, images.labels)
+
+
+def test_writing_to_a_batch_leaves_the_cache_alone(data_folder):
+    images = load_images(DIGITS, "test", data_folder)
+    before = images.batch(torch.arange(602))
+    images.batch(torch.arange(602)).fill_(7)
+    assert torch.equal(images.batch(torch.arange(602)), before)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_folder_gives_the_pixels_of_its_files(mode, write_tree, tmp_path):
+    root, folder = tmp_path / "cache", write_tree(mode=mode, train=30)
+    dataset = prepare("drawings", root=root, source=folder, storage="folder")
+    images = load_images(dataset, "train", root)
+    rows = load_index(dataset, "train", root).rows
+    assert images.labels.tolist() == [row.label for row in rows]
+    order = torch.randperm(90, generator=torch.Generator().manual_seed(1))
+    batch = images.batch(order)
+    assert (batch.shape, batch.dtype) == ((90, dataset.channels, 12, 12), torch.uint8)
+    for image, index in zip(batch, order.tolist(), strict=True):
+        expected = np.asarray(Image.open(folder / rows[index].path).convert(mode)).reshape(12, 12, -1)
+        np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), expected)
+    assert torch.equal(images.to("cpu").batch(order), batch)
+
+
+def test_folder_and_arrays_hold_the_same_pixels(write_tree, tmp_path):
+    root, folder = tmp_path / "cache", write_tree(size=(25, 19))
+    sets = [prepare(kind, root=root, source=folder, storage=kind, image_size=14) for kind in ("arrays", "folder")]
+    assert sets[0].mean == sets[1].mean
+    assert sets[0].std == sets[1].std
+    batches = [load_images(dataset, "test", root).batch(torch.arange(6)) for dataset in sets]
+    assert sorted(image.tolist() for image in batches[0]) == sorted(image.tolist() for image in batches[1])
+
+
+def test_an_image_that_changes_in_secret_is_found_when_it_is_read(write_tree, tmp_path):
+    root, folder = tmp_path / "cache", write_tree(suffix=".bmp")
+    dataset = prepare("drawings", root=root, source=folder, storage="folder")
+    images = load_images(dataset, "train", root)
+    index, row = next((i, row) for i, row in enumerate(load_index(dataset, "train", root).rows))
+    path = folder / row.path
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # the same size, and still an image
+    path.write_bytes(content)
+    images.batch(torch.tensor([index + 1]))
+    with pytest.raises(InputError) as caught:
+        images.batch(torch.tensor([index + 1, index]))
+    (problem,) = caught.value.problems
+    assert problem.expected == f"SHA-256 {row.sha256}"
+    assert problem.found != problem.expected
+    assert problem.where == str(path)
+    assert "lape data prepare drawings" in problem.fix
+
+
+def test_data_are_verified_once_and_again_after_they_were_touched(data_folder, tmp_path, monkeypatch):
+    root = tmp_path / "cache"
+    shutil.copytree(data_folder, root)
+    verified = []
+    real = suite.data.images.verify
+    monkeypatch.setattr("suite.data.images.verify", lambda *what: (verified.append(what), real(*what)))
+    for split in ("train", "test", "train"):
+        load_images(DIGITS, split, root)
+    assert len(verified) == 1
+    path = root / "digits" / "train-images.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(InputError, match="damaged"):
+            load_images(DIGITS, "test", root)
+
+
+def test_data_that_are_not_prepared(tmp_path):
+    with pytest.raises(InputError, match="lape data prepare digits"):
+        load_images(DIGITS, "train", tmp_path)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.data())
+def test_a_balanced_subset_takes_the_first_of_every_class(values, data):
+    labels = torch.tensor(values)
+    classes, sizes = labels.unique(return_counts=True)
+    limit = int(sizes.min()) * len(classes)
+    count = data.draw(st.integers(len(classes), limit))
+    chosen = balanced_subset(labels, count)
+    assert len(chosen) == count
+    assert chosen.tolist() == sorted(set(chosen.tolist()))
+    shares = [int((labels[chosen] == label).sum()) for label in classes]
+    assert max(shares) - min(shares) <= 1
+    assert shares == sorted(shares, reverse=True)
+    for label, share in zip(classes, shares, strict=True):
+        members = (labels == label).nonzero().flatten()
+        assert set(members[:share].tolist()) <= set(chosen.tolist())
+
+
+def test_a_larger_subset_holds_the_smaller(data_folder):
+    labels = load_images(DIGITS, "train", data_folder).labels
+    assert set(balanced_subset(labels, 100).tolist()) < set(balanced_subset(labels, 505).tolist())
+    assert torch.bincount(labels[balanced_subset(labels, 103)]).tolist() == [11] * 3 + [10] * 7
+
+
+@pytest.mark.parametrize(("count", "found"), [(2, "2"), (9, "2 images"), (100, "3 images")])
+def test_subsets_that_cannot_be(count, found):
+    labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2])
+    with pytest.raises(InputError) as caught:
+        balanced_subset(labels, count)
+    (problem,) = caught.value.problems
+    assert problem.found == found
+    assert problem.expected
+    assert "train_images" in problem.fix

@@ -1,0 +1,423 @@
+"""Preparing: custom image folders, and the built-in data sets from all their sources."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from ruamel.yaml import YAML
+
+from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
+from suite.data.cache import load_index, load_meta, load_split, verify
+from suite.data.datasets import DATASETS, Dataset
+from suite.data.prepare import declaration, prepare
+from suite.data.sources import read_digits
+from suite.errors import InputError
+from tests.data.drawings import drawing
+
+DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+def refused(name: str, **options: object):
+    with pytest.raises(InputError) as caught:
+        prepare(name, **options)
+    (problem,) = caught.value.problems
+    assert problem.what
+    assert problem.fix
+    return problem
+
+
+# Custom image folders
+
+
+def test_an_image_folder_becomes_arrays(write_tree, tmp_path):
+    folder = write_tree()
+    dataset = prepare("drawings", root=tmp_path / "cache", source=folder)
+    facts = dataset.model_dump(exclude={"checksum", "mean", "std"})
+    assert facts == {
+        "name": "drawings",
+        "num_classes": 3,
+        "image_size": 12,
+        "channels": 3,
+        "train_images": 12,
+        "test_images": 6,
+        "storage": "arrays",
+        "source": "image folder pictures",
+    }
+    train = load_split(dataset, "train", tmp_path / "cache")
+    assert train.images.shape == (12, 12, 12, 3)
+    files = {np.asarray(Image.open(path)).tobytes(): path.parent.name for path in folder.glob("train/*/*")}
+    classes = load_meta("drawings", tmp_path / "cache").classes
+    assert {image.tobytes(): classes[label] for image, label in zip(train.images, train.labels, strict=True)} == files
+    np.testing.assert_allclose(dataset.mean, train.images.mean((0, 1, 2)) / 255, atol=1e-4)
+    np.testing.assert_allclose(dataset.std, train.images.std((0, 1, 2)) / 255, atol=1e-4)
+
+
+def test_names_orders_formats_and_archives_make_no_difference(write_tree, tmp_path):
+    first = write_tree()
+    second = write_tree("others", suffix=".bmp", test_name="val")
+    for number, path in enumerate(
+        sorted(second.glob("*/*/*"), key=lambda path: hashlib.sha1(path.read_bytes()).digest())
+    ):
+        path.rename(path.with_name(f"{number:03}.bmp"))
+    sources = [first, second]
+    for kind in ("zip", "gztar"):
+        sources.append(Path(shutil.make_archive(str(tmp_path / kind), kind, tmp_path, "pictures")))
+    roots = [tmp_path / f"cache{number}" for number in range(len(sources))]
+    sets = [prepare("drawings", root=root, source=source) for root, source in zip(roots, sources, strict=True)]
+    assert len({(dataset.checksum, dataset.mean, dataset.std) for dataset in sets}) == 1
+    for cache in roots:
+        assert os.listdir(cache) == ["drawings"]  # nothing temporary stays
+        for file in ("train-images.npy", "train-labels.npy", "test-images.npy", "test-labels.npy"):
+            assert (cache / "drawings" / file).read_bytes() == (roots[0] / "drawings" / file).read_bytes()
+
+
+def test_a_grey_folder_has_one_channel_and_one_coloured_image_makes_three(write_tree, tmp_path):
+    folder = write_tree(mode="L")
+    assert prepare("drawings", root=tmp_path / "cache", source=folder).channels == 1
+    drawing("disc", 90).save(folder / "test" / "disc" / "1000.png")
+    assert prepare("drawings", root=tmp_path / "cache", source=folder).channels == 3
+
+
+def test_images_of_several_sizes_need_a_size(write_tree, tmp_path):
+    folder = write_tree(size=(20, 12))
+    problem = refused("drawings", root=tmp_path / "cache", source=folder)
+    assert problem.found == "20x12 pixels"
+    assert "--image-size 12" in problem.fix
+    assert prepare("drawings", root=tmp_path / "cache", source=folder, image_size=10).image_size == 10
+    other = write_tree("mixed")
+    drawing("disc", 5, size=(14, 14)).save(other / "train" / "disc" / "2.png")
+    problem = refused("drawings", root=tmp_path / "cache", source=other)
+    assert problem.where == str(other / "train" / "disc" / "2.png")
+    assert (problem.expected[:5], problem.found[:5]) == ("12x12", "14x14")
+
+
+def test_the_second_time_reads_nothing(write_tree, tmp_path):
+    root, folder = tmp_path / "cache", write_tree()
+    first = prepare("drawings", root=root, source=folder)
+    before = {path: path.stat().st_mtime_ns for path in [root, *root.rglob("*")]}
+    assert prepare("drawings", root=root, source=folder) == first
+    assert prepare("drawings", root=root) == first
+    assert {path: path.stat().st_mtime_ns for path in [root, *root.rglob("*")]} == before
+
+
+def test_a_changed_folder_or_size_is_read_again(write_tree, tmp_path):
+    root, folder = tmp_path / "cache", write_tree()
+    first = prepare("drawings", root=root, source=folder)
+    drawing("disc", 91).save(folder / "train" / "disc" / "more.png")
+    second = prepare("drawings", root=root, source=folder)
+    assert (first.train_images, second.train_images) == (12, 13)
+    third = prepare("drawings", root=root, source=folder, image_size=8)
+    assert third.image_size == 8
+    assert len({first.checksum, second.checksum, third.checksum}) == 3
+    verify(third, root)
+
+
+def test_a_damaged_image_in_a_folder_and_in_an_archive_is_named(write_tree, tmp_path):
+    folder = write_tree()
+    path = folder / "test" / "cross" / "1001.png"
+    path.write_bytes(path.read_bytes()[:-40])
+    for storage in ("arrays", "folder"):
+        assert refused("drawings", root=tmp_path / "cache", source=folder, storage=storage).where == str(path)
+    archive = Path(shutil.make_archive(str(tmp_path / "packed"), "tar", tmp_path, "pictures"))
+    for name in ("drawings", "digits"):
+        where = refused(name, root=tmp_path / "cache", source=archive).where
+        assert where == f"{archive}/pictures/test/cross/1001.png"
+    assert os.listdir(tmp_path / "cache") == []
+
+
+def test_a_folder_stays_where_it_is(write_tree, tmp_path):
+    root, folder = tmp_path / "cache", write_tree(size=(20, 16))
+    dataset = prepare("drawings", root=root, source=folder, storage="folder", image_size=16)
+    assert dataset.storage == "folder"
+    assert sorted(os.listdir(root / "drawings")) == ["meta.json", "test.parquet", "train.parquet"]
+    rows = load_index(dataset, "train", root).rows
+    assert rows == sorted(rows)
+    assert {row.path for row in rows} == {path.relative_to(folder).as_posix() for path in folder.glob("train/*/*")}
+    for row in rows:
+        content = (folder / row.path).read_bytes()
+        assert (row.sha256, row.size) == (hashlib.sha256(content).hexdigest(), len(content))
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(folder, moved)
+    for number, path in enumerate(sorted(moved.glob("*/*/*"), reverse=True)):
+        path.rename(path.with_name(f"n{number}.png"))
+    other = prepare("drawings", root=tmp_path / "cache2", source=moved, storage="folder", image_size=16)
+    assert other.checksum == dataset.checksum
+    smaller = prepare("drawings", root=tmp_path / "cache3", source=moved, storage="folder", image_size=8)
+    assert smaller.checksum != dataset.checksum  # the same files, but other pixels
+
+
+def test_large_sets_stay_in_their_folder(write_tree, tmp_path, monkeypatch):
+    folder = write_tree()
+    monkeypatch.setattr("suite.data.prepare.ARRAYS_LIMIT", 18 * 12 * 12 * 3)
+    assert prepare("drawings", root=tmp_path / "cache", source=folder).storage == "arrays"
+    monkeypatch.setattr("suite.data.prepare.ARRAYS_LIMIT", 18 * 12 * 12 * 3 - 1)
+    assert prepare("more", root=tmp_path / "cache", source=folder).storage == "folder"
+    archive = Path(shutil.make_archive(str(tmp_path / "packed"), "tar", folder))
+    assert "unpack it" in refused("packed", root=tmp_path / "cache", source=archive).fix
+
+
+@pytest.mark.parametrize("damage", ["label", "missing", "longer", "cut index"])
+def test_damage_to_a_folder_is_found(damage, write_tree, tmp_path):
+    root, folder = tmp_path / "cache", write_tree()
+    dataset = prepare("drawings", root=root, source=folder, storage="folder")
+    image = folder / "train" / "disc" / "0.png"
+    if damage == "label":  # a whole index, with two images' labels exchanged
+        from suite.data.index import Index, write_index
+
+        rows = load_index(dataset, "train", root).rows
+        changed = [type(row)(row.sha256, (row.label + 1) % 3, row.path, row.size) for row in rows]
+        write_index(root / "drawings" / "train.parquet", Index(changed))
+    elif damage == "missing":
+        image.unlink()
+    elif damage == "longer":
+        image.write_bytes(image.read_bytes() + b"\0")
+    else:
+        path = root / "drawings" / "train.parquet"
+        path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError) as caught:
+        verify(dataset, root)
+    (problem,) = caught.value.problems
+    assert problem.where.startswith(str(image if damage in ("missing", "longer") else root / "drawings"))
+    assert "lape data prepare drawings --from PATH --image-size 12 --storage folder" in problem.fix
+    assert problem.expected
+    assert problem.found
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("cifar11", {}, "cifar10"),
+        ("Bad Name", {"source": "tree"}, "another name"),
+        ("../escape", {"source": "tree"}, "another name"),
+        ("fine", {"source": "absent"}, "--from"),
+        ("fine", {"source": "file"}, "--from"),
+        ("fine", {"source": "tree", "storage": "cloud"}, "folder"),
+        ("digits", {"image_size": 16}, "name of your own"),
+        ("digits", {"storage": "folder"}, "name of your own"),
+    ],
+)
+def test_requests_that_make_no_sense(name, options, words, write_tree, tmp_path):
+    (tmp_path / "file").write_text("no archive")
+    places = {"tree": write_tree(), "absent": tmp_path / "absent", "file": tmp_path / "file"}
+    if "source" in options:
+        options = {**options, "source": places[options["source"]]}
+    problem = refused(name, root=tmp_path / "cache", **options)
+    assert problem.found
+    assert words in problem.fix
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("size", [0, -4])
+def test_an_impossible_size(size, write_tree, tmp_path):
+    assert refused("fine", root=tmp_path, source=write_tree(), image_size=size).found == str(size)
+
+
+hexadecimal = st.text("0123456789abcdef", min_size=64, max_size=64) | st.text("0123456789e", min_size=64, max_size=64)
+parts = st.floats(0, 1).map(lambda x: round(x, 4))
+
+
+@settings(deadline=None)
+@given(
+    st.builds(
+        Dataset,
+        name=st.from_regex(r"\A[a-z0-9][a-z0-9_-]{0,9}\Z"),
+        num_classes=st.integers(2, 1000),
+        image_size=st.integers(1, 512),
+        channels=st.just(3),
+        train_images=st.integers(1, 10**7),
+        test_images=st.integers(1, 10**6),
+        mean=st.tuples(parts, parts, parts),
+        std=st.tuples(*[parts.filter(bool)] * 3),
+        checksum=hexadecimal,
+        storage=st.sampled_from(["arrays", "folder"]),
+        source=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Co", "Cn"]), max_size=30),
+    )
+)
+def test_a_declaration_reads_back_as_the_same_data_set(dataset):
+    ((name, facts),) = YAML(typ="safe").load(declaration(dataset))["datasets"].items()
+    assert Dataset(name=str(name), **facts) == dataset
+
+
+# Built-in data sets
+
+
+def write_images(folder: Path, splits: dict[str, Split], classes: list[str]) -> Path:
+    """An image folder with numbered PNGs."""
+    for split, part in splits.items():
+        for name in classes:
+            (folder / split / name).mkdir(parents=True)
+        for number, (image, label) in enumerate(zip(part.images, part.labels, strict=True)):
+            pixels = image[..., 0] if image.shape[-1] == 1 else image
+            Image.fromarray(pixels).save(folder / split / classes[label] / f"{number:05}.png")
+    return folder
+
+
+def test_digits_are_those_of_scikit_learn(data_folder):
+    from sklearn.datasets import load_digits
+
+    dataset = DATASETS["digits"]
+    parts = [load_split(dataset, split, data_folder) for split in ("train", "test")]
+    original = load_digits()
+    ours = sorted(
+        (image.tobytes(), label) for part in parts for image, label in zip(part.images, part.labels, strict=True)
+    )
+    theirs = [
+        (bytes(round(value * 255 / 16) for value in image.flat), label)
+        for image, label in zip(original.images, original.target, strict=True)
+    ]
+    assert ours == sorted(theirs)
+    for label in range(10):
+        train, test = (int((part.labels == label).sum()) for part in parts)
+        assert train == 2 * (train + test) // 3
+
+
+def test_digits_from_an_image_folder_are_the_same_data_set(tmp_path):
+    classes = [str(label) for label in range(10)]
+    folder = write_images(tmp_path / "folder", read_digits(), classes)
+    assert prepare("digits", root=tmp_path / "cache", source=folder) == DATASETS["digits"]
+    one = next((folder / "train" / "3").iterdir())
+    one.rename(folder / "train" / "8" / "moved.png")
+    problem = refused("digits", root=tmp_path / "cache2", source=folder)
+    assert DATASETS["digits"].checksum in problem.expected
+    assert "train 1195 images of 8x8x1" in problem.found
+    assert not (tmp_path / "cache2" / "digits").exists()
+
+
+def test_registered_constants_of_digits_are_measured():
+    assert measure(read_digits()["train"].images) == (DATASETS["digits"].mean, DATASETS["digits"].std)
+
+
+@pytest.mark.skipif(not DEBIAN_FASHION.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
+def test_fashion_mnist_from_its_files(tmp_path):
+    dataset = prepare("fashion_mnist", root=tmp_path / "cache", source=DEBIAN_FASHION)
+    assert dataset == DATASETS["fashion_mnist"]
+    train = load_split(dataset, "train", tmp_path / "cache")
+    assert np.bincount(train.labels).tolist() == [6000] * 10
+    np.testing.assert_allclose(train.images.mean() / 255, dataset.mean[0], atol=5e-5)
+    np.testing.assert_allclose(train.images.std() / 255, dataset.std[0], atol=5e-5)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "not gzip", "another header"])
+def test_damaged_files_of_fashion_mnist(damage, tmp_path):
+    names = [f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    for name in names:
+        shape = (5, 28, 28) if "images" in name else (5,)
+        header = bytes([0, 0, 8, len(shape)]) + b"".join(side.to_bytes(4, "big") for side in shape)
+        (tmp_path / name).write_bytes(header + bytes(int(np.prod(shape))))
+    path = tmp_path / names[3]
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif damage == "another header":
+        path.write_bytes(b"PNG!" + path.read_bytes())
+    else:
+        path.unlink()
+        if damage == "not gzip":
+            path.with_name(path.name + ".gz").write_bytes(b"not gzip at all")
+    assert refused("fashion_mnist", root=tmp_path / "cache", source=tmp_path).where == str(path)
+
+
+def test_whole_files_of_another_data_set_are_refused(tmp_path):
+    for split, count in (("train", 6), ("t10k", 3)):
+        for kind, shape in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
+            header = bytes([0, 0, 8, len(shape)]) + b"".join(side.to_bytes(4, "big") for side in shape)
+            (tmp_path / f"{split}-{kind}-ubyte").write_bytes(header + bytes(int(np.prod(shape))))
+    problem = refused("fashion_mnist", root=tmp_path / "cache", source=tmp_path)
+    assert "train 60000 images of 28x28x1" in problem.expected
+    assert "train 6 images of 28x28x1" in problem.found
+
+
+def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
+    import torchvision.datasets
+
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    problem = refused("cifar10", root=tmp_path / "cache")
+    assert problem.where == "http://127.0.0.1:9/cifar-10-python.tar.gz"
+    assert "lape data prepare cifar10 --from PATH" in problem.fix
+    assert os.listdir(tmp_path / "cache") == []
+
+
+def test_damaged_cifar_files_are_not_unpickled(tmp_path):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    problem = refused("cifar10", root=tmp_path / "cache", source=tmp_path)
+    assert "MD5" in problem.expected
+    assert problem.where == str(tmp_path / "cifar-10-batches-py")
+
+
+def bundle(shared: Path) -> ModuleType:
+    """The reader of the CIFAR arrays that lie outside of the project."""
+    path = shared / "data" / "unpack.py"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    spec = importlib.util.spec_from_file_location("unpack", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_part_of_cifar10_as_an_image_folder(shared, tmp_path):
+    reader = bundle(shared)
+    classes = json.loads((shared / "data" / "index.json").read_text())["cifar10"]["classes"]
+    images, labels = reader.read_split("cifar10", "test")
+    part = {"train": Split(images[:300], labels[:300]), "test": Split(images[300:450], labels[300:450])}
+    folder = write_images(tmp_path / "cifar", part, classes)
+    dataset = prepare("cifar_part", root=tmp_path / "cache", source=folder)
+    assert (dataset.num_classes, dataset.image_size, dataset.channels) == (10, 32, 3)
+    for name, split in part.items():
+        ours, theirs = load_split(dataset, name, tmp_path / "cache"), split.take(canonical_order(split))
+        np.testing.assert_array_equal(ours.images, theirs.images)
+        np.testing.assert_array_equal(ours.labels, theirs.labels)
+    assert "SHA-256 " + dataset.checksum in refused("cifar10", root=tmp_path / "cache", source=folder).found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_the_registered_checksum_is_that_of_the_whole_data_set(name, shared):
+    reader = bundle(shared)
+    splits = {split: Split(*reader.read_split(name, split)) for split in ("train", "test")}
+    ordered = {split: part.take(canonical_order(part)) for split, part in splits.items()}
+    assert arrays_checksum(ordered) == DATASETS[name].checksum
+    mean, std = measure(splits["train"].images)  # the published constants of CIFAR-100 differ in the last digit
+    np.testing.assert_allclose((mean, std), (DATASETS[name].mean, DATASETS[name].std), atol=2.1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_whole_cifar_from_python_batches(name, shared, tmp_path, monkeypatch):
+    """The original's format, with the original's images in another order (so with other MD5 sums)."""
+    import torchvision.datasets
+
+    reader = bundle(shared)
+    kind = {"cifar10": torchvision.datasets.CIFAR10, "cifar100": torchvision.datasets.CIFAR100}[name]
+    folder = tmp_path / kind.base_folder
+    folder.mkdir()
+    key = "labels" if name == "cifar10" else "fine_labels"
+    for split, entries in (("train", "train_list"), ("test", "test_list")):
+        images, labels = reader.read_split(name, split)
+        names = [file for file, _ in getattr(kind, entries)]
+        known = []
+        for file, rows in zip(names, np.array_split(np.arange(len(images)), len(names)), strict=True):
+            data = pickle.dumps(
+                {"data": images[rows].transpose(0, 3, 1, 2).reshape(len(rows), -1), key: labels[rows].tolist()}
+            )
+            (folder / file).write_bytes(data)
+            known.append([file, hashlib.md5(data).hexdigest()])
+        monkeypatch.setattr(kind, entries, known)
+    meta = pickle.dumps({kind.meta["key"]: json.loads((shared / "data" / "index.json").read_text())[name]["classes"]})
+    (folder / kind.meta["filename"]).write_bytes(meta)
+    monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": hashlib.md5(meta).hexdigest()})
+    assert prepare(name, root=tmp_path / "cache", source=tmp_path) == DATASETS[name]
