@@ -1,0 +1,369 @@
+"""Tables of a grid's runs: a row per cell, with its mean, its spread, its gain over the default, and its cost.
+
+`summary` holds raw numbers; the renderers show the same columns, rounded, with notes for whatever a
+number alone would hide: failed trials, seeds without a counterpart, mixed environments.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from suite import stats
+from suite.contrasts import (
+    CELL_FIELDS,
+    Contrast,
+    Run,
+    cell_order,
+    contrasts,
+    failed_trials,
+    is_usual,
+    points,
+    seed_list,
+    unique_runs,
+)
+from suite.files import write_atomic
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+NONE = "–"  # what a missing number prints as
+
+# The columns that tables show only where they differ between rows.
+_OPTIONAL = ("norm", "loss", "recipe", "recipe_id")
+
+_NUMBERS = (
+    "n", "failed", "top1_mean", "top1_sd", "best_epoch_mean", "best_epoch_sd",
+    "gain", "gain_low", "gain_high", "pairs", "params", "macs",
+)  # fmt: skip
+
+HEADS = {
+    "dataset": "Data",
+    "arch": "Architecture",
+    "pe": "PE",
+    "norm": "Norm",
+    "loss": "Loss",
+    "recipe": "Recipe",
+    "recipe_id": "Recipe id",
+    "join": "Join",
+    "n": "n",
+    "top1": "Top-1 (%)",
+    "best_epoch": "Best epoch, optimistic (%)",
+    "gain": "Gain (points) [95 %]",
+    "pairs": "Pairs",
+    "params": "Params",
+    "macs": "MACs",
+    "notes": "Notes",
+}
+_TEXT_COLUMNS = ("dataset", "arch", "pe", "norm", "loss", "recipe", "recipe_id", "join", "notes")
+
+LEGEND = (
+    "Top-1 of the last epoch: mean ± sample standard deviation over n seeds. "
+    "Best epoch: the best epoch on the test set itself, which is optimistic. "
+    "Gain: over the default joining, mean over pairs of the same seed, with its 95 % t interval."
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell with its runs' statistics. contrast: against the default, if that was run and is another cell."""
+
+    cell: dict[str, str]
+    top1: stats.Spread
+    best_epoch: stats.Spread
+    failures: dict[int, str]  # seed index → status
+    environments: tuple[str, ...]
+    params: float
+    macs: float
+    contrast: Contrast | None
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What the numbers alone would hide, in words."""
+        found = []
+        if self.failures:
+            found.append(failed_trials(self.failures, self.top1.n))
+        contrast = self.contrast
+        if contrast is not None and (alone := set(contrast.unpaired) - self.failures.keys()):
+            found.append(f"no pair for {seed_list(alone)}: only one side is finished")
+        if contrast is not None and contrast.gain.identical:
+            found.append("all pairs have the same gain: its interval has no width")
+        if contrast is not None and contrast.mixed_environments:
+            found.append("the two sides of the gain ran in different environments: "
+                         + "; ".join(contrast.environments))  # fmt: skip
+        elif len(self.environments) > 1:
+            found.append(f"seeds ran in different environments: {'; '.join(self.environments)}")
+        return tuple(found)
+
+
+def rows(frame: pd.DataFrame) -> list[Row]:
+    """The cells of the frame, in the order of tables; raises `InputError` as `suite.contrasts.unique_runs` does."""
+    gains = {_key({**one.cell, "join": one.treatment.level}): one for one in contrasts(frame)}
+    cells: dict[tuple[str, ...], list[Run]] = {}
+    for run in unique_runs(frame):
+        cells.setdefault(_key(run), []).append(run)
+    found = []
+    for key, runs in cells.items():
+        done = [run for run in runs if run["status"] == "done"]
+        found.append(
+            Row(
+                cell=dict(zip(CELL_FIELDS, key, strict=True)),
+                top1=stats.spread([run["top1"] for run in done]),
+                best_epoch=stats.spread([run["top1_best_epoch"] for run in done]),
+                failures={int(run["seed_index"]): str(run["status"]) for run in runs if run["status"] != "done"},
+                environments=tuple(sorted({str(run["environment"]) for run in done})),
+                params=_first([run["params"] for run in runs]),
+                macs=_first([run["macs"] for run in runs]),
+                contrast=gains.get(key),
+            )
+        )
+    return sorted(found, key=lambda row: cell_order(row.cell))
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell, raw numbers: accuracies in percent, gains in points, missing ones NaN.
+
+    norm, loss and the recipe are columns only where they vary. `failed` counts the trials that failed;
+    `notes` says in words what the numbers alone would hide.
+    """
+    return _raw(rows(frame))
+
+
+def columns_shown(cells: Sequence[Row]) -> list[str]:
+    """The axes (and the recipe) to show: those that vary, or that a reader expects."""
+    vary = {name for name in _OPTIONAL if len({row.cell[name] for row in cells}) > 1}
+    vary |= {name for name in ("norm", "loss") if any(not is_usual(name, row.cell[name]) for row in cells)}
+    if "recipe_id" in vary and len({row.cell["recipe_id"] for row in cells}) == len(
+        {row.cell["recipe"] for row in cells}
+    ):
+        vary.discard("recipe_id")  # the names tell the recipes apart
+    order = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")
+    return [name for name in order if name not in _OPTIONAL or name in vary]
+
+
+def display(cells: Sequence[Row]) -> tuple[pd.DataFrame, list[str]]:
+    """The table as text, a column per entry of `HEADS` that is used, and its notes, numbered from 1."""
+    numbers = {text: place for place, text in enumerate(dict.fromkeys(n for row in cells for n in row.notes), 1)}
+    axes = columns_shown(cells)
+    shown = [
+        {
+            **{name: row.cell[name] for name in axes},
+            "n": str(row.top1.n),
+            "top1": mean_sd(row.top1),
+            "best_epoch": mean_sd(row.best_epoch),
+            "gain": gain_text(row.contrast),
+            "pairs": NONE if row.contrast is None else str(len(row.contrast.seeds)),
+            "params": count_text(row.params),
+            "macs": count_text(row.macs),
+            "notes": ", ".join(str(numbers[note]) for note in row.notes),
+        }
+        for row in cells
+    ]
+    table = pd.DataFrame(shown, columns=[*axes, "n", "top1", "best_epoch", "gain", "pairs",
+                                         "params", "macs", "notes"])  # fmt: skip
+    if not numbers:
+        table = table.drop(columns="notes")
+    return table, list(numbers)
+
+
+def general_notes(cells: Sequence[Row]) -> list[str]:
+    """What holds for the table as a whole: what its columns mean, and whether n differs between rows."""
+    counts = sorted({row.top1.n for row in cells})
+    uneven = [f"n differs between rows: from {counts[0]} to {counts[-1]} seeds."] if len(counts) > 1 else []
+    return [LEGEND, *uneven]
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """The summary, unrounded (ten digits; UTF-8; a header line)."""
+    return _csv(rows(frame))
+
+
+def _csv(cells: Sequence[Row]) -> str:
+    return _raw(cells).to_csv(index=False, lineterminator="\n", float_format="%.10g")
+
+
+def to_markdown(frame: pd.DataFrame) -> str:
+    """The table for GitHub and its like, with the notes below it."""
+    return _markdown(rows(frame))
+
+
+def _markdown(cells: Sequence[Row]) -> str:
+    table, notes = display(cells)
+    escaped = table.map(lambda text: text.replace("|", "\\|").replace("\n", " "))
+    align = ["left" if name in _TEXT_COLUMNS else "right" for name in table.columns]
+    body = escaped.rename(columns=HEADS).to_markdown(index=False, disable_numparse=True, colalign=align)
+    below = [*general_notes(cells), *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
+    return "\n\n".join([str(body), *(text.replace("\n", " ") for text in below)]) + "\n"
+
+
+def to_latex(frame: pd.DataFrame) -> str:
+    r"""The table for a paper, with booktabs rules (`\usepackage{booktabs}`), and the notes as a second tabular."""
+    return _tex(rows(frame))
+
+
+def _tex(cells: Sequence[Row]) -> str:
+    table, notes = display(cells)
+    table = table.map(lambda text: text.replace("−", "–").replace("\n", " "))  # pdflatex has no U+2212
+    align = "".join("l" if name in _TEXT_COLUMNS else "r" for name in table.columns)
+    body = _latex(table.rename(columns=HEADS), align, heads=True)
+    below = [("", text) for text in general_notes(cells)] + [(str(n), text) for n, text in enumerate(notes, 1)]
+    legend = pd.DataFrame(below, columns=["number", "text"]).map(lambda text: text.replace("\n", " "))
+    return body + "\\par\\smallskip\\footnotesize\n" + _latex(legend, r"@{}rp{0.9\linewidth}@{}", heads=False)
+
+
+def to_html(frame: pd.DataFrame) -> str:
+    """The table as an HTML fragment without style: a `table`, and the notes in paragraphs."""
+    from suite.templates import template
+
+    view = table_view(rows(frame))
+    return "".join(template(name).render(view) for name in ("table.html.j2", "table_notes.html.j2"))
+
+
+def table_view(cells: Sequence[Row]) -> dict[str, Any]:
+    """What the HTML template of the table is filled with: groups of rows that differ in their join alone."""
+    table, notes = display(cells)
+    axes = [name for name in columns_shown(cells) if name != "join"]
+    common = [name for name in axes if name in ("dataset", "recipe") and table[name].nunique() == 1]
+    groups: list[tuple[str, list[tuple[int, dict[str, str]]]]] = []
+    for place, text in enumerate(table.to_dict("records")):
+        if not place or _block(cells[place - 1]) != _block(cells[place]):
+            groups.append((" · ".join(text[name] for name in axes if name not in common), []))
+        groups[-1][1].append((place, {str(name): str(value) for name, value in text.items()}))
+    order = ("join", "top1", "n", "gain", "pairs", "best_epoch", "params", "macs", "notes")
+    return {
+        "names": [name for name in order if name in table.columns] if cells else [],
+        "common": ", ".join(table[name].iloc[0] for name in common),
+        "heads": HEADS,
+        "text_columns": _TEXT_COLUMNS,
+        "groups": groups,
+        "notes": notes,
+        "general_notes": general_notes(cells),
+        "plots": [],
+    }
+
+
+def to_terminal(frame: pd.DataFrame) -> RichTable:
+    """The table for a terminal of 100 columns; what is the same in all rows stands in its title, once."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = rows(frame)
+    shown, notes = display(cells)
+    constant = [name for name in ("dataset", "recipe") if name in shown and shown[name].nunique() == 1]
+    axes = columns_shown(cells)
+    columns = [name for name in shown.columns if name not in (*constant, "best_epoch", "pairs")]
+    title = ", ".join(str(shown[name].iloc[0]) for name in constant)
+    below = [*general_notes(cells)[1:], *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
+    table = Table(
+        title=Text(title) if title else None,
+        caption=Text("\n".join(below)) if below else None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    heads = {**HEADS, "arch": "Arch.", "top1": "Top-1 (%)", "notes": "Note"}
+    for name in columns:
+        justify: Literal["left", "right"] = "left" if name in _TEXT_COLUMNS else "right"
+        table.add_column(heads[name], justify=justify, overflow="fold", no_wrap=name in ("n", "top1", "gain"))
+    for place, line in enumerate(shown.to_dict("records")):
+        # A level that stands in the row above isn't repeated: the eye then finds the groups.
+        same = place > 0 and _block(cells[place - 1]) == _block(cells[place])
+        texts = {str(name): str(text) for name, text in line.items()}
+        repeated = {name for name in axes if name != "join" and same}
+        table.add_row(*(Text("" if name in repeated else texts[name]) for name in columns))
+    return table
+
+
+def write_tables(frame: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write summary.csv, summary.md and summary.tex into the folder; raises `InputError` if that can't be."""
+    return write_rows(rows(frame), folder)
+
+
+def write_rows(cells: Sequence[Row], folder: Path) -> list[Path]:
+    """As `write_tables`, of rows that are at hand."""
+    contents = {"summary.csv": _csv(cells), "summary.md": _markdown(cells), "summary.tex": _tex(cells)}
+    for name, content in contents.items():
+        write_atomic(folder / name, content.encode())
+    return [folder / name for name in contents]
+
+
+def mean_sd(part: stats.Spread) -> str:
+    """93.45 ± 0.12; the mean alone for one value."""
+    if not part.n:
+        return NONE
+    return f"{part.mean:.2f}" if math.isnan(part.sd) else f"{part.mean:.2f} ± {part.sd:.2f}"
+
+
+def gain_text(contrast: Contrast | None) -> str:
+    """+0.31 [+0.05, +0.57]; without the interval where one pair gives none."""
+    if contrast is None or not contrast.seeds:
+        return NONE
+    gain = contrast.gain
+    interval = f" [{points(gain.low)}, {points(gain.high)}]" if gain.n > 1 else ""
+    return points(gain.mean) + interval
+
+
+def count_text(value: float) -> str:
+    """Three digits with their unit: 22.1 M, 1.26 G."""
+    if math.isnan(value):
+        return NONE
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size * 0.9995:
+            digits = max(0, 2 - int(math.log10(value / size * 1.0005)))
+            return f"{value / size:.{digits}f}{unit}"
+    return f"{value:.0f}"
+
+
+def _raw(cells: Sequence[Row]) -> pd.DataFrame:
+    columns = columns_shown(cells)
+    records = []
+    for row in cells:
+        gain = row.contrast.gain if row.contrast is not None else stats.paired_gain([])
+        records.append(
+            {
+                **{name: row.cell[name] for name in columns},
+                "n": row.top1.n,
+                "failed": len(row.failures),
+                "top1_mean": row.top1.mean,
+                "top1_sd": row.top1.sd,
+                "best_epoch_mean": row.best_epoch.mean,
+                "best_epoch_sd": row.best_epoch.sd,
+                "gain": gain.mean,
+                "gain_low": gain.low,
+                "gain_high": gain.high,
+                "pairs": gain.n if row.contrast is not None else math.nan,
+                "params": row.params,
+                "macs": row.macs,
+                "notes": "; ".join(row.notes),
+            }
+        )
+    table = pd.DataFrame(records, columns=[*columns, *_NUMBERS, "notes"])
+    return table.astype(dict.fromkeys(("pairs", "params", "macs"), "Int64"))
+
+
+def _latex(table: pd.DataFrame, align: str, *, heads: bool) -> str:
+    style = table.style.hide(axis="index").format(escape="latex")
+    style = style.format_index(escape="latex", axis="columns") if heads else style.hide(axis="columns")
+    return str(style.to_latex(hrules=heads, column_format=align))
+
+
+def _key(cell: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(cell[name]) for name in CELL_FIELDS)
+
+
+def _block(row: Row) -> tuple[str, ...]:
+    return tuple(level for name, level in row.cell.items() if name != "join")
+
+
+def _first(values: Sequence[Any]) -> float:
+    """The first number that isn't missing: the runs of a cell have the same model."""
+    return next((float(value) for value in values if not pd.isna(value)), math.nan)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+
+import pandas as pd
+import pytest
+
+from suite import figures
+from suite.contrasts import contrasts
+from suite.models.joins import JOINS
+from tests.frames import frame_of, history_of, paired_rows, run
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_a_line_is_the_mean_over_seeds() -> None:
+    frame = frame_of(paired_rows([0.4, 0.2]))
+    history = history_of(frame, epochs=4)
+    (panel,), groups = figures.panels(frame, history)
+    assert groups == 1
+    assert panel.title == "vit_lite_digits · learnable"
+    assert [line.join for line in panel.lines] == ["default", "lape"]
+    line = panel.lines[1]
+    assert (line.n, line.epochs) == (2, (1, 2, 3, 4))
+    assert line.mean[-1] == pytest.approx((93.4 + 93.3) / 2)
+    assert line.sd[-1] == pytest.approx(0.1 / math.sqrt(2))
+
+
+def test_only_finished_runs_are_drawn() -> None:
+    rows = paired_rows([0.4, 0.2])
+    rows[-1] |= {"status": "diverged"}
+    frame = frame_of(rows)
+    history = history_of(frame_of(paired_rows([0.4, 0.2])), epochs=4)
+    (panel,), _ = figures.panels(frame, history)
+    assert [line.n for line in panel.lines] == [2, 1]
+    failed = frame_of([run(0, status="oom")])
+    assert figures.panels(failed, history) == ([], 0)
+    assert figures.panels(frame_of([]), history_of(frame_of([]))) == ([], 0)
+    assert figures.draw_panels([]) == {}
+
+
+def test_panels_are_capped_and_in_the_order_of_tables() -> None:
+    frame = frame_of(run(0, arch=f"arch_{number:02d}", pe=pe) for number in range(20) for pe in ("sin1d", "learnable"))
+    found, groups = figures.panels(frame, history_of(frame, epochs=2))
+    assert (len(found), groups) == (figures.MAX_PANELS, 40)
+    assert [panel.title for panel in found[:3]] == ["arch_00 · learnable", "arch_00 · sin1d", "arch_01 · learnable"]
+
+
+def test_a_title_says_what_varies() -> None:
+    rows = [run(0, dataset="cifar10"), run(0, dataset="cifar100", norm="l2bn")]
+    found, _ = figures.panels(frame_of(rows), history_of(frame_of(rows)))
+    assert [panel.title for panel in found] == [
+        "vit_lite_digits · learnable · cifar10",
+        "vit_lite_digits · learnable · l2bn · cifar100",
+    ]
+
+
+def test_a_panel_is_sound_and_the_same_every_time() -> None:
+    frame = frame_of(paired_rows([0.4, 0.2], arch="a<b> & $x$"))
+    found, _ = figures.panels(frame, history_of(frame))
+    first, again = figures.draw_panels(found), figures.draw_panels(found)
+    assert first == again
+    (text,) = first.values()
+    root = ET.fromstring(text)
+    assert root.tag == f"{SVG}svg"
+    assert {"default", "lape", "epoch", "top-1 (%)"} <= {str(element.text) for element in root.iter(f"{SVG}text")}
+    assert "<dc:date" not in text
+    assert "matplotlib.org" not in text
+    assert "<style" not in text
+
+
+def test_a_drawing_doesnt_depend_on_those_before_it() -> None:
+    frame = frame_of(paired_rows([0.4, 0.2], arch="one") + paired_rows([5.0, 2.0, 1.0], arch="two", base=50))
+    found, _ = figures.panels(frame, history_of(frame))
+    assert figures.draw_panels(found[1:])["curves-02"] == figures.draw_panels(found)["curves-02"]
+
+
+def test_drawings_can_stand_in_one_page() -> None:
+    frame = frame_of(paired_rows([0.4, 0.2], arch="one") + paired_rows([0.4, 0.2], arch="two"))
+    found, _ = figures.panels(frame, history_of(frame))
+    drawings = [*figures.draw_panels(found).values(), figures.draw_gains(contrasts(frame))]
+    ids = [re.findall(r'\bid="([^"]+)"', text) for text in drawings]
+    assert all(ids)
+    assert len({one for part in ids for one in part}) == sum(map(len, ids))
+    for text, own in zip(drawings, ids, strict=True):
+        assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', text)) <= set(own)
+
+
+def test_colours_are_variables_with_a_fallback() -> None:
+    frame = frame_of(paired_rows([0.4, 0.2]))
+    text = figures.draw_gains(contrasts(frame))
+    assert f"var(--c1, {figures.PALETTE[1]})" in text
+    assert set(re.findall(r": (#[0-9a-f]{6})", text)) <= {"#000000", "#ffffff"}
+
+
+def test_one_epoch_and_one_seed() -> None:
+    frame = frame_of([run(0)])
+    found, _ = figures.panels(frame, history_of(frame, epochs=1))
+    assert "svg" in figures.draw_panels(found)["curves-01"]
+
+
+def test_every_join_has_its_own_look() -> None:
+    looks = {figures._place(join) for join in JOINS}
+    assert len(looks) == len(JOINS)
+    assert all(0 <= look < len(figures.PALETTE) * len(figures.DASHES) for look in looks)
+    assert figures.colour_number("default") == 0
+    assert 0 <= figures.colour_number("a join of somebody's own") < len(figures.PALETTE)
+
+
+def test_the_gains_without_any_and_with_too_many() -> None:
+    assert ET.fromstring(figures.draw_gains([])).tag == f"{SVG}svg"
+    rows = [row for number in range(50) for row in paired_rows([0.3, 0.1], arch=f"arch_{number:02d}")]
+    text = figures.draw_gains(contrasts(frame_of(rows)))
+    assert text.count("digits arch_") == figures.MAX_GAINS
+
+
+def test_marks_share_one_scale() -> None:
+    rows = (
+        paired_rows([0.3, 0.1, 0.2], arch="a")
+        + paired_rows([-0.3, -0.1, -0.2], arch="b")
+        + [run(0, join="lape", arch="c")]
+    )
+    found = contrasts(frame_of(rows))
+    head, marks = figures.gain_marks([None, *found])
+    assert marks[0] == ""
+    centres = [float(re.findall(r'<circle cx="([\d.]+)%', mark)[0]) for mark in marks[1:]]
+    assert centres[0] - 50 == pytest.approx(50 - centres[1], abs=0.02)
+    assert centres[0] > 50
+    assert re.search(r">\+0\.\d+<", str(head))
+    assert figures.gain_marks([None]) == ("", [])
+
+
+def test_an_interval_that_is_too_wide_is_cut_and_marked() -> None:
+    narrow = [row for number in range(12) for row in paired_rows([0.3, 0.2, 0.25], arch=f"arch_{number:02d}")]
+    wide = paired_rows([4.0, -3.6], arch="wide")
+    found = contrasts(frame_of(narrow + wide))
+    _, marks = figures.gain_marks(found)
+    assert "▸" in marks[-1]
+    assert "◂" in marks[-1]
+    assert not any("▸" in mark for mark in marks[:-1])
+    for mark in marks:
+        assert all(0 <= float(x) <= 100 for x in re.findall(r'x\d?="([\d.]+)%', mark))
+
+
+def test_history_without_these_runs() -> None:
+    frame = frame_of(paired_rows([0.4, 0.2]))
+    found, groups = figures.panels(frame, pd.DataFrame(history_of(frame_of([]))))
+    assert (found, groups) == ([], 1)
