@@ -56,8 +56,8 @@ class Catalogue:
             return self._architecture(level)
         if axis == "dataset":
             return self._dataset(level)
-        registry: Mapping[str, Any] = {"pe": POSITIONS, "join": JOINS, "norm": NORMS, "loss": LOSSES}[axis]
-        registry[level]  # raises for an unknown name
+        registries: dict[str, Mapping[str, Any]] = {"pe": POSITIONS, "join": JOINS, "norm": NORMS, "loss": LOSSES}
+        registries[axis][level]  # raises for an unknown name
         return level
 
     def _architecture(self, level: str) -> Architecture:

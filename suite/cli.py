@@ -32,25 +32,25 @@ SetOption = Annotated[
 SeedsOption = Annotated[int | None, typer.Option("--seeds", metavar="N", help="Use N seed indices.")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="The folder of all grids' results.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="The folder of all grids' reports.")]
+INTERRUPTED = 130
 RESULTS, REPORTS = Path("results"), Path("reports")
 
 
 def main() -> None:
     """The entry point: bad input is one message and exit code 2, Ctrl-C is 130, neither has a traceback."""
     try:
-        sys.exit(app(standalone_mode=False))
+        app()
     except InputError as error:
-        sys.exit(_say(f"error: {error}", 2))
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_say("stopped; what had finished is stored, and the same command goes on from there", 130))
-    except typer.TyperException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _say(f"error: {error}")
+        sys.exit(2)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer's answer to Ctrl-C
+            _say("stopped; what had finished is stored, and the same command goes on from there")
+        raise
 
 
-def _say(message: str, code: int) -> int:
+def _say(message: str) -> None:
     print(message, file=sys.stderr)
-    return code
 
 
 def _workspace(grid: str, overrides: list[str] | None, seeds: int | None, results: Path, reports: Path) -> Workspace:

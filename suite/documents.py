@@ -127,7 +127,9 @@ def read_document(path: Path) -> Document:
             expected="a YAML file",
             found="nothing",
             where=str(path),
-            fix=nearest(str(path), near) if near else f"there is no YAML file in {path.parent or '.'}; give another path",
+            fix=nearest(str(path), near)
+            if near
+            else f"there is no YAML file in {path.parent or '.'}; give another path",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(

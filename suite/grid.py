@@ -169,7 +169,13 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
     file = document.validate(GridFile)
     if seeds is not None:
         if seeds < 1:
-            raise InputError("no seeds", expected="--seeds of at least 1", found=f"--seeds {seeds}")
+            raise InputError(
+                "no seeds",
+                expected="--seeds of at least 1",
+                found=str(seeds),
+                where="--seeds",
+                fix="leave it out, or give another",
+            )
         following = range(max(file.seeds) + 1, max(file.seeds) + 1 + seeds)
         file = file.model_copy(update={"seeds": [*file.seeds, *following][:seeds]})
     return Grid(file, document)

@@ -78,7 +78,9 @@ class GridFile(_Model):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="lower-case letters, digits, '_' and '-'")
     description: str = Field(default="", description="a sentence or two for the report")
     seed: int = Field(default=0, ge=0, description="the grid's own seed, mixed into every other")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="the seed indices: one trial each per cell")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="the seed indices: one trial each per cell"
+    )
     recipe: RecipeValues | None = Field(default=None, description="a recipe's name, or its values")
     architectures: dict[str, dict[str, Any]] = Field(
         default={}, description="names of this grid's own for sizes: {family: …, embed_dim: …, …}"

@@ -43,7 +43,9 @@ def make_plan(expansion: Expansion, records: Mapping[str, RunRecord], retry: Col
 
     retry: the statuses (of failures) to run again; a failure is otherwise an outcome, and stays.
     """
-    to_do, done, failed = [], [], []
+    to_do: list[Trial] = []
+    done: list[RunRecord] = []
+    failed: list[RunRecord] = []
     for trial in expansion.trials:
         record = records.get(trial.id)
         if record is None or record.status in retry:

@@ -36,6 +36,9 @@ class Recipe(BaseModel):
     train_images: int | None = Field(
         default=None, ge=1, description="a fixed subset of the training images, balanced over classes; null: all"
     )
+    test_every: int = Field(
+        default=1, ge=1, description="epochs from one test to the next; the last epoch is tested in any case"
+    )
     precision: Literal["auto", "fp32"] = Field(
         default="auto", description="auto: bfloat16 autocast (float16 before it) on a GPU, float32 on a CPU"
     )

@@ -47,14 +47,14 @@ class Environment(_Model):
 
 
 class Epoch(_Model):
-    """One epoch of a training; accuracies in percent, losses are means over images."""
+    """One epoch of a training; accuracies in percent, losses are means over images. Null: not tested."""
 
     epoch: int
     lr: float
     train_loss: float
-    top1: float
-    test_loss: float
-    seconds: float
+    top1: float | None
+    test_loss: float | None
+    seconds: float = Field(description="of training, without the test")
 
 
 class RunRecord(_Model):

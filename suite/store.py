@@ -161,7 +161,7 @@ def load_frame(path: str | Path) -> pd.DataFrame:
 def to_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Records as the frame of `load_frame`, sorted by their axes and seed."""
     frame = pd.DataFrame([_row(record) for record in sorted(records, key=_sort_key)], columns=_COLUMNS)
-    return frame.astype({name: "float64" for name in _NUMBERS})
+    return frame.astype(dict.fromkeys(_NUMBERS, "float64"))
 
 
 def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:

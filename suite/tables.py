@@ -61,6 +61,7 @@ HEADS = {
     "macs": "MACs",
     "notes": "Notes",
 }
+FULL_WIDTH = 100  # columns of a terminal that take the whole table
 _TEXT_COLUMNS = ("dataset", "arch", "pe", "norm", "loss", "recipe", "recipe_id", "join", "notes")
 
 LEGEND = (
@@ -248,8 +249,11 @@ def table_view(cells: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def to_terminal(frame: pd.DataFrame) -> RichTable:
-    """The table for a terminal of 100 columns; what is the same in all rows stands in its title, once."""
+def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
+    """The table for a terminal; what is the same in all rows stands in its title, once.
+
+    width: the terminal's columns; below FULL_WIDTH the costs are left to the report.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -258,7 +262,8 @@ def to_terminal(frame: pd.DataFrame) -> RichTable:
     shown, notes = display(cells)
     constant = [name for name in ("dataset", "recipe") if name in shown and shown[name].nunique() == 1]
     axes = columns_shown(cells)
-    columns = [name for name in shown.columns if name not in (*constant, "best_epoch", "pairs")]
+    left_out = {*constant, "best_epoch", "pairs", *(("params", "macs") if width < FULL_WIDTH else ())}
+    columns = [name for name in shown.columns if name not in left_out]
     title = ", ".join(str(shown[name].iloc[0]) for name in constant)
     below = [*general_notes(cells)[1:], *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
     table = Table(
@@ -273,7 +278,7 @@ def to_terminal(frame: pd.DataFrame) -> RichTable:
     heads = {**HEADS, "arch": "Arch.", "top1": "Top-1 (%)", "notes": "Note"}
     for name in columns:
         justify: Literal["left", "right"] = "left" if name in _TEXT_COLUMNS else "right"
-        table.add_column(heads[name], justify=justify, overflow="fold", no_wrap=name in ("n", "top1", "gain"))
+        table.add_column(heads[name], justify=justify, overflow="fold", no_wrap=name not in ("arch", "notes"))
     for place, line in enumerate(shown.to_dict("records")):
         # A level that stands in the row above isn't repeated: the eye then finds the groups.
         same = place > 0 and _block(cells[place - 1]) == _block(cells[place])

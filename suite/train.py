@@ -21,6 +21,7 @@ from suite.environment import describe
 from suite.errors import InputError
 from suite.models.build import create_model
 from suite.models.initialise import initialise
+from suite.models.transformer import VisionTransformer
 from suite.record import Epoch, RunRecord, Status, pack_bits
 from suite.training.augment import Normalise
 from suite.training.loop import DivergedError, Trainer, check_finite
@@ -54,6 +55,7 @@ class Machine:
                 f"can't use the device {name!r}",
                 expected="auto, cpu, cuda, or a device that torch finds here",
                 found=str(error).splitlines()[0],
+                where="this machine",
                 fix="choose another with --device",
             ) from None
         return device
@@ -158,21 +160,17 @@ class _Run:
             losses = trainer.train_epoch(self.images, order, _generator(trial.seed("augmentation", epoch)), lr)
             train_loss = check_finite(losses, epoch * steps)
             seconds = time.perf_counter() - epoch_began
-            right, test_loss = trainer.test(self.test_images)
-            correct = right.numpy()
+            top1 = test_loss = None
+            if (epoch + 1) % recipe.test_every == 0 or epoch + 1 == recipe.epochs:
+                right, test_loss = trainer.test(self.test_images)
+                correct = right.numpy()
+                top1 = _percent(correct)
             self.history.append(
-                Epoch(
-                    epoch=epoch,
-                    lr=lr,
-                    train_loss=train_loss,
-                    top1=_percent(correct),
-                    test_loss=test_loss,
-                    seconds=seconds,
-                )
+                Epoch(epoch=epoch, lr=lr, train_loss=train_loss, top1=top1, test_loss=test_loss, seconds=seconds)
             )
         return {
             "top1": self.history[-1].top1,
-            "top1_best_epoch": max(epoch.top1 for epoch in self.history),
+            "top1_best_epoch": max(epoch.top1 for epoch in self.history if epoch.top1 is not None),
             "test_loss": self.history[-1].test_loss,
             "train_seconds": time.perf_counter() - began,
             "images_per_second": recipe.epochs * steps * recipe.batch_size / sum(e.seconds for e in self.history),

@@ -88,6 +88,4 @@ class Trial:
         It never depends on pe, join, norm or loss: so the two sides of a contrast start from the same
         weights wherever they share a parameter, and see the same batches in the same order.
         """
-        return derive_seed(
-            self.grid_seed, self.dataset.name, self.arch.canonical(), self.seed_index, purpose, *more
-        )
+        return derive_seed(self.grid_seed, self.dataset.name, self.arch.canonical(), self.seed_index, purpose, *more)

@@ -52,7 +52,9 @@ def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
     told = problems(tmp_path, "rate: fast\ninner:\n  widht: 3\nitems:\n  - width: 1\n  - width: 0\n")
     assert len(told) == 4
     assert any("rate" in text and "line 1" in text and "'fast' (str)" in text for text in told)
-    assert any("unknown key 'inner.widht'" in text and "line 3" in text and "did you mean 'width'?" in text for text in told)
+    assert any(
+        "unknown key 'inner.widht'" in text and "line 3" in text and "did you mean 'width'?" in text for text in told
+    )
     assert any("'inner.width' is missing" in text and "line 2" in text and "channels" in text for text in told)
     assert any("items.1.width" in text and "line 6" in text and "greater than or equal to 1" in text for text in told)
 
@@ -104,7 +106,7 @@ class TestOverrides:
         document.override("items=[{width: 2}]")
         assert document.validate(Outer) == Outer(rate=5e-4, inner=Inner(width=7), items=[Inner(width=2)])
         document.override("inner.width=wide")
-        with pytest.raises(InputError, match="where: +--set inner.width=wide"):
+        with pytest.raises(InputError, match=r"where: +--set inner\.width=wide"):
             document.validate(Outer)
 
     def test_a_recipe_that_was_a_name_becomes_a_base(self, tmp_path: Path) -> None:

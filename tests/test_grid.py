@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tests.conftest import GRID, REPOSITORY
 
 Write = Callable[..., Path]
 
+RECIPE = next(line for line in GRID.splitlines() if line.startswith("recipe:"))
 PE_LEVELS, JOIN_LEVELS = sorted(POSITIONS), sorted(JOINS)
 
 
@@ -58,10 +58,17 @@ class TestExpansion:
         data=st.data(),
     )
     def test_trials_plus_dropped_cells_are_the_product(
-        self, tmp_path_factory: pytest.TempPathFactory, pes: list[str], joins: list[str], seeds: list[int], data: st.DataObject
+        self,
+        tmp_path_factory: pytest.TempPathFactory,
+        pes: list[str],
+        joins: list[str],
+        seeds: list[int],
+        data: st.DataObject,
     ) -> None:
         excluded = data.draw(st.sampled_from(joins))
-        text = GRID.replace("[learnable]", str(pes)).replace("[default, lape]", str(joins)).replace("[0, 1]", str(seeds))
+        text = (
+            GRID.replace("[learnable]", str(pes)).replace("[default, lape]", str(joins)).replace("[0, 1]", str(seeds))
+        )
         text += f"exclude: [{{when: {{join: {excluded}, pe: {pes[0]}}}, reason: chosen}}]\nimpossible: drop\n"
         path = tmp_path_factory.mktemp("grid") / "g.yaml"
         path.write_text(text)
@@ -100,14 +107,19 @@ class TestExpansion:
         assert "must say its join" in refused(write_grid(("seeds:", "include: [{pe: sin1d}]\nseeds:")))
 
     def test_a_union_of_blocks_holds_each_cell_once(self, write_grid: Write) -> None:
-        one, two = (f"{{axes: {{arch: [tiny], pe: [learnable], join: {joins}, dataset: [digits]}}}}" for joins in ("[default, lape]", "[lape, shared]"))
+        one, two = (
+            f"{{axes: {{arch: [tiny], pe: [learnable], join: {joins}, dataset: [digits]}}}}"
+            for joins in ("[default, lape]", "[lape, shared]")
+        )
         path = write_grid((GRID[GRID.index("axes:") :], f"blocks: [{one}, {two}]\n"))
         assert [trial.join for trial in load_grid(path).expand().trials] == ["default", "lape", "shared"] * 2
 
     def test_a_block_may_have_its_own_recipe_and_overrides_reach_it(self, write_grid: Write) -> None:
         axes = "{arch: [tiny], pe: [learnable], join: [default], dataset: [digits]}"
         recipe = "{name: long, version: 1, epochs: 9, batch_size: 64, lr: 1e-3}"
-        path = write_grid((GRID[GRID.index("axes:") :], f"blocks: [{{axes: {axes}}}, {{axes: {axes}, recipe: {recipe}}}]\n"))
+        path = write_grid(
+            (GRID[GRID.index("axes:") :], f"blocks: [{{axes: {axes}}}, {{axes: {axes}, recipe: {recipe}}}]\n")
+        )
         trials = load_grid(path).expand().trials
         assert [(trial.recipe_name[:6], trial.recipe.epochs) for trial in trials[:2]] == [("inline", 2), ("long", 9)]
         trials = load_grid(path, ["recipe.epochs=4"]).expand().trials
@@ -116,7 +128,7 @@ class TestExpansion:
     def test_a_recipe_by_name_with_changes_is_named_after_both(self, write_grid: Write, tmp_path: Path) -> None:
         (tmp_path / "recipes").mkdir()
         (tmp_path / "recipes" / "short.yaml").write_text("{version: 3, epochs: 2, batch_size: 8, lr: 1e-2}")
-        path = write_grid((re.search(r"recipe: .*", GRID)[0], "recipe: {base: short, epochs: 5}"))  # type: ignore[index]
+        path = write_grid((RECIPE, "recipe: {base: short, epochs: 5}"))
         trial = load_grid(path, ["recipe.lr=1e-3"]).expand().trials[0]
         assert (trial.recipe.version, trial.recipe.epochs, trial.recipe.batch_size, trial.recipe.lr) == (3, 5, 8, 1e-3)
         assert trial.recipe_name == "short+epochs=5+lr=0.001"
@@ -167,8 +179,8 @@ class TestRefusals:
             ("train_images: 128", "train_images: 5", "from 10 to"),
             ("train_images: 128", "train_images: 50", "batch_size"),
             ("axes:", "blocks: [{axes: {arch: tiny, pe: none, join: default, dataset: digits}}]\naxes:", "either axes"),
-            ("recipe: {version: 1, epochs: 2, batch_size: 64, lr: 1e-3, train_images: 128}", "recipe: digitz", "unknown recipe"),
-            ("recipe: {version: 1, epochs: 2, batch_size: 64, lr: 1e-3, train_images: 128}\n", "", "no recipe"),
+            (RECIPE, "recipe: digitz", "unknown recipe"),
+            (RECIPE, "", "no recipe"),
             ("batch_size: 64, ", "", "'recipe.batch_size' is missing"),
         ],
     )  # fmt: skip
@@ -209,7 +221,7 @@ class TestRefusals:
         assert "did you mean 'epochs'" in refused(write_grid(), "recipe.epoch=3")
 
     def test_no_seeds(self, write_grid: Write) -> None:
-        with pytest.raises(InputError, match="--seeds 0"):
+        with pytest.raises(InputError, match="no seeds"):
             load_grid(write_grid(), seeds=0)
 
 

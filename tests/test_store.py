@@ -73,7 +73,9 @@ def test_the_order_in_which_runs_end_does_not_matter(tmp_path: Path, trials: lis
 
 def test_lines_are_sorted_by_axes_and_seed(kept: Store) -> None:
     lines = [json.loads(line) for line in (kept.folder / RUNS).read_text().splitlines()]
-    assert [(line["join"], line["seed_index"]) for line in lines] == [(j, s) for j in ("default", "lape") for s in (0, 1, 2)]
+    assert [(line["join"], line["seed_index"]) for line in lines] == [
+        (j, s) for j in ("default", "lape") for s in (0, 1, 2)
+    ]
 
 
 @pytest.mark.parametrize("dies_at", [HISTORY, RUNS, "unlink"])
@@ -157,7 +159,9 @@ class TestDamage:
 
         monkeypatch.setitem(record.MIGRATIONS, 0, percent)
         path = kept.folder / RUNS
-        path.write_text(path.read_text().replace('"schema_version":1', '"schema_version":0').replace('"top1":50.0', '"top1":0.5'))
+        path.write_text(
+            path.read_text().replace('"schema_version":1', '"schema_version":0').replace('"top1":50.0', '"top1":0.5')
+        )
         assert {(one.schema_version, one.top1) for one in kept.records().values()} == {(SCHEMA_VERSION, 50.0)}
 
     def test_every_version_up_to_now_can_be_migrated(self) -> None:
@@ -209,10 +213,29 @@ class TestLock:
 class TestFrame:
     def test_columns_and_types(self, kept: Store) -> None:
         frame = load_frame(kept.folder)
-        documented = (
-            "trial_id grid status arch pe join norm loss dataset recipe seed_index epochs top1 top1_best_epoch"
-            " test_loss params macs train_seconds images_per_second peak_memory_mb environment"
-        ).split()
+        documented = [
+            "trial_id",
+            "grid",
+            "status",
+            "arch",
+            "pe",
+            "join",
+            "norm",
+            "loss",
+            "dataset",
+            "recipe",
+            "seed_index",
+            "epochs",
+            "top1",
+            "top1_best_epoch",
+            "test_loss",
+            "params",
+            "macs",
+            "train_seconds",
+            "images_per_second",
+            "peak_memory_mb",
+            "environment",
+        ]
         assert set(documented) <= set(frame.columns)
         assert len(frame) == 6
         assert (frame["environment"] == "torch 2.15.0, cpu, fp32").all()

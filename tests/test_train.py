@@ -15,8 +15,8 @@ from suite.data.images import ArrayImages, balanced_subset, load_images
 from suite.errors import InputError
 from suite.grid import load_grid
 from suite.models import create_model
-from suite.record import VOLATILE, RunRecord, unpack_bits
 from suite.recipe import Recipe
+from suite.record import VOLATILE, RunRecord, unpack_bits
 from suite.train import Machine, run_trial
 from suite.training import loop
 from suite.training.loop import Trainer
@@ -67,6 +67,18 @@ def test_the_record_of_a_run(trials: list[Trial], machine: Machine) -> None:
     assert record.environment.precision == "fp32"
     assert record.peak_memory_mb is not None
     assert 50 < record.peak_memory_mb < 5000
+
+
+def test_tests_may_be_rare_and_the_last_epoch_has_one(write_grid: Write, machine: Machine) -> None:
+    path = write_grid(("epochs: 2", "epochs: 5"))
+    often, rarely = (load_grid(path, [f"recipe.test_every={every}"]).expand().trials[0] for every in (1, 2))
+    every, some = run_trial(often, machine), run_trial(rarely, machine)
+    assert every.history is not None
+    assert some.history is not None
+    tested = [epoch.top1 if index in (1, 3, 4) else None for index, epoch in enumerate(every.history)]
+    assert [epoch.top1 for epoch in some.history] == tested
+    assert (some.top1, some.correct) == (every.top1, every.correct)  # testing doesn't touch the training
+    assert some.top1_best_epoch == max(top1 for top1 in tested if top1 is not None)
 
 
 def test_a_run_repeats_bit_for_bit_whatever_ran_before_it(trials: list[Trial], machine: Machine) -> None:
@@ -182,7 +194,11 @@ def test_only_the_subset_is_seen_and_it_is_the_same_for_all_seeds(
 
 
 def test_a_model_learns(write_grid: Write, machine: Machine) -> None:
-    path = write_grid(("epochs: 2, batch_size: 64", "epochs: 8, batch_size: 16"), ("lr: 1e-3", "lr: 5e-3"), ("embed_dim: 8", "embed_dim: 32"))
+    path = write_grid(
+        ("epochs: 2, batch_size: 64", "epochs: 8, batch_size: 16"),
+        ("lr: 1e-3", "lr: 5e-3"),
+        ("embed_dim: 8", "embed_dim: 32"),
+    )
     record = run_trial(load_grid(path).expand().trials[1], machine)
     assert record.history is not None
     assert record.history[-1].train_loss < 0.7 * record.history[0].train_loss
@@ -193,7 +209,9 @@ def test_a_model_learns(write_grid: Write, machine: Machine) -> None:
 def test_the_test_pass_counts_every_image_once() -> None:
     """Against one plain forward pass, over a number of images that fills no whole batch."""
     torch.manual_seed(0)
-    model = create_model("cvt", num_classes=3, image_size=4, in_chans=1, patch_size=2, embed_dim=6, depth=1, num_heads=2, mlp_ratio=1.0)
+    model = create_model(
+        "cvt", num_classes=3, image_size=4, in_chans=1, patch_size=2, embed_dim=6, depth=1, num_heads=2, mlp_ratio=1.0
+    )
     count = loop.TEST_BATCH + 13
     images = ArrayImages(torch.randint(0, 256, (count, 4, 4, 1), dtype=torch.uint8), torch.randint(0, 3, (count,)))
     recipe = Recipe(version=1, epochs=1, batch_size=1, lr=1.0)

@@ -12,7 +12,11 @@ def list_kind(kind: str) -> list[str]:
     """A line for each thing of a kind; raises `InputError` for an unknown kind."""
     if kind not in _KINDS:
         raise InputError(
-            f"can't list {kind!r}", expected="a kind of thing", found=repr(kind), fix=nearest(kind, _KINDS)
+            f"can't list {kind!r}",
+            expected="a kind of thing",
+            found=repr(kind),
+            where="lape ls",
+            fix=nearest(kind, _KINDS),
         )
     return list(_KINDS[kind]())
 
@@ -65,8 +69,8 @@ def _datasets() -> Iterator[str]:
 
     return columns(
         {
-            name: f"{data.train_images} + {data.test_images} images, {data.image_size}×{data.image_size}×{data.channels}, "
-            f"{data.num_classes} classes; {data.source}"
+            name: f"{data.train_images} + {data.test_images} images, "
+            f"{data.image_size}×{data.image_size}×{data.channels}, {data.num_classes} classes; {data.source}"
             for name, data in DATASETS.items()
         }
     )

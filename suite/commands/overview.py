@@ -21,6 +21,12 @@ _COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yel
 _SHOWN = 20  # dropped cells, failures: more of them are counted, and stand in the report
 
 
+def open_console() -> Console:
+    """The terminal; where the output goes elsewhere, a hundred columns."""
+    console = Console()
+    return console if console.is_terminal else Console(width=100)
+
+
 def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
     """The plan in one line, at the start of a run."""
     if not plan.to_do:
@@ -33,11 +39,13 @@ def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
 
 def print_plan(workspace: Workspace) -> None:
     """`lape plan`."""
-    console = Console()
+    console = open_console()
     plan = make_plan(workspace.expansion, workspace.records)
     cells = {trial.cell_id for trial in workspace.expansion.trials}
     _print(console, f"{workspace.grid.name}: {len(cells)} cells × {len(workspace.grid.file.seeds)} seeds")
-    _print(console, f"  trials   {plan.total}: {len(plan.done)} done, {len(plan.failed)} failed, {len(plan.to_do)} to do")
+    _print(
+        console, f"  trials   {plan.total}: {len(plan.done)} done, {len(plan.failed)} failed, {len(plan.to_do)} to do"
+    )
     if plan.others:
         _print(console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone")
     _print(console, f"  time     {_time(plan)}")
@@ -76,7 +84,7 @@ def _power(workspace: Workspace) -> str:
 
 def print_status(workspace: Workspace) -> None:
     """`lape status`."""
-    console = Console()
+    console = open_console()
     plan = make_plan(workspace.expansion, workspace.records)
     _print(console, f"{workspace.grid.name}: {len(plan.done)}/{plan.total} done, {len(plan.to_do)} to do")
     if plan.done:
@@ -101,11 +109,11 @@ def print_tables(workspace: Workspace) -> None:
     from suite.tables import to_terminal, write_tables
 
     frame = workspace.frame()
-    console = Console()
+    console = open_console()
     if frame.empty:
         _print(console, f"{workspace.grid.name}: no runs yet")
         return
-    console.print(to_terminal(frame))
+    console.print(to_terminal(frame, console.width))
     for path in write_tables(frame, workspace.report_folder / "tables"):
         _print(console, _shown(path))
 
@@ -115,7 +123,7 @@ def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
     from suite.verdict import judge, to_json
 
     verdicts = judge(workspace.frame(), workspace.claims())
-    console = Console()
+    console = open_console()
     if as_json:
         print(to_json(verdicts), end="")
     else:
@@ -154,19 +162,15 @@ def write_report(workspace: Workspace) -> str:
 
 def print_outcome(console: Console, workspace: Workspace) -> None:
     """What a run ends with: the table, the verdicts, the report."""
-    print_tables_only(console, workspace)
-    print_verdicts(workspace)
-    _print(console, f"report: {write_report(workspace)}")
-
-
-def print_tables_only(console: Console, workspace: Workspace) -> None:
     from suite.tables import to_terminal
 
     frame = workspace.frame()
     if not frame.empty:
         console.print()
-        console.print(to_terminal(frame))
+        console.print(to_terminal(frame, console.width))
         console.print()
+    print_verdicts(workspace)
+    _print(console, f"report: {write_report(workspace)}")
 
 
 def _shown(path: Path) -> str:

@@ -7,9 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
-from suite.commands.overview import print_outcome, print_plan_line
+from suite.commands.overview import open_console, print_outcome, print_plan_line
 from suite.commands.workspace import Workspace, open_workspace
 from suite.data.cache import data_root, verify
 from suite.errors import InputError, nearest
@@ -37,11 +35,15 @@ def run_grid(
     data: Path | None,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report. Is the grid done?"""
-    console = Console()
+    console = open_console()
     root = (data or data_root()).resolve()
     if executor not in EXECUTORS:
         raise InputError(
-            f"unknown executor {executor!r}", expected="ray or serial", found=executor, fix=nearest(executor, EXECUTORS)
+            f"unknown executor {executor!r}",
+            expected="ray or serial",
+            found=repr(executor),
+            where="--executor",
+            fix=nearest(executor, EXECUTORS),
         )
     statuses = _statuses(retry)
     for dataset in {trial.dataset.name: trial.dataset for trial in workspace.expansion.trials}.values():
@@ -57,9 +59,7 @@ def run_grid(
             # Imported only now: a run that has nothing to do needs neither torch nor Ray.
             _executor(executor, workspace, root, device, threads, gpus_per_trial, address)(trials, listener)
 
-        plan = run_missing(
-            workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit
-        )
+        plan = run_missing(workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit)
     workspace.__dict__.pop("records", None)  # they have changed
     print_outcome(console, workspace)
     return len(plan.done) == plan.total
@@ -96,7 +96,8 @@ def _statuses(text: str) -> Collection[str]:
             raise InputError(
                 f"can't retry trials by the status {status!r}",
                 expected=f"statuses of failures: {', '.join(FAILURES)}",
-                found=f"--retry {text}",
+                found=repr(status),
+                where=f"--retry {text}",
                 fix=nearest(status, FAILURES),
             )
     return statuses
@@ -117,7 +118,7 @@ def rerun_trial(
     from suite.train import Machine, run_trial
 
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
-    console = Console()
+    console = open_console()
     console.print(f"{trial.id}  {trial.label}", highlight=False)
     stored = workspace.records.get(trial.id)
     record = run_trial(trial, Machine((data or data_root()).resolve(), device, threads))
@@ -159,7 +160,8 @@ def _find(
         raise InputError(
             f"{'no' if not found else 'more than one'} trial has an id that begins with {trial_id!r}",
             expected="the id of one trial",
-            found=", ".join(found) or f"none in {', '.join(grids) or 'grids/'}",
+            found=", ".join(list(found)[:5]) or "none",
+            where=", ".join(grids) or "grids/",
             fix="take an id from runs.jsonl or from `lape status GRID`, and name its grid with --grid",
         )
     return next(iter(found.values()))

@@ -59,9 +59,7 @@ class Workspace:
         return load_claims(self.grid.claim_files)
 
 
-def open_workspace(
-    grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path
-) -> Workspace:
+def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path) -> Workspace:
     """Load a grid and expand it, so that whatever is wrong with it is said before anything else happens."""
     options = [*(f"--set {assignment}" for assignment in overrides), *([f"--seeds {seeds}"] if seeds else [])]
     workspace = Workspace(

@@ -140,6 +140,7 @@ def _prepare_custom(name: str, root: Path, source: Path | None, image_size: int 
                 f"unknown data set {name!r}",
                 expected="a built-in data set, or --from with a folder or archive of images",
                 found=repr(name),
+                where="lape data prepare",
                 fix=nearest(name, DATASETS) + f"; or run: lape data prepare {name} --from PATH",
             )
         verify(known.dataset, root)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from suite.errors import InputError
 from suite.execution.events import Listener
 from suite.grid import Expansion
 from suite.plan import Plan, make_plan

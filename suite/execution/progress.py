@@ -73,4 +73,3 @@ class ProgressDisplay:
         if not ended:
             return "?"
         return duration((time.monotonic() - self._began) / ended * (self._total - ended))
-

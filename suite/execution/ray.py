@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,7 +86,12 @@ def run_ray(
                     verbose=0,
                 ),
             )
-            tuner.fit()
+            try:
+                tuner.fit()
+            except Exception:
+                if hears.failure is not None:  # Tune hides it in an error of its own
+                    raise hears.failure from None
+                raise
         hears.raise_input_errors()
     finally:
         ray.shutdown()
@@ -110,23 +115,34 @@ class _Callback(tune.Callback):
     def __init__(self, trials: dict[str, Trial], listener: Listener) -> None:
         self._trials, self._listener = trials, listener
         self._input_errors: list[Problem] = []
+        self.failure: BaseException | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._listener.started(self._trials[_trial_id(trial)])
+        self._tell(self._listener.started, self._trials[_trial_id(trial)])
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         if "input_error" in result:
             self._input_errors += result["input_error"]
         elif "record" in result:
-            self._listener.finished(RunRecord.model_validate_json(result["record"]))
+            self._tell(self._listener.finished, RunRecord.model_validate_json(result["record"]))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker died more often than `RETRIES`: that is the trial's record."""
-        ours = self._trials[_trial_id(trial)]
-        self._listener.finished(_lost(ours, trial.get_error() or RuntimeError("its worker died")))
+        reason = str(trial.get_error() or "the worker died")
+        self._tell(self._listener.finished, _lost(self._trials[_trial_id(trial)], reason))
+
+    def _tell(self, told: Callable[[Any], None], what: Trial | RunRecord) -> None:
+        """A listener that fails (the disk is full, say) ends the run, with its own error."""
+        try:
+            told(what)
+        except BaseException as error:
+            self.failure = error
+            raise
 
     def raise_input_errors(self) -> None:
         """Bad input that only the workers could see, once the trials are through."""
@@ -134,7 +150,8 @@ class _Callback(tune.Callback):
             raise InputError(problems=dict.fromkeys(self._input_errors))
 
 
-def _lost(trial: Trial, error: Exception) -> RunRecord:
+def _lost(trial: Trial, reason: str) -> RunRecord:
+    """The record of a trial that never came back."""
     return RunRecord(
         trial_id=trial.id,
         cell_id=trial.cell_id,
@@ -146,7 +163,7 @@ def _lost(trial: Trial, error: Exception) -> RunRecord:
         epochs=0,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=describe("unknown", "unknown", "unknown", 0),
-        error="".join(traceback.format_exception_only(error)).strip(),
+        error="\n".join(reason.strip().splitlines()[-12:]),
         config=trial.config,
     )
 
@@ -158,8 +175,9 @@ def _connect(address: str | None) -> None:
         ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
         return
     try:
+        _knock(address)
         ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:  # a ConnectionError is an OSError
         raise InputError(
             "no Ray cluster at that address",
             expected="a running cluster",
@@ -169,9 +187,16 @@ def _connect(address: str | None) -> None:
         ) from None
 
 
+def _knock(address: str) -> None:
+    """Raise OSError if nobody listens at HOST:PORT: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
 def _check_feasible(resources: Resources) -> None:
     """A trial that asks for more than any node has would wait for ever, with one line in a log."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     fits = any(node.get("CPU", 0) >= resources.cpus and node.get("GPU", 0) >= resources.gpus for node in nodes)
     if not fits:
         most = [f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes]

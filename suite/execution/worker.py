@@ -22,7 +22,8 @@ class Worker:
 
     def __call__(self, trial: Trial) -> RunRecord:
         """Run the trial. Its record is stored from here where the results folder is in sight, so that it
-        survives a driver that dies meanwhile; it goes to the driver in any case, who stores it if needed."""
+        survives a driver that dies meanwhile; it goes to the driver in any case, who stores it if needed.
+        """
         record = run_trial(trial, self.machine)
         if self.results.is_dir():
             with suppress(InputError):  # a full disk, say: the driver will meet it too, and report it

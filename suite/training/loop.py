@@ -58,7 +58,7 @@ class Trainer:
                 logits = self.model(self.normalise(batch))
                 loss = cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
             self.optimiser.zero_grad(set_to_none=True)
-            self._scaler.scale(loss).backward()
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             self._scaler.step(self.optimiser)
             self._scaler.update()
             losses.append(loss.detach())
@@ -69,7 +69,7 @@ class Trainer:
         """Whether each image is classified right (bool [N], on the CPU), and the mean loss."""
         self.model.eval()
         correct, total = [], torch.zeros((), dtype=torch.float64, device=self.device)
-        for indices in torch.arange(len(images)).split(TEST_BATCH):
+        for indices in torch.split(torch.arange(len(images)), TEST_BATCH):
             labels = images.labels[indices].to(self.device)
             with self.precision.autocast(self.device):
                 logits = self.model(self.normalise(images.batch(indices).to(self.device))).float()

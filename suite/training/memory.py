@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -17,10 +18,9 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             return
-        try:
-            Path("/proc/self/clear_refs").write_text("5")  # Linux: start the high-water mark anew
-        except OSError:
-            pass  # elsewhere the mark covers the whole process, which is at least no underestimate
+        # Linux starts its high-water mark anew; elsewhere it covers the whole process, no underestimate at least.
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
 
     def megabytes(self) -> float:
         """The peak so far, in units of 10^6 bytes."""

@@ -15,7 +15,8 @@ def parameter_groups(model: nn.Module, recipe: Recipe, exempt: set[str]) -> list
     position embedding and the class token), unless the recipe decays them, as Compact Transformers' does.
     """
     spared = set() if recipe.decay_position else exempt
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (plain if parameter.ndim <= 1 or name in spared else decayed).append(parameter)

@@ -102,9 +102,7 @@ def test_a_damaged_description(content, root):
     assert problem_of(DIGITS, root).where == str(path)
 
 
-@pytest.mark.parametrize(
-    "change", [{"checksum": "0" * 64}, {"num_classes": 11}, {"image_size": 9}, {"channels": 3}]
-)
+@pytest.mark.parametrize("change", [{"checksum": "0" * 64}, {"num_classes": 11}, {"image_size": 9}, {"channels": 3}])
 def test_another_data_set_than_the_declared(change, root):
     declared = DIGITS.model_copy(update=change)
     problem = problem_of(declared, root)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -58,8 +58,8 @@ class Runner:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Runner]:
-    yield Runner(tmp_path / "results")
+def run(tmp_path: Path) -> Runner:
+    return Runner(tmp_path / "results")
 
 
 def test_a_second_run_starts_nothing(write_grid: Write, run: Runner) -> None:

@@ -27,7 +27,10 @@ def test_groups(decay_position: bool, pe: str) -> None:
     assert ("position.tables.0" in trainable) == (pe == "learnable")
     exempt = {"class_token", "position.tables.0"} & trainable
     assert exempt <= (decayed if decay_position else plain)
-    assert all(name.endswith(("bias", "norm1.weight", "norm2.weight", "norm.weight")) or "maps" in name for name in plain - exempt)
+    assert all(
+        name.endswith(("bias", "norm1.weight", "norm2.weight", "norm.weight")) or "maps" in name
+        for name in plain - exempt
+    )
     assert {"blocks.0.attention.qkv.weight", "head.weight"} <= decayed
 
 

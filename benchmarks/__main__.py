@@ -1,0 +1,108 @@
+"""Measure what the suite itself costs: `python -m benchmarks [NAME…]`."""
+
+from __future__ import annotations
+
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.grids import expand, record, write_grid
+from suite.record import RunRecord
+from suite.store import Store
+from suite.trial import Trial
+
+REPEATS = 3
+LAPE = [sys.executable, "-m", "suite"]
+Row = tuple[str, float, float]  # what, seconds, the most it may take
+
+
+def _best(command: list[str]) -> float:
+    """The shortest of several runs of a command, in seconds: the others waited for something else."""
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def start_up() -> list[Row]:
+    """`lape --help`."""
+    return [("lape --help", _best([*LAPE, "--help"]), 0.5)]
+
+
+def planning() -> list[Row]:
+    """`lape plan` on a grid of 10,000 trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_grid(Path(folder), 10_000)
+        return [("lape plan, 10,000 trials", _best([*LAPE, "plan", str(path), "--results", folder]), 3.0)]
+
+
+def reading() -> list[Row]:
+    """`lape tables` and `lape report` on 2,000 runs of 30 epochs."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store, rng = Store(folder / "bench"), random.Random(0)
+        for trial in expand(folder, 2000).trials:
+            store.put(record(trial, rng))
+        store.collect()
+        arguments = [str(folder / "bench.yaml"), "--results", name, "--reports", name]
+        return [
+            (f"lape {command}, 2,000 runs", _best([*LAPE, command, *arguments]), 5.0)
+            for command in ("tables", "report")
+        ]
+
+
+class _Count:
+    """A listener that notes when the trials end."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def started(self, trial: Trial) -> None:
+        """Nothing to do."""
+
+    def finished(self, record: RunRecord) -> None:
+        """Note the time."""
+        self.times.append(time.perf_counter())
+
+
+def scheduling() -> list[Row]:
+    """Ray: 200 trials that do nothing, two at a time, from the second result to the last; and all of it."""
+    from suite.execution.ray import Resources, run_ray
+
+    with tempfile.TemporaryDirectory() as folder:
+        trials = expand(Path(folder), 200).trials
+    listener, began = _Count(), time.perf_counter()
+    run_ray(trials, record, listener, resources=Resources(cpus=1))
+    whole = time.perf_counter() - began
+    steady = (listener.times[-1] - listener.times[1]) / (len(trials) - 2)
+    return [
+        ("Ray, per trial once workers are up", steady, 0.1),
+        ("Ray, 200 no-op trials with start and end, per trial", whole / len(trials), 0.1),
+    ]
+
+
+BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
+    function.__name__: function for function in (start_up, planning, reading, scheduling)
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the benchmarks named, or all, and print what each took beside what it may take."""
+    print(f"{platform.machine()}, Python {platform.python_version()}, best of {REPEATS}")
+    for name in names or list(BENCHMARKS):
+        for what, seconds, most in BENCHMARKS[name]():
+            print(
+                f"{what:<52} {seconds:8.3f} s   (at most {most:g} s){'' if seconds <= most else '   TOO SLOW'}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

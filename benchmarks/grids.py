@@ -1,0 +1,69 @@
+"""Grids of any size, and records for them, without training."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from suite.grid import Expansion, load_grid
+from suite.record import Environment, Epoch, RunRecord
+from suite.trial import Trial
+
+_TEXT = """
+name: bench
+seeds: {seeds}
+recipe: {{version: 1, epochs: 30, batch_size: 128, lr: 1e-3}}
+impossible: drop
+axes:
+  arch:
+    [vit_lite_2_4, vit_lite_4_4, vit_lite_6_4, vit_lite_7_4, cvt_2_4, cvt_4_4, cvt_6_4, cvt_7_4, cct_2_3x2, cct_7_3x1]
+  pe: [learnable]
+  join: [default, shared, unshared, lape_shared, lape]
+  dataset: [cifar10, cifar100]
+"""
+CELLS = 100
+ENVIRONMENT = Environment(
+    torch="0", device="cpu", precision="fp32", python="0", platform="", processor="", threads=1, suite="0", commit=None
+)
+
+
+def write_grid(folder: Path, trials: int) -> Path:
+    """A grid of so many trials (a multiple of 100): 100 cells, and as many seeds as it takes."""
+    path = folder / "bench.yaml"
+    path.write_text(_TEXT.format(seeds=list(range(trials // CELLS))))
+    return path
+
+
+def expand(folder: Path, trials: int) -> Expansion:
+    """The trials of such a grid."""
+    return load_grid(write_grid(folder, trials)).expand()
+
+
+def record(trial: Trial, rng: random.Random | None = None) -> RunRecord:
+    """The record of a trial that takes no time; with `rng`, of some accuracy and with a history."""
+    top1 = rng.gauss(80, 1) if rng else 0.0
+    history = [
+        Epoch(epoch=epoch, lr=1e-3, train_loss=1.0, top1=top1 - 30 / (epoch + 1), test_loss=1.0, seconds=1.0)
+        for epoch in range(trial.recipe.epochs if rng else 0)
+    ]
+    return RunRecord(
+        trial_id=trial.id,
+        cell_id=trial.cell_id,
+        grid=trial.grid,
+        status="done",
+        **trial.levels,
+        recipe=trial.recipe_name,
+        seed_index=trial.seed_index,
+        epochs=trial.recipe.epochs,
+        top1=top1,
+        top1_best_epoch=top1 + 0.1,
+        test_loss=1.0,
+        params=10**6,
+        macs=10**8,
+        train_seconds=30.0,
+        images_per_second=1000.0,
+        started_at="2026-01-01T00:00:00+00:00",
+        environment=ENVIRONMENT,
+        config=trial.config,
+        history=tuple(history),
+    )

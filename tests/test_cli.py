@@ -1,0 +1,432 @@
+"""The real command line: what it prints, what it writes, and what it says to bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suite.cli import main
+from suite.grid import load_grid
+from suite.record import SCHEMA_VERSION, VOLATILE
+from suite.store import Store
+from tests.conftest import REPOSITORY
+from tests.records import make_record
+
+Write = Callable[..., Path]
+
+
+class Shell:
+    """Runs `lape` in this process, in a folder of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        self.code = 0
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: str | Path) -> str:
+        self._monkeypatch.setattr(sys, "argv", ["lape", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        self.code = stop.value.code or 0  # type: ignore[assignment]
+        self.out, self.err = self._capsys.readouterr()
+        return self.out
+
+    def refuses(self, *arguments: str | Path) -> str:
+        """The one message of a command that ends with 2; it has every part, and no traceback."""
+        self(*arguments)
+        assert self.code == 2, self.out + self.err
+        assert self.err.startswith("error: ")
+        for part in ("expected:", "found:", "where:", "what to do:"):
+            assert part in self.err, self.err
+        assert "Traceback" not in self.err
+        return self.err
+
+
+@pytest.fixture
+def lape(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data_folder: Path
+) -> Shell:
+    monkeypatch.setenv("LAPE_DATA", str(data_folder))
+    monkeypatch.chdir(tmp_path)
+    return Shell(monkeypatch, capsys)
+
+
+@pytest.fixture
+def finished(write_grid: Write, tmp_path: Path) -> Path:
+    """A grid whose trials all have records, without training."""
+    path = write_grid()
+    store = Store(tmp_path / "results" / "small")
+    for index, trial in enumerate(load_grid(path).expand().trials):
+        store.put(make_record(trial, 80.0 + index))
+    store.collect()
+    return path
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    ignored = {*VOLATILE, "environment"}
+    return [
+        {key: value for key, value in json.loads(line).items() if key not in ignored}
+        for line in path.read_text().splitlines()
+    ]
+
+
+class TestSerialRun:
+    def test_the_whole_path(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        path = write_grid()
+        out = lape("run", path, "--executor", "serial")
+        assert lape.code == 0, lape.err
+        assert "4 of 4 trials to run" in out
+        assert "4/4 done" in out
+        assert "names no claims" in out
+        assert "report: reports/small/index.html" in out
+        report = tmp_path / "reports" / "small"
+        assert {file.name for file in report.iterdir()} >= {"index.html", "tables", "figures", "verdicts.json"}
+        runs = tmp_path / "results" / "small" / "runs.jsonl"
+        assert {run["status"] for run in lines(runs)} == {"done"}
+
+        before = runs.read_bytes()
+        out = lape("run", path, "--executor", "serial")
+        assert (lape.code, runs.read_bytes()) == (0, before)
+        assert "nothing to run, all 4 trials have been run" in out
+
+        lape("run", path, "--executor", "serial", "--seeds", "3")
+        assert len(lines(runs)) == 6
+        assert [line for line in before.splitlines() if line not in runs.read_bytes().splitlines()] == []
+
+    def test_a_run_that_is_not_complete_says_so_by_its_exit_code(self, lape: Shell, write_grid: Write) -> None:
+        path = write_grid()
+        lape("run", path, "--executor", "serial", "--limit", "1")
+        assert lape.code == 1
+        assert "1/4 done, 3 to do" in lape("status", path)
+        assert "about" in lape("plan", path)
+
+    def test_a_failure_is_listed_and_retried(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        path = write_grid()
+        trial = load_grid(path).expand().trials[0]
+        store = Store(tmp_path / "results" / "small")
+        store.put(make_record(trial, status="error", error="Traceback\nRuntimeError: boom"))
+        lape("run", path, "--executor", "serial")
+        assert lape.code == 1
+        out = lape("status", path)
+        assert "1 failed (1 error)" in out
+        assert f"{trial.id} error" in out
+        assert "RuntimeError: boom" in out
+        lape("run", path, "--executor", "serial", "--retry", "error")
+        assert lape.code == 0
+
+    def test_one_trial_again(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        path = write_grid()
+        trial = load_grid(path).expand().trials[1]
+        assert "this one is stored" in lape("rerun", trial.id, "--grid", path)
+        assert lape.code == 0
+        assert "the same" in lape("rerun", trial.id[:9].upper(), "--grid", path)
+        assert lape.code == 0
+        runs = tmp_path / "results" / "small" / "runs.jsonl"
+        runs.write_text(runs.read_text().replace('"status":"done"', '"status":"oom"'))
+        assert "different in status" in lape("rerun", trial.id, "--grid", path)
+        assert lape.code == 1
+        assert "no trial has an id" in lape.refuses("rerun", "zzzz", "--grid", path)
+        assert "more than one trial" in lape.refuses("rerun", "", "--grid", path)
+
+
+class TestReading:
+    def test_plan(self, lape: Shell, write_grid: Write) -> None:
+        path = write_grid(("seeds:", "exclude: [{when: {join: lape}, reason: too dear}]\nseeds:"))
+        out = lape("plan", path, "--set", "recipe.epochs=5", "--seeds", "7")
+        assert "1 cells × 7 seeds" in out
+        assert "7: 0 done, 0 failed, 7 to do" in out
+        assert "unknown before a first trial" in out
+        assert "tiny learnable lape ln default digits: too dear" in out
+        assert "80 % power" in out
+        assert "one seed can't show any gain" in lape("plan", path, "--seeds", "1")
+
+    def test_plan_estimates_from_stored_runs(self, lape: Shell, finished: Path) -> None:
+        out = lape("plan", finished, "--seeds", "4")
+        assert "8: 4 done, 0 failed, 4 to do" in out
+        assert "about 40 s" in out  # ten seconds each
+        out = lape("plan", finished, "--set", "recipe.epochs=6")
+        assert "besides  4 stored runs of other trials" in out
+        assert "about 2 min" in out  # thrice the epochs
+
+    def test_tables_verify_and_report(self, lape: Shell, finished: Path, tmp_path: Path) -> None:
+        out = lape("tables", finished)
+        assert lape.code == 0
+        assert "tiny" in out
+        assert "+1.00" in out
+        for name in ("csv", "md", "tex"):
+            assert (tmp_path / "reports" / "small" / "tables" / f"summary.{name}").is_file()
+        assert lape("report", finished).strip() == "reports/small/index.html"
+        assert "no runs yet" in lape("tables", finished, "--set", "recipe.epochs=9")
+
+    def test_verify_exits_with_1_if_a_claim_is_contradicted(
+        self, lape: Shell, write_grid: Write, tmp_path: Path
+    ) -> None:
+        claims = tmp_path / "claims.yaml"
+        claims.write_text(
+            "claims: [{id: c, paper: P, version: v, table: '1', row: r, kind: published, claimed_gain: 5.0,"
+            " margin: 1.0, contrast: {axis: join, baseline: default, treatment: lape,"
+            " match: {arch: tiny, dataset: digits}}}]"
+        )
+        path = write_grid(("[0, 1]", "[0, 1, 2]"), ("seeds:", "claims: [claims.yaml]\nseeds:"))
+        for gain, code, word in ((-3.0, 1, "contradicted"), (5.0, 0, "confirmed")):
+            store = Store(tmp_path / "results" / "small")
+            for index, trial in enumerate(load_grid(path).expand().trials):
+                store.put(make_record(trial, 50.0 + (trial.join == "lape") * (gain + 0.01 * index)))
+            store.collect()
+            out = lape("verify", path)
+            assert (lape.code, word in out) == (code, True)
+            assert json.loads(lape("verify", path, "--json"))[0]["word"] == word
+
+    def test_check_tells_all_that_is_wrong_in_all_files(self, lape: Shell, write_grid: Write) -> None:
+        good = write_grid(name="good.yaml")
+        assert f"{good}: 4 trials, 0 dropped cells, 0 claims" in lape("check", good)
+        bad = write_grid(("[learnable]", "[lernable]"), name="bad.yaml")
+        worse = write_grid(("seeds: [0, 1]", "seeds: []\nclaims: [nowhere.yaml]"), name="worse.yaml")
+        message = lape.refuses("check", good, bad, worse)
+        assert "bad.yaml, line" in message
+        assert "worse.yaml, line" in message
+        claims = write_grid(("seeds:", "claims: [nowhere.yaml]\nseeds:"), name="claims.yaml")
+        assert "no such file" in lape.refuses("check", claims)
+
+    @pytest.mark.parametrize(
+        ("kind", "some"),
+        [
+            ("archs", "vit_lite_7_4"),
+            ("pe", "sin2d"),
+            ("joins", "lape_shared"),
+            ("norms", "ln"),
+            ("losses", "default"),
+            ("datasets", "cifar100"),
+            ("recipes", "digits"),
+            ("claims", "digits-table2-cct"),
+            ("grids", "grids/quickstart.yaml"),
+        ],
+    )
+    def test_ls(self, lape: Shell, monkeypatch: pytest.MonkeyPatch, kind: str, some: str) -> None:
+        monkeypatch.chdir(REPOSITORY)
+        out = lape("ls", kind)
+        assert lape.code == 0
+        assert any(line.split()[0] == some for line in out.splitlines())
+
+    def test_grids_can_be_named(self, lape: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.chdir(REPOSITORY)
+        assert "24" in lape("plan", "quickstart", "--results", tmp_path)
+        assert "did you mean 'quickstart'" in lape.refuses("plan", "quikstart")
+
+
+class TestData:
+    def test_prepare_and_list(self, lape: Shell, tmp_path: Path) -> None:
+        out = lape("data", "prepare", "digits", "--data", tmp_path / "data")
+        assert "1195 + 602 images, 8×8×1, 10 classes" in out
+        listed = lape("data", "ls", "--data", tmp_path / "data")
+        assert "prepared (built in): 1195 + 602 images" in listed
+        assert "not prepared (built in): run lape data prepare cifar10" in listed
+
+    def test_a_folder_of_ones_own_runs(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        """Pictures to a prepared data set, its declaration to a grid, the grid to a table."""
+        from PIL import Image
+
+        for split, count in (("train", 20), ("val", 6)):
+            for colour, name in ((40, "dark"), (210, "light")):
+                folder = tmp_path / "pictures" / split / name
+                folder.mkdir(parents=True)
+                for index in range(count):
+                    Image.new("RGB", (8, 8), (colour, colour, index)).save(folder / f"{index}.png")
+        out = lape("data", "prepare", "mine", "--from", tmp_path / "pictures")
+        assert lape.code == 0, lape.err
+        declaration = out[out.index("datasets:") :]
+        path = write_grid(
+            ("[digits]", "[mine]"),
+            ("batch_size: 64", "batch_size: 8"),
+            ("train_images: 128", "train_images: 40"),
+            ("seeds:", f"{declaration}\nseeds:"),
+        )
+        lape("run", path, "--executor", "serial")
+        assert lape.code == 0, lape.err
+        assert "mine" in lape("tables", path)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ("seeds: [0, 1]", "seeds: [0, 1]\nseeds: [2]", "the same key twice"),
+            ("seeds: [0, 1]", "seeds: [0, 1", "not YAML"),
+            ("seeds: [0, 1]", "seeds: [0, 1]\nsedes: 1", "did you mean 'seeds'"),
+            ("arch: [tiny]", "arch: [tinny]", "unknown architecture 'tinny'"),
+            ("[learnable]", "[sin1]", "did you mean 'sin1d'"),
+            ("[default, lape]", "[default, lap]", "did you mean 'lape'"),
+            ("[digits]", "[digit]", "did you mean 'digits'"),
+            ("[default, lape]", "[]", "at least 1 item"),
+            ("seeds:", "exclude: [{when: {pe: learnable}, reason: r}]\nseeds:", "no cells"),
+            ("epochs: 2", "epochs: '2'", "'2' (str)"),
+            ("epochs: 2", "epochs: -2", "greater than or equal to 1"),
+            ("patch_size: 4", "patch_size: 5", "divisible by the patch size"),
+            ("num_heads: 2", "num_heads: 3", "divisible by the number of heads"),
+            ("embed_dim: 8", "embed_dim: 6}\n  other: {family: vit_lite, embed_dim: 10", "Field required"),
+            ("[default, lape]", "[unshared]\n  norm: [ln]", ""),
+            ("[learnable]", "[none]", "nothing to join"),
+        ],
+    )  # fmt: skip
+    def test_grids(self, lape: Shell, write_grid: Write, old: str, new: str, told: str) -> None:
+        path = write_grid((old, new))
+        if told:
+            assert told in lape.refuses("run", path)
+
+    def test_sin2d_and_unshared(self, lape: Shell, write_grid: Write) -> None:
+        assert "divisible by 4" in lape.refuses(
+            "run", write_grid(("[learnable]", "[sin2d]"), ("embed_dim: 8", "embed_dim: 6"))
+        )
+        changes = ("[learnable]", "[sin1d]"), ("[default, lape]", "[unshared]")
+        assert "learns a table per block" in lape.refuses("run", write_grid(*changes))
+
+    def test_a_missing_file(self, lape: Shell, tmp_path: Path) -> None:
+        assert "no such file" in lape.refuses("run", tmp_path / "nothing.yaml")
+
+    def test_data_that_are_not_prepared(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        message = lape.refuses("run", write_grid(), "--data", tmp_path / "empty")
+        assert "lape data prepare digits" in message
+
+    def test_data_that_are_damaged(self, lape: Shell, write_grid: Write, data_folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(data_folder, tmp_path / "data")
+        images = tmp_path / "data" / "digits" / "train-images.npy"
+        content = bytearray(images.read_bytes())
+        content[-7] ^= 1
+        images.write_bytes(content)
+        message = lape.refuses("run", write_grid(), "--data", tmp_path / "data")
+        assert "SHA-256" in message
+
+    def test_results_that_cannot_be_written(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        (tmp_path / "results").write_text("a file where the folder should be")
+        assert "can't write" in lape.refuses("run", write_grid(), "--executor", "serial")
+
+    def test_a_damaged_line_keeps_all_others(self, lape: Shell, finished: Path, tmp_path: Path) -> None:
+        runs = tmp_path / "results" / "small" / "runs.jsonl"
+        runs.write_text(runs.read_text().replace("{", "", 1))
+        before = runs.read_bytes()
+        for command in ("run", "status", "plan", "tables", "verify", "report"):
+            assert "runs.jsonl, line 1" in lape.refuses(command, finished)
+        assert runs.read_bytes() == before
+
+    def test_a_record_of_a_newer_schema(self, lape: Shell, finished: Path, tmp_path: Path) -> None:
+        runs = tmp_path / "results" / "small" / "runs.jsonl"
+        runs.write_text(runs.read_text().replace('"schema_version":1', f'"schema_version":{SCHEMA_VERSION + 1}'))
+        assert "update the suite" in lape.refuses("run", finished)
+
+    def test_two_runs_at_once(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        with Store(tmp_path / "results" / "small").lock():
+            message = lape.refuses("run", write_grid(), "--executor", "serial")
+        assert f"process {os.getpid()} on" in message
+
+    def test_arguments(self, lape: Shell, write_grid: Write) -> None:
+        path = write_grid()
+        for arguments, told in (
+            (["run", path, "--executor", "slurm"], "unknown executor 'slurm'"),
+            (["run", path, "--retry", "eror"], "did you mean 'error'"),
+            (["run", path, "--executor", "serial", "--device", "tpu"], "can't use the device 'tpu'"),
+            (["run", path, "--set", "recipe.epoch=3"], "did you mean 'epochs'"),
+            (["ls", "nets"], "can't list 'nets'"),
+            (["data", "prepare", "cifar1"], "cifar1"),
+        ):
+            assert told in lape.refuses(*arguments)
+
+    @pytest.mark.parametrize(
+        "arguments", [["nonsense"], ["run"], ["run", "x", "--limit", "0"], ["run", "x", "--seeds", "two"]]
+    )
+    def test_usage(self, lape: Shell, arguments: list[str]) -> None:
+        lape(*arguments)
+        assert lape.code == 2
+        assert "Usage:" in lape.err
+
+
+class Process:
+    """`lape` as a process of its own, whose results can be watched."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "LAPE_DATA": str(data), "OMP_NUM_THREADS": "1"}
+
+    def start(self, *arguments: str | Path, results: str) -> subprocess.Popen[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "suite",
+            *map(str, arguments),
+            "--results",
+            results,
+            "--reports",
+            f"{results}-reports",
+        ]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def stored(self, results: str) -> int:
+        folder = self.folder / results / "small"
+        runs = folder / "runs.jsonl"
+        return len(list(folder.glob("spool/*.json"))) + (len(runs.read_text().splitlines()) if runs.exists() else 0)
+
+    def wait_for_a_record(self, process: subprocess.Popen[str], results: str) -> None:
+        deadline = time.monotonic() + 120
+        while not self.stored(results) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert process.poll() is None, process.communicate()[0]
+
+    def end(self, process: subprocess.Popen[str]) -> tuple[int, str]:
+        out, _ = process.communicate(timeout=240)
+        return process.returncode, out
+
+
+@pytest.fixture
+def process(tmp_path: Path, data_folder: Path) -> Process:
+    return Process(tmp_path, data_folder)
+
+
+@pytest.mark.ray
+def test_a_run_that_is_killed_goes_on_to_the_same_results(process: Process, write_grid: Write, tmp_path: Path) -> None:
+    """The driver is killed in the middle; the same command then ends as an unbroken, serial run does."""
+    path = write_grid(("epochs: 2", "epochs: 6"), ("train_images: 128", "train_images: 1024"))
+    killed = process.start("run", path, results="broken")
+    process.wait_for_a_record(killed, "broken")
+    killed.send_signal(signal.SIGKILL)
+    process.end(killed)
+    assert 0 < process.stored("broken") < 4
+
+    unbroken = process.start("run", path, "--executor", "serial", results="unbroken")
+    code, out = process.end(process.start("run", path, results="broken"))
+    assert code == 0, out
+    assert "4 of 4 trials to run" not in out
+    assert process.end(unbroken)[0] == 0
+    files = [tmp_path / name / "small" / "runs.jsonl" for name in ("broken", "unbroken")]
+    assert lines(files[0]) == lines(files[1])
+    assert len(lines(files[0])) == 4
+
+
+@pytest.mark.parametrize("executor", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
+def test_ctrl_c_keeps_what_has_finished(process: Process, write_grid: Write, tmp_path: Path, executor: str) -> None:
+    path = write_grid(
+        ("epochs: 2", "epochs: 6"), ("train_images: 128", "train_images: 1024"), ("[0, 1]", str(list(range(9))))
+    )
+    stopped = process.start("run", path, "--executor", executor, results="results")
+    process.wait_for_a_record(stopped, "results")
+    stopped.send_signal(signal.SIGINT)
+    code, out = process.end(stopped)
+    assert code == 130, out
+    assert "stopped; what had finished is stored" in out
+    assert "Traceback" not in out
+    assert 0 < len(lines(tmp_path / "results" / "small" / "runs.jsonl")) < 18
+
+
+def test_the_module_is_the_command() -> None:
+    told = subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, text=True, check=True)
+    assert "Usage: lape" in told.stdout or "Usage: python -m suite" in told.stdout
