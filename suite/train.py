@@ -25,7 +25,7 @@ from suite.models.transformer import VisionTransformer
 from suite.record import Epoch, RunRecord, Status, pack_bits
 from suite.training.augment import Normalise
 from suite.training.loop import DivergedError, Trainer, check_finite
-from suite.training.memory import PeakMemory
+from suite.training.memory import PeakMemory, release
 from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
 from suite.training.schedule import learning_rate
@@ -83,6 +83,7 @@ def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
             status, outcome = _outcome(run.train)
     finally:
         torch.set_num_threads(threads)
+        release(device)
     return RunRecord(
         trial_id=trial.id,
         cell_id=trial.cell_id,

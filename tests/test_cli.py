@@ -412,14 +412,19 @@ def test_a_run_that_is_killed_goes_on_to_the_same_results(process: Process, writ
     assert len(lines(files[0])) == 4
 
 
-@pytest.mark.parametrize("executor", ["serial", pytest.param("ray", marks=pytest.mark.ray)])
-def test_ctrl_c_keeps_what_has_finished(process: Process, write_grid: Write, tmp_path: Path, executor: str) -> None:
+@pytest.mark.parametrize(
+    ("executor", "number"),
+    [("serial", signal.SIGINT), ("serial", signal.SIGTERM), pytest.param("ray", signal.SIGINT, marks=pytest.mark.ray)],
+)
+def test_ctrl_c_and_its_kin_keep_what_has_finished(
+    process: Process, write_grid: Write, tmp_path: Path, executor: str, number: signal.Signals
+) -> None:
     path = write_grid(
         ("epochs: 2", "epochs: 6"), ("train_images: 128", "train_images: 1024"), ("[0, 1]", str(list(range(9))))
     )
     stopped = process.start("run", path, "--executor", executor, results="results")
     process.wait_for_a_record(stopped, "results")
-    stopped.send_signal(signal.SIGINT)
+    stopped.send_signal(number)
     code, out = process.end(stopped)
     assert code == 130, out
     assert "stopped; what had finished is stored" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -80,6 +81,7 @@ def _executor(
     worker = Worker(Machine(root, device, threads), workspace.store.folder)
     if name == "serial":
         worker.machine.torch_device()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which stores what has finished
         return lambda trials, listener: run_serial(trials, worker, listener)
     from suite.execution.ray import Resources, run_ray
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,6 +68,7 @@ def run_ray(
         InputError: no such cluster, the cluster can never run such a trial, or a worker met bad input.
     """
     _connect(address)
+    _stop_on_sigterm()
     try:
         _check_feasible(resources)
         by_id = {trial.id: trial for trial in trials}
@@ -192,6 +195,12 @@ def _knock(address: str) -> None:
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+def _stop_on_sigterm() -> None:
+    """Let a cluster's SIGTERM end a run as Ctrl-C does; Ray's own handler would print a crash."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _check_feasible(resources: Resources) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import resource
 import sys
 from contextlib import suppress
@@ -32,3 +34,17 @@ class PeakMemory:
         except (OSError, IndexError):
             unit = 1 if sys.platform == "darwin" else 1024
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def release(device: torch.device) -> None:
+    """Give back what a trial held, so that a worker's thousandth trial starts as its first did.
+
+    glibc keeps freed memory in its arenas, where tensors of other sizes don't fit: without this, a worker
+    that trained a dozen CIFAR trials held 2.5 GB for models of 1.1 GB.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other systems have none
+    if trim is not None:
+        trim(0)
