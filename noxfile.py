@@ -18,7 +18,8 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; `-- -m slow` runs those that are left out by default."""
-    session.run("pytest", *(session.posargs or ["-m", "not slow"]))
+    arguments = session.posargs or ["-m", "not slow", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    session.run("pytest", *arguments, env={"OMP_NUM_THREADS": "1"})  # the processes share the cores
 
 
 @nox.session

@@ -90,7 +90,9 @@ def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) 
     cells = sorted((dict(zip(others, key, strict=True)) for key in keys), key=cell_order)
     vary = {name for name in others if len({cell[name] for cell in cells}) > 1}
     shown = pd.DataFrame(cells[:limit], columns=others).assign(panel=range(len(cells[:limit])))
-    joined = history[["trial_id", "epoch", "top1"]].merge(done.merge(shown, on=others), on="trial_id")
+    tested = history.loc[history["top1"].notna(), ["trial_id", "epoch", "top1"]]
+    tested = tested.assign(epoch=tested["epoch"] + 1)  # how many epochs the model has been trained for
+    joined = tested.merge(done.merge(shown, on=others), on="trial_id")
     curves = joined.groupby(["panel", "join", "epoch"])["top1"].agg(["mean", "std", "count"]).reset_index()
     found = []
     for number, cell in enumerate(cells[:limit]):

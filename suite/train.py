@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from suite.cost.macs import count_macs, count_parameters
 from suite.data.cache import data_root
 from suite.data.images import Images, balanced_subset, load_images
 from suite.environment import describe
-from suite.errors import InputError
+from suite.machine import Machine
 from suite.models.build import create_model
 from suite.models.initialise import initialise
 from suite.models.transformer import VisionTransformer
@@ -30,35 +28,6 @@ from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
 from suite.training.schedule import learning_rate
 from suite.trial import Trial
-
-
-@dataclass(frozen=True)
-class Machine:
-    """How this machine is used. It is no part of a trial: the same trial may run anywhere.
-
-    threads: of the CPU, per trial. Their number can change the last digits of a result, so it is fixed,
-    and the serial and the Ray executor agree on it.
-    """
-
-    data_root: Path | None = None
-    device: str = "auto"
-    threads: int = 1
-
-    def torch_device(self) -> torch.device:
-        """The device to train on; raises `InputError` if it is not there."""
-        name = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            device = torch.device(name)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(
-                f"can't use the device {name!r}",
-                expected="auto, cpu, cuda, or a device that torch finds here",
-                found=str(error).splitlines()[0],
-                where="this machine",
-                fix="choose another with --device",
-            ) from None
-        return device
 
 
 def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:

@@ -60,8 +60,8 @@ def history_of(frame: pd.DataFrame, epochs: int = 10) -> pd.DataFrame:
     """A smooth history for every run that is done, ending at its top-1."""
     rows = []
     for row in frame[frame["status"] == "done"].to_dict("records"):
-        for epoch in range(1, epochs + 1):
-            part = epoch / epochs
+        for epoch in range(epochs):
+            part = (epoch + 1) / epochs
             rows.append(
                 {
                     "trial_id": row["trial_id"], "epoch": epoch, "lr": 1e-3 * (1 - part / 2), "train_loss": 2 - part,

@@ -28,6 +28,15 @@ def test_a_line_is_the_mean_over_seeds() -> None:
     assert line.sd[-1] == pytest.approx(0.1 / math.sqrt(2))
 
 
+def test_epochs_without_a_test_are_left_out() -> None:
+    frame = frame_of(paired_rows([0.4, 0.2]))
+    history = history_of(frame, epochs=6)
+    history.loc[history["epoch"].isin([0, 1, 2, 4]), ["top1", "test_loss"]] = math.nan
+    (panel,), _ = figures.panels(frame, history)
+    assert {line.epochs for line in panel.lines} == {(4, 6)}
+    assert "nan" not in figures.draw_panels([panel])[panel.name].lower()
+
+
 def test_only_finished_runs_are_drawn() -> None:
     rows = paired_rows([0.4, 0.2])
     rows[-1] |= {"status": "diverged"}

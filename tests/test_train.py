@@ -14,10 +14,11 @@ import torch
 from suite.data.images import ArrayImages, balanced_subset, load_images
 from suite.errors import InputError
 from suite.grid import load_grid
+from suite.machine import Machine
 from suite.models import create_model
 from suite.recipe import Recipe
 from suite.record import VOLATILE, RunRecord, unpack_bits
-from suite.train import Machine, run_trial
+from suite.train import run_trial
 from suite.training import loop
 from suite.training.loop import Trainer
 from suite.trial import Trial
@@ -171,6 +172,18 @@ def test_data_that_are_not_prepared_are_no_outcome(trials: list[Trial], tmp_path
 def test_a_device_that_is_not_there(trials: list[Trial], data_folder: Path) -> None:
     with pytest.raises(InputError, match="can't use the device 'cuda:99'"):
         run_trial(trials[0], Machine(data_folder, "cuda:99"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_trains_in_mixed_precision_and_learns_what_a_cpu_learns(
+    trials: list[Trial], machine: Machine, data_folder: Path
+) -> None:
+    gpu, cpu = run_trial(trials[1], Machine(data_folder, "cuda")), run_trial(trials[1], machine)
+    assert gpu.status == "done", gpu.error
+    assert gpu.environment.precision in ("bf16", "fp16")
+    assert gpu.history is not None
+    assert cpu.history is not None
+    assert gpu.history[0].train_loss == pytest.approx(cpu.history[0].train_loss, rel=0.05)
 
 
 def test_only_the_subset_is_seen_and_it_is_the_same_for_all_seeds(

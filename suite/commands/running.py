@@ -16,6 +16,8 @@ from suite.execution.driver import Execute, run_missing
 from suite.execution.events import Listener
 from suite.execution.progress import ProgressDisplay
 from suite.execution.serial import run_serial
+from suite.execution.worker import Worker
+from suite.machine import Machine
 from suite.plan import Plan
 from suite.record import FAILURES, VOLATILE, RunRecord
 from suite.trial import Trial
@@ -57,7 +59,7 @@ def run_grid(
             return stack.enter_context(ProgressDisplay(console, len(plan.to_do[:limit])))
 
         def execute(trials: Sequence[Trial], listener: Listener) -> None:
-            # Imported only now: a run that has nothing to do needs neither torch nor Ray.
+            # Only now: a run that has nothing to do needs neither torch nor Ray.
             _executor(executor, workspace, root, device, threads, gpus_per_trial, address)(trials, listener)
 
         plan = run_missing(workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit)
@@ -75,19 +77,14 @@ def _executor(
     gpus_per_trial: float | None,
     address: str | None,
 ) -> Execute:
-    from suite.execution.worker import Worker
-    from suite.train import Machine
-
     worker = Worker(Machine(root, device, threads), workspace.store.folder)
     if name == "serial":
-        worker.machine.torch_device()
+        worker.machine.torch_device()  # say now if it is not there
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which stores what has finished
         return lambda trials, listener: run_serial(trials, worker, listener)
     from suite.execution.ray import Resources, run_ray
 
-    if gpus_per_trial is None:
-        gpus_per_trial = 1.0 if address is None and worker.machine.torch_device().type == "cuda" else 0.0
-    resources = Resources(cpus=threads, gpus=gpus_per_trial)
+    resources = Resources(cpus=threads, gpus=0 if device == "cpu" else gpus_per_trial)
     return lambda trials, listener: run_ray(trials, worker, listener, resources=resources, address=address)
 
 
@@ -117,7 +114,7 @@ def rerun_trial(
     data: Path | None,
 ) -> bool:
     """Train one trial again and compare it with its record; store it if there is none. Is it the same?"""
-    from suite.train import Machine, run_trial
+    from suite.train import run_trial
 
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
     console = open_console()

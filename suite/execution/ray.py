@@ -45,10 +45,10 @@ OBJECT_STORE = 100 * 2**20  # bytes: records are small, and data sets don't trav
 
 @dataclass(frozen=True)
 class Resources:
-    """What each trial gets; Ray runs as many at once as fit."""
+    """What each trial gets; Ray runs as many at once as fit. gpus None: one, if any node of the cluster has one."""
 
     cpus: float = 1
-    gpus: float = 0
+    gpus: float | None = None
 
 
 def run_ray(
@@ -70,14 +70,14 @@ def run_ray(
     _connect(address)
     _stop_on_sigterm()
     try:
-        _check_feasible(resources)
+        gpus = _feasible_gpus(resources)
         by_id = {trial.id: trial for trial in trials}
         hears = _Callback(by_id, listener)
         # Tune insists on a folder of its own; nothing in it is needed afterwards.
         with tempfile.TemporaryDirectory(prefix="lape-tune-") as folder:
             trainable = tune.with_parameters(_run_in_worker, trials=by_id, run=run)
             tuner = tune.Tuner(
-                tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+                tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": gpus}),
                 param_space={"trial": tune.grid_search(list(by_id))},
                 tune_config=tune.TuneConfig(
                     reuse_actors=True, trial_name_creator=_trial_id, trial_dirname_creator=_trial_id
@@ -203,15 +203,23 @@ def _stop_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def _check_feasible(resources: Resources) -> None:
-    """A trial that asks for more than any node has would wait for ever, with one line in a log."""
+def _feasible_gpus(resources: Resources) -> float:
+    """How many GPUs a trial gets.
+
+    Raises:
+        InputError: no node has what a trial asks for. It would wait for ever, with one line in a log.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    fits = any(node.get("CPU", 0) >= resources.cpus and node.get("GPU", 0) >= resources.gpus for node in nodes)
-    if not fits:
+    gpus = resources.gpus
+    if gpus is None:
+        gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
+    if not any(node.get("CPU", 0) >= resources.cpus and node.get("GPU", 0) >= gpus for node in nodes):
         most = [f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes]
         raise InputError(
             "no node of the cluster can run such a trial",
-            expected=f"a node with {resources.cpus:g} CPUs and {resources.gpus:g} GPUs",
+            expected=f"a node with {resources.cpus:g} CPUs and {gpus:g} GPUs",
             found="; ".join(most) or "no node at all",
+            where="the Ray cluster",
             fix="ask for less with --threads or --gpus-per-trial",
         )
+    return gpus

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.errors import InputError
+from suite.machine import Machine
 from suite.record import RunRecord
 from suite.store import Store
-from suite.train import Machine, run_trial
 from suite.trial import Trial
 
 
@@ -24,6 +24,8 @@ class Worker:
         """Run the trial. Its record is stored from here where the results folder is in sight, so that it
         survives a driver that dies meanwhile; it goes to the driver in any case, who stores it if needed.
         """
+        from suite.train import run_trial  # torch: a driver that only schedules does without it
+
         record = run_trial(trial, self.machine)
         if self.results.is_dir():
             with suppress(InputError):  # a full disk, say: the driver will meet it too, and report it

@@ -14,9 +14,9 @@ from suite.errors import InputError
 from suite.execution.serial import run_serial
 from suite.execution.worker import Worker
 from suite.grid import load_grid
+from suite.machine import Machine
 from suite.record import VOLATILE, RunRecord
 from suite.store import Store
-from suite.train import Machine
 from suite.trial import Trial
 from tests.records import make_record
 

@@ -1,0 +1,43 @@
+"""How a machine is used for trials. Needs no torch until a device is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from suite.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How this machine is used. It is no part of a trial: the same trial may run anywhere.
+
+    threads: of the CPU, per trial. Their number can change the last digits of a result, so it is fixed,
+    and the serial and the Ray executor agree on it.
+    """
+
+    data_root: Path | None = None
+    device: str = "auto"
+    threads: int = 1
+
+    def torch_device(self) -> torch.device:
+        """The device to train on; raises `InputError` if it is not there."""
+        import torch
+
+        name = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(
+                f"can't use the device {name!r}",
+                expected="auto, cpu, cuda, or a device that torch finds here",
+                found=str(error).splitlines()[0],
+                where="this machine",
+                fix="choose another with --device",
+            ) from None
+        return device

@@ -1,0 +1,60 @@
+"""The progress display: plain lines without a terminal, one live line with one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from suite.execution.progress import ProgressDisplay
+from suite.grid import load_grid
+from suite.text import duration
+from tests.records import make_record
+
+Write = Callable[..., Path]
+
+
+def shown(write_grid: Write, *, terminal: bool) -> list[str]:
+    trials = load_grid(write_grid()).expand().trials
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+    with ProgressDisplay(console, len(trials)) as display:
+        for trial in trials[:2]:
+            display.started(trial)
+        display.finished(make_record(trials[0], 71.25))
+        display.finished(make_record(trials[1], status="diverged"))
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_without_a_terminal_there_is_a_line_per_trial(write_grid: Write) -> None:
+    first, second = shown(write_grid, terminal=False)
+    assert first.startswith("1/4 done · 1 running · ")
+    assert first.endswith(" left · last 71.25 % (tiny learnable default digits seed 0)")
+    assert second.startswith("1/4 done · 0 running · 1 failed · ")
+    assert second.endswith(" left · last diverged (tiny learnable lape digits seed 0)")
+    assert "\x1b" not in first + second
+
+
+def test_in_a_terminal_there_is_one_line_that_changes(write_grid: Write) -> None:
+    text = "\n".join(shown(write_grid, terminal=True))
+    assert "━" in text
+    assert "1/4 done · 0 running · 1 failed" in text
+    assert "\x1b[2K" in text  # the line is drawn anew
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (200, "3 min 20 s"),
+        (3600, "1 h"),
+        (18605, "5 h 10 min"),
+        (86400 * 12 + 4 * 3600, "12 d 4 h"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,91 @@
+"""The README tells the truth: its table is that of the committed runs, its commands exist, its method works.
+
+`python -m tests.test_readme` writes the table anew.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suite.grid import load_grid
+from suite.store import load_frame
+from suite.tables import to_markdown
+from tests.conftest import REPOSITORY
+
+README = REPOSITORY / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+BLOCK = re.compile(r"(<!-- cifar_subset -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def table() -> str:
+    """The table of the committed runs, as the README shows it."""
+    return "\n" + to_markdown(load_frame(REPOSITORY / "results" / "cifar_subset")) + "\n"
+
+
+def test_the_table_is_that_of_the_committed_runs() -> None:
+    found = BLOCK.search(TEXT)
+    assert found is not None
+    assert found[2] == table(), "run: python -m tests.test_readme"
+
+
+def test_the_committed_runs_are_those_of_the_grid() -> None:
+    frame = load_frame(REPOSITORY / "results" / "cifar_subset")
+    expansion = load_grid(REPOSITORY / "grids" / "cifar_subset.yaml").expand()
+    assert set(frame["trial_id"]) == expansion.ids
+    assert set(frame["status"]) == {"done"}
+
+
+def test_every_command_exists() -> None:
+    told = subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, text=True, check=True).stdout
+    named = set(re.findall(r"`lape ([a-z]+)", TEXT))
+    assert named >= {"data", "check", "plan", "run", "status", "rerun", "tables", "verify", "report", "ls"}
+    for name in named:
+        assert re.search(rf"^  {name} ", told, re.MULTILINE), name
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+    assert links
+    for link in links:
+        assert link.startswith("https://") or (REPOSITORY / link).exists(), link
+
+
+def test_the_example_grid_is_valid(tmp_path: Path) -> None:
+    example = re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    assert example is not None
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "digits.yaml").write_bytes((REPOSITORY / "grids" / "recipes" / "digits.yaml").read_bytes())
+    (tmp_path / "grid.yaml").write_text(example[1])
+    expansion = load_grid(tmp_path / "grid.yaml").expand()
+    assert expansion.trials
+    assert expansion.dropped
+
+
+def test_the_example_method_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of the README, put at the end of joins.py, train and differ from the default."""
+    import torch
+
+    from suite.models import create_model, joins
+
+    example = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert example is not None
+    monkeypatch.setattr(joins, "JOINS", joins.Registry("join"))
+    exec(compile(example[1], "README.md", "exec"), vars(joins))
+    monkeypatch.setattr("suite.models.build.JOINS", joins.JOINS)
+    size = {"patch_size": 2, "embed_dim": 8, "depth": 2, "num_heads": 2, "mlp_ratio": 1.0}
+    model = create_model("vit_lite", join="halved", num_classes=3, image_size=4, **size)
+    terms = model.position()
+    assert terms.stem is None
+    assert len(terms.branch) == 2
+    assert torch.equal(terms.branch[1], model.position.tables[0] / 2)
+    model(torch.rand(2, 3, 4, 4)).sum().backward()
+    assert model.position.tables[0].grad is not None
+
+
+if __name__ == "__main__":
+    README.write_text(BLOCK.sub(lambda found: found[1] + table() + found[3], TEXT), encoding="utf-8")
