@@ -163,6 +163,14 @@ def test_an_address_without_a_cluster(trials: list[Trial]) -> None:
         run(trials, make_record, "127.0.0.1:1")
 
 
+def test_workers_use_the_environment_of_the_driver() -> None:
+    """Ray looks for `uv run` above the driver, ships the whole folder to its workers, and installs it there anew."""
+    import suite.execution.ray  # noqa: F401
+    from ray._private import ray_constants
+
+    assert ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV is False
+
+
 def test_a_tune_callback_is_pickled_empty() -> None:
     from suite.execution.ray import _Callback
 
