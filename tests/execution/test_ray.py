@@ -165,8 +165,9 @@ def test_an_address_without_a_cluster(trials: list[Trial]) -> None:
 
 def test_workers_use_the_environment_of_the_driver() -> None:
     """Ray looks for `uv run` above the driver, ships the whole folder to its workers, and installs it there anew."""
-    import suite.execution.ray  # noqa: F401
     from ray._private import ray_constants
+
+    import suite.execution.ray  # noqa: F401
 
     assert ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV is False
 
