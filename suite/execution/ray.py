@@ -1,13 +1,12 @@
 """Ray Tune as the scheduler: a list of trials, workers that are used again, and nothing of Tune's own state.
 
 Resume is not Tune's `Tuner.restore`, which needs an unchanged grid: the driver subtracts what the store
-holds. The settings below are what makes Tune cost hundredths of a second per trial instead of seconds.
+holds. The settings of `suite.execution` are what makes Tune cost hundredths of a second per trial instead of seconds.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import tempfile
@@ -17,28 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-# Read by Ray when it is imported or when its workers start, so set before the import. A user's own setting wins.
-for _name, _value in {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # below `uv run`, each worker would install an environment of its own
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # with actor reuse: 0.01 s per trial instead of 4 s
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the driver's to handle
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}.items():
-    os.environ.setdefault(_name, _value)
+import ray
+from ray import tune
 
-import ray  # noqa: E402
-from ray import tune  # noqa: E402
-
-from suite.environment import describe  # noqa: E402
-from suite.errors import InputError, Problem  # noqa: E402
-from suite.execution.events import Listener  # noqa: E402
-from suite.record import RunRecord  # noqa: E402
-from suite.trial import Trial  # noqa: E402
+from suite.environment import describe
+from suite.errors import InputError, Problem
+from suite.execution.events import Listener
+from suite.record import RunRecord
+from suite.trial import Trial
 
 RETRIES = 2  # of a trial whose worker died; an error inside a trial is an outcome and isn't tried again
 OBJECT_STORE = 100 * 2**20  # bytes: records are small, and data sets don't travel through Ray

@@ -73,8 +73,6 @@ class Unprepared:
 def address() -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
-    import suite.execution.ray  # noqa: F401  (its settings must be in place before Ray is imported)
-
     cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 2, "include_dashboard": False, "object_store_memory": 80 * 2**20},
@@ -166,8 +164,6 @@ def test_an_address_without_a_cluster(trials: list[Trial]) -> None:
 def test_workers_use_the_environment_of_the_driver() -> None:
     """Ray looks for `uv run` above the driver, ships the whole folder to its workers, and installs it there anew."""
     from ray._private import ray_constants
-
-    import suite.execution.ray  # noqa: F401
 
     assert ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV is False
 
