@@ -161,7 +161,8 @@ def _connect(address: str | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if address is None:
-        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
+        # "local": without it Ray joins any cluster that it finds on this machine, be it of somebody else's run.
+        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
         return
     try:
         _knock(address)
