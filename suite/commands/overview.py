@@ -41,8 +41,8 @@ def print_plan(workspace: Workspace) -> None:
     """`lape plan`."""
     console = open_console()
     plan = make_plan(workspace.expansion, workspace.records)
-    cells = {trial.cell_id for trial in workspace.expansion.trials}
-    _print(console, f"{workspace.grid.name}: {len(cells)} cells × {len(workspace.grid.file.seeds)} seeds")
+    seeds = len(workspace.grid.file.seeds)
+    _print(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
     _print(
         console, f"  trials   {plan.total}: {len(plan.done)} done, {len(plan.failed)} failed, {len(plan.to_do)} to do"
     )
