@@ -28,7 +28,7 @@ _KNOWN: Mapping[str, Mapping[str, object]] = {"pe": POSITIONS, "join": JOINS, "n
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class ClaimedContrast(_Model):

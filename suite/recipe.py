@@ -13,7 +13,7 @@ class Recipe(BaseModel):
     A new key needs a `neutral` value (see `suite.canonical.resolved_values`), or every trial id changes.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     version: int = Field(ge=1, description="raised by hand when the recipe is corrected")
     epochs: int = Field(ge=1)

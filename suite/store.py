@@ -122,12 +122,14 @@ class Store:
         path = self.folder / RUNS
         if not path.exists():
             return []
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a record's text may hold other line separators, such as U+2028. Bytes that are no UTF-8
+        # make their line a damaged one.
+        lines = path.read_bytes().decode("utf-8", errors="replace").removesuffix("\n").split("\n")
         return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
     def _spooled(self) -> dict[Path, RunRecord]:
         paths = sorted((self.folder / SPOOL).glob("*.json"))
-        return {path: _parse(path.read_text(encoding="utf-8"), str(path)) for path in paths}
+        return {path: _parse(path.read_bytes().decode("utf-8", errors="replace"), str(path)) for path in paths}
 
     def _write_history(self, records: dict[str, RunRecord]) -> None:
         fresh = {record.trial_id: record for record in records.values() if record.history is not None}

@@ -164,6 +164,8 @@ class TestRefusals:
             ("epochs: 2", "epochs: two", "'two' (str)"),
             ("epochs: 2", "epochs: 0", "greater than or equal to 1"),
             ("epochs: 2", "epochs: 2.5", "2.5 (float)"),
+            ("lr: 1e-3", "lr: .inf", "inf (float)"),
+            ("mlp_ratio: 1}", "mlp_ratio: .inf}", "finite"),
             ("lr: 1e-3", "lr: -1e-3", "greater than 0"),
             ("lr: 1e-3", "lr: 1e-3, warmup_epochs: 2", "must be less than epochs"),
             ("lr: 1e-3", "lr: 1e-3, min_lr: 1", "must not exceed lr"),

@@ -112,6 +112,13 @@ def test_a_crash_while_folding_loses_nothing(
     assert len(load_history(kept.folder)) == sum(trial.recipe.epochs for trial in trials)
 
 
+def test_a_text_may_hold_any_line_separator(tmp_path: Path, trials: list[Trial]) -> None:
+    kept = Store(tmp_path / "results")
+    kept.put(make_record(trials[0], status="error", error="one\u2028two\u0085three\nfour"))
+    kept.collect()
+    assert kept.records()[trials[0].id].error == "one\u2028two\u0085three\nfour"
+
+
 def test_a_newer_run_replaces_an_older_one_but_no_failure_a_result(tmp_path: Path, trials: list[Trial]) -> None:
     kept = Store(tmp_path / "results")
     steps = [("error", None, "error"), ("done", 60.0, "done"), ("error", None, "done"), ("done", 70.0, "done")]

@@ -18,7 +18,7 @@ from suite.registry import Registry
 class Size(BaseModel):
     """What every transformer here is sized by; widths are channels, mlp_ratio is hidden / embed_dim."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     embed_dim: int = Field(ge=1)
     depth: int = Field(ge=1)
