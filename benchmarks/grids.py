@@ -47,13 +47,8 @@ def record(trial: Trial, rng: random.Random | None = None) -> RunRecord:
         for epoch in range(trial.recipe.epochs if rng else 0)
     ]
     return RunRecord(
-        trial_id=trial.id,
-        cell_id=trial.cell_id,
-        grid=trial.grid,
+        **trial.identity,
         status="done",
-        **trial.levels,
-        recipe=trial.recipe_name,
-        seed_index=trial.seed_index,
         epochs=trial.recipe.epochs,
         top1=top1,
         top1_best_epoch=top1 + 0.1,
@@ -64,6 +59,5 @@ def record(trial: Trial, rng: random.Random | None = None) -> RunRecord:
         images_per_second=1000.0,
         started_at="2026-01-01T00:00:00+00:00",
         environment=ENVIRONMENT,
-        config=trial.config,
         history=tuple(history),
     )

@@ -64,8 +64,11 @@ class Store:
         Raises:
             InputError: a line or file that is damaged, or that a newer version of the suite wrote.
         """
+        return self._merged(self._spooled())
+
+    def _merged(self, spooled: dict[Path, RunRecord]) -> dict[str, RunRecord]:
         found: dict[str, RunRecord] = {}
-        for record in [*self._folded(), *self._spooled().values()]:
+        for record in [*self._folded(), *spooled.values()]:
             older = found.get(record.trial_id)
             if older is None or older.status != "done" or record.status == "done":
                 found[record.trial_id] = record
@@ -74,7 +77,7 @@ class Store:
     def collect(self) -> dict[str, RunRecord]:
         """Fold the spool into runs.jsonl and history.parquet, and return the records. Call with the lock held."""
         spooled = self._spooled()
-        records = self.records()
+        records = self._merged(spooled)
         if spooled:
             self._write_history(records)
             lines = [

@@ -54,13 +54,8 @@ def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
         torch.set_num_threads(threads)
         release(device)
     return RunRecord(
-        trial_id=trial.id,
-        cell_id=trial.cell_id,
-        grid=trial.grid,
+        **trial.identity,
         status=status,
-        **trial.levels,
-        recipe=trial.recipe_name,
-        seed_index=trial.seed_index,
         started_at=started,
         environment=describe(
             torch.__version__,
@@ -68,7 +63,6 @@ def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
             run.precision.name,
             machine.threads,
         ),
-        config=trial.config,
         **{**run.so_far(), **outcome},
     )
 

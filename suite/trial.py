@@ -78,6 +78,19 @@ class Trial:
         return {axis: self.axis(axis) for axis in AXES}
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """The fields of a record that say which trial it is of."""
+        return {
+            "trial_id": self.id,
+            "cell_id": self.cell_id,
+            "grid": self.grid,
+            **self.levels,
+            "recipe": self.recipe_name,
+            "seed_index": self.seed_index,
+            "config": self.config,
+        }
+
+    @property
     def label(self) -> str:
         """The trial in one line, for people."""
         return " ".join([*self.levels.values(), f"seed {self.seed_index}"])

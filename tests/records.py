@@ -25,13 +25,8 @@ ENVIRONMENT = Environment(
 def make_record(trial: Trial, top1: float = 50.0, **changes: Any) -> RunRecord:
     """The record of a trial that was never run; `changes` replace fields."""
     values: dict[str, Any] = {
-        "trial_id": trial.id,
-        "cell_id": trial.cell_id,
-        "grid": trial.grid,
+        **trial.identity,
         "status": "done",
-        **trial.levels,
-        "recipe": trial.recipe_name,
-        "seed_index": trial.seed_index,
         "epochs": trial.recipe.epochs,
         "top1": top1,
         "top1_best_epoch": top1 + 0.5,
@@ -45,7 +40,6 @@ def make_record(trial: Trial, top1: float = 50.0, **changes: Any) -> RunRecord:
         "environment": ENVIRONMENT,
         "test_images": 4,
         "correct": pack_bits(np.array([True, False, True, False])),
-        "config": trial.config,
         "history": tuple(
             Epoch(epoch=epoch, lr=0.1, train_loss=1.0, top1=top1, test_loss=1.0, seconds=1.0)
             for epoch in range(trial.recipe.epochs)

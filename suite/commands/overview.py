@@ -75,7 +75,7 @@ def _power(workspace: Workspace) -> str:
         return "one seed can't show any gain: a paired test needs two or more"
     smallest = stats.smallest_gain(seeds, 1.0)
     text = f"{seeds} pairs show a gain of {smallest:.2f} standard deviations of the paired gains (80 % power, α 0.05)"
-    spreads = [contrast.gain.sd for contrast in contrasts(workspace.frame()) if contrast.gain.n >= 2]
+    spreads = [contrast.gain.sd for contrast in contrasts(workspace.frame) if contrast.gain.n >= 2]
     if not spreads:
         return text
     low, high = (stats.smallest_gain(seeds, spread) for spread in (min(spreads), max(spreads)))
@@ -108,7 +108,7 @@ def print_tables(workspace: Workspace) -> None:
     """`lape tables`."""
     from suite.tables import to_terminal, write_tables
 
-    frame = workspace.frame()
+    frame = workspace.frame
     console = open_console()
     if frame.empty:
         _print(console, f"{workspace.grid.name}: no runs yet")
@@ -120,28 +120,25 @@ def print_tables(workspace: Workspace) -> None:
 
 def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
     """`lape verify`. Is any claim contradicted?"""
-    from suite.verdict import judge, to_json
+    from suite.verdict import to_json
 
-    verdicts = judge(workspace.frame(), workspace.claims())
     console = open_console()
     if as_json:
-        print(to_json(verdicts), end="")
+        print(to_json(workspace.verdicts), end="")
     else:
-        for verdict in verdicts:
+        for verdict in workspace.verdicts:
             word = Text(verdict.word.replace("_", " "), style=f"bold {_COLOURS.get(verdict.word, 'dim')}")
             console.print(Text.assemble(word, ": ", verdict.claim.title))
             console.print(Text("  " + verdict.sentence))
-        if not verdicts:
+        if not workspace.verdicts:
             _print(console, f"{workspace.grid.name} names no claims")
-    return any(verdict.word == "contradicted" for verdict in verdicts)
+    return any(verdict.word == "contradicted" for verdict in workspace.verdicts)
 
 
 def write_report(workspace: Workspace) -> str:
     """`lape report`: write the page and what belongs to it, and say where it is."""
     from suite.report import GridSummary, render
-    from suite.verdict import judge
 
-    frame = workspace.frame()
     plan = make_plan(workspace.expansion, workspace.records)
     recipes = {trial.recipe_name: trial.recipe.model_dump(mode="json") for trial in workspace.expansion.trials}
     summary = GridSummary(
@@ -156,15 +153,15 @@ def write_report(workspace: Workspace) -> str:
         seeds=tuple(workspace.grid.file.seeds),
         command=workspace.command,
     )
-    verdicts = judge(frame, workspace.claims())
-    return _shown(render(summary, frame, workspace.history(), verdicts, workspace.report_folder))
+    page = render(summary, workspace.frame, workspace.history(), workspace.verdicts, workspace.report_folder)
+    return _shown(page)
 
 
 def print_outcome(console: Console, workspace: Workspace) -> None:
     """What a run ends with: the table, the verdicts, the report."""
     from suite.tables import to_terminal
 
-    frame = workspace.frame()
+    frame = workspace.frame
     if not frame.empty:
         console.print()
         console.print(to_terminal(frame, console.width))

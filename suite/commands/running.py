@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -63,8 +64,7 @@ def run_grid(
             _executor(executor, workspace, root, device, threads, gpus_per_trial, address)(trials, listener)
 
         plan = run_missing(workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit)
-    workspace.__dict__.pop("records", None)  # they have changed
-    print_outcome(console, workspace)
+    print_outcome(console, replace(workspace))  # a copy, which reads the records anew
     return len(plan.done) == plan.total
 
 

@@ -14,6 +14,7 @@ from suite.errors import InputError, Problem
 from suite.grid import Expansion, Grid, load_grid
 from suite.record import RunRecord
 from suite.store import Store, load_history, to_frame
+from suite.verdict import Verdict, judge
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Workspace:
         """All stored records, those of other trials (of an older recipe, say) too."""
         return self.store.records()
 
+    @cached_property
     def frame(self) -> pd.DataFrame:
         """A row per stored run of this grid's trials."""
         return to_frame(record for record in self.records.values() if record.trial_id in self.expansion.ids)
@@ -54,9 +56,15 @@ class Workspace:
         history = load_history(self.store.folder)
         return history[history["trial_id"].isin(self.expansion.ids)]
 
+    @cached_property
     def claims(self) -> list[Claim]:
         """The claims to judge."""
         return load_claims(self.grid.claim_files)
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """What the runs say about the claims."""
+        return judge(self.frame, self.claims)
 
 
 def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path) -> Workspace:
@@ -79,7 +87,7 @@ def check_grids(grids: Sequence[str]) -> Iterator[str]:
     for name in grids:
         try:
             workspace = open_workspace(name, (), None, Path("results"), Path("reports"))
-            claims = workspace.claims()
+            claims = workspace.claims
         except InputError as error:
             problems += error.problems
             continue

@@ -142,18 +142,12 @@ class _Callback(tune.Callback):
 def _lost(trial: Trial, reason: str) -> RunRecord:
     """The record of a trial that never came back."""
     return RunRecord(
-        trial_id=trial.id,
-        cell_id=trial.cell_id,
-        grid=trial.grid,
+        **trial.identity,
         status="error",
-        **trial.levels,
-        recipe=trial.recipe_name,
-        seed_index=trial.seed_index,
         epochs=0,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=describe("unknown", "unknown", "unknown", 0),
         error="\n".join(reason.strip().splitlines()[-12:]),
-        config=trial.config,
     )
 
 
