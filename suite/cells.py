@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from suite.data.datasets import DATASETS, Dataset
@@ -12,7 +12,7 @@ from suite.documents import Document, Location
 from suite.errors import InputError, Problem, nearest
 from suite.gridfile import Block, Cell, GridFile, When
 from suite.models.architectures import Architecture, resolve_architecture
-from suite.models.joins import JOINS
+from suite.models.joins import JOINS, refusal
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
 from suite.recipe import Recipe
@@ -133,14 +133,16 @@ def _included(extra: Cell, block: Block, at: Location, catalogue: Catalogue, doc
 
 def check_cell(arch: Architecture, pe: str, join: str, dataset: Dataset, recipe: Recipe) -> None:
     """Raise `InputError` if the parts of a cell don't fit together."""
-    for reason in (POSITIONS[pe].refuses(arch.size.embed_dim), JOINS[join].refuses(pe)):
-        if reason is not None:
-            raise InputError(
-                reason,
-                expected="axes whose levels can be combined",
-                found=f"arch {arch.name}, pe {pe}, join {join}",
-                fix="add an `exclude` rule for the combination, or `impossible: drop` to the grid",
-            )
+    drop = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
+    if reason := POSITIONS[pe].refuses(arch.size.embed_dim):
+        raise InputError(
+            reason,
+            expected="axes whose levels can be combined",
+            found=f"arch {arch.name}, pe {pe}, join {join}",
+            fix=drop,
+        )
+    if error := refusal(pe, join):
+        raise InputError(problems=[replace(problem, fix=f"{problem.fix}; or {drop}") for problem in error.problems])
     try:
         arch.size.check(dataset.image_size)
     except InputError as error:

@@ -19,7 +19,7 @@ from suite.environment import describe
 from suite.machine import Machine
 from suite.models.build import create_model
 from suite.models.initialise import initialise
-from suite.models.transformer import VisionTransformer
+from suite.models.transformer import Transformer
 from suite.record import Epoch, RunRecord, Status, pack_bits
 from suite.training.augment import Normalise
 from suite.training.loop import DivergedError, Trainer, check_finite
@@ -177,7 +177,7 @@ def _macs(trial: Trial) -> int:
     return _MACS[key]
 
 
-def _build(trial: Trial) -> VisionTransformer:
+def _build(trial: Trial) -> Transformer:
     return create_model(
         trial.arch,
         pe=trial.pe,

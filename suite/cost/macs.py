@@ -12,15 +12,27 @@ from typing import Any
 import torch
 from torch import nn
 
-# Operators of a forward that are elementwise, a reduction or a look-up. fvcore doesn't count their kind (it
-# counts matrix products, convolutions and norms), but it can't know that we know: an operator which is neither
-# counted nor here is an error, since it may be one like fused attention, which fvcore leaves out with a warning.
+# Operators of a forward that are elementwise, a reduction, a look-up or another view. fvcore doesn't count their
+# kind (it counts matrix products, convolutions and norms), but it can't know that we know: an operator which is
+# neither counted nor here is an error, since it may be one like fused attention, which fvcore leaves out with a
+# warning.
 FREE_OPERATORS = frozenset(
     {
         "aten::add",
+        "aten::div",
+        "aten::exp",
         "aten::gelu",
+        "aten::im2col",
         "aten::max_pool2d",
+        "aten::mean",
+        "aten::mul",
+        "aten::numpy_T",
+        "aten::pad",
         "aten::softmax",
+        "aten::square",
+        "aten::sub",
+        "aten::sum",
+        "aten::unflatten",
     }
 )
 
@@ -64,8 +76,10 @@ def count_macs(model: nn.Module, image_size: int, in_chans: int) -> int:
     Raises:
         UncountedOperatorError: the model uses an operator without a rule.
     """
-    if next(model.parameters()).is_meta:  # the tracer needs memory behind the shapes, whatever it holds
+    if next(model.parameters()).is_meta:  # the tracer needs memory behind the shapes, and indices
         model = copy.deepcopy(model).to_empty(device="cpu")
+        for value in (*model.parameters(), *model.buffers()):
+            value.data.zero_()  # a buffer of indices must not point outside
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fvcore and the tracer it uses both warn of their own age
         from fvcore.nn import FlopCountAnalysis

@@ -1,4 +1,4 @@
-"""The architectures and their sizes, with what each refuses. Facts only: the modules are elsewhere.
+"""The architectures at their published sizes. Facts only: the modules are elsewhere.
 
 Nothing here needs torch, so that a grid can be planned and its results read without it.
 """
@@ -9,101 +9,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from suite.errors import InputError, Problem, nearest
+from suite.models.sizes import ConvolutionSize, PatchSize, Size, StemSize, TokensToTokenSize, WindowSize
 from suite.registry import Registry
-
-
-class Size(BaseModel):
-    """What every transformer here is sized by; widths are channels, mlp_ratio is hidden / embed_dim."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-    embed_dim: int = Field(ge=1)
-    depth: int = Field(ge=1)
-    num_heads: int = Field(ge=1)
-    mlp_ratio: float = Field(gt=0)
-    qkv_bias: bool
-    norm_eps: float = Field(gt=0)
-    drop_path: float = Field(ge=0, lt=1)
-    attn_drop: float = Field(ge=0, lt=1)
-
-    def token_grid(self, image_size: int) -> tuple[int, int]:
-        """Rows and columns of the patch tokens of a square image; raises `InputError` if there are none."""
-        raise NotImplementedError
-
-    def check(self, image_size: int) -> None:
-        """Raise `InputError` if no model of this size can be built for that image size."""
-        if self.embed_dim % self.num_heads:
-            raise InputError(
-                "the width must be divisible by the number of heads",
-                expected=f"embed_dim divisible by num_heads ({self.num_heads})",
-                found=f"embed_dim {self.embed_dim}",
-                fix="change embed_dim or num_heads",
-            )
-        if int(self.embed_dim * self.mlp_ratio) < 1:
-            raise InputError(
-                "the MLP has no hidden channel",
-                expected="embed_dim × mlp_ratio of at least 1",
-                found=f"embed_dim {self.embed_dim}, mlp_ratio {self.mlp_ratio}",
-                fix="raise mlp_ratio",
-            )
-        self.token_grid(image_size)
-
-
-class PatchSize(Size):
-    """A size whose tokens are square patches that don't overlap."""
-
-    patch_size: int = Field(ge=1)
-
-    def token_grid(self, image_size: int) -> tuple[int, int]:
-        """Patches per column and row."""
-        if image_size % self.patch_size:
-            raise InputError(
-                "the image size must be divisible by the patch size",
-                expected=f"an image size divisible by patch_size ({self.patch_size})",
-                found=f"images of {image_size}×{image_size} pixels",
-                fix="change patch_size, or choose another data set",
-            )
-        return image_size // self.patch_size, image_size // self.patch_size
-
-
-class ConvolutionSize(Size):
-    """A size whose tokens are the pixels of a feature map: conv_layers × (convolution, ReLU, max-pool)."""
-
-    conv_kernel: int = Field(ge=1)
-    conv_stride: int = Field(ge=1)
-    conv_padding: int = Field(ge=0)
-    conv_layers: int = Field(ge=1)
-
-    def token_grid(self, image_size: int) -> tuple[int, int]:
-        """Rows and columns of the feature map."""
-        side = image_size
-        for _ in range(self.conv_layers):
-            side = (side + 2 * self.conv_padding - self.conv_kernel) // self.conv_stride + 1
-            side = (side + 2 - 3) // 2 + 1  # max-pool 3, stride 2, padding 1
-            if side < 1:
-                raise InputError(
-                    "the convolutions leave no token",
-                    expected="a feature map of at least 1×1 after the tokenizer",
-                    found=f"{self.conv_layers} layers of kernel {self.conv_kernel}, stride {self.conv_stride} "
-                    f"on images of {image_size}×{image_size} pixels",
-                    fix="use fewer conv_layers, a smaller conv_kernel or a smaller conv_stride",
-                )
-        return side, side
 
 
 @dataclass(frozen=True)
 class Family:
-    """An architecture at any size. `builder` is "module:class"; it is imported when a model is built."""
+    """An architecture at any size.
+
+    builder: "module:class", imported when a model is built. prefix: the tokens before the patches (class
+    token, distillation token).
+    """
 
     name: str
     summary: str
     source: str
     size: type[Size]
     builder: str
-    class_token: bool
+    prefix: int
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -117,33 +44,45 @@ class Architecture:
 
     def canonical(self) -> dict[str, Any]:
         """All that fixes the model but PE, join, norm and the data: what trial ids and seeds are made of."""
-        return {"family": self.family.name, **self.size.model_dump()}
+        return {"family": self.family.name, **self.size.model_dump(mode="json")}
 
 
 FAMILIES: Registry[Family] = Registry("architecture family")
 _NAMED: dict[str, tuple[str, dict[str, Any]]] = {}
 
+_DEIT = "DeiT (arXiv 2012.12877)"
+_DEIT_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-6, "drop_path": 0.1, "attn_drop": 0.0}
 _COMPACT = "Compact Transformers (arXiv 2104.05704)"
 _COMPACT_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.1}
-_DEIT_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-6, "drop_path": 0.1, "attn_drop": 0.0}
+_T2T_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.0}
+_SWIN_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-5, "drop_path": 0.2, "attn_drop": 0.0}
 
 for _family in (
-    Family("deit", "plain pre-norm ViT with a class token", "DeiT (arXiv 2012.12877)",
-           PatchSize, "suite.models.deit:DeiT", True, _DEIT_DEFAULTS),
+    Family("deit", "plain pre-norm ViT with a class token", _DEIT,
+           PatchSize, "suite.models.deit:DeiT", 1, _DEIT_DEFAULTS),
+    Family("deit_distilled", "DeiT with a distillation token and a head of its own for it", _DEIT,
+           PatchSize, "suite.models.deit:DistilledDeiT", 2, _DEIT_DEFAULTS),
     Family("vit_lite", "small ViT with a class token", _COMPACT,
-           PatchSize, "suite.models.compact:ViTLite", True, _COMPACT_DEFAULTS),
+           PatchSize, "suite.models.compact:ViTLite", 1, _COMPACT_DEFAULTS),
     Family("cvt", "ViT-Lite with sequence pooling, no class token", _COMPACT,
-           PatchSize, "suite.models.compact:CVT", False, _COMPACT_DEFAULTS),
+           PatchSize, "suite.models.compact:CVT", 0, _COMPACT_DEFAULTS),
     Family("cct", "CVT with a convolutional tokenizer", _COMPACT,
-           ConvolutionSize, "suite.models.compact:CCT", False, _COMPACT_DEFAULTS),
+           ConvolutionSize, "suite.models.compact:CCT", 0, _COMPACT_DEFAULTS),
+    Family("t2t_vit", "pre-norm ViT on tokens that are unfolded again and again", "T2T-ViT (arXiv 2101.11986)",
+           TokensToTokenSize, "suite.models.t2t:T2TViT", 1, _T2T_DEFAULTS),
+    Family("ceit", "ViT with convolutional stem and feed-forward, and attention among class tokens",
+           "CeiT (arXiv 2103.11816)", StemSize, "suite.models.ceit:CeiT", 1, _DEIT_DEFAULTS),
+    Family("swin", "pyramid of stages with attention in shifted windows", "Swin (arXiv 2103.14030)",
+           WindowSize, "suite.models.swin:Swin", 0, _SWIN_DEFAULTS),
 ):  # fmt: skip
     FAMILIES.register(_family.name, _family)
 
 for _name, _width, _heads in (("tiny", 192, 3), ("small", 384, 6), ("base", 768, 12)):
-    _NAMED[f"deit_{_name}"] = (
-        "deit",
-        {"patch_size": 16, "embed_dim": _width, "depth": 12, "num_heads": _heads, "mlp_ratio": 4.0},
-    )
+    _body = {"embed_dim": _width, "depth": 12, "num_heads": _heads, "mlp_ratio": 4.0}
+    _NAMED[f"deit_{_name}"] = ("deit", {**_body, "patch_size": 16})
+    _NAMED[f"deit_{_name}_distilled"] = ("deit_distilled", {**_body, "patch_size": 16})
+    if _name != "base":
+        _NAMED[f"ceit_{_name}"] = ("ceit", {**_body, "patch_size": 4})
 
 # Compact Transformers: depth → heads, MLP ratio, width; the published tokenizers are patch 4, or 3×1 and 3×2.
 for _depth, (_heads, _ratio, _width) in {
@@ -158,6 +97,13 @@ for _depth, (_heads, _ratio, _width) in {
     for _layers in (1, 2):
         _convolution = {"conv_kernel": 3, "conv_stride": 1, "conv_padding": 1, "conv_layers": _layers}
         _NAMED[f"cct_{_depth}_3x{_layers}"] = ("cct", {**_body, **_convolution})
+
+_NAMED["t2t_vit_7"] = ("t2t_vit", {"embed_dim": 256, "depth": 7, "num_heads": 4, "mlp_ratio": 2.0, "token_dim": 64})
+
+_SWIN: dict[str, Any] = {"embed_dim": 96, "num_heads": (3, 6, 12, 24), "mlp_ratio": 4.0}
+_SWIN |= {"patch_size": 4, "window_size": 7}
+_NAMED["swin_tiny"] = ("swin", {**_SWIN, "depth": (2, 2, 6, 2)})
+_NAMED["swin_small"] = ("swin", {**_SWIN, "depth": (2, 2, 18, 2), "drop_path": 0.3})
 
 
 def named_architectures() -> list[str]:
@@ -186,17 +132,16 @@ def resolve_architecture(name: str, overrides: Mapping[str, Any] | None = None, 
     try:
         resolved = family.size.model_validate({**family.defaults, **size, **(overrides or {})})
     except ValidationError as error:
-        raise InputError(
-            problems=[
-                Problem(
-                    f"architecture {label or name!r}: {'.'.join(map(str, item['loc']))}: {item['msg']}",
-                    expected=f"the sizes of a {family_name}: {', '.join(family.size.model_fields)}",
-                    found=f"{item['input']!r}" if item["type"] != "missing" else "nothing",
-                    fix=nearest(str(item["loc"][0]), family.size.model_fields)
-                    if item["type"] == "extra_forbidden"
-                    else f"set {item['loc'][0]} to a value that fits",
-                )
-                for item in error.errors()
-            ]
-        ) from None
+        raise InputError(problems=[_problem(label or name, family, item) for item in error.errors()]) from None
     return Architecture(label or name, family, resolved)
+
+
+def _problem(name: str, family: Family, item: ErrorDetails) -> Problem:
+    key = ".".join(map(str, item["loc"]))  # empty where sizes contradict each other
+    fix = f"set {key} to a value that fits" if key else "change one of them"
+    return Problem(
+        f"architecture {name!r}: {key}{': ' if key else ''}{item['msg'].removeprefix('Value error, ')}",
+        expected=f"the sizes of a {family.name}: {', '.join(family.size.model_fields)}",
+        found="nothing" if item["type"] == "missing" else repr(item["input"]) if key else "",
+        fix=nearest(key, family.size.model_fields) if item["type"] == "extra_forbidden" else fix,
+    )

@@ -10,10 +10,10 @@ import torch
 from suite.errors import InputError
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.initialise import initialise
-from suite.models.joins import JOINS
+from suite.models.joins import JOINS, refusal
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
-from suite.models.transformer import VisionTransformer
+from suite.models.transformer import Transformer
 
 
 def create_model(
@@ -26,7 +26,7 @@ def create_model(
     image_size: int,
     in_chans: int = 3,
     **overrides: Any,
-) -> VisionTransformer:
+) -> Transformer:
     """A model for square images of [in_chans, image_size, image_size], in training mode, in float32.
 
     `arch` is a named size, a family with its size as `overrides`, or a resolved architecture; `norm` is
@@ -56,16 +56,11 @@ def create_model(
             found=f"embed_dim {architecture.size.embed_dim}",
             fix="change embed_dim, or choose another pe",
         )
-    if reason := method.refuses(pe):
-        raise InputError(
-            reason,
-            expected="a pe and a join that can be combined",
-            found=f"pe {pe!r} with join {join!r}",
-            fix="choose another pe, or join 'default'",
-        )
+    if error := refusal(pe, join):
+        raise error
 
     module_name, class_name = architecture.family.builder.split(":")
-    family_type: type[VisionTransformer] = getattr(import_module(module_name), class_name)
+    family_type: type[Transformer] = getattr(import_module(module_name), class_name)
     seed = int(torch.randint(2**63 - 1, (), device="cpu"))
     with torch.random.fork_rng(devices=[]):  # the modules' own initialisation draws too, and is thrown away
         model = family_type(

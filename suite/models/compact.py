@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from suite.models.embedding import BlockTerms
 from suite.models.initialise import Rules
-from suite.models.layers import Block, ConvolutionTokenizer, PatchTokenizer, plus
+from suite.models.layers import Block, plus
+from suite.models.tokenizers import ConvolutionTokenizer, PatchTokenizer
 from suite.models.transformer import VisionTransformer
 
 
@@ -16,10 +18,10 @@ class CompactBlock(Block):
     plain pre-norm block.
     """
 
-    def forward(self, x: Tensor, stream: Tensor | None, branch: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, at: BlockTerms) -> Tensor:
         """[batch, tokens, width] to the same."""
-        x = plus(x, stream)
-        x = x + self.drop_path(self.attention(plus(self.norm1(x), branch)))
+        x = plus(x, at.stream)
+        x = x + self.attend(x, at)
         x = self.norm2(x)
         x = x + self.drop_path(self.mlp(x))
         return x

@@ -1,23 +1,16 @@
-"""DeiT (arXiv 2012.12877): the plain pre-norm ViT with a class token, at any size."""
+"""DeiT (arXiv 2012.12877), at any size: the plain pre-norm ViT with a class token, and its distilled form."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from suite.models.initialise import Rules
-from suite.models.layers import Block, PatchTokenizer, plus
+from suite.models.layers import PreNormBlock
+from suite.models.tokenizers import PatchTokenizer
 from suite.models.transformer import VisionTransformer
-
-
-class PreNormBlock(Block):
-    """Both branches see a normalised copy; the residual stream itself is never normalised."""
-
-    def forward(self, x: Tensor, stream: Tensor | None, branch: Tensor | None) -> Tensor:
-        """[batch, tokens, width] to the same."""
-        x = plus(x, stream)
-        x = x + self.drop_path(self.attention(plus(self.norm1(x), branch)))
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return x
 
 
 class DeiT(VisionTransformer):
@@ -26,3 +19,28 @@ class DeiT(VisionTransformer):
     rules = Rules(position_std=0.02, class_token_std=0.02, convolution="default")
     tokenizer_type = PatchTokenizer
     block_type = PreNormBlock
+
+
+class DistilledDeiT(DeiT):
+    """A second token after the class token, whose own head learns from a teacher (§3).
+
+    The position embedding has a row for it. In training a forward returns the logits of both heads; in
+    evaluation their mean.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        width, classes = self.head.in_features, self.head.out_features
+        self.distillation_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.distillation_head = nn.Linear(width, classes)
+
+    def prefix(self) -> Tensor:
+        """The class token and the distillation token, [1, 2, width]."""
+        assert self.class_token is not None
+        return torch.cat([self.class_token, self.distillation_token], dim=1)
+
+    def forward(self, images: Tensor) -> Any:
+        """[batch, channels, height, width] to logits [batch, classes]; in training, to the two heads' pair."""
+        x = self.norm(self.encode(self.embed(images)))
+        logits, distilled = self.head(x[:, 0]), self.distillation_head(x[:, 1])
+        return (logits, distilled) if self.training else (logits + distilled) / 2

@@ -14,6 +14,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import init
 
 from suite.canonical import derive_seed
+from suite.models.embedding import PositionMap, RelativeBias
+from suite.models.tokenizers import RandomFeatures
 
 
 @dataclass(frozen=True)
@@ -21,16 +23,20 @@ class Rules:
     """What the families draw differently. Standard deviations are of normals cut at ±2, as published.
 
     convolution: "default" is PyTorch's (uniform, ±1/√fan-in), "kaiming_normal" has fan-in and gain √2.
+    relative_std: of the tables of a relative PE; LaPE's release starts them at zero, Swin doesn't.
     """
 
     position_std: float
     class_token_std: float
     convolution: Literal["default", "kaiming_normal"]
+    relative_std: float = 0.0
 
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """Draw every trainable parameter of a model of the zoo anew, on the CPU whatever the model's device.
+    """Draw every parameter of a model of the zoo anew but fixed PEs, on the CPU whatever the model's device.
+
+    Running statistics start anew too.
 
     Raises:
         TypeError: the model has no `rules`, or a parameter has none.
@@ -39,8 +45,11 @@ def initialise(model: nn.Module, seed: int) -> None:
     if not isinstance(rules, Rules):
         raise TypeError(f"a {type(model).__name__} doesn't say how it is initialised: it has no `rules`")
     for path, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
         for own_name, parameter in module.named_parameters(recurse=False):
-            if not parameter.requires_grad or parameter.is_meta:
+            fixed = not parameter.requires_grad and not isinstance(module, RandomFeatures)
+            if fixed or parameter.is_meta:
                 continue
             name = f"{path}.{own_name}" if path else own_name
             # derive_seed gives 63 bits, which a generator takes whole.
@@ -52,11 +61,17 @@ def initialise(model: nn.Module, seed: int) -> None:
 
 def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: Generator) -> None:
     bias = name.endswith(".bias")
-    if name.startswith("position.tables."):
+    if name.startswith("position.") and ".tables." in name:
         _normal(drawn, rules.position_std, generator)
-    elif name == "class_token":
+    elif name in {"class_token", "distillation_token"}:
         _normal(drawn, rules.class_token_std, generator)
-    elif isinstance(module, nn.LayerNorm):
+    elif name == "layer_embedding":
+        drawn.zero_()
+    elif isinstance(module, RelativeBias):
+        _normal(drawn, rules.relative_std, generator)
+    elif isinstance(module, RandomFeatures):
+        drawn.copy_(module.draw(generator))
+    elif isinstance(module, (nn.LayerNorm, nn.BatchNorm2d, PositionMap)):
         drawn.fill_(0 if bias else 1)
     elif isinstance(module, nn.Linear):
         if bias:

@@ -5,8 +5,8 @@ the method asks for it, else the identity); it says what enters where, as `Terms
 zoo applies those terms alike:
 
     x_0 = tokens + stem
-    x   = x + stream[l]                      before block l, on the residual stream
-    x   = x + attention(LN_x(x) + branch[l])   the position is seen by attention alone
+    x   = x + stream[l]                                     before block l, on the residual stream
+    x   = x + attention(LN_x(x + inside[l]) + branch[l])    what attention alone sees
 
 To add a method: write its function below, register it, and every architecture, grid and table has it.
 Nothing here needs torch, so that a grid can be planned and its results read without it.
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from suite.errors import InputError
 from suite.models.positions import POSITIONS
 from suite.registry import Registry
 
@@ -29,19 +30,36 @@ Map = Callable[["Tensor"], "Tensor"]
 
 @dataclass(frozen=True)
 class Terms:
-    """What a joining method adds, and where. Tensors are [1, tokens, width]; one per block, or none."""
+    """What a joining method adds, and where. Tensors are [1, tokens, width]; one per block, or none.
+
+    omega: the position as it leaves the last block, outside the stream: a model in stages carries it on.
+    """
 
     stem: Tensor | None = None
     stream: Sequence[Tensor] = ()
+    inside: Sequence[Tensor] = ()
     branch: Sequence[Tensor] = ()
+    omega: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class BlockMap:
+    """The learned map that a block has for the position: scale · Norm(ω) + shift, or less than that."""
+
+    norm: bool = False
+    scale: Literal["scalar", "channel"] | None = None
+    shift: bool = False
+
+
+LAYER_NORM = BlockMap(norm=True, scale="channel", shift=True)
 
 
 @dataclass(frozen=True)
 class Join:
     """A joining method: its function, and what it needs from the model.
 
-    tables: one PE for all blocks, or one per block (which must be learned to differ).
-    block_map: the learned map that each block has for the position, or none.
+    tables: one PE for all blocks, or one per block (which must be learned to differ). block_map: the map
+    of each block, or None for the identity.
     """
 
     name: str
@@ -49,7 +67,7 @@ class Join:
     source: str
     terms: Callable[[Sequence[Tensor], Sequence[Map]], Terms]
     tables: Literal["one", "per_block"] = "one"
-    block_map: Literal["layer_norm"] | None = None
+    block_map: BlockMap | None = None
 
     def refuses(self, pe: str) -> str | None:
         """Why this method can't be used with the PE type `pe`, or None if it can."""
@@ -64,6 +82,21 @@ class Join:
 JOINS: Registry[Join] = Registry("join")
 
 
+def refusal(pe: str, join: str) -> InputError | None:
+    """Why a PE type and a joining method can't be combined, with what can; None if they can."""
+    reason = JOINS[join].refuses(pe)
+    if reason is None:
+        return None
+    positions = [name for name in POSITIONS if JOINS[join].refuses(name) is None]
+    joins = [name for name in JOINS if JOINS[name].refuses(pe) is None]
+    return InputError(
+        reason,
+        expected="a pe and a join that can be combined",
+        found=f"pe {pe!r} with join {join!r}",
+        fix=f"choose pe {', '.join(positions)}, or join {', '.join(joins)}",
+    )
+
+
 def default(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
     """x_0 = tokens + ω; each block's LayerNorm serves tokens and position at once (Eq. 1–3)."""
     return Terms(stem=tables[0]) if tables else Terms()
@@ -71,7 +104,12 @@ def default(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
 
 def shared(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
     """LN(x_l + ω), the same ω before every block; as released, ω stays in the stream."""
-    return Terms(stream=[tables[0]] * len(maps))
+    return Terms(stream=[tables[0]] * len(maps), omega=tables[0])
+
+
+def shared_paper(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
+    """LN(x_l + ω), the same ω in every block; as printed, the stream never holds it."""
+    return Terms(inside=[tables[0]] * len(maps), omega=tables[0])
 
 
 def unshared(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
@@ -79,9 +117,14 @@ def unshared(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
     return Terms(stream=tables)
 
 
+def unshared_paper(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
+    """LN(x_l + ω_l), a learned ω_l in every block; as printed, the stream never holds one."""
+    return Terms(inside=tables)
+
+
 def lape_shared(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
     """LN_x(x_l) + LN_ω,l(ω): every block normalises the same ω on its own (first release)."""
-    return Terms(branch=[layer_norm(tables[0]) for layer_norm in maps])
+    return Terms(branch=[layer_norm(tables[0]) for layer_norm in maps], omega=tables[0])
 
 
 def lape(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
@@ -90,22 +133,44 @@ def lape(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:
     for layer_norm in maps:
         omega = layer_norm(omega)
         branch.append(omega)
-    return Terms(branch=branch)
+    return Terms(branch=branch, omega=omega)
 
 
 def _register(
     terms: Callable[[Sequence[Tensor], Sequence[Map]], Terms],
     source: str,
     *,
+    name: str = "",
+    summary: str = "",
     tables: Literal["one", "per_block"] = "one",
-    block_map: Literal["layer_norm"] | None = None,
+    block_map: BlockMap | None = None,
 ) -> None:
-    name, summary = terms.__name__, (terms.__doc__ or "").strip()
+    name, summary = name or terms.__name__, summary or (terms.__doc__ or "").strip()
     JOINS.register(name, Join(name, summary, source, terms, tables, block_map))
 
 
 _register(default, "LaPE (ICCV 2023) §3.1; ViT")
 _register(shared, "LaPE (ICCV 2023) §4.5, as released")
+_register(shared_paper, "LaPE (ICCV 2023) §4.5, as printed")
 _register(unshared, "LaPE (ICCV 2023) §4.5, as released", tables="per_block")
-_register(lape_shared, "LaPE (arXiv v1), first code release", block_map="layer_norm")
-_register(lape, "LaPE (ICCV 2023) Eq. 11", block_map="layer_norm")
+_register(unshared_paper, "LaPE (ICCV 2023) §4.5, as printed", tables="per_block")
+_register(lape_shared, "LaPE (arXiv v1), first code release", block_map=LAYER_NORM)
+_register(lape, "LaPE (ICCV 2023) Eq. 11", block_map=LAYER_NORM)
+
+# Table 8 takes LaPE's LayerNorm apart: the same chain, with less than γ · Norm(ω) + β in each block.
+for _name, _formula, _map in (
+    ("pe_identity", "ω", None),
+    ("pe_scalar", "γ · ω, γ a scalar", BlockMap(scale="scalar")),
+    ("pe_scale", "γ · ω, γ per channel", BlockMap(scale="channel")),
+    ("pe_affine", "γ · ω + β, both per channel", BlockMap(scale="channel", shift=True)),
+    ("pe_norm", "Norm(ω)", BlockMap(norm=True)),
+    ("pe_scalar_norm", "γ · Norm(ω), γ a scalar", BlockMap(norm=True, scale="scalar")),
+    ("pe_scale_norm", "γ · Norm(ω), γ per channel", BlockMap(norm=True, scale="channel")),
+):
+    _register(
+        lape,
+        "LaPE (ICCV 2023) Table 8",
+        name=_name,
+        summary=f"LN_x(x_l) + ω_{{l+1}}, as lape, with LN_ω,l(ω) replaced by {_formula}",
+        block_map=_map,
+    )

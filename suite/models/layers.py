@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, relu, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
-from suite.models.architectures import ConvolutionSize, PatchSize, Size
-
-HIDDEN_PLANES = 64  # of every convolution of a tokenizer but the last (Compact Transformers)
+from suite.models.embedding import BlockTerms
+from suite.models.sizes import Size
 
 
 def plus(x: Tensor, term: Tensor | None) -> Tensor:
@@ -46,13 +43,22 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
-        batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind()
-        x = scaled_dot_product_attention(q, k, v, dropout_p=self.drop if self.training else 0.0)
-        x = self.proj(x.transpose(1, 2).reshape(batch, tokens, width))
-        return x
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """[batch, tokens, width] to the same; bias: [heads, tokens, tokens], added to the scaled products."""
+        q, k, v = self.project(x)
+        return self.attend(q, k, v, bias)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k and v: [batch, heads, tokens, width of a head] each."""
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        return q, k, v
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """The fused kernel and the output projection: [batch, queries, width]."""
+        bias = None if bias is None else bias.to(q.dtype).expand(len(q), -1, -1, -1)
+        x = scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=self.drop if self.training else 0.0)
+        mixed: Tensor = self.proj(x.transpose(1, 2).flatten(2))
+        return mixed
 
 
 class MLP(nn.Sequential):
@@ -68,54 +74,39 @@ class MLP(nn.Sequential):
 class Block(nn.Module):
     """What a transformer block is made of; a family's own `forward` says in which order."""
 
-    def __init__(self, size: Size, drop_path: float) -> None:
+    def __init__(self, size: Size, *, width: int, heads: int, drop_path: float) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(size.embed_dim, eps=size.norm_eps)
-        self.attention = Attention(size.embed_dim, size.num_heads, qkv_bias=size.qkv_bias, drop=size.attn_drop)
-        self.norm2 = nn.LayerNorm(size.embed_dim, eps=size.norm_eps)
-        self.mlp = MLP(size.embed_dim, int(size.embed_dim * size.mlp_ratio))
+        self.norm1 = nn.LayerNorm(width, eps=size.norm_eps)
+        self.attention = Attention(width, heads, qkv_bias=size.qkv_bias, drop=size.attn_drop)
+        self.norm2 = nn.LayerNorm(width, eps=size.norm_eps)
+        self.mlp: nn.Module = MLP(width, int(width * size.mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, stream: Tensor | None, branch: Tensor | None) -> Tensor:
-        """[batch, tokens, width] to the same.
+    def attend(self, x: Tensor, at: BlockTerms) -> Tensor:
+        """The attention branch: what the joining method gives to attention alone enters here."""
+        seen = plus(self.norm1(plus(x, at.inside)), at.branch)
+        attended: Tensor = self.drop_path(self.attention(seen, at.bias))
+        return attended
 
-        `stream` and `branch` are what the joining method adds to the residual stream before the block, and
-        to the input of its attention: [1, tokens, width] each, or None.
-        """
+    def forward(self, x: Tensor, at: BlockTerms) -> Tensor:
+        """[batch, tokens, width] to the same; `at` is what the position adds to this block."""
         raise NotImplementedError
 
 
-class PatchTokenizer(nn.Module):
-    """A token per square patch, in row-major order: a convolution whose stride is its kernel, with bias."""
+class PreNormBlock(Block):
+    """Both branches see a normalised copy; the residual stream itself is never normalised."""
 
-    def __init__(self, size: PatchSize, in_chans: int) -> None:
-        super().__init__()
-        convolution = nn.Conv2d(in_chans, size.embed_dim, size.patch_size, stride=size.patch_size)
-        self.convolutions = nn.ModuleList([convolution])  # the names are those of ConvolutionTokenizer
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, patches, embed_dim]."""
-        x: Tensor = self.convolutions[0](images)
-        return x.flatten(2).transpose(1, 2)
+    def forward(self, x: Tensor, at: BlockTerms) -> Tensor:
+        """[batch, tokens, width] to the same."""
+        x = plus(x, at.stream)
+        x = x + self.attend(x, at)
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x
 
 
-class ConvolutionTokenizer(nn.Module):
-    """A token per pixel of a feature map: conv_layers × (convolution without bias, ReLU, max-pool 3/2/1)."""
-
-    def __init__(self, size: ConvolutionSize, in_chans: int) -> None:
-        super().__init__()
-        planes = [in_chans, *[HIDDEN_PLANES] * (size.conv_layers - 1), size.embed_dim]
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, size.conv_kernel, size.conv_stride, size.conv_padding, bias=False)
-            for before, after in pairwise(planes)
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, pixels of the feature map, embed_dim]."""
-        x = images
-        for convolution in self.convolutions:
-            x = max_pool2d(relu(convolution(x)), kernel_size=3, stride=2, padding=1)
-        return x.flatten(2).transpose(1, 2)
+def drop_path_rates(rate: float, depth: int) -> list[float]:
+    """Stochastic depth grows from block to block, from none in the first to `rate` in the last."""
+    return [rate * block / max(1, depth - 1) for block in range(depth)]
 
 
 class ClassTokenPool(nn.Module):
@@ -137,3 +128,11 @@ class SequencePool(nn.Module):
         """[batch, tokens, width] to [batch, width]."""
         weights: Tensor = self.score(x).softmax(dim=1)
         return (weights.transpose(1, 2) @ x).squeeze(1)
+
+
+class MeanPool(nn.Module):
+    """The mean of the tokens."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, tokens, width] to [batch, width]."""
+        return x.mean(dim=1)

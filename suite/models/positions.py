@@ -22,7 +22,8 @@ class Position:
 
     absolute: it adds a vector to each token. learnable: that vector is learned; otherwise `table` makes
     it, for (grid rows, grid columns), the number of prefix tokens and the width, as [tokens, width].
-    width_multiple: what the model's width must be divisible by.
+    width_multiple: what the model's width must be divisible by. relative: each block's attention adds a
+    learned bias to its scaled products, per head and per offset of the two patches.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Position:
     learnable: bool = False
     table: Callable[[tuple[int, int], int, int], Table] | None = None
     width_multiple: int = 1
+    relative: bool = False
 
     def refuses(self, width: int) -> str | None:
         """Why this PE can't be built at this width, or None if it can."""
@@ -79,5 +81,30 @@ for _position in (
     Position(
         "sin2d", "fixed 2-D sinusoid over rows and columns", "MoCo v3 (arXiv 2104.02057)", table=sin2d, width_multiple=4
     ),
+    Position(
+        "rpe2d",
+        "a learned bias of attention per head, layer and 2-D offset; nothing is added to tokens",
+        "Swin (arXiv 2103.14030) Eq. 4",
+        absolute=False,
+        relative=True,
+    ),
+    Position(
+        "learnable+rpe2d",
+        "a learned vector per token, and rpe2d's bias",
+        "LaPE (ICCV 2023) Table 1",
+        learnable=True,
+        relative=True,
+    ),
 ):
     POSITIONS.register(_position.name, _position)
+
+
+def relative_index(grid: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """The row of a bias table [(2H-1)(2W-1), heads] for each query and key of H×W patches, [HW, HW].
+
+    (y_q - y_k + H - 1)(2W - 1) + (x_q - x_k + W - 1): Swin (arXiv 2103.14030) §3.2, as LaPE's release has it.
+    """
+    rows, columns = grid
+    y, x = (axis.ravel() for axis in np.mgrid[:rows, :columns])
+    index: npt.NDArray[np.int64] = (y[:, None] - y + rows - 1) * (2 * columns - 1) + (x[:, None] - x + columns - 1)
+    return index

@@ -1,4 +1,4 @@
-"""The body that the families share: tokens, position, blocks, head. What differs is in the families' files."""
+"""The bodies that the families share. What differs is in the families' files."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from suite.models.architectures import Architecture
 from suite.models.embedding import PositionEmbedding
 from suite.models.initialise import Rules
 from suite.models.joins import Join
-from suite.models.layers import Block, ClassTokenPool, SequencePool
+from suite.models.layers import Block, ClassTokenPool, SequencePool, drop_path_rates, plus
 from suite.models.positions import Position
+from suite.models.sizes import PlainSize
 
 
-class VisionTransformer(nn.Module):
-    """A tokenizer, a position embedding, blocks, and a head on their pooled tokens.
+class Transformer(nn.Module):
+    """A model of the zoo: what builds it, how it starts, and which of its parameters are the position's.
 
-    Parameters have the same names whatever the PE and the joining method: `initialise` relies on it.
+    Parameters have the same names whatever the PE and the joining method: `initialise` relies on it. All
+    that belongs to the position begins with "position.".
     """
 
     rules: ClassVar[Rules]
-    tokenizer_type: ClassVar[type[nn.Module]]
-    block_type: ClassVar[type[Block]]
 
     def __init__(
         self,
@@ -39,50 +39,84 @@ class VisionTransformer(nn.Module):
         self.architecture = architecture
         self.image_size = image_size
         self.in_chans = in_chans
-        size, width = architecture.size, architecture.size.embed_dim
-        class_token = architecture.family.class_token
 
-        self.tokenizer = self.tokenizer_type(size, in_chans)
-        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
-        self.position = PositionEmbedding(
-            position,
-            join,
-            grid=size.token_grid(image_size),
-            prefix=int(class_token),
-            width=width,
-            depth=size.depth,
-            eps=size.norm_eps,
-        )
-        self.blocks = nn.ModuleList(
-            self.block_type(size, drop_path=size.drop_path * block / max(1, size.depth - 1))
-            for block in range(size.depth)
-        )
-        self.norm = nn.LayerNorm(width, eps=size.norm_eps)
-        self.pool = ClassTokenPool() if class_token else SequencePool(width)
-        self.head = nn.Linear(width, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to logits [batch, classes]."""
-        # The residual stream has the parameters' type under autocast too. Else it would be float32 with a
-        # position in the stem and half precision without, and a contrast of joins would be one of precisions.
-        x = self.tokenizer(images).to(self.norm.weight.dtype)
-        if self.class_token is not None:
-            x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1)
-
-        terms = self.position()
-        if terms.stem is not None:
-            x = x + terms.stem
-        none = [None] * len(self.blocks)
-        for block, stream, branch in zip(self.blocks, terms.stream or none, terms.branch or none, strict=True):
-            x = block(x, stream, branch)
-
-        logits: Tensor = self.head(self.pool(self.norm(x)))
-        return logits
+    def positions(self) -> list[PositionEmbedding]:
+        """The position embedding of each stage."""
+        return [module for module in self.modules() if isinstance(module, PositionEmbedding)]
 
     def position_and_class_parameters(self) -> set[str]:
         """The names of the PE tables and the class token: what `Recipe.decay_position` speaks of.
 
         Not the maps of the joining method: they are norms, which no recipe decays.
         """
-        tables = {f"position.tables.{index}" for index in range(len(self.position.tables))}
-        return tables if self.class_token is None else {"class_token", *tables}
+        names = {name for name, _ in self.named_parameters()}
+        return {name for name in names if name == "class_token" or ".tables." in name}
+
+
+class VisionTransformer(Transformer):
+    """A tokenizer, a position embedding, blocks of one width, and a head on their pooled tokens."""
+
+    tokenizer_type: ClassVar[type[nn.Module]]
+    block_type: ClassVar[type[Block]]
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        position: Position,
+        join: Join,
+        *,
+        num_classes: int,
+        image_size: int,
+        in_chans: int,
+    ) -> None:
+        super().__init__(
+            architecture, position, join, num_classes=num_classes, image_size=image_size, in_chans=in_chans
+        )
+        size = architecture.size
+        assert isinstance(size, PlainSize)
+        prefix, width = architecture.family.prefix, size.embed_dim
+
+        self.tokenizer = self.tokenizer_type(size, in_chans)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if prefix else None
+        self.position = PositionEmbedding(
+            position,
+            join,
+            grid=size.token_grid(image_size),
+            prefix=prefix,
+            width=width,
+            depth=size.depth,
+            heads=size.num_heads,
+            eps=size.norm_eps,
+        )
+        self.blocks = nn.ModuleList(
+            self.block_type(size, width=width, heads=size.num_heads, drop_path=rate)
+            for rate in drop_path_rates(size.drop_path, size.depth)
+        )
+        self.norm = nn.LayerNorm(width, eps=size.norm_eps)
+        self.pool = ClassTokenPool() if prefix else SequencePool(width)
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[batch, channels, height, width] to logits [batch, classes]."""
+        logits: Tensor = self.head(self.pool(self.norm(self.encode(self.embed(images)))))
+        return logits
+
+    def embed(self, images: Tensor) -> Tensor:
+        """The tokens of images, without any position: [batch, prefix + patches, width]."""
+        # The residual stream has the parameters' type under autocast too. Else it would be float32 with a
+        # position in the stem and half precision without, and a contrast of joins would be one of precisions.
+        x: Tensor = self.tokenizer(images).to(self.norm.weight.dtype)
+        prefix = self.prefix()
+        return x if prefix is None else torch.cat([prefix.expand(len(x), -1, -1), x], dim=1)
+
+    def prefix(self) -> Tensor | None:
+        """The tokens before the patches, [1, prefix, width]."""
+        return self.class_token
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The position joins and the blocks run: tokens [batch, tokens, width] to the same."""
+        joined = self.position()
+        x = plus(x, joined.stem)
+        for block, at in zip(self.blocks, joined.blocks, strict=True):
+            x = block(x, at)
+        return x

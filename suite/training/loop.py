@@ -58,7 +58,7 @@ class Trainer:
                 logits = self.model(self.normalise(batch))
                 loss = cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
             self.optimiser.zero_grad(set_to_none=True)
-            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self._scaler.scale(loss).backward()
             self._scaler.step(self.optimiser)
             self._scaler.update()
             losses.append(loss.detach())

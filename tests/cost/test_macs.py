@@ -21,6 +21,9 @@ PUBLISHED = [
     ("deit_tiny", 1000, 224, 5_717_416, 37_824, 4_608, 1.2584),
     ("deit_small", 1000, 224, 22_050_664, 75_648, 9_216, 4.6083),
     ("deit_base", 1000, 224, 86_567_656, 151_296, 18_432, 17.5827),
+    ("deit_tiny_distilled", 1000, 224, 5_910_800, 38_016, 4_608, 1.2658),
+    ("deit_small_distilled", 1000, 224, 22_436_432, 76_032, 9_216, 4.6336),
+    ("deit_base_distilled", 1000, 224, 87_338_192, 152_064, 18_432, 17.6758),
     ("vit_lite_7_4", 10, 32, 3_716_874, 16_640, 3_584, 0.2557),
     ("vit_lite_7_4", 100, 32, 3_740_004, 16_640, 3_584, 0.2558),
     ("cvt_7_4", 10, 32, 3_716_619, 16_384, 3_584, 0.2516),
@@ -47,6 +50,45 @@ def test_published_models(
     assert (counted.total, counted.trainable, counted.position) == (total + added, total + added, position + added)
     assert count_macs(default, side, 3) / 1e9 == pytest.approx(giga, abs=6e-5)
     assert count_macs(lape, side, 3) / 1e9 == pytest.approx(giga, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("arch", "pe", "join", "total", "trainable", "position", "giga"),
+    [
+        ("t2t_vit_7", "sin1d", "default", 4_310_222, 4_255_694, 50_432, 1.1565),
+        ("t2t_vit_7", "sin1d", "lape", 4_313_806, 4_259_278, 54_016, 1.1565),
+        ("swin_tiny", "rpe2d", "default", 28_288_354, 28_288_354, 23_322, 4.5092),
+        ("swin_tiny", "learnable+rpe2d", "default", 28_589_410, 28_589_410, 324_378, 4.5092),
+        ("swin_tiny", "learnable", "default", 28_566_088, 28_566_088, 301_056, 4.5092),
+        ("swin_small", "rpe2d", "default", 49_606_258, 49_606_258, 47_658, 8.7685),
+        ("swin_small", "learnable", "default", 49_859_656, 49_859_656, 301_056, 8.7685),
+        ("ceit_tiny", "learnable", "default", 6_356_904, 6_356_904, 37_824, 1.4096),
+        ("ceit_tiny", "learnable", "lape", 6_361_512, 6_361_512, 42_432, 1.4096),
+        ("ceit_small", "learnable", "lape", 24_214_056, 24_214_056, 84_864, 4.7865),
+        ("deit_tiny", "rpe2d", "default", 5_705_836, 5_705_836, 26_244, 1.2584),
+        ("deit_tiny", "learnable", "unshared", 6_133_480, 6_133_480, 453_888, 1.2584),
+    ],
+)
+def test_published_models_with_other_positions(
+    arch: str, pe: str, join: str, total: int, trainable: int, position: int, giga: float
+) -> None:
+    model = meta(arch, pe=pe, join=join, num_classes=1000, image_size=224)
+    counted = count_parameters(model)
+    assert (counted.total, counted.trainable, counted.position) == (total, trainable, position)
+    assert count_macs(model, 224, 3) / 1e9 == pytest.approx(giga, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("arch", "pe", "total"),
+    [
+        ("swin_tiny", "learnable", 28_574_920),
+        ("swin_tiny", "learnable+rpe2d", 28_598_242),
+        ("swin_small", "learnable", 49_877_704),
+        ("swin_small", "learnable+rpe2d", 49_925_362),
+    ],
+)
+def test_lape_adds_a_norm_per_block_to_swin(arch: str, pe: str, total: int) -> None:
+    assert count_parameters(meta(arch, pe=pe, join="lape", num_classes=1000, image_size=224)).total == total
 
 
 def test_lape_costs_a_norm_of_the_position_per_block() -> None:

@@ -15,15 +15,22 @@ Small = Callable[..., VisionTransformer]
 
 WIDTH, DEPTH, CLASSES, CHANNELS, IMAGE = 28, 3, 11, 2, 15
 _BODY = {"embed_dim": WIDTH, "depth": DEPTH, "num_heads": 2, "mlp_ratio": 41 / 28}
-_TOKENIZER = {"conv_kernel": 3, "conv_stride": 1, "conv_padding": 1, "conv_layers": 2}
+_TOKENIZERS: dict[str, dict[str, Any]] = {
+    "cct": {"conv_kernel": 3, "conv_stride": 1, "conv_padding": 1, "conv_layers": 2},
+    "ceit": {"patch_size": 2},
+    "t2t_vit": {"token_dim": 6},
+}
 
 
 @pytest.fixture
 def small() -> Small:
-    """small(arch, pe=…, join=…): 9 patches of 5×5 pixels for images [2, 15, 15], or 16 pixels of a feature map."""
+    """small(arch, pe=…, join=…), for images [2, 15, 15].
+
+    9 patches of 5×5 pixels; of cct 16 pixels of a feature map, of ceit 4 patches of one, of t2t_vit a single token.
+    """
 
     def make(arch: str, **settings: Any) -> VisionTransformer:
-        tokenizer = _TOKENIZER if arch == "cct" else {"patch_size": 5}
+        tokenizer = _TOKENIZERS.get(arch, {"patch_size": 5})
         sizes = {**_BODY, **tokenizer, "num_classes": CLASSES, "image_size": IMAGE, "in_chans": CHANNELS}
         return create_model(arch, **{**sizes, **settings})
 

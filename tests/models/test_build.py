@@ -12,7 +12,10 @@ from torch import Tensor
 from suite.errors import InputError
 from suite.models import create_model
 from suite.models.architectures import named_architectures, resolve_architecture
-from suite.models.layers import HIDDEN_PLANES, DropPath
+from suite.models.embedding import BlockTerms
+from suite.models.layers import DropPath
+from suite.models.sizes import WindowSize
+from suite.models.tokenizers import HIDDEN_PLANES
 
 
 @pytest.mark.parametrize(
@@ -26,8 +29,12 @@ from suite.models.layers import HIDDEN_PLANES, DropPath
         ({"num_heads": 3}, r"width must be divisible by the number of heads.*num_heads \(3\).*embed_dim 28"),
         ({"mlp_ratio": 0.03}, r"no hidden channel.*embed_dim 28, mlp_ratio 0.03"),
         ({"pe": "sin2d", "embed_dim": 22}, r"width divisible by 4.*embed_dim 22"),
-        ({"pe": "sin1d", "join": "unshared"}, r"pe 'sin1d' is fixed.*pe 'sin1d' with join 'unshared'"),
+        (
+            {"pe": "sin1d", "join": "unshared"},
+            r"pe 'sin1d' is fixed.*pe 'sin1d' with join 'unshared'.*choose pe learnable, .*or join default",
+        ),
         ({"pe": "none", "join": "lape"}, r"nothing to join"),
+        ({"pe": "rpe2d", "join": "pe_scalar"}, r"nothing to join.*or join default$"),
         ({"pe": "none", "join": "shared"}, r"nothing to join"),
         ({"width": 5}, r"width: Extra inputs"),
         ({"depth": 0}, r"depth: .*greater than or equal to 1"),
@@ -36,6 +43,7 @@ from suite.models.layers import HIDDEN_PLANES, DropPath
         ({"image_size": 15.0}, r"image_size can't be 15.0"),
         ({"in_chans": True}, r"in_chans can't be True"),
         ({"arch": "cct"}, r"patch_size: Extra inputs"),
+        ({"arch": "swin_tiny"}, r"at least 1|valid tuple|depth"),
     ],
 )
 def test_refusals(settings: dict[str, Any], message: str) -> None:
@@ -68,13 +76,15 @@ def test_a_resolved_architecture_is_as_good_as_a_name() -> None:
 
 @pytest.mark.parametrize("name", named_architectures())
 def test_every_named_size_can_be_built(name: str) -> None:
+    side = 224 if "swin" in name else 32
     with torch.device("meta"):
-        model = create_model(name, pe="sin2d", join="lape", norm="ln", num_classes=7, image_size=32)
-    assert model.head.weight.shape == (7, model.architecture.size.embed_dim)
-    assert len(model.blocks) == model.architecture.size.depth
-    rows, columns = model.architecture.size.token_grid(32)
-    class_tokens = int(model.architecture.family.class_token)
-    assert model.position.tables[0].shape == (1, class_tokens + rows * columns, model.architecture.size.embed_dim)
+        model = create_model(name, pe="sin2d", join="lape", norm="ln", num_classes=7, image_size=side)
+    size, prefix = model.architecture.size, model.architecture.family.prefix
+    stages = size.depth if isinstance(size, WindowSize) else [size.depth]
+    assert model.head.weight.shape == (7, size.embed_dim * 2 ** (len(stages) - 1))
+    assert [len(position.maps) for position in model.positions()] == list(stages)
+    rows, columns = size.token_grid(side)
+    assert model.positions()[0].tables[0].shape == (1, prefix + rows * columns, size.embed_dim)
 
 
 def test_the_convolutional_tokenizer(small: Any, images: Tensor) -> None:
@@ -168,7 +178,7 @@ def test_drop_path_acts_on_both_branches(arch: str, small: Any) -> None:
     x = torch.randn(5, 9, 28)
     for block in small(arch).train().blocks:
         block.drop_path.rate = 1 - 1e-12
-        assert torch.equal(block(x, None, None), x if arch == "deit" else block.norm2(x))
+        assert torch.equal(block(x, BlockTerms()), x if arch == "deit" else block.norm2(x))
 
 
 @pytest.mark.parametrize("noise", [{"attn_drop": 0.5}, {"drop_path": 0.5}])

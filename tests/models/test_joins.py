@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -18,9 +19,11 @@ from suite.models.joins import JOINS
 from suite.models.positions import POSITIONS
 from suite.models.transformer import VisionTransformer
 
-ARCHS = ("deit", "vit_lite", "cvt", "cct")
+ARCHS = ("deit", "deit_distilled", "vit_lite", "cvt", "cct", "t2t_vit", "ceit")
+COMPACT = ("vit_lite", "cvt", "cct")
 # Registered joins and PEs that go together.
 COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses(pe) is None]
+ABSOLUTE = [(pe, join) for pe, join in COMBINATIONS if not POSITIONS[pe].relative]
 
 
 def normalised(x: Tensor, layer: Any) -> Any:
@@ -55,7 +58,8 @@ def observe(model: VisionTransformer, images: Tensor) -> dict[str, list[Tensor]]
 
 def tokens(model: VisionTransformer, images: Tensor) -> Tensor:
     x: Tensor = model.tokenizer(images)
-    return x if model.class_token is None else torch.cat([model.class_token.repeat(len(x), 1, 1), x], 1)
+    prefix = [model.class_token, getattr(model, "distillation_token", None)]
+    return torch.cat([*(token.repeat(len(x), 1, 1) for token in prefix if token is not None), x], 1)
 
 
 def chain(w: list[Tensor], maps: Any, block: int) -> Tensor:
@@ -66,13 +70,53 @@ def chain(w: list[Tensor], maps: Any, block: int) -> Tensor:
     return omega
 
 
-# Per join: what is added to the tokens, to the stream before a block, and to LN_x(x) before its attention.
-FORMULAS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
-    "default": (lambda w: w[0], lambda w, block: 0, lambda w, maps, block: 0),
-    "shared": (lambda w: 0, lambda w, block: w[0], lambda w, maps, block: 0),
-    "unshared": (lambda w: 0, lambda w, block: w[block], lambda w, maps, block: 0),
-    "lape_shared": (lambda w: 0, lambda w, block: 0, lambda w, maps, block: normalised(w[0], maps[block])),
-    "lape": (lambda w: 0, lambda w, block: 0, chain),
+def chained(step: Callable[[Tensor, Any], Any]) -> Callable[..., Any]:
+    """Table 8: the chain of Eq. 11 with another step."""
+
+    def omega(w: list[Tensor], maps: Any, block: int) -> Tensor:
+        value = w[0]
+        for layer in maps[: block + 1]:
+            value = step(value, layer)
+        return value
+
+    return omega
+
+
+def standardised(x: Tensor, layer: Any) -> Tensor:
+    """Norm of Table 8: LayerNorm without γ and β."""
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True) + layer.eps).sqrt()
+
+
+def nothing(w: list[Tensor], *more: Any) -> int:
+    return 0
+
+
+@dataclass
+class Formula:
+    """What is added to the tokens, to the stream before a block, within its LN_x, and to LN_x's output."""
+
+    stem: Callable[..., Any] = nothing
+    stream: Callable[..., Any] = nothing
+    inside: Callable[..., Any] = nothing
+    branch: Callable[..., Any] = nothing
+
+
+FORMULAS = {
+    "default": Formula(stem=lambda w: w[0]),
+    "shared": Formula(stream=lambda w, block: w[0]),
+    "shared_paper": Formula(inside=lambda w, block: w[0]),
+    "unshared": Formula(stream=lambda w, block: w[block]),
+    "unshared_paper": Formula(inside=lambda w, block: w[block]),
+    "lape_shared": Formula(branch=lambda w, maps, block: normalised(w[0], maps[block])),
+    "lape": Formula(branch=chain),
+    "pe_identity": Formula(branch=chained(lambda x, layer: x)),
+    "pe_scalar": Formula(branch=chained(lambda x, layer: layer.weight.item() * x)),
+    "pe_scale": Formula(branch=chained(lambda x, layer: layer.weight * x)),
+    "pe_affine": Formula(branch=chained(lambda x, layer: layer.weight * x + layer.bias)),
+    "pe_norm": Formula(branch=chained(standardised)),
+    "pe_scalar_norm": Formula(branch=chained(lambda x, layer: layer.weight.item() * standardised(x, layer))),
+    "pe_scale_norm": Formula(branch=chained(lambda x, layer: layer.weight * standardised(x, layer))),
 }
 
 
@@ -85,26 +129,26 @@ def test_every_join_has_a_formula_here() -> None:
 def test_what_attention_sees(arch: str, join: str, small: Any, images: Tensor) -> None:
     model = small(arch, join=join).eval()
     disturb(model)
-    stem, stream, branch = FORMULAS[join]
+    formula = FORMULAS[join]
     w, maps = list(model.position.tables), list(model.position.maps)
     seen = observe(model, images)
 
-    torch.testing.assert_close(seen["block"][0], tokens(model, images) + stem(w), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(seen["block"][0], tokens(model, images) + formula.stem(w), atol=1e-5, rtol=1e-5)
     for index, block in enumerate(model.blocks):
-        x = seen["block"][index] + stream(w, index)
-        expected = normalised(x, block.norm1) + branch(w, maps, index)
+        x = seen["block"][index] + formula.stream(w, index)
+        expected = normalised(x + formula.inside(w, index), block.norm1) + formula.branch(w, maps, index)
         torch.testing.assert_close(seen["attention"][index], expected, atol=1e-5, rtol=1e-5)
         # The MLP sees the normalised stream, in which a block's own position is only if it joined the stream.
         after = x + block.attention(seen["attention"][index])
         torch.testing.assert_close(seen["norm2"][index], after, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(seen["mlp"][index], normalised(after, block.norm2), atol=1e-5, rtol=1e-5)
         if index + 1 < len(model.blocks):
-            residual = after if arch == "deit" else normalised(after, block.norm2)
+            residual = normalised(after, block.norm2) if arch in COMPACT else after
             following = residual + block.mlp(seen["mlp"][index])
             torch.testing.assert_close(seen["block"][index + 1], following, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("join", "times"), [("default", 1), ("shared", 3), ("lape_shared", 0), ("lape", 0)])
+@pytest.mark.parametrize(("join", "times"), [("default", 1), ("shared", 3), ("shared_paper", 0), ("lape", 0)])
 def test_how_often_the_stream_of_a_pre_norm_model_holds_the_position(
     join: str, times: int, small: Any, images: Tensor
 ) -> None:
@@ -129,12 +173,15 @@ def test_every_combination_trains_and_its_position_matters(pe: str, join: str, s
         assert (parameter.grad is not None) == parameter.requires_grad, name
         if parameter.grad is not None:
             assert torch.isfinite(parameter.grad).all(), name
-            assert parameter.grad.any(), name
+            # The class token has no relative bias, and the last block's other queries reach no logit.
+            assert parameter.grad.any() != (name == "position.biases.2.table"), name
     model.eval()
     with torch.no_grad():
         before = model(images)
         for table in model.position.tables:
             table.copy_(table.flip(1))
+        for bias in model.position.biases:
+            bias.table.normal_()
         assert torch.equal(before, model(images)) == (pe == "none")
 
 
@@ -148,7 +195,7 @@ def permuted(images: Tensor, order: list[int]) -> Tensor:
 
 @pytest.mark.parametrize("arch", ["deit", "vit_lite", "cvt"])
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(order=st.permutations(range(9)), combination=st.sampled_from(COMBINATIONS))
+@given(order=st.permutations(range(9)), combination=st.sampled_from(ABSOLUTE))
 def test_position_is_all_that_tells_patches_apart(
     arch: str, order: list[int], combination: tuple[str, str], small: Any, images: Tensor
 ) -> None:
@@ -172,15 +219,16 @@ def test_half_precision_changes_no_join_more_than_another(arch: str, join: str, 
     exact = observe(model, images)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         seen = observe(model, images)
-        terms = model.position()
+        joined = model.position()
     assert {x.dtype for x in (*seen["block"], *seen["attention"])} == {torch.float32}
-    assert {x.dtype for x in (*terms.stream, *terms.branch)} <= {torch.float32}
+    terms = (term for block in joined.blocks for term in (block.stream, block.inside, block.branch))
+    assert {term.dtype for term in terms if term is not None} <= {torch.float32}
     torch.testing.assert_close(seen["logits"][0].float(), exact["logits"][0], atol=2e-2, rtol=2e-2)
 
 
 def test_facts_about_models_need_no_torch() -> None:
     code = (
         "import sys, suite.models, suite.models.joins, suite.models.norms, suite.models.positions, "
-        "suite.models.architectures; assert 'torch' not in sys.modules"
+        "suite.models.architectures, suite.models.sizes; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,113 @@
+"""CeiT (arXiv 2103.11816): a convolutional stem and feed-forward in a pre-norm ViT, and class-token attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, max_pool2d
+
+from suite.models.embedding import BlockTerms
+from suite.models.initialise import Rules
+from suite.models.layers import Attention, Block, PreNormBlock, plus
+from suite.models.sizes import PlainSize, Size, StemSize
+from suite.models.transformer import VisionTransformer
+
+STEM_PLANES = 64
+_NOTHING = BlockTerms()  # no position joins
+
+
+class ImageToTokens(nn.Module):
+    """Convolution 7/2, BatchNorm, max-pool 3/2 (no activation, as released), then patches of that map."""
+
+    def __init__(self, size: StemSize, in_chans: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(in_chans, STEM_PLANES, 7, stride=2, padding=3, bias=False)
+        self.norm = nn.BatchNorm2d(STEM_PLANES)
+        self.patches = nn.Conv2d(STEM_PLANES, size.embed_dim, size.patch_size, stride=size.patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[batch, channels, height, width] to [batch, patches, embed_dim]."""
+        x = max_pool2d(self.norm(self.stem(images)), kernel_size=3, stride=2, padding=1)
+        tokens: Tensor = self.patches(x)
+        return tokens.flatten(2).transpose(1, 2)
+
+
+class LocallyEnhancedFeedForward(nn.Module):
+    """An MLP over patches with a depthwise 3×3 convolution within (LeFF, §3.3). The class token goes past it."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, hidden, 1)
+        self.conv2 = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.conv3 = nn.Conv2d(hidden, width, 1)
+        self.norm1, self.norm2, self.norm3 = nn.BatchNorm2d(hidden), nn.BatchNorm2d(hidden), nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, 1 + patches, width] to the same; the patches fill a square."""
+        side = math.isqrt(int(x.shape[1]) - 1)
+        patches = x[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+        patches = gelu(self.norm1(self.conv1(patches)))
+        patches = gelu(self.norm2(self.conv2(patches)))
+        patches = self.norm3(self.conv3(patches)).flatten(2).transpose(1, 2)
+        return torch.cat([x[:, :1].to(patches.dtype), patches], dim=1)
+
+
+class CeiTBlock(PreNormBlock):
+    """A pre-norm block with LeFF instead of the MLP."""
+
+    def __init__(self, size: Size, *, width: int, heads: int, drop_path: float) -> None:
+        super().__init__(size, width=width, heads=heads, drop_path=drop_path)
+        self.mlp = LocallyEnhancedFeedForward(width, int(width * size.mlp_ratio))
+
+
+class LastTokenAttention(Attention):
+    """Attention whose one query is the last token."""
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """[batch, tokens, width] to [batch, 1, width]."""
+        q, k, v = self.project(x)
+        return self.attend(q[:, :, -1:], k, v, bias)
+
+
+class ClassTokenAttention(Block):
+    """Layer-wise class-token attention (LCA, §3.4): the last block's class token looks at all blocks'."""
+
+    def __init__(self, size: PlainSize) -> None:
+        super().__init__(size, width=size.embed_dim, heads=size.num_heads, drop_path=0.0)
+        self.attention = LastTokenAttention(size.embed_dim, size.num_heads, qkv_bias=size.qkv_bias, drop=size.attn_drop)
+
+    def forward(self, x: Tensor, at: BlockTerms = _NOTHING) -> Tensor:
+        """Class tokens [batch, depth, width] to [batch, 1, width]."""
+        x = x[:, -1:] + self.attend(plus(x, at.stream), at)
+        x = x + self.mlp(self.norm2(x))
+        return x
+
+
+class CeiT(VisionTransformer):
+    """CeiT. The position joins the blocks; LCA, whose tokens are layers and no patches, has its layer embedding."""
+
+    rules = Rules(position_std=0.02, class_token_std=0.02, convolution="default")
+    tokenizer_type = ImageToTokens
+    block_type = CeiTBlock
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        size = self.architecture.size
+        assert isinstance(size, PlainSize)
+        self.layer_embedding = nn.Parameter(torch.zeros(1, size.depth, size.embed_dim))
+        self.class_attention = ClassTokenAttention(size)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Tokens [batch, 1 + patches, width] to the class token, [batch, 1, width]."""
+        joined = self.position()
+        x = plus(x, joined.stem)
+        class_tokens = []
+        for block, at in zip(self.blocks, joined.blocks, strict=True):
+            x = block(x, at)
+            class_tokens.append(x[:, :1])
+        layers = torch.cat(class_tokens, dim=1) + self.layer_embedding
+        x = self.class_attention(layers)
+        return x

@@ -1,0 +1,213 @@
+"""What a model is sized by, with what each size refuses. Facts only: the modules are elsewhere.
+
+Nothing here needs torch, so that a grid can be planned and its results read without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from suite.errors import InputError
+
+Grid = tuple[int, int]  # rows and columns
+
+
+class Size(BaseModel):
+    """What every transformer here is sized by; widths are channels, mlp_ratio is hidden / embed_dim."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    embed_dim: int = Field(ge=1)
+    mlp_ratio: float = Field(gt=0)
+    qkv_bias: bool
+    norm_eps: float = Field(gt=0)
+    drop_path: float = Field(ge=0, lt=1)
+    attn_drop: float = Field(ge=0, lt=1)
+
+    def heads(self) -> Sequence[int]:
+        """The number of heads of each stage; a model without stages is one."""
+        raise NotImplementedError
+
+    def token_grid(self, image_size: int) -> Grid:
+        """Rows and columns of the patch tokens of a square image; raises `InputError` if there are none."""
+        raise NotImplementedError
+
+    def check(self, image_size: int) -> None:
+        """Raise `InputError` if no model of this size can be built for that image size."""
+        for stage, heads in enumerate(self.heads()):
+            if (width := self.embed_dim * 2**stage) % heads:
+                raise InputError(
+                    "the width must be divisible by the number of heads",
+                    expected=f"embed_dim divisible by num_heads ({heads})",
+                    found=f"embed_dim {width}" + (f" in stage {stage + 1}" if stage else ""),
+                    fix="change embed_dim or num_heads",
+                )
+        if int(self.embed_dim * self.mlp_ratio) < 1:
+            raise InputError(
+                "the MLP has no hidden channel",
+                expected="embed_dim × mlp_ratio of at least 1",
+                found=f"embed_dim {self.embed_dim}, mlp_ratio {self.mlp_ratio}",
+                fix="raise mlp_ratio",
+            )
+        self.token_grid(image_size)
+
+
+class PlainSize(Size):
+    """A size whose blocks are all alike."""
+
+    depth: int = Field(ge=1)
+    num_heads: int = Field(ge=1)
+
+    def heads(self) -> Sequence[int]:
+        """One stage."""
+        return (self.num_heads,)
+
+
+def _patches(side: int, patch_size: int, what: str) -> Grid:
+    if side % patch_size:
+        raise InputError(
+            "the image size must be divisible by the patch size",
+            expected=f"an image size divisible by patch_size ({patch_size})",
+            found=what,
+            fix="change patch_size, or choose another data set",
+        )
+    return side // patch_size, side // patch_size
+
+
+def _no_token(tokenizer: str, image_size: int, fix: str) -> InputError:
+    return InputError(
+        "the convolutions leave no token",
+        expected="a feature map of at least 1×1 after the tokenizer",
+        found=f"{tokenizer} on images of {image_size}×{image_size} pixels",
+        fix=fix,
+    )
+
+
+def _slide(side: int, kernel: int, stride: int, padding: int) -> int:
+    """The side of a map after a convolution, a pooling or an unfolding."""
+    return (side + 2 * padding - kernel) // stride + 1
+
+
+class PatchSize(PlainSize):
+    """A size whose tokens are square patches that don't overlap."""
+
+    patch_size: int = Field(ge=1)
+
+    def token_grid(self, image_size: int) -> Grid:
+        """Patches per column and row."""
+        return _patches(image_size, self.patch_size, f"images of {image_size}×{image_size} pixels")
+
+
+class ConvolutionSize(PlainSize):
+    """A size whose tokens are the pixels of a feature map: conv_layers × (convolution, ReLU, max-pool)."""
+
+    conv_kernel: int = Field(ge=1)
+    conv_stride: int = Field(ge=1)
+    conv_padding: int = Field(ge=0)
+    conv_layers: int = Field(ge=1)
+
+    def token_grid(self, image_size: int) -> Grid:
+        """Rows and columns of the feature map."""
+        side = image_size
+        for _ in range(self.conv_layers):
+            side = _slide(side, self.conv_kernel, self.conv_stride, self.conv_padding)
+            side = _slide(side, 3, 2, 1)  # the max-pool
+            if side < 1:
+                raise _no_token(
+                    f"{self.conv_layers} layers of kernel {self.conv_kernel}, stride {self.conv_stride}",
+                    image_size,
+                    "use fewer conv_layers, a smaller conv_kernel or a smaller conv_stride",
+                )
+        return side, side
+
+
+class TokensToTokenSize(PlainSize):
+    """A size whose tokens come of three unfoldings, with two Performer blocks of width token_dim between them."""
+
+    token_dim: int = Field(default=64, ge=2)
+
+    def unfolded(self, image_size: int) -> tuple[int, int, int]:
+        """The side of the token map after each unfolding."""
+        sides = [_slide(image_size, 7, 4, 2)]
+        for _ in range(2):
+            sides.append(_slide(sides[-1], 3, 2, 1))
+        if sides[0] < 1:
+            raise _no_token("an unfolding of kernel 7, stride 4", image_size, "choose a data set of larger images")
+        return sides[0], sides[1], sides[2]
+
+    def token_grid(self, image_size: int) -> Grid:
+        """Rows and columns after the last unfolding."""
+        side = self.unfolded(image_size)[-1]
+        return side, side
+
+
+class StemSize(PlainSize):
+    """A size whose tokens are patches of a convolutional stem's map, a quarter of the image's side (CeiT)."""
+
+    patch_size: int = Field(default=4, ge=1)
+
+    def token_grid(self, image_size: int) -> Grid:
+        """Patches per column and row of the stem's map."""
+        side = _slide(_slide(image_size, 7, 2, 3), 3, 2, 1)
+        return _patches(side, self.patch_size, f"a stem's map of {side}×{side}, of images of {image_size} pixels")
+
+
+class WindowSize(Size):
+    """A size in stages: attention in windows, patches merged 2×2 and the width doubled from stage to stage (Swin).
+
+    stage_position: how an absolute PE goes on after a merging. "merge": merged as the tokens are, by the
+    same weights. "own": each stage has a PE of its own. "first": the first stage alone has one.
+    """
+
+    depth: tuple[int, ...] = Field(strict=False, min_length=1)
+    num_heads: tuple[int, ...] = Field(strict=False, min_length=1)
+    patch_size: int = Field(ge=1)
+    window_size: int = Field(ge=1)
+    stage_position: Literal["merge", "own", "first"] = "merge"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.depth) != len(self.num_heads):
+            raise ValueError(f"depth has {len(self.depth)} stages, but num_heads has {len(self.num_heads)}")
+        if min(*self.depth, *self.num_heads, 1) < 1:
+            raise ValueError("depth and num_heads must be at least 1 in each stage")
+        return self
+
+    def heads(self) -> Sequence[int]:
+        """A number for each stage."""
+        return self.num_heads
+
+    def stage_grids(self, image_size: int) -> list[Grid]:
+        """Rows and columns of the tokens in each stage; raises `InputError` if windows or mergings don't fit."""
+        side, _ = _patches(image_size, self.patch_size, f"images of {image_size}×{image_size} pixels")
+        grids = []
+        for stage in range(len(self.depth)):
+            if stage:
+                if side % 2:
+                    raise InputError(
+                        "patches are merged two by two",
+                        expected="an even number of tokens per row before each of the later stages",
+                        found=f"{side} tokens per row before stage {stage + 1}",
+                        fix="use fewer stages (depth, num_heads), another patch_size or larger images",
+                    )
+                side //= 2
+            if side > self.window_size and side % self.window_size:
+                raise InputError(
+                    "the windows don't fill the image",
+                    expected=f"tokens per row divisible by window_size ({self.window_size}), or no more than it",
+                    found=f"{side} tokens per row in stage {stage + 1}",
+                    fix=f"change window_size, for instance to {_largest_divisor(side, self.window_size)}",
+                )
+            grids.append((side, side))
+        return grids
+
+    def token_grid(self, image_size: int) -> Grid:
+        """Rows and columns of the first stage."""
+        return self.stage_grids(image_size)[0]
+
+
+def _largest_divisor(side: int, most: int) -> int:
+    return next(divisor for divisor in range(most, 0, -1) if side % divisor == 0)

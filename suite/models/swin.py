@@ -1,0 +1,171 @@
+"""Swin (arXiv 2103.14030): a pyramid of stages, with attention in windows that shift from block to block."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from suite.models.architectures import Architecture
+from suite.models.embedding import PositionEmbedding
+from suite.models.initialise import Rules
+from suite.models.joins import JOINS, Join
+from suite.models.layers import Attention, MeanPool, PreNormBlock, drop_path_rates, plus
+from suite.models.positions import Position
+from suite.models.sizes import Grid, WindowSize
+from suite.models.tokenizers import PatchTokenizer
+from suite.models.transformer import Transformer
+
+
+class WindowAttention(Attention):
+    """Attention within windows of a token grid; every other block's windows are shifted by half a window (§3.2).
+
+    The shift rolls the grid, so that a window at the border holds tokens that were far apart: those don't
+    see each other.
+    """
+
+    mask: Tensor | None
+
+    def __init__(
+        self, width: int, heads: int, *, qkv_bias: bool, drop: float, grid: Grid, window: int, shift: int
+    ) -> None:
+        super().__init__(width, heads, qkv_bias=qkv_bias, drop=drop)
+        self.grid, self.window, self.shift = grid, window, shift
+        self.register_buffer("mask", self._mask() if shift else None, persistent=False)
+
+    def _mask(self) -> Tensor:
+        """[windows, 1, tokens, tokens]: 0 between tokens that were neighbours before the roll, else -100."""
+        edges = [[0] * (side - self.window) + [1] * (self.window - self.shift) + [2] * self.shift for side in self.grid]
+        region = torch.tensor(edges[0])[:, None] * 3 + torch.tensor(edges[1])
+        region = self._windows(region[None, :, :, None])[0, :, :, 0]
+        return (region[:, :, None] != region[:, None, :]).float().mul(-100.0).unsqueeze(1)
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """[batch, rows, columns, channels] to [batch, windows, tokens, channels]."""
+        side = self.window
+        x = x.unflatten(2, (-1, side)).unflatten(1, (-1, side))  # [batch, down, side, across, side, channels]
+        return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """[batch, tokens, width] to the same; bias: [heads, tokens of a window, the same]."""
+        side, heads = self.window, self.heads
+        x = x.unflatten(1, self.grid)
+        if self.shift:
+            x = x.roll((-self.shift, -self.shift), dims=(1, 2))
+        # Windows are folded into the heads: so one mask serves the batch, and the fused kernel is used.
+        qkv = self.qkv(self._windows(x)).unflatten(3, (3, heads, -1))
+        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3).unbind()
+        scores = self._scores(bias, q.shape[1] // heads)
+        scores = None if scores is None else scores.to(q.dtype).expand(len(q), -1, -1, -1)
+        x = scaled_dot_product_attention(q, k, v, attn_mask=scores, dropout_p=self.drop if self.training else 0.0)
+        x = x.unflatten(1, (-1, heads)).transpose(2, 3).flatten(3)  # [batch, windows, tokens, width]
+        x = self.proj(x)
+        down, across = (extent // side for extent in self.grid)
+        x = x.unflatten(1, (down, across)).unflatten(3, (side, side)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        if self.shift:
+            x = x.roll((self.shift, self.shift), dims=(1, 2))
+        return x.flatten(1, 2)
+
+    def _scores(self, bias: Tensor | None, windows: int) -> Tensor | None:
+        """What is added to the scaled products, [windows × heads, tokens, tokens]."""
+        if bias is not None:
+            return (bias.expand(windows, -1, -1, -1) if self.mask is None else bias + self.mask).flatten(0, 1)
+        return None if self.mask is None else self.mask.expand(-1, self.heads, -1, -1).flatten(0, 1)
+
+
+class PatchMerging(nn.Module):
+    """Four neighbours become one token of twice the width: LayerNorm and a projection of their channels (§3.1)."""
+
+    def __init__(self, grid: Grid, width: int, eps: float) -> None:
+        super().__init__()
+        self.grid = grid
+        self.norm = nn.LayerNorm(4 * width, eps=eps)
+        self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, tokens, width] to [batch, tokens / 4, 2 width]."""
+        x = x.unflatten(1, self.grid).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
+        # [batch, row, y, column, x, width]: neighbours in the published order, (0, 0), (1, 0), (0, 1), (1, 1).
+        x = x.permute(0, 1, 3, 4, 2, 5).flatten(3).flatten(1, 2)
+        merged: Tensor = self.reduction(self.norm(x))
+        return merged.to(self.norm.weight.dtype)  # as in `VisionTransformer.embed`
+
+
+class Swin(Transformer):
+    """Swin at any size.
+
+    An absolute PE joins in the first stage's blocks as in a plain ViT: before windows are shifted and cut,
+    so that a token keeps its position wherever its window is. `stage_position` says how it goes on: see
+    `WindowSize`.
+    """
+
+    rules = Rules(position_std=0.02, class_token_std=0.02, convolution="default", relative_std=0.02)
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        position: Position,
+        join: Join,
+        *,
+        num_classes: int,
+        image_size: int,
+        in_chans: int,
+    ) -> None:
+        super().__init__(
+            architecture, position, join, num_classes=num_classes, image_size=image_size, in_chans=in_chans
+        )
+        size = architecture.size
+        assert isinstance(size, WindowSize)
+        self.tokenizer = PatchTokenizer(size, in_chans)
+        self.token_norm = nn.LayerNorm(size.embed_dim, eps=size.norm_eps)
+        self.position, self.merges, self.stages = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        rates = drop_path_rates(size.drop_path, sum(size.depth))
+        for stage, grid in enumerate(size.stage_grids(image_size)):
+            depth, heads, width = size.depth[stage], size.num_heads[stage], size.embed_dim * 2**stage
+            window = min(size.window_size, *grid)
+            alone = stage > 0 and size.stage_position == "first"
+            self.position.append(
+                PositionEmbedding(
+                    replace(position, absolute=False) if alone else position,
+                    JOINS["default"] if alone else join,
+                    grid=grid,
+                    prefix=0,
+                    width=width,
+                    depth=depth,
+                    heads=heads,
+                    eps=size.norm_eps,
+                    window=(window, window),
+                    carried=stage > 0 and size.stage_position == "merge",
+                )
+            )
+            before = (2 * grid[0], 2 * grid[1])
+            self.merges.append(PatchMerging(before, width // 2, size.norm_eps) if stage else nn.Identity())
+            blocks = nn.ModuleList()
+            for block in range(depth):
+                built = PreNormBlock(size, width=width, heads=heads, drop_path=rates.pop(0))
+                shift = window // 2 if block % 2 and window < grid[0] else 0
+                built.attention = WindowAttention(
+                    width, heads, qkv_bias=size.qkv_bias, drop=size.attn_drop, grid=grid, window=window, shift=shift
+                )
+                blocks.append(built)
+            self.stages.append(blocks)
+        self.norm = nn.LayerNorm(width, eps=size.norm_eps)
+        self.pool = MeanPool()
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[batch, channels, height, width] to logits [batch, classes]."""
+        x = self.token_norm(self.tokenizer(images)).to(self.norm.weight.dtype)
+        omega = None
+        for merge, blocks, position in zip(self.merges, self.stages, self.position, strict=True):
+            x = merge(x)
+            joined = position(None if omega is None else merge(omega))
+            x = plus(x, joined.stem)
+            for block, at in zip(cast(nn.ModuleList, blocks), joined.blocks, strict=True):
+                x = block(x, at)
+            omega = joined.omega
+        logits: Tensor = self.head(self.pool(self.norm(x)))
+        return logits

@@ -1,0 +1,16 @@
+"""T2T-ViT (arXiv 2101.11986): tokens that are unfolded, transformed and unfolded again, then a pre-norm ViT."""
+
+from __future__ import annotations
+
+from suite.models.initialise import Rules
+from suite.models.layers import PreNormBlock
+from suite.models.tokenizers import TokensToToken
+from suite.models.transformer import VisionTransformer
+
+
+class T2TViT(VisionTransformer):
+    """T2T-ViT with Performer token stages. The position is the backbone's alone: the token stages have none."""
+
+    rules = Rules(position_std=0.02, class_token_std=0.02, convolution="default")
+    tokenizer_type = TokensToToken
+    block_type = PreNormBlock

@@ -1,0 +1,124 @@
+"""What every architecture × PE × joining method must do. It walks the registries: a new method is held to it too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from suite.models import create_model
+from suite.models.architectures import FAMILIES
+from suite.models.joins import JOINS
+from suite.models.positions import POSITIONS
+from suite.models.transformer import Transformer
+
+_PLAIN: dict[str, Any] = {"embed_dim": 20, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5, "attn_drop": 0.1}
+# Each family at a small size, for images of 3×16×16. A new family needs an entry here.
+SIZES: dict[str, dict[str, Any]] = {
+    "deit": {**_PLAIN, "patch_size": 8},
+    "deit_distilled": {**_PLAIN, "patch_size": 8},
+    "vit_lite": {**_PLAIN, "patch_size": 8},
+    "cvt": {**_PLAIN, "patch_size": 8},
+    "cct": {**_PLAIN, "conv_kernel": 3, "conv_stride": 2, "conv_padding": 1, "conv_layers": 1},
+    "t2t_vit": {**_PLAIN, "token_dim": 6},
+    "ceit": {**_PLAIN, "patch_size": 2},
+    "swin": {
+        **_PLAIN, "patch_size": 2, "depth": (2, 2), "num_heads": (2, 5), "window_size": 4, "stage_position": "merge",
+    },
+}  # fmt: skip
+COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses(pe) is None]
+EVERYTHING = list(product(FAMILIES, COMBINATIONS))
+# Compiling and exporting takes seconds: by default, what differs in code; everything else is marked slow.
+DISTINCT = {
+    *product(FAMILIES, [("learnable+rpe2d", "lape"), ("sin2d", "default")]),
+    *(("deit", ("learnable", join)) for join in JOINS),
+}
+
+
+def build(family: str, pe: str, join: str) -> Transformer:
+    torch.manual_seed(3)
+    return create_model(family, pe=pe, join=join, num_classes=5, image_size=16, **SIZES[family])
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+def outputs(out: Any) -> Iterator[Tensor]:
+    """The logits of each head."""
+    yield from out if isinstance(out, tuple) else (out,)
+
+
+def names(case: Any) -> str:
+    return case if isinstance(case, str) else "-".join(case)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_compiled_models() -> Iterator[None]:
+    yield
+    torch.compiler.reset()
+
+
+def test_every_family_has_a_small_size_here() -> None:
+    assert SIZES.keys() == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("family", "combination"), EVERYTHING, ids=names)
+def test_a_training_step(family: str, combination: tuple[str, str], images: Tensor) -> None:
+    model = build(family, *combination)
+    loss = torch.stack([logits.square().mean() for logits in outputs(model(images))]).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
+    torch.optim.AdamW(model.parameters(), lr=0.01).step()
+
+    model.eval()
+    with torch.no_grad():
+        (exact,) = outputs(model(images))
+        assert exact.shape == (3, 5)
+        assert torch.isfinite(exact).all()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = model(images).float()
+    # bfloat16 has 8 bits: logits agree within 2 % of the largest.
+    assert (rough - exact).abs().max() <= 0.02 * exact.abs().max()
+
+
+@pytest.mark.parametrize(("family", "combination"), EVERYTHING, ids=names)
+def test_shared_weights_start_alike(family: str, combination: tuple[str, str]) -> None:
+    """A contrast's two sides differ in their position's parameters alone, whose names say so."""
+    ours, plain = build(family, *combination).state_dict(), build(family, "none", "default").state_dict()
+    assert {name for name in ours if not name.startswith("position.")} == plain.keys()
+    assert all(torch.equal(ours[name], value) for name, value in plain.items())
+
+
+def compiles_and_exports(family: str, combination: tuple[str, str], images: Tensor) -> None:
+    model = build(family, *combination)
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")  # fullgraph: a graph break is an error
+    loss = torch.stack([logits.square().mean() for logits in outputs(compiled(images))]).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    model.eval()
+    with torch.no_grad():
+        expected = model(images)
+        exported: nn.Module = torch.export.export(model, (images,)).module()
+        torch.testing.assert_close(exported(images), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("family", "combination"), sorted(DISTINCT), ids=names)
+def test_compiles_without_a_graph_break_and_exports(family: str, combination: tuple[str, str], images: Tensor) -> None:
+    compiles_and_exports(family, combination, images)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "combination"), [case for case in EVERYTHING if case not in DISTINCT], ids=names)
+def test_compiles_without_a_graph_break_and_exports_too(
+    family: str, combination: tuple[str, str], images: Tensor
+) -> None:
+    compiles_and_exports(family, combination, images)
