@@ -32,6 +32,16 @@ SetOption = Annotated[
 SeedsOption = Annotated[int | None, typer.Option("--seeds", metavar="N", help="Use N seed indices.")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="The folder of all grids' results.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="The folder of all grids' reports.")]
+ArchOption = Annotated[list[str] | None, typer.Option("--arch", help="A named size, or a family (repeat for more).")]
+SizeOption = Annotated[
+    list[str] | None, typer.Option("--size", metavar="KEY=VALUE", help="A size of the architecture, as embed_dim=32.")
+]
+ClassesOption = Annotated[int, typer.Option("--classes", min=1, help="Classes.")]
+ImageSizeOption = Annotated[int, typer.Option("--image-size", min=1, help="Pixels on each side.")]
+ChannelsOption = Annotated[int, typer.Option("--channels", min=1, help="Colour channels.")]
+CSVOption = Annotated[
+    str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers as CSV ('-': print that alone).")
+]
 INTERRUPTED = 130
 RESULTS, REPORTS = Path("results"), Path("reports")
 
@@ -189,6 +199,91 @@ def report(
     from suite.commands.overview import write_report
 
     typer.echo(write_report(_workspace(grid, overrides, seeds, results, reports)))
+
+
+@app.command()
+def cost(
+    grid: Annotated[str | None, typer.Argument(metavar="[GRID]", help="A grid; or else name --arch.")] = None,
+    arch: ArchOption = None,
+    size: SizeOption = None,
+    pe: Annotated[list[str] | None, typer.Option(help="[default: learnable]")] = None,
+    join: Annotated[list[str] | None, typer.Option(help="[default: default, lape]")] = None,
+    norm: Annotated[list[str] | None, typer.Option(help="[default: ln]")] = None,
+    classes: ClassesOption = 1000,
+    image_size: ImageSizeOption = 224,
+    channels: ChannelsOption = 3,
+    overrides: SetOption = None,
+    target: CSVOption = None,
+) -> None:
+    """Count parameters, MACs and activations of a grid's models, or of all combinations of the options."""
+    if (grid is None) == (not arch):
+        raise InputError(
+            "nothing to count" if grid is None else "a grid, and architectures besides",
+            expected="either a grid, or one --arch or more",
+            found="neither" if grid is None else "both",
+            where="lape cost",
+            fix="for instance `lape cost quickstart`, or `lape cost --arch deit_tiny`",
+        )
+    from suite.commands.costs import grid_cells, listed_cells, print_costs
+    from suite.cost.counting import Shape
+
+    if grid is not None:
+        cells = grid_cells(grid, overrides or [])
+    else:
+        cells = listed_cells(
+            arch or [],
+            size or [],
+            pe or ["learnable"],
+            join or ["default", "lape"],
+            norm or ["ln"],
+            Shape(classes, image_size, channels),
+        )
+    print_costs(cells, target)
+
+
+@app.command()
+def bench(
+    arch: Annotated[str, typer.Option(help="A named size, or a family with its --size.")] = "deit_tiny",
+    size: SizeOption = None,
+    pe: Annotated[str, typer.Option(help="The position embedding of both sides.")] = "learnable",
+    baseline: Annotated[str, typer.Option(help="A joining method.")] = "default",
+    treatment: Annotated[str, typer.Option(help="Another; the same one measures the noise.")] = "lape",
+    classes: ClassesOption = 1000,
+    image_size: ImageSizeOption = 224,
+    channels: ChannelsOption = 3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of a side before it is the other's turn. [default: 1; GPU: 10]")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each side has its turn.")] = 30,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    compiled: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="[default: compile on a GPU only]")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="auto: mixed on a GPU; or fp32.")] = "auto",
+    target: CSVOption = None,
+) -> None:
+    """Measure time and memory of a joining method against another, by turns, in training and evaluation."""
+    from suite.commands.bench import print_bench
+    from suite.cost.counting import Shape
+
+    print_bench(
+        arch,
+        size or [],
+        pe,
+        baseline,
+        treatment,
+        Shape(classes, image_size, channels),
+        batch_size=batch_size,
+        device=device,
+        steps=steps,
+        rounds=rounds,
+        threads=threads,
+        compiled=compiled,
+        precision=precision,
+        target=target,
+    )
 
 
 @app.command("ls")

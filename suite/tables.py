@@ -254,8 +254,6 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
 
     width: the terminal's columns; below FULL_WIDTH the costs are left to the report.
     """
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     cells = rows(frame)
@@ -266,15 +264,7 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     columns = [name for name in shown.columns if name not in left_out]
     title = ", ".join(str(shown[name].iloc[0]) for name in constant)
     below = [*general_notes(cells)[1:], *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
-    table = Table(
-        title=Text(title) if title else None,
-        caption=Text("\n".join(below)) if below else None,
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = open_table(title, "\n".join(below))
     heads = {**HEADS, "arch": "Arch.", "top1": "Top-1 (%)", "notes": "Note"}
     for name in columns:
         justify: Literal["left", "right"] = "left" if name in _TEXT_COLUMNS else "right"
@@ -286,6 +276,23 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
         repeated = {name for name in axes if name != "join" and same}
         table.add_row(*(Text("" if name in repeated else texts[name]) for name in columns))
     return table
+
+
+def open_table(title: str, caption: str) -> RichTable:
+    """A table for a terminal, without columns yet, in the style that all have."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(
+        title=Text(title) if title else None,
+        caption=Text(caption) if caption else None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
 
 
 def write_tables(frame: pd.DataFrame, folder: Path) -> list[Path]:

@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from suite.canonical import canonical_json
+from suite.cost.counting import ModelCell
 from suite.cost.macs import count_macs, count_parameters
 from suite.data.cache import data_root
 from suite.data.images import Images, balanced_subset, load_images
 from suite.environment import describe
 from suite.machine import Machine
-from suite.models.build import create_model
 from suite.models.initialise import initialise
-from suite.models.transformer import Transformer
 from suite.record import Epoch, RunRecord, Status, pack_bits
 from suite.training.augment import Normalise
 from suite.training.loop import DivergedError, Trainer, check_finite
@@ -98,7 +96,7 @@ class _Run:
         """The whole training. Returns the fields of the record that a finished run has."""
         trial, recipe = self.trial, self.trial.recipe
         memory = PeakMemory(self.device)
-        model = _build(trial)
+        model = ModelCell.of(trial).build()
         initialise(model, trial.seed("initialisation"))
         self.params = count_parameters(model).total
         self.macs = _macs(trial)
@@ -169,21 +167,7 @@ _MACS: dict[str, int] = {}  # of this process, by all that the count depends on
 
 
 def _macs(trial: Trial) -> int:
-    data = trial.dataset
-    shape = [data.num_classes, data.image_size, data.channels]
-    key = canonical_json([trial.arch.canonical(), trial.pe, trial.join, trial.norm, shape])
-    if key not in _MACS:
-        _MACS[key] = count_macs(_build(trial), data.image_size, data.channels)
-    return _MACS[key]
-
-
-def _build(trial: Trial) -> Transformer:
-    return create_model(
-        trial.arch,
-        pe=trial.pe,
-        join=trial.join,
-        norm=trial.norm,
-        num_classes=trial.dataset.num_classes,
-        image_size=trial.dataset.image_size,
-        in_chans=trial.dataset.channels,
-    )
+    cell = ModelCell.of(trial)
+    if cell.key not in _MACS:
+        _MACS[cell.key] = count_macs(cell.build(), trial.dataset.image_size, trial.dataset.channels)
+    return _MACS[cell.key]

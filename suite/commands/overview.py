@@ -21,10 +21,10 @@ _COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yel
 _SHOWN = 20  # dropped cells, failures: more of them are counted, and stand in the report
 
 
-def open_console() -> Console:
-    """The terminal; where the output goes elsewhere, a hundred columns."""
+def open_console(width: int = 100) -> Console:
+    """The terminal; where the output goes elsewhere, so many columns."""
     console = Console()
-    return console if console.is_terminal else Console(width=100)
+    return console if console.is_terminal else Console(width=width)
 
 
 def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:

@@ -1,1 +1,1 @@
-"""What a model costs: parameters and multiply-accumulates."""
+"""What a model costs: parameters, multiply-accumulates, activations, and by measurement time and memory."""

@@ -1,11 +1,12 @@
-"""Parameters and multiply-accumulates (MACs) of a model. What papers call FLOPs of a model are MACs."""
+"""Parameters, multiply-accumulates (MACs) and activations. What papers call FLOPs of a model are MACs."""
 
 from __future__ import annotations
 
 import copy
 import math
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,11 +68,25 @@ def count_parameters(model: nn.Module) -> Parameters:
     )
 
 
-def count_macs(model: nn.Module, image_size: int, in_chans: int) -> int:
-    """MACs of a forward of one image [in_chans, image_size, image_size], in evaluation mode.
+@dataclass(frozen=True)
+class ForwardCost:
+    """What a forward of one image costs. activations: elements that products and convolutions put out."""
 
-    Matrix products, convolutions and attention, and 5 for each element of a LayerNorm: fvcore's rules, with
-    fused attention added. A model on the meta device gives the same number.
+    macs: int
+    activations: int
+
+
+def count_macs(model: nn.Module, image_size: int, in_chans: int) -> int:
+    """The MACs of `count_forward`."""
+    return count_forward(model, image_size, in_chans).macs
+
+
+def count_forward(model: nn.Module, image_size: int, in_chans: int) -> ForwardCost:
+    """MACs and activations of a forward of one image [in_chans, image_size, image_size], in evaluation mode.
+
+    MACs: matrix products, convolutions and attention, and 5 for each element of a LayerNorm. Activations: the
+    outputs of the same products, with attention's weights and its result. Both are fvcore's rules, with fused
+    attention added, counted in one trace. A model on the meta device gives the same numbers.
 
     Raises:
         UncountedOperatorError: the model uses an operator without a rule.
@@ -91,17 +106,52 @@ def count_macs(model: nn.Module, image_size: int, in_chans: int) -> int:
         try:
             with torch.no_grad():
                 analysis = FlopCountAnalysis(model, images)
-                analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
+                analysis.set_op_handle(**_product_handles())
                 analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-                total, unknown = analysis.total(), analysis.unsupported_ops()
+                counts, unknown = analysis.by_operator(), analysis.unsupported_ops()
         finally:
             model.train(training)
     if uncounted := sorted(set(unknown) - FREE_OPERATORS):
         raise UncountedOperatorError(uncounted)
-    return int(total)
+    activations = counts.pop(_ACTIVATIONS, 0)
+    return ForwardCost(macs=int(sum(counts.values())), activations=int(activations))
 
 
-def _attention_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+# A handle of fvcore's gets an operator's inputs and outputs, and says what it costs: a number, or several by name.
+_Handle = Callable[[Sequence[Any], Sequence[Any]], Any]
+_ACTIVATIONS = "activations"  # the name under which the handles count them; no operator has it
+
+
+def _product_handles() -> dict[str, _Handle]:
+    """The operators whose outputs are activations. The others, as norms, keep fvcore's handles: MACs alone."""
+    from fvcore.nn import jit_handles
+
+    macs = {
+        "aten::_convolution": jit_handles.conv_flop_jit,
+        "aten::addmm": jit_handles.addmm_flop_jit,
+        "aten::bmm": jit_handles.bmm_flop_jit,
+        "aten::einsum": jit_handles.einsum_flop_jit,
+        "aten::linear": jit_handles.linear_flop_jit,
+        "aten::matmul": jit_handles.matmul_flop_jit,
+        "aten::mm": jit_handles.matmul_flop_jit,
+    }
+    attention = {"aten::scaled_dot_product_attention": _attention}
+    return {**{name: _with_outputs(name, handle) for name, handle in macs.items()}, **attention}
+
+
+def _with_outputs(name: str, macs: _Handle) -> _Handle:
+    """The handle of fvcore for the MACs of an operator, with the elements it puts out beside them."""
+
+    def handle(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
+        counted = macs(inputs, outputs)
+        counts = counted if isinstance(counted, Counter) else Counter({name: counted})
+        return counts + Counter({_ACTIVATIONS: math.prod(outputs[0].type().sizes())})
+
+    return handle
+
+
+def _attention(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
     """q·kᵀ and its product with v, for q, k, v of [..., tokens, width]; the softmax is free."""
     q, k, v = (tuple[int, ...](value.type().sizes()) for value in inputs[:3])
-    return math.prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+    rows = math.prod(q[:-1])
+    return Counter({"attention": rows * k[-2] * (q[-1] + v[-1]), _ACTIVATIONS: rows * (k[-2] + v[-1])})

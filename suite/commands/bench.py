@@ -1,0 +1,215 @@
+"""`lape bench`: time and memory of a joining method against its baseline, measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from suite.commands.costs import WIDTH, Record, cell_record, check_names, listed_cells, put
+from suite.commands.overview import open_console
+from suite.cost.counting import Impossible, ModelCell, Shape
+from suite.cost.ratios import Ratio, paired_ratio, quartiles
+from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
+from suite.environment import describe
+from suite.errors import InputError
+from suite.machine import Machine
+from suite.models.joins import JOINS
+from suite.record import Environment
+from suite.tables import NONE, open_table
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Both sides in one mode."""
+
+    mode: Mode
+    baseline: Measured
+    treatment: Measured
+
+    @property
+    def time(self) -> Ratio:
+        return paired_ratio(self.baseline.seconds, self.treatment.seconds)
+
+    @property
+    def memory(self) -> float | None:
+        peaks = self.treatment.memory_mb, self.baseline.memory_mb
+        return None if peaks[0] is None or peaks[1] is None else peaks[0] / peaks[1]
+
+
+def print_bench(
+    arch: str,
+    sizes: Sequence[str],
+    pe: str,
+    baseline: str,
+    treatment: str,
+    shape: Shape,
+    *,
+    batch_size: int,
+    device: str,
+    steps: int | None,
+    rounds: int,
+    threads: int,
+    compiled: bool | None,
+    precision: str,
+    target: str | None,
+) -> None:
+    """`lape bench`. target: where the CSV goes, if anywhere; "-" prints it instead of the table."""
+    cells = _sides(arch, sizes, pe, baseline, treatment, shape)
+    recipe = recipe_for(batch_size, _precision(precision))
+    torch_device = Machine(device=device, threads=threads).torch_device()
+    on_gpu = torch_device.type == "cuda"
+    setting = Setting(
+        device=torch_device,
+        threads=threads,
+        steps=steps or (10 if on_gpu else 1),  # a GPU is waited for at the end of a round
+        rounds=rounds,
+        compiled=on_gpu if compiled is None else compiled,
+        recipe=recipe,
+    )
+    device_name = torch.cuda.get_device_name(torch_device) if on_gpu else torch_device.type
+    environment = describe(torch.__version__, device_name, setting.precision, threads)
+    progress = Console(stderr=True)
+    results = compare(
+        cells,
+        setting,
+        lambda numbers: track(numbers, "rounds", console=progress, transient=True, disable=not progress.is_terminal),
+    )
+    comparisons = [_Comparison(mode, *results[mode]) for mode in MODES]
+    console = open_console(WIDTH)
+    records = [record for comparison in comparisons for record in _records(comparison, cells, setting, environment)]
+    put(console, _table(comparisons, cells, setting, environment), records, target)
+    if target != "-":
+        for comparison in comparisons:
+            text = _sentence(comparison, baseline, treatment)
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _sides(
+    arch: str, sizes: Sequence[str], pe: str, baseline: str, treatment: str, shape: Shape
+) -> tuple[ModelCell, ModelCell]:
+    for option, join in (("--baseline", baseline), ("--treatment", treatment)):
+        check_names(option, JOINS, [join])
+    sides = []
+    for cell in listed_cells([arch], sizes, [pe], [baseline, treatment], ["ln"], shape):
+        if isinstance(cell, Impossible):
+            raise InputError(
+                cell.reason,
+                expected="two sides that are possible",
+                found=cell.label,
+                where="lape bench",
+                fix="change --arch, --size, --pe, --image-size, --baseline or --treatment",
+            )
+        sides.append(cell)
+    return sides[0], sides[1]
+
+
+def _precision(name: str) -> Literal["auto", "fp32"]:
+    if name == "auto":
+        return "auto"
+    if name == "fp32":
+        return "fp32"
+    raise InputError(
+        f"unknown precision {name!r}",
+        expected="auto or fp32",
+        found=repr(name),
+        where=f"--precision {name}",
+        fix="choose one of: auto, fp32",
+    )
+
+
+def _records(
+    comparison: _Comparison, cells: tuple[ModelCell, ModelCell], setting: Setting, environment: Environment
+) -> list[Record]:
+    """A record per side; the treatment's has the ratios."""
+    ratio = comparison.time
+    ratios = {
+        "time_ratio": ratio.median,
+        "time_ratio_low": None if math.isnan(ratio.low) else ratio.low,
+        "time_ratio_high": None if math.isnan(ratio.high) else ratio.high,
+        "memory_ratio": comparison.memory,
+    }
+    records: list[Record] = []
+    for side, measured, cell in zip(
+        ("baseline", "treatment"), (comparison.baseline, comparison.treatment), cells, strict=True
+    ):
+        time = quartiles(measured.seconds)
+        records.append(
+            {
+                "mode": comparison.mode,
+                "side": side,
+                **cell_record(cell),
+                "ms_per_step": 1e3 * time.median,
+                "ms_low_quartile": 1e3 * time.low,
+                "ms_high_quartile": 1e3 * time.high,
+                "images_per_second": setting.recipe.batch_size / time.median,
+                "peak_memory_mb": measured.memory_mb,
+                "operators": measured.operators,
+                **(ratios if side == "treatment" else dict.fromkeys(ratios)),
+                "batch_size": setting.recipe.batch_size,
+                "rounds": setting.rounds,
+                "steps": setting.steps,
+                "compiled": str(setting.compiled).lower(),
+                "precision": environment.precision,
+                "device": environment.device,
+                "processor": environment.processor,
+                "threads": environment.threads,
+                "torch": environment.torch,
+            }
+        )
+    return records
+
+
+def _table(
+    comparisons: Sequence[_Comparison],
+    cells: tuple[ModelCell, ModelCell],
+    setting: Setting,
+    environment: Environment,
+) -> Table:
+    cell = cells[0]
+    device = f"{environment.processor}, {environment.threads} CPU thread{'s' * (environment.threads > 1)}"
+    if setting.device.type != "cpu":
+        device = f"{environment.device}, {device}"
+    how = "compiled" if setting.compiled else "not compiled"
+    table = open_table(
+        title=f"{cell.arch.name}, {cell.pe}, {cell.shape}; batch {setting.recipe.batch_size}, "
+        f"{environment.precision}, {how}",
+        caption=f"{device}, torch {environment.torch}; {setting.rounds} rounds of {setting.steps} per side, in turn. "
+        "Time: median (quartiles). Memory: what a side adds to the process at its peak, alone. Operators: that "
+        "compute, per step, before any compilation.",
+    )
+    for head in ("Mode", "Join"):
+        table.add_column(head, no_wrap=True)
+    for head in ("ms per step", "Images/s", "Memory (MB)", "Operators"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for comparison in comparisons:
+        for side, measured in zip(cells, (comparison.baseline, comparison.treatment), strict=True):
+            time, peak = quartiles([1e3 * seconds for seconds in measured.seconds]), measured.memory_mb
+            texts = (
+                comparison.mode,
+                side.join,
+                f"{time.median:.2f} ({time.low:.2f} to {time.high:.2f})",
+                f"{1e3 * setting.recipe.batch_size / time.median:,.1f}",
+                NONE if peak is None else f"{peak:,.1f}",
+                f"{measured.operators:,}",
+            )
+            table.add_row(*map(Text, texts))
+    return table
+
+
+def _sentence(comparison: _Comparison, baseline: str, treatment: str) -> str:
+    """What the treatment takes of what the baseline does."""
+    ratio, memory = comparison.time, comparison.memory
+    interval = "" if math.isnan(ratio.low) else f" [{ratio.low:.4f}, {ratio.high:.4f}]"
+    parts = [f"{ratio.median:.4f}{interval} × the time of {baseline} (median of paired ratios, 95 % interval)"]
+    if memory is not None:
+        parts.append(f"{memory:.4f} × its memory")
+    parts.append(f"{comparison.treatment.operators - comparison.baseline.operators:+} operators")
+    return f"{comparison.mode}: {treatment} takes {', '.join(parts)}"
