@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -442,3 +443,125 @@ def test_ctrl_c_and_its_kin_keep_what_has_finished(
 def test_the_module_is_the_command() -> None:
     told = subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, text=True, check=True)
     assert "Usage: lape" in told.stdout or "Usage: python -m suite" in told.stdout
+
+
+TINY = [
+    part
+    for size in ("patch_size=4", "embed_dim=8", "depth=2", "num_heads=2", "mlp_ratio=1")
+    for part in ("--size", size)
+]
+SHAPE = ["--image-size", "8", "--classes", "7", "--channels", "1"]
+
+
+class TestCost:
+    def test_table_5_of_the_paper(self, lape: Shell, tmp_path: Path) -> None:
+        path = tmp_path / "costs.csv"
+        out = lape("cost", "--arch", "deit_tiny", "--arch", "deit_small", "--arch", "deit_base", "--csv", path)
+        assert lape.code == 0, lape.err
+        counts = ("5,717,416", "5,722,024", "22,050,664", "22,059,880", "86,567,656", "86,586,088")
+        assert all(count in out for count in counts), out
+        for added in ("(+4,608, +0.08 %)", "(+9,216, +0.04 %)", "(+18,432, +0.02 %)"):
+            assert added in out
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        assert [int(row["params"]) for row in rows] == [int(count.replace(",", "")) for count in counts]
+        assert [row["params_added"] for row in rows] == ["", "4608", "", "9216", "", "18432"]
+        assert {row["activations_added"] for row in rows[1::2]} == {"0"}
+
+    def test_a_grid(self, lape: Shell, write_grid: Write) -> None:
+        path = write_grid(
+            ("join: [default, lape]", "join: [default, lape, unshared]"),
+            ("pe: [learnable]", "pe: [learnable, sin1d]"),
+            ("seeds:", "impossible: drop\nseeds:"),
+        )
+        out = lape("cost", path)
+        assert lape.code == 0, lape.err
+        assert "10 classes, 8×8×1" in out
+        assert "not possible: tiny sin1d unshared ln default digits: join 'unshared' learns a table per block" in out
+        only = lape("cost", path, "--set", "axes.join=[default]", "--csv", "-")
+        assert [row["pe"] for row in csv.DictReader(only.splitlines())] == ["learnable", "sin1d"]
+
+    def test_csv_on_standard_output_is_nothing_but_csv(self) -> None:
+        command = [sys.executable, "-m", "suite", "cost", "--arch", "deit", *TINY, *SHAPE, "--csv", "-"]
+        levels = ["--pe", "none", "--pe", "learnable", "--join", "default", "--join", "lape"]
+        told = subprocess.run([*command, *levels], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+        rows = list(csv.DictReader(told.stdout.splitlines()))
+        assert [(row["pe"], row["join"]) for row in rows] == [
+            ("none", "default"),
+            ("learnable", "default"),
+            ("learnable", "lape"),
+        ]
+        assert int(rows[1]["pe_params"]) == 5 * 8
+        assert int(rows[2]["pe_params_added"]) == 2 * 2 * 8
+        assert told.stderr.startswith("not possible: deit none lape ln: ")
+        assert len(told.stderr.splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ([], "nothing to count"),
+            (["quickstart", "--arch", "deit_tiny"], "a grid, and architectures besides"),
+            (["nowhere"], "no such grid"),
+            (["--arch", "deit_tniy"], "did you mean 'deit_tiny'"),
+            (["--arch", "deit"], "embed_dim: Field required"),
+            (["--arch", "deit_tiny", "--size", "depth"], "a size must have a key and a value"),
+            (["--arch", "deit_tiny", "--size", "depth=many"], "a size must have a key and a value"),
+            (["--arch", "deit_tiny", "--size", "deph=3"], "did you mean 'depth'"),
+            (["--arch", "deit_tiny", "--pe", "lernable"], "unknown pe"),
+            (["--arch", "deit_tiny", "--join", "lap"], "unknown join"),
+            (["--arch", "deit_tiny", "--norm", "rms"], "unknown norm"),
+            (["--arch", "deit_tiny", "--image-size", "100"], "no combination is possible"),
+            (["--arch", "deit_tiny", "--csv", "/proc/nowhere/costs.csv"], "can't write to the folder"),
+        ],
+    )
+    def test_bad_input(self, lape: Shell, arguments: list[str], message: str) -> None:
+        assert message in lape.refuses("cost", *arguments)
+
+
+class TestBench:
+    def test_the_whole_path(self, lape: Shell, tmp_path: Path) -> None:
+        path = tmp_path / "bench.csv"
+        sides = ["--baseline", "default", "--treatment", "lape"]
+        run = ["--batch-size", "4", "--rounds", "5", "--steps", "2", "--device", "cpu"]
+        out = lape("bench", "--arch", "deit", *TINY, *SHAPE, *sides, *run, "--csv", path)
+        assert lape.code == 0, lape.err
+        assert "deit, learnable, 7 classes, 8×8×1; batch 4, fp32, not compiled" in out
+        assert "5 rounds of 2 per side" in out
+        for mode in ("training", "evaluation"):
+            assert f"{mode}: lape takes " in out
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        assert [(row["mode"], row["side"], row["join"]) for row in rows] == [
+            ("training", "baseline", "default"),
+            ("training", "treatment", "lape"),
+            ("evaluation", "baseline", "default"),
+            ("evaluation", "treatment", "lape"),
+        ]
+        for row in rows:
+            assert float(row["ms_low_quartile"]) <= float(row["ms_per_step"]) <= float(row["ms_high_quartile"])
+            assert float(row["images_per_second"]) == pytest.approx(4000 / float(row["ms_per_step"]))
+        for row in rows[1::2]:
+            for name in ("time_ratio", "cpu_time_ratio"):
+                assert 0 < float(row[f"{name}_low"]) <= float(row[name]) <= float(row[f"{name}_high"])
+        assert int(rows[3]["operators"]) - int(rows[2]["operators"]) == 3
+        assert {row["time_ratio"] for row in rows[::2]} == {""}
+
+    def test_one_round_has_no_interval(self, lape: Shell) -> None:
+        run = ["--batch-size", "2", "--rounds", "1", "--device", "cpu", "--treatment", "default", "--csv", "-"]
+        out = lape("bench", "--arch", "deit", *TINY, *SHAPE, *run)
+        rows = list(csv.DictReader(out.splitlines()))
+        assert [row["time_ratio_low"] for row in rows] == [""] * 4
+        assert all(float(row["time_ratio"]) > 0 for row in rows[1::2])
+        assert rows[0]["operators"] == rows[1]["operators"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--arch", "deit_tniy"], "did you mean 'deit_tiny'"),
+            (["--treatment", "lap"], "unknown join"),
+            (["--pe", "none"], "nothing to join"),
+            (["--image-size", "100"], "divisible by the patch size"),
+            (["--device", "cuba"], "can't use the device"),
+            (["--precision", "fp8"], "unknown precision"),
+        ],
+    )
+    def test_bad_input(self, lape: Shell, arguments: list[str], message: str) -> None:
+        assert message in lape.refuses("bench", *arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal
 
 import torch
@@ -37,6 +37,12 @@ class _Comparison:
     @property
     def time(self) -> Ratio:
         return paired_ratio(self.baseline.seconds, self.treatment.seconds)
+
+    @property
+    def cpu(self) -> Ratio | None:
+        if not self.baseline.cpu_seconds:
+            return None
+        return paired_ratio(self.baseline.cpu_seconds, self.treatment.cpu_seconds)
 
     @property
     def memory(self) -> float | None:
@@ -129,11 +135,9 @@ def _records(
     comparison: _Comparison, cells: tuple[ModelCell, ModelCell], setting: Setting, environment: Environment
 ) -> list[Record]:
     """A record per side; the treatment's has the ratios."""
-    ratio = comparison.time
     ratios = {
-        "time_ratio": ratio.median,
-        "time_ratio_low": None if math.isnan(ratio.low) else ratio.low,
-        "time_ratio_high": None if math.isnan(ratio.high) else ratio.high,
+        **_ratio_record("time_ratio", comparison.time),
+        **_ratio_record("cpu_time_ratio", comparison.cpu),
         "memory_ratio": comparison.memory,
     }
     records: list[Record] = []
@@ -167,6 +171,11 @@ def _records(
     return records
 
 
+def _ratio_record(name: str, ratio: Ratio | None) -> dict[str, float | None]:
+    values = dict(zip(("", "_low", "_high"), (math.nan,) * 3 if ratio is None else astuple(ratio), strict=True))
+    return {name + part: None if math.isnan(value) else value for part, value in values.items()}
+
+
 def _table(
     comparisons: Sequence[_Comparison],
     cells: tuple[ModelCell, ModelCell],
@@ -182,8 +191,8 @@ def _table(
         title=f"{cell.arch.name}, {cell.pe}, {cell.shape}; batch {setting.recipe.batch_size}, "
         f"{environment.precision}, {how}",
         caption=f"{device}, torch {environment.torch}; {setting.rounds} rounds of {setting.steps} per side, in turn. "
-        "Time: median (quartiles). Memory: what a side adds to the process at its peak, alone. Operators: that "
-        "compute, per step, before any compilation.",
+        "Time: median (quartiles); its ratio: median of paired rounds [95 % interval]. Memory: what a side adds to "
+        "the process at its peak, alone. Operators: that compute, per step, before any compilation.",
     )
     for head in ("Mode", "Join"):
         table.add_column(head, no_wrap=True)
@@ -206,10 +215,15 @@ def _table(
 
 def _sentence(comparison: _Comparison, baseline: str, treatment: str) -> str:
     """What the treatment takes of what the baseline does."""
-    ratio, memory = comparison.time, comparison.memory
-    interval = "" if math.isnan(ratio.low) else f" [{ratio.low:.4f}, {ratio.high:.4f}]"
-    parts = [f"{ratio.median:.4f}{interval} × the time of {baseline} (median of paired ratios, 95 % interval)"]
-    if memory is not None:
-        parts.append(f"{memory:.4f} × its memory")
+    parts = [f"{_ratio_text(comparison.time)} × the time of {baseline}"]
+    if comparison.cpu is not None:
+        parts.append(f"{_ratio_text(comparison.cpu)} × its CPU time")
+    if comparison.memory is not None:
+        parts.append(f"{comparison.memory:.4f} × its memory")
     parts.append(f"{comparison.treatment.operators - comparison.baseline.operators:+} operators")
     return f"{comparison.mode}: {treatment} takes {', '.join(parts)}"
+
+
+def _ratio_text(ratio: Ratio) -> str:
+    interval = "" if math.isnan(ratio.low) else f" [{ratio.low:.4f}, {ratio.high:.4f}]"
+    return f"{ratio.median:.4f}{interval}"

@@ -95,13 +95,16 @@ class Impossible:
 
 
 def count_costs(cells: Iterable[ModelCell]) -> list[Cost]:
-    """The cost of each distinct model, in the order of the cells.
+    """The cost of each distinct model, in the order of the cells; of several names, the first.
 
     Raises:
         InputError: a model can't be built.
         UncountedOperatorError: a model uses an operator without a rule.
     """
-    counted = {cell.key: _count(cell) for cell in {cell.key: cell for cell in cells}.values()}
+    counted: dict[str, Cost] = {}
+    for cell in cells:
+        if cell.key not in counted:
+            counted[cell.key] = _count(cell)
     return [_with_baseline(cost, counted.get(cost.cell.baseline_key)) for cost in counted.values()]
 
 

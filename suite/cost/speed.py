@@ -48,11 +48,13 @@ class Setting:
 class Measured:
     """One side in one mode.
 
-    seconds: per step, one value for each round. memory_mb: the peak of what the side holds, alone (10^6 bytes;
-    None where the system doesn't tell). operators: that compute, in one step that isn't compiled.
+    seconds: per step, one value for each round. cpu_seconds: those of all threads, which other work on the same
+    machine disturbs less (none on a GPU, where a CPU only launches). memory_mb: the peak of what the side holds,
+    alone (10^6 bytes; None where the system doesn't tell). operators: that compute, in one step that isn't compiled.
     """
 
     seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
     memory_mb: float | None
     operators: int
 
@@ -77,12 +79,21 @@ def compare(
             torch.manual_seed(0)
             operators = [count_operators(cell, setting.recipe) for cell in sides]
             memory = _memory(sides, setting)
-            seconds = _times(sides, setting, track)
+            times = _times(sides, setting, track)
     finally:
         torch.set_num_threads(threads)
         release(setting.device)
+    on_cpu = setting.device.type == "cpu"
     return {
-        mode: [Measured(tuple(seconds[mode][i]), memory[i][mode], operators[i][mode]) for i in range(len(sides))]
+        mode: [
+            Measured(
+                seconds=tuple(wall for wall, _ in times[mode][i]),
+                cpu_seconds=tuple(cpu for _, cpu in times[mode][i]) if on_cpu else (),
+                memory_mb=memory[i][mode],
+                operators=operators[i][mode],
+            )
+            for i in range(len(sides))
+        ]
         for mode in MODES
     }
 
@@ -91,7 +102,7 @@ class _Side:
     """A model with all that its steps need."""
 
     def __init__(self, cell: ModelCell, setting: Setting) -> None:
-        self._setting = setting
+        self.cell, self._setting = cell, setting
         device, recipe, shape = setting.device, setting.recipe, cell.shape
         generator = torch.Generator().manual_seed(0)
         size = (recipe.batch_size, shape.image_size, shape.image_size, shape.in_chans)
@@ -119,18 +130,20 @@ class _Side:
 
 def _times(
     sides: Sequence[ModelCell], setting: Setting, track: Callable[[Sequence[int]], Iterable[int]]
-) -> dict[Mode, list[list[float]]]:
-    """Seconds per step: by mode, side and round."""
+) -> dict[Mode, list[list[tuple[float, float]]]]:
+    """Seconds and CPU seconds per step: by mode, side and round."""
     built = [_Side(cell, setting) for cell in sides]
-    seconds: dict[Mode, list[list[float]]] = {mode: [[] for _ in sides] for mode in MODES}
+    times: dict[Mode, list[list[tuple[float, float]]]] = {mode: [[] for _ in sides] for mode in MODES}
     for mode in MODES:
         for side in built:
             side.run(mode, WARM_UP)
     for number in track(range(setting.rounds)):
         for mode in MODES:
             for i in range(len(sides)) if number % 2 == 0 else reversed(range(len(sides))):
-                seconds[mode][i].append(_seconds(built[i], mode, setting) / setting.steps)
-    return seconds
+                began = time.process_time()
+                wall = _seconds(built[i], mode, setting)
+                times[mode][i].append((wall / setting.steps, (time.process_time() - began) / setting.steps))
+    return times
 
 
 def _seconds(side: _Side, mode: Mode, setting: Setting) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from suite.cost.macs import UncountedOperatorError, count_macs, count_parameters
+from suite.cost.macs import UncountedOperatorError, count_forward, count_macs, count_parameters
 from suite.models import create_model
 
 # arch, classes, image size; parameters, of which position; parameters that LaPE adds; GMACs. Counted by
@@ -162,3 +162,32 @@ def test_counting_is_quiet_and_leaves_the_model_as_it_was(
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
+
+
+def test_activations_of_a_vit_by_hand() -> None:
+    model = create_model(
+        "deit", num_classes=7, image_size=8, patch_size=4, embed_dim=6, depth=2, num_heads=3, mlp_ratio=2.0
+    )
+    tokens, width, heads, hidden = 5, 6, 3, 12  # 2×2 patches and the class token
+    patches = 4 * width
+    attention = heads * tokens * tokens + tokens * width  # the weights, and their product with v
+    block = tokens * 3 * width + attention + tokens * width + tokens * hidden + tokens * width
+    assert count_forward(model, 8, 3).activations == patches + 2 * block + 7
+
+
+@pytest.mark.parametrize("join", ["default", "lape"])
+@pytest.mark.parametrize("arch", ["deit_tiny", "cvt_2_4", "cct_2_3x2"])
+def test_fvcores_own_activation_count_agrees(arch: str, join: str) -> None:
+    """It doesn't know fused attention, so that is added here: the weights, and what they make of v."""
+    model = create_model(arch, join=join, num_classes=7, image_size=32).eval()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        from fvcore.nn import ActivationCountAnalysis
+
+        analysis = ActivationCountAnalysis(model, torch.zeros(1, 3, 32, 32)).unsupported_ops_warnings(False)
+        counted = analysis.uncalled_modules_warnings(False).total()
+        fused = analysis.unsupported_ops()["aten::scaled_dot_product_attention"]
+    size, tokens = model.architecture.size, model.position.tables[0].shape[1]
+    assert fused == size.depth
+    attention = size.num_heads * tokens * tokens + tokens * size.embed_dim
+    assert count_forward(model, 32, 3).activations == counted + size.depth * attention
