@@ -14,7 +14,7 @@ from suite.cost.macs import ForwardCost, Parameters, count_forward, count_parame
 from suite.errors import InputError
 from suite.models.architectures import Architecture
 from suite.models.build import create_model
-from suite.models.transformer import VisionTransformer
+from suite.models.transformer import Transformer
 from suite.trial import Trial
 
 
@@ -63,7 +63,7 @@ class ModelCell:
             [self.arch.canonical(), self.pe, join, self.norm, shape.num_classes, shape.image_size, shape.in_chans]
         )
 
-    def build(self) -> VisionTransformer:
+    def build(self) -> Transformer:
         """The model, as `create_model` makes it; raises `InputError` if there is none."""
         return create_model(
             self.arch,
