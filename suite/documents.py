@@ -131,9 +131,13 @@ def read_document(path: Path) -> Document:
             if near
             else f"there is no YAML file in {path.parent or '.'}; give another path",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a path with a null character is a ValueError
         raise InputError(
-            "the file can't be read", expected="a UTF-8 text file", found=str(error), where=str(path)
+            "the file can't be read",
+            expected="a UTF-8 text file",
+            found=getattr(error, "strerror", None) or str(error),
+            where=str(path),
+            fix="give the path of a YAML file",
         ) from None
     loaded = _parse(text, str(path))
     if not isinstance(loaded, dict):

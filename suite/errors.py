@@ -54,6 +54,16 @@ class InputError(Exception):
         return InputError(problems=[p if p.where else replace(p, where=where) for p in self.problems])
 
 
+def first_line(error: Exception) -> str:
+    """What another library's error says, in a line; of a pydantic error, its first problem with the field's name."""
+    from pydantic import ValidationError  # here, since `lape --help` imports this file
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Advice for an unknown name: the nearest known one, and the list to choose from."""
     names = sorted(known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -31,6 +32,41 @@ def write_atomic(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `InputError` if there is, and can be, no such folder: a file stands in its place, or above it."""
+    for place in (folder, *folder.parents):
+        try:
+            is_folder = stat.S_ISDIR(place.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:  # a name that is too long, say
+            raise _no_folder(folder, error.strerror or str(error)) from None
+        if not is_folder:
+            raise _no_folder(folder, f"{place} is a file")
+        return
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder to write into, or say by `InputError` now that it can't be."""
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise cannot_write(folder / "file", error) from None
+
+
+def _no_folder(folder: Path, found: str) -> InputError:
+    return InputError(
+        "not a folder",
+        expected="a folder, or a place where one can be made",
+        found=found,
+        where=str(folder),
+        fix="choose another folder, or move away what stands there",
+    )
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -183,7 +184,7 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
 
 def _find(path: Path) -> Path:
     """The file that is meant: a path, or the bare name of a grid in grids/."""
-    if path.exists() or path.suffix or len(path.parts) > 1:
+    if path.suffix or len(path.parts) > 1 or os.path.exists(path):  # which, unlike Path.exists, takes any length
         return path
     known = {file.stem: file for file in sorted(Path("grids").glob("*.yaml"))}
     if path.name not in known:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from suite.canonical import fingerprint
 
 SCHEMA_VERSION = 1
 
@@ -23,8 +25,14 @@ FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
 VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb")
 
 
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Count = Annotated[int, Field(ge=0, lt=2**63)]  # what a column of a frame holds
+Percent = Annotated[float, Field(ge=0, le=100)]
+NotNegative = Annotated[float, Field(ge=0, le=1e12)]  # 1e12 seconds are 30,000 years
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Environment(_Model):
@@ -36,7 +44,7 @@ class Environment(_Model):
     python: str
     platform: str
     processor: str
-    threads: int
+    threads: Count
     suite: str
     commit: str | None = Field(description="git commit of the code, with '+dirty' if it had local changes")
 
@@ -49,20 +57,20 @@ class Environment(_Model):
 class Epoch(_Model):
     """One epoch of a training; accuracies in percent, losses are means over images. Null: not tested."""
 
-    epoch: int
+    epoch: Count
     lr: float
     train_loss: float
-    top1: float | None
+    top1: Percent | None
     test_loss: float | None
-    seconds: float = Field(description="of training, without the test")
+    seconds: NotNegative = Field(description="of training, without the test")
 
 
 class RunRecord(_Model):
     """The outcome of a run. Numbers that a failed run doesn't have are null, never zero."""
 
     schema_version: int = SCHEMA_VERSION
-    trial_id: str
-    cell_id: str
+    trial_id: Id
+    cell_id: Id
     grid: str
     status: Status
 
@@ -73,27 +81,39 @@ class RunRecord(_Model):
     loss: str
     dataset: str
     recipe: str
-    seed_index: int
+    seed_index: Count
 
-    epochs: int = Field(description="epochs completed")
-    top1: float | None = Field(default=None, description="percent, test set, last epoch")
-    top1_best_epoch: float | None = Field(default=None, description="percent, best epoch on the test set: optimistic")
+    epochs: Count = Field(description="epochs completed")
+    top1: Percent | None = Field(default=None, description="percent, test set, last epoch")
+    top1_best_epoch: Percent | None = Field(default=None, description="percent, best epoch on the test set: optimistic")
     test_loss: float | None = None
-    params: int | None = None
-    macs: int | None = Field(default=None, description="multiply-accumulates of one image")
+    params: Count | None = None
+    macs: Count | None = Field(default=None, description="multiply-accumulates of one image")
 
-    train_seconds: float | None = Field(default=None, description="training and its evaluations, without set-up")
-    images_per_second: float | None = Field(default=None, description="training images, evaluations excluded")
-    peak_memory_mb: float | None = Field(default=None, description="of the GPU, or of the process on a CPU")
+    train_seconds: NotNegative | None = Field(default=None, description="training and its evaluations, without set-up")
+    images_per_second: NotNegative | None = Field(default=None, description="training images, evaluations excluded")
+    peak_memory_mb: NotNegative | None = Field(default=None, description="of the GPU, or of the process on a CPU")
     started_at: str = Field(description="UTC, ISO 8601")
     environment: Environment
 
-    test_images: int | None = None
+    test_images: Count | None = None
     correct: str | None = Field(default=None, description="a bit per test image, packed, base64: was it right?")
-    diverged_step: int | None = Field(default=None, description="the step, from 0, whose loss was not finite")
+    diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
     error: str | None = Field(default=None, description="the end of the traceback")
     config: dict[str, Any] = Field(description="what the trial id was made of")
     history: tuple[Epoch, ...] | None = Field(default=None, description="kept in history.parquet once collected")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name, keys in (("axes", AXIS_FIELDS), ("recipe", ("batch_size",))):
+            part = self.config.get(name)
+            if not isinstance(part, dict) or not part.keys() >= set(keys):
+                raise ValueError(f"a config that holds the trial's {name}")
+        if self.trial_id != fingerprint(self.config):
+            raise ValueError("a trial_id that is the fingerprint of the config")
+        if self.status == "done" and (self.top1 is None or self.top1_best_epoch is None or not self.epochs):
+            raise ValueError("an accuracy and epochs of a run that is done")
+        return self
 
 
 def pack_bits(correct: npt.NDArray[np.bool_]) -> str:

@@ -97,7 +97,7 @@ def render(
             (name, [(key, _value(value)) for key, value in values.items()]) for name, values in grid.recipes.items()
         ],
         environments=_environments(frame),
-        caveats=list(_caveats(grid, frame, verdicts)),
+        caveats=list(_caveats(grid, frame, history, verdicts)),
         version=__version__,
         made=_made(frame),
     )
@@ -299,7 +299,9 @@ def _value(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def _caveats(grid: GridSummary, frame: pd.DataFrame, verdicts: Sequence[Verdict]) -> Iterator[str]:
+def _caveats(
+    grid: GridSummary, frame: pd.DataFrame, history: pd.DataFrame, verdicts: Sequence[Verdict]
+) -> Iterator[str]:
     if any(verdict.claim.kind == "analogue" for verdict in verdicts):
         yield (
             "An analogue claim carries a published gain over to other data, another size or another budget. Its "
@@ -325,6 +327,11 @@ def _caveats(grid: GridSummary, frame: pd.DataFrame, verdicts: Sequence[Verdict]
         "The best-epoch column chooses the epoch on the test set, and is optimistic; verdicts use it only for claims "
         "that name it."
     )
+    if lacking := set(frame.loc[frame["status"] == "done", "trial_id"]) - set(history["trial_id"]):
+        yield (
+            f"history.parquet lacks the epochs of {len(lacking)} finished run{'s' if len(lacking) > 1 else ''}: the "
+            "accuracy curves leave them out."
+        )
     if frame["environment"].nunique() > 1:
         yield "The runs come from more than one environment; gains across two of them are marked."
     if grid.missing or grid.failed:

@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
 from suite.canonical import fingerprint
-from suite.errors import InputError
-from suite.files import cannot_write, write_atomic
+from suite.errors import InputError, first_line
+from suite.files import cannot_write, check_folder, make_folder, write_atomic
 from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
 
 RUNS, HISTORY, SPOOL, LOCK = "runs.jsonl", "history.parquet", "spool", ".lock"
@@ -75,11 +74,17 @@ class Store:
         return found
 
     def collect(self) -> dict[str, RunRecord]:
-        """Fold the spool into runs.jsonl and history.parquet, and return the records. Call with the lock held."""
+        """Fold the spool into runs.jsonl and history.parquet, and return the records. Call with the lock held.
+
+        Raises:
+            InputError: one of the files is damaged, even if there is nothing to fold: a run that calls this
+                before it trains can then fold what it trained. Or they can't be written. Nothing is lost.
+        """
         spooled = self._spooled()
         records = self._merged(spooled)
+        history = load_history(self.folder, spool=False)
         if spooled:
-            self._write_history(records)
+            self._write_history(history, records)
             lines = [
                 record.model_copy(update={"history": None}).model_dump_json()
                 for record in sorted(records.values(), key=_sort_key)
@@ -94,11 +99,11 @@ class Store:
         """Be the folder's one writer. The lock goes with the process, however that ends.
 
         Raises:
-            InputError: another process holds it (says which), or the folder can't be written.
+            InputError: another process holds it (says which), or a record could not be written.
         """
         path = self.folder / LOCK
+        make_folder(self.folder / SPOOL)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             file = path.open("a+")
         except OSError as error:
             raise cannot_write(path, error) from None
@@ -123,20 +128,20 @@ class Store:
 
     def _folded(self) -> list[RunRecord]:
         path = self.folder / RUNS
+        check_folder(self.folder)
         if not path.exists():
             return []
-        # Not splitlines: a record's text may hold other line separators, such as U+2028. Bytes that are no UTF-8
-        # make their line a damaged one.
-        lines = path.read_bytes().decode("utf-8", errors="replace").removesuffix("\n").split("\n")
-        return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+        # Not splitlines: a record's text may hold other line separators, such as U+2028.
+        lines = _text(path).split("\n")
+        return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
 
     def _spooled(self) -> dict[Path, RunRecord]:
+        check_folder(self.folder / SPOOL)
         paths = sorted((self.folder / SPOOL).glob("*.json"))
-        return {path: _parse(path.read_bytes().decode("utf-8", errors="replace"), str(path)) for path in paths}
+        return {path: _parse(_text(path), str(path)) for path in paths}
 
-    def _write_history(self, records: dict[str, RunRecord]) -> None:
+    def _write_history(self, kept: pd.DataFrame, records: dict[str, RunRecord]) -> None:
         fresh = {record.trial_id: record for record in records.values() if record.history is not None}
-        kept = load_history(self.folder, spool=False)
         kept = kept[kept["trial_id"].isin(records.keys() - fresh.keys())]
         frame = pd.concat([kept, _history_frame(fresh.values())]) if len(kept) else _history_frame(fresh.values())
         buffer = io.BytesIO()
@@ -170,14 +175,33 @@ def to_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
-    """A row per epoch of every run: trial_id, epoch, lr, train_loss, top1 (percent, test), test_loss, seconds."""
+    """A row per epoch of every run: trial_id, epoch, lr, train_loss, top1 (percent, test), test_loss, seconds.
+
+    Raises:
+        InputError: history.parquet, or a record that waits to be folded, is damaged.
+    """
     store, path = Store(Path(folder)), Path(folder) / HISTORY
-    frame = pd.read_parquet(path) if path.exists() else _history_frame([])
+    frame = _read_history(path) if path.exists() else _history_frame([])
     fresh = [record for record in store._spooled().values() if record.history is not None] if spool else []
     if fresh:
         old = frame[~frame["trial_id"].isin([record.trial_id for record in fresh])]
         frame = pd.concat([old, _history_frame(fresh)]) if len(old) else _history_frame(fresh)
     return frame.reset_index(drop=True)
+
+
+def _read_history(path: Path) -> pd.DataFrame:
+    expected = _history_frame([]).columns
+    types = dict.fromkeys(expected, "float64") | {"trial_id": "str", "epoch": "int64"}
+    try:
+        return pd.read_parquet(io.BytesIO(path.read_bytes()))[list(expected)].astype(types)
+    except (OSError, ValueError, TypeError, KeyError) as error:  # pyarrow's own errors are ValueErrors
+        raise InputError(
+            "the history of the runs is damaged",
+            expected=f"a Parquet file with the columns {', '.join(expected)}",
+            found=first_line(error),
+            where=str(path),
+            fix="restore the file from version control, or delete it: the runs stay, only their curves are lost",
+        ) from None
 
 
 def _history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -212,12 +236,26 @@ def _parse(line: str, where: str) -> RunRecord:
             version += 1
             values["schema_version"] = version
         return RunRecord.model_validate(values)
-    except (ValueError, KeyError, TypeError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = first_line(error)
         raise InputError(
             "a damaged record",
             expected="a run's record as one JSON object",
             found=f"{line[:60]!r}… ({reason})" if len(line) > 60 else f"{line!r} ({reason})",
             where=where,
-            fix="restore the file from version control, or delete the damaged line: its trial then runs again",
+            fix="restore it from version control, or delete the damaged line (or file): its trial then runs again",
+        ) from None
+
+
+def _text(path: Path) -> str:
+    """A file's text, without the mark that some editors put first; bytes that are no UTF-8 damage only their line."""
+    try:
+        return path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InputError(
+            "a file of results can't be read",
+            expected="a file of records",
+            found=error.strerror or str(error),
+            where=str(path),
+            fix="move it away, or change its permissions",
         ) from None

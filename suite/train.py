@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -125,6 +126,8 @@ class _Run:
             top1 = test_loss = None
             if (epoch + 1) % recipe.test_every == 0 or epoch + 1 == recipe.epochs:
                 right, test_loss = trainer.test(self.test_images)
+                if not math.isfinite(test_loss):  # the last step spoilt the weights
+                    raise DivergedError((epoch + 1) * steps - 1)
                 correct = right.numpy()
                 top1 = _percent(correct)
             self.history.append(

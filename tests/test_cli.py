@@ -309,7 +309,60 @@ class TestBadInput:
 
     def test_results_that_cannot_be_written(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
         (tmp_path / "results").write_text("a file where the folder should be")
-        assert "can't write" in lape.refuses("run", write_grid(), "--executor", "serial")
+        path = write_grid()
+        for command in ("run", "plan", "status", "tables", "verify", "report"):
+            assert "results is a file" in lape.refuses(command, path)
+
+    @pytest.mark.parametrize(
+        ("name", "is_folder"),
+        [
+            ("results/small", False),
+            ("results/small/spool", False),
+            ("results/small/runs.jsonl", True),
+            ("results/small/history.parquet", True),
+            ("results/small/spool/x.json", True),
+            ("reports", False),
+            ("reports/small", False),
+        ],
+    )
+    def test_a_run_trains_nothing_that_it_could_not_store(
+        self, lape: Shell, write_grid: Write, tmp_path: Path, name: str, is_folder: bool
+    ) -> None:
+        place = tmp_path / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if is_folder:
+            place.mkdir()
+        else:
+            place.write_text("in the way")
+        assert name in lape.refuses("run", write_grid(), "--executor", "serial")
+        assert "done" not in lape.out
+
+    def test_places_that_are_no_folders(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        path, long = write_grid(), tmp_path / ("x" * 300)
+        for arguments in (
+            ["run", path, "--data"],
+            ["data", "ls", "--data"],
+            ["data", "prepare", "digits", "--data"],
+            ["tables", path, "--reports"],
+            ["report", path, "--reports"],
+            ["status", path, "--results"],
+        ):
+            assert "file is a file" in lape.refuses(*arguments, tmp_path / "file")
+            assert "File name too long" in lape.refuses(*arguments, long)
+        assert "can't be read" in lape.refuses("plan", long)
+        assert "no such grid" in lape.refuses("plan", "x" * 300)
+
+    def test_a_history_that_is_damaged_or_lost(self, lape: Shell, finished: Path, tmp_path: Path) -> None:
+        history = tmp_path / "results" / "small" / "history.parquet"
+        history.write_bytes(b"PAR1")
+        assert "history.parquet" in lape.refuses("report", finished)
+        assert "history.parquet" in lape.refuses("run", finished, "--seeds", "3", "--executor", "serial")
+        assert "done" not in lape.out
+        history.unlink()
+        lape("report", finished)
+        page = (tmp_path / "reports" / "small" / "index.html").read_text()
+        assert "history.parquet lacks the epochs of 4 finished runs" in page
 
     def test_a_damaged_line_keeps_all_others(self, lape: Shell, finished: Path, tmp_path: Path) -> None:
         runs = tmp_path / "results" / "small" / "runs.jsonl"

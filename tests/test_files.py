@@ -6,12 +6,13 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from suite.errors import InputError
-from suite.files import write_atomic
+from suite.files import check_folder, make_folder, write_atomic
 
 
 def test_a_file_is_written_in_a_folder_that_is_made(tmp_path: Path) -> None:
@@ -57,3 +58,22 @@ def test_a_folder_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't write"):
         write_atomic(tmp_path / "file", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_that_can_be_made_is_made(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize("check", [check_folder, make_folder])
+def test_a_place_where_no_folder_can_be(tmp_path: Path, check: Callable[[Path], None]) -> None:
+    (tmp_path / "file").write_text("")
+    for folder, told in (
+        (tmp_path / "file", "file is a file"),
+        (tmp_path / "file" / "a" / "b", "file is a file"),
+        (tmp_path / ("x" * 300), "File name too long"),
+    ):
+        with pytest.raises(InputError, match=told):
+            check(folder)

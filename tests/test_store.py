@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,15 +143,88 @@ class TestDamage:
             kept.collect()
         message = str(caught.value)
         assert "runs.jsonl, line 3" in message
-        assert "restore the file" in message
+        assert "restore it" in message
         assert path.read_bytes() == before
         assert kept.has_spooled(trials[0].id)
 
-    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}', "null", '{"schema_version": "x"}'])
+    @pytest.mark.parametrize(
+        "text", ["[" * 9**5, "[]", "{}", '{"schema_version": 1}', "null", '{"schema_version": ""}']
+    )
     def test_a_line_that_is_no_record(self, kept: Store, text: str) -> None:
         (kept.folder / RUNS).write_text(text + "\n")
         with pytest.raises(InputError, match=r"damaged record[\s\S]*line 1"):
             kept.records()
+
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ('"top1":50.0', '"top1":NaN', "top1: Input should be a finite number"),
+            ('"top1":50.0', '"top1":150.0', "top1: Input should be less than or equal to 100"),
+            ('"top1":50.0', '"top1":-1', "top1: Input should be greater than or equal to 0"),
+            ('"top1":50.0', '"top1":null', "an accuracy and epochs of a run that is done"),
+            ('"epochs":2,"top1"', '"epochs":0,"top1"', "an accuracy and epochs of a run that is done"),
+            ('"test_loss":1.0', '"test_loss":Infinity', "test_loss: Input should be a finite number"),
+            ('"train_seconds":10.0', '"train_seconds":-10.0', "train_seconds"),
+            ('"params":1000', f'"params":{10**20}', "params"),
+            ('"trial_id":"', '"trial_id":"../../', "trial_id: String should match pattern"),
+            ('"grid_seed":0', '"grid_seed":1', "the fingerprint of the config"),
+            ('"axes":', '"axis":', "a config that holds the trial's axes"),
+        ],
+    )
+    @pytest.mark.parametrize("place", ["runs.jsonl, line 1", ".json"])
+    def test_a_record_that_cannot_be_true(
+        self, tmp_path: Path, trials: list[Trial], old: str, new: str, told: str, place: str
+    ) -> None:
+        kept = Store(tmp_path / "results")
+        kept.put(make_record(trials[0]))
+        (path,) = (kept.folder / "spool").iterdir()
+        if place == "runs.jsonl, line 1":
+            kept.collect()
+            path = kept.folder / RUNS
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+        with pytest.raises(InputError, match="damaged record") as caught:
+            kept.records()
+        assert told in str(caught.value)
+        assert place in str(caught.value)
+
+    def test_blank_lines_and_the_mark_of_an_editor_do_no_harm(self, kept: Store) -> None:
+        records = kept.records()
+        path = kept.folder / RUNS
+        path.write_text("\ufeff" + path.read_text().replace("\n", "\r\n\n \n"))
+        assert kept.records() == records
+
+    @pytest.mark.parametrize("name", [RUNS, HISTORY, "spool/x.json"])
+    def test_a_folder_in_place_of_a_file(self, tmp_path: Path, name: str) -> None:
+        kept = Store(tmp_path / "results")
+        (kept.folder / name).mkdir(parents=True)
+        with kept.lock(), pytest.raises(InputError, match=name):
+            kept.collect()
+
+    def test_a_file_in_place_of_the_spool(self, tmp_path: Path) -> None:
+        kept = Store(tmp_path / "results")
+        kept.folder.mkdir()
+        (kept.folder / "spool").write_text("")
+        for use in (kept.lock().__enter__, kept.records, lambda: load_history(kept.folder)):
+            with pytest.raises(InputError, match="spool is a file"):
+                use()
+
+    def test_a_damaged_history_is_told_before_there_is_anything_to_fold(self, kept: Store, trials: list[Trial]) -> None:
+        path = kept.folder / HISTORY
+        history, whole = load_history(kept.folder), path.read_bytes()
+        others = [pd.DataFrame({"a": [1]}), history.assign(top1="x")]
+        for damaged in (whole[:-9], b"", *(frame.to_parquet() for frame in others)):
+            for spooled in (kept.folder / "spool").iterdir():
+                spooled.unlink()
+            path.write_bytes(damaged)
+            for use in (kept.collect, lambda: load_history(kept.folder)):
+                with pytest.raises(InputError, match=r"history of the runs is damaged[\s\S]*history.parquet"):
+                    use()
+            kept.put(make_record(trials[0], 99.0))
+            with pytest.raises(InputError, match="damaged"):
+                kept.collect()
+            assert kept.records()[trials[0].id].top1 == 99.0
+            assert kept.has_spooled(trials[0].id)
 
     def test_a_record_of_a_newer_schema(self, kept: Store) -> None:
         path = kept.folder / RUNS
@@ -194,8 +268,9 @@ class TestWriting:
         (tmp_path / "results").write_text("")
         with pytest.raises(InputError, match="can't write"):
             Store(tmp_path / "results").put(make_record(trials[0]))
-        with pytest.raises(InputError, match="can't write"), Store(tmp_path / "results").lock():
-            pass
+        for use in (Store(tmp_path / "results").lock().__enter__, Store(tmp_path / "results" / "small").records):
+            with pytest.raises(InputError, match="results is a file"):
+                use()
 
 
 class TestLock:

@@ -143,6 +143,14 @@ def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(trials: list[Trial
     assert str(record.diverged_step) in (record.error or "")
 
 
+def test_a_last_step_that_spoils_the_weights_is_no_result(trials: list[Trial], machine: Machine) -> None:
+    """The one step's own loss is finite; the test after it isn't, and no record holds such a number."""
+    changes = {"lr": 1e30, "epochs": 1, "batch_size": 128, "train_images": 128}
+    recipe = Recipe.model_validate({**trials[0].recipe.model_dump(), **changes})
+    record = run_trial(replace(trials[0], recipe=recipe), machine)
+    assert (record.status, record.diverged_step, record.test_loss) == ("diverged", 0, None)
+
+
 def test_the_step_that_diverged_is_the_first_one() -> None:
     with pytest.raises(loop.DivergedError) as caught:
         loop.check_finite(torch.tensor([1.0, 2.0, float("inf"), float("nan")]), first_step=10)

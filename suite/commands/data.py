@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from suite.commands.listing import columns
-from suite.data.cache import Listed, data_root, list_prepared, prepare_command
+from suite.data.cache import Listed, list_prepared, open_root, prepare_command
 from suite.data.datasets import DATASETS
 from suite.data.prepare import declaration, prepare
 
@@ -15,7 +15,7 @@ def prepare_data(
     name: str, source: Path | None, image_size: int | None, storage: str, data: Path | None
 ) -> Iterator[str]:
     """`lape data prepare`."""
-    root = data or data_root()
+    root = open_root(data)
     dataset = prepare(name, root=root, source=source, image_size=image_size, storage=storage)
     yield (
         f"{dataset.name}: {dataset.train_images} + {dataset.test_images} images, "
@@ -29,7 +29,7 @@ def prepare_data(
 
 def list_data(data: Path | None) -> Iterator[str]:
     """`lape data ls`."""
-    root = data or data_root()
+    root = open_root(data)
     yield f"in {root}:"
     yield from columns({entry.name: _listed(entry) for entry in list_prepared(root)})
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from suite import stats
 from suite.commands.workspace import Workspace
 from suite.contrasts import contrasts
+from suite.files import make_folder
 from suite.plan import Plan, make_plan
 from suite.text import duration
 
@@ -108,6 +109,7 @@ def print_tables(workspace: Workspace) -> None:
     """`lape tables`."""
     from suite.tables import to_terminal, write_tables
 
+    make_folder(workspace.report_folder)
     frame = workspace.frame
     console = open_console()
     if frame.empty:
@@ -139,6 +141,7 @@ def write_report(workspace: Workspace) -> str:
     """`lape report`: write the page and what belongs to it, and say where it is."""
     from suite.report import GridSummary, render
 
+    make_folder(workspace.report_folder)
     plan = make_plan(workspace.expansion, workspace.records)
     recipes = {trial.recipe_name: trial.recipe.model_dump(mode="json") for trial in workspace.expansion.trials}
     summary = GridSummary(

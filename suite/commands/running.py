@@ -11,13 +11,14 @@ from pathlib import Path
 
 from suite.commands.overview import open_console, print_outcome, print_plan_line
 from suite.commands.workspace import Workspace, open_workspace
-from suite.data.cache import data_root, verify
+from suite.data.cache import open_root, verify
 from suite.errors import InputError, nearest
 from suite.execution.driver import Execute, run_missing
 from suite.execution.events import Listener
 from suite.execution.progress import ProgressDisplay
 from suite.execution.serial import run_serial
 from suite.execution.worker import Worker
+from suite.files import make_folder
 from suite.machine import Machine
 from suite.plan import Plan
 from suite.record import FAILURES, VOLATILE, RunRecord
@@ -40,7 +41,7 @@ def run_grid(
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report. Is the grid done?"""
     console = open_console()
-    root = (data or data_root()).resolve()
+    root = open_root(data)
     if executor not in EXECUTORS:
         raise InputError(
             f"unknown executor {executor!r}",
@@ -50,6 +51,7 @@ def run_grid(
             fix=nearest(executor, EXECUTORS),
         )
     statuses = _statuses(retry)
+    make_folder(workspace.report_folder)
     for dataset in {trial.dataset.name: trial.dataset for trial in workspace.expansion.trials}.values():
         verify(dataset, root)
 
@@ -116,11 +118,12 @@ def rerun_trial(
     """Train one trial again and compare it with its record; store it if there is none. Is it the same?"""
     from suite.train import run_trial
 
+    root = open_root(data)
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
     console = open_console()
     console.print(f"{trial.id}  {trial.label}", highlight=False)
     stored = workspace.records.get(trial.id)
-    record = run_trial(trial, Machine((data or data_root()).resolve(), device, threads))
+    record = run_trial(trial, Machine(root, device, threads))
     console.print(_told("now", record), highlight=False)
     if stored is None:
         with workspace.store.lock():

@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from suite.data.arrays import SPLITS, Split, arrays_checksum
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.index import Index, check_files, index_checksum, read_index, write_index
-from suite.errors import InputError
-from suite.files import cannot_write
+from suite.errors import InputError, first_line
+from suite.files import cannot_write, check_folder
 
 META = "meta.json"
 
@@ -47,6 +47,13 @@ def data_root() -> Path:
         return Path(chosen).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache").absolute() / "lape"
+
+
+def open_root(folder: Path | None = None) -> Path:
+    """The folder of the prepared data sets: the given one, or `data_root`; raises `InputError` if it can't be one."""
+    root = (folder or data_root()).absolute()
+    check_folder(root)
+    return root
 
 
 def prepare_command(name: str, dataset: Dataset | None = None) -> str:
@@ -72,7 +79,7 @@ def load_meta(name: str, root: Path) -> Meta | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError) as error:
-        raise _damaged(path, "what `lape data prepare` wrote", _first_line(error), prepare_command(name)) from error
+        raise _damaged(path, "what `lape data prepare` wrote", first_line(error), prepare_command(name)) from error
 
 
 def load_split(dataset: Dataset, name: str, root: Path) -> Split:
@@ -98,7 +105,7 @@ def load_index(dataset: Dataset, name: str, root: Path) -> Index:
         return read_index(path)
     except (OSError, ValueError, KeyError) as error:
         command = prepare_command(dataset.name, dataset)
-        raise _damaged(path, "the index that was written", _first_line(error), command) from error
+        raise _damaged(path, "the index that was written", first_line(error), command) from error
 
 
 def verify(dataset: Dataset, root: Path) -> None:
@@ -240,7 +247,7 @@ def _load_array(dataset: Dataset, file: str, root: Path, dtype: type[np.generic]
     try:
         array = np.load(path, mmap_mode="c")
     except Exception as error:  # NumPy parses a damaged header as Python: ValueError, TokenError, OverflowError, …
-        raise _damaged(path, expected, _first_line(error), command) from error
+        raise _damaged(path, expected, first_line(error), command) from error
     if array.dtype != dtype or array.ndim != dimensions:
         raise _damaged(path, expected, f"a {array.ndim}-dimensional {array.dtype} array", command)
     return array
@@ -287,10 +294,3 @@ def _damaged(where: Path, expected: str, found: str, command: str) -> InputError
         where=str(where),
         fix=f"prepare it again: {command}",
     )
-
-
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
-    return (str(error).splitlines() or [type(error).__name__])[0]
