@@ -169,6 +169,7 @@ def unique_runs(frame: pd.DataFrame) -> list[Run]:
                 "two different trainings under one name",
                 expected="one trial for each cell and seed",
                 found=f"trials {first} and {trial_id}, both {' '.join(name[:-2])}, seed {name[-1]}",
+                where="runs.jsonl",
                 fix="keep the runs of one definition: an architecture of that name has changed in between",
             )
     return list(trials.values())

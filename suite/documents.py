@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,17 +11,16 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 
 from suite.errors import InputError, Problem, nearest
+from suite.yamlfile import load_yaml
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
+_LONG = 80  # characters of a value that a message shows
 
 
 @dataclass
@@ -51,6 +51,7 @@ class Document:
                 "an override must name a key and a value",
                 expected="--set key.key=value",
                 found=f"--set {assignment}",
+                where=f"--set {assignment}",
                 fix="for instance --set recipe.epochs=10",
             )
         values: Any = self.values
@@ -66,10 +67,14 @@ class Document:
                     expected="the path of a value in the grid file",
                     found=f"--set {assignment}",
                     where=self.where((*at, *keys[: depth + 1])),
+                    fix="override the value as a whole, for instance --set axes.join=[default,lape]",
                 )
             values = inner
-        values[keys[-1]] = _parse(text, f"--set {assignment}")
-        self.overrides[*at, *keys] = assignment
+        values[keys[-1]] = _plain(load_yaml(text, f"--set {assignment}"))
+        place = (*at, *keys)
+        # What stood in the file there, and below it, is gone.
+        self.lines = {other: line for other, line in self.lines.items() if other[: len(place)] != place}
+        self.overrides[place] = assignment
 
     def validate(self, model: type[M], values: Any = None, at: Location = ()) -> M:
         """The values as a model; raises `InputError` with every problem, each with its line.
@@ -93,7 +98,7 @@ class Document:
         if error["type"] == "missing":
             return Problem(
                 f"key {name!r} is missing",
-                expected=fields.get(str(location[-1]), ""),
+                expected=fields.get(str(location[-1]), "") or "a value for it",
                 found="nothing",
                 where=self.where(location[:-1]),
                 fix=f"add the key {str(location[-1])!r}",
@@ -101,7 +106,7 @@ class Document:
         return Problem(
             f"{name} can't be used",
             expected=error["msg"].removeprefix("Value error, "),
-            found=f"{error['input']!r} ({type(error['input']).__name__})",
+            found=_shown(error["input"]),
             where=self.where(location),
             fix=fields.get(str(location[-1]) if location else "", "") or "change the value",
         )
@@ -139,51 +144,27 @@ def read_document(path: Path) -> Document:
             where=str(path),
             fix="give the path of a YAML file",
         ) from None
-    loaded = _parse(text, str(path))
-    if not isinstance(loaded, dict):
+    loaded = load_yaml(text, str(path))
+    if not isinstance(loaded, CommentedMap):
         raise InputError(
             "the file doesn't hold what it should",
             expected="keys with values (a YAML mapping)",
-            found=type(loaded).__name__ if loaded is not None else "an empty file",
+            found="an empty file" if loaded is None else type(_plain(loaded)).__name__,
             where=str(path),
             fix="compare it with grids/quickstart.yaml",
         )
-    document = Document(path, loaded)
-    _note_lines(_round_trip(text), (), document.lines)
+    document = Document(path, _plain(loaded))
+    _note_lines(loaded, (), document.lines)
     return document
 
 
-def _yaml() -> YAML:
-    yaml = YAML(typ="rt", pure=True)  # the round-trip loader knows the lines
-    yaml.version = (1, 2)
-    return yaml
-
-
-def _round_trip(text: str) -> Any:
-    return _yaml().load(text)
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return _plain(_round_trip(text))
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise InputError(
-            "the same key twice",
-            expected="each key once",
-            found=str(error.problem).splitlines()[0],
-            where=f"{where}, line {line}",
-            fix="remove one of the two",
-        ) from None
-    except YAMLError as error:
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        raise InputError(
-            "not YAML",
-            expected="YAML 1.2",
-            found=str(getattr(error, "problem", None) or error).splitlines()[0],
-            where=f"{where}, line {mark.line + 1}" if mark else where,
-            fix="check the indentation, the colons and the brackets around that line",
-        ) from None
+def _shown(value: Any) -> str:
+    """A value in a line; of a large one, what it is."""
+    if isinstance(value, (dict, list)) and len(repr(value)) > _LONG:
+        keys = ", ".join(map(str, value))
+        return f"a list of {len(value)}" if isinstance(value, list) else f"the keys {textwrap.shorten(keys, _LONG)}"
+    text = repr(value)
+    return f"{text if len(text) <= _LONG else text[:_LONG] + '…'} ({type(value).__name__})"
 
 
 def _plain(value: Any) -> Any:

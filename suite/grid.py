@@ -12,7 +12,7 @@ from typing import Any
 from suite.cells import Catalogue, Dropped, Point, block_cells, check_cell
 from suite.documents import Document, Location, read_document
 from suite.errors import InputError, Problem, nearest
-from suite.gridfile import Block, GridFile
+from suite.gridfile import MOST_SEEDS, Block, GridFile
 from suite.recipe import Recipe
 from suite.trial import Trial
 
@@ -57,6 +57,9 @@ class Grid:
         dropped: list[Dropped] = []
         problems: list[Problem] = []
         catalogue = Catalogue(self.file, self.document)
+        for axis, declared in (("arch", "architectures"), ("dataset", "datasets")):
+            for level in getattr(self.file, declared):  # those that no axis names too
+                catalogue.find(axis, level, (declared, level))
         for block, at in self._blocks():
             recipe_name, recipe = self._recipe(block, at)
             for cell in block_cells(block, at, catalogue, self.document):
@@ -139,17 +142,16 @@ class Grid:
 
     def _recipe_file(self, base: str, location: Location) -> dict[str, Any]:
         folder = self.document.path.parent / "recipes"
-        path = folder / f"{base}.yaml"
-        if not path.is_file():
-            known = sorted(file.stem for file in folder.glob("*.yaml"))
+        known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+        if base not in known:
             raise InputError(
                 f"unknown recipe {base!r}",
                 expected=f"a file in {folder}",
                 found=repr(base),
                 where=self.document.where(location),
-                fix=nearest(base, known) if known else f"write {path}",
+                fix=nearest(base, known) if known else f"write {folder / 'NAME.yaml'}",
             )
-        document = read_document(path)
+        document = read_document(known[base])
         document.validate(Recipe)
         return document.values
 
@@ -167,14 +169,15 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
     document = read_document(_find(Path(path)))
     for assignment in overrides:
         _override(document, assignment)
+    _check_kind(document)
     file = document.validate(GridFile)
     if seeds is not None:
-        if seeds < 1:
+        if not 1 <= seeds <= MOST_SEEDS:
             raise InputError(
-                "no seeds",
-                expected="--seeds of at least 1",
+                "no seeds" if seeds < 1 else "too many seeds",
+                expected=f"--seeds from 1 to {MOST_SEEDS}",
                 found=str(seeds),
-                where="--seeds",
+                where=f"--seeds {seeds}",
                 fix="leave it out, or give another",
             )
         following = range(max(file.seeds) + 1, max(file.seeds) + 1 + seeds)
@@ -196,6 +199,18 @@ def _find(path: Path) -> Path:
             fix=nearest(path.name, known) if known else "run the command in the project's folder, or give a path",
         )
     return known[path.name]
+
+
+def _check_kind(document: Document) -> None:
+    """Raise `InputError` if the file is one of the other kinds that stand beside grids."""
+    keys = document.values.keys()
+    if keys == {"claims"}:
+        kind, use = "a claim file", "name it under `claims:` in a grid, and give that grid"
+    elif "version" in keys and not keys & {"axes", "blocks", "seeds"}:
+        kind, use = "a recipe", "name it as `recipe:` in a grid, and give that grid"
+    else:
+        return
+    raise InputError(f"{kind}, not a grid", expected="a grid file", found=kind, where=str(document.path), fix=use)
 
 
 def _override(document: Document, assignment: str) -> None:

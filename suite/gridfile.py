@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+MOST_SEEDS = 1000  # a hundred times what a paper has; the trials of a slip of the finger would take minutes to list
 
 
 def _listed(value: Any) -> Any:
@@ -15,7 +17,15 @@ def _based(value: Any) -> Any:
     return {"base": value} if isinstance(value, str) else value
 
 
-Levels = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
+def _each_once(levels: list[str]) -> list[str]:
+    if len(set(levels)) < len(levels):
+        raise ValueError(f"each level once, not {next(level for level in levels if levels.count(level) > 1)!r} twice")
+    return levels
+
+
+# What stands in tables, in messages and on the command line, where a space or a line break would mean something else.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
+Levels = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_each_once)]
 RecipeValues = Annotated[dict[str, Any], BeforeValidator(_based)]
 
 
@@ -75,14 +85,16 @@ class Block(_Model):
 class GridFile(_Model):
     """What stands in a grid file."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="lower-case letters, digits, '_' and '-'")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100, description="lower-case letters, digits, '_' and '-'"
+    )
     description: str = Field(default="", description="a sentence or two for the report")
-    seed: int = Field(default=0, ge=0, description="the grid's own seed, mixed into every other")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        min_length=1, description="the seed indices: one trial each per cell"
+    seed: int = Field(default=0, ge=0, lt=2**63, description="the grid's own seed, mixed into every other")
+    seeds: list[Annotated[int, Field(ge=0, lt=2**62)]] = Field(
+        min_length=1, max_length=MOST_SEEDS, description="the seed indices: one trial each per cell"
     )
     recipe: RecipeValues | None = Field(default=None, description="a recipe's name, or its values")
-    architectures: dict[str, dict[str, Any]] = Field(
+    architectures: dict[Name, dict[str, Any]] = Field(
         default={}, description="names of this grid's own for sizes: {family: …, embed_dim: …, …}"
     )
     datasets: dict[str, dict[str, Any]] = Field(

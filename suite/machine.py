@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import torch
 
 
+MOST_THREADS = 1024  # torch aborts the process at numbers that the system can't start
+
+
 @dataclass(frozen=True)
 class Machine:
     """How this machine is used. It is no part of a trial: the same trial may run anywhere.
@@ -23,6 +26,16 @@ class Machine:
     data_root: Path | None = None
     device: str = "auto"
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise InputError(
+                "an impossible number of threads",
+                expected=f"from 1 to {MOST_THREADS} CPU threads per trial",
+                found=str(self.threads),
+                where=f"--threads {self.threads}",
+                fix="give no more than the machine has cores; leave it out for one",
+            )
 
     def torch_device(self) -> torch.device:
         """The device to train on; raises `InputError` if it is not there."""

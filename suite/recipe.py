@@ -16,7 +16,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     version: int = Field(ge=1, description="raised by hand when the recipe is corrected")
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=100_000)
     batch_size: int = Field(ge=1, description="images per step; a last, smaller batch is dropped")
 
     lr: float = Field(gt=0, description="peak learning rate of AdamW")
@@ -30,7 +30,9 @@ class Recipe(BaseModel):
     betas: tuple[float, float] = Field(default=(0.9, 0.999), strict=False)
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    crop_padding: int = Field(default=0, ge=0, description="pixels of zero padding before a random crop; 0: no crop")
+    crop_padding: int = Field(
+        default=0, ge=0, le=256, description="pixels of zero padding before a random crop; 0: no crop"
+    )
     flip: bool = Field(default=False, description="horizontal flip of every other image, at random")
 
     train_images: int | None = Field(
@@ -47,6 +49,8 @@ class Recipe(BaseModel):
     def _consistent(self) -> Self:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        if self.test_every > self.epochs:
+            raise ValueError(f"test_every ({self.test_every}) must not exceed epochs ({self.epochs})")
         for name in ("warmup_lr", "min_lr"):
             if getattr(self, name) > self.lr:
                 raise ValueError(f"{name} ({getattr(self, name)}) must not exceed lr ({self.lr})")

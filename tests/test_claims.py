@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from suite.claims import load_claims
+from suite.claims import load_claims, untested
 from suite.errors import InputError
+from suite.grid import load_grid
 from tests.conftest import REPOSITORY
 
 CLAIM_FILES = sorted((REPOSITORY / "grids" / "claims").glob("*.yaml"))
@@ -65,6 +66,9 @@ def test_an_analogue_says_so_in_its_title() -> None:
         ("margin: 0.421", "margins: 0.421", "did you mean 'margin'"),
         ("margin: 0.421", "margin: 0", "greater than 0"),
         ("margin: 0.421", 'margin: "0.421"', "valid number"),
+        ("margin: 0.421", "margin: 0.842", "a margin (0.842) below the claimed gain (0.842)"),
+        ("margin: 0.421", "margin: 5", "a margin (5) below the claimed gain (0.842)"),
+        ("alpha: 0.05", "alpha: 1e-300", "greater than or equal to 0.0001"),
         ("treatment: lape", "treatment: lap", "did you mean 'lape'"),
         ("pe: learnable", "pe: learnabel", "did you mean 'learnable'"),
         ("treatment: lape", "treatment: default", "that differ"),
@@ -89,7 +93,8 @@ def test_a_wrong_claim_file_says_what_and_where(
 
 
 def test_an_id_that_stands_twice(write_claims: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match=r"'digits-table2-vit-lite' stands twice(?s:.*)quickstart.yaml"):
+    told = r"'digits-table2-vit-lite' stands twice(?s:.*)quickstart.yaml, line 7(?s:.*)claims.yaml, line 7"
+    with pytest.raises(InputError, match=told):
         load_claims([REPOSITORY / "grids" / "claims" / "quickstart.yaml", write_claims()])
 
 
@@ -101,3 +106,26 @@ def test_the_same_file_named_twice_is_read_once(write_claims: Callable[..., Path
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_claims([tmp_path / "none.yaml"])
+
+
+@pytest.mark.parametrize("name", ["quickstart", "cifar_subset"])
+def test_each_grid_of_the_project_tests_all_its_claims(name: str) -> None:
+    grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml")
+    claims = load_claims(CLAIM_FILES)
+    own = {claim.id for claim in load_claims(grid.claim_files)}
+    assert {claim.id for claim in untested(claims, grid.expand().trials)} == {claim.id for claim in claims} - own
+
+
+@pytest.mark.parametrize(
+    ("override", "count"),
+    [
+        ("axes.join=[lape]", 2),
+        ("axes.join=[default,unshared]", 2),
+        ("axes.pe=[sin1d]", 2),
+        ("axes.arch=[cct_digits]", 1),
+        ("recipe.epochs=3", 0),
+    ],
+)
+def test_claims_that_a_grid_leaves_untested(override: str, count: int) -> None:
+    grid = load_grid(REPOSITORY / "grids" / "quickstart.yaml", [override, "impossible=drop"])
+    assert len(untested(load_claims(grid.claim_files), grid.expand().trials)) == count

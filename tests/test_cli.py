@@ -197,7 +197,25 @@ class TestReading:
         assert "bad.yaml, line" in message
         assert "worse.yaml, line" in message
         claims = write_grid(("seeds:", "claims: [nowhere.yaml]\nseeds:"), name="claims.yaml")
-        assert "no such file" in lape.refuses("check", claims)
+        for command in ("check", "plan", "run"):  # before the training, not after it
+            assert "no such file" in lape.refuses(command, claims)
+            assert "to run" not in lape.out
+
+    def test_check_tells_of_claims_that_a_grid_leaves_untested(self, lape: Shell, write_grid: Write) -> None:
+        claims = REPOSITORY / "grids" / "claims" / "quickstart.yaml"
+        path = write_grid(("seeds:", f"claims: [{claims}]\nseeds:"))
+        out = lape("check", path)
+        assert lape.code == 0
+        assert "note: no two cells of this grid are those of the claim 'digits-table2-cct'" in out
+        assert "2 to judge, 2 not tested by this grid" in lape("plan", path)
+
+    def test_check_refuses_two_grids_of_one_name(self, lape: Shell, write_grid: Write) -> None:
+        one, two = write_grid(name="one.yaml"), write_grid(name="two.yaml")
+        message = lape.refuses("check", one, two)
+        assert "two grids of the same name, 'small'" in message
+        assert "two.yaml, line 2" in message
+        lape("check", one, one)
+        assert lape.code == 0
 
     @pytest.mark.parametrize(
         ("kind", "some"),
@@ -389,6 +407,10 @@ class TestBadInput:
             (["run", path, "--retry", "eror"], "did you mean 'error'"),
             (["run", path, "--executor", "serial", "--device", "tpu"], "can't use the device 'tpu'"),
             (["run", path, "--set", "recipe.epoch=3"], "did you mean 'epochs'"),
+            (["run", path, "--threads", "999999999999"], "from 1 to 1024"),
+            (["run", path, "--seeds", "99999"], "from 1 to 1000"),
+            (["plan", path, "--set", "axes.join=[lap]"], "--set axes.join=[lap]"),
+            (["data", "prepare", "mine", "--from", ".", "--image-size", "99999999"], "from 1 to 4096"),
             (["ls", "nets"], "can't list 'nets'"),
             (["data", "prepare", "cifar1"], "cifar1"),
         ):

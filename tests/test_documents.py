@@ -65,6 +65,20 @@ def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
         ("rate: 1\nrate: 2\n", "the same key twice", 2),
         ("rate: [1\ninner: 2\n", "not YAML", 2),
         ("\trate: 1\n", "not YAML", 1),
+        ("a: &a {x: 1}\nb:\n  <<: *a\n", "a merge key", 3),
+        ("a: 1\n{b: 1}: 2\n", "a key that is no word", 2),
+        ("a: 1\n? [b]\n: 2\n", "a key that is no word", 2),
+        ("a: " + "[" * 9999, "nested too deeply", 1),
+        ("\n".join("  " * depth + "a:" for depth in range(999)), "nested too deeply", 21),
+        ("a: 1\nb: " + "9" * 5000, "a number that is too long", 2),
+        ("a: 1\nb: 0x" + "f" * 5000, "a number that is too long", 2),
+        ("a: 1\nb: -1." + "9" * 400 + "e5", "a number that is too long", 2),
+        ("a: &a [1, 1]\n" + "".join(f"b{i}: &a [*a, *a]\n" for i in range(40)), "too many values", 16),
+        ("%YAML 1.1\n---\na: yes\n", "another version of YAML", 2),
+        ("a: 1\nb: !!set {c}\n", "a YAML tag", 2),
+        ("a: 2026-02-30\n", "not YAML", None),
+        ('a: "\\Uffffffff"\n', "not YAML", None),
+        ("a: \0\n", "not YAML", None),
         ("- 1\n- 2\n", "doesn't hold what it should", None),
         ("", "doesn't hold what it should", None),
         ("just words", "doesn't hold what it should", None),
@@ -76,11 +90,29 @@ def test_what_is_no_mapping(tmp_path: Path, text: str, what: str, line: int | No
     assert f"some.yaml{f', line {line}' if line else ''}" in told
 
 
+def test_what_looks_odd_but_is_good(tmp_path: Path) -> None:
+    digest = "9" + "ab12" * 15 + "e01"  # 64 hexadecimal digits in no quotes
+    text = f"\ufeffa: &a [1, 2]\nb: *a\nc: {digest}\n'<<': {'-'.join('123456789' * 9)}\n"
+    values = read_document(write(tmp_path, text)).values
+    assert values == {"a": [1, 2], "b": [1, 2], "c": digest, "<<": "-".join("123456789" * 9)}
+
+
 def test_numbers_are_not_read_from_strings_nor_truth_from_numbers(tmp_path: Path) -> None:
     (told,) = problems(tmp_path, "rate: '1.0'\ninner: {width: 1}\n")
     assert "'1.0' (str)" in told
     (told,) = problems(tmp_path, "rate: 1.0\ninner: {width: true}\n")
     assert "True (bool)" in told
+
+
+def test_a_large_value_is_told_by_what_it_is(tmp_path: Path) -> None:
+    (told,) = problems(tmp_path, f"rate: {list(range(99))}\ninner: {{width: 1}}\n")
+    assert "found:      a list of 99\n" in told
+    (told,) = problems(tmp_path, f"rate: {'x' * 999}\ninner: {{width: 1}}\n")
+    assert len(told) < 300
+    keys = ", ".join(f"key{i}: {i}" for i in range(50))
+    (told,) = problems(tmp_path, f"rate: {{{keys}}}\ninner: {{width: 1}}\n")
+    assert "the keys key0, key1" in told
+    assert len(told) < 300
 
 
 def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
@@ -107,6 +139,12 @@ class TestOverrides:
         assert document.validate(Outer) == Outer(rate=5e-4, inner=Inner(width=7), items=[Inner(width=2)])
         document.override("inner.width=wide")
         with pytest.raises(InputError, match=r"where: +--set inner\.width=wide"):
+            document.validate(Outer)
+
+    def test_what_an_override_replaced_is_no_longer_the_place(self, tmp_path: Path) -> None:
+        document = read_document(write(tmp_path, "rate: 1\ninner: {width: 3}\nitems:\n  - width: 1\n"))
+        document.override("items=[{width: wide}]")
+        with pytest.raises(InputError, match=r"where: +--set items=\[\{width: wide\}\]"):
             document.validate(Outer)
 
     def test_a_recipe_that_was_a_name_becomes_a_base(self, tmp_path: Path) -> None:

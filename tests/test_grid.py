@@ -176,12 +176,28 @@ class TestRefusals:
             ("[default, lape]", "[unshared]\n  norm: [dtnn]", "unknown norm"),
             ("seeds: [0, 1]", "seeds: [0, 0]", "each seed index once"),
             ("seeds: [0, 1]", "seeds: []", "at least 1 item"),
+            ("seeds: [0, 1]", f"seeds: {list(range(1001))}", "at most 1000 items"),
+            ("seeds: [0, 1]", f"seeds: [{2**62}]", "less than"),
+            ("[default, lape]", "[default, lape, default]", "each level once, not 'default' twice"),
+            ("epochs: 2", "epochs: 100001", "less than or equal to 100000"),
+            ("lr: 1e-3", "lr: 1e-3, crop_padding: 257", "less than or equal to 256"),
+            ("lr: 1e-3", "lr: 1e-3, test_every: 3", "test_every (3) must not exceed epochs (2)"),
+            ("architectures:\n", "architectures:\n  spare: {family: vit_lite, depth: 0}\n", "spare"),
+            ("architectures:\n", "datasets: {spare: {num_classes: 3}}\narchitectures:\n", "datasets.spare.image_size"),
+            ("  tiny:", "  a/b: {family: deit_tiny}\n  tiny:", "match pattern"),
+            ("  tiny:", '  "a\\nb": {family: deit_tiny}\n  tiny:', "match pattern"),
+            ("name: small", 'name: ""', "match pattern"),
+            ("name: small", 'name: "small\\n"', "match pattern"),
+            ("name: small", "name: a/b", "match pattern"),
+            ("name: small", f"name: {'x' * 101}", "at most 100 characters"),
             ("seeds: [0, 1]", "seeds: [-1]", "greater than or equal to 0"),
             ("name: small", "name: Small Grid", "lower-case letters"),
             ("train_images: 128", "train_images: 5", "from 10 to"),
             ("train_images: 128", "train_images: 50", "batch_size"),
             ("axes:", "blocks: [{axes: {arch: tiny, pe: none, join: default, dataset: digits}}]\naxes:", "either axes"),
             (RECIPE, "recipe: digitz", "unknown recipe"),
+            (RECIPE, "recipe: ../small", "unknown recipe"),
+            (RECIPE, f"recipe: {REPOSITORY}/grids/recipes/digits", "unknown recipe"),
             (RECIPE, "", "no recipe"),
             ("batch_size: 64, ", "", "'recipe.batch_size' is missing"),
         ],
@@ -222,9 +238,19 @@ class TestRefusals:
         assert "--set recipe.epochs=many" in refused(write_grid(), "recipe.epochs=many")
         assert "did you mean 'epochs'" in refused(write_grid(), "recipe.epoch=3")
 
-    def test_no_seeds(self, write_grid: Write) -> None:
-        with pytest.raises(InputError, match="no seeds"):
-            load_grid(write_grid(), seeds=0)
+    @pytest.mark.parametrize(("count", "told"), [(0, "no seeds"), (99999, "too many seeds")])
+    def test_an_impossible_number_of_seeds(self, write_grid: Write, count: int, told: str) -> None:
+        with pytest.raises(InputError, match=told):
+            load_grid(write_grid(), seeds=count)
+
+    def test_the_other_kinds_of_files(self) -> None:
+        folder = REPOSITORY / "grids"
+        assert "a claim file, not a grid" in refused(folder / "claims" / "quickstart.yaml")
+        assert "a recipe, not a grid" in refused(folder / "recipes" / "digits.yaml")
+
+    def test_an_error_of_the_whole_file_does_not_repeat_it(self, write_grid: Write) -> None:
+        message = refused(write_grid(("seeds: [0, 1]", "seeds: [0, 0]")))
+        assert "found:      the keys name, seeds, recipe, architectures, axes" in message
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "grids").glob("*.yaml")), ids=lambda path: path.stem)

@@ -107,7 +107,7 @@ CHANGES: dict[str, Any] = {
     "crop_padding": st.integers(1, 8),
     "flip": st.just(True),
     "train_images": st.integers(129, 1000),
-    "test_every": st.integers(2, 9),
+    "test_every": st.just(2),  # there are two epochs
     "precision": st.just("fp32"),
 }
 

@@ -207,11 +207,12 @@ probabilities = st.floats(0, 1)
     probabilities,
     probabilities,
     st.floats(0.05, 2),
-    st.floats(0.05, 2),
+    st.floats(0.05, 0.95),
 )
 def test_the_words_partition_all_outcomes(
-    gain: float, half: float, p: float, p_negative: float, p_equivalent: float, claimed: float, margin: float
+    gain: float, half: float, p: float, p_negative: float, p_equivalent: float, claimed: float, part: float
 ) -> None:
+    margin = part * claimed
     asked = claim(claimed, margin)
     seen = evidence(gain=gain, low=gain - half, high=gain + half, p_adjusted=p, p_negative_adjusted=p_negative,
                     p_equivalent=p_equivalent)  # fmt: skip

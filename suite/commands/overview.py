@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from suite import stats
+from suite.claims import untested
 from suite.commands.workspace import Workspace
 from suite.contrasts import contrasts
 from suite.files import make_folder
@@ -42,6 +43,7 @@ def print_plan(workspace: Workspace) -> None:
     """`lape plan`."""
     console = open_console()
     plan = make_plan(workspace.expansion, workspace.records)
+    unmatched = untested(workspace.claims, workspace.expansion.trials)
     seeds = len(workspace.grid.file.seeds)
     _print(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
     _print(
@@ -51,6 +53,8 @@ def print_plan(workspace: Workspace) -> None:
         _print(console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone")
     _print(console, f"  time     {_time(plan)}")
     _print(console, f"  power    {_power(workspace)}")
+    claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
+    _print(console, f"  claims   {claims}")
     _print(console, f"  dropped  {len(plan.dropped)} cells")
     for cell in plan.dropped[:_SHOWN]:
         _print(console, f"    {cell.label}: {cell.reason}")

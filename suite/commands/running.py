@@ -51,7 +51,9 @@ def run_grid(
             fix=nearest(executor, EXECUTORS),
         )
     statuses = _statuses(retry)
+    machine = Machine(root, device, threads)
     make_folder(workspace.report_folder)
+    _ = workspace.claims  # a claim file that can't be read is told before the training, not after it
     for dataset in {trial.dataset.name: trial.dataset for trial in workspace.expansion.trials}.values():
         verify(dataset, root)
 
@@ -63,7 +65,7 @@ def run_grid(
 
         def execute(trials: Sequence[Trial], listener: Listener) -> None:
             # Only now: a run that has nothing to do needs neither torch nor Ray.
-            _executor(executor, workspace, root, device, threads, gpus_per_trial, address)(trials, listener)
+            _executor(executor, workspace, machine, gpus_per_trial, address)(trials, listener)
 
         plan = run_missing(workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit)
     print_outcome(console, replace(workspace))  # a copy, which reads the records anew
@@ -71,22 +73,16 @@ def run_grid(
 
 
 def _executor(
-    name: str,
-    workspace: Workspace,
-    root: Path,
-    device: str,
-    threads: int,
-    gpus_per_trial: float | None,
-    address: str | None,
+    name: str, workspace: Workspace, machine: Machine, gpus_per_trial: float | None, address: str | None
 ) -> Execute:
-    worker = Worker(Machine(root, device, threads), workspace.store.folder)
+    worker = Worker(machine, workspace.store.folder)
     if name == "serial":
-        worker.machine.torch_device()  # say now if it is not there
+        machine.torch_device()  # say now if it is not there
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which stores what has finished
         return lambda trials, listener: run_serial(trials, worker, listener)
     from suite.execution.ray import Resources, run_ray
 
-    resources = Resources(cpus=threads, gpus=0 if device == "cpu" else gpus_per_trial)
+    resources = Resources(cpus=machine.threads, gpus=0 if machine.device == "cpu" else gpus_per_trial)
     return lambda trials, listener: run_ray(trials, worker, listener, resources=resources, address=address)
 
 
@@ -118,12 +114,12 @@ def rerun_trial(
     """Train one trial again and compare it with its record; store it if there is none. Is it the same?"""
     from suite.train import run_trial
 
-    root = open_root(data)
+    machine = Machine(open_root(data), device, threads)
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
     console = open_console()
     console.print(f"{trial.id}  {trial.label}", highlight=False)
     stored = workspace.records.get(trial.id)
-    record = run_trial(trial, Machine(root, device, threads))
+    record = run_trial(trial, machine)
     console.print(_told("now", record), highlight=False)
     if stored is None:
         with workspace.store.lock():

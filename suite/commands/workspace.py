@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from suite.claims import Claim, load_claims
+from suite.claims import Claim, load_claims, untested
 from suite.errors import InputError, Problem
 from suite.grid import Expansion, Grid, load_grid
 from suite.record import RunRecord
@@ -82,8 +82,12 @@ def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, resul
 
 
 def check_grids(grids: Sequence[str]) -> Iterator[str]:
-    """Validate grids with their recipes and claims: a line for each good one, or `InputError` with all problems."""
+    """Validate grids with their recipes and claims: a line for each good one, or `InputError` with all problems.
+
+    A claim that the grid can't test is a note only: several grids may share a claim file.
+    """
     problems: list[Problem] = []
+    names: dict[str, Path] = {}
     for name in grids:
         try:
             workspace = open_workspace(name, (), None, Path("results"), Path("reports"))
@@ -91,10 +95,23 @@ def check_grids(grids: Sequence[str]) -> Iterator[str]:
         except InputError as error:
             problems += error.problems
             continue
-        expansion = workspace.expansion
+        expansion, document = workspace.expansion, workspace.grid.document
+        first = names.setdefault(workspace.grid.name, document.path)
+        if first.resolve() != document.path.resolve():
+            problems.append(
+                Problem(
+                    f"two grids of the same name, {workspace.grid.name!r}",
+                    expected="a name for each grid, since its results lie in a folder of that name",
+                    found=f"first in {first}",
+                    where=document.where(("name",)),
+                    fix="give one of the two another name",
+                )
+            )
         yield (
-            f"{workspace.grid.document.path}: {len(expansion.trials)} trials, "
-            f"{len(expansion.dropped)} dropped cells, {len(claims)} claims"
+            f"{document.path}: {len(expansion.trials)} trials, {len(expansion.dropped)} dropped cells, "
+            f"{len(claims)} claims"
         )
+        for claim in untested(claims, expansion.trials):
+            yield f"  note: no two cells of this grid are those of the claim {claim.id!r}"
     if problems:
         raise InputError(problems=problems)

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.registry import Registry
 
+MOST_PIXELS = 4096  # of an image's side: no memory holds a batch of larger ones
+
 
 class Dataset(BaseModel):
     """A data set as a grid declares it.
@@ -17,14 +19,14 @@ class Dataset(BaseModel):
     storage: "arrays" (uint8 arrays in the cache) or "folder" (an index; images are decoded when read).
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    num_classes: int = Field(ge=2)
-    image_size: int = Field(ge=1, description="height and width in pixels")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)
+    num_classes: int = Field(ge=2, le=1_000_000)
+    image_size: int = Field(ge=1, le=MOST_PIXELS, description="height and width in pixels")
     channels: Literal[1, 3]
-    train_images: int = Field(ge=1)
-    test_images: int = Field(ge=1)
+    train_images: int = Field(ge=1, lt=2**40)
+    test_images: int = Field(ge=1, lt=2**40)
     mean: tuple[float, ...] = Field(strict=False, description="per channel, of pixels scaled to [0, 1]")
     std: tuple[float, ...] = Field(strict=False)
     checksum: str = Field(pattern=r"^[0-9a-f]{64}$")

@@ -122,6 +122,7 @@ def balanced_subset(labels: Tensor, count: int) -> Tensor:
             "a training subset with fewer images than classes",
             expected=f"train_images of at least {len(classes)}",
             found=str(count),
+            where="the recipe's train_images",
             fix="raise train_images in the recipe, or set it to null for all images",
         )
     share, extra = divmod(count, len(classes))
@@ -134,6 +135,7 @@ def balanced_subset(labels: Tensor, count: int) -> Tensor:
                 "a training subset larger than a class",
                 expected=f"{wanted} images of class {label}, for a balanced subset of {count}",
                 found=f"{len(members)} images",
+                where="the recipe's train_images",
                 fix="lower train_images in the recipe, or set it to null for all images",
             )
         chosen.append(members[:wanted])

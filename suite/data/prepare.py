@@ -18,7 +18,7 @@ from suite.data import sources
 from suite.data.archives import is_archive, unpack
 from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
 from suite.data.cache import Meta, load_meta, publish, scratch, verify
-from suite.data.datasets import DATASETS, Dataset
+from suite.data.datasets import DATASETS, MOST_PIXELS, Dataset
 from suite.data.decode import GREY_MODES, decode, header, in_parallel, read_file
 from suite.data.index import Index, Row, index_checksum
 from suite.data.tree import Tree, find_top, list_tree
@@ -54,15 +54,20 @@ def prepare(
                 where=str(source),
                 fix="check the path after --from",
             )
-    if image_size is not None and image_size < 1:
+    if image_size is not None and not 1 <= image_size <= MOST_PIXELS:
         raise InputError(
-            "an impossible image size", expected="at least 1 pixel", found=str(image_size), fix="change --image-size"
+            "an impossible image size",
+            expected=f"from 1 to {MOST_PIXELS} pixels",
+            found=str(image_size),
+            where=f"--image-size {image_size}",
+            fix="change --image-size",
         )
     if storage not in STORAGES:
         raise InputError(
             f"unknown storage {storage!r}",
             expected="a way to store",
             found=repr(storage),
+            where=f"--storage {storage}",
             fix=nearest(storage, STORAGES),
         )
     if name in DATASETS:
@@ -71,6 +76,7 @@ def prepare(
                 f"{name!r} is a built-in data set: its form is fixed",
                 expected=f"images of {DATASETS[name].image_size} pixels, stored as arrays",
                 found=f"image size {image_size}, storage {storage}",
+                where=f"lape data prepare {name}",
                 fix="leave the options out, or prepare the images under a name of your own",
             )
         return _prepare_builtin(DATASETS[name], root, source)
@@ -131,6 +137,7 @@ def _prepare_custom(name: str, root: Path, source: Path | None, image_size: int 
             "a name that no data set can have",
             expected="lower-case letters, digits, '_' and '-'; a letter or digit first",
             found=repr(name),
+            where="lape data prepare",
             fix="choose another name",
         )
     if source is None:
@@ -210,17 +217,18 @@ def _form(tree: Tree, image_size: int | None) -> tuple[int, Literal[1, 3]]:
     channels: Literal[1, 3] = 1 if all(mode in GREY_MODES for mode, _, _ in headers) else 3
     if image_size is not None:
         return image_size, channels
-    first = headers[0][1:]
+    side = headers[0][1]
     for path, (_, width, height) in zip(files, headers, strict=True):
-        if (width, height) != first or width != height:
+        if width != height or width != side or width > MOST_PIXELS:
+            square = "a square" if path == files[0] else f"{side}x{side} pixels, as the first image, {files[0].name}"
             raise InputError(
                 "the images are not squares of one size",
-                expected=f"{max(first)}x{max(first)} pixels, from the first image, {files[0].name}",
+                expected=f"{square}, of at most {MOST_PIXELS}x{MOST_PIXELS} pixels",
                 found=f"{width}x{height} pixels",
                 where=str(path),
-                fix=f"resize and crop them all: add, for instance, --image-size {min(first)}",
+                fix=f"resize and crop them all: add, for instance, --image-size {min(width, height, MOST_PIXELS)}",
             )
-    return first[0], channels
+    return side, channels
 
 
 def _read_arrays(tree: Tree, size: int, channels: int) -> dict[str, Split]:

@@ -94,6 +94,7 @@ def test_images_of_several_sizes_need_a_size(write_tree, tmp_path):
     folder = write_tree(size=(20, 12))
     problem = refused("drawings", root=tmp_path / "cache", source=folder)
     assert problem.found == "20x12 pixels"
+    assert problem.expected == "a square, of at most 4096x4096 pixels"
     assert "--image-size 12" in problem.fix
     assert prepare("drawings", root=tmp_path / "cache", source=folder, image_size=10).image_size == 10
     other = write_tree("mixed")
@@ -219,7 +220,7 @@ def test_requests_that_make_no_sense(name, options, words, write_tree, tmp_path)
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("size", [0, -4])
+@pytest.mark.parametrize("size", [0, -4, 4097, 99999999])
 def test_an_impossible_size(size, write_tree, tmp_path):
     assert refused("fine", root=tmp_path, source=write_tree(), image_size=size).found == str(size)
 
