@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+_PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    """For `codecs.register_error`: what an encoding lacks, in ASCII. A minus sign must not become a question mark."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
 
 def duration(seconds: float) -> str:
     """45 s, 3 min 20 s, 5 h 10 min, 12 d 4 h."""

@@ -425,6 +425,43 @@ class TestBadInput:
         assert "Usage:" in lape.err
 
 
+class TestOutputs:
+    """What stands behind the standard output: real files and pipes, so a process of its own."""
+
+    def lape(self, finished: Path, command: str, stdout: Any, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "suite", command, str(finished)],
+            cwd=finished.parent,
+            env={**os.environ, **environment},
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    @pytest.mark.parametrize("command", ["plan", "tables"])
+    def test_an_encoding_without_our_signs(self, finished: Path, command: str) -> None:
+        told = self.lape(finished, command, subprocess.PIPE, PYTHONIOENCODING="ascii")
+        assert (told.returncode, told.stderr) == (0, "")
+        assert {"plan": "2 cells x 2 seeds", "tables": "82.00 +- 1.41"}[command] in told.stdout
+
+    @pytest.mark.parametrize("command", ["plan", "tables", "check"])
+    def test_an_output_that_is_full(self, finished: Path, command: str) -> None:
+        with Path("/dev/full").open("w") as full:
+            told = self.lape(finished, command, full)
+        assert told.returncode == 2
+        assert "No space left on device" in told.stderr
+        assert "Traceback" not in told.stderr
+
+    @pytest.mark.parametrize("command", ["plan", "tables"])
+    def test_a_reader_that_has_gone(self, finished: Path, command: str) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        told = self.lape(finished, command, writer)
+        os.close(writer)
+        assert (told.returncode, told.stderr) == (141, "")
+
+
 class Process:
     """`lape` as a process of its own, whose results can be watched."""
 
