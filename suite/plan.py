@@ -77,6 +77,5 @@ def _seconds_per_epoch(records: Iterable[RunRecord]) -> dict[str, float]:
 def _kind(config: Mapping[str, Any]) -> str:
     """What an epoch's time depends on, of a trial's or a record's config: joins and seeds cost nearly nothing."""
     axes, recipe = config["axes"], config["recipe"]
-    return canonical_json(
-        [axes["arch"], axes["norm"], axes["loss"], axes["dataset"], recipe.get("train_images"), recipe["batch_size"]]
-    )
+    what = [axes[name] for name in ("arch", "norm", "loss", "dataset")]
+    return canonical_json([*what, recipe.get("train_images"), recipe.get("batch_size")])

@@ -252,8 +252,10 @@ def table_view(cells: Sequence[Row]) -> dict[str, Any]:
 def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     """The table for a terminal; what is the same in all rows stands in its title, once.
 
-    width: the terminal's columns; below FULL_WIDTH the costs are left to the report.
+    width: the terminal's columns; below FULL_WIDTH the costs are left to the report, and so are the intervals
+    if names would be broken otherwise.
     """
+    from rich.cells import cell_len
     from rich.text import Text
 
     cells = rows(frame)
@@ -264,8 +266,14 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     columns = [name for name in shown.columns if name not in left_out]
     title = ", ".join(str(shown[name].iloc[0]) for name in constant)
     below = [*general_notes(cells)[1:], *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
-    table = open_table(title, "\n".join(below))
     heads = {**HEADS, "arch": "Arch.", "top1": "Top-1 (%)", "notes": "Note"}
+    needed = sum(2 + max(map(cell_len, (heads[name], *shown[name]))) for name in columns) - 2
+    narrow = width < min(needed, FULL_WIDTH)
+    if narrow:
+        shown["gain"] = shown["gain"].str.partition(" ")[0]
+        heads["gain"] = "Gain"
+        below.append(f"The 95 % intervals of the gains take {needed} columns, or stand in the report.")
+    table = open_table(title, "\n".join(below), narrow=narrow)
     for name in columns:
         justify: Literal["left", "right"] = "left" if name in _TEXT_COLUMNS else "right"
         table.add_column(heads[name], justify=justify, overflow="fold", no_wrap=name not in ("arch", "notes"))
@@ -278,7 +286,7 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     return table
 
 
-def open_table(title: str, caption: str) -> RichTable:
+def open_table(title: str, caption: str, *, narrow: bool = False) -> RichTable:
     """A table for a terminal, without columns yet, in the style that all have."""
     from rich import box
     from rich.table import Table
@@ -291,7 +299,7 @@ def open_table(title: str, caption: str) -> RichTable:
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=(0, 0 if narrow else 1, 0, 0),
     )
 
 

@@ -167,8 +167,8 @@ class TestDamage:
             ('"train_seconds":10.0', '"train_seconds":-10.0', "train_seconds"),
             ('"params":1000', f'"params":{10**20}', "params"),
             ('"trial_id":"', '"trial_id":"../../', "trial_id: String should match pattern"),
-            ('"grid_seed":0', '"grid_seed":1', "the fingerprint of the config"),
             ('"axes":', '"axis":', "a config that holds the trial's axes"),
+            ('"recipe":{', '"recipe":[],"old":{', "a config that holds the trial's recipe"),
         ],
     )
     @pytest.mark.parametrize("place", ["runs.jsonl, line 1", ".json"])

@@ -24,7 +24,7 @@ GOLDEN = Path(__file__).parent / "golden_tables"
 
 def in_terminal(frame: pd.DataFrame, width: int = 100) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(tables.to_terminal(frame))
+    console.print(tables.to_terminal(frame, width))
     assert isinstance(console.file, io.StringIO)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
@@ -208,6 +208,16 @@ def test_the_terminal_table_fits_a_hundred_columns(golden: pd.DataFrame) -> None
     text = in_terminal(frame_of(wide))
     assert max(map(len, text.splitlines())) <= 100
     assert re.search(r"\+0\.83 \[−\d\d\.\d\d, \+\d\d\.\d\d\]", text)
+
+
+def test_a_narrow_terminal_gets_whole_names_before_intervals(golden: pd.DataFrame) -> None:
+    text = in_terminal(golden, 80)
+    assert "[95 %]" in text
+    text = in_terminal(golden, 60)
+    assert max(map(len, text.splitlines())) <= 60
+    assert any(line.startswith("vit_lite_digits learnable default") for line in text.splitlines())
+    assert "[95 %]" not in text
+    assert "intervals of the gains take" in text
 
 
 def test_counts_have_three_digits() -> None:
