@@ -128,8 +128,11 @@ def run(
     address: Annotated[str | None, typer.Option(help="An existing Ray cluster ('auto': on this machine).")] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Run at most N trials now.")] = None,
-    retry: Annotated[str, typer.Option(metavar="STATUS,…", help="Run failures again: error, oom, diverged.")] = "",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Run at most N trials now."),
+    ] = None,
+    retry: Annotated[str, typer.Option(metavar="STATUS,…", help="Run again: diverged, error, timeout, oom.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
     gpus_per_trial: Annotated[
@@ -141,7 +144,8 @@ def run(
 ) -> None:
     """Run what is missing of a grid, then print its table, its verdicts and the path of its report.
 
-    Safe to stop and repeat: finished trials are kept, and never run again.
+    Safe to stop and repeat: finished trials are kept, and never run again. Exit code 0: every trial of the
+    grid is done; 1: some are missing (after --limit, say) or have failed.
     """
     from suite.commands.running import run_grid
 

@@ -1,6 +1,8 @@
-"""Numbers as people say them."""
+"""What is said to people: numbers as they say them, notes, and any sign in any encoding."""
 
 from __future__ import annotations
+
+import sys
 
 _PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
 
@@ -20,3 +22,8 @@ def duration(seconds: float) -> str:
             rest = seconds % size // part
             return f"{seconds // size} {unit}" + (f" {rest} {smaller}" if rest else "")
     return f"{seconds} s"
+
+
+def note(text: str) -> None:
+    """Say something beside the output of a command, on standard error."""
+    print(f"note: {text}", file=sys.stderr)

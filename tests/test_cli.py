@@ -237,6 +237,31 @@ class TestReading:
         assert lape.code == 0
         assert any(line.split()[0] == some for line in out.splitlines())
 
+    def test_a_broken_grid_leaves_the_others_in_use(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        (tmp_path / "grids").mkdir()
+        write_grid(name="grids/good.yaml")
+        write_grid(("[learnable]", "[lernable]"), ("name: small", "nam: small"), name="grids/bad.yaml")
+        out = lape("ls", "grids")
+        assert (lape.code, out.split()) == (0, ["grids/good.yaml"])
+        assert "note: grids/bad.yaml is left out" in lape.err
+        trial = load_grid(tmp_path / "grids" / "good.yaml").expand().trials[0]
+        assert "this one is stored" in lape("rerun", trial.id[:12])
+        assert "note: grids/bad.yaml is left out" in lape.err
+        lape.refuses("rerun", trial.id, "--grid", "bad")
+
+    @pytest.mark.parametrize("kind", ["grids", "recipes", "claims"])
+    def test_a_folder_without_grids(self, lape: Shell, kind: str) -> None:
+        assert lape("ls", kind) == ""
+        assert "run the command in the project's folder" in lape.err
+
+    def test_hints_can_be_typed(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        path = write_grid(name="my grid.yaml")
+        store = Store(tmp_path / "results" / "small")
+        store.put(make_record(load_grid(path).expand().trials[0], status="timeout", error="late"))
+        out = lape("status", path, "--set", "axes.join=[default]")
+        assert f"`lape run '{path}' --set 'axes.join=[default]' --retry timeout` runs them again" in out
+        assert f"`lape run '{path}' --limit 2`" in lape("plan", path)
+
     def test_grids_can_be_named(self, lape: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.chdir(REPOSITORY)
         assert "24" in lape("plan", "quickstart", "--results", tmp_path)
@@ -250,6 +275,21 @@ class TestData:
         listed = lape("data", "ls", "--data", tmp_path / "data")
         assert "prepared (built in): 1195 + 602 images" in listed
         assert "not prepared (built in): run lape data prepare cifar10" in listed
+
+    def test_another_data_set_of_the_same_name_is_told(self, lape: Shell, tmp_path: Path) -> None:
+        from tests.data.drawings import drawing
+
+        for split in ("train", "test"):
+            for kind in ("disc", "cross"):
+                (tmp_path / "pictures" / split / kind).mkdir(parents=True)
+                drawing(kind, len(split), (12, 12), "RGB").save(tmp_path / "pictures" / split / kind / "0.png")
+        command = ["data", "prepare", "mine", "--from", tmp_path / "pictures", "--data", tmp_path / "data"]
+        for _ in range(2):
+            lape(*command)
+            assert (lape.code, lape.err) == (0, "")
+        lape(*command, "--image-size", "8")
+        assert lape.code == 0
+        assert "took the place of another data set 'mine', of 12×12 pixels" in lape.err
 
     def test_a_folder_of_ones_own_runs(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
         """Pictures to a prepared data set, its declaration to a grid, the grid to a table."""

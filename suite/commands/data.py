@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from suite.commands.listing import columns
-from suite.data.cache import Listed, list_prepared, open_root, prepare_command
-from suite.data.datasets import DATASETS
+from suite.data.cache import Listed, list_prepared, load_meta, open_root, prepare_command
+from suite.data.datasets import DATASETS, Dataset
 from suite.data.prepare import declaration, prepare
+from suite.errors import InputError
+from suite.text import note
 
 
 def prepare_data(
@@ -16,15 +18,29 @@ def prepare_data(
 ) -> Iterator[str]:
     """`lape data prepare`."""
     root = open_root(data)
+    before = _prepared(name, root)
     dataset = prepare(name, root=root, source=source, image_size=image_size, storage=storage)
     yield (
         f"{dataset.name}: {dataset.train_images} + {dataset.test_images} images, "
         f"{dataset.image_size}×{dataset.image_size}×{dataset.channels}, {dataset.num_classes} classes, in {root / name}"
     )
     yield f"sha256 {dataset.checksum}"
+    if before is not None and before.checksum != dataset.checksum:
+        note(
+            f"this took the place of another data set {name!r}, of {before.image_size}×{before.image_size} pixels and "
+            f"sha256 {before.checksum}: grids that declare that one need it prepared again, under a name of its own"
+        )
     if name not in DATASETS:
         yield "to use it, add to a grid file:"
         yield declaration(dataset)
+
+
+def _prepared(name: str, root: Path) -> Dataset | None:
+    try:
+        meta = load_meta(name, root)
+    except InputError:  # damaged: it is prepared anew
+        return None
+    return meta.dataset if meta is not None else None
 
 
 def list_data(data: Path | None) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from suite.errors import InputError, nearest
+from suite.text import note
 
 
 def list_kind(kind: str) -> list[str]:
@@ -80,23 +81,35 @@ def _recipes() -> Iterator[str]:
     from suite.documents import load_document
     from suite.recipe import Recipe
 
-    paths = sorted(Path("grids/recipes").glob("*.yaml"))
-    rows = {path.stem: load_document(path, Recipe) for path in paths}
+    rows = {path.stem: load_document(path, Recipe) for path in _files("grids/recipes")}
     return columns({name: f"{recipe.epochs} epochs, batch {recipe.batch_size}" for name, recipe in rows.items()})
 
 
 def _claims() -> Iterator[str]:
     from suite.claims import load_claims
 
-    claims = load_claims(sorted(Path("grids/claims").glob("*.yaml")))
+    claims = load_claims(_files("grids/claims"))
     return columns({claim.id: claim.title for claim in claims})
 
 
 def _grids() -> Iterator[str]:
     from suite.grid import load_grid
 
-    paths = sorted(Path("grids").glob("*.yaml"))
-    return columns({str(path): load_grid(path).file.description for path in paths})
+    rows = {}
+    for path in _files("grids"):
+        try:
+            rows[str(path)] = load_grid(path).file.description
+        except InputError as error:
+            note(f"{path} is left out, `lape check {path}` tells why: {error.problems[0].what}")
+    return columns(rows)
+
+
+def _files(folder: str) -> list[Path]:
+    """The YAML files of a folder of the project, with a note if there is none."""
+    paths = sorted(Path(folder).glob("*.yaml"))
+    if not paths:
+        note(f"there is no YAML file in {Path(folder).resolve()}; run the command in the project's folder")
+    return paths
 
 
 _KINDS: dict[str, Callable[[], Iterator[str]]] = {

@@ -33,7 +33,7 @@ def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
     """The plan in one line, at the start of a run."""
     if not plan.to_do:
         text = f"{workspace.grid.name}: nothing to run, all {plan.total} trials have been run"
-        _print(console, text + (f"; {_failed(plan)}" if plan.failed else ""))
+        _print(console, text + (f"; {_failed(workspace, plan)}" if plan.failed else ""))
         return
     time = f", about {duration(plan.seconds)} of training on one such worker" if plan.seconds else ""
     _print(console, f"{workspace.grid.name}: {len(plan.to_do)} of {plan.total} trials to run{time}")
@@ -51,7 +51,7 @@ def print_plan(workspace: Workspace) -> None:
     )
     if plan.others:
         _print(console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone")
-    _print(console, f"  time     {_time(plan)}")
+    _print(console, f"  time     {_time(workspace, plan)}")
     _print(console, f"  power    {_power(workspace)}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     _print(console, f"  claims   {claims}")
@@ -62,11 +62,11 @@ def print_plan(workspace: Workspace) -> None:
         _print(console, f"    and {len(plan.dropped) - _SHOWN} more")
 
 
-def _time(plan: Plan) -> str:
+def _time(workspace: Workspace, plan: Plan) -> str:
     if not plan.to_do:
         return "nothing to do"
     if plan.seconds is None:
-        return "unknown before a first trial of each size: try `lape run GRID --limit 2`, then plan again"
+        return f"unknown before a first trial of each size: try `{workspace.command} --limit 2`, then plan again"
     devices = {record.environment.device for record in plan.done}
     measured = f"about {duration(plan.seconds)} ({plan.seconds / 3600:.2f} h) on one worker, as measured on "
     unknown = f"; besides {plan.unknown} trials of sizes that were not run yet" if plan.unknown else ""
@@ -94,19 +94,20 @@ def print_status(workspace: Workspace) -> None:
     _print(console, f"{workspace.grid.name}: {len(plan.done)}/{plan.total} done, {len(plan.to_do)} to do")
     if plan.done:
         seconds = sum(record.train_seconds or 0 for record in plan.done)
-        _print(console, f"  trained for {duration(seconds)} in all; {_time(plan)}")
+        _print(console, f"  trained for {duration(seconds)} in all; {_time(workspace, plan)}")
     if plan.failed:
-        _print(console, f"  {_failed(plan)}")
+        _print(console, f"  {_failed(workspace, plan)}")
     for record in plan.failed[:_SHOWN]:
         reason = (record.error or "").strip().splitlines()[-1:]
         levels = f"{record.arch} {record.pe} {record.join} {record.dataset} seed {record.seed_index}"
         _print(console, f"    {record.trial_id} {record.status:<8} {levels}: {''.join(reason)}")
 
 
-def _failed(plan: Plan) -> str:
+def _failed(workspace: Workspace, plan: Plan) -> str:
     counts = Counter(record.status for record in plan.failed)
     text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    return f"{len(plan.failed)} failed ({text}): `lape status GRID` lists them, `lape run GRID --retry STATUS` retries"
+    retry = f"`{workspace.command} --retry {','.join(sorted(counts))}` runs them again"
+    return f"{len(plan.failed)} failed ({text}): `{workspace.command_for('status')}` lists them, {retry}"
 
 
 def print_tables(workspace: Workspace) -> None:

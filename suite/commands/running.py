@@ -22,6 +22,7 @@ from suite.files import make_folder
 from suite.machine import Machine
 from suite.plan import Plan
 from suite.record import FAILURES, VOLATILE, RunRecord
+from suite.text import note
 from suite.trial import Trial
 
 EXECUTORS = ("ray", "serial")
@@ -150,7 +151,13 @@ def _find(
     open_one = partial(open_workspace, overrides=overrides, seeds=seeds, results=results, reports=Path("reports"))
     found: dict[str, tuple[Workspace, Trial]] = {}
     for name in grids:
-        workspace = open_one(name)
+        try:
+            workspace = open_one(name)
+        except InputError as error:
+            if grid is not None:
+                raise
+            note(f"{name} is left out, `lape check {name}` tells why: {error.problems[0].what}")
+            continue
         for trial in workspace.expansion.trials:
             if trial.id.startswith(trial_id.lower()):
                 found.setdefault(trial.id, (workspace, trial))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,10 @@ class Workspace:
     def expansion(self) -> Expansion:
         """The grid's trials and dropped cells."""
         return self.grid.expand()
+
+    def command_for(self, verb: str) -> str:
+        """What to type for another command on this grid."""
+        return self.command.replace("lape run", f"lape {verb}", 1)
 
     @property
     def store(self) -> Store:
@@ -69,13 +74,14 @@ class Workspace:
 
 def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path) -> Workspace:
     """Load a grid and expand it, so that whatever is wrong with it is said before anything else happens."""
-    options = [*(f"--set {assignment}" for assignment in overrides), *([f"--seeds {seeds}"] if seeds else [])]
+    options = [part for assignment in overrides for part in ("--set", assignment)]
+    options += ["--seeds", str(seeds)] if seeds else []
     workspace = Workspace(
         grid=load_grid(grid, overrides, seeds),
         # Absolute: Ray's workers have another working directory.
         results=results.resolve(),
         reports=reports.resolve(),
-        command=" ".join(["lape run", grid, *options]),
+        command=shlex.join(["lape", "run", grid, *options]),
     )
     _ = workspace.expansion
     return workspace

@@ -245,7 +245,7 @@ def _load_array(dataset: Dataset, file: str, root: Path, dtype: type[np.generic]
     expected = f"a {dimensions}-dimensional {dtype.__name__} array"
     command = prepare_command(dataset.name, dataset)
     try:
-        array = np.load(path, mmap_mode="c")
+        array = np.lib.format.open_memmap(path, mode="c")  # unlike np.load, it never proposes to unpickle a file
     except Exception as error:  # NumPy parses a damaged header as Python: ValueError, TokenError, OverflowError, …
         raise _damaged(path, expected, first_line(error), command) from error
     if array.dtype != dtype or array.ndim != dimensions:
@@ -265,7 +265,25 @@ def _listed(name: str, root: Path) -> Listed:
         return Listed(name, builtin, False, facts, size, f"run {prepare_command(name)}")
     if facts is not None and meta.dataset.checksum != facts.checksum:
         return Listed(name, builtin, False, facts, size, f"it is another version; run {prepare_command(name)}")
+    try:
+        for split in SPLITS:
+            _check_count(meta.dataset, split, root)
+    except InputError as error:
+        return Listed(name, builtin, False, meta.dataset, size, f"damaged; {error.problems[0].fix}")
     return Listed(name, builtin, True, meta.dataset, size)
+
+
+def _check_count(dataset: Dataset, split: str, root: Path) -> None:
+    """Raise `InputError` unless a split's files can be opened, and hold as many images as they should."""
+    if dataset.storage == "arrays":
+        arrays = load_split(dataset, split, root)
+        found = {len(arrays.images), len(arrays.labels)}
+    else:
+        found = {len(load_index(dataset, split, root).rows)}
+    expected = dataset.train_images if split == "train" else dataset.test_images
+    if found != {expected}:
+        command = prepare_command(dataset.name, dataset)
+        raise _damaged(root / dataset.name, f"{expected} images", " and ".join(map(str, sorted(found))), command)
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

@@ -157,3 +157,18 @@ def test_a_full_disk_leaves_what_was_there(root):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert caught.value.problems[0].what == "the disk is full"
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "text", "objects", "fewer"])
+def test_the_list_knows_damaged_arrays(damage, root):
+    path = root / "digits" / "test-labels.npy"
+    labels = np.load(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage in ("empty", "text"):
+        path.write_text("no array" if damage == "text" else "")
+    else:
+        np.save(path, labels[:-1] if damage == "fewer" else labels.astype(object))
+    (listed,) = (entry for entry in list_prepared(root) if entry.name == "digits")
+    assert (listed.prepared, listed.note) == (False, "damaged; prepare it again: lape data prepare digits")
+    assert "pickle" not in str(problem_of(DIGITS, root))
