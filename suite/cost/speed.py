@@ -151,7 +151,7 @@ def _seconds(side: _Side, mode: Mode, setting: Setting) -> float:
         began = time.perf_counter()
         side.run(mode, setting.steps)
         return time.perf_counter() - began
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize(setting.device)
     start.record()
     side.run(mode, setting.steps)
@@ -200,7 +200,7 @@ def count_operators(cell: ModelCell, recipe: Recipe) -> dict[Mode, int]:
 _IDLE = ("_unsafe_view", "empty", "new_empty")  # beside views: they read and write nothing
 
 
-class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Operators(TorchDispatchMode):
     """Counts the operators that compute something."""
 
     def __init__(self) -> None:
