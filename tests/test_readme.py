@@ -79,10 +79,10 @@ def test_the_example_method_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("suite.models.build.JOINS", joins.JOINS)
     size = {"patch_size": 2, "embed_dim": 8, "depth": 2, "num_heads": 2, "mlp_ratio": 1.0}
     model = create_model("vit_lite", join="halved", num_classes=3, image_size=4, **size)
-    terms = model.position()
-    assert terms.stem is None
-    assert len(terms.branch) == 2
-    assert torch.equal(terms.branch[1], model.position.tables[0] / 2)
+    joined = model.position()
+    assert joined.stem is None
+    assert len(joined.blocks) == 2
+    assert torch.equal(joined.blocks[1].branch, model.position.tables[0] / 2)
     model(torch.rand(2, 3, 4, 4)).sum().backward()
     assert model.position.tables[0].grad is not None
 
