@@ -25,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Prepare and list data sets.", no_args_is_help=True, rich_markup_mode=None)
+data_app = typer.Typer(
+    help="Prepare and list data sets; prepare teachers.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(data_app, name="data")
 
 GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or the name of one in grids/.")]
@@ -343,6 +345,19 @@ def data_prepare(
     from suite.commands.data import prepare_data
 
     for line in prepare_data(name, source, image_size, storage, data):
+        typer.echo(line)
+
+
+@data_app.command("teacher")
+def data_teacher(
+    name: Annotated[str, typer.Argument(help="timm's name of the model, such as regnety_160.")],
+    source: Annotated[Path | None, typer.Option("--from", help="A file of its weights. [default: download]")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+) -> None:
+    """Download or read the weights of a teacher for distillation, verify them, and cache them."""
+    from suite.commands.data import add_teacher
+
+    for line in add_teacher(name, source, data):
         typer.echo(line)
 
 

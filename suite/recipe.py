@@ -6,6 +6,13 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# Values that mean nothing for a distillation: left alone, so that the same training has the same id.
+_WITHOUT_EFFECT = {
+    "none": ("teacher", "teacher_sha256", "distillation_alpha", "distillation_temperature"),
+    "hard": ("distillation_temperature",),
+    "soft": (),
+}
+
 
 class Recipe(BaseModel):
     """How a model is trained and tested. The order of the keys and the files' layout don't matter.
@@ -35,6 +42,34 @@ class Recipe(BaseModel):
     )
     flip: bool = Field(default=False, description="horizontal flip of every other image, at random")
 
+    distillation: Literal["none", "soft", "hard"] = Field(
+        default="none",
+        description="what the distillation head learns from the teacher: its softened logits, or its choice of class",
+        json_schema_extra={"neutral": "none"},
+    )
+    teacher: str | None = Field(
+        default=None,
+        pattern=r"^\w[\w.-]*$",
+        description="timm's name of a model with the data set's classes, in their order; it sees the student's batches",
+        json_schema_extra={"neutral": None},
+    )
+    teacher_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="of the teacher's weights, as `lape data teacher` prints it",
+        json_schema_extra={"neutral": None},
+    )
+    distillation_alpha: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="the teacher's share in the loss; DeiT's soft distillation has 0.1",
+        json_schema_extra={"neutral": 0.5},
+    )
+    distillation_temperature: float = Field(
+        default=3.0, gt=0, description="DeiT's tau, of soft distillation", json_schema_extra={"neutral": 3.0}
+    )
+
     train_images: int | None = Field(
         default=None, ge=1, description="a fixed subset of the training images, balanced over classes; null: all"
     )
@@ -56,4 +91,14 @@ class Recipe(BaseModel):
                 raise ValueError(f"{name} ({getattr(self, name)}) must not exceed lr ({self.lr})")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), not {list(self.betas)}")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_distillation(self) -> Self:
+        for name in _WITHOUT_EFFECT[self.distillation]:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} has no effect with distillation: {self.distillation}, and must be left out")
+        for name in ("teacher", "teacher_sha256"):
+            if self.distillation != "none" and getattr(self, name) is None:
+                raise ValueError(f"distillation: {self.distillation} needs a {name}, as `lape data teacher` prints it")
         return self

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from suite.cost.counting import ModelCell
 from suite.cost.macs import count_macs, count_parameters
 from suite.data.cache import data_root
 from suite.data.images import Images, balanced_subset, load_images
+from suite.data.teachers import load_teacher
 from suite.environment import describe
 from suite.machine import Machine
 from suite.models.initialise import initialise
@@ -35,15 +37,16 @@ def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
     Whatever happens in the training is an outcome: a record with status diverged, oom or error.
 
     Raises:
-        InputError: the data are not prepared or damaged, or the device is not there. Nothing was run.
+        InputError: the data or the teacher are not prepared or damaged, or the device is not there. Nothing was run.
     """
     machine = machine or Machine()
     device = machine.torch_device()
     root = machine.data_root or data_root()
     train, test = (load_images(trial.dataset, split, root) for split in ("train", "test"))
+    teacher = load_teacher(trial.recipe, trial.dataset, root)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     threads = torch.get_num_threads()
-    run = _Run(trial, device, train, test)
+    run = _Run(trial, device, train, test, teacher)
     devices = [device] if device.type == "cuda" else []
     try:
         torch.set_num_threads(machine.threads)
@@ -85,8 +88,10 @@ def _last_lines(text: str, count: int = 12) -> str:
 class _Run:
     """One attempt at a trial."""
 
-    def __init__(self, trial: Trial, device: torch.device, train: Images, test: Images) -> None:
-        self.trial, self.device = trial, device
+    def __init__(
+        self, trial: Trial, device: torch.device, train: Images, test: Images, teacher: nn.Module | None
+    ) -> None:
+        self.trial, self.device, self.teacher = trial, device, teacher
         self.images, self.test_images = train.to(device), test.to(device)
         self.precision = choose_precision(trial.recipe, device)
         self.history: list[Epoch] = []
@@ -109,6 +114,7 @@ class _Run:
             Normalise(trial.dataset.mean, trial.dataset.std, self.device),
             self.precision,
             self.device,
+            None if self.teacher is None else self.teacher.to(self.device),
         )
         subset = self._subset()
         steps = len(subset) // recipe.batch_size

@@ -43,6 +43,17 @@ def _prepared(name: str, root: Path) -> Dataset | None:
     return meta.dataset if meta is not None else None
 
 
+def add_teacher(name: str, source: Path | None, data: Path | None) -> Iterator[str]:
+    """`lape data teacher`."""
+    from suite.data import teachers  # torch and timm, which no other command here needs
+
+    teacher, checksum, path = teachers.add_teacher(name, data or data_root(), source)
+    parameters = sum(parameter.numel() for parameter in teacher.model.parameters())
+    yield f"{name}: {teacher.num_classes} classes, {teacher.channels} channels, {parameters:,} parameters, in {path}"
+    yield "to use it, add to a recipe:"
+    yield teachers.teacher_declaration(name, checksum)
+
+
 def list_data(data: Path | None) -> Iterator[str]:
     """`lape data ls`."""
     root = open_root(data)

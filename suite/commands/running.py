@@ -57,6 +57,7 @@ def run_grid(
     _ = workspace.claims  # a claim file that can't be read is told before the training, not after it
     for dataset in {trial.dataset.name: trial.dataset for trial in workspace.expansion.trials}.values():
         verify(dataset, root)
+    _verify_teachers(workspace.expansion.trials, root)
 
     with ExitStack() as stack:
 
@@ -71,6 +72,15 @@ def run_grid(
         plan = run_missing(workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit)
     print_outcome(console, replace(workspace))  # a copy, which reads the records anew
     return len(plan.done) == plan.total
+
+
+def _verify_teachers(trials: Sequence[Trial], root: Path) -> None:
+    taught = dict.fromkeys((trial.recipe, trial.dataset) for trial in trials if trial.recipe.teacher is not None)
+    if taught:
+        from suite.data.teachers import load_teacher  # torch and timm, only where there is a teacher
+
+        for recipe, dataset in taught:
+            load_teacher(recipe, dataset, root)
 
 
 def _executor(

@@ -1,5 +1,7 @@
 """The cache of prepared data sets: where it is, what lies in it, and whether it is whole.
 
+Beside them is a folder of teachers, of which `suite.data.teachers` tells.
+
 <root>/<name>/meta.json                          what it is, with its checksum
               {train,test}-{images,labels}.npy   storage "arrays", in canonical order
               {train,test}.parquet               storage "folder": an index; the images stay where they are
@@ -27,6 +29,7 @@ from suite.errors import InputError, first_line
 from suite.files import cannot_write, check_folder
 
 META = "meta.json"
+TEACHERS = "teachers"  # a folder of the cache that is no data set
 
 
 class Meta(BaseModel):

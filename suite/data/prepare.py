@@ -17,7 +17,7 @@ from suite.canonical import canonical_json
 from suite.data import sources
 from suite.data.archives import is_archive, unpack
 from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
-from suite.data.cache import Meta, load_meta, publish, scratch, verify
+from suite.data.cache import TEACHERS, Meta, load_meta, publish, scratch, verify
 from suite.data.datasets import DATASETS, MOST_PIXELS, Dataset
 from suite.data.decode import GREY_MODES, decode, header, in_parallel, read_file
 from suite.data.index import Index, Row, index_checksum
@@ -132,10 +132,10 @@ def _read_builtin(name: str, source: Path | None, temporary: Path) -> dict[str, 
 
 
 def _prepare_custom(name: str, root: Path, source: Path | None, image_size: int | None, storage: str) -> Dataset:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name == TEACHERS:
         raise InputError(
             "a name that no data set can have",
-            expected="lower-case letters, digits, '_' and '-'; a letter or digit first",
+            expected=f"lower-case letters, digits, '_' and '-'; a letter or digit first; not {TEACHERS!r}",
             found=repr(name),
             where="lape data prepare",
             fix="choose another name",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from suite.data.arrays import Split, canonical_order
-from suite.errors import InputError
+from suite.errors import InputError, first_line
 
 Splits = dict[str, Split]
 
@@ -54,7 +54,7 @@ def download(name: str, scratch: Path) -> Splits:
         raise InputError(
             f"data set {name!r} can't be downloaded",
             expected=f"torchvision's download of {_TORCHVISION[name]}",
-            found=(str(error).splitlines() or [type(error).__name__])[0],
+            found=first_line(error),
             where=getattr(kind, "url", "") or kind.mirrors[0],
             fix=f"try again later, or get the files elsewhere and run: lape data prepare {name} --from PATH",
         ) from error

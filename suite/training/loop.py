@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from suite.data.images import Images
 from suite.recipe import Recipe
 from suite.training.augment import Normalise, augment
+from suite.training.objective import Objective
 from suite.training.precision import Precision
 
 TEST_BATCH = 256  # images at once in a test pass; it is no part of a recipe
@@ -27,7 +28,7 @@ class DivergedError(Exception):
 
 @dataclass
 class Trainer:
-    """A model in training, with all that one step needs."""
+    """A model in training, with all that one step needs. teacher: see `Objective`."""
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
@@ -35,8 +36,10 @@ class Trainer:
     normalise: Normalise
     precision: Precision
     device: torch.device
+    teacher: nn.Module | None = None
 
     def __post_init__(self) -> None:
+        self._objective = Objective(self.recipe, self.teacher)
         self._scaler = self.precision.scaler(self.device)
 
     def train_epoch(self, images: Images, order: Tensor, generator: torch.Generator, lr: float) -> Tensor:
@@ -55,8 +58,8 @@ class Trainer:
             batch = augment(images.batch(indices).to(self.device), self.recipe, generator)
             labels = images.labels[indices].to(self.device)
             with self.precision.autocast(self.device):
-                logits = self.model(self.normalise(batch))
-                loss = cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+                inputs = self.normalise(batch)
+                loss = self._objective(self.model(inputs), labels, inputs)
             self.optimiser.zero_grad(set_to_none=True)
             self._scaler.scale(loss).backward()
             self._scaler.step(self.optimiser)

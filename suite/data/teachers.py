@@ -1,0 +1,198 @@
+"""Teachers for distillation: timm's models, with weights that lie in the data root.
+
+<root>/teachers/<timm name>/<SHA-256>.safetensors   the model's whole state dict
+"""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from suite.data.cache import TEACHERS
+from suite.data.datasets import Dataset
+from suite.data.weights import Weights, read_weights, weights_checksum
+from suite.errors import InputError, first_line
+from suite.files import write_atomic
+from suite.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A timm model with all of its weights. num_classes and channels: of its logits and of its images."""
+
+    name: str
+    model: nn.Module
+    num_classes: int
+    channels: int
+
+
+def add_teacher(name: str, root: Path, source: Path | None = None) -> tuple[Teacher, str, Path]:
+    """Put a teacher's weights into the data root.
+
+    name: timm's, such as "regnety_160". source: a file with a state dict, of safetensors or of `torch.save` (there
+    also as the value of "model" or "state_dict"). None: timm downloads its own pretrained weights.
+
+    Returns the teacher, the SHA-256 of its weights (see `weights_checksum`) and the file that holds them.
+
+    Raises:
+        InputError: timm has no such model, the source can't be read or isn't its weights, or can't be written.
+    """
+    _config(name)  # before a download
+    weights = _download(name) if source is None else read_weights(source)
+    teacher = _build(name, weights, str(source or name))
+    # The model's own state dict: whatever the file was, all of it and nothing else, in the model's types.
+    state = {key: value.detach().clone().contiguous() for key, value in teacher.model.state_dict().items()}
+    content = safetensors.torch.save(state)
+    checksum = weights_checksum(content)
+    path = _path(name, checksum, root)
+    write_atomic(path, content)
+    return teacher, checksum, path
+
+
+def load_teacher(recipe: Recipe, dataset: Dataset, root: Path) -> nn.Module | None:
+    """The teacher of a recipe, verified, on the CPU, frozen and in evaluation mode; None if the recipe doesn't distil.
+
+    Raises:
+        InputError: it isn't in the data root, it is damaged, or it doesn't fit the data set.
+    """
+    if recipe.teacher is None or recipe.teacher_sha256 is None:
+        return None
+    path = _path(recipe.teacher, recipe.teacher_sha256, root)
+    command = f"run: lape data teacher {recipe.teacher} --from FILE"
+    try:
+        content = path.read_bytes()
+        found = weights_checksum(content)
+    except FileNotFoundError as error:
+        others = sorted(file.stem for file in path.parent.glob("*.safetensors"))
+        raise InputError(
+            f"the teacher {recipe.teacher!r} is not prepared",
+            expected=f"weights with the SHA-256 {recipe.teacher_sha256}",
+            found=f"weights with the SHA-256 {', '.join(others)}" if others else "no weights of this name",
+            where=str(path.parent),
+            fix=f"{command}; or take the recipe's teacher_sha256 from what that command prints",
+        ) from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise _damaged(path, "a file of safetensors", first_line(error), command) from error
+    if found != recipe.teacher_sha256:
+        raise _damaged(path, f"SHA-256 {recipe.teacher_sha256}", f"SHA-256 {found}", command)
+    teacher = _build(recipe.teacher, safetensors.torch.load(content), str(path))
+    _check_fits(teacher, dataset, path)
+    return teacher.model
+
+
+def teacher_declaration(name: str, checksum: str) -> str:
+    """The lines of a recipe that use a teacher."""
+    return f"distillation: hard # or soft\nteacher: {name}\nteacher_sha256: {checksum}"
+
+
+def _path(name: str, checksum: str, root: Path) -> Path:
+    return root / TEACHERS / name / f"{checksum}.safetensors"
+
+
+def _config(name: str) -> Any:
+    """What timm knows of a model, whether or not it has weights for it."""
+    import timm
+
+    try:
+        return timm.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError as error:
+        close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+        raise InputError(
+            f"timm {timm.__version__} has no model {name!r}",
+            expected="the name of one of timm's models",
+            found=first_line(error),
+            where="lape data teacher",
+            fix=f"did you mean {' or '.join(close)}?" if close else "timm.list_models() lists them",
+        ) from error
+
+
+def _download(name: str) -> Weights:
+    """The pretrained weights, from its cache or from where it keeps them."""
+    import timm
+
+    try:
+        weights: Weights = timm.create_model(name, pretrained=True).state_dict()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"the weights of {name!r} can't be downloaded",
+            expected="timm's download of pretrained weights",
+            found=first_line(error),
+            where=name,
+            fix=f"try again later, or get the file elsewhere and run: lape data teacher {name} --from FILE",
+        ) from error
+    return weights
+
+
+def _build(name: str, weights: Weights, where: str) -> Teacher:
+    """The timm model that the weights fill, frozen and in evaluation mode."""
+    import timm
+
+    config = _config(name)
+    head, stem = (weights.get(f"{_first(layer)}.weight") for layer in (config.classifier, config.first_conv))
+    if head is None:
+        raise _unfit(name, "a classifier", f"no weights of one among {len(weights)} tensors", where)
+    num_classes, channels = head.shape[0], 3 if stem is None else stem.shape[1]
+    try:
+        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and overwritten
+            model = timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=channels)
+        model.load_state_dict(weights)
+    except (RuntimeError, ValueError) as error:
+        found = textwrap.shorten(str(error).partition("\n")[2] or str(error), 300)
+        raise _unfit(name, f"all weights of timm's {name}, and no others", found, where) from error
+    return Teacher(name, model.eval().requires_grad_(False), num_classes, channels)
+
+
+def _check_fits(teacher: Teacher, dataset: Dataset, path: Path) -> None:
+    for name, expected, found in (
+        ("classes", dataset.num_classes, teacher.num_classes),
+        ("input channels", dataset.channels, teacher.channels),
+    ):
+        if expected != found:
+            raise InputError(
+                f"the teacher {teacher.name!r} has other {name} than the data set {dataset.name}",
+                expected=f"{expected} {name}",
+                found=str(found),
+                where=str(path),
+                fix=f"choose a teacher that was trained on {dataset.name}",
+            )
+    shape = (1, dataset.channels, dataset.image_size, dataset.image_size)
+    try:
+        with torch.no_grad():
+            teacher.model(torch.zeros(shape))
+    except Exception as error:  # each model has its own words for a size that it can't take
+        raise InputError(
+            f"the teacher {teacher.name!r} can't see the images of {dataset.name}",
+            expected=f"a model that takes images of {dataset.image_size}×{dataset.image_size}: none is resized for it",
+            found=first_line(error),
+            where=str(path),
+            fix="choose another teacher: most convolutional networks take any size",
+        ) from error
+
+
+def _first(names: Any) -> Any:
+    """One layer of those that timm names: one, or several."""
+    return names[0] if isinstance(names, (tuple, list)) and names else names
+
+
+def _unfit(name: str, expected: str, found: str, where: str) -> InputError:
+    return InputError(
+        f"these are not the weights of {name!r}",
+        expected=expected,
+        found=found,
+        where=where,
+        fix="give the name by which timm built the model that was trained",
+    )
+
+
+def _damaged(where: Path, expected: str, found: str, command: str) -> InputError:
+    return InputError(
+        "a teacher's weights are damaged on disk", expected=expected, found=found, where=str(where), fix=command
+    )
