@@ -332,6 +332,8 @@ class TestBadInput:
             ("epochs: 2", "epochs: -2", "greater than or equal to 1"),
             ("patch_size: 4", "patch_size: 5", "divisible by the patch size"),
             ("num_heads: 2", "num_heads: 3", "divisible by the number of heads"),
+            ("version: 1", "version: 1, distillation: hard", "needs a teacher"),
+            ("version: 1", f"version: 1, distillation: soft, teacher: t, teacher_sha256: {'a' * 64}", "deit_distilled"),
             ("embed_dim: 8", "embed_dim: 6}\n  other: {family: vit_lite, embed_dim: 10", "Field required"),
             ("[default, lape]", "[unshared]\n  norm: [ln]", ""),
             ("[learnable]", "[none]", "nothing to join"),

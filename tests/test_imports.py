@@ -37,6 +37,10 @@ def test_the_help_needs_neither_pandas_nor_pydantic() -> None:
     assert not imported("import suite.cli") & {*HEAVY, "pandas", "pydantic", "scipy", "matplotlib"}
 
 
+def test_training_without_a_teacher_needs_no_timm() -> None:
+    assert "timm" not in imported("import suite.train, suite.commands.running, suite.data.teachers")
+
+
 def test_the_public_api_is_where_the_design_says() -> None:
     code = (
         "from suite.models import create_model, load_reference; from suite.grid import load_grid;"

@@ -106,10 +106,19 @@ CHANGES: dict[str, Any] = {
     "label_smoothing": st.floats(1e-6, 0.9),
     "crop_padding": st.integers(1, 8),
     "flip": st.just(True),
+    "distillation": st.just("hard"),
+    "teacher": st.just("test_vit"),
+    "teacher_sha256": st.just("1" * 64),
+    "distillation_alpha": st.floats(0, 0.4),
+    "distillation_temperature": st.floats(4, 20),
     "train_images": st.integers(129, 1000),
     "test_every": st.just(2),  # there are two epochs
     "precision": st.just("fp32"),
 }
+
+
+# What a recipe must have for some keys to mean anything.
+DISTILLING = {"distillation": "soft", "teacher": "test_resnet", "teacher_sha256": "0" * 64}
 
 
 def test_every_key_of_a_recipe_is_tried() -> None:
@@ -122,10 +131,19 @@ def test_any_change_of_the_recipe_changes_the_id(
     change: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     trial = trials_of(GRID, tmp_path_factory.mktemp("change"))[0]
-    recipe = Recipe.model_validate({**trial.recipe.model_dump(), change: data.draw(CHANGES[change])})
-    other = replace(trial, recipe=recipe)
+    values = trial.recipe.model_dump() | (DISTILLING if "distil" in change or "teacher" in change else {})
+    trial = replace(trial, recipe=Recipe.model_validate(values))
+    other = replace(trial, recipe=Recipe.model_validate({**values, change: data.draw(CHANGES[change])}))
     assert other.id != trial.id
     assert other.cell_id != trial.cell_id
+
+
+def test_every_distillation_has_an_id_of_its_own(trial: Trial) -> None:
+    values = trial.recipe.model_dump()
+    changes = [{}, DISTILLING, {**DISTILLING, "distillation": "hard"}, {**DISTILLING, "distillation_alpha": 0.1}]
+    found = [replace(trial, recipe=Recipe.model_validate({**values, **change})).id for change in changes]
+    assert found[0] == trial.id
+    assert len(set(found)) == len(changes)
 
 
 def variants(trial: Trial) -> Iterator[tuple[str, Trial]]:
