@@ -70,8 +70,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
     return f"{suggestion}choose one of: {', '.join(names)}"
-
-
-def first_line(error: Exception) -> str:
-    """What a library's exception says, in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

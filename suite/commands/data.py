@@ -47,7 +47,7 @@ def add_teacher(name: str, source: Path | None, data: Path | None) -> Iterator[s
     """`lape data teacher`."""
     from suite.data import teachers  # torch and timm, which no other command here needs
 
-    teacher, checksum, path = teachers.add_teacher(name, data or data_root(), source)
+    teacher, checksum, path = teachers.add_teacher(name, open_root(data), source)
     parameters = sum(parameter.numel() for parameter in teacher.model.parameters())
     yield f"{name}: {teacher.num_classes} classes, {teacher.channels} channels, {parameters:,} parameters, in {path}"
     yield "to use it, add to a recipe:"
