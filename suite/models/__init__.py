@@ -1,27 +1,31 @@
 """The models: vision transformers of published architectures, with any position embedding and joining method.
 
-`create_model` and `load_reference` import torch when they are first used; the facts about architectures,
-position embeddings and joining methods need none.
+What this package exports imports torch when it is first used; the facts about architectures, position
+embeddings and joining methods need none.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from suite.models.build import create_model
+    from suite.models.checkpoint import read_state
     from suite.models.reference import load_reference
+    from suite.models.timm_join import apply_join
 
-__all__ = ["create_model", "load_reference"]
+__all__ = ["apply_join", "create_model", "load_reference", "read_state"]
+
+_MODULES = {
+    "apply_join": "timm_join",
+    "create_model": "build",
+    "load_reference": "reference",
+    "read_state": "checkpoint",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "create_model":
-        from suite.models.build import create_model
-
-        return create_model
-    if name == "load_reference":
-        from suite.models.reference import load_reference
-
-        return load_reference
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,137 +1,153 @@
-"""Weights in published formats: the names of the authors' code, and what they are called here."""
+"""Published weights, put into a model of the zoo."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from suite.errors import InputError
-from suite.models.transformer import VisionTransformer
-from suite.registry import Registry
+from suite.models.checkpoint import unwrap
+from suite.models.embedding import PositionEmbedding, RelativeBias
+from suite.models.sizes import Grid
+from suite.models.sources import SOURCES
+from suite.models.transformer import Transformer
+
+FIXED_TOLERANCE = 1e-3  # between two computations of a sinusoid, in float32 at angles of a thousand
 
 
-@dataclass(frozen=True)
-class Source:
-    """A published format. `names` are (pattern of a published name, the name here), the first match counts."""
+class Loaded(NamedTuple):
+    """What wasn't taken as it was given, by published names.
 
-    name: str
-    summary: str
-    families: frozenset[str]
-    names: tuple[tuple[str, str], ...]
+    resized: tables that were interpolated to this model's grid, with their shapes. computed: fixed tables of
+    another grid, for which this model keeps its own. skipped: what a format holds beside weights.
+    """
 
-    def translate(self, name: str) -> str | None:
-        """The name here of a published name, or None if the format has no such name."""
-        for pattern, ours in self.names:
-            if match := re.fullmatch(pattern, name):
-                return match.expand(ours)
-        return None
-
-
-SOURCES: Registry[Source] = Registry("source of weights")
-
-_LEAF = r"(weight|bias)"
-
-SOURCES.register(
-    "lape-deit",
-    Source(
-        "lape-deit",
-        "DeiT as released by LaPE, by DeiT and in timm",
-        frozenset({"deit"}),
-        (
-            (r"cls_token", r"class_token"),
-            (r"pos_embed", r"position.tables.0"),
-            (r"pos_embed(\d+)", r"position.tables.\1"),
-            (rf"patch_embed\.proj\.{_LEAF}", r"tokenizer.convolutions.0.\1"),
-            (rf"blocks\.(\d+)\.pe_norm\.{_LEAF}", r"position.maps.\1.\2"),
-            (rf"blocks\.(\d+)\.(norm[12])\.{_LEAF}", r"blocks.\1.\2.\3"),
-            (rf"blocks\.(\d+)\.attn\.(qkv|proj)\.{_LEAF}", r"blocks.\1.attention.\2.\3"),
-            (rf"blocks\.(\d+)\.mlp\.(fc[12])\.{_LEAF}", r"blocks.\1.mlp.\2.\3"),
-            (rf"(norm|head)\.{_LEAF}", r"\1.\2"),
-        ),
-    ),
-)
-
-# The encoder calls its second LayerNorm norm1, and its first pre_norm.
-SOURCES.register(
-    "compact-transformers",
-    Source(
-        "compact-transformers",
-        "ViT-Lite, CVT and CCT as released by SHI-Labs",
-        frozenset({"vit_lite", "cvt", "cct"}),
-        (
-            (r"classifier\.class_emb", r"class_token"),
-            (r"classifier\.positional_emb", r"position.tables.0"),
-            (rf"classifier\.attention_pool\.{_LEAF}", r"pool.score.\1"),
-            (rf"classifier\.blocks\.(\d+)\.pre_norm\.{_LEAF}", r"blocks.\1.norm1.\2"),
-            (rf"classifier\.blocks\.(\d+)\.norm1\.{_LEAF}", r"blocks.\1.norm2.\2"),
-            (rf"classifier\.blocks\.(\d+)\.self_attn\.(qkv|proj)\.{_LEAF}", r"blocks.\1.attention.\2.\3"),
-            (rf"classifier\.blocks\.(\d+)\.linear([12])\.{_LEAF}", r"blocks.\1.mlp.fc\2.\3"),
-            (rf"classifier\.norm\.{_LEAF}", r"norm.\1"),
-            (rf"classifier\.fc\.{_LEAF}", r"head.\1"),
-            (rf"tokenizer\.conv_layers\.(\d+)\.0\.{_LEAF}", r"tokenizer.convolutions.\1.\2"),
-        ),
-    ),
-)
+    resized: list[str]
+    computed: list[str]
+    skipped: list[str]
 
 
 @torch.no_grad()
-def load_reference(model: nn.Module, state_dict: Mapping[str, Any], source: str) -> None:
-    """Fill a model with the weights of a published state dict, bare or wrapped as {"model": …}.
+def load_reference(model: nn.Module, state_dict: Mapping[str, Any], source: str) -> Loaded:
+    """Fill a model with the weights of a published state dict, bare or wrapped; see `unwrap`.
 
-    Every parameter of the model must be given, with its shape, and nothing else; otherwise the model is
-    left as it was.
+    Every parameter and running statistic of the model must be given, with its shape, and nothing else;
+    otherwise the model is left as it was. Where only the image size differs, a learned PE is resized: its
+    patches' rows bicubically, its prefix tokens' rows kept (as DeiT's release does); so is the table of a
+    relative PE. A fixed PE is the model's own.
 
     Raises:
         InputError: the source is unknown or not this model's, or names or shapes don't agree (all are listed).
     """
     published = SOURCES[source]
-    if not isinstance(model, VisionTransformer) or model.architecture.family.name not in published.families:
-        found = model.architecture.family.name if isinstance(model, VisionTransformer) else type(model).__name__
+    family = model.architecture.family.name if isinstance(model, Transformer) else type(model).__name__
+    if not isinstance(model, Transformer) or family not in published.families:
         raise InputError(
             f"weights of {source!r} don't fit this model",
             expected=f"a model of the family {' or '.join(sorted(published.families))}",
-            found=found,
+            found=family,
             fix="name the source that the weights come from, or create the model they belong to",
         )
-    state = state_dict.get("model", state_dict)
-    if not isinstance(state, Mapping):
-        raise InputError(
-            "there are no weights in this checkpoint",
-            expected="a state dict: tensors by name",
-            found=f"a {type(state).__name__} as its 'model'",
-            fix="pass the model's state_dict()",
-        )
-    parameters = dict(model.named_parameters())
+    targets: dict[str, Tensor] = model.state_dict()
+    tables = _tables(model)
     values: dict[str, Tensor] = {}
-    unexpected, misshapen = [], []
-    for name, value in state.items():
+    unexpected, misshapen, unlike = [], [], []
+    loaded = Loaded([], [], [])
+    for name, value in unwrap(state_dict).items():
+        if published.skips(name):
+            loaded.skipped.append(name)
+            continue
         ours = published.translate(name)
-        if ours is None or ours not in parameters or ours in values:
+        if ours is None or ours not in targets or ours in values:
             unexpected.append(name)
             continue
-        wanted = tuple(parameters[ours].shape)
-        given = tuple(value.shape) if isinstance(value, Tensor) else None
-        if given == wanted:
-            values[ours] = value
-        elif (1, *(given or ())) == wanted:  # LaPE's release stores its 1-D sinusoid without the batch axis
-            values[ours] = value[None]
+        target = values[ours] = targets[ours]
+        given = value if isinstance(value, Tensor) else None
+        if given is not None and ours in tables:
+            given = tables[ours].fit(given)
+        if given is None or given.shape != target.shape:
+            shape = list(value.shape) if isinstance(value, Tensor) else "no tensor"
+            misshapen.append(f"{name} {shape} instead of {list(target.shape)}")
+        elif isinstance(value, Tensor) and value.numel() != target.numel():
+            note = f"{name} {list(value.shape)} to {list(target.shape)}"
+            (loaded.computed if tables[ours].fixed else loaded.resized).append(note)
+            values[ours] = given
+        elif ours in tables and tables[ours].fixed and (given - target).abs().max() > FIXED_TOLERANCE:
+            unlike.append(name)
         else:
-            values[ours] = parameters[ours]
-            misshapen.append(f"{name} {'no tensor' if given is None else list(given)} instead of {list(wanted)}")
-    missing = [ours for ours in parameters if ours not in values]
+            values[ours] = given
 
-    faults = (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
+    faults = (
+        ("missing", [ours for ours in targets if ours not in values]),
+        ("unexpected", unexpected),
+        ("of another shape", misshapen),
+        ("not the fixed table that this model's pe has", unlike),
+    )
     if any(names for _, names in faults):
         raise InputError(
             f"these weights of {source!r} don't belong to this model, which is left as it was",
-            expected=f"{len(parameters)} tensors, one for each parameter of the model, and nothing else",
+            expected=f"{len(targets)} tensors, one for each parameter and running statistic of the model",
             found="; ".join(f"{len(names)} {fault}: {', '.join(names)}" for fault, names in faults if names),
             fix="create the model with the sizes, pe, join and number of classes of the weights",
         )
     for ours, value in values.items():
-        parameters[ours].copy_(value)
+        targets[ours].copy_(value)
+    return loaded
+
+
+class _Table(NamedTuple):
+    """A table of a position embedding. fit: a given one at this model's size, or None where it can't be."""
+
+    fit: Callable[[Tensor], Tensor | None]
+    fixed: bool = False
+
+
+def _tables(model: nn.Module) -> dict[str, _Table]:
+    tables = {}
+    for path, module in model.named_modules():
+        if isinstance(module, PositionEmbedding):
+            for index, table in enumerate(module.tables):
+                fixed = module.position.table is not None
+                fit = partial(_fixed, table) if fixed else partial(_resized, module.grid, module.prefix)
+                tables[f"{path}.tables.{index}"] = _Table(fit, fixed)
+        elif isinstance(module, RelativeBias):
+            side = math.isqrt(len(module.table))
+            tables[f"{path}.table"] = _Table(partial(_resized_offsets, side))
+    return tables
+
+
+def _fixed(own: Tensor, given: Tensor) -> Tensor | None:
+    given = given.reshape(1, *given.shape[-2:]) if given.ndim == 2 else given  # LaPE's 1-D sinusoid has no batch axis
+    if given.shape == own.shape:
+        return given
+    return own if given.ndim == 3 and given.shape[::2] == own.shape[::2] else None
+
+
+def _resized(grid: Grid, prefix: int, given: Tensor) -> Tensor | None:
+    """[1, prefix + side², width] to [1, prefix + rows × columns, width]."""
+    if given.ndim != 3 or len(given) != 1 or given.shape[1] == prefix + grid[0] * grid[1]:
+        return given
+    patches = _interpolated(given[0, prefix:], grid)
+    return None if patches is None else torch.cat([given[0, :prefix].float(), patches])[None]
+
+
+def _resized_offsets(side: int, given: Tensor) -> Tensor | None:
+    """[(2W-1)², heads] to [side², heads]: the offsets are a grid, too."""
+    if given.ndim != 2 or len(given) == side**2:
+        return given
+    return _interpolated(given, (side, side)) if len(given) % 2 else None
+
+
+def _interpolated(rows: Tensor, grid: Grid) -> Tensor | None:
+    """The rows of a square grid [side², channels], bicubically on another: [rows × columns, channels]."""
+    side = math.isqrt(len(rows))
+    if side == 0 or side**2 != len(rows):
+        return None
+    image = rows.float().T.unflatten(1, (side, side))[None]
+    return interpolate(image, size=grid, mode="bicubic", align_corners=False)[0].flatten(1).T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from torch.nn.functional import cross_entropy
 
 from suite.errors import InputError
 from suite.models import create_model, load_reference
-from suite.models.reference import SOURCES
-from suite.models.transformer import VisionTransformer
+from suite.models.positions import sin1d
+from suite.models.sources import SOURCES
+from suite.models.transformer import Transformer
 
 HERE = Path(__file__).parents[1] / "golden"
 SOURCE = {
@@ -23,6 +25,8 @@ SOURCE = {
     "vit_lite": "compact-transformers",
     "cvt": "compact-transformers",
     "cct": "compact-transformers",
+    "t2t_vit": "t2t-vit",
+    "ceit": "ceit",
 }
 COMMITTED = ("deit-learnable-lape", "vit_lite-learnable-default")
 ELSEWHERE = (
@@ -31,9 +35,11 @@ ELSEWHERE = (
     "deit-learnable-unshared",
     "cvt-learnable-default",
     "cct-learnable-default",
+    "t2t_vit-a",
+    "ceit-a",
 )
 SIZES: dict[str, Any] = {
-    **dict.fromkeys(("patch_size", "embed_dim", "depth", "num_heads"), int),
+    **dict.fromkeys(("patch_size", "embed_dim", "depth", "num_heads", "token_dim"), int),
     **dict.fromkeys(("conv_kernel", "conv_stride", "conv_padding", "conv_layers"), int),
     **dict.fromkeys(("mlp_ratio", "norm_eps"), float),
     "qkv_bias": lambda text: text == "true",
@@ -52,7 +58,7 @@ class Golden:
     def part(self, prefix: str) -> dict[str, torch.Tensor]:
         return {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
 
-    def model(self, **changes: Any) -> VisionTransformer:
+    def model(self, **changes: Any) -> Transformer:
         about = self.about
         sizes = {name: parse(about[name]) for name, parse in SIZES.items() if name in about}
         settings = {
@@ -73,7 +79,7 @@ def check(golden: Golden) -> None:
     assert (logits - golden.tensors["logits"]).abs().max() <= 1e-5
     assert abs(loss.item() - golden.tensors["loss"].item()) <= 1e-5
 
-    ours = {name: parameter.grad for name, parameter in model.named_parameters()}
+    ours = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
     published = {SOURCES[golden.source].translate(name): grad for name, grad in golden.part("grad.").items()}
     assert ours.keys() == published.keys()
     for name, expected in published.items():
@@ -95,19 +101,56 @@ def test_logits_and_gradients_are_the_published_ones_too(name: str, shared: Path
     check(Golden(shared / "golden" / f"{name}.safetensors"))
 
 
-def test_deit_tiny_is_timms() -> None:
+def timms(name: str, **settings: Any) -> torch.nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # timm's own deprecations
         import timm
 
         torch.manual_seed(3)
-        theirs = timm.create_model("deit_tiny_patch16_224", pretrained=False, num_classes=7).eval()
-    ours = create_model("deit_tiny", num_classes=7, image_size=224).eval()
-    images = torch.randn(2, 3, 224, 224)
+        model: torch.nn.Module = timm.create_model(name, pretrained=False, num_classes=7, **settings).eval()
+    return model
+
+
+DEIT: dict[str, Any] = {"depth": 2, "patch_size": 8}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "source"),
+    [
+        (("deit_tiny_patch16_224", DEIT), ("deit_tiny", DEIT), "lape-deit"),
+        (("deit_tiny_distilled_patch16_224", DEIT), ("deit_tiny_distilled", DEIT), "lape-deit"),
+        (
+            ("swin_tiny_patch4_window7_224", {"depths": (2, 2, 2), "num_heads": (3, 6, 12), "window_size": 4}),
+            ("swin_tiny", {"depth": (2, 2, 2), "num_heads": (3, 6, 12), "window_size": 4, "pe": "rpe2d"}),
+            "timm-swin",
+        ),
+    ],
+)
+def test_models_are_timms(theirs: tuple[str, Any], ours: tuple[str, Any], source: str) -> None:
+    reference = timms(theirs[0], img_size=32, **theirs[1])
+    model = create_model(ours[0], num_classes=7, image_size=32, **ours[1]).eval()
+    images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
-        assert (ours(images) - theirs(images)).abs().max() > 1e-2
-        load_reference(ours, theirs.state_dict(), "lape-deit")
-        assert (ours(images) - theirs(images)).abs().max() <= 1e-5
+        assert (model(images) - reference(images)).abs().max() > 1e-2
+        assert load_reference(model, reference.state_dict(), source) == ([], [], [])
+        assert (model(images) - reference(images)).abs().max() <= 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("theirs", "ours", "pe", "source"),
+    [
+        ("deit_tiny_patch16_224", "deit_tiny", "learnable", "lape-deit"),
+        ("swin_tiny_patch4_window7_224", "swin_tiny", "rpe2d", "timm-swin"),
+    ],
+)
+def test_named_sizes_are_timms(theirs: str, ours: str, pe: str, source: str) -> None:
+    reference = timms(theirs)
+    model = create_model(ours, pe=pe, num_classes=7, image_size=224).eval()
+    images = torch.randn(2, 3, 224, 224)
+    load_reference(model, reference.state_dict(), source)
+    with torch.no_grad():
+        assert (model(images) - reference(images)).abs().max() <= 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -115,26 +158,21 @@ def golden() -> Golden:
     return Golden(HERE / "deit-learnable-lape.safetensors")
 
 
-def test_a_checkpoint_may_be_wrapped(golden: Golden) -> None:
+@pytest.mark.parametrize("wrapper", ["model", "state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod."])
+def test_a_checkpoint_may_be_wrapped(golden: Golden, wrapper: str, prefix: str) -> None:
     model = golden.model()
-    load_reference(model, {"model": golden.part("state."), "epoch": 3}, "lape-deit")
+    state = {prefix + name: tensor for name, tensor in golden.part("state.").items()}
+    load_reference(model, {wrapper: state, "epoch": 3}, "lape-deit")
     assert torch.equal(model.head.bias, golden.tensors["state.head.bias"])
 
 
 def test_a_fixed_table_without_batch_axis_is_accepted() -> None:
     """LaPE's release keeps its 1-D sinusoid as [tokens, width]."""
-    sizes: dict[str, Any] = {"patch_size": 2, "embed_dim": 6, "depth": 1, "num_heads": 1, "mlp_ratio": 1.0}
-    model = create_model("deit", pe="sin1d", num_classes=3, image_size=4, **sizes)
-    other = create_model("deit", pe="sin1d", num_classes=3, image_size=4, **sizes)
-    inverse = {
-        "class_token": "cls_token",
-        "position.tables.0": "pos_embed",
-        "tokenizer.convolutions.0.weight": "patch_embed.proj.weight",
-        "tokenizer.convolutions.0.bias": "patch_embed.proj.bias",
-    }
-    state = {inverse.get(n, n.replace("attention", "attn")): p.detach() for n, p in other.named_parameters()}
+    model, other = (create_model("deit", pe="sin1d", num_classes=3, image_size=4, **SMALL) for _ in range(2))
+    state = published(other)
     state["pos_embed"] = state["pos_embed"][0]
-    load_reference(model, state, "lape-deit")
+    assert load_reference(model, state, "lape-deit") == ([], [], [])
     images = torch.randn(2, 3, 4, 4)
     assert torch.equal(model.eval()(images), other.eval()(images))
 
@@ -185,3 +223,135 @@ def test_unknown_source_and_wrong_family(golden: Golden) -> None:
         load_reference(golden.model(), {}, "compact-transformers")
     with pytest.raises(InputError, match="Linear"):
         load_reference(torch.nn.Linear(2, 3), {}, "lape-deit")
+
+
+SMALL: dict[str, Any] = {"patch_size": 2, "embed_dim": 12, "depth": 2, "num_heads": 2, "mlp_ratio": 1.0}
+
+
+def published(model: Transformer) -> dict[str, torch.Tensor]:
+    """The state of a small DeiT under the names of LaPE's release."""
+    inverse = {
+        "class_token": "cls_token",
+        "distillation_token": "dist_token",
+        "tokenizer.convolutions.0": "patch_embed.proj",
+        "distillation_head": "head_dist",
+    }
+    state = {}
+    for name, tensor in model.state_dict().items():
+        for ours, theirs in inverse.items():
+            name = name.replace(ours, theirs)
+        name = name.replace("attention", "attn").replace("position.tables.0", "pos_embed")
+        name = re.sub(r"position\.biases\.(\d+)\.table", r"blocks.\1.attn.relative_position_bias_table", name)
+        state[name] = tensor.clone()
+    return state
+
+
+@pytest.mark.parametrize(("arch", "prefix"), [("deit", 1), ("deit_distilled", 2)])
+def test_a_learned_table_is_resized_as_in_the_release_of_deit(arch: str, prefix: int) -> None:
+    before = create_model(arch, num_classes=3, image_size=8, **SMALL)
+    after = create_model(arch, num_classes=3, image_size=12, **SMALL)
+    loaded = load_reference(after, published(before), "lape-deit")
+    assert loaded == ([f"pos_embed [1, {prefix + 16}, 12] to [1, {prefix + 36}, 12]"], [], [])
+    given, found = before.positions()[0].tables[0], after.positions()[0].tables[0]
+    assert torch.equal(found[:, :prefix], given[:, :prefix])
+    image = given[:, prefix:].reshape(1, 4, 4, 12).permute(0, 3, 1, 2)
+    expected = torch.nn.functional.interpolate(image, (6, 6), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(found[:, prefix:], expected.permute(0, 2, 3, 1).reshape(1, 36, 12))
+
+
+def test_bicubic_resizing_keeps_a_plane() -> None:
+    """Rows stay rows and columns columns. torch's cubic bends a plane by up to 0.05 of its slope."""
+    before = create_model("deit", num_classes=3, image_size=16, **SMALL)
+    after = create_model("deit", num_classes=3, image_size=32, **SMALL)
+    row, column = (axis.flatten() for axis in torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij"))
+    state = published(before)
+    state["pos_embed"][0, 1:] = (row + 10 * column)[:, None]
+    load_reference(after, state, "lape-deit")
+    found = after.positions()[0].tables[0][0, 1:, 0].reshape(16, 16)
+    inner = torch.arange(5, 11)
+    expected = (inner[:, None] / 2 - 0.25) + 10 * (inner[None] / 2 - 0.25)
+    torch.testing.assert_close(found[5:11, 5:11], expected, atol=0.6, rtol=0)
+
+
+def test_relative_tables_are_resized_on_their_grid_of_offsets() -> None:
+    before = create_model("deit", pe="learnable+rpe2d", num_classes=3, image_size=6, **SMALL)
+    after = create_model("deit", pe="learnable+rpe2d", num_classes=3, image_size=8, **SMALL)
+    with torch.no_grad():
+        for bias in before.positions()[0].biases:
+            bias.table.normal_()
+    state = published(before)
+    state |= {f"blocks.{block}.attn.relative_position_index": torch.zeros(9, 9) for block in range(2)}
+    loaded = load_reference(after, state, "lape-deit")
+    assert loaded.skipped == [f"blocks.{block}.attn.relative_position_index" for block in range(2)]
+    assert loaded.resized[1] == "blocks.0.attn.relative_position_bias_table [25, 2] to [49, 2]"
+    image = before.positions()[0].biases[1].table.T.reshape(1, 2, 5, 5)
+    expected = torch.nn.functional.interpolate(image, (7, 7), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(after.positions()[0].biases[1].table, expected.reshape(2, 49).T)
+
+
+def test_a_fixed_table_is_never_resized() -> None:
+    before = create_model("deit", pe="sin1d", num_classes=3, image_size=8, **SMALL)
+    after = create_model("deit", pe="sin1d", num_classes=3, image_size=12, **SMALL)
+    state = published(before)
+    state["pos_embed"] = state["pos_embed"][0]
+    assert load_reference(after, state, "lape-deit").computed == ["pos_embed [17, 12] to [1, 37, 12]"]
+    assert torch.equal(after.positions()[0].tables[0][0], torch.tensor(sin1d((6, 6), 1, 12)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table[..., :11], r"pos_embed \[1, 17, 11\] instead of \[1, 37, 12\]"),
+        (lambda table: table[0, :, 0], r"pos_embed \[17\] instead of"),
+        (lambda table: table.repeat(2, 1, 1), r"pos_embed \[2, 17, 12\] instead of"),
+    ],
+)
+@pytest.mark.parametrize("pe", ["learnable", "sin1d"])
+def test_tables_that_cant_be_resized(pe: str, change: Any, message: str) -> None:
+    state = published(create_model("deit", pe=pe, num_classes=3, image_size=8, **SMALL))
+    state["pos_embed"] = change(state["pos_embed"])
+    model = create_model("deit", pe=pe, num_classes=3, image_size=12, **SMALL)
+    with pytest.raises(InputError, match=f"1 of another shape: {message}"):
+        load_reference(model, state, "lape-deit")
+
+
+def test_patches_that_fill_no_square_arent_resized() -> None:
+    state = published(create_model("deit_distilled", num_classes=3, image_size=8, **SMALL))
+    state = {name: tensor for name, tensor in state.items() if "dist" not in name}
+    with pytest.raises(InputError, match=r"1 of another shape: pos_embed \[1, 18, 12\]"):
+        load_reference(create_model("deit", num_classes=3, image_size=12, **SMALL), state, "lape-deit")
+
+
+def test_a_learned_table_isnt_taken_for_the_fixed_one() -> None:
+    state = published(create_model("deit", num_classes=3, image_size=8, **SMALL))
+    with pytest.raises(InputError, match="1 not the fixed table that this model's pe has: pos_embed"):
+        load_reference(create_model("deit", pe="sin2d", num_classes=3, image_size=8, **SMALL), state, "lape-deit")
+
+
+def test_statistics_belong_to_the_weights(shared: Path) -> None:
+    golden = Golden(shared / "golden" / "ceit-a.safetensors")
+    state = golden.part("state.")
+    del state["i2t.backbone.bn.running_var"], state["blocks.1.leff.bn2.num_batches_tracked"]
+    message = "2 missing: tokenizer.norm.running_var, blocks.1.mlp.norm2.num_batches_tracked"
+    with pytest.raises(InputError, match=message):
+        load_reference(golden.model(), state, "ceit")
+
+
+def test_swin_as_released_merges_at_the_end_of_a_stage() -> None:
+    """The names of Microsoft's code, made out of timm's: its absolute PE is optional, its buffers are stored."""
+    sizes: dict[str, Any] = {"num_heads": (3, 6), "window_size": 4}
+    reference = timms("swin_tiny_patch4_window7_224", img_size=32, depths=(2, 2), **sizes)
+    state = {}
+    for name, tensor in reference.state_dict().items():
+        state[name.replace("layers.1.downsample", "layers.0.downsample").replace("head.fc", "head")] = tensor
+    state["layers.0.blocks.1.attn_mask"] = torch.zeros(4, 16, 16)
+    state["layers.0.blocks.1.attn.relative_position_index"] = torch.zeros(16, 16)
+    state["absolute_pos_embed"] = torch.randn(1, 64, 96)
+    model = create_model("swin_tiny", pe="learnable+rpe2d", num_classes=7, image_size=32, depth=(2, 2), **sizes).eval()
+    assert len(load_reference(model, state, "swin").skipped) == 2
+    reference.patch_embed.register_forward_hook(
+        lambda _, __, tokens: tokens + state["absolute_pos_embed"].reshape(1, 8, 8, 96)
+    )
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert (model(images) - reference(images)).abs().max() <= 1e-5
