@@ -92,6 +92,9 @@ class Around(NamedTuple):
     before: Tensor | None = None
     after: Tensor | None = None
 
+    def __reduce__(self) -> tuple[type[Around], tuple[()]]:
+        return Around, ()  # no copy of a model takes part in the forward of the original
+
 
 def _add_before(module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return (inputs[0] + _present(module, module.joined.before).to(inputs[0].dtype), *inputs[1:])
@@ -232,10 +235,6 @@ class _Stages(nn.Module):
         if not self._recomputes():
             self._clear()
         return features
-
-    def __getstate__(self) -> Any:
-        self._clear()  # no copy of a model takes part in the original's last forward
-        return super().__getstate__()  # type: ignore[no-untyped-call]
 
     def no_weight_decay(self) -> set[str]:
         """As in timm, and the tables that were added."""
