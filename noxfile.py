@@ -12,7 +12,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 def quickstart(session: nox.Session) -> None:
     """Run the quickstart grid on real digits, and print its table, its verdicts and the report's path."""
     session.run("lape", "data", "prepare", "digits")
-    session.run("lape", "run", "grids/quickstart.yaml", *session.posargs)
+    session.run("lape", "run", "grids/quickstart.yaml", "--keep-weights", *session.posargs)
 
 
 @nox.session

@@ -141,6 +141,9 @@ def run(
         float | None, typer.Option(min=0, help="GPUs of each trial, such as 0.5. [default: 1 where there is one]")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keep the weights of done trials, in weights/ beside their records.")
+    ] = False,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
@@ -162,6 +165,7 @@ def run(
         threads=threads,
         gpus_per_trial=gpus_per_trial,
         data=data,
+        keep_weights=keep_weights,
     )
     raise typer.Exit(0 if complete else 1)
 
@@ -185,12 +189,25 @@ def rerun(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep its weights in this .safetensors file.")
+    ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Run one trial again, in this process, and compare it with its record. The record stays as it is."""
     from suite.commands.running import rerun_trial
 
-    same = rerun_trial(trial_id, grid, overrides or [], seeds, results, device=device, threads=threads, data=data)
+    same = rerun_trial(
+        trial_id,
+        grid,
+        overrides or [],
+        seeds,
+        results,
+        device=device,
+        threads=threads,
+        data=data,
+        weights=weights,
+    )
     raise typer.Exit(0 if same else 1)
 
 
@@ -320,6 +337,35 @@ def bench(
         precision=precision,
         target=target,
     )
+
+
+@app.command("inspect")
+def inspect_weights(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Weights: ours, or published ones.")],
+    source: Annotated[str | None, typer.Option(help="Published: whose names they have, such as lape-deit.")] = None,
+    arch: Annotated[str | None, typer.Option(help="Published: the architecture, or its family with --set.")] = None,
+    pe: Annotated[str | None, typer.Option(help="Published: the position embedding. [default: learnable]")] = None,
+    join: Annotated[str | None, typer.Option(help="Published: the joining method. [default: default]")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, help="Published: how many. [default: 1000]")] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Published: in pixels. [default: 224]")] = None,
+    sizes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Published: a size, such as depth=12.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="ROW,COLUMN", help="Whose map is drawn, from 0,0. [default: the centre]")
+    ] = None,
+    low: Annotated[
+        float | None,
+        typer.Option(min=-1, max=0.9, help="Where the colours begin, to compare two models. [default: 0, -0.5 or -1]"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the drawings. [default: reports/inspect/NAME]")] = None,
+) -> None:
+    """Draw how much alike a trained model's positions are in each layer, and print what it comes to."""
+    from suite.commands.inspecting import Published, inspect_checkpoint
+
+    published = Published(source, arch, pe, join, classes, image_size, tuple(sizes or ()))
+    for line in inspect_checkpoint(checkpoint, published, out, token, low):
+        typer.echo(line)
 
 
 @app.command("ls")

@@ -117,7 +117,7 @@ def draw_panels(drawn: Sequence[Panel]) -> dict[str, str]:
     if not drawn:
         return {}
     drawings = {}
-    with _style():
+    with style():
         # One sheet for all: to make axes takes matplotlib longer than to draw them.
         figure, axes = _figure(3.5, 2.5)
         figure.subplots_adjust(left=0.14, right=0.99, bottom=0.16, top=0.97)
@@ -127,7 +127,7 @@ def draw_panels(drawn: Sequence[Panel]) -> dict[str, str]:
         axes.locator_params(nbins=4)
         for panel in drawn:
             _plot(axes, panel)
-            drawings[panel.name] = _svg(figure, panel.name)
+            drawings[panel.name] = to_svg(figure, panel.name)
             for artist in (*axes.lines, *axes.collections, *axes.texts):
                 artist.remove()
     return drawings
@@ -136,8 +136,8 @@ def draw_panels(drawn: Sequence[Panel]) -> dict[str, str]:
 def draw_gains(found: Sequence[Contrast], limit: int = MAX_GAINS) -> str:
     """The first `limit` contrasts as dots with their 95 % intervals, around a line at zero."""
     shown = [contrast for contrast in found if contrast.seeds][:limit]
-    with _style():
-        return _svg(_gains(shown), "gains")
+    with style():
+        return to_svg(_gains(shown), "gains")
 
 
 def colour_number(join: str) -> int:
@@ -224,14 +224,15 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
+    """What all drawings look like."""
     from matplotlib import rc_context
 
     with rc_context(_STYLE):
         yield
 
 
-def _svg(figure: Figure, name: str) -> str:
+def to_svg(figure: Figure, name: str) -> str:
     """The figure as an `svg` element whose ids begin with `name`, so that several can stand in one page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})

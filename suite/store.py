@@ -3,6 +3,7 @@
     results/NAME/runs.jsonl        a line per run, sorted; committed when it is evidence
     results/NAME/history.parquet   a row per epoch of every run
     results/NAME/spool/ID.json     runs that have not been folded into the two files yet
+    results/NAME/weights/          ID.safetensors: the weights at the end of a run, if they were asked for
 
 A run is stored by writing one spool file under a temporary name and renaming it. One writer, which
 holds the folder's lock, folds the spool into the files: the new files are in place before a spool file
@@ -29,7 +30,7 @@ from suite.errors import InputError, first_line
 from suite.files import cannot_write, check_folder, make_folder, write_atomic
 from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
 
-RUNS, HISTORY, SPOOL, LOCK = "runs.jsonl", "history.parquet", "spool", ".lock"
+RUNS, HISTORY, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "history.parquet", "spool", "weights", ".lock"
 
 # The columns of `load_frame` that are no fields of a record, and the fields that are no columns.
 _NOT_COLUMNS = {"schema_version", "config", "history", "environment"}
@@ -56,6 +57,10 @@ class Store:
     def has_spooled(self, trial_id: str) -> bool:
         """Whether a record of this trial waits to be folded."""
         return (self.folder / SPOOL / f"{trial_id}.json").exists()
+
+    def weights(self, trial_id: str) -> Path:
+        """Where the weights of a trial are, if they were kept."""
+        return self.folder / WEIGHTS / f"{trial_id}.safetensors"
 
     def records(self) -> dict[str, RunRecord]:
         """The record of each trial, by id; a newer one replaces an older one unless only the older is done.

@@ -21,6 +21,8 @@ from suite.data.teachers import load_teacher
 from suite.environment import describe
 from suite.machine import Machine
 from suite.models.initialise import initialise
+from suite.models.kept import Description
+from suite.models.transformer import Transformer
 from suite.record import Epoch, RunRecord, Status, pack_bits
 from suite.training.augment import Normalise
 from suite.training.loop import DivergedError, Trainer, check_finite
@@ -32,7 +34,12 @@ from suite.trial import Trial
 
 
 def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
-    """Train and test one trial.
+    """Train and test one trial: see `train_trial`."""
+    return train_trial(trial, machine)[0]
+
+
+def train_trial(trial: Trial, machine: Machine | None = None) -> tuple[RunRecord, Transformer | None]:
+    """Train and test one trial: its record, and the trained model if it is done.
 
     Whatever happens in the training is an outcome: a record with status diverged, oom or error.
 
@@ -55,7 +62,7 @@ def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
     finally:
         torch.set_num_threads(threads)
         release(device)
-    return RunRecord(
+    record = RunRecord(
         **trial.identity,
         status=status,
         started_at=started,
@@ -67,6 +74,14 @@ def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
         ),
         **{**run.so_far(), **outcome},
     )
+    return record, run.trained
+
+
+def describe_model(trial: Trial) -> Description:
+    """The model that a trial trains."""
+    data = trial.dataset
+    shape = {"num_classes": data.num_classes, "image_size": data.image_size, "in_chans": data.channels}
+    return Description(trial.arch, trial.pe, trial.join, trial.norm, **shape, dataset=data.name)
 
 
 def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Status, dict[str, Any]]:
@@ -97,6 +112,7 @@ class _Run:
         self.history: list[Epoch] = []
         self.params: int | None = None
         self.macs: int | None = None
+        self.trained: Transformer | None = None
 
     def train(self) -> dict[str, Any]:
         """The whole training. Returns the fields of the record that a finished run has."""
@@ -139,7 +155,7 @@ class _Run:
             self.history.append(
                 Epoch(epoch=epoch, lr=lr, train_loss=train_loss, top1=top1, test_loss=test_loss, seconds=seconds)
             )
-        return {
+        outcome = {
             "top1": self.history[-1].top1,
             "top1_best_epoch": max(epoch.top1 for epoch in self.history if epoch.top1 is not None),
             "test_loss": self.history[-1].test_loss,
@@ -149,6 +165,8 @@ class _Run:
             "test_images": len(correct),
             "correct": pack_bits(correct),
         }
+        self.trained = model
+        return outcome
 
     def so_far(self) -> dict[str, Any]:
         """The fields that a failed run has too."""

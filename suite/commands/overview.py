@@ -178,6 +178,21 @@ def print_outcome(console: Console, workspace: Workspace) -> None:
     _print(console, f"report: {write_report(workspace)}")
 
 
+def print_weights(console: Console, workspace: Workspace, plan: Plan) -> None:
+    """Where the weights of the done trials are, and which of them have none."""
+    files = {record.trial_id: workspace.store.weights(record.trial_id) for record in plan.done}
+    missing = [trial_id for trial_id, file in files.items() if not file.exists()]
+    if len(files) > len(missing):
+        folder = next(iter(files.values())).parent
+        _print(console, f"weights of {len(files) - len(missing)} runs: {_shown(folder)}")
+    if missing:
+        _print(
+            console,
+            f"{len(missing)} runs have no weights there, {missing[0]} for instance: they ran without --keep-weights, "
+            "or the file couldn't be written; `lape rerun ID --weights FILE` makes it",
+        )
+
+
 def _shown(path: Path) -> str:
     """A path as short as it can be said here."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

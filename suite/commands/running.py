@@ -9,7 +9,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from suite.commands.overview import open_console, print_outcome, print_plan_line
+from rich.console import Console
+
+from suite.commands.overview import open_console, print_outcome, print_plan_line, print_weights
 from suite.commands.workspace import Workspace, open_workspace
 from suite.data.cache import open_root, verify
 from suite.errors import InputError, nearest
@@ -39,6 +41,7 @@ def run_grid(
     threads: int,
     gpus_per_trial: float | None,
     data: Path | None,
+    keep_weights: bool,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report. Is the grid done?"""
     console = open_console()
@@ -67,10 +70,13 @@ def run_grid(
 
         def execute(trials: Sequence[Trial], listener: Listener) -> None:
             # Only now: a run that has nothing to do needs neither torch nor Ray.
-            _executor(executor, workspace, machine, gpus_per_trial, address)(trials, listener)
+            worker = Worker(machine, workspace.store.folder, keep_weights)
+            _executor(executor, worker, gpus_per_trial, address)(trials, listener)
 
         plan = run_missing(workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit)
     print_outcome(console, replace(workspace))  # a copy, which reads the records anew
+    if keep_weights:
+        print_weights(console, workspace, plan)
     return len(plan.done) == plan.total
 
 
@@ -83,10 +89,8 @@ def _verify_teachers(trials: Sequence[Trial], root: Path) -> None:
             load_teacher(recipe, dataset, root)
 
 
-def _executor(
-    name: str, workspace: Workspace, machine: Machine, gpus_per_trial: float | None, address: str | None
-) -> Execute:
-    worker = Worker(machine, workspace.store.folder)
+def _executor(name: str, worker: Worker, gpus_per_trial: float | None, address: str | None) -> Execute:
+    machine = worker.machine
     if name == "serial":
         machine.torch_device()  # say now if it is not there
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which stores what has finished
@@ -121,17 +125,33 @@ def rerun_trial(
     device: str,
     threads: int,
     data: Path | None,
+    weights: Path | None,
 ) -> bool:
-    """Train one trial again and compare it with its record; store it if there is none. Is it the same?"""
-    from suite.train import run_trial
+    """Train one trial again and compare it with its record; store it if there is none. Is it the same?
+
+    weights: a file for the weights, if the training is done.
+    """
+    from suite.models.kept import check_name, write_checkpoint
+    from suite.train import describe_model, train_trial
 
     machine = Machine(open_root(data), device, threads)
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
+    if weights is not None:
+        check_name(weights)
     console = open_console()
     console.print(f"{trial.id}  {trial.label}", highlight=False)
-    stored = workspace.records.get(trial.id)
-    record = run_trial(trial, machine)
+    record, model = train_trial(trial, machine)
     console.print(_told("now", record), highlight=False)
+    same = _compare(console, workspace, record)
+    if weights is not None and model is not None:
+        write_checkpoint(weights, model, describe_model(trial), trial.id)
+        console.print(f"weights: {weights}", highlight=False, markup=False, soft_wrap=True)
+    return same
+
+
+def _compare(console: Console, workspace: Workspace, record: RunRecord) -> bool:
+    """Say in what a run differs from the stored one; store it if there is none. Is it the same?"""
+    stored = workspace.records.get(record.trial_id)
     if stored is None:
         with workspace.store.lock():
             workspace.store.put(record)

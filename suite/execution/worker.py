@@ -1,4 +1,4 @@
-"""What a worker does with a trial: train it, and put the record where nothing can lose it."""
+"""What a worker does with a trial: train it, and put record and weights where nothing can lose them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,23 @@ class Worker:
 
     machine: Machine
     results: Path
+    keep_weights: bool = False
 
     def __call__(self, trial: Trial) -> RunRecord:
         """Run the trial. Its record is stored from here where the results folder is in sight, so that it
         survives a driver that dies meanwhile; it goes to the driver in any case, who stores it if needed.
+        Weights are kept there and nowhere else, and before the record: what has a record isn't run again.
         """
-        from suite.train import run_trial  # torch: a driver that only schedules does without it
+        # torch: a driver that only schedules does without it
+        from suite.models.kept import write_checkpoint
+        from suite.train import describe_model, train_trial
 
-        record = run_trial(trial, self.machine)
+        record, model = train_trial(trial, self.machine)
         if self.results.is_dir():
+            store = Store(self.results)
+            if self.keep_weights and model is not None:
+                with suppress(Exception):  # the record is worth more; the driver says which weights there aren't
+                    write_checkpoint(store.weights(trial.id), model, describe_model(trial), trial.id)
             with suppress(InputError):  # a full disk, say: the driver will meet it too, and report it
-                Store(self.results).put(record)
+                store.put(record)
         return record

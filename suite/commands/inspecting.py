@@ -1,0 +1,192 @@
+"""`lape inspect`: what a trained model makes of the position, layer by layer."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from suite.documents import Document
+from suite.errors import InputError
+from suite.files import write_atomic
+from suite.heatmaps import Heatmap, Scale, draw
+from suite.inspection import Inspection, Layer, all_pairs, difference, inspect, neighbours, token_map
+from suite.models import load_reference
+from suite.models.architectures import resolve_architecture
+from suite.models.checkpoint import read_state
+from suite.models.kept import Description, read_checkpoint
+from suite.models.sizes import Grid
+from suite.models.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the options say of a published checkpoint; None where an option isn't given."""
+
+    source: str | None = None
+    arch: str | None = None
+    pe: str | None = None
+    join: str | None = None
+    classes: int | None = None
+    image_size: int | None = None
+    sizes: Sequence[str] = field(default=())
+
+
+def inspect_checkpoint(
+    path: Path, published: Published, out: Path | None, token: str | None, low: float | None
+) -> Iterator[str]:
+    """Draw the position correlation of a model, and say what it comes to.
+
+    out: the folder of the drawings. token: "ROW,COLUMN" in the first layer's grid; None is the centre. low: where
+    the colours begin; None is 0, −0.5 or −1, the highest that no similarity is below.
+    """
+    model, description, of_trial = _load(path, published)
+    found = inspect(model)
+    grid = (found.correlations or found.biases)[0].grid
+    asked = (grid[0] // 2, grid[1] // 2) if token is None else _parse_token(token, grid)
+    folder = out or Path("reports") / "inspect" / path.stem
+    title = f"{description.architecture.name} · {description.pe} · {description.join}"
+    yield f"{title}{of_trial}"
+    yield from _table(found.correlations)
+    yield from _notes(found)
+    for file, content in _files(title, found, asked, low):
+        write_atomic(folder / file, content)
+        yield str(folder / file)
+
+
+def _load(path: Path, published: Published) -> tuple[Transformer, Description, str]:
+    """The model, what it is, and for people, of which trial."""
+    own = read_checkpoint(path)
+    told = published != Published()
+    if own is not None:
+        if told:
+            raise InputError(
+                "this file says itself which model it holds",
+                expected="no option that describes a model",
+                found="--source, --arch, --pe, --join, --classes, --image-size or --set",
+                where=str(path),
+                fix="leave these options out",
+            )
+        return own.model, own.description, f" · {own.description.dataset} · trial {own.trial_id}"
+    if published.arch is None or published.source is None:
+        raise InputError(
+            "this file doesn't say which model it holds",
+            expected="a file of `lape run --keep-weights`, or options that say it",
+            found=f"--arch {published.arch or 'not given'}, --source {published.source or 'not given'}",
+            where=str(path),
+            fix="for instance --source lape-deit --arch deit_tiny --pe learnable --join lape --classes 1000",
+        )
+    sizes = Document(path, {})
+    for assignment in published.sizes:
+        sizes.override(assignment)
+    try:
+        description = Description(
+            resolve_architecture(published.arch, sizes.values),
+            published.pe or "learnable",
+            published.join or "default",
+            "ln",
+            num_classes=published.classes or 1000,
+            image_size=published.image_size or 224,
+            in_chans=3,
+        )
+        model = description.build()
+        load_reference(model, read_state(path), published.source)
+    except InputError as error:
+        raise error.at(str(path)) from None
+    return model, description, ""
+
+
+def _parse_token(text: str, grid: Grid) -> Grid:
+    row, comma, column = text.partition(",")
+    try:
+        token = int(row), int(column)
+        if 0 <= token[0] < grid[0] and 0 <= token[1] < grid[1] and comma:
+            return token
+    except ValueError:
+        pass
+    raise InputError(
+        f"no token {text!r}",
+        expected=f"ROW,COLUMN from 0,0 to {grid[0] - 1},{grid[1] - 1}",
+        found=repr(text),
+        where=f"--token {text}",
+        fix=f"{grid[0] // 2},{grid[1] // 2} is the centre",
+    )
+
+
+def _table(layers: Sequence[Layer]) -> Iterator[str]:
+    heads = ("neighbours", "all pairs", "change")
+    width = max((len(layer.name) for layer in layers), default=0)
+    if layers:
+        yield "  ".join([" " * width, *heads])
+    first: dict[Grid, Layer] = {}  # of each stage
+    for layer in layers:
+        start = first.setdefault(layer.grid, layer)
+        numbers = neighbours(layer), all_pairs(layer), difference(layer, start)
+        texts = ("–" if math.isnan(number) else f"{number:z.3f}".replace("-", "−") for number in numbers)
+        cells = (f"{text:>{len(head)}}" for head, text in zip(heads, texts, strict=True))
+        yield "  ".join([f"{layer.name:<{width}}", *cells])
+
+
+def _notes(found: Inspection) -> Iterator[str]:
+    if found.correlations:
+        yield (
+            "mean cosine similarity of two patches' positional terms: neighbours in a row or column, all pairs; and how"
+            " much a pair's has changed since the stage's first layer, in the mean of absolute values"
+        )
+        yield (
+            "positional term: γ (ω − mean ω), what the block's LayerNorm makes of the position (Eq. 6–7)"
+            if found.through_norm
+            else "positional term: what joins after the block's LayerNorm (LaPE: ω of Eq. 11)"
+        )
+    if found.rescaled:
+        yield (
+            "Eq. 6–7 as printed hold only approximately here: the residual stream itself is normalised (by norm2 in"
+            " Compact Transformers, by Swin's mergings); ω is followed through that"
+        )
+    if found.approximate:
+        yield (
+            "approximate: positions join before and after such a normalisation, in a proportion that depends on the"
+            " image; it is drawn for σ = 1"
+        )
+
+
+def _files(title: str, found: Inspection, token: Grid, low: float | None) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the drawings and of the matrices. token: (row, column) in the first layer's grid."""
+    grid = (found.correlations or found.biases)[0].grid
+    drawings = []
+    if found.correlations:
+        whole = [Heatmap(layer.name, layer.matrix) for layer in found.correlations]
+        maps = [_map(layer, token, grid) for layer in found.correlations]
+        least = min(float(layer.matrix.min()) for layer in found.correlations)
+        # In steps: the figures of two models, which are there to be compared, then mostly have the same colours.
+        scale = Scale("cosine similarity", max(min(math.floor(2 * least) / 2, 0), -1) if low is None else low, 1)
+        drawings += [
+            ("matrices", whole, "position correlation of all pairs of patches", scale),
+            ("maps", maps, "position correlation with the marked patch", scale),
+        ]
+    if found.biases:
+        of_windows = found.biases[0].grid != grid  # a bias depends on the offset: any patch of a window stands for all
+        maps = [_map(layer, *(((1, 1), (2, 2)) if of_windows else (token, grid))) for layer in found.biases]
+        most = max(float(np.abs(heatmap.values).max()) for heatmap in maps) or 1.0
+        scale = Scale("added to the scaled products, mean over heads", -most, most, "RdBu_r")
+        drawings.append(("bias", maps, "bias of the marked patch's attention", scale))
+    for name, panels, what, scale in drawings:
+        drawing = draw(panels, f"{title}: {what}", scale, name)
+        yield f"{name}.png", drawing.png
+        yield f"{name}.svg", drawing.svg.encode()
+    layers = {"correlation": found.correlations, "bias": found.biases}
+    arrays = {f"{kind} {layer.name}": layer.matrix.astype(np.float32) for kind in layers for layer in layers[kind]}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{re.sub(r"\W+", "_", name): array for name, array in arrays.items()})
+    yield "matrices.npz", buffer.getvalue()
+
+
+def _map(layer: Layer, token: Grid, grid: Grid) -> Heatmap:
+    """One token's row over the layer's grid. token: in `grid`; in a coarser stage it is the one that covers it."""
+    row, column = (place * extent // whole for place, extent, whole in zip(token, layer.grid, grid, strict=True))
+    return Heatmap(layer.name, token_map(layer, (row, column)), (row, column))

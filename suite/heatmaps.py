@@ -1,0 +1,86 @@
+"""Heat maps of what `suite.inspection` found: a panel per layer, with one colour scale for all of them."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from suite.figures import INK, style, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 4
+DPI = 200
+_PANEL, _GAP, _HEAD, _SIDE, _BAR = 1.6, 0.12, 0.2, 0.1, 0.09  # inches; `_HEAD` is for a panel's title
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """One panel. values: [rows, columns]. marked: a (row, column) to mark."""
+
+    title: str
+    values: npt.NDArray[np.float64]
+    marked: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The colour bar: what it is of, its ends, and matplotlib's name of its colours."""
+
+    label: str
+    low: float
+    high: float
+    colours: str = "viridis"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure as SVG text and as the bytes of a PNG; the same input gives the same bytes."""
+
+    svg: str
+    png: bytes
+
+
+def draw(maps: Sequence[Heatmap], title: str, scale: Scale, name: str) -> Drawing:
+    """All maps, in rows of four. name: begins the ids within the SVG."""
+    with style():
+        figure = _figure(maps, title, scale)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+        return Drawing(to_svg(figure, name), buffer.getvalue())
+
+
+def _figure(maps: Sequence[Heatmap], title: str, scale: Scale) -> Figure:
+    from matplotlib.figure import Figure
+
+    across, down = min(COLUMNS, len(maps)), math.ceil(len(maps) / COLUMNS)
+    top, right = 0.34, 0.7
+    width = _SIDE + across * (_PANEL + _GAP) + right
+    height = top + down * (_PANEL + _HEAD) + _SIDE
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    figure.text(_SIDE / width, 1 - 0.2 / height, title, fontweight="bold", va="center")
+    for index, heatmap in enumerate(maps):
+        row, column = divmod(index, across)
+        bottom = height - top - row * (_PANEL + _HEAD) - _HEAD - _PANEL
+        place = (_SIDE + column * (_PANEL + _GAP)) / width, bottom / height, _PANEL / width, _PANEL / height
+        axes = figure.add_axes(place)
+        image = axes.imshow(heatmap.values, cmap=scale.colours, vmin=scale.low, vmax=scale.high, aspect="auto")
+        axes.set_title(heatmap.title, fontsize=7.5, pad=2.5)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
+        if heatmap.marked is not None:
+            row, column = heatmap.marked
+            axes.scatter([column], [row], s=9, facecolor="none", edgecolor=INK, linewidth=0.7)
+    reach = down * (_PANEL + _HEAD) - _HEAD
+    bar = figure.add_axes(((width - right + 0.02) / width, _SIDE / height, _BAR / width, reach / height))
+    figure.colorbar(image, cax=bar, label=scale.label)
+    bar.tick_params(labelsize=7, length=2)
+    return figure

@@ -1,0 +1,204 @@
+"""How much alike the positions of a trained model's tokens are, layer by layer: LaPE's Figures 1, 3 and 4.
+
+What attention sees of the position in a block is its *positional term*, [tokens, width]. Where the joining
+method adds one after the block's LayerNorm (LaPE: ω_{l+1}, Eq. 11), it is that. Where the position goes through
+the LayerNorm with the tokens (Eq. 6–7), LN(x + ω) = γ (x - mean x) / σ + γ (ω - mean ω) / σ + β, with σ of the
+whole x + ω. The second summand is the positional term: the paper's λ2 · LN(ω), λ2 = σ_ω / σ. Two parts of it
+are left out here:
+
+- 1/σ. It depends on the image, but it is one positive number per token, and the cosine of two tokens' terms
+  doesn't depend on their lengths: no data are needed.
+- β. It is the same for all tokens and for x = 0 or ω = 0 alike, so it is as much the tokens' as the
+  position's; given to the position, it would make all positions look alike. (LaPE's own β is a part of ω_{l+1},
+  which its LayerNorm makes of the position alone.)
+
+ω is followed along the residual stream; what attention and MLP make of it counts as tokens. In a plain pre-norm
+model it arrives unchanged. Two things rescale the stream: `norm2` of Compact Transformers, in every block, and
+the merging of patches in Swin. Both are a LayerNorm (and a linear map), so that the above holds for them, too,
+and what Eq. 6–7 calls ω is ω after those before the block, up to a positive number per token. Only where a method
+adds positions before and after such a rescaling, their proportion depends on the image: it is then taken
+with σ = 1, and the inspection is marked as approximate.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from suite.errors import InputError
+from suite.models.compact import CompactBlock
+from suite.models.embedding import PositionEmbedding
+from suite.models.layers import Block
+from suite.models.sizes import Grid
+from suite.models.swin import PatchMerging, Swin, WindowAttention
+from suite.models.transformer import Transformer, VisionTransformer
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a block sees of the position. Matrices are [H·W, H·W] over the patches of `grid`, (H, W), row by row."""
+
+    name: str
+    grid: Grid
+    matrix: Matrix
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The layers that have a positional term, and those whose attention has a bias.
+
+    correlations: the cosine similarity of each token's positional term with each other's. biases: what a relative
+    PE adds to the scaled products, queries by keys, mean over heads; the grid is a window's where attention has
+    windows. through_norm: the terms come through the blocks' LayerNorms (Eq. 6–7). rescaled: so does ω on its way
+    along the residual stream. approximate: see above.
+    """
+
+    correlations: tuple[Layer, ...]
+    biases: tuple[Layer, ...]
+    through_norm: bool
+    rescaled: bool
+    approximate: bool
+
+
+@torch.no_grad()
+def inspect(model: Transformer) -> Inspection:
+    """The position correlation of each layer, in float64 on the CPU. The model is left as it is.
+
+    Raises:
+        InputError: the model has no position, or one whose terms depend on the images or aren't finite.
+    """
+    model = copy.deepcopy(model).cpu().double().eval()
+    stages = list(_stages(model))
+    correlations, biases = [], []
+    stream: Tensor | None = None  # the position's part of the residual stream
+    omega: Tensor | None = None
+    through_norm = rescaled = approximate = False
+    for stage, (merge, position, blocks) in enumerate(stages, 1):
+        joined = position(None if omega is None else merge(omega))
+        omega = joined.omega
+        if stream is not None and isinstance(merge, PatchMerging):
+            stream, rescaled = _linear_part(merge)(stream), True
+        approximate |= rescaled and joined.stem is not None
+        stream = _sum(stream, joined.stem)
+        for number, (block, at) in enumerate(zip(blocks, joined.blocks, strict=True), 1):
+            name = f"layer {number}" if len(stages) == 1 else f"stage {stage}, layer {number}"
+            approximate |= rescaled and (at.stream is not None or at.inside is not None)
+            stream = _sum(stream, at.stream)
+            seen = _sum(stream, at.inside)
+            if seen is not None and at.branch is not None:
+                raise _refusal("the position joins before and after a LayerNorm: its term then depends on the image")
+            through_norm |= seen is not None
+            term = at.branch if seen is None else _Summand(block.norm1)(seen)
+            if term is not None:
+                patches = term[0, position.prefix :]
+                correlations.append(Layer(name, position.grid, _similarity(patches).numpy()))
+            if at.bias is not None:
+                bias = at.bias[:, position.prefix :, position.prefix :].mean(0)
+                biases.append(Layer(name, _window(block, position), bias.numpy()))
+            if stream is not None and isinstance(block, CompactBlock):
+                stream, rescaled = _Summand(block.norm2)(stream), True
+    if not correlations and not biases:
+        raise _refusal("the model has no position embedding, so that there is nothing to inspect")
+    if not all(np.isfinite(layer.matrix).all() for layer in (*correlations, *biases)):
+        raise _refusal("the position embedding holds numbers that are not finite")
+    return Inspection(tuple(correlations), tuple(biases), through_norm, rescaled, approximate)
+
+
+def _stages(model: Transformer) -> Iterator[tuple[nn.Module, PositionEmbedding, list[Block]]]:
+    """What merges the tokens before a stage, its position embedding and its blocks."""
+    if isinstance(model, Swin):
+        for merge, position, blocks in zip(model.merges, model.position, model.stages, strict=True):
+            yield merge, cast(PositionEmbedding, position), cast(list[Block], list(cast(nn.ModuleList, blocks)))
+    elif isinstance(model, VisionTransformer):
+        yield nn.Identity(), model.position, cast(list[Block], list(model.blocks))
+    else:
+        raise TypeError(f"no rule says how the position goes through a {type(model).__name__}: add one here")
+
+
+class _Summand(nn.Module):
+    """γ · (ω - mean ω): what a LayerNorm makes of one summand of its input, times σ of the whole, without β."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(norm, nn.LayerNorm):
+            raise _refusal(f"the position goes through a {type(norm).__name__}, which is no LayerNorm as in Eq. 6–7")
+        self.weight = norm.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[1, tokens, width] to the same."""
+        return self.weight * (x - x.mean(-1, keepdim=True))
+
+
+def _linear_part(merge: PatchMerging) -> PatchMerging:
+    """A merging whose LayerNorm sees one summand."""
+    linear = copy.deepcopy(merge)
+    linear.norm = _Summand(merge.norm)  # type: ignore[assignment]
+    return linear
+
+
+def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return second if first is None else first if second is None else first + second
+
+
+def _similarity(terms: Tensor) -> Tensor:
+    """The cosine of each two of [tokens, width]; 0 where a term is 0."""
+    unit = normalize(terms, dim=1)
+    return unit @ unit.T
+
+
+def _window(block: Block, position: PositionEmbedding) -> Grid:
+    attention = block.attention
+    return (attention.window, attention.window) if isinstance(attention, WindowAttention) else position.grid
+
+
+def _refusal(reason: str) -> InputError:
+    return InputError(
+        f"can't draw the position correlation: {reason}",
+        expected="a trained model with a position embedding that joins as in LaPE's Eq. 1–11",
+        found="another model",
+        fix="inspect a model with another pe or join",
+    )
+
+
+# ── what a table says of a layer ──────────────────────────────────────────────────────────────────
+
+
+def token_map(layer: Layer, token: Grid) -> Matrix:
+    """The matrix's row of the token at (row, column), over the grid: [H, W]."""
+    row, column = token
+    of_token: Matrix = layer.matrix[row * layer.grid[1] + column].reshape(layer.grid)
+    return of_token
+
+
+def neighbours(layer: Layer) -> float:
+    """The mean over pairs of tokens that are next to each other in a row or column; NaN where there are none."""
+    rows, columns = layer.grid
+    token = np.arange(rows * columns).reshape(rows, columns)
+    beside, below = layer.matrix[token[:, 1:], token[:, :-1]], layer.matrix[token[1:], token[:-1]]
+    return _mean(np.concatenate([beside.ravel(), below.ravel()]))
+
+
+def all_pairs(layer: Layer) -> float:
+    """The mean over all pairs of two tokens: what of the terms is the same for all. NaN where there are none."""
+    return _mean(layer.matrix[~np.eye(len(layer.matrix), dtype=bool)])
+
+
+def difference(layer: Layer, other: Layer) -> float:
+    """The mean absolute difference of two layers' similarities over all pairs of two tokens."""
+    off_diagonal = ~np.eye(len(layer.matrix), dtype=bool)
+    return _mean(np.abs(layer.matrix - other.matrix)[off_diagonal])
+
+
+def _mean(values: Matrix) -> float:
+    return float(values.mean()) if values.size else math.nan
