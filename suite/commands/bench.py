@@ -23,7 +23,7 @@ from suite.errors import InputError
 from suite.machine import Machine
 from suite.models.joins import JOINS
 from suite.record import Environment
-from suite.tables import NONE, open_table
+from suite.tables import open_table
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ class _Comparison:
         return paired_ratio(self.baseline.cpu_seconds, self.treatment.cpu_seconds)
 
     @property
-    def memory(self) -> float | None:
-        peaks = self.treatment.memory_mb, self.baseline.memory_mb
-        return None if peaks[0] is None or peaks[1] is None else peaks[0] / peaks[1]
+    def memory(self) -> float:
+        return self.treatment.memory_mb / self.baseline.memory_mb
 
 
 def print_bench(
@@ -191,8 +190,8 @@ def _table(
         title=f"{cell.arch.name}, {cell.pe}, {cell.shape}; batch {setting.recipe.batch_size}, "
         f"{environment.precision}, {how}",
         caption=f"{device}, torch {environment.torch}; {setting.rounds} rounds of {setting.steps} per side, in turn. "
-        "Time: median (quartiles); its ratio: median of paired rounds [95 % interval]. Memory: what a side adds to "
-        "the process at its peak, alone. Operators: that compute, per step, before any compilation.",
+        "Time: median (quartiles); its ratio: median of paired rounds [95 % interval]. Memory: the most that "
+        "one side alone holds at once. Operators: that compute, per step, before any compilation.",
     )
     for head in ("Mode", "Join"):
         table.add_column(head, no_wrap=True)
@@ -200,13 +199,13 @@ def _table(
         table.add_column(head, justify="right", no_wrap=True)
     for comparison in comparisons:
         for side, measured in zip(cells, (comparison.baseline, comparison.treatment), strict=True):
-            time, peak = quartiles([1e3 * seconds for seconds in measured.seconds]), measured.memory_mb
+            time = quartiles([1e3 * seconds for seconds in measured.seconds])
             texts = (
                 comparison.mode,
                 side.join,
                 f"{time.median:.2f} ({time.low:.2f} to {time.high:.2f})",
                 f"{1e3 * setting.recipe.batch_size / time.median:,.1f}",
-                NONE if peak is None else f"{peak:,.1f}",
+                f"{measured.memory_mb:,.1f}",
                 f"{measured.operators:,}",
             )
             table.add_row(*map(Text, texts))
@@ -218,8 +217,7 @@ def _sentence(comparison: _Comparison, baseline: str, treatment: str) -> str:
     parts = [f"{_ratio_text(comparison.time)} × the time of {baseline}"]
     if comparison.cpu is not None:
         parts.append(f"{_ratio_text(comparison.cpu)} × its CPU time")
-    if comparison.memory is not None:
-        parts.append(f"{comparison.memory:.4f} × its memory")
+    parts.append(f"{comparison.memory:.4f} × its memory")
     parts.append(f"{comparison.treatment.operators - comparison.baseline.operators:+} operators")
     return f"{comparison.mode}: {treatment} takes {', '.join(parts)}"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from suite.cost.counting import ModelCell
+from suite.cost.watch import Watch
 from suite.data.images import ArrayImages
 from suite.recipe import Recipe
 from suite.training.augment import Normalise
@@ -49,14 +49,15 @@ class Measured:
     """One side in one mode.
 
     seconds: per step, one value for each round. cpu_seconds: those of all threads, which other work on the same
-    machine disturbs less (none on a GPU, where a CPU only launches). memory_mb: the peak of what the side holds,
-    alone (10^6 bytes; None where the system doesn't tell). operators: that compute, in one step that isn't compiled.
+    machine disturbs less (none on a GPU, where a CPU only launches). operators: that compute, in one step that isn't
+    compiled. memory_mb: the most that the side holds at once, in 10^6 bytes: on a CPU its tensors (see `Watch`), on a
+    GPU what is allocated.
     """
 
     seconds: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
-    memory_mb: float | None
     operators: int
+    memory_mb: float
 
 
 def recipe_for(batch_size: int, precision: Literal["auto", "fp32"]) -> Recipe:
@@ -72,25 +73,27 @@ def compare(
     The step is the suite's own training step, and the evaluation its own test pass, on random images. Within
     a round the order of the sides is turned around every other time. track: wraps the rounds, to show progress.
     """
-    threads = torch.get_num_threads()
+    threads, on_cpu = torch.get_num_threads(), setting.device.type == "cpu"
     try:
         torch.set_num_threads(setting.threads)
         with torch.random.fork_rng([setting.device] if setting.device.type == "cuda" else []):
             torch.manual_seed(0)
-            operators = [count_operators(cell, setting.recipe) for cell in sides]
-            memory = _memory(sides, setting)
+            watched = {mode: [_watched(cell, mode, setting) for cell in sides] for mode in MODES}
+            if not on_cpu:
+                for mode in MODES:
+                    allocated = [_allocated(cell, mode, setting) for cell in sides]
+                    watched[mode] = [(n, peak) for (n, _), peak in zip(watched[mode], allocated, strict=True)]
             times = _times(sides, setting, track)
     finally:
         torch.set_num_threads(threads)
         release(setting.device)
-    on_cpu = setting.device.type == "cpu"
     return {
         mode: [
             Measured(
                 seconds=tuple(wall for wall, _ in times[mode][i]),
                 cpu_seconds=tuple(cpu for _, cpu in times[mode][i]) if on_cpu else (),
-                memory_mb=memory[i][mode],
-                operators=operators[i][mode],
+                operators=watched[mode][i][0],
+                memory_mb=watched[mode][i][1],
             )
             for i in range(len(sides))
         ]
@@ -160,54 +163,24 @@ def _seconds(side: _Side, mode: Mode, setting: Setting) -> float:
     return float(start.elapsed_time(end)) / 1e3
 
 
-def _memory(sides: Sequence[ModelCell], setting: Setting) -> list[dict[Mode, float | None]]:
-    """The peak that each side adds to what the process holds, with no other side there.
+def _watched(cell: ModelCell, mode: Mode, setting: Setting) -> tuple[int, float]:
+    """Operators of one step, and the peak of the memory of a side that is alone, not compiled (10^6 bytes)."""
+    with Watch() as watch:
+        side = _Side(cell, replace(setting, compiled=False))
+        watch.peak = watch.held  # making it needed more for a moment
+        side.run(mode, 1)  # the optimiser makes its state
+        before = watch.operators
+        side.run(mode, 1)
+    return watch.operators - before, watch.peak / 1e6
 
-    The first measurement is thrown away: libraries that are loaded at the first step would count as the side's.
-    """
-    return [{mode: _peak(cell, mode, setting) for mode in MODES} for cell in (sides[0], *sides)][1:]
 
-
-def _peak(cell: ModelCell, mode: Mode, setting: Setting) -> float | None:
+def _allocated(cell: ModelCell, mode: Mode, setting: Setting) -> float:
+    """The peak of what a side that is alone adds to a GPU's allocations (10^6 bytes), compiled as it is timed."""
     release(setting.device)
     before = PeakMemory(setting.device).megabytes()
     side, meter = _Side(cell, setting), PeakMemory(setting.device)
     side.run(mode, WARM_UP)
     peak = meter.megabytes() - before
     del side
-    if setting.compiled:
-        torch.compiler.reset()  # it holds the model
-    return peak if peak > 0 else None  # none on a system whose high-water mark can't be set back
-
-
-def count_operators(cell: ModelCell, recipe: Recipe) -> dict[Mode, int]:
-    """Operators that compute in one step on a CPU, by mode; a GPU launches about one kernel for each.
-
-    Not counted: views, and allocations of memory. Compiling fuses operators, so that fewer are launched.
-    """
-    small = recipe.model_copy(update={"batch_size": 2})  # of one image, sums over the batch would be left out
-    setting = Setting(torch.device("cpu"), threads=1, steps=1, rounds=1, compiled=False, recipe=small)
-    side = _Side(cell, setting)
-    counts: dict[Mode, int] = {}
-    for mode in MODES:
-        side.run(mode, 1)
-        with _Operators() as operators:
-            side.run(mode, 1)
-        counts[mode] = operators.count
-    return counts
-
-
-_IDLE = ("_unsafe_view", "empty", "new_empty")  # beside views: they read and write nothing
-
-
-class _Operators(TorchDispatchMode):
-    """Counts the operators that compute something."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not func.is_view and not func.__name__.startswith(_IDLE):
-            self.count += 1
-        return func(*args, **(kwargs or {}))
+    torch.compiler.reset()  # it holds the model
+    return peak
