@@ -278,7 +278,7 @@ def cost(
             fix="for instance `lape cost quickstart`, or `lape cost --arch deit_tiny`",
         )
     from suite.commands.costs import grid_cells, listed_cells, print_costs
-    from suite.cost.counting import Shape
+    from suite.models.cell import Shape
 
     if grid is not None:
         cells = grid_cells(grid, overrides or [])
@@ -319,7 +319,7 @@ def bench(
 ) -> None:
     """Measure time and memory of a joining method against another, by turns, in training and evaluation."""
     from suite.commands.bench import print_bench
-    from suite.cost.counting import Shape
+    from suite.models.cell import Shape
 
     print_bench(
         arch,

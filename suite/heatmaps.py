@@ -48,24 +48,26 @@ class Drawing:
     png: bytes
 
 
-def draw(maps: Sequence[Heatmap], title: str, scale: Scale, name: str) -> Drawing:
+def draw(maps: Sequence[Heatmap], title: str, subtitle: str, scale: Scale, name: str) -> Drawing:
     """All maps, in rows of four. name: begins the ids within the SVG."""
     with style():
-        figure = _figure(maps, title, scale)
+        figure = _figure(maps, title, subtitle, scale)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
         return Drawing(to_svg(figure, name), buffer.getvalue())
 
 
-def _figure(maps: Sequence[Heatmap], title: str, scale: Scale) -> Figure:
+def _figure(maps: Sequence[Heatmap], title: str, subtitle: str, scale: Scale) -> Figure:
     from matplotlib.figure import Figure
 
-    across, down = min(COLUMNS, len(maps)), math.ceil(len(maps) / COLUMNS)
-    top, right = 0.34, 0.7
+    # The titles need the width of two panels.
+    across, down = max(2, min(COLUMNS, len(maps))), math.ceil(len(maps) / COLUMNS)
+    top, right = 0.46, 0.7
     width = _SIDE + across * (_PANEL + _GAP) + right
     height = top + down * (_PANEL + _HEAD) + _SIDE
     figure = Figure(figsize=(width, height), dpi=DPI)
-    figure.text(_SIDE / width, 1 - 0.2 / height, title, fontweight="bold", va="center")
+    figure.text(_SIDE / width, 1 - 0.17 / height, title, fontweight="bold", va="center")
+    figure.text(_SIDE / width, 1 - 0.34 / height, subtitle, va="center")
     for index, heatmap in enumerate(maps):
         row, column = divmod(index, across)
         bottom = height - top - row * (_PANEL + _HEAD) - _HEAD - _PANEL
@@ -77,8 +79,8 @@ def _figure(maps: Sequence[Heatmap], title: str, scale: Scale) -> Figure:
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
         if heatmap.marked is not None:
-            row, column = heatmap.marked
-            axes.scatter([column], [row], s=9, facecolor="none", edgecolor=INK, linewidth=0.7)
+            y, x = heatmap.marked
+            axes.scatter([x], [y], s=9, facecolor="none", edgecolor=INK, linewidth=0.7)
     reach = down * (_PANEL + _HEAD) - _HEAD
     bar = figure.add_axes(((width - right + 0.02) / width, _SIDE / height, _BAR / width, reach / height))
     figure.colorbar(image, cax=bar, label=scale.label)

@@ -97,7 +97,7 @@ def inspect(model: Transformer) -> Inspection:
             stream = _sum(stream, at.stream)
             seen = _sum(stream, at.inside)
             if seen is not None and at.branch is not None:
-                raise _refusal("the position joins before and after a LayerNorm: its term then depends on the image")
+                raise _refusal("a position that joins before and after a LayerNorm: its term depends on the image")
             through_norm |= seen is not None
             term = at.branch if seen is None else _Summand(block.norm1)(seen)
             if term is not None:
@@ -109,9 +109,9 @@ def inspect(model: Transformer) -> Inspection:
             if stream is not None and isinstance(block, CompactBlock):
                 stream, rescaled = _Summand(block.norm2)(stream), True
     if not correlations and not biases:
-        raise _refusal("the model has no position embedding, so that there is nothing to inspect")
+        raise _refusal("no position embedding")
     if not all(np.isfinite(layer.matrix).all() for layer in (*correlations, *biases)):
-        raise _refusal("the position embedding holds numbers that are not finite")
+        raise _refusal("a position embedding of numbers that are not finite")
     return Inspection(tuple(correlations), tuple(biases), through_norm, rescaled, approximate)
 
 
@@ -132,7 +132,7 @@ class _Summand(nn.Module):
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
         if not isinstance(norm, nn.LayerNorm):
-            raise _refusal(f"the position goes through a {type(norm).__name__}, which is no LayerNorm as in Eq. 6–7")
+            raise _refusal(f"a position that goes through a {type(norm).__name__}, which is no LayerNorm as in Eq. 6–7")
         self.weight = norm.weight
 
     def forward(self, x: Tensor) -> Tensor:
@@ -164,9 +164,9 @@ def _window(block: Block, position: PositionEmbedding) -> Grid:
 
 def _refusal(reason: str) -> InputError:
     return InputError(
-        f"can't draw the position correlation: {reason}",
-        expected="a trained model with a position embedding that joins as in LaPE's Eq. 1–11",
-        found="another model",
+        "the position correlation of this model can't be drawn",
+        expected="a model with a position embedding that joins as in LaPE's Eq. 1–11",
+        found=reason,
         fix="inspect a model with another pe or join",
     )
 

@@ -13,15 +13,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from suite.cost.counting import ModelCell
 from suite.cost.macs import count_macs, count_parameters
 from suite.data.cache import data_root
 from suite.data.images import Images, balanced_subset, load_images
 from suite.data.teachers import load_teacher
 from suite.environment import describe
 from suite.machine import Machine
+from suite.models.build import build_model
 from suite.models.initialise import initialise
-from suite.models.kept import Description
 from suite.models.transformer import Transformer
 from suite.record import Epoch, RunRecord, Status, pack_bits
 from suite.training.augment import Normalise
@@ -77,13 +76,6 @@ def train_trial(trial: Trial, machine: Machine | None = None) -> tuple[RunRecord
     return record, run.trained
 
 
-def describe_model(trial: Trial) -> Description:
-    """The model that a trial trains."""
-    data = trial.dataset
-    shape = {"num_classes": data.num_classes, "image_size": data.image_size, "in_chans": data.channels}
-    return Description(trial.arch, trial.pe, trial.join, trial.norm, **shape, dataset=data.name)
-
-
 def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Status, dict[str, Any]]:
     """What became of a training: its status, and the fields of the record that go with it."""
     try:
@@ -118,7 +110,7 @@ class _Run:
         """The whole training. Returns the fields of the record that a finished run has."""
         trial, recipe = self.trial, self.trial.recipe
         memory = PeakMemory(self.device)
-        model = ModelCell.of(trial).build()
+        model = build_model(trial.model)
         initialise(model, trial.seed("initialisation"))
         self.params = count_parameters(model).total
         self.macs = _macs(trial)
@@ -194,7 +186,7 @@ _MACS: dict[str, int] = {}  # of this process, by all that the count depends on
 
 
 def _macs(trial: Trial) -> int:
-    cell = ModelCell.of(trial)
+    cell = trial.model
     if cell.key not in _MACS:
-        _MACS[cell.key] = count_macs(cell.build(), trial.dataset.image_size, trial.dataset.channels)
+        _MACS[cell.key] = count_macs(build_model(cell), trial.dataset.image_size, trial.dataset.channels)
     return _MACS[cell.key]

@@ -10,6 +10,7 @@ from suite import CODE_EPOCH
 from suite.canonical import derive_seed, fingerprint, resolved_values
 from suite.data.datasets import Dataset
 from suite.models.architectures import Architecture
+from suite.models.cell import ModelCell, Shape
 from suite.recipe import Recipe
 
 AXES = ("arch", "pe", "join", "norm", "loss", "dataset")
@@ -66,6 +67,12 @@ class Trial:
             "normalisation": {"mean": list(self.dataset.mean), "std": list(self.dataset.std)},
             "code_epoch": CODE_EPOCH,
         }
+
+    @cached_property
+    def model(self) -> ModelCell:
+        """The model that the trial trains."""
+        shape = Shape(self.dataset.num_classes, self.dataset.image_size, self.dataset.channels)
+        return ModelCell(self.arch, self.pe, self.join, self.norm, shape)
 
     def axis(self, name: str) -> str:
         """The level of an axis, as tables print it."""

@@ -14,11 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
 
 from suite.cli import main
+from suite.data.images import ArrayImages, load_images
 from suite.grid import load_grid
-from suite.record import SCHEMA_VERSION, VOLATILE
+from suite.models.architectures import resolve_architecture
+from suite.models.build import build_model
+from suite.models.cell import ModelCell, Shape
+from suite.models.checkpoint import read_checkpoint, write_checkpoint
+from suite.record import SCHEMA_VERSION, VOLATILE, unpack_bits
 from suite.store import Store
 from tests.conftest import REPOSITORY
 from tests.records import make_record
@@ -138,6 +146,171 @@ class TestSerialRun:
         assert lape.code == 1
         assert "no trial has an id" in lape.refuses("rerun", "zzzz", "--grid", path)
         assert "more than one trial" in lape.refuses("rerun", "", "--grid", path)
+
+
+class TestWeights:
+    def test_weights_are_kept_on_demand_and_change_nothing(
+        self, lape: Shell, write_grid: Write, tmp_path: Path
+    ) -> None:
+        path = write_grid()
+        assert "weights" not in lape("run", path, "--executor", "serial", "--results", "without")
+        assert not (tmp_path / "without" / "small" / "weights").exists()
+        out = lape("run", path, "--executor", "serial", "--keep-weights")
+        assert (lape.code, "weights of 4 runs: results/small/weights" in out) == (0, True)
+        files = {file.name for file in (tmp_path / "results" / "small" / "weights").iterdir()}
+        assert files == {f"{trial.id}.safetensors" for trial in load_grid(path).expand().trials}
+        one, other = (lines(tmp_path / name / "small" / "runs.jsonl") for name in ("without", "results"))
+        assert one == other
+
+    def test_they_are_those_that_the_record_speaks_of(
+        self, lape: Shell, write_grid: Write, tmp_path: Path, data_folder: Path
+    ) -> None:
+        """The model that is read again is right about the same test images."""
+        path = write_grid(("epochs: 2", "epochs: 4"))
+        lape("run", path, "--executor", "serial", "--keep-weights", "--limit", "2")
+        trial = load_grid(path).expand().trials[1]
+        store = Store(tmp_path / "results" / "small")
+        record, kept = store.records()[trial.id], read_checkpoint(store.weights(trial.id))
+        assert kept is not None
+        assert (kept.trial_id, kept.cell.join, kept.dataset) == (trial.id, "lape", "digits")
+        images = load_images(trial.dataset, "test", data_folder).to(torch.device("cpu"))
+        assert isinstance(images, ArrayImages)
+        pixels = images.pixels.permute(0, 3, 1, 2).float() / 255
+        normalised = (pixels - torch.tensor(trial.dataset.mean)) / torch.tensor(trial.dataset.std)
+        with torch.no_grad():
+            right = kept.model.eval()(normalised).argmax(1) == images.labels
+        assert right.tolist() == unpack_bits(record.correct or "", record.test_images or 0).tolist()
+
+    def test_weights_that_cannot_be_written_lose_no_record(
+        self, lape: Shell, write_grid: Write, tmp_path: Path
+    ) -> None:
+        (tmp_path / "results" / "small").mkdir(parents=True)
+        (tmp_path / "results" / "small" / "weights").write_text("a file where the folder should be")
+        out = lape("run", write_grid(), "--executor", "serial", "--keep-weights")
+        assert lape.code == 0, lape.err
+        assert {run["status"] for run in lines(tmp_path / "results" / "small" / "runs.jsonl")} == {"done"}
+        assert "4 runs have no weights there" in out
+
+    def test_runs_without_weights_are_named(self, lape: Shell, write_grid: Write) -> None:
+        path = write_grid()
+        lape("run", path, "--executor", "serial", "--limit", "1")
+        out = lape("run", path, "--executor", "serial", "--keep-weights")
+        assert "weights of 3 runs" in out
+        assert f"1 runs have no weights there, {load_grid(path).expand().trials[0].id} for instance" in out
+
+    def test_one_trial_again(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        path = write_grid()
+        trial = load_grid(path).expand().trials[1]
+        lape("run", path, "--executor", "serial", "--keep-weights")
+        out = lape("rerun", trial.id, "--grid", path, "--weights", "again.safetensors")
+        assert "the same" in out
+        assert "weights: again.safetensors" in out
+        kept = tmp_path / "results" / "small" / "weights" / f"{trial.id}.safetensors"
+        assert (tmp_path / "again.safetensors").read_bytes() == kept.read_bytes()
+        assert "call it a.safetensors" in lape.refuses("rerun", trial.id, "--grid", path, "--weights", "a.pth")
+
+
+class TestInspect:
+    @pytest.fixture
+    def ours(self, lape: Shell, write_grid: Write, tmp_path: Path) -> dict[str, Path]:
+        """Weights by PE and joining method, untrained."""
+        path = write_grid(
+            ("[learnable]", "[learnable, none, rpe2d]"), ("[0, 1]", "[0]"), ("seeds:", "impossible: drop\nseeds:")
+        )
+        files = {}
+        for trial in load_grid(path).expand().trials:
+            file = files[f"{trial.pe} {trial.join}"] = tmp_path / f"{trial.pe}-{trial.join}.safetensors"
+            write_checkpoint(file, build_model(trial.model), trial.model, dataset="digits", trial_id=trial.id)
+        return files
+
+    def test_a_file_of_ours_says_itself_what_it_is(self, lape: Shell, ours: dict[str, Path], tmp_path: Path) -> None:
+        out = lape("inspect", ours["learnable lape"])
+        assert lape.code == 0, lape.err
+        assert "tiny · learnable · lape · digits · trial " in out
+        assert [line[:7] for line in out.splitlines() if line.startswith("layer")] == ["layer 1", "layer 2"]
+        assert "Eq. 11" in out
+        assert "hold only approximately" not in out
+        folder = tmp_path / "reports" / "inspect" / "learnable-lape"
+        names = {"matrices.png", "matrices.svg", "maps.png", "maps.svg", "matrices.npz"}
+        assert {file.name for file in folder.iterdir()} == names
+        assert all(f"reports/inspect/learnable-lape/{name}" in out for name in names)
+        assert (folder / "maps.png").read_bytes().startswith(b"\x89PNG")
+        matrices = np.load(folder / "matrices.npz")
+        assert set(matrices) == {"correlation_layer_1", "correlation_layer_2"}
+        assert matrices["correlation_layer_1"].shape == (4, 4)
+        before = {name: (folder / name).read_bytes() for name in names}
+        lape("inspect", ours["learnable lape"])
+        assert before == {name: (folder / name).read_bytes() for name in names}
+        lape("inspect", ours["learnable lape"], "--token", "0,1", "--out", "token")
+        lape("inspect", ours["learnable lape"], "--low=0.5", "--out", "low")
+        assert (tmp_path / "token" / "maps.png").read_bytes() != before["maps.png"]
+        assert (tmp_path / "token" / "matrices.png").read_bytes() == before["matrices.png"]
+        assert (tmp_path / "low" / "matrices.png").read_bytes() != before["matrices.png"]
+
+    def test_it_is_said_where_the_papers_formula_is_only_approximate(self, lape: Shell, ours: dict[str, Path]) -> None:
+        out = lape("inspect", ours["learnable default"])
+        assert "Eq. 6–7 as printed hold only approximately here" in out
+        assert "Eq. 11" not in out
+
+    def test_a_relative_position_is_drawn_as_a_bias(self, lape: Shell, ours: dict[str, Path], tmp_path: Path) -> None:
+        out = lape("inspect", ours["rpe2d default"], "--out", "here")
+        assert lape.code == 0, lape.err
+        assert {file.name for file in (tmp_path / "here").iterdir()} == {"bias.png", "bias.svg", "matrices.npz"}
+        assert "neighbours" not in out
+
+    def test_tokens_of_a_model_in_stages(self, lape: Shell, tmp_path: Path) -> None:
+        """A token is of the first stage; windows have no such token, and are drawn around their own centre."""
+        size = {"embed_dim": 8, "depth": (1, 1), "num_heads": (1, 1), "mlp_ratio": 1.0, "patch_size": 1}
+        architecture = resolve_architecture("swin", {**size, "window_size": 2})
+        cell = ModelCell(architecture, "learnable+rpe2d", "default", "ln", Shape(3, 8, 1))
+        write_checkpoint(tmp_path / "a.safetensors", build_model(cell), cell, dataset="digits", trial_id="")
+        out = lape("inspect", "a.safetensors", "--token", "7,7")
+        assert lape.code == 0, lape.err
+        assert "stage 2, layer 1" in out
+        assert {"maps.png", "bias.png"} <= {file.name for file in (tmp_path / "reports" / "inspect" / "a").iterdir()}
+
+    def test_a_published_checkpoint_needs_its_model_named(self, lape: Shell, tmp_path: Path) -> None:
+        with safe_open(REPOSITORY / "tests" / "golden" / "deit-learnable-lape.safetensors", "pt") as file:
+            about, names = file.metadata(), [name for name in file.keys() if name.startswith("state.")]  # noqa: SIM118
+            state = {name.removeprefix("state."): file.get_tensor(name) for name in names}
+        torch.save({"model": state}, "published.pth")
+        sizes = ("patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio", "qkv_bias", "norm_eps")
+        named = ["--arch", "deit", "--classes", about["num_classes"], "--image-size", about["image_size"]]
+        named += [part for size in sizes for part in ("--set", f"{size}={about[size]}")]
+        source = ("--source", "lape-deit")
+
+        def refused(*options: str) -> str:
+            return lape.refuses("inspect", "published.pth", *options)
+
+        out = lape("inspect", "published.pth", *source, *named, "--join", "lape")
+        assert lape.code == 0, lape.err
+        assert "deit · learnable · lape" in out
+        assert len([line for line in out.splitlines() if line.startswith("layer")]) == int(about["depth"])
+        assert (tmp_path / "reports" / "inspect" / "published" / "maps.png").is_file()
+        assert "--source not given" in refused(*named)
+        assert "blocks.0.pe_norm.weight" in refused(*source, *named)
+        assert "did you mean 'lape-deit'" in refused("--source", "lape_deit", *named, "--join", "lape")
+        assert "did you mean 'deit'" in refused(*source, "--arch", "dite")
+        assert "a key and a value" in refused(*source, *named, "--set", "depth")
+
+    def test_bad_input(self, lape: Shell, ours: dict[str, Path], tmp_path: Path) -> None:
+        one = ours["learnable lape"]
+        assert "no such checkpoint" in lape.refuses("inspect", "nothing.pth")
+        assert "says itself which model it holds" in lape.refuses("inspect", one, "--join", "default")
+        assert "no position embedding" in lape.refuses("inspect", ours["none default"])
+        for token in ("2,0", "0", "a,b", "-1,0", "0,1,0"):
+            assert "ROW,COLUMN from 0,0 to 1,1" in lape.refuses("inspect", one, f"--token={token}")
+        assert not (tmp_path / "reports").exists()
+
+        options = ("--source", "lape-deit", "--arch", "deit_tiny")
+        text = tmp_path / "text.pth"
+        text.write_text("no checkpoint at all")
+        assert "damaged, or no checkpoint" in lape.refuses("inspect", text, *options)
+        code = tmp_path / "code.pth"
+        torch.save({"model": os.getcwd}, code)
+        assert "would run" in lape.refuses("inspect", code, *options)
+        (tmp_path / "occupied").write_text("")
+        assert "can't write" in lape.refuses("inspect", one, "--out", tmp_path / "occupied" / "here")
 
 
 class TestReading:
@@ -291,9 +464,13 @@ class TestData:
         assert lape.code == 0
         assert "took the place of another data set 'mine', of 12×12 pixels" in lape.err
 
-    def test_a_folder_of_ones_own_runs(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    def test_a_folder_of_ones_own_runs(
+        self, lape: Shell, write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Pictures to a prepared data set, its declaration to a grid, the grid to a table."""
         from PIL import Image
+
+        monkeypatch.setenv("LAPE_DATA", str(tmp_path / "data"))  # the tests share the other
 
         for split, count in (("train", 20), ("val", 6)):
             for colour, name in ((40, "dark"), (210, "light")):

@@ -43,9 +43,18 @@ def test_the_committed_runs_are_those_of_the_grid() -> None:
 def test_every_command_exists() -> None:
     told = subprocess.run([sys.executable, "-m", "suite", "--help"], capture_output=True, text=True, check=True).stdout
     named = set(re.findall(r"`lape ([a-z]+)", TEXT))
-    assert named >= {"data", "check", "plan", "run", "status", "rerun", "tables", "verify", "report", "ls"}
+    assert named >= {"data", "check", "plan", "run", "status", "rerun", "tables", "verify", "report", "ls", "inspect"}
     for name in named:
         assert re.search(rf"^  {name} ", told, re.MULTILINE), name
+
+
+def test_the_weights_to_inspect_are_of_the_runs_that_it_says() -> None:
+    trials = {trial.id: trial for trial in load_grid(REPOSITORY / "grids" / "quickstart.yaml").expand().trials}
+    named = re.findall(r"lape inspect results/quickstart/weights/(\w+)\.safetensors", TEXT)
+    one, other = (trials[name] for name in named)
+    assert one.levels == {**other.levels, "join": "default"}
+    assert (one.axis("arch"), one.pe, other.join) == ("vit_lite_digits", "sin1d", "lape")
+    assert one.seed_index == other.seed_index
 
 
 def test_every_link_leads_somewhere() -> None:

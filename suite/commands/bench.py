@@ -15,12 +15,13 @@ from rich.text import Text
 
 from suite.commands.costs import WIDTH, Record, cell_record, check_names, listed_cells, put
 from suite.commands.overview import open_console
-from suite.cost.counting import Impossible, ModelCell, Shape
+from suite.cost.counting import Impossible
 from suite.cost.ratios import Ratio, paired_ratio, quartiles
 from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
 from suite.environment import describe
 from suite.errors import InputError
 from suite.machine import Machine
+from suite.models.cell import ModelCell, Shape
 from suite.models.joins import JOINS
 from suite.record import Environment
 from suite.tables import open_table

@@ -15,11 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.commands.overview import open_console
-from suite.cost.counting import Cost, Impossible, ModelCell, Shape, count_costs, product
+from suite.cost.counting import Cost, Impossible, count_costs, product
 from suite.errors import InputError
 from suite.files import write_atomic
 from suite.grid import load_grid
 from suite.models.architectures import Architecture, resolve_architecture
+from suite.models.cell import ModelCell, Shape
 from suite.models.joins import JOINS
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
@@ -33,7 +34,7 @@ def grid_cells(grid: str, overrides: Sequence[str]) -> list[ModelCell | Impossib
     """The models of a grid's cells, and the cells that were dropped."""
     expansion = load_grid(grid, overrides).expand()
     dropped = (Impossible(cell.label, cell.reason) for cell in expansion.dropped)
-    return [*map(ModelCell.of, expansion.trials), *dropped]
+    return [*(trial.model for trial in expansion.trials), *dropped]
 
 
 def listed_cells(

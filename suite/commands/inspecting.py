@@ -18,10 +18,12 @@ from suite.heatmaps import Heatmap, Scale, draw
 from suite.inspection import Inspection, Layer, all_pairs, difference, inspect, neighbours, token_map
 from suite.models import load_reference
 from suite.models.architectures import resolve_architecture
-from suite.models.checkpoint import read_state
-from suite.models.kept import Description, read_checkpoint
+from suite.models.build import build_model
+from suite.models.cell import ModelCell, Shape
+from suite.models.checkpoint import read_checkpoint
 from suite.models.sizes import Grid
 from suite.models.transformer import Transformer
+from suite.weights import read_state
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,15 @@ def inspect_checkpoint(
     out: the folder of the drawings. token: "ROW,COLUMN" in the first layer's grid; None is the centre. low: where
     the colours begin; None is 0, −0.5 or −1, the highest that no similarity is below.
     """
-    model, description, of_trial = _load(path, published)
-    found = inspect(model)
+    model, cell, of_trial = _load(path, published)
+    try:
+        found = inspect(model)
+    except InputError as error:
+        raise error.at(str(path)) from None
     grid = (found.correlations or found.biases)[0].grid
     asked = (grid[0] // 2, grid[1] // 2) if token is None else _parse_token(token, grid)
     folder = out or Path("reports") / "inspect" / path.stem
-    title = f"{description.architecture.name} · {description.pe} · {description.join}"
+    title = f"{cell.arch.name} · {cell.pe} · {cell.join}"
     yield f"{title}{of_trial}"
     yield from _table(found.correlations)
     yield from _notes(found)
@@ -59,7 +64,7 @@ def inspect_checkpoint(
         yield str(folder / file)
 
 
-def _load(path: Path, published: Published) -> tuple[Transformer, Description, str]:
+def _load(path: Path, published: Published) -> tuple[Transformer, ModelCell, str]:
     """The model, what it is, and for people, of which trial."""
     own = read_checkpoint(path)
     told = published != Published()
@@ -72,7 +77,7 @@ def _load(path: Path, published: Published) -> tuple[Transformer, Description, s
                 where=str(path),
                 fix="leave these options out",
             )
-        return own.model, own.description, f" · {own.description.dataset} · trial {own.trial_id}"
+        return own.model, own.cell, f" · {own.dataset} · trial {own.trial_id}"
     if published.arch is None or published.source is None:
         raise InputError(
             "this file doesn't say which model it holds",
@@ -81,24 +86,18 @@ def _load(path: Path, published: Published) -> tuple[Transformer, Description, s
             where=str(path),
             fix="for instance --source lape-deit --arch deit_tiny --pe learnable --join lape --classes 1000",
         )
-    sizes = Document(path, {})
-    for assignment in published.sizes:
-        sizes.override(assignment)
     try:
-        description = Description(
-            resolve_architecture(published.arch, sizes.values),
-            published.pe or "learnable",
-            published.join or "default",
-            "ln",
-            num_classes=published.classes or 1000,
-            image_size=published.image_size or 224,
-            in_chans=3,
-        )
-        model = description.build()
+        sizes = Document(path, {})
+        for assignment in published.sizes:
+            sizes.override(assignment)
+        arch = resolve_architecture(published.arch, sizes.values)
+        shape = Shape(published.classes or 1000, published.image_size or 224)
+        cell = ModelCell(arch, published.pe or "learnable", published.join or "default", "ln", shape)
+        model = build_model(cell)
         load_reference(model, read_state(path), published.source)
     except InputError as error:
         raise error.at(str(path)) from None
-    return model, description, ""
+    return model, cell, ""
 
 
 def _parse_token(text: str, grid: Grid) -> Grid:
@@ -176,7 +175,7 @@ def _files(title: str, found: Inspection, token: Grid, low: float | None) -> Ite
         scale = Scale("added to the scaled products, mean over heads", -most, most, "RdBu_r")
         drawings.append(("bias", maps, "bias of the marked patch's attention", scale))
     for name, panels, what, scale in drawings:
-        drawing = draw(panels, f"{title}: {what}", scale, name)
+        drawing = draw(panels, title, what, scale, name)
         yield f"{name}.png", drawing.png
         yield f"{name}.svg", drawing.svg.encode()
     layers = {"correlation": found.correlations, "bias": found.biases}

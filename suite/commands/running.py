@@ -131,8 +131,8 @@ def rerun_trial(
 
     weights: a file for the weights, if the training is done.
     """
-    from suite.models.kept import check_name, write_checkpoint
-    from suite.train import describe_model, train_trial
+    from suite.models.checkpoint import check_name, write_checkpoint
+    from suite.train import train_trial
 
     machine = Machine(open_root(data), device, threads)
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
@@ -144,7 +144,7 @@ def rerun_trial(
     console.print(_told("now", record), highlight=False)
     same = _compare(console, workspace, record)
     if weights is not None and model is not None:
-        write_checkpoint(weights, model, describe_model(trial), trial.id)
+        write_checkpoint(weights, model, trial.model, dataset=trial.dataset.name, trial_id=trial.id)
         console.print(f"weights: {weights}", highlight=False, markup=False, soft_wrap=True)
     return same
 

@@ -9,9 +9,10 @@ from typing import Literal, get_args
 
 import torch
 
-from suite.cost.counting import ModelCell
 from suite.cost.watch import Watch
 from suite.data.images import ArrayImages
+from suite.models.build import build_model
+from suite.models.cell import ModelCell
 from suite.recipe import Recipe
 from suite.training.augment import Normalise
 from suite.training.loop import Trainer
@@ -113,7 +114,7 @@ class _Side:
         labels = torch.randint(shape.num_classes, (recipe.batch_size,), generator=generator)
         self._images = ArrayImages(pixels, labels).to(device)
         self._order = torch.arange(recipe.batch_size)
-        model = cell.build().to(device)
+        model = build_model(cell).to(device)
         optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())
         if setting.compiled:
             model.compile(mode="reduce-overhead", dynamic=False)

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 _IDLE = ("_unsafe_view", "empty", "new_empty")  # beside views: they read and write nothing
 
 
-class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Watch(TorchDispatchMode):
     """A context manager. operators: that computed something, views and allocations left out.
 
     held, peak: bytes of the tensors that were made inside and are alive, now and at most so far. Not in it:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from suite.data.cache import TEACHERS
 from suite.data.datasets import Dataset
-from suite.data.weights import Weights, read_weights, weights_checksum
 from suite.errors import InputError, first_line
 from suite.files import write_atomic
 from suite.recipe import Recipe
+from suite.weights import read_state, weights_checksum
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def add_teacher(name: str, root: Path, source: Path | None = None) -> tuple[Teac
         InputError: timm has no such model, the source can't be read or isn't its weights, or can't be written.
     """
     _config(name)  # before a download
-    weights = _download(name) if source is None else read_weights(source)
+    weights = _download(name) if source is None else read_state(source)
     teacher = _build(name, weights, str(source or name))
     # The model's own state dict: whatever the file was, all of it and nothing else, in the model's types.
     state = {key: value.detach().clone().contiguous() for key, value in teacher.model.state_dict().items()}
@@ -114,12 +115,12 @@ def _config(name: str) -> Any:
         ) from error
 
 
-def _download(name: str) -> Weights:
+def _download(name: str) -> Mapping[str, Tensor]:
     """The pretrained weights, from its cache or from where it keeps them."""
     import timm
 
     try:
-        weights: Weights = timm.create_model(name, pretrained=True).state_dict()
+        weights: Mapping[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"the weights of {name!r} can't be downloaded",
@@ -131,7 +132,7 @@ def _download(name: str) -> Weights:
     return weights
 
 
-def _build(name: str, weights: Weights, where: str) -> Teacher:
+def _build(name: str, weights: Mapping[str, Tensor], where: str) -> Teacher:
     """The timm model that the weights fill, frozen and in evaluation mode."""
     import timm
 

@@ -27,15 +27,17 @@ class Worker:
         Weights are kept there and nowhere else, and before the record: what has a record isn't run again.
         """
         # torch: a driver that only schedules does without it
-        from suite.models.kept import write_checkpoint
-        from suite.train import describe_model, train_trial
+        from suite.models.checkpoint import write_checkpoint
+        from suite.train import train_trial
 
         record, model = train_trial(trial, self.machine)
         if self.results.is_dir():
             store = Store(self.results)
             if self.keep_weights and model is not None:
                 with suppress(Exception):  # the record is worth more; the driver says which weights there aren't
-                    write_checkpoint(store.weights(trial.id), model, describe_model(trial), trial.id)
+                    write_checkpoint(
+                        store.weights(trial.id), model, trial.model, dataset=trial.dataset.name, trial_id=trial.id
+                    )
             with suppress(InputError):  # a full disk, say: the driver will meet it too, and report it
                 store.put(record)
         return record

@@ -1,4 +1,4 @@
-"""`create_model`: any architecture with any position embedding and joining method."""
+"""`create_model`, and `build_model` from a cell: any architecture with any position embedding and joining method."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from suite.errors import InputError
 from suite.models.architectures import Architecture, resolve_architecture
+from suite.models.cell import ModelCell
 from suite.models.initialise import initialise
 from suite.models.joins import JOINS, refusal
 from suite.models.norms import NORMS
@@ -68,6 +69,11 @@ def create_model(
         )
     initialise(model, seed)
     return model
+
+
+def build_model(cell: ModelCell) -> Transformer:
+    """The model of a cell, as `create_model` makes it; raises `InputError` if there is none."""
+    return create_model(cell.arch, pe=cell.pe, join=cell.join, norm=cell.norm, **vars(cell.shape))
 
 
 def _resolve(arch: str | Architecture, overrides: dict[str, Any]) -> Architecture:

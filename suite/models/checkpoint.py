@@ -1,95 +1,105 @@
-"""Files of weights, read without running anything that they hold."""
+"""Weights of our own trials, in files that say themselves which model they hold."""
 
 from __future__ import annotations
 
-import argparse
-import re
-from collections.abc import Mapping
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 
-from suite.errors import InputError
+from suite.canonical import canonical_json
+from suite.errors import InputError, first_line
+from suite.files import write_atomic
+from suite.models.build import build_model
+from suite.models.cell import ModelCell
+from suite.models.transformer import Transformer
 
-WRAPPERS = ("model", "state_dict")
-PREFIXES = ("module.", "_orig_mod.")  # of DataParallel, and of torch.compile
+SUFFIX = ".safetensors"
+_KEY = "lape"  # of our files' metadata: one alone, since safetensors shuffles several, and files then differ
+_AGAIN = "make the file anew with `lape rerun TRIAL_ID --weights FILE`"
 
 
-def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a .safetensors file or in a file of torch.save, on the CPU, unwrapped.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model, what it is, and for people, the data set it was trained on and by which trial."""
+
+    model: Transformer
+    cell: ModelCell
+    dataset: str
+    trial_id: str
+
+
+def check_name(path: Path) -> None:
+    """Raise `InputError` if a file that is to hold weights isn't called *.safetensors."""
+    if path.suffix != SUFFIX:
+        raise InputError(
+            "weights are written as safetensors",
+            expected=f"a file name that ends in {SUFFIX}",
+            found=repr(path.name),
+            where=str(path),
+            fix=f"call it {path.with_suffix(SUFFIX).name}",
+        )
+
+
+def write_checkpoint(path: Path, model: Transformer, cell: ModelCell, *, dataset: str, trial_id: str) -> None:
+    """Write all of a model's state (frozen tables and buffers too) as safetensors, with what rebuilds it.
+
+    The file is complete or not there, and the same for the same weights. Its metadata `lape` are JSON: `trial_id`,
+    `dataset`, and as `model` the cell's `values`.
 
     Raises:
-        InputError: there is no such file, it is damaged or holds no weights, or reading it would run its code.
+        InputError: the folder can't be written or the disk is full.
     """
-    path = Path(path)
+    about = {"trial_id": trial_id, "dataset": dataset, "model": cell.values()}
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    write_atomic(path, save(state, {_KEY: canonical_json(about)}))
+
+
+def read_checkpoint(path: Path) -> Checkpoint | None:
+    """The model of a file that `write_checkpoint` wrote, or None if it is another kind of file.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or this version of the suite can't build its model.
+    """
     if not path.is_file():
         raise InputError(
             "there is no such checkpoint",
-            expected="a .safetensors file, or one that torch.save wrote",
+            expected="a file of weights",
             found="a folder" if path.is_dir() else "nothing",
             where=str(path),
-            fix="give the path of a file of weights",
+            fix="make one with `lape run GRID --keep-weights` or `lape rerun TRIAL_ID --weights FILE`",
         )
+    if path.suffix != SUFFIX:
+        return None
     try:
-        return unwrap(_read(path))
+        with safe_open(path, "pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+        if _KEY not in metadata:
+            return None
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            "this file of weights is damaged",
+            expected="a .safetensors file",
+            found=first_line(error),
+            where=str(path),
+            fix=_AGAIN,
+        ) from None
+    try:
+        about = json.loads(metadata[_KEY])
+        cell, dataset, trial_id = ModelCell.of(about["model"]), str(about["dataset"]), str(about["trial_id"])
+        model = build_model(cell)
+        model.load_state_dict(state)
     except InputError as error:
         raise error.at(str(path)) from None
-
-
-def _read(path: Path) -> object:
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise _unreadable(error) from None
-    try:
-        # Training scripts keep their arguments beside the weights: a namespace, which is data.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise anything
-        if code := re.search(r"GLOBAL (\S+)", str(error)):
-            raise InputError(
-                "this checkpoint isn't read: to build its objects, the code that it names would run",
-                expected="tensors by name, and plain values",
-                found=f"an object of {code[1]}",
-                fix="if you trust the file, load it where its code is, and save model.state_dict() with safetensors",
-            ) from None
-        raise _unreadable(error) from None
-
-
-def _unreadable(error: Exception) -> InputError:
-    return InputError(
-        "this file is damaged, or no checkpoint",
-        expected="a .safetensors file, or one that torch.save wrote",
-        found=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
-        fix="compare its size and checksum with the published ones, and download it again",
-    )
-
-
-def unwrap(checkpoint: object) -> dict[str, Any]:
-    """A checkpoint's state dict: out of {"model": …} or {"state_dict": …}, without "module." before each name.
-
-    Raises:
-        InputError: it isn't one: there are no tensors by name.
-    """
-    state, inside = checkpoint, ""
-    while isinstance(state, Mapping) and (key := next((key for key in WRAPPERS if key in state), None)):
-        if isinstance(state[key], Tensor):
-            break
-        state, inside = state[key], f" as its {key!r}"
-    if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
-        held = ", ".join(map(str, state)) if isinstance(state, Mapping) else ""
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(
-            "there are no weights in this checkpoint",
-            expected=f"a state dict, tensors by name, perhaps as its {' or '.join(map(repr, WRAPPERS))}",
-            found=f"a {type(state).__name__}{inside}" + (f" of: {held[:200]}" if held else ""),
-            fix="pass the model's state_dict()",
-        )
-    names = {str(name): value for name, value in state.items()}
-    while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in names)), None):
-        names = {name.removeprefix(prefix): value for name, value in names.items()}
-    return names
+            "this file's weights don't fit the model that it describes",
+            expected="a file as `lape run --keep-weights` writes it",
+            found=str(error).strip().replace("\n", " "),
+            where=str(path),
+            fix=_AGAIN,
+        ) from None
+    return Checkpoint(model, cell, dataset, trial_id)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from suite.errors import InputError
-from suite.models.checkpoint import unwrap
 from suite.models.embedding import PositionEmbedding, RelativeBias
 from suite.models.sizes import Grid
 from suite.models.sources import SOURCES
 from suite.models.transformer import Transformer
+from suite.weights import unwrap
 
 FIXED_TOLERANCE = 1e-3  # between two computations of a sinusoid, in float32 at angles of a thousand
 

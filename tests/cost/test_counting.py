@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from suite.cost import counting
-from suite.cost.counting import Cost, Impossible, ModelCell, Shape, count_costs, product
+from suite.cost.counting import Cost, Impossible, count_costs, product
 from suite.cost.macs import ForwardCost
 from suite.grid import load_grid
 from suite.models.architectures import Architecture, resolve_architecture
+from suite.models.cell import ModelCell, Shape
 from suite.models.transformer import VisionTransformer
 
 SIZE = {"patch_size": 4, "embed_dim": 8, "depth": 2, "num_heads": 2, "mlp_ratio": 1.0}
@@ -64,7 +65,7 @@ def test_a_grid_counts_each_model_once(write_grid: Callable[..., Path], builds: 
     path = write_grid(("seeds: [0, 1]", f"seeds: {list(range(50))}"))
     trials = load_grid(path).expand().trials
     assert len(trials) == 100
-    costs = count_costs(map(ModelCell.of, trials))
+    costs = count_costs(trial.model for trial in trials)
     assert [cost.cell.join for cost in costs] == ["default", "lape"]
     assert len(builds) == 2
     assert all(parameter.is_meta for model in builds for parameter in model.parameters())

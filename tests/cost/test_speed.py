@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from suite.cost import speed
-from suite.cost.counting import ModelCell, Shape
 from suite.cost.speed import MODES, Mode, Setting, compare, recipe_for
 from suite.models.architectures import resolve_architecture
+from suite.models.build import build_model
+from suite.models.cell import ModelCell, Shape
 
 
 def cell(join: str, image_size: int = 8, **changes: Any) -> ModelCell:
@@ -57,7 +58,7 @@ def test_memory_of_evaluation_by_hand() -> None:
     wide = cell("default", embed_dim=8, mlp_ratio=64.0, depth=1)
     recipe = recipe_for(32, "auto")
     (side,) = compare([wide], Setting(torch.device("cpu"), 1, 1, 1, False, recipe))["evaluation"]
-    weights = 4 * sum(parameter.numel() for parameter in wide.build().parameters())
+    weights = 4 * sum(parameter.numel() for parameter in build_model(wide).parameters())
     hidden = 4 * 32 * 5 * 8 * 64
     rest = 32 * 64 * (1 + 4) + 4 * 4 * 32 * 5 * 8  # images as bytes and as floats, and a few [32, 5, 8]
     assert weights + 2 * hidden <= 1e6 * side.memory_mb <= weights + 2 * hidden + rest + 1000

@@ -99,9 +99,10 @@ def test_the_records_are_those_of_the_serial_executor(
 ) -> None:
     results = tmp_path / "results"
     results.mkdir()
-    worker = Worker(Machine(data_folder, "cpu"), results)
+    worker = Worker(Machine(data_folder, "cpu"), results, keep_weights=True)
     by_ray, serially = run(trials, worker, address), Listener()
     assert Store(results).records() == by_ray.records  # stored by the workers, before the driver heard of them
+    assert all(Store(results).weights(trial.id).is_file() for trial in trials)
     run_serial(trials, Worker(Machine(data_folder, "cpu"), tmp_path / "elsewhere"), serially)
     assert not (tmp_path / "elsewhere").exists()
     assert by_ray.records.keys() == serially.records.keys() == {trial.id for trial in trials}

@@ -1,90 +1,124 @@
-"""Files of weights: what is read, and that nothing in them runs."""
+"""Weights of our own: what was written is read again, and says what it is."""
 
 from __future__ import annotations
 
-import argparse
-import os
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from suite.errors import InputError
-from suite.models import read_state
+from suite.models.architectures import resolve_architecture
+from suite.models.build import build_model
+from suite.models.cell import ModelCell, Shape
+from suite.models.checkpoint import read_checkpoint, write_checkpoint
+from suite.models.transformer import Transformer
 
-STATE = {"head.weight": torch.arange(6.0).reshape(2, 3), "head.bias": torch.ones(2)}
-
-
-class Trap:
-    """Unpickled, it makes a folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (os.mkdir, (str(self.path),))
-
-
-def same(found: dict[str, torch.Tensor]) -> bool:
-    return found.keys() == STATE.keys() and all(torch.equal(found[name], STATE[name]) for name in STATE)
-
-
-def test_safetensors(tmp_path: Path) -> None:
-    save_file(STATE, tmp_path / "weights.safetensors")
-    assert same(read_state(tmp_path / "weights.safetensors"))
-
-
-@pytest.mark.parametrize(
-    "wrapped",
-    [
-        STATE,
-        {"model": STATE, "epoch": 3, "args": argparse.Namespace(lr=1e-3)},
-        {"state_dict": {f"module.{name}": tensor for name, tensor in STATE.items()}},
-        {"model": {"state_dict": STATE}},
-    ],
+ID = "0123456789abcdef"
+BODY: dict[str, Any] = {"embed_dim": 12, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5}
+DEIT = ModelCell(resolve_architecture("deit", {**BODY, "patch_size": 4}), "sin2d", "lape", "ln", Shape(3, 8, 1))
+SWIN = ModelCell(
+    resolve_architecture(
+        "swin", {**BODY, "depth": (1, 1), "num_heads": (2, 2), "patch_size": 2, "window_size": 2}, label="little"
+    ),
+    "learnable+rpe2d", "default", "ln", Shape(3, 8, 2),
+)  # fmt: skip
+CEIT = ModelCell(
+    resolve_architecture("ceit", {**BODY, "patch_size": 2}), "learnable", "lape_shared", "ln", Shape(3, 16, 1)
 )
-def test_torch_files(tmp_path: Path, wrapped: dict[str, Any]) -> None:
-    torch.save(wrapped, tmp_path / "weights.pth")
-    assert same(read_state(str(tmp_path / "weights.pth")))
 
 
-def test_code_is_refused_and_not_run(tmp_path: Path) -> None:
-    torch.save({"model": STATE, "trap": Trap(tmp_path / "ran")}, tmp_path / "weights.pth")
-    with pytest.raises(InputError, match=r"(?s)code that it names would run.*an object of posix\.mkdir.*weights.pth"):
-        read_state(tmp_path / "weights.pth")
-    assert not (tmp_path / "ran").exists()
+def trained(cell: ModelCell) -> Transformer:
+    """A model whose every value is random: parameters, frozen tables and running statistics."""
+    model = build_model(cell)
+    generator = torch.Generator().manual_seed(3)
+    for value in model.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(torch.rand(value.shape, generator=generator))
+        else:
+            value.fill_(7)
+    return model
 
 
-def test_a_whole_model_is_refused(tmp_path: Path) -> None:
-    torch.save(torch.nn.Linear(2, 3), tmp_path / "weights.pth")
-    with pytest.raises(InputError, match=r"(?s)object of torch\.nn\.modules\.linear\.Linear.*save model\.state_dict"):
-        read_state(tmp_path / "weights.pth")
+@pytest.mark.parametrize("cell", [DEIT, SWIN, CEIT], ids=["deit", "swin", "ceit"])
+def test_what_was_written_is_read_again(tmp_path: Path, cell: ModelCell) -> None:
+    model, path = trained(cell), tmp_path / "new" / "a.safetensors"
+    write_checkpoint(path, model, cell, dataset="digits", trial_id=ID)
+    assert [file.name for file in path.parent.iterdir()] == ["a.safetensors"]  # nothing temporary is left
+    read = read_checkpoint(path)
+    assert read is not None
+    assert (read.cell, read.dataset, read.trial_id) == (cell, "digits", ID)
+    state = model.state_dict()
+    assert read.model.state_dict().keys() == state.keys()
+    assert all(torch.equal(value, state[name]) for name, value in read.model.state_dict().items())
+    images = torch.rand(2, cell.shape.in_chans, cell.shape.image_size, cell.shape.image_size)
+    assert torch.equal(read.model.eval()(images), model.eval()(images))
 
 
-@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
-@pytest.mark.parametrize("damage", ["cut", "text", "empty"])
-def test_damaged_files(tmp_path: Path, name: str, damage: str) -> None:
-    path = tmp_path / name
-    if name.endswith("pth"):
-        torch.save(STATE, path)
-    else:
-        save_file(STATE, path)
-    content = path.read_bytes()
-    path.write_bytes({"cut": content[: len(content) // 2], "text": b"<html>not found</html>", "empty": b""}[damage])
-    with pytest.raises(InputError, match=rf"(?s)damaged, or no checkpoint.*where: *\S*{name}"):
-        read_state(path)
+def test_frozen_tables_and_buffers_are_there_and_the_metadata_say_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_checkpoint(path, trained(DEIT), DEIT, dataset="digits", trial_id=ID)
+    with safe_open(path, "pt") as file:
+        assert "position.tables.0" in file.keys()  # noqa: SIM118
+        about = json.loads(file.metadata()["lape"])
+    assert about["trial_id"] == ID
+    architecture = about["model"].pop("architecture")
+    assert architecture == {"name": "deit", "family": "deit", **DEIT.arch.size.model_dump()}
+    shape = {"num_classes": 3, "image_size": 8, "in_chans": 1}
+    assert about["model"] == {"pe": "sin2d", "join": "lape", "norm": "ln", **shape}
+    write_checkpoint(path, trained(CEIT), CEIT, dataset="digits", trial_id=ID)
+    with safe_open(path, "pt") as file:
+        assert "blocks.0.mlp.norm1.running_var" in file.keys()  # noqa: SIM118
 
 
-@pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2], {"model": {"lr": 0.1}}, {}])
-def test_files_without_weights(tmp_path: Path, content: Any) -> None:
-    torch.save(content, tmp_path / "weights.pth")
-    with pytest.raises(InputError, match="no weights in this checkpoint"):
-        read_state(tmp_path / "weights.pth")
+def test_files_of_others_are_none_of_ours(tmp_path: Path) -> None:
+    tensors = {"a": torch.rand(2, 3)}
+    torch.save(tensors, tmp_path / "bare.pth")
+    save_file(tensors, tmp_path / "other.safetensors")
+    assert read_checkpoint(tmp_path / "bare.pth") is read_checkpoint(tmp_path / "other.safetensors") is None
 
 
-@pytest.mark.parametrize("name", ["nothing.pth", "."])
-def test_no_such_file(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="no such checkpoint"):
-        read_state(tmp_path / name)
+def test_no_file(tmp_path: Path) -> None:
+    for path, found in ((tmp_path / "a.safetensors", "nothing"), (tmp_path, "a folder")):
+        with pytest.raises(InputError, match=rf"(?s)no such checkpoint.*found: *{found}"):
+            read_checkpoint(path)
+
+
+def test_a_damaged_file_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_checkpoint(path, trained(DEIT), DEIT, dataset="digits", trial_id=ID)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="file of weights is damaged"):
+        read_checkpoint(path)
+
+
+def test_weights_that_are_not_those_of_the_description(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_checkpoint(path, trained(DEIT), replace(DEIT, join="default"), dataset="digits", trial_id=ID)
+    with pytest.raises(InputError, match="don't fit the model that it describes") as caught:
+        read_checkpoint(path)
+    assert str(path) in str(caught.value)
+    model = '"model": {"architecture": {"name": "x", "family": "deit"}}'
+    for nonsense in ("{}", "[]", '"x"', "{", f"{{{model}}}", f'{{{model}, "trial_id": "a"}}', '{"model": "x"}'):
+        save_file({"a": torch.zeros(1)}, path, {"lape": nonsense})
+        with pytest.raises(InputError):
+            read_checkpoint(path)
+
+
+def test_a_model_that_this_version_does_not_know(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_checkpoint(path, trained(DEIT), replace(DEIT, pe="unheard_of"), dataset="digits", trial_id=ID)
+    with pytest.raises(InputError, match="unknown pe 'unheard_of'") as caught:
+        read_checkpoint(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="can't write"):
+        write_checkpoint(tmp_path / "file" / "a.safetensors", trained(DEIT), DEIT, dataset="digits", trial_id=ID)

@@ -1,0 +1,70 @@
+"""A cell of the grid as its model alone: everything that builds it, and no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from suite.canonical import canonical_json
+from suite.models.architectures import Architecture, resolve_architecture
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model needs to know of its data: classes, and square images of [in_chans, image_size, image_size]."""
+
+    num_classes: int
+    image_size: int
+    in_chans: int = 3
+
+    def __str__(self) -> str:
+        return f"{self.num_classes} classes, {self.image_size}×{self.image_size}×{self.in_chans}"
+
+
+@dataclass(frozen=True)
+class ModelCell:
+    """A model without its weights; `build_model` draws them."""
+
+    arch: Architecture
+    pe: str
+    join: str
+    norm: str
+    shape: Shape
+
+    @cached_property
+    def key(self) -> str:
+        """All that fixes the model; architectures by their sizes, so that two names of one are one."""
+        return self._key(self.join)
+
+    @property
+    def baseline_key(self) -> str:
+        """The key of the same model with the default joining."""
+        return self._key("default")
+
+    def _key(self, join: str) -> str:
+        return canonical_json([self.arch.canonical(), self.pe, join, self.norm, vars(self.shape)])
+
+    def values(self) -> dict[str, Any]:
+        """The cell as JSON has it; the architecture is its name, its family and its sizes."""
+        return {
+            "architecture": {"name": self.arch.name, **self.arch.canonical()},
+            "pe": self.pe,
+            "join": self.join,
+            "norm": self.norm,
+            **vars(self.shape),
+        }
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> ModelCell:
+        """The inverse of `values`.
+
+        Raises:
+            InputError: this version of the suite has no such architecture.
+            KeyError, TypeError: it isn't what `values` gives.
+        """
+        rest, size = dict(values), dict(values["architecture"])
+        arch = resolve_architecture(size.pop("family"), size, label=size.pop("name"))
+        del rest["architecture"]
+        levels = {axis: rest.pop(axis) for axis in ("pe", "join", "norm")}
+        return cls(arch, **levels, shape=Shape(**rest))
