@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,13 +76,21 @@ def test_the_example_grid_is_valid(tmp_path: Path) -> None:
     assert expansion.dropped
 
 
+def test_the_example_models_are_joined() -> None:
+    example = re.search(r"## The models on their own.*?```python\n(.*?)```", TEXT, re.DOTALL)
+    assert example is not None
+    made: dict[str, Any] = {}
+    exec(compile(example[1], "README.md", "exec"), made)
+    assert made["cct"].position.join.name == made["vit"].position.join.name == "lape"
+
+
 def test_the_example_method_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines of the README, put at the end of joins.py, train and differ from the default."""
     import torch
 
     from suite.models import create_model, joins
 
-    example = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    example = re.search(r"## Add a method.*?```python\n(.*?)```", TEXT, re.DOTALL)
     assert example is not None
     monkeypatch.setattr(joins, "JOINS", joins.Registry("join"))
     exec(compile(example[1], "README.md", "exec"), vars(joins))
