@@ -1,41 +1,52 @@
 """Claims: published gains, with what is fixed about the test before any run.
 
-A claim file is YAML with one key, `claims`. Grids name the files whose claims they test. The margin, α
-and the least number of pairs stand in the file, so that they are chosen before the runs are seen.
+A claim file is YAML: the values of a table as they are printed, claims on pairs of them, and what the paper
+states about them elsewhere. Grids name the files whose claims they test. The margin, α and the least number
+of pairs stand in the file, so that they are chosen before the runs are seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from suite.documents import read_document
-from suite.errors import InputError, nearest
-from suite.models.joins import JOINS
-from suite.models.norms import NORMS
-from suite.models.positions import POSITIONS
+from suite.documents import Document, Location, read_document
+from suite.errors import InputError, Problem, nearest
+from suite.published import (
+    GRADES,
+    METRICS,
+    TESTED,
+    Axis,
+    Grade,
+    Id,
+    Model,
+    Statement,
+    Value,
+    gain_label,
+    table_name,
+    unknown_level,
+)
 from suite.record import AXIS_FIELDS
-from suite.training.losses import LOSSES
 from suite.trial import Trial
 
 # Published means are rounded, most of them to two decimals; a gain may differ from their difference by this much.
 _ROUNDING = 0.0101
 
-# The axes whose levels can be checked here; architectures and data sets may be a grid's own.
-_KNOWN: Mapping[str, Mapping[str, object]] = {"pe": POSITIONS, "join": JOINS, "norm": NORMS, "loss": LOSSES}
+# The axes whose levels can be checked in a claim; architectures and data sets may be a grid's own.
+_CHECKED = ("pe", "join", "norm", "loss")
+
+M = TypeVar("M", bound=Model)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class ClaimedContrast(_Model):
+class ClaimedContrast(Model):
     """Which cells a claim compares. `match` may leave axes open: each contrast that matches is then judged."""
 
-    axis: Literal["arch", "pe", "join", "norm", "loss", "dataset"] = Field(description="the axis that differs")
+    axis: Axis = Field(description="the axis that differs")
     baseline: str = Field(description="the level to beat")
     treatment: str = Field(description="the level that is claimed to be better")
     match: dict[str, str] = Field(min_length=1, description="the cell's other axes (and recipe), a level each")
@@ -48,9 +59,6 @@ class ClaimedContrast(_Model):
         for name in self.match:
             if name not in axes:
                 raise ValueError(f"only axes to match, and not {name!r}: {nearest(name, axes)}")
-        for axis, level in [(self.axis, self.baseline), (self.axis, self.treatment), *self.match.items()]:
-            if axis in _KNOWN and level not in _KNOWN[axis]:
-                raise ValueError(f"a known {axis}, not {level!r}: {nearest(level, _KNOWN[axis])}")
         return self
 
     def has_both_sides(self, cells: Iterable[Mapping[str, str]]) -> bool:
@@ -63,20 +71,22 @@ class ClaimedContrast(_Model):
         return bool(others[self.baseline] & others[self.treatment])
 
 
-class Claim(_Model):
+class Claim(Model):
     """A published gain, where it stands, and how it is tested. Accuracies in percent, gains in points."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="lower-case letters, digits, '_', '.' and '-'")
+    id: Id
     paper: str = Field(min_length=1)
     version: str = Field(min_length=1, description="which version of the paper; their numbers differ")
-    table: str = Field(min_length=1, description="the table's number, in quotes")
+    table: str = Field(min_length=1, description="the table's number in quotes, or where else, such as 'abstract'")
     row: str = Field(min_length=1, description="the row, in the paper's own words")
     kind: Literal["published", "analogue"] = Field(
         description="published: the paper's own data set and budget; analogue: its gain carried over to another"
     )
     published_for: str = Field(default="", description="of an analogue: what the paper's number is for")
+    evidence: Grade = "printed_table"
     contrast: ClaimedContrast
-    metric: Literal["top1", "top1_best_epoch"] = "top1"
+    metric: str = Field(default="top1", description=f"one of {', '.join(TESTED)}")
+    epoch: int | None = Field(default=None, ge=1, description="the epoch of the accuracies, unless it is the last")
     claimed_gain: float = Field(gt=0, le=100, description="percentage points")
     claimed_baseline: float | None = Field(default=None, ge=0, le=100, description="percent")
     claimed_treatment: float | None = Field(default=None, ge=0, le=100, description="percent")
@@ -85,6 +95,7 @@ class Claim(_Model):
     margin: float = Field(gt=0, description="δ: how far from the claimed gain still counts as equal, in points")
     side: Literal["greater"] = Field(default="greater", description="the direction of the claim")
     min_pairs: int = Field(default=3, ge=2, le=1000, description="fewer pairs than this leave the claim untested")
+    not_runnable: str = Field(default="", description="why the suite can't test it")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -101,19 +112,78 @@ class Claim(_Model):
                 )
         if self.kind == "analogue" and not self.published_for:
             raise ValueError("published_for in an analogue claim: what the paper's own number is for")
+        if self.metric not in METRICS:
+            raise ValueError(f"a known metric, not {self.metric!r}: {nearest(self.metric, METRICS)}")
+        if self.metric not in TESTED and not self.not_runnable:
+            raise ValueError(f"{' or '.join(TESTED)} as the metric, or else not_runnable: why it can't be tested")
         return self
 
     @property
     def title(self) -> str:
         """Where the claim stands, in one line; an analogue says so."""
         analogue = "analogue of " if self.kind == "analogue" else ""
-        return f"{analogue}{self.paper} ({self.version}), Table {self.table}, {self.row}"
+        return f"{analogue}{self.paper} ({self.version}), {table_name(self.table)}, {self.row}"
+
+    @property
+    def obstacle(self) -> str:
+        """Why no runs of the suite can test the claim; empty if they can."""
+        if self.not_runnable or self.epoch is None:
+            return self.not_runnable
+        return f"it is about epoch {self.epoch}, and verdicts are on the last or the best one"
 
 
-class ClaimFile(_Model):
-    """What stands in a claim file."""
+class Rule(Model):
+    """How the claims of a file are tested, where they don't say otherwise; fixed before any run."""
 
-    claims: list[Claim] = Field(min_length=1, description="a list of claims")
+    alpha: float | None = Field(default=None, description="of the one-sided test, after Holm's adjustment")
+    margin_share: str | None = Field(
+        default=None,
+        pattern=r"^0\.\d{1,4}$",
+        description='δ as a part of the claimed gain, in quotes: "0.5"',
+    )
+    side: Literal["greater"] | None = None
+    min_pairs: int | None = None
+
+
+class ClaimFile(Model):
+    """What stands in a claim file. What stands at the top holds for all values and claims that don't say otherwise."""
+
+    paper: str | None = None
+    version: str | None = None
+    table: str | None = None
+    title: str = Field(default="", description="the table's title, for people")
+    evidence: Grade | None = Field(default=None, description=f"one of {', '.join(GRADES)}")
+    metric: str | None = None
+    epochs: int | None = None
+    runs: int | None = None
+    cell: dict[str, str] = Field(default={}, description="levels that all values share")
+    not_runnable: str = ""
+    refer_to: list[str] = Field(default=[], description="other claim files whose values are named, beside this file")
+    test: Rule = Rule()
+    values: list[dict[str, Any]] = Field(default=[], description="a list of published values")
+    claims: list[dict[str, Any]] = Field(default=[], description="a list of claims")
+    stated: list[dict[str, Any]] = Field(default=[], description="a list of what the paper states about the values")
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if not (self.values or self.claims or self.stated):
+            raise ValueError("at least one value, claim or statement")
+        return self
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A claim file, read: its values in the order of the table, its claims, and what is stated.
+
+    known: its values and those of the files that it refers to, by id.
+    """
+
+    document: Document
+    title: str
+    values: dict[str, Value]
+    claims: list[Claim]
+    stated: list[Statement]
+    known: dict[str, Value]
 
 
 def load_claims(paths: Iterable[str | Path]) -> list[Claim]:
@@ -122,25 +192,246 @@ def load_claims(paths: Iterable[str | Path]) -> list[Claim]:
     Raises:
         InputError: a file is missing or wrong (with file and line), or an id stands twice.
     """
-    claims: dict[str, Claim] = {}
-    where: dict[str, str] = {}
+    return [claim for file in read_claim_files(paths) for claim in file.claims]
+
+
+def read_claim_files(paths: Iterable[str | Path]) -> list[Claims]:
+    """The files with all that stands in them, each file once; raises as `load_claims` does."""
+    reader, files, where = _Reader(), [], dict[str, str]()
     for path in dict.fromkeys(Path(path) for path in paths):
-        document = read_document(path)
-        for index, claim in enumerate(document.validate(ClaimFile).claims):
-            place = document.where(("claims", index, "id"))
-            if claim.id in claims:
-                raise InputError(
-                    f"the claim {claim.id!r} stands twice",
-                    expected="each id once",
-                    found=f"first in {where[claim.id]}",
-                    where=place,
-                    fix="give one of the two another id",
-                )
-            claims[claim.id], where[claim.id] = claim, place
-    return list(claims.values())
+        file = reader.read(path)
+        for key, ids in (("claims", [one.id for one in file.claims]), ("values", file.values),
+                         ("stated", [one.id for one in file.stated])):  # fmt: skip
+            for index, name in enumerate(ids):
+                place = file.document.where((key, index, "id"))
+                first = where.setdefault(name, place)
+                if first != place:
+                    raise InputError(problems=[_twice(name, first, place)])
+        files.append(file)
+    return files
 
 
 def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
     """The claims that no two cells of a grid stand for: its runs will leave them untested."""
     cells = {trial.cell_id: {**trial.levels, "recipe": trial.recipe_name} for trial in trials}
-    return [claim for claim in claims if not claim.contrast.has_both_sides(cells.values())]
+    return [claim for claim in claims if claim.obstacle or not claim.contrast.has_both_sides(cells.values())]
+
+
+def _twice(name: str, first: str, place: str) -> Problem:
+    return Problem(
+        f"the id {name!r} stands twice",
+        expected="each id once",
+        found=f"first in {first}",
+        where=place,
+        fix="give one of the two another id",
+    )
+
+
+@dataclass
+class _Reader:
+    """Reads claim files, each once, though several refer to it."""
+
+    read_files: dict[Path, Claims] = field(default_factory=dict)
+    open_files: list[Path] = field(default_factory=list)
+
+    def read(self, path: Path) -> Claims:
+        key = path.resolve()
+        if key not in self.read_files:
+            document = read_document(path)
+            self.open_files.append(key)
+            self.read_files[key] = _Parts(document, document.validate(ClaimFile), self).result()
+            self.open_files.pop()
+        return self.read_files[key]
+
+
+class _Parts:
+    """The parts of one file, validated one by one, so that all that is wrong with them is told at once."""
+
+    def __init__(self, document: Document, file: ClaimFile, reader: _Reader) -> None:
+        self.document, self.file = document, file
+        self.problems: list[Problem] = []
+        self.known = dict(self._referred(reader))
+
+    def result(self) -> Claims:
+        """All parts; raises `InputError`."""
+        values = dict(self._values())
+        for name in values.keys() & self.known.keys():
+            at = ("values", list(values).index(name), "id")
+            self.problems.append(_twice(name, "a file that this one refers to", self.document.where(at)))
+        self.known |= values
+        claims, stated = list(self._claims()), list(self._stated())
+        if self.problems:
+            raise InputError(problems=self.problems)
+        return Claims(self.document, self.file.title, values, claims, stated, self.known)
+
+    def _referred(self, reader: _Reader) -> Iterator[tuple[str, Value]]:
+        for index, name in enumerate(self.file.refer_to):
+            path = self.document.path.parent / name
+            if path.resolve() in reader.open_files:
+                self._problem("the files refer to each other in a circle", "files in one order", repr(name),
+                              ("refer_to", index), "let one of the two refer to the other")  # fmt: skip
+                continue
+            yield from reader.read(path).values.items()
+
+    def _problem(self, what: str, expected: str, found: str, at: Location, fix: str) -> None:
+        self.problems.append(Problem(what, expected, found, self.document.where(at), fix))
+
+    def _validated(self, model: type[M], values: dict[str, Any], at: Location) -> M | None:
+        try:
+            return self.document.validate(model, values, at)
+        except InputError as error:
+            self.problems += error.problems
+            return None
+
+    def _header(self, *keys: str) -> dict[str, Any]:
+        """What the top of the file says for all its parts."""
+        return {key: value for key in keys if (value := getattr(self.file, key)) not in (None, "")}
+
+    def _values(self) -> Iterator[tuple[str, Value]]:
+        header = self._header("paper", "version", "table", "evidence", "metric", "epochs", "runs", "not_runnable")
+        seen: dict[str, str] = {}
+        for index, entry in enumerate(self.file.values):
+            at: Location = ("values", index)
+            own = entry.get("cell", {})
+            cell = {**self.file.cell, **own} if isinstance(own, dict) else own
+            value = self._validated(Value, {**header, **entry, "cell": cell}, at)
+            if value is None:
+                continue
+            place = self.document.where((*at, "id"))
+            if value.id in seen:
+                self.problems.append(_twice(value.id, seen[value.id], place))
+            seen[value.id] = place
+            if not value.not_runnable:
+                for axis, level, advice in value.unknown_levels():
+                    self._unknown(axis, level, advice, (*at, "cell", axis))
+            yield value.id, value
+
+    def _unknown(self, axis: str, level: str, advice: str, at: Location) -> None:
+        self._problem(f"unknown {axis} {level!r}", f"a {axis} that the suite has, or not_runnable: why it can't be run",
+                      repr(level), at, advice)  # fmt: skip
+
+    def _claims(self) -> Iterator[Claim]:
+        seen: dict[str, str] = {}
+        for index, entry in enumerate(self.file.claims):
+            at: Location = ("claims", index)
+            values = self._resolved(entry, at)
+            if values is None:
+                continue
+            if "alpha" not in values:
+                self._problem(f"claims.{index}.alpha is missing", "α, fixed before any run", "nothing", at,
+                              "add `alpha: 0.05`, or `test: {alpha: 0.05}` at the top of the file")  # fmt: skip
+            claim = self._validated(Claim, values, at)
+            if claim is None:
+                continue
+            place = self.document.where((*at, "id"))
+            if claim.id in seen:
+                self.problems.append(_twice(claim.id, seen[claim.id], place))
+            seen[claim.id] = place
+            if not claim.not_runnable:
+                self._check_levels(claim, at)
+            yield claim
+
+    def _check_levels(self, claim: Claim, at: Location) -> None:
+        asked = claim.contrast
+        sides = [(asked.axis, asked.baseline, "baseline"), (asked.axis, asked.treatment, "treatment")]
+        for axis, level, key in [*sides, *((axis, level, "match") for axis, level in asked.match.items())]:
+            if axis in _CHECKED and (advice := unknown_level(axis, level)):
+                self._unknown(axis, level, advice, (*at, "contrast", key))
+
+    def _resolved(self, entry: dict[str, Any], at: Location) -> dict[str, Any] | None:
+        """A claim's keys, with what the values that it names, the rule and the top of the file say besides."""
+        rule = self.file.test.model_dump(exclude_none=True, exclude={"margin_share"})
+        values = {**self._header("paper", "version", "table", "evidence", "not_runnable"), **rule}
+        entry = dict(entry)
+        names: dict[str, Any] = {key: entry.pop(key) for key in ("baseline", "treatment") if key in entry}
+        axes = entry.pop("differ", None)
+        if names:
+            sides = self._sides(names, at)
+            if sides is None:
+                return None
+            compared = self._compared(*sides, entry, axes, at)
+            if compared is None:
+                return None
+            values |= compared
+        values |= entry
+        share, gain = self.file.test.margin_share, values.get("claimed_gain")
+        if share is not None and "margin" not in values and isinstance(gain, (int, float)):
+            values["margin"] = float(Fraction(share) * Fraction(str(gain)))
+        return values
+
+    def _sides(self, names: dict[str, Any], at: Location) -> tuple[Value, Value] | None:
+        found = []
+        for key in ("baseline", "treatment"):
+            name = names.get(key)
+            if name in self.known:
+                found.append(self.known[name])
+            else:
+                self._no_value(key, name, at)
+        return (found[0], found[1]) if len(found) == 2 else None
+
+    def _no_value(self, key: str, name: Any, at: Location) -> None:
+        self._problem(f"{key!r} names no published value", "the id of a value, here or in a file of refer_to",
+                      repr(name), (*at, key), nearest(str(name), self.known))  # fmt: skip
+
+    def _compared(
+        self, baseline: Value, treatment: Value, entry: dict[str, Any], axes: Any, at: Location
+    ) -> dict[str, Any] | None:
+        """What two values make of a claim: the contrast, the metric and the claimed numbers."""
+        if (baseline.metric, baseline.epoch) != (treatment.metric, treatment.epoch):
+            self._problem("the two sides are measured differently", f"{baseline.metric}, as the baseline",
+                          treatment.metric, (*at, "treatment"), "name two values of one column")  # fmt: skip
+            return None
+        gain = Fraction(treatment.printed) - Fraction(baseline.printed)
+        if gain <= 0:
+            self._problem("no gain is claimed", f"a treatment above the baseline's {baseline.printed}",
+                          treatment.printed, (*at, "treatment"),
+                          "name the better side as the treatment: that is what the paper claims")  # fmt: skip
+            return None
+        if "contrast" not in entry:
+            contrast = self._contrast(baseline, treatment, axes, at)
+            if contrast is None:
+                return None
+            entry = {"contrast": contrast}
+        reason = baseline.not_runnable or treatment.not_runnable
+        if not reason and axes is not None:
+            reason = f"its two sides differ in {' and '.join(axes)}, and a contrast in one axis"
+        analogue = "published_for" in entry
+        weaker = max(baseline.evidence, treatment.evidence, key=list(GRADES).index)
+        return {
+            **{key: getattr(treatment, key) for key in ("paper", "version", "table")},
+            "kind": "analogue" if analogue else "published",
+            "row": gain_label(baseline, treatment),
+            "evidence": weaker,
+            "metric": treatment.metric,
+            "epoch": treatment.epoch,
+            "claimed_baseline": baseline.number,
+            "claimed_treatment": treatment.number,
+            "claimed_gain": float(gain),
+            "not_runnable": reason,
+            **entry,
+        }
+
+    def _contrast(self, baseline: Value, treatment: Value, axes: Any, at: Location) -> dict[str, Any] | None:
+        one, other = baseline.cell.levels, treatment.cell.levels
+        differing = [axis for axis in AXIS_FIELDS if one.get(axis) != other.get(axis)]
+        if baseline.cell.other != treatment.cell.other:
+            differing.append("other")
+        if differing != (axes or differing) or (len(differing) != 1 and axes is None):
+            self._problem("the two sides must differ in one axis", f"the axes {axes}" if axes else "one axis",
+                          ", ".join(differing) or "none", (*at, "treatment"),
+                          "name two values that differ in one axis, or declare `differ: [axis, axis]`")  # fmt: skip
+            return None
+        axis = differing[0]
+        match = {name: level for name, level in other.items() if name not in differing}
+        return {"axis": axis, "baseline": one[axis], "treatment": other[axis], "match": match}
+
+    def _stated(self) -> Iterator[Statement]:
+        for index, entry in enumerate(self.file.stated):
+            at: Location = ("stated", index)
+            statement = self._validated(Statement, entry, at)
+            if statement is None:
+                continue
+            for key, name in statement.references.items():
+                if name not in self.known:
+                    self._no_value(key, name, at)
+            yield statement

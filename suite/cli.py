@@ -102,11 +102,17 @@ def _workspace(grid: str, overrides: list[str] | None, seeds: int | None, result
 
 
 @app.command()
-def check(grids: Annotated[list[str], typer.Argument(metavar="GRID…", help="Grid files, or names in grids/.")]) -> None:
-    """Validate grids and their claims; report everything that is wrong, with file and line."""
-    from suite.commands.workspace import check_grids
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")],
+) -> None:
+    """Validate grids and claims: everything that is wrong, with file and line.
 
-    for line in check_grids(grids):
+    Of a claim file, say too which of the paper's stated differences don't follow from its own tables. These are
+    findings, and no errors: the exit code is 0.
+    """
+    from suite.commands.workspace import check_files
+
+    for line in check_files(files):
         typer.echo(line)
 
 
@@ -227,17 +233,43 @@ def tables(
 
 @app.command()
 def verify(
-    grid: GridArgument,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="GRID", help="A grid; with --static, claim files. [default: all of grids/claims/]"),
+    ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="Count the parameters that claim files print: no training, no grid.")
+    ] = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+    target: CSVOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Judge a grid's claims by its runs. Exit code 0: none is contradicted; 1: some are."""
-    from suite.commands.overview import print_verdicts
+    """Judge a grid's claims by its runs. Exit code 0: none is contradicted; 1: some are.
 
-    contradicted = print_verdicts(_workspace(grid, overrides, seeds, results, REPORTS), as_json=as_json)
+    With --static, judge printed counts of parameters by those of the models: what rounds to the printed digits is
+    confirmed, anything else contradicted.
+    """
+    if static:
+        if overrides or seeds is not None:
+            raise _misused("--set and --seeds belong to a grid", "claim files alone", "--static with a grid's options")
+        from suite.commands.static import print_static_verdicts
+
+        contradicted = print_static_verdicts(names or [], as_json=as_json, target=target)
+    else:
+        if names is None or len(names) != 1 or target is not None:
+            found = "--csv" if target is not None else ", ".join(names or ()) or "nothing"
+            raise _misused("verify judges one grid", "one grid, and --csv with --static only", found)
+        from suite.commands.overview import print_verdicts
+
+        contradicted = print_verdicts(_workspace(names[0], overrides, seeds, results, REPORTS), as_json=as_json)
     raise typer.Exit(1 if contradicted else 0)
+
+
+def _misused(what: str, expected: str, found: str) -> InputError:
+    fix = "for instance `lape verify quickstart`, or `lape verify --static`"
+    return InputError(what, expected=expected, found=found, where="lape verify", fix=fix)
 
 
 @app.command()

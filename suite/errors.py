@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+_LISTED = 60  # names in an advice
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -65,8 +67,9 @@ def first_line(error: Exception) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Advice for an unknown name: the nearest known one, and the list to choose from."""
+    """Advice for an unknown name: the nearest known one, and the list to choose from (its beginning, if it is long)."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
-    return f"{suggestion}choose one of: {', '.join(names)}"
+    rest = ", …" if len(names) > _LISTED else ""
+    return f"{suggestion}choose one of: {', '.join(names[:_LISTED])}{rest}"

@@ -12,7 +12,7 @@ from typing import Any
 from suite.cells import Catalogue, Dropped, Point, block_cells, check_cell
 from suite.documents import Document, Location, read_document
 from suite.errors import InputError, Problem, nearest
-from suite.gridfile import MOST_SEEDS, Block, GridFile
+from suite.gridfile import MOST_SEEDS, Block, GridFile, is_claim_file
 from suite.recipe import Recipe
 from suite.trial import Trial
 
@@ -204,7 +204,7 @@ def _find(path: Path) -> Path:
 def _check_kind(document: Document) -> None:
     """Raise `InputError` if the file is one of the other kinds that stand beside grids."""
     keys = document.values.keys()
-    if keys == {"claims"}:
+    if is_claim_file(keys):
         kind, use = "a claim file", "name it under `claims:` in a grid, and give that grid"
     elif "version" in keys and not keys & {"axes", "blocks", "seeds"}:
         kind, use = "a recipe", "name it as `recipe:` in a grid, and give that grid"

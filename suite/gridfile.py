@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -80,6 +81,11 @@ class Block(_Model):
     exclude: list[Exclude] = Field(default=[], description="rules: cells to leave out, with the reason")
     include: list[Cell] = Field(default=[], description="cells to add")
     recipe: RecipeValues | None = Field(default=None, description="a recipe's name, or its values")
+
+
+def is_claim_file(keys: Collection[str]) -> bool:
+    """Whether a file with these keys is one of claims, which stand beside grids, and not a grid that names some."""
+    return not {"values", "claims", "stated"}.isdisjoint(keys) and {"name", "axes", "blocks", "seeds"}.isdisjoint(keys)
 
 
 class GridFile(_Model):

@@ -81,22 +81,27 @@ def _recipes() -> Iterator[str]:
     from suite.documents import load_document
     from suite.recipe import Recipe
 
-    rows = {path.stem: load_document(path, Recipe) for path in _files("grids/recipes")}
+    rows = {path.stem: load_document(path, Recipe) for path in yaml_files("grids/recipes")}
     return columns({name: f"{recipe.epochs} epochs, batch {recipe.batch_size}" for name, recipe in rows.items()})
 
 
 def _claims() -> Iterator[str]:
     from suite.claims import load_claims
+    from suite.contrasts import points
 
-    claims = load_claims(_files("grids/claims"))
-    return columns({claim.id: claim.title for claim in claims})
+    rows = {}
+    for claim in load_claims(yaml_files("grids/claims")):
+        reason = f"; not tested: {claim.obstacle}" if claim.obstacle else ""
+        gain = f"{points(claim.claimed_gain):>6}  {claim.evidence}"
+        rows[claim.id] = f"{gain:<25}  {claim.title}{reason}"
+    return columns(rows)
 
 
 def _grids() -> Iterator[str]:
     from suite.grid import load_grid
 
     rows = {}
-    for path in _files("grids"):
+    for path in yaml_files("grids"):
         try:
             rows[str(path)] = load_grid(path).file.description
         except InputError as error:
@@ -104,7 +109,7 @@ def _grids() -> Iterator[str]:
     return columns(rows)
 
 
-def _files(folder: str) -> list[Path]:
+def yaml_files(folder: str) -> list[Path]:
     """The YAML files of a folder of the project, with a note if there is none."""
     paths = sorted(Path(folder).glob("*.yaml"))
     if not paths:

@@ -19,7 +19,7 @@ from suite.files import make_folder
 from suite.plan import Plan, make_plan
 from suite.text import duration
 
-_COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}
+COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}
 _SHOWN = 20  # dropped cells, failures: more of them are counted, and stand in the report
 
 
@@ -134,7 +134,7 @@ def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
         print(to_json(workspace.verdicts), end="")
     else:
         for verdict in workspace.verdicts:
-            word = Text(verdict.word.replace("_", " "), style=f"bold {_COLOURS.get(verdict.word, 'dim')}")
+            word = Text(verdict.word.replace("_", " "), style=f"bold {COLOURS.get(verdict.word, 'dim')}")
             console.print(Text.assemble(word, ": ", verdict.claim.title))
             console.print(Text("  " + verdict.sentence))
         if not workspace.verdicts:

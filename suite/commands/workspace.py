@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from suite.claims import Claim, load_claims, untested
+from suite.audit import NAMES, audit
+from suite.claims import Claim, Claims, load_claims, read_claim_files, untested
+from suite.contrasts import points
+from suite.documents import read_document
 from suite.errors import InputError, Problem
 from suite.grid import Expansion, Grid, load_grid
+from suite.gridfile import is_claim_file
 from suite.record import RunRecord
 from suite.store import Store, load_history, to_frame
 from suite.verdict import Verdict, judge
@@ -68,8 +73,9 @@ class Workspace:
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
-        """What the runs say about the claims."""
-        return judge(self.frame, self.claims)
+        """What the runs say about the claims; last come those that no runs can test, each with its reason."""
+        testable = [claim for claim in self.claims if not claim.obstacle]
+        return [*judge(self.frame, testable), *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
 
 
 def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path) -> Workspace:
@@ -87,37 +93,74 @@ def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, resul
     return workspace
 
 
-def check_grids(grids: Sequence[str]) -> Iterator[str]:
-    """Validate grids with their recipes and claims: a line for each good one, or `InputError` with all problems.
+def _not_tested(claim: Claim) -> Verdict:
+    sentence = f"claimed {points(claim.claimed_gain)}: not tested; {claim.obstacle}"
+    return Verdict(claim, "not_tested", sentence, cell="", recipe="", caveats=(), evidence=None)
 
-    A claim that the grid can't test is a note only: several grids may share a claim file.
+
+def check_files(names: Sequence[str]) -> Iterator[str]:
+    """Validate grids with their recipes and claims, and claim files, whose audit follows.
+
+    A line for each good one and for what there is to note, or `InputError` with all problems. A claim that
+    the grid can't test is a note only: several grids may share a claim file. So is what doesn't add up in a
+    paper: that is no fault of the file.
     """
     problems: list[Problem] = []
-    names: dict[str, Path] = {}
-    for name in grids:
+    grids: dict[str, Path] = {}
+    claim_files: list[Path] = []
+    for name in names:
         try:
-            workspace = open_workspace(name, (), None, Path("results"), Path("reports"))
-            claims = workspace.claims
+            if _is_claim_file(Path(name)):
+                claim_files.append(Path(name))
+            else:
+                yield from _check_grid(name, grids)
         except InputError as error:
             problems += error.problems
-            continue
-        expansion, document = workspace.expansion, workspace.grid.document
-        first = names.setdefault(workspace.grid.name, document.path)
-        if first.resolve() != document.path.resolve():
-            problems.append(
-                Problem(
-                    f"two grids of the same name, {workspace.grid.name!r}",
-                    expected="a name for each grid, since its results lie in a folder of that name",
-                    found=f"first in {first}",
-                    where=document.where(("name",)),
-                    fix="give one of the two another name",
-                )
-            )
-        yield (
-            f"{document.path}: {len(expansion.trials)} trials, {len(expansion.dropped)} dropped cells, "
-            f"{len(claims)} claims"
-        )
-        for claim in untested(claims, expansion.trials):
-            yield f"  note: no two cells of this grid are those of the claim {claim.id!r}"
+    try:
+        for file in read_claim_files(claim_files):
+            yield from _audited(file)
+    except InputError as error:
+        problems += error.problems
     if problems:
         raise InputError(problems=problems)
+
+
+def _is_claim_file(path: Path) -> bool:
+    return bool(path.suffix) and path.is_file() and is_claim_file(read_document(path).values.keys())
+
+
+def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
+    """A line for the grid, and its notes. grids: the files of the names so far, to which its own is added."""
+    workspace = open_workspace(name, (), None, Path("results"), Path("reports"))
+    claims, expansion, document = workspace.claims, workspace.expansion, workspace.grid.document
+    first = grids.setdefault(workspace.grid.name, document.path)
+    if first.resolve() != document.path.resolve():
+        raise InputError(
+            f"two grids of the same name, {workspace.grid.name!r}",
+            expected="a name for each grid, since its results lie in a folder of that name",
+            found=f"first in {first}",
+            where=document.where(("name",)),
+            fix="give one of the two another name",
+        )
+    yield (
+        f"{document.path}: {len(expansion.trials)} trials, {len(expansion.dropped)} dropped cells, {len(claims)} claims"
+    )
+    for claim in untested(claims, expansion.trials):
+        if claim.obstacle:
+            yield f"  note: the claim {claim.id!r} can't be tested: {claim.obstacle}"
+        else:
+            yield f"  note: no two cells of this grid are those of the claim {claim.id!r}"
+
+
+def _audited(file: Claims) -> Iterator[str]:
+    """A line for the claim file, and one for each finding of its audit."""
+    findings = audit(file)
+    line = f"{file.document.path}: {len(file.values)} values, {len(file.claims)} claims"
+    if findings:
+        counts = Counter(finding.outcome for finding in findings)
+        told = (f"{name} {counts[outcome]}" for outcome, name in NAMES.items() if counts[outcome])
+        line += f", {len(findings)} statements ({', '.join(told)})"
+    yield line
+    for finding in findings:
+        if finding.outcome != "adds_up":
+            yield f"  {NAMES[finding.outcome]}: {finding.text}"

@@ -1,0 +1,89 @@
+"""`lape verify --static`: published counts of parameters, judged by those of the models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from suite.claims import read_claim_files
+from suite.commands.costs import WIDTH, Record, put
+from suite.commands.listing import yaml_files
+from suite.commands.overview import COLOURS, open_console
+from suite.errors import InputError
+from suite.static import StaticVerdict, judge_static, to_json
+from suite.tables import open_table
+
+
+def print_static_verdicts(files: Sequence[str], *, as_json: bool, target: str | None) -> bool:
+    """Is any printed count contradicted? files: claim files, by default all of the project's.
+
+    target: where the CSV goes, if anywhere; "-" prints it instead of the table.
+
+    Raises:
+        InputError: a file is wrong, none of them has a count of parameters, or two outputs are asked for.
+    """
+    if as_json and target is not None:
+        raise InputError(
+            "two forms of one output",
+            expected="either --json or --csv",
+            found="both",
+            where="lape verify --static",
+            fix="leave one of them out",
+        )
+    paths = [Path(name) for name in files] or yaml_files("grids/claims")
+    verdicts = judge_static(value for file in read_claim_files(paths) for value in file.values.values())
+    if not verdicts:
+        raise InputError(
+            "nothing to count",
+            expected="a claim file with values of params_millions or pe_params_thousands",
+            found=", ".join(map(str, paths)) or "no claim file",
+            where="lape verify --static",
+            fix="for instance `lape verify --static grids/claims/table5.yaml`",
+        )
+    if as_json:
+        print(to_json(verdicts), end="")
+    else:
+        put(open_console(WIDTH), _table(verdicts), [_record(verdict) for verdict in verdicts], target)
+    return any(verdict.word == "contradicted" for verdict in verdicts)
+
+
+def _record(verdict: StaticVerdict) -> Record:
+    value = verdict.value
+    return {
+        "id": value.id,
+        "paper": value.paper,
+        "version": value.version,
+        "table": value.table,
+        **value.cell.model_dump(exclude={"other"}),
+        "metric": value.metric,
+        "printed": value.printed,
+        "computed": verdict.computed,
+        "count": verdict.count,
+        "difference": verdict.difference,
+        "word": verdict.word,
+        "reason": verdict.reason,
+    }
+
+
+def _table(verdicts: Sequence[StaticVerdict]) -> Table:
+    table = open_table("", "Count: parameters, exact. Difference: the count less what is printed.")
+    for head in ("Table", "Row"):
+        table.add_column(head, no_wrap=True)
+    for head in ("Printed", "Count", "Difference"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("Verdict")
+    for verdict in verdicts:
+        value, counted = verdict.value, verdict.count is not None
+        texts = [
+            value.table,
+            value.label,
+            value.printed,
+            f"{verdict.count:,}" if counted else "–",
+            f"{verdict.difference:+,}".replace("-", "−") if counted else "–",
+        ]
+        word = verdict.word.replace("_", " ") + (f": {verdict.reason}" if verdict.reason else "")
+        table.add_row(*map(Text, texts), Text(word, style=COLOURS.get(verdict.word, "dim")))
+    return table

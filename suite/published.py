@@ -1,0 +1,251 @@
+"""Published numbers as papers print them: the values of tables, and what texts state about them.
+
+A value keeps its printed digits as text ("80.00", not 80.0), since they say how far it was rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from suite.data.datasets import DATASETS
+from suite.errors import nearest
+from suite.models.architectures import named_architectures
+from suite.models.cell import Shape
+from suite.models.joins import JOINS
+from suite.models.norms import NORMS
+from suite.models.positions import POSITIONS
+from suite.record import AXIS_FIELDS
+from suite.training.losses import LOSSES
+
+Axis = Literal["arch", "pe", "join", "norm", "loss", "dataset"]
+Id = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100, description="lower-case letters, digits, '_', '.', '-'"),
+]
+Digits = Annotated[
+    str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?$", description='the digits as printed, in quotes: "80.00"')
+]
+SignedDigits = Annotated[
+    str, Field(pattern=r"^[+-]?\d{1,9}(\.\d{1,9})?$", description='the digits as printed, in quotes: "+0.08"')
+]
+
+# From the strongest to the weakest: what a number was read in.
+Grade = Literal["printed_table", "abstract", "released_readme", "citing_paper", "published_summary", "second_hand"]
+GRADES: Mapping[Grade, str] = {
+    "printed_table": "a table of the paper itself",
+    "abstract": "the paper's abstract",
+    "released_readme": "the README of the authors' released code",
+    "citing_paper": "a table of another paper, which cites it",
+    "published_summary": "somebody's published summary of the paper",
+    "second_hand": "a summary of unknown origin; nothing confirms it",
+}
+
+# What published models are built for. ImageNet can't be downloaded; a user prepares it from a folder, under this name.
+SHAPES: Mapping[str, Shape] = {
+    **{name: Shape(data.num_classes, data.image_size, data.channels) for name, data in DATASETS.items()},
+    "imagenet1k": Shape(1000, 224),
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured. most: the largest value that makes sense. tested: whether verdicts are about it."""
+
+    summary: str
+    most: float
+    tested: bool = False
+
+
+METRICS: Mapping[str, Metric] = {
+    "top1": Metric("top-1 in percent, of the last epoch or of the one that is named", 100, tested=True),
+    "top1_best_epoch": Metric("top-1 in percent, of the best epoch on the test set", 100, tested=True),
+    "accuracy": Metric("accuracy of another task, in percent", 100),
+    "box_ap": Metric("average precision of boxes, in percent", 100),
+    "mask_ap": Metric("average precision of masks, in percent", 100),
+    "miou": Metric("mean intersection over union, in percent", 100),
+    "params_millions": Metric("parameters of the model, in millions", 1e6),
+    "pe_params_thousands": Metric("parameters of position embedding and joining method, in thousands", 1e9),
+    "train_memory_mb": Metric("GPU memory of a training, in MB", 1e9),
+    "train_seconds_per_epoch": Metric("time of an epoch of training, in seconds", 1e9),
+}
+TESTED = tuple(name for name, metric in METRICS.items() if metric.tested)
+
+
+def unknown_level(axis: str, level: str) -> str | None:
+    """Advice if the suite has no such level on the axis, else None."""
+    known: dict[str, list[str]] = {
+        "arch": named_architectures(),
+        "pe": list(POSITIONS),
+        "join": list(JOINS),
+        "norm": list(NORMS),
+        "loss": list(LOSSES),
+        "dataset": list(SHAPES),
+    }
+    return None if level in known[axis] else nearest(level, known[axis])
+
+
+class Model(BaseModel):
+    """What all parts of a claim file share."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number that was rounded: what is printed, and the least and the most that it may have been."""
+
+    printed: Fraction
+    low: Fraction
+    high: Fraction
+
+    @classmethod
+    def of(cls, digits: str) -> Interval:
+        """All numbers that round to the digits, ties included, whichever way they are rounded."""
+        half = Fraction(1, 2 * 10 ** decimals(digits))
+        return cls(Fraction(digits), Fraction(digits) - half, Fraction(digits) + half)
+
+    def holds(self, number: Fraction) -> bool:
+        """Whether the number rounds to what is printed."""
+        return self.low <= number <= self.high
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether both may have been one number; that of a common tie, rounded both ways, doesn't count."""
+        return self.low < other.high and other.low < self.high
+
+
+def decimals(digits: str) -> int:
+    """How many digits stand behind the point."""
+    return len(digits.partition(".")[2])
+
+
+class Cell(Model):
+    """A value's levels. other: what else tells it from its neighbours, and is no axis of the suite."""
+
+    arch: str = Field(description="an architecture")
+    pe: str = Field(default="", description="a position embedding")
+    join: str = Field(default="", description="a joining method")
+    norm: str = "ln"
+    loss: str = "default"
+    dataset: str = Field(description="a data set")
+    other: str = ""
+
+    @property
+    def levels(self) -> dict[str, str]:
+        """The level of each axis that the cell has one on."""
+        return {axis: level for axis in AXIS_FIELDS if (level := getattr(self, axis))}
+
+
+class Value(Model):
+    """A value of a table: where it stands, of which cell it is, and its digits. Their order is that of the file.
+
+    group, row, column: the block of rows, the row and the column, in the paper's words. epochs: of the
+    training. epoch: which of them it is of, unless it is the last (or the best). runs: of how many runs it is
+    the mean; None where the paper doesn't say.
+    """
+
+    id: Id
+    paper: str = Field(min_length=1, description="the paper's name")
+    version: str = Field(min_length=1, description="which version of the paper; their numbers differ")
+    table: str = Field(min_length=1, description="the table's number in quotes, or where else, such as 'abstract'")
+    group: str = ""
+    row: str = Field(min_length=1, description="the row, in the paper's words")
+    column: str = Field(min_length=1, description="the column, in the paper's words")
+    cell: Cell
+    metric: str = Field(description=f"one of {', '.join(METRICS)}")
+    epochs: int | None = Field(default=None, ge=1)
+    epoch: int | None = Field(default=None, ge=1)
+    runs: int | None = Field(default=None, ge=1)
+    printed: Digits
+    evidence: Grade
+    not_runnable: str = Field(default="", description="why the suite can't measure it")
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.metric not in METRICS:
+            raise ValueError(f"a known metric, not {self.metric!r}: {nearest(self.metric, METRICS)}")
+        most = METRICS[self.metric].most
+        if self.number > most:
+            raise ValueError(f"{METRICS[self.metric].summary}, {most:g} at most, not {self.printed}")
+        if self.epoch is not None and (self.epochs is None or self.epoch > self.epochs):
+            raise ValueError(f"epochs of at least epoch ({self.epoch}), not {self.epochs}")
+        return self
+
+    @property
+    def number(self) -> float:
+        """The printed value."""
+        return float(self.printed)
+
+    @property
+    def interval(self) -> Interval:
+        """What the value may have been before it was rounded."""
+        return Interval.of(self.printed)
+
+    @property
+    def place(self) -> str:
+        """Table, row and column, in a line."""
+        return f"{table_name(self.table)}, {self.label}"
+
+    @property
+    def label(self) -> str:
+        """Row and column."""
+        return ", ".join(part for part in (self.group, self.row, self.column) if part)
+
+    def identity(self) -> tuple[object, ...]:
+        """What two values that must agree have in common."""
+        return self.paper, self.version, *self.cell.model_dump().values(), self.metric, self.epochs, self.epoch
+
+    def unknown_levels(self) -> Iterator[tuple[str, str, str]]:
+        """The axes on which the suite lacks the cell's level: axis, level, advice."""
+        for axis in AXIS_FIELDS:
+            level = getattr(self.cell, axis)
+            if advice := unknown_level(axis, level):
+                yield axis, level, advice
+
+
+def gain_label(baseline: Value, treatment: Value) -> str:
+    """The row and column of a treatment, and the row that it is compared with."""
+    rows = f"{treatment.row} over {baseline.row}"
+    return ", ".join(part for part in (treatment.group, rows, treatment.column) if part)
+
+
+def table_name(table: str) -> str:
+    """Table 7; or another place by its own name."""
+    return f"Table {table}" if table[0].isdigit() else table
+
+
+class Statement(Model):
+    """What a paper states about its values, to be recomputed from them. up_to: the upper end of a stated range.
+
+    quantity: "difference" (treatment − baseline), "percent" (the difference as a part of the baseline), "value"
+    (a value once more, in another place) or "epochs" (of a value's training).
+    """
+
+    id: Id
+    where: str = Field(min_length=1, description="where it is stated: a table, the text, the abstract")
+    quantity: Literal["difference", "percent", "value", "epochs"]
+    printed: SignedDigits
+    up_to: SignedDigits | None = None
+    baseline: str = Field(default="", description="the id of a value")
+    treatment: str = Field(default="", description="the id of a value")
+    of: str = Field(default="", description="the id of a value")
+    about: str = Field(default="", description="what it is about, where no value is at hand to recompute it from")
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        named = {name for name in ("baseline", "treatment", "of") if getattr(self, name)}
+        wanted = {"baseline", "treatment"} if self.quantity in ("difference", "percent") else {"of"}
+        if named != wanted and not (self.about and not named):
+            raise ValueError(f"{' and '.join(sorted(wanted))} with a {self.quantity}, or else what it is about")
+        return self
+
+    @property
+    def references(self) -> dict[str, str]:
+        """The keys that name values, with their ids."""
+        return {key: name for key in ("baseline", "treatment", "of") if (name := getattr(self, key))}

@@ -1,0 +1,82 @@
+"""Claims that need no training: published counts of parameters, against the exact ones of our models.
+
+A count that rounds to the printed digits confirms them, any other contradicts them. No statistics are in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Literal
+
+import torch
+
+from suite.cost.macs import Parameters, count_parameters
+from suite.errors import InputError
+from suite.models.architectures import resolve_architecture
+from suite.models.build import build_model
+from suite.models.cell import ModelCell
+from suite.published import SHAPES, Value, decimals
+
+_UNITS = {"params_millions": 10**6, "pe_params_thousands": 10**3}
+
+
+@dataclass(frozen=True)
+class StaticVerdict:
+    """A printed count and ours. count: parameters, exact; computed: the same in the printed unit and precision.
+
+    word: confirmed, contradicted, or not_tested, of which `reason` says why.
+    """
+
+    value: Value
+    word: Literal["confirmed", "contradicted", "not_tested"]
+    count: int | None = None
+    computed: str = ""
+    reason: str = ""
+
+    @property
+    def difference(self) -> int | None:
+        """Ours less what is printed, in parameters; None if it wasn't counted."""
+        if self.count is None:
+            return None
+        return round(self.count - Fraction(self.value.printed) * _UNITS[self.value.metric])
+
+
+def judge_static(values: Iterable[Value]) -> list[StaticVerdict]:
+    """Count the parameters of every value that is such a count, and compare; the other values are left out."""
+    counted: dict[str, Parameters] = {}
+    return [_judge(value, counted) for value in values if value.metric in _UNITS]
+
+
+def to_json(verdicts: Iterable[StaticVerdict]) -> str:
+    """The verdicts as JSON text."""
+    objects = [
+        {**{k: v for k, v in asdict(verdict).items() if k != "value"}, "difference": verdict.difference,
+         "value": verdict.value.model_dump(mode="json")}
+        for verdict in verdicts
+    ]  # fmt: skip
+    return json.dumps(objects, indent=2, ensure_ascii=False) + "\n"
+
+
+def _judge(value: Value, counted: dict[str, Parameters]) -> StaticVerdict:
+    if value.not_runnable:
+        return StaticVerdict(value, "not_tested", reason=value.not_runnable)
+    try:
+        cell = _model_cell(value)
+        if cell.key not in counted:
+            with torch.device("meta"):
+                counted[cell.key] = count_parameters(build_model(cell))
+    except InputError as error:
+        return StaticVerdict(value, "not_tested", reason=error.problems[0].what)
+    parameters, unit = counted[cell.key], _UNITS[value.metric]
+    count = parameters.total if value.metric == "params_millions" else parameters.position
+    matches = value.interval.holds(Fraction(count, unit))
+    computed = f"{count / unit:.{decimals(value.printed)}f}"
+    return StaticVerdict(value, "confirmed" if matches else "contradicted", count, computed)
+
+
+def _model_cell(value: Value) -> ModelCell:
+    cell = value.cell
+    return ModelCell(resolve_architecture(cell.arch), cell.pe, cell.join, cell.norm, SHAPES[cell.dataset])
