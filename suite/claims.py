@@ -7,7 +7,8 @@ of pairs stand in the file, so that they are chosen before the runs are seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,15 +16,16 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from suite.claimfile import ClaimFile, Sides
 from suite.documents import Document, Location, read_document
 from suite.errors import InputError, Problem, nearest
 from suite.published import (
     GRADES,
-    METRICS,
     TESTED,
     Axis,
     Grade,
     Id,
+    MetricName,
     Model,
     Statement,
     Value,
@@ -85,7 +87,7 @@ class Claim(Model):
     published_for: str = Field(default="", description="of an analogue: what the paper's number is for")
     evidence: Grade = "printed_table"
     contrast: ClaimedContrast
-    metric: str = Field(default="top1", description=f"one of {', '.join(TESTED)}")
+    metric: MetricName = "top1"
     epoch: int | None = Field(default=None, ge=1, description="the epoch of the accuracies, unless it is the last")
     claimed_gain: float = Field(gt=0, le=100, description="percentage points")
     claimed_baseline: float | None = Field(default=None, ge=0, le=100, description="percent")
@@ -112,8 +114,6 @@ class Claim(Model):
                 )
         if self.kind == "analogue" and not self.published_for:
             raise ValueError("published_for in an analogue claim: what the paper's own number is for")
-        if self.metric not in METRICS:
-            raise ValueError(f"a known metric, not {self.metric!r}: {nearest(self.metric, METRICS)}")
         if self.metric not in TESTED and not self.not_runnable:
             raise ValueError(f"{' or '.join(TESTED)} as the metric, or else not_runnable: why it can't be tested")
         return self
@@ -132,50 +132,11 @@ class Claim(Model):
         return f"it is about epoch {self.epoch}, and verdicts are on the last or the best one"
 
 
-class Rule(Model):
-    """How the claims of a file are tested, where they don't say otherwise; fixed before any run."""
-
-    alpha: float | None = Field(default=None, description="of the one-sided test, after Holm's adjustment")
-    margin_share: str | None = Field(
-        default=None,
-        pattern=r"^0\.\d{1,4}$",
-        description='δ as a part of the claimed gain, in quotes: "0.5"',
-    )
-    side: Literal["greater"] | None = None
-    min_pairs: int | None = None
-
-
-class ClaimFile(Model):
-    """What stands in a claim file. What stands at the top holds for all values and claims that don't say otherwise."""
-
-    paper: str | None = None
-    version: str | None = None
-    table: str | None = None
-    title: str = Field(default="", description="the table's title, for people")
-    evidence: Grade | None = Field(default=None, description=f"one of {', '.join(GRADES)}")
-    metric: str | None = None
-    epochs: int | None = None
-    runs: int | None = None
-    cell: dict[str, str] = Field(default={}, description="levels that all values share")
-    not_runnable: str = ""
-    refer_to: list[str] = Field(default=[], description="other claim files whose values are named, beside this file")
-    test: Rule = Rule()
-    values: list[dict[str, Any]] = Field(default=[], description="a list of published values")
-    claims: list[dict[str, Any]] = Field(default=[], description="a list of claims")
-    stated: list[dict[str, Any]] = Field(default=[], description="a list of what the paper states about the values")
-
-    @model_validator(mode="after")
-    def _holds_something(self) -> Self:
-        if not (self.values or self.claims or self.stated):
-            raise ValueError("at least one value, claim or statement")
-        return self
-
-
 @dataclass(frozen=True)
 class Claims:
     """A claim file, read: its values in the order of the table, its claims, and what is stated.
 
-    known: its values and those of the files that it refers to, by id.
+    known: its values and those of the files that it refers to, by id. places: where each id of the file stands.
     """
 
     document: Document
@@ -184,6 +145,7 @@ class Claims:
     claims: list[Claim]
     stated: list[Statement]
     known: dict[str, Value]
+    places: dict[str, str]
 
 
 def load_claims(paths: Iterable[str | Path]) -> list[Claim]:
@@ -197,18 +159,14 @@ def load_claims(paths: Iterable[str | Path]) -> list[Claim]:
 
 def read_claim_files(paths: Iterable[str | Path]) -> list[Claims]:
     """The files with all that stands in them, each file once; raises as `load_claims` does."""
-    reader, files, where = _Reader(), [], dict[str, str]()
-    for path in dict.fromkeys(Path(path) for path in paths):
-        file = reader.read(path)
-        for key, ids in (("claims", [one.id for one in file.claims]), ("values", file.values),
-                         ("stated", [one.id for one in file.stated])):  # fmt: skip
-            for index, name in enumerate(ids):
-                place = file.document.where((key, index, "id"))
-                first = where.setdefault(name, place)
-                if first != place:
-                    raise InputError(problems=[_twice(name, first, place)])
-        files.append(file)
-    return files
+    reader, places = _Reader(), dict[str, str]()
+    files = {path.resolve(): reader.read(path) for path in map(Path, paths)}
+    for file in files.values():
+        for name, place in file.places.items():
+            if name in places:
+                raise InputError(problems=[_twice(name, places[name], place)])
+            places[name] = place
+    return list(files.values())
 
 
 def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
@@ -250,28 +208,33 @@ class _Parts:
     def __init__(self, document: Document, file: ClaimFile, reader: _Reader) -> None:
         self.document, self.file = document, file
         self.problems: list[Problem] = []
-        self.known = dict(self._referred(reader))
+        self.places: dict[str, str] = {}
+        self.known: dict[str, Value] = {}
+        self._read_referred(reader)
 
     def result(self) -> Claims:
         """All parts; raises `InputError`."""
-        values = dict(self._values())
-        for name in values.keys() & self.known.keys():
-            at = ("values", list(values).index(name), "id")
-            self.problems.append(_twice(name, "a file that this one refers to", self.document.where(at)))
+        values = {value.id: value for value in self._values()}
         self.known |= values
         claims, stated = list(self._claims()), list(self._stated())
         if self.problems:
             raise InputError(problems=self.problems)
-        return Claims(self.document, self.file.title, values, claims, stated, self.known)
+        return Claims(self.document, self.file.title, values, claims, stated, self.known, self.places)
 
-    def _referred(self, reader: _Reader) -> Iterator[tuple[str, Value]]:
+    def _read_referred(self, reader: _Reader) -> None:
         for index, name in enumerate(self.file.refer_to):
             path = self.document.path.parent / name
             if path.resolve() in reader.open_files:
                 self._problem("the files refer to each other in a circle", "files in one order", repr(name),
                               ("refer_to", index), "let one of the two refer to the other")  # fmt: skip
-                continue
-            yield from reader.read(path).values.items()
+            else:
+                self.known |= reader.read(path).values
+
+    def _note_id(self, name: str, at: Location) -> None:
+        place = self.document.where((*at, "id"))
+        if first := self.places.get(name):
+            self.problems.append(_twice(name, first, place))
+        self.places[name] = place
 
     def _problem(self, what: str, expected: str, found: str, at: Location, fix: str) -> None:
         self.problems.append(Problem(what, expected, found, self.document.where(at), fix))
@@ -283,35 +246,41 @@ class _Parts:
             self.problems += error.problems
             return None
 
-    def _header(self, *keys: str) -> dict[str, Any]:
-        """What the top of the file says for all its parts."""
-        return {key: value for key in keys if (value := getattr(self.file, key)) not in (None, "")}
+    def _header(self, at: Location, *keys: str) -> dict[str, Any]:
+        """What the top of the file says for all its parts; what is wrong with it has the line at the top."""
+        found = {key: value for key in keys if (value := getattr(self.file, key)) not in (None, "")}
+        for key in found:
+            self._inherit((*at, key), (key,))
+        return found
 
-    def _values(self) -> Iterator[tuple[str, Value]]:
-        header = self._header("paper", "version", "table", "evidence", "metric", "epochs", "runs", "not_runnable")
-        seen: dict[str, str] = {}
+    def _inherit(self, at: Location, top: Location) -> None:
+        if top in self.document.lines:
+            self.document.lines.setdefault(at, self.document.lines[top])
+
+    def _values(self) -> Iterator[Value]:
         for index, entry in enumerate(self.file.values):
             at: Location = ("values", index)
+            header = self._header(
+                at, "paper", "version", "table", "evidence", "metric", "epochs", "runs", "not_runnable"
+            )
             own = entry.get("cell", {})
             cell = {**self.file.cell, **own} if isinstance(own, dict) else own
+            for axis in self.file.cell:
+                self._inherit((*at, "cell", axis), ("cell", axis))
             value = self._validated(Value, {**header, **entry, "cell": cell}, at)
             if value is None:
                 continue
-            place = self.document.where((*at, "id"))
-            if value.id in seen:
-                self.problems.append(_twice(value.id, seen[value.id], place))
-            seen[value.id] = place
+            self._note_id(value.id, at)
             if not value.not_runnable:
                 for axis, level, advice in value.unknown_levels():
                     self._unknown(axis, level, advice, (*at, "cell", axis))
-            yield value.id, value
+            yield value
 
     def _unknown(self, axis: str, level: str, advice: str, at: Location) -> None:
         self._problem(f"unknown {axis} {level!r}", f"a {axis} that the suite has, or not_runnable: why it can't be run",
                       repr(level), at, advice)  # fmt: skip
 
     def _claims(self) -> Iterator[Claim]:
-        seen: dict[str, str] = {}
         for index, entry in enumerate(self.file.claims):
             at: Location = ("claims", index)
             values = self._resolved(entry, at)
@@ -323,10 +292,7 @@ class _Parts:
             claim = self._validated(Claim, values, at)
             if claim is None:
                 continue
-            place = self.document.where((*at, "id"))
-            if claim.id in seen:
-                self.problems.append(_twice(claim.id, seen[claim.id], place))
-            seen[claim.id] = place
+            self._note_id(claim.id, at)
             if not claim.not_runnable:
                 self._check_levels(claim, at)
             yield claim
@@ -341,42 +307,35 @@ class _Parts:
     def _resolved(self, entry: dict[str, Any], at: Location) -> dict[str, Any] | None:
         """A claim's keys, with what the values that it names, the rule and the top of the file say besides."""
         rule = self.file.test.model_dump(exclude_none=True, exclude={"margin_share"})
-        values = {**self._header("paper", "version", "table", "evidence", "not_runnable"), **rule}
-        entry = dict(entry)
-        names: dict[str, Any] = {key: entry.pop(key) for key in ("baseline", "treatment") if key in entry}
-        axes = entry.pop("differ", None)
-        if names:
-            sides = self._sides(names, at)
-            if sides is None:
-                return None
-            compared = self._compared(*sides, entry, axes, at)
+        for key in rule:
+            self._inherit((*at, key), ("test", key))
+        values = {**self._header(at, "paper", "version", "table", "evidence", "not_runnable"), **rule}
+        named = {key: entry[key] for key in Sides.model_fields if key in entry}
+        entry = {key: value for key, value in entry.items() if key not in named}
+        if named:
+            sides = self._validated(Sides, named, at)
+            compared = None if sides is None else self._compared(sides, entry, at)
             if compared is None:
                 return None
             values |= compared
         values |= entry
         share, gain = self.file.test.margin_share, values.get("claimed_gain")
-        if share is not None and "margin" not in values and isinstance(gain, (int, float)):
+        if share is not None and "margin" not in values and isinstance(gain, (int, float)) and math.isfinite(gain):
             values["margin"] = float(Fraction(share) * Fraction(str(gain)))
         return values
 
-    def _sides(self, names: dict[str, Any], at: Location) -> tuple[Value, Value] | None:
-        found = []
-        for key in ("baseline", "treatment"):
-            name = names.get(key)
-            if name in self.known:
-                found.append(self.known[name])
-            else:
-                self._no_value(key, name, at)
-        return (found[0], found[1]) if len(found) == 2 else None
-
-    def _no_value(self, key: str, name: Any, at: Location) -> None:
+    def _no_value(self, key: str, name: str, at: Location) -> None:
         self._problem(f"{key!r} names no published value", "the id of a value, here or in a file of refer_to",
-                      repr(name), (*at, key), nearest(str(name), self.known))  # fmt: skip
+                      repr(name), (*at, key), nearest(name, self.known))  # fmt: skip
 
-    def _compared(
-        self, baseline: Value, treatment: Value, entry: dict[str, Any], axes: Any, at: Location
-    ) -> dict[str, Any] | None:
+    def _compared(self, sides: Sides, entry: dict[str, Any], at: Location) -> dict[str, Any] | None:
         """What two values make of a claim: the contrast, the metric and the claimed numbers."""
+        for key, name in (("baseline", sides.baseline), ("treatment", sides.treatment)):
+            if name not in self.known:
+                self._no_value(key, name, at)
+        if not {sides.baseline, sides.treatment} <= self.known.keys():
+            return None
+        baseline, treatment = self.known[sides.baseline], self.known[sides.treatment]
         if (baseline.metric, baseline.epoch) != (treatment.metric, treatment.epoch):
             self._problem("the two sides are measured differently", f"{baseline.metric}, as the baseline",
                           treatment.metric, (*at, "treatment"), "name two values of one column")  # fmt: skip
@@ -388,18 +347,17 @@ class _Parts:
                           "name the better side as the treatment: that is what the paper claims")  # fmt: skip
             return None
         if "contrast" not in entry:
-            contrast = self._contrast(baseline, treatment, axes, at)
+            contrast = self._contrast(baseline, treatment, sides.differ, at)
             if contrast is None:
                 return None
             entry = {"contrast": contrast}
         reason = baseline.not_runnable or treatment.not_runnable
-        if not reason and axes is not None:
-            reason = f"its two sides differ in {' and '.join(axes)}, and a contrast in one axis"
-        analogue = "published_for" in entry
+        if not reason and sides.differ:
+            reason = f"its two sides differ in {' and '.join(sides.differ)}, and a contrast in one axis"
         weaker = max(baseline.evidence, treatment.evidence, key=list(GRADES).index)
         return {
             **{key: getattr(treatment, key) for key in ("paper", "version", "table")},
-            "kind": "analogue" if analogue else "published",
+            "kind": "analogue" if "published_for" in entry else "published",
             "row": gain_label(baseline, treatment),
             "evidence": weaker,
             "metric": treatment.metric,
@@ -411,14 +369,17 @@ class _Parts:
             **entry,
         }
 
-    def _contrast(self, baseline: Value, treatment: Value, axes: Any, at: Location) -> dict[str, Any] | None:
+    def _contrast(
+        self, baseline: Value, treatment: Value, declared: Sequence[str] | None, at: Location
+    ) -> dict[str, Any] | None:
         one, other = baseline.cell.levels, treatment.cell.levels
         differing = [axis for axis in AXIS_FIELDS if one.get(axis) != other.get(axis)]
         if baseline.cell.other != treatment.cell.other:
             differing.append("other")
-        if differing != (axes or differing) or (len(differing) != 1 and axes is None):
-            self._problem("the two sides must differ in one axis", f"the axes {axes}" if axes else "one axis",
-                          ", ".join(differing) or "none", (*at, "treatment"),
+        if set(differing) != set(declared or differing[:1]) or not differing:
+            self._problem("the two sides differ in other axes than they should",
+                          f"a difference in {' and '.join(declared)}" if declared else "a difference in one axis",
+                          " and ".join(differing) or "none", (*at, "treatment"),
                           "name two values that differ in one axis, or declare `differ: [axis, axis]`")  # fmt: skip
             return None
         axis = differing[0]
@@ -431,6 +392,7 @@ class _Parts:
             statement = self._validated(Statement, entry, at)
             if statement is None:
                 continue
+            self._note_id(statement.id, at)
             for key, name in statement.references.items():
                 if name not in self.known:
                     self._no_value(key, name, at)

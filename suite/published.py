@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from suite.data.datasets import DATASETS
 from suite.errors import nearest
@@ -73,6 +73,15 @@ METRICS: Mapping[str, Metric] = {
     "train_memory_mb": Metric("GPU memory of a training, in MB", 1e9),
     "train_seconds_per_epoch": Metric("time of an epoch of training, in seconds", 1e9),
 }
+
+
+def _known_metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"a known metric, not {name!r}: {nearest(name, METRICS)}")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_known_metric), Field(description=f"one of {', '.join(METRICS)}")]
 TESTED = tuple(name for name, metric in METRICS.items() if metric.tested)
 
 
@@ -156,7 +165,7 @@ class Value(Model):
     row: str = Field(min_length=1, description="the row, in the paper's words")
     column: str = Field(min_length=1, description="the column, in the paper's words")
     cell: Cell
-    metric: str = Field(description=f"one of {', '.join(METRICS)}")
+    metric: MetricName
     epochs: int | None = Field(default=None, ge=1)
     epoch: int | None = Field(default=None, ge=1)
     runs: int | None = Field(default=None, ge=1)
@@ -167,8 +176,6 @@ class Value(Model):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if self.metric not in METRICS:
-            raise ValueError(f"a known metric, not {self.metric!r}: {nearest(self.metric, METRICS)}")
         most = METRICS[self.metric].most
         if self.number > most:
             raise ValueError(f"{METRICS[self.metric].summary}, {most:g} at most, not {self.printed}")

@@ -1,62 +1,215 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from suite.claims import load_claims, untested
+from suite.claims import Claim, Claims, load_claims, read_claim_files, untested
 from suite.errors import InputError
 from suite.grid import load_grid
+from suite.published import GRADES, Value
 from tests.conftest import REPOSITORY
 
 CLAIM_FILES = sorted((REPOSITORY / "grids" / "claims").glob("*.yaml"))
-PAPER_ARCH = {"ViT-Lite-7/4": "vit_lite_7_4", "CCT-7/3×1": "cct_7_3x1"}
+GOLDEN = REPOSITORY / "tests" / "golden" / "claims"
+GRIDS = ("quickstart", "cifar_subset")
+
+# A claim with all of its keys, and one that names the values of a table.
+TYPED = """
+claims:
+  - id: typed
+    paper: LaPE
+    version: ICCV 2023
+    table: "2"
+    row: ViT-Lite-7/4, CIFAR-10
+    kind: analogue
+    published_for: ViT-Lite-7/4 on CIFAR-10, 300 epochs, mean of 5 seeds
+    contrast:
+      axis: join
+      baseline: default
+      treatment: lape
+      match: {arch: vit_lite_digits, pe: learnable, norm: ln, loss: default, dataset: digits}
+    metric: top1
+    claimed_baseline: 93.448
+    claimed_treatment: 94.290
+    claimed_gain: 0.842
+    margin: 0.421
+    alpha: 0.05
+    side: greater
+    min_pairs: 3
+"""
+NAMED = """
+paper: LaPE
+version: ICCV 2023
+table: "2"
+evidence: printed_table
+metric: top1_best_epoch
+epochs: 300
+runs: 5
+cell: {pe: learnable, dataset: cifar10}
+test: {alpha: 0.05, margin_share: "0.5"}
+values:
+  - {id: base, group: ViT-Lite-7/4, row: basic, column: C10, cell: {arch: vit_lite_7_4, join: default}, printed: "93.4"}
+  - {id: ours, group: ViT-Lite-7/4, row: LaPE, column: C10, cell: {arch: vit_lite_7_4, join: lape}, printed: "94.30"}
+  - {id: sine, row: LaPE, column: C10, cell: {arch: vit_lite_7_4, pe: sin1d, join: lape}, printed: "95"}
+  - {id: tiny, row: LaPE, column: Top-1, cell: {arch: vit_lite_7_4, join: lape}, metric: top1, printed: "94"}
+claims:
+  - {id: gain, baseline: base, treatment: ours}
+stated:
+  - {id: said, where: abstract, quantity: difference, baseline: base, treatment: ours, printed: "+0.9"}
+"""
 
 
 @pytest.fixture
 def write_claims(tmp_path: Path) -> Callable[..., Path]:
-    """The quickstart's claim file, with parts of its text replaced."""
+    """A claim file: one of the texts above, with parts of it replaced."""
 
-    def write(*replacements: tuple[str, str]) -> Path:
-        text = (REPOSITORY / "grids" / "claims" / "quickstart.yaml").read_text()
+    def write(*replacements: tuple[str, str], text: str = TYPED, name: str = "claims.yaml") -> Path:
         for old, new in replacements:
             assert old in text
             text = text.replace(old, new, 1)
-        path = tmp_path / "claims.yaml"
+        path = tmp_path / name
         path.write_text(text)
         return path
 
     return write
 
 
-def test_the_committed_claim_files_are_valid() -> None:
-    claims = load_claims(CLAIM_FILES)
-    assert len(CLAIM_FILES) >= 2
-    assert len(claims) >= 4
+@cache
+def registry() -> list[Claims]:
+    """All claim files of the project."""
+    return read_claim_files(CLAIM_FILES)
 
 
-@pytest.mark.parametrize("path", CLAIM_FILES, ids=lambda path: path.stem)
-def test_claimed_numbers_are_those_of_the_paper(path: Path, shared: Path) -> None:
-    with (shared / "claims" / "lape_iccv2023.csv").open(newline="") as file:
-        published = {(r["table"], r["arch"], r["join"], r["dataset"]): float(r["value"]) for r in csv.DictReader(file)}
-    for claim in load_claims([path]):
-        arch, dataset = claim.row.split(", ")
-        at = (claim.table, PAPER_ARCH[arch])
-        name = dataset.lower().replace("-", "")
-        assert claim.claimed_baseline == published[*at, claim.contrast.baseline, name]
-        assert claim.claimed_treatment == published[*at, claim.contrast.treatment, name]
-        assert claim.claimed_gain == pytest.approx(claim.claimed_treatment - claim.claimed_baseline, abs=1e-9)
+def published() -> list[Value]:
+    return [value for file in registry() for value in file.values.values()]
+
+
+def registered() -> list[Claim]:
+    return [claim for file in registry() for claim in file.claims]
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (GOLDEN / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_value_of_the_papers_tables_is_registered_as_it_is_printed() -> None:
+    found = Counter()
+    for value in published():
+        if value.paper == "LaPE":
+            epochs = value.epoch or value.epochs
+            metric = "top1" if value.metric.startswith("top1") else value.metric
+            cell = [getattr(value.cell, axis) for axis in ("arch", "pe", "join", "dataset")]
+            found[value.table, *cell, metric, str(epochs or ""), value.printed] += 1
+            assert (value.cell.norm, value.cell.loss, value.version) == ("ln", "default", "ICCV 2023")
+            assert value.evidence == "printed_table"
+            assert value.runs == (5 if value.table in ("2", "3", "4") else None)
+    expected = Counter(tuple(row.values()) for row in rows("lape_iccv2023.csv"))
+    assert sum(expected.values()) == 135
+    assert found == expected
+
+
+def test_the_values_stand_in_the_order_of_the_tables() -> None:
+    for table in "12345678":
+        (file,) = (file for file in registry() if file.document.path.stem == f"table{table}")
+        expected = [row["value"] for row in rows("lape_iccv2023.csv") if row["table"] == table]
+        assert [value.printed for value in file.values.values()] == expected
+
+
+def test_accuracies_are_compared_with_the_epoch_that_they_are_of() -> None:
+    for value in published():
+        if value.paper == "LaPE" and value.metric.startswith("top1"):
+            early = value.column == "100 epochs"
+            assert (value.metric, value.epoch) == (("top1", 100) if early else ("top1_best_epoch", None)), value.id
+            assert value.epochs == (310 if value.cell.arch == "t2t_vit_7" else 300)
+
+
+def test_every_treatment_of_the_papers_tables_is_claimed_against_the_default_of_its_block() -> None:
+    claims = [claim for claim in registered() if claim.paper == "LaPE" and claim.version == "ICCV 2023"]
+    claimed = Counter(claim.table for claim in claims if claim.kind == "published")
+    gains = ("top1", "box_ap", "mask_ap", "miou")
+    cells = [row for row in rows("lape_iccv2023.csv") if row["metric"] in gains]
+    treated = Counter(row["table"] for row in cells if row["join"] != "default")
+    assert claimed == treated
+    for claim in claims:
+        contrast = claim.contrast
+        assert "default" in (contrast.baseline, contrast.treatment) or "differ in pe and join" in claim.not_runnable
+        assert claim.margin == pytest.approx(claim.claimed_gain / 2)
+        assert (claim.alpha, claim.side, claim.min_pairs) == (0.05, "greater", 3)
+
+
+def test_the_gains_of_the_preprint_are_registered() -> None:
+    claims = {claim.contrast.match["arch"]: claim for claim in registered() if claim.version == "arXiv v1"}
+    expected = rows("lape_arxiv_v1.csv")
+    assert len(claims) == len(expected) == 3
+    for row in expected:
+        claim = claims[row["arch"]]
+        assert claim.claimed_gain == float(row["claimed_gain_points"])
+        assert (claim.contrast.axis, claim.contrast.baseline) == ("join", "default")
+        assert claim.contrast.treatment == row["join"]
+        assert (claim.contrast.match["pe"], claim.contrast.match["dataset"]) == (row["pe"], row["dataset"])
+        assert (claim.table, claim.evidence) == (row["source"], "abstract")
+
+
+def test_the_other_systems_are_registered_with_the_grade_of_their_evidence() -> None:
+    found = Counter()
+    for value in published():
+        if value.paper != "LaPE":
+            level = {"norm": value.cell.norm, "loss": value.cell.loss, "clustering": value.cell.other}
+            factor = {"DTN": "norm", "L2BN": "norm", "DiversePatch": "loss", "DCN": "clustering"}[value.paper]
+            found[value.paper.lower(), value.cell.arch, factor, level[factor], value.cell.dataset, value.metric,
+                  value.printed, value.evidence] += 1  # fmt: skip
+            assert value.not_runnable
+    expected = rows("other_systems.csv")
+    assert found == Counter(tuple(row.values()) for row in expected if "range" not in row["metric"])
+    stated = {f"{one.printed} to {one.up_to}" for file in registry() for one in file.stated if one.up_to is not None}
+    assert stated == {row["value"] for row in expected if "range" in row["metric"]}
+    assert set(GRADES) == {*(row["grade"] for row in expected), "printed_table"}
+
+
+def test_what_the_suite_cant_run_is_told_with_its_reason() -> None:
+    reasons = {claim.id: claim.obstacle for claim in registered()}
+    assert reasons["lape-table3-vit_adapter_tiny-lape-box_ap"] == "object detection isn't built"
+    assert reasons["lape-table1-deit_tiny-lape"] == reasons["digits-table2-cct"] == ""
+    assert "epoch 100" in reasons["lape-table1-deit_tiny-lape-e100"]
+    assert "differ in pe and join" in reasons["lape-table1-swin_tiny-learnable-rpe2d-lape"]
+
+
+def test_a_claim_takes_its_numbers_from_the_values_that_it_names(write_claims: Callable[..., Path]) -> None:
+    (claim,) = load_claims([write_claims(text=NAMED)])
+    assert claim.title == "LaPE (ICCV 2023), Table 2, ViT-Lite-7/4, LaPE over basic, C10"
+    assert (claim.claimed_baseline, claim.claimed_treatment, claim.claimed_gain) == (93.4, 94.3, 0.9)
+    assert (claim.margin, claim.alpha, claim.metric, claim.kind) == (0.45, 0.05, "top1_best_epoch", "published")
+    contrast = claim.contrast
+    assert (contrast.axis, contrast.baseline, contrast.treatment) == ("join", "default", "lape")
+    match = {"arch": "vit_lite_7_4", "pe": "learnable", "norm": "ln", "loss": "default", "dataset": "cifar10"}
+    assert contrast.match == match
+
+
+def test_the_weaker_evidence_and_the_reason_of_either_side_hold(write_claims: Callable[..., Path]) -> None:
+    path = write_claims(('printed: "93.4"', 'printed: "93.4", evidence: second_hand, not_runnable: no'), text=NAMED)
+    (claim,) = load_claims([path])
+    assert (claim.evidence, claim.not_runnable) == ("second_hand", "no")
+
+
+def test_several_axes_can_be_declared(write_claims: Callable[..., Path]) -> None:
+    path = write_claims(("treatment: ours}", "treatment: sine, differ: [join, pe]}"), text=NAMED)
+    (claim,) = load_claims([path])
+    assert "differ in join and pe" in claim.obstacle
 
 
 def test_margins_exclude_zero() -> None:
-    for claim in load_claims(CLAIM_FILES):
+    for claim in registered():
         assert claim.margin < claim.claimed_gain, claim.id
 
 
 def test_an_analogue_says_so_in_its_title() -> None:
-    for claim in load_claims(CLAIM_FILES):
+    for claim in registered():
         assert claim.title.startswith("analogue of LaPE (ICCV 2023), Table 2") == (claim.kind == "analogue")
 
 
@@ -77,10 +230,15 @@ def test_an_analogue_says_so_in_its_title() -> None:
         ("claimed_gain: 0.842", "claimed_gain: 0.942", "claimed_treatment − claimed_baseline"),
         ("    published_for: ViT-Lite-7/4 on CIFAR-10, 300 epochs, mean of 5 seeds\n", "", "published_for"),
         ("kind: analogue", "kind: similar", "'published' or 'analogue'"),
-        ("    metric: top1\n", "    metric: top5\n", "'top1' or 'top1_best_epoch'"),
+        ("    metric: top1\n", "    metric: top5\n", "a known metric, not 'top5'"),
         ("    claimed_gain: 0.842\n", "", "'claims.0.claimed_gain' is missing"),
+        ("    margin: 0.421\n", "", "'claims.0.margin' is missing"),
+        ("    alpha: 0.05\n", "", "alpha is missing"),
+        ("metric: top1", "metric: miou", "not_runnable: why it can't be tested"),
+        ("claimed_baseline: 93.448", "claimed_baseline: 193.448", "less than or equal to 100"),
+        ("claimed_gain: 0.842", "claimed_gain: .nan", "finite number"),
         ("min_pairs: 3", "min_pairs: 1", "greater than or equal to 2"),
-        ("id: digits-table2-vit-lite", "id: Digits Table", "match pattern"),
+        ("id: typed", "id: Digits Table", "match pattern"),
     ],
 )
 def test_a_wrong_claim_file_says_what_and_where(
@@ -92,15 +250,86 @@ def test_a_wrong_claim_file_says_what_and_where(
     assert "claims.yaml, line " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("ours}\nstated", "our}\nstated", 17, "did you mean 'ours'"),
+        ("ours}\nstated", "[ours]}\nstated", 17, "valid string"),
+        ("base, treatment: ours}\ns", "ours, treatment: base}\ns", 17, "no gain is claimed"),
+        ("base, treatment: ours}\ns", "base}\ns", 17, "'claims.0.treatment' is missing"),
+        ("ours}\nstated", "sine}\nstated", 17, "found:      pe and join"),
+        ("ours}\nstated", "ours, differ: [pe, join]}\nstated", 17, "a difference in pe and join"),
+        ("ours}\nstated", "ours, differ: [pe, joins]}\nstated", 17, "'join'"),
+        ("ours}\nstated", "tiny}\nstated", 17, "measured differently"),
+        ("{id: gain", "{id: base", 17, "'base' stands twice"),
+        ("{id: ours", "{id: base", 13, "'base' stands twice"),
+        ("{id: said", "{id: gain", 19, "'gain' stands twice"),
+        ("join: lape}, printed", "join: lap}, printed", 13, "did you mean 'lape'"),
+        ("join: default}, printed", "joins: default}, printed", 12, "unknown key"),
+        ("arch: vit_lite_7_4, join: default", "arch: vit_light_7_4, join: default", 12, "did you mean 'vit_lite_7_4'"),
+        ("dataset: cifar10}", "dataset: cifar11}", 9, "did you mean 'cifar10'"),
+        ("metric: top1_best", "metric: top_best", 6, "did you mean 'top1_best_epoch'"),
+        ('"93.4"', '"193.4"', 12, "100 at most, not 193.4"),
+        ('"93.4"', '"-3"', 12, "should match pattern"),
+        ('"93.4"', "93.4", 12, "valid string"),
+        ("epochs: 300", "epochs: 0", 7, "greater than or equal to 1"),
+        ('printed: "93.4"', 'epoch: 301, printed: "93.4"', 12, "epochs of at least epoch (301), not 300"),
+        ("evidence: printed_table", "evidence: hearsay", 5, "'printed_table'"),
+        ('margin_share: "0.5"', 'margin_share: "1.5"', 10, "should match pattern"),
+        ('test: {alpha: 0.05, margin_share: "0.5"}', "test: {alpha: 0.05}", 17, "'claims.0.margin' is missing"),
+        ('test: {alpha: 0.05, margin_share: "0.5"}', 'test: {margin_share: "0.5"}', 17, "alpha is missing"),
+        ("quantity: difference", "quantity: sum", 19, "'difference'"),
+        ("quantity: difference", "quantity: value", 19, "of with a value"),
+        ('treatment: ours, printed: "+0.9"', 'treatment: hours, printed: "+0.9"', 19, "did you mean 'ours'"),
+        ("values:", "refer_to: [nowhere.yaml]\nvalues:", None, "no such file"),
+        ("values:", "refer_to: [claims.yaml]\nvalues:", 11, "in a circle"),
+        ("paper: LaPE\n", "", 11, "'values.0.paper' is missing"),
+        ("runs: 5", "run: 5", 8, "did you mean 'runs'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_table_says_what_and_where(
+    write_claims: Callable[..., Path], old: str, new: str, line: int | None, message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load_claims([write_claims((old, new), text=NAMED)])
+    told = [problem for problem in caught.value.problems if message in str(problem)]
+    assert told, str(caught.value)
+    assert line is None or told[0].where.endswith(f"claims.yaml, line {line}"), told[0].where
+    assert told[0].expected
+    assert told[0].found
+
+
+def test_all_that_is_wrong_is_told_at_once(write_claims: Callable[..., Path]) -> None:
+    path = write_claims(
+        ("join: default}", "join: defolt}"), ('"+0.9"', '"much"'), ("{id: gain", "{id: Gain"), text=NAMED
+    )
+    with pytest.raises(InputError) as caught:
+        load_claims([path])
+    assert len(caught.value.problems) == 3
+
+
+def test_an_empty_claim_file(write_claims: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match="at least one value, claim or statement"):
+        load_claims([write_claims(text="claims: []\n")])
+
+
 def test_an_id_that_stands_twice(write_claims: Callable[..., Path]) -> None:
-    told = r"'digits-table2-vit-lite' stands twice(?s:.*)quickstart.yaml, line 7(?s:.*)claims.yaml, line 7"
+    told = r"'typed' stands twice(?s:.*)one.yaml, line 3(?s:.*)claims.yaml, line 3"
     with pytest.raises(InputError, match=told):
-        load_claims([REPOSITORY / "grids" / "claims" / "quickstart.yaml", write_claims()])
+        load_claims([write_claims(name="one.yaml"), write_claims()])
 
 
 def test_the_same_file_named_twice_is_read_once(write_claims: Callable[..., Path]) -> None:
     path = write_claims()
-    assert len(load_claims([path, str(path)])) == 2
+    assert len(load_claims([path, str(path), path.parent / ".." / path.parent.name / path.name])) == 1
+
+
+def test_a_file_can_name_the_values_of_another(write_claims: Callable[..., Path]) -> None:
+    write_claims(text=NAMED, name="table.yaml")
+    text = "refer_to: [table.yaml]\ntest: {alpha: 0.1, margin_share: '0.4'}\n"
+    text += "claims: [{id: c, baseline: base, treatment: ours}]"
+    (claim,) = load_claims([write_claims(text=text)])
+    assert (claim.id, claim.table, claim.claimed_gain, claim.alpha, claim.margin) == ("c", "2", 0.9, 0.1, 0.36)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -108,10 +337,10 @@ def test_a_missing_file(tmp_path: Path) -> None:
         load_claims([tmp_path / "none.yaml"])
 
 
-@pytest.mark.parametrize("name", ["quickstart", "cifar_subset"])
+@pytest.mark.parametrize("name", GRIDS)
 def test_each_grid_of_the_project_tests_all_its_claims(name: str) -> None:
     grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml")
-    claims = load_claims(CLAIM_FILES)
+    claims = registered()
     own = {claim.id for claim in load_claims(grid.claim_files)}
     assert {claim.id for claim in untested(claims, grid.expand().trials)} == {claim.id for claim in claims} - own
 

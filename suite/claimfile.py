@@ -1,0 +1,56 @@
+"""What stands in a claim file, as pydantic models. The keys of values and claims are checked with what the top adds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from suite.published import GRADES, Axis, Grade, Model
+
+
+class Sides(Model):
+    """The two values that a claim is about, and the axes that they differ in, if these are several."""
+
+    baseline: str = Field(description="the id of a value")
+    treatment: str = Field(description="the id of a value")
+    differ: list[Axis] | None = Field(default=None, min_length=2, description="the axes, if there are several")
+
+
+class Rule(Model):
+    """How the claims of a file are tested, where they don't say otherwise; fixed before any run."""
+
+    alpha: float | None = Field(default=None, description="of the one-sided test, after Holm's adjustment")
+    margin_share: str | None = Field(
+        default=None,
+        pattern=r"^0\.\d{1,4}$",
+        description='δ as a part of the claimed gain, in quotes: "0.5"',
+    )
+    side: Literal["greater"] | None = None
+    min_pairs: int | None = None
+
+
+class ClaimFile(Model):
+    """What stands in a claim file. What stands at the top holds for all values and claims that don't say otherwise."""
+
+    paper: str | None = None
+    version: str | None = None
+    table: str | None = None
+    title: str = Field(default="", description="the table's title, for people")
+    evidence: Grade | None = Field(default=None, description=f"one of {', '.join(GRADES)}")
+    metric: str | None = None
+    epochs: int | None = None
+    runs: int | None = None
+    cell: dict[str, str] = Field(default={}, description="levels that all values share")
+    not_runnable: str = ""
+    refer_to: list[str] = Field(default=[], description="other claim files whose values are named, beside this file")
+    test: Rule = Rule()
+    values: list[dict[str, Any]] = Field(default=[], description="a list of published values")
+    claims: list[dict[str, Any]] = Field(default=[], description="a list of claims")
+    stated: list[dict[str, Any]] = Field(default=[], description="a list of what the paper states about the values")
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if not (self.values or self.claims or self.stated):
+            raise ValueError("at least one value, claim or statement")
+        return self

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from suite.claims import read_claim_files
+from suite.published import Value
+from suite.static import judge_static, to_json
+from tests.conftest import REPOSITORY
+
+VALUE = {
+    "id": "v", "paper": "P", "version": "1", "table": "5", "row": "LaPE", "column": "parameters (M)",
+    "cell": {"arch": "deit_tiny", "pe": "learnable", "join": "lape", "dataset": "imagenet1k"},
+    "metric": "params_millions", "printed": "5.722", "evidence": "printed_table",
+}  # fmt: skip
+
+
+def value(**changes: object) -> Value:
+    return Value.model_validate({**VALUE, **changes})
+
+
+@pytest.mark.parametrize(
+    ("metric", "printed", "word", "computed"),
+    [
+        ("params_millions", "5.722", "confirmed", "5.722"),
+        ("params_millions", "5.7220", "confirmed", "5.7220"),
+        ("params_millions", "6", "confirmed", "6"),
+        ("params_millions", "5.721", "contradicted", "5.722"),
+        ("params_millions", "5.72202", "confirmed", "5.72202"),
+        ("params_millions", "5.722023", "contradicted", "5.722024"),
+        ("pe_params_thousands", "42", "confirmed", "42"),
+        ("pe_params_thousands", "42.5", "contradicted", "42.4"),
+    ],
+)
+def test_a_count_is_compared_to_the_printed_digits(metric: str, printed: str, word: str, computed: str) -> None:
+    (verdict,) = judge_static([value(metric=metric, printed=printed)])
+    assert (verdict.word, verdict.computed) == (word, computed)
+    assert verdict.count == {"params_millions": 5_722_024, "pe_params_thousands": 42_432}[metric]
+
+
+def test_the_difference_is_in_parameters() -> None:
+    (verdict,) = judge_static([value(printed="5.7")])
+    assert verdict.difference == 22_024
+
+
+def test_what_cant_be_counted_says_why() -> None:
+    changes = ({"not_runnable": "isn't built"}, {"cell": {**VALUE["cell"], "pe": "rpe2d"}})  # type: ignore[dict-item]
+    first, second = judge_static([value(**change) for change in changes])
+    assert (first.word, first.reason, first.difference) == ("not_tested", "isn't built", None)
+    assert second.word == "not_tested"
+    assert "nothing to join" in second.reason
+
+
+def test_other_metrics_are_left_out() -> None:
+    assert judge_static([value(metric="train_memory_mb")]) == []
+
+
+def test_all_counts_of_the_paper_but_one_are_those_of_our_models() -> None:
+    files = read_claim_files(sorted((REPOSITORY / "grids" / "claims").glob("*.yaml")))
+    verdicts = judge_static(value for file in files for value in file.values.values())
+    assert [verdict.value.table for verdict in verdicts] == ["5"] * 6 + ["7"] * 14
+    wrong = [verdict for verdict in verdicts if verdict.word != "confirmed"]
+    assert [(verdict.value.id, verdict.word, verdict.count) for verdict in wrong] == [
+        ("t7-rpe2d-default-params", "contradicted", 12 * 27 * 27 * 3)
+    ]
+    # What the audit, which needs no torch, takes from the released code is what is counted here.
+    (stated,) = [one for file in files for one in file.stated if one.id == "lape-code-rpe2d-params"]
+    assert wrong[0].value.id == stated.of
+    assert float(stated.printed) * 1000 == wrong[0].count
+
+
+def test_as_json() -> None:
+    (read,) = json.loads(to_json(judge_static([value(printed="5.7")])))
+    assert (read["word"], read["count"], read["difference"]) == ("confirmed", 5_722_024, 22_024)
+    assert (read["value"]["id"], read["value"]["printed"]) == ("v", "5.7")
