@@ -348,7 +348,7 @@ class TestReading:
         claims = tmp_path / "claims.yaml"
         claims.write_text(
             "claims: [{id: c, paper: P, version: v, table: '1', row: r, kind: published, claimed_gain: 5.0,"
-            " margin: 1.0, contrast: {axis: join, baseline: default, treatment: lape,"
+            " margin: 1.0, alpha: 0.05, contrast: {axis: join, baseline: default, treatment: lape,"
             " match: {arch: tiny, dataset: digits}}}]"
         )
         path = write_grid(("[0, 1]", "[0, 1, 2]"), ("seeds:", "claims: [claims.yaml]\nseeds:"))
@@ -381,6 +381,74 @@ class TestReading:
         assert lape.code == 0
         assert "note: no two cells of this grid are those of the claim 'digits-table2-cct'" in out
         assert "2 to judge, 2 not tested by this grid" in lape("plan", path)
+
+    def test_check_audits_claim_files(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+        folder = REPOSITORY / "grids" / "claims"
+        out = lape("check", write_grid(), folder / "table6.yaml", folder / "table5.yaml")
+        assert lape.code == 0, lape.err
+        assert "small.yaml: 4 trials" in out
+        assert "table6.yaml: 12 values, 0 claims, 6 statements (adds up 4, only by rounding 2)" in out
+        assert "DeiT-B, LaPE over default, time (s/epoch), +0.51 %; 590 over 588 is +0.34 %" in out
+        bad = tmp_path / "bad.yaml"
+        bad.write_text((folder / "table5.yaml").read_text().replace("join: lape}", "join: lap}", 1))
+        message = lape.refuses("check", bad)
+        line = next(n for n, text in enumerate(bad.read_text().splitlines(), 1) if "join: lap}" in text)
+        assert f"bad.yaml, line {line}" in message
+        assert "did you mean 'lape'" in message
+
+    def test_verify_tells_of_claims_that_no_runs_can_test(self, lape: Shell, write_grid: Write) -> None:
+        claims = REPOSITORY / "grids" / "claims" / "table3.yaml"
+        path = write_grid(("seeds:", f"claims: [{claims}]\nseeds:"))
+        out = lape("verify", path)
+        assert lape.code == 0
+        assert "not tested: LaPE (ICCV 2023), Table 3, ViT-Adapter-T, LaPE over default, box AP" in out
+        assert "claimed +0.70: not tested; object detection isn't built" in out
+        assert [one["word"] for one in json.loads(lape("verify", path, "--json"))] == ["not_tested"] * 4
+        assert "can't be tested: object detection isn't built" in lape("check", path)
+        lape("report", path)
+        assert lape.code == 0
+
+    def test_verify_static(self, lape: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        folder = REPOSITORY / "grids" / "claims"
+        out = lape("verify", "--static", folder / "table5.yaml", "--csv", tmp_path / "counts.csv")
+        assert lape.code == 0, lape.err
+        assert "5,722,024" in out
+        with (tmp_path / "counts.csv").open(newline="") as file:
+            counts = {row["id"]: row for row in csv.DictReader(file)}
+        assert (counts["t5-deit_tiny-lape"]["count"], counts["t5-deit_tiny-lape"]["word"]) == ("5722024", "confirmed")
+        monkeypatch.chdir(REPOSITORY)
+        out = lape("verify", "--static", "--json")
+        assert lape.code == 1
+        told = {one["value"]["id"]: one for one in json.loads(out)}
+        assert len(told) == 20
+        assert told["t7-rpe2d-default-params"]["word"] == "contradicted"
+        assert lape("verify", "--static", folder / "table5.yaml", "--csv", "-").startswith("id,paper,")
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["verify"],
+            ["verify", "quickstart", "cifar_subset"],
+            ["verify", "quickstart", "--csv", "-"],
+            ["verify", "--static", "--seeds", "3"],
+            ["verify", "--static", "--set", "recipe.epochs=3"],
+            ["verify", "--static", "grids/claims/table5.yaml", "--json", "--csv", "-"],
+            ["verify", "--static", "grids/claims/table1.yaml"],
+            ["verify", "--static", "grids/quickstart.yaml"],
+            ["verify", "--static", "nowhere.yaml"],
+        ],
+    )
+    def test_verify_misused(self, lape: Shell, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+        monkeypatch.chdir(REPOSITORY)
+        lape.refuses(*arguments)
+
+    def test_ls_claims_says_what_cant_be_tested(self, lape: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(REPOSITORY)
+        told = {line.split()[0]: line.split(maxsplit=3)[1:] for line in lape("ls", "claims").splitlines()}
+        title = "LaPE (ICCV 2023), Table 2, CVT-7/4, LaPE over default, CIFAR-100"
+        assert told["lape-table2-cvt_7_4-lape-cifar100"] == ["+0.60", "printed_table", title]
+        assert told["l2bn-gain-fcnn"][:2] == ["+1.38", "released_readme"]
+        assert told["l2bn-gain-fcnn"][2].endswith("; not tested: acoustic scene classification isn't built")
 
     def test_check_refuses_two_grids_of_one_name(self, lape: Shell, write_grid: Write) -> None:
         one, two = write_grid(name="one.yaml"), write_grid(name="two.yaml")
