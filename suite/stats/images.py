@@ -1,0 +1,95 @@
+"""Statistics of single test images: was each of them right, on both sides of a pair?
+
+Seeds and test images are crossed: every run answers the same images. The t interval over pairs takes the test
+set as given; a bootstrap that draws seeds and images anew also asks how much of a gain is this test set's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+Bits = npt.NDArray[np.bool_]  # [pairs, images]: was the image right?
+
+DRAWS = 2_000
+_CHUNK = 2**22  # weights of images held at once
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The ends of an interval, in percentage points."""
+
+    low: float
+    high: float
+
+
+def bootstrap_gains(
+    sides: Sequence[tuple[Bits, Bits]],
+    seeds: Sequence[int],
+    images_seed: int,
+    *,
+    level: float = 0.95,
+    draws: int = DRAWS,
+) -> list[Interval]:
+    """Percentile intervals of mean gains by a two-level bootstrap, of contrasts on one test set.
+
+    Each draw takes n of the n pairs and N of the N test images, both with replacement; the images are the same
+    for both sides, for all pairs and for all contrasts (Owen 2007, "The pigeonhole bootstrap"). Of few
+    pairs the interval is too narrow: n draws of n values vary by (n − 1)/n of what the values do, and
+    percentiles know no t. docs/statistics.md says by how much.
+
+    sides: baseline and treatment of each contrast, [pairs, images] each; seeds: of the pairs drawn, one per
+    contrast; images_seed: of the images drawn. The result of a contrast doesn't depend on the others.
+
+    Raises:
+        ValueError: shapes that differ, or nothing to draw from.
+    """
+    if not sides:
+        return []
+    images = sides[0][0].shape[1]
+    if any(side.shape != (len(baseline), images) or not side.size for baseline, treatment in sides
+           for side in (baseline, treatment)):  # fmt: skip
+        raise ValueError("all sides of all contrasts need the same images, and both sides of one the same pairs")
+    differences = [treatment.astype(np.int8) - baseline.astype(np.int8) for baseline, treatment in sides]
+    pairs_drawn = [
+        np.random.default_rng(seed).multinomial(len(one), np.full(len(one), 1 / len(one)), size=draws)
+        for one, seed in zip(differences, seeds, strict=True)
+    ]
+    totals = np.empty((len(sides), draws), dtype=np.int64)
+    for at, images_drawn in _image_draws(images, draws, images_seed):
+        for number, (one, pairs) in enumerate(zip(differences, pairs_drawn, strict=True)):
+            # Whole numbers below 2^24: exact in float32, in whatever order they are added up.
+            by_pair = (images_drawn @ one.T.astype(np.float32)).astype(np.int64)
+            totals[number, at] = (by_pair * pairs[at]).sum(axis=1)
+    tail = (1 - level) / 2
+    found = []
+    for one, total in zip(differences, totals, strict=True):
+        low, high = np.quantile(100 * total / one.size, (tail, 1 - tail))
+        found.append(Interval(float(low), float(high)))
+    return found
+
+
+def _image_draws(images: int, draws: int, seed: int) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+    """How often each image was drawn, [draws, images], some draws at a time."""
+    rng = np.random.default_rng(seed)
+    step = max(1, _CHUNK // images)
+    for start in range(0, draws, step):
+        rows = min(step, draws - start)
+        drawn = rng.integers(0, images, size=(rows, images)) + images * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images)
+        yield slice(start, start + rows), counts.astype(np.float32)
+
+
+def mcnemar(gained: npt.ArrayLike, lost: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """McNemar's exact two-sided p of each pair, from the images that only one side got right.
+
+    gained: right by the treatment alone; lost: by the baseline alone. Pairs without such images have p = 1.
+    Of one pair it tells whether two trained models differ on such images; not whether another seed's would.
+    """
+    gained, lost = np.asarray(gained, dtype=np.int64), np.asarray(lost, dtype=np.int64)
+    at_most = special.bdtr(np.minimum(gained, lost), gained + lost, 0.5)
+    return np.minimum(1.0, 2 * at_most, dtype=np.float64)
