@@ -15,14 +15,14 @@ from suite.stats.gains import (
     smallest_sign_flip_p,
     spread,
 )
-from suite.stats.images import DRAWS, Bits, Interval, bootstrap_gains, mcnemar
+from suite.stats.images import DRAWS, Differences, Interval, bootstrap_gains, mcnemar
 from suite.stats.power import seeds_needed, smallest_gain
 from suite.stats.published import Prediction, prediction_interval
 
 __all__ = [
     "DRAWS",
     "IDENTICAL",
-    "Bits",
+    "Differences",
     "Interval",
     "PairedGain",
     "Prediction",

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-Bits = npt.NDArray[np.bool_]  # [pairs, images]: was the image right?
+# [pairs, images]: 1 where only the treatment got the image right, -1 where only the baseline did, else 0.
+Differences = npt.NDArray[np.int8]
 
 DRAWS = 2_000
 _CHUNK = 2**22  # weights of images held at once
@@ -28,7 +29,7 @@ class Interval:
 
 
 def bootstrap_gains(
-    sides: Sequence[tuple[Bits, Bits]],
+    contrasts: Sequence[Differences],
     seeds: Sequence[int],
     images_seed: int,
     *,
@@ -42,32 +43,30 @@ def bootstrap_gains(
     pairs the interval is too narrow: n draws of n values vary by (n − 1)/n of what the values do, and
     percentiles know no t. docs/statistics.md says by how much.
 
-    sides: baseline and treatment of each contrast, [pairs, images] each; seeds: of the pairs drawn, one per
-    contrast; images_seed: of the images drawn. The result of a contrast doesn't depend on the others.
+    seeds: of the pairs drawn, one per contrast; images_seed: of the images drawn. The result of a contrast
+    doesn't depend on the others.
 
     Raises:
-        ValueError: shapes that differ, or nothing to draw from.
+        ValueError: contrasts of different images, or nothing to draw from.
     """
-    if not sides:
+    if not contrasts:
         return []
-    images = sides[0][0].shape[1]
-    if any(side.shape != (len(baseline), images) or not side.size for baseline, treatment in sides
-           for side in (baseline, treatment)):  # fmt: skip
-        raise ValueError("all sides of all contrasts need the same images, and both sides of one the same pairs")
-    differences = [treatment.astype(np.int8) - baseline.astype(np.int8) for baseline, treatment in sides]
+    images = contrasts[0].shape[1]
+    if any(one.shape[1] != images or not one.size for one in contrasts):
+        raise ValueError("all contrasts need the same images, and at least one pair and one image")
     pairs_drawn = [
         np.random.default_rng(seed).multinomial(len(one), np.full(len(one), 1 / len(one)), size=draws)
-        for one, seed in zip(differences, seeds, strict=True)
+        for one, seed in zip(contrasts, seeds, strict=True)
     ]
-    totals = np.empty((len(sides), draws), dtype=np.int64)
+    totals = np.empty((len(contrasts), draws), dtype=np.int64)
     for at, images_drawn in _image_draws(images, draws, images_seed):
-        for number, (one, pairs) in enumerate(zip(differences, pairs_drawn, strict=True)):
+        for number, (one, pairs) in enumerate(zip(contrasts, pairs_drawn, strict=True)):
             # Whole numbers below 2^24: exact in float32, in whatever order they are added up.
             by_pair = (images_drawn @ one.T.astype(np.float32)).astype(np.int64)
             totals[number, at] = (by_pair * pairs[at]).sum(axis=1)
     tail = (1 - level) / 2
     found = []
-    for one, total in zip(differences, totals, strict=True):
+    for one, total in zip(contrasts, totals, strict=True):
         low, high = np.quantile(100 * total / one.size, (tail, 1 - tail))
         found.append(Interval(float(low), float(high)))
     return found
@@ -91,5 +90,5 @@ def mcnemar(gained: npt.ArrayLike, lost: npt.ArrayLike) -> npt.NDArray[np.float6
     Of one pair it tells whether two trained models differ on such images; not whether another seed's would.
     """
     gained, lost = np.asarray(gained, dtype=np.int64), np.asarray(lost, dtype=np.int64)
-    at_most = special.bdtr(np.minimum(gained, lost), gained + lost, 0.5)
-    return np.minimum(1.0, 2 * at_most, dtype=np.float64)
+    at_most: npt.NDArray[np.float64] = special.bdtr(np.minimum(gained, lost), gained + lost, 0.5)
+    return np.minimum(2 * at_most, 1.0)
