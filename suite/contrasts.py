@@ -37,6 +37,8 @@ _COLUMNS = [
     "trial_id", *CELL_FIELDS, "seed_index", "status", *METRICS, "params", "macs", "environment", "started_at",
     "epochs", "diverged_step", "error",
 ]  # fmt: skip
+# A frame without these has no evidence of single test images.
+_EVIDENCE = ["test_images", "correct"]
 
 # Tables and reports list levels in the order of their registration, so that the baseline comes first.
 _REGISTERED: Mapping[str, Iterable[str]] = {
@@ -51,12 +53,19 @@ _REGISTERED: Mapping[str, Iterable[str]] = {
 
 @dataclass(frozen=True)
 class Side:
-    """The runs of one cell. values: the metric (percent) of each finished seed; failures: seed → status."""
+    """The runs of one cell. values: the metric (percent) of each finished seed; failures: seed → status.
+
+    trials, test_images, correct: of the finished seeds, the trial id, and where the record has them the number
+    of test images, and whether each was right, as `suite.record.pack_bits` packs it.
+    """
 
     level: str
     values: Mapping[int, float]
     failures: Mapping[int, str]
     environments: Mapping[int, str]
+    trials: Mapping[int, str]
+    test_images: Mapping[int, int]
+    correct: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -152,16 +161,19 @@ def unique_runs(frame: pd.DataFrame) -> list[Run]:
 
     Raises:
         InputError: two different trainings (trial ids) have the same axes, recipe and seed. Their rows
-            would be averaged and paired as if they were one, so the frame can't be used.
+            would be averaged and paired as if they were one, so the frame can't be used. Or a finished run
+            has no accuracy, or one that is no percentage.
     """
     trials: dict[str, Run] = {}
-    for values in zip(*(frame[name].tolist() for name in _COLUMNS), strict=True):
-        run: Run = dict(zip(_COLUMNS, values, strict=True))
+    columns = [*_COLUMNS, *(name for name in _EVIDENCE if name in frame)]
+    for values in zip(*(frame[name].tolist() for name in columns), strict=True):
+        run: Run = dict(zip(columns, values, strict=True))
         other = trials.get(run["trial_id"])
         if other is None or _precedence(run) >= _precedence(other):
             trials[run["trial_id"]] = run
     names: dict[Key, str] = {}
     for trial_id, kept in trials.items():
+        _check_accuracies(kept)
         name = tuple(str(kept[field]) for field in (*CELL_FIELDS, "seed_index"))
         first = names.setdefault(name, trial_id)
         if first != trial_id:
@@ -206,6 +218,11 @@ def seed_list(seeds: Iterable[int]) -> str:
     return f"seed{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
 
 
+def pair_count(n: int) -> str:
+    """No pairs; 1 pair; 3 pairs."""
+    return "no pairs" if n == 0 else "1 pair" if n == 1 else f"{n} pairs"
+
+
 def failed_trials(failures: Mapping[int, str], done: int) -> str:
     """The failures (seed index → status) of a cell, of which `done` trials finished, in words."""
     counts = Counter(failures.values())
@@ -213,15 +230,32 @@ def failed_trials(failures: Mapping[int, str], done: int) -> str:
     return f"{len(failures)} of {done + len(failures)} trials failed ({listed}; {seed_list(failures)})"
 
 
-def _precedence(run: Run) -> tuple[bool, str]:
-    return run["status"] == "done", str(run["started_at"])
+def _precedence(run: Run) -> tuple[bool, str, str]:
+    # Two runs of one second are told apart by what they hold, never by the order of the rows.
+    return run["status"] == "done", str(run["started_at"]), str(sorted(run.items()))
+
+
+def _check_accuracies(run: Run) -> None:
+    for name in METRICS:
+        if run["status"] == "done" and (pd.isna(run[name]) or not 0 <= run[name] <= 100):
+            raise InputError(
+                f"a finished run has no {name} to compare",
+                expected="a percentage, from 0 to 100",
+                found=str(run[name]),
+                where=f"runs.jsonl, trial {run['trial_id']}",
+                fix="restore its record from version control, or delete it: the trial then runs again",
+            )
 
 
 def _side(level: str, runs: Sequence[Run], metric: str) -> Side:
-    done = {int(run["seed_index"]): run for run in runs if run["status"] == "done"}
+    done = {int(run["seed_index"]): run for run in sorted(runs, key=lambda run: int(run["seed_index"]))
+            if run["status"] == "done"}  # fmt: skip
     return Side(
         level,
-        {seed: float(done[seed][metric]) for seed in sorted(done)},
+        {seed: float(run[metric]) for seed, run in done.items()},
         {int(run["seed_index"]): str(run["status"]) for run in runs if run["status"] != "done"},
-        {seed: str(done[seed]["environment"]) for seed in sorted(done)},
+        {seed: str(run["environment"]) for seed, run in done.items()},
+        {seed: str(run["trial_id"]) for seed, run in done.items()},
+        {seed: int(run["test_images"]) for seed, run in done.items() if not pd.isna(run.get("test_images"))},
+        {seed: run["correct"] for seed, run in done.items() if isinstance(run.get("correct"), str)},
     )

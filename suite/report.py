@@ -19,11 +19,12 @@ from markupsafe import Markup
 
 from suite import __version__, figures, tables
 from suite.contrasts import Run, is_usual, points, unique_runs
+from suite.evidence import Evidence
 from suite.files import write_atomic
 from suite.record import AXIS_FIELDS
 from suite.templates import template
 from suite.text import duration
-from suite.verdict import MEANINGS, Evidence, Verdict, Word, to_json
+from suite.verdict import MEANINGS, Verdict, Word, to_json
 
 MAX_FAILURES = 200
 
@@ -203,6 +204,17 @@ def _numbers(verdict: Verdict) -> Iterator[tuple[str, str]]:
         "p, exact sign flip",
         f"{_p(seen.p_sign_flip)} (with {seen.pairs} pairs, at best {_p(seen.smallest_p_sign_flip)})",
     )
+    if seen.images_gained is not None and seen.images_lost is not None and seen.p_mcnemar is not None:
+        yield (
+            "95 % bootstrap interval",
+            f"[{points(seen.bootstrap_low)}, {points(seen.bootstrap_high)}], over pairs and "
+            f"{seen.test_images} test images",
+        )
+        images = zip(seen.seeds, seen.images_gained, seen.images_lost, seen.p_mcnemar, strict=True)
+        yield (
+            "Images gained, lost; McNemar’s p",
+            "; ".join(f"seed {seed} +{more} −{less}, {_p(p)}" for seed, more, less, p in images),
+        )
     yield "Smallest gain to show", f"{_number(seen.smallest_gain)} points, by {seen.pairs} pairs at 80 % power"
     yield "Pairs to show the claimed gain", f"{_number(seen.pairs_needed, 0)}, at 80 % power with this spread"
     yield "Correlation of the pairs", _number(seen.correlation)

@@ -3,7 +3,7 @@
 The words are decided in this order, so that exactly one fits any outcome (design decision 9):
 
 * not_tested: no runs, too few pairs, or a test that can't reach α with them;
-* contradicted: significantly negative; or no significant gain, and the interval ends below the claimed
+* contradicted: significantly the other way; or no significant gain, and the interval ends below the claimed
   gain less the margin;
 * confirmed: significantly positive, and shown to be the claimed gain within the margin (TOST);
 * direction_only: significantly positive, but its size is not shown to be the claimed one;
@@ -12,13 +12,17 @@ The words are decided in this order, so that exactly one fits any outcome (desig
 Significant means: one-sided paired t-test, Holm-adjusted over the claims that are judged together and
 could be tested, p < α. Both directions are adjusted, each over the same claims. TOST and the interval are
 not adjusted: they only take a word away, or say of a gain that isn't shown that it is smaller than claimed.
+
+A claim's side is the sign of its gain: "greater" says that the treatment adds accuracy, "less" (of an error, a
+cost) that it takes something away; the claimed gain, treatment minus baseline, is then negative. What is said here
+of a gain holds for a claim of the other side with all signs turned.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -26,8 +30,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from suite import stats
+from suite.caveats import caveats
 from suite.claims import Claim
-from suite.contrasts import Contrast, contrasts, failed_trials, is_usual, points, seed_list
+from suite.contrasts import Contrast, contrasts, is_usual, pair_count, points
+from suite.evidence import Evidence, gather, image_checks, raw_p
 
 Word = Literal["not_tested", "contradicted", "confirmed", "direction_only", "inconclusive"]
 WORDS: tuple[Word, ...] = ("not_tested", "contradicted", "confirmed", "direction_only", "inconclusive")
@@ -40,40 +46,6 @@ MEANINGS: Mapping[Word, str] = {
     "direction_only": "The gain is significant, but not shown to be as large as claimed.",
     "inconclusive": "These runs can settle neither that there is a gain nor that there is none of the claimed size.",
 }
-
-POWER = 0.8
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a verdict is decided on. Gains in percentage points; p-values are one-sided.
-
-    low, high: the 95 % t interval. p_equivalent: TOST against the claimed gain ± margin. smallest_gain: what
-    so many pairs with this spread show at 80 % power, for one claim alone at α. pairs_needed: how many pairs
-    would show the claimed gain at that power. correlation: of the two sides over the pairs.
-    """
-
-    pairs: int
-    seeds: tuple[int, ...]
-    gains: tuple[float, ...]
-    baseline_mean: float
-    treatment_mean: float
-    gain: float
-    sd: float
-    low: float
-    high: float
-    p: float
-    p_adjusted: float
-    p_negative: float
-    p_negative_adjusted: float
-    p_equivalent: float
-    p_sign_flip: float
-    smallest_p_sign_flip: float
-    claims_judged: int
-    smallest_gain: float
-    pairs_needed: float
-    correlation: float
-    environments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -100,63 +72,31 @@ def judge(frame: pd.DataFrame, claims: Sequence[Claim]) -> list[Verdict]:
     matches gets one, not_tested. The order is that of the claims.
 
     Raises:
-        InputError: the frame holds two trainings under one name.
+        InputError: the frame holds two trainings under one name, a finished run without an accuracy, answers to
+            the test images that don't fit it, or test sets of two sizes in one contrast.
     """
-    cases = [_Case(claim, contrast) for claim, contrast in _matched(frame, claims)]
-    tested = [case.contrast.gain for case in cases if case.contrast is not None and not case.obstacle]
-    greater = iter(stats.holm([gain.p_greater for gain in tested]))
-    less = iter(stats.holm([gain.p_less for gain in tested]))
-    return [
-        _verdict(case, math.nan, math.nan, len(tested))
-        if case.obstacle
-        else _verdict(case, next(greater), next(less), len(tested))
-        for case in cases
-    ]
-
-
-def decide(claim: Claim, evidence: Evidence) -> Word:
-    """The word for a claim that could be tested: a function of the numbers alone."""
-    least = claim.claimed_gain - claim.margin
-    significant = evidence.p_adjusted < claim.alpha
-    if evidence.p_negative_adjusted < claim.alpha or (not significant and evidence.high < least):
-        return "contradicted"
-    if significant:
-        return "confirmed" if evidence.p_equivalent < claim.alpha else "direction_only"
-    return "inconclusive"
-
-
-def to_json(verdicts: Iterable[Verdict]) -> str:
-    """The verdicts as JSON text, with all their numbers; what is undefined or infinite is null."""
-    objects = [
-        {
-            "word": verdict.word,
-            "sentence": verdict.sentence,
-            "cell": verdict.cell,
-            "recipe": verdict.recipe,
-            "caveats": verdict.caveats,
-            "claim": verdict.claim.model_dump(mode="json"),
-            "evidence": None if verdict.evidence is None else asdict(verdict.evidence),
-        }
-        for verdict in verdicts
-    ]
-    return json.dumps(_plain(objects), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return judge_cases(_cases(frame, claims))
 
 
 @dataclass(frozen=True)
-class _Case:
-    """A claim with one contrast that it is about, or with none."""
+class Case:
+    """A claim with one contrast that it is about, or with none.
+
+    note: what must be said of the match: a caveat, or without a contrast why there is none.
+    """
 
     claim: Claim
     contrast: Contrast | None
+    note: str = ""
 
     @cached_property
     def obstacle(self) -> str:
         """Why the claim can't be tested with these runs; empty if it can."""
         if self.contrast is None:
-            return f"no runs of both sides ({self.label})"
+            return f"{self.note or 'no runs of both sides'} ({self.label})"
         n, claim = len(self.contrast.seeds), self.claim
         if n < claim.min_pairs:
-            return f"{_pairs(n)}, but at least {claim.min_pairs} are needed"
+            return f"{pair_count(n)}, but at least {claim.min_pairs} are needed"
         if not stats.can_reach(claim.alpha, n, identical=self.contrast.gain.identical):
             return f"all {n} gains are equal, and {n} equal gains can't reach p < {claim.alpha:g} in the exact test"
         return ""
@@ -176,7 +116,82 @@ class _Case:
         return f"{cell}: {asked.treatment} vs {asked.baseline}"
 
 
-def _matched(frame: pd.DataFrame, claims: Sequence[Claim]) -> Iterator[tuple[Claim, Contrast | None]]:
+def judge_cases(matched: Iterable[Case]) -> list[Verdict]:
+    """Judge claims together, each on the contrast that is at hand for it; raises `InputError` as `judge` does."""
+    cases = list(matched)
+    tested = [(case, case.contrast) for case in cases if case.contrast is not None and not case.obstacle]
+    raw = [raw_p(case.claim, contrast) for case, contrast in tested]
+    sides = [[p for p, _ in raw], [p for _, p in raw]]
+    adjusted = [stats.holm(side) for side in sides]
+    places = {id(case): place for place, (case, _) in enumerate(tested)}
+    checks = image_checks(case.contrast for case in cases if case.contrast is not None and case.contrast.seeds)
+    found = []
+    for case in cases:
+        p = p_negative = math.nan
+        obstacle = case.obstacle
+        if (place := places.get(id(case))) is not None:
+            p, p_negative = (side[place] for side in adjusted)
+            obstacle = _out_of_reach(*tested[place], sides, place)
+        evidence = None
+        if case.contrast is not None and case.contrast.seeds:
+            images = checks.get(id(case.contrast))
+            evidence = gather(case.claim, case.contrast, p, p_negative, len(tested), images)
+        found.append(_verdict(case, obstacle, evidence))
+    return found
+
+
+def _out_of_reach(case: Case, contrast: Contrast, sides: Sequence[Sequence[float]], place: int) -> str:
+    """Why equal gains can't reach α beside the other claims, in either direction; empty if they can.
+
+    Only the exact test has a smallest p; the claim still counts among those judged together.
+    """
+    if not contrast.gain.identical:
+        return ""
+    n, best = contrast.gain.n, stats.smallest_sign_flip_p(contrast.gain.n)
+    reached = min(stats.holm([*side[:place], best, *side[place + 1 :]])[place] for side in sides)
+    if reached < case.claim.alpha:
+        return ""
+    return (
+        f"all {n} gains are equal, and {n} equal gains can't reach p < {case.claim.alpha:g} in the exact test: "
+        f"among the {len(sides[0])} claims judged together, {reached:.2g} at best"
+    )
+
+
+def decide(claim: Claim, evidence: Evidence) -> Word:
+    """The word for a claim that could be tested: a function of the numbers alone."""
+    significant = evidence.p_adjusted < claim.alpha
+    if evidence.p_negative_adjusted < claim.alpha or (not significant and _rules_out(claim, evidence)):
+        return "contradicted"
+    if significant:
+        return "confirmed" if evidence.p_equivalent < claim.alpha else "direction_only"
+    return "inconclusive"
+
+
+def _rules_out(claim: Claim, evidence: Evidence) -> bool:
+    """Whether the whole interval falls short of the claimed gain by more than the margin."""
+    if claim.side == "greater":
+        return evidence.high < claim.claimed_gain - claim.margin
+    return evidence.low > claim.claimed_gain + claim.margin
+
+
+def to_json(verdicts: Iterable[Verdict]) -> str:
+    """The verdicts as JSON text, with all their numbers; what is undefined or infinite is null."""
+    objects = [
+        {
+            "word": verdict.word,
+            "sentence": verdict.sentence,
+            "cell": verdict.cell,
+            "recipe": verdict.recipe,
+            "caveats": verdict.caveats,
+            "claim": verdict.claim.model_dump(mode="json"),
+            "evidence": None if verdict.evidence is None else asdict(verdict.evidence),
+        }
+        for verdict in verdicts
+    ]
+    return json.dumps(_plain(objects), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _cases(frame: pd.DataFrame, claims: Sequence[Claim]) -> Iterator[Case]:
     """Each claim with each contrast that it is about, or with None."""
     found: dict[tuple[str, str, str], list[Contrast]] = {}
     for claim in claims:
@@ -184,55 +199,52 @@ def _matched(frame: pd.DataFrame, claims: Sequence[Claim]) -> Iterator[tuple[Cla
         key = (asked.axis, asked.baseline, claim.metric)
         if key not in found:
             found[key] = contrasts(frame, *key)
-        matching: list[Contrast | None] = [
+        matching = [
             contrast
             for contrast in found[key]
             if contrast.treatment.level == asked.treatment
             and all(contrast.cell[name] == level for name, level in asked.match.items())
         ]
-        yield from ((claim, contrast) for contrast in matching or [None])
+        for contrast in matching:
+            namesakes = [one for one in matching if _named(one) == _named(contrast)]
+            yield Case(claim, contrast, _recipes_note(contrast) if len(namesakes) > 1 else "")
+        if not matching:
+            yield Case(claim, None, _apart_note(frame, claim))
 
 
-def _verdict(case: _Case, p: float, p_negative: float, judged: int) -> Verdict:
-    evidence = None
-    if case.contrast is not None and case.contrast.seeds:
-        evidence = _evidence(case.claim, case.contrast, p, p_negative, judged)
-    word: Word = "not_tested" if evidence is None or case.obstacle else decide(case.claim, evidence)
-    sentence = _sentence(case, word, evidence)
-    caveats = tuple(_caveats(case, evidence))
-    return Verdict(case.claim, word, sentence, case.label, case.recipe, caveats, evidence)
+def _named(contrast: Contrast) -> dict[str, str]:
+    return {name: level for name, level in contrast.cell.items() if name != "recipe_id"}
 
 
-def _evidence(claim: Claim, contrast: Contrast, p: float, p_negative: float, judged: int) -> Evidence:
-    gain, gains = contrast.gain, contrast.gains
-    means = [stats.spread([side.values[seed] for seed in contrast.seeds]).mean
-             for side in (contrast.baseline, contrast.treatment)]  # fmt: skip
-    return Evidence(
-        pairs=gain.n,
-        seeds=contrast.seeds,
-        gains=gains,
-        baseline_mean=means[0],
-        treatment_mean=means[1],
-        gain=gain.mean,
-        sd=gain.sd,
-        low=gain.low,
-        high=gain.high,
-        p=gain.p_greater,
-        p_adjusted=p,
-        p_negative=gain.p_less,
-        p_negative_adjusted=p_negative,
-        p_equivalent=stats.equivalence(gains, claim.claimed_gain, claim.margin),
-        p_sign_flip=stats.sign_flip(gains),
-        smallest_p_sign_flip=stats.smallest_sign_flip_p(gain.n),
-        claims_judged=judged,
-        smallest_gain=stats.smallest_gain(gain.n, gain.sd, claim.alpha, POWER),
-        pairs_needed=stats.seeds_needed(claim.claimed_gain, gain.sd, claim.alpha, POWER),
-        correlation=contrast.correlation,
-        environments=contrast.environments,
+def _recipes_note(contrast: Contrast) -> str:
+    return (
+        f"several recipes go by the name {contrast.cell['recipe']!r} here, and each has a verdict of its own; this one "
+        f"is of the recipe with the id {contrast.cell['recipe_id']}"
     )
 
 
-def _sentence(case: _Case, word: Word, evidence: Evidence | None) -> str:
+def _apart_note(frame: pd.DataFrame, claim: Claim) -> str:
+    """Why runs of both sides make no contrast; empty if one side has no runs."""
+    asked = claim.contrast
+    wanted = pd.Series(data=True, index=frame.index)
+    for name, level in asked.match.items():
+        wanted &= frame[name] == level
+    levels = set(frame.loc[wanted, asked.axis])
+    if not {asked.baseline, asked.treatment} <= levels:
+        return ""
+    return f"the runs of the two sides differ in more than their {asked.axis}, such as the recipe: there are no pairs"
+
+
+def _verdict(case: Case, obstacle: str, evidence: Evidence | None) -> Verdict:
+    word: Word = "not_tested" if evidence is None or obstacle else decide(case.claim, evidence)
+    texts: list[str] = []
+    if case.contrast is not None:
+        texts = [*([case.note] if case.note else []), *caveats(case.claim, case.contrast, evidence)]
+    sentence = _sentence(case, word, obstacle, evidence)
+    return Verdict(case.claim, word, sentence, case.label, case.recipe, tuple(texts), evidence)
+
+
+def _sentence(case: Case, word: Word, obstacle: str, evidence: Evidence | None) -> str:
     """The verdict for a reader of the paper."""
     claim = case.claim
     text = f"claimed {points(claim.claimed_gain)}"
@@ -240,68 +252,56 @@ def _sentence(case: _Case, word: Word, evidence: Evidence | None) -> str:
         text += f", observed {points(evidence.gain)}"
         if evidence.pairs > 1:
             text += f" [{points(evidence.low)}, {points(evidence.high)}]"
-        text += f" over {_pairs(evidence.pairs)}"
+        text += f" over {pair_count(evidence.pairs)}"
     if evidence is None or word == "not_tested":
-        text += f": not tested; {case.obstacle}"
+        text += f": not tested; {obstacle}"
     else:
-        text += f": {_conclusion(claim, word, evidence)}"
+        text += f": {_CONCLUSIONS[word](claim, evidence)}"
     if claim.kind == "analogue":
         here = case.label.split(":")[0] + (f", recipe {case.recipe}" if case.recipe else "")
         text += f" (an analogue: the paper's gain is for {claim.published_for}; these runs are {here})"
     return text
 
 
-def _conclusion(claim: Claim, word: Word, evidence: Evidence) -> str:
-    least = claim.claimed_gain - claim.margin
-    if word == "contradicted":
-        if evidence.p_negative_adjusted < claim.alpha:
-            return "contradicted; it is a significant loss"
-        return f"contradicted; no significant gain, and one of {points(least)} or more is ruled out"
-    if word == "confirmed":
-        return f"confirmed; as large as claimed, within {claim.margin:.2f}"
-    if word == "direction_only":
-        if evidence.high < claim.claimed_gain:
-            return "direction only; smaller than claimed"
-        if evidence.low > claim.claimed_gain:
-            return "direction only; larger than claimed"
+def _contradicted(claim: Claim, evidence: Evidence) -> str:
+    if evidence.p_negative_adjusted < claim.alpha:
+        return f"contradicted; it is a significant {'loss' if claim.side == 'greater' else 'rise'}"
+    least = claim.claimed_gain - stats.direction(claim.side) * claim.margin
+    return f"contradicted; no significant gain, and one of {points(least)} or {_further(claim)} is ruled out"
+
+
+def _confirmed(claim: Claim, evidence: Evidence) -> str:
+    return f"confirmed; as large as claimed, within {claim.margin:.2f}"
+
+
+def _direction_only(claim: Claim, evidence: Evidence) -> str:
+    if evidence.low <= claim.claimed_gain <= evidence.high:
         return f"direction only; a gain, but not shown to lie within {claim.margin:.2f} of the claimed one"
+    smaller = abs(evidence.gain) < abs(claim.claimed_gain)
+    return f"direction only; {'smaller' if smaller else 'larger'} than claimed"
+
+
+def _inconclusive(claim: Claim, evidence: Evidence) -> str:
     could = evidence.smallest_gain
-    text = f"inconclusive; {_pairs(evidence.pairs)} could have shown a gain of {points(could)} or more (80 % power)"
-    if could > claim.claimed_gain and math.isfinite(evidence.pairs_needed):
+    text = (
+        f"inconclusive; {pair_count(evidence.pairs)} could have shown a gain of "
+        f"{points(stats.direction(claim.side) * could)} or {_further(claim)} (80 % power)"
+    )
+    if could > abs(claim.claimed_gain) and math.isfinite(evidence.pairs_needed):
         text += f", the claimed one needs about {evidence.pairs_needed:.0f}"
     return text
 
 
-def _caveats(case: _Case, evidence: Evidence | None) -> Iterator[str]:
-    claim, contrast = case.claim, case.contrast
-    if contrast is None:
-        return
-    for side in (contrast.baseline, contrast.treatment):
-        if side.failures:
-            yield f"{side.level}: {failed_trials(side.failures, len(side.values))}"
-    if contrast.unpaired:
-        yield f"left out, for want of a counterpart: {seed_list(contrast.unpaired)}"
-    if contrast.mixed_environments:
-        yield f"the two sides ran in different environments: {'; '.join(contrast.environments)}"
-    if evidence is None or evidence.pairs < 2:
-        return
-    room = 100 - evidence.baseline_mean
-    if room < claim.claimed_gain:
-        yield f"the baseline's {evidence.baseline_mean:.2f} % leave room for a gain of {points(room)} at most"
-    if evidence.sd == 0:
-        yield "all pairs have the same gain: the interval has no width, and the exact test takes the t-test's place"
-    elif evidence.smallest_p_sign_flip >= claim.alpha:
-        yield (
-            f"the exact sign-flip check can't go below p = {evidence.smallest_p_sign_flip:.3g} with "
-            f"{_pairs(evidence.pairs)}: the verdict rests on the t-test, which takes the gains as normally distributed"
-        )
-    elif (evidence.p < claim.alpha) != (evidence.p_sign_flip < claim.alpha):
-        exact, t = evidence.p_sign_flip, evidence.p
-        yield f"the exact sign-flip check disagrees with the t-test: p = {exact:.3g}, not {t:.3g}"
+_CONCLUSIONS: Mapping[Word, Callable[[Claim, Evidence], str]] = {
+    "contradicted": _contradicted,
+    "confirmed": _confirmed,
+    "direction_only": _direction_only,
+    "inconclusive": _inconclusive,
+}
 
 
-def _pairs(n: int) -> str:
-    return "no pairs" if n == 0 else "1 pair" if n == 1 else f"{n} pairs"
+def _further(claim: Claim) -> str:
+    return "more" if claim.side == "greater" else "less"
 
 
 def _plain(value: Any) -> Any:

@@ -203,7 +203,7 @@ def test_the_terminal_table_fits_a_hundred_columns(golden: pd.DataFrame) -> None
     assert max(map(len, lines)) <= 100
     assert any(line.startswith("vit_lite_digits  learnable  default") for line in lines)
     wide = paired_rows(
-        [-10.0, 0.5, 12.0], arch="t2t_vit_14_with_a_long_name", pe="learnable+rpe2d", join="pe_scalar_norm"
+        [-10.0, 0.5, 12.0], arch="t2t_vit_14_with_a_long_name", pe="learnable+rpe2d", join="pe_scalar_norm", base=80
     )
     text = in_terminal(frame_of(wide))
     assert max(map(len, text.splitlines())) <= 100

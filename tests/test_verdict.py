@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from suite import stats
 from suite.claims import Claim
-from suite.verdict import MEANINGS, WORDS, Evidence, Verdict, decide, judge, to_json
+from suite.evidence import Evidence
+from suite.verdict import MEANINGS, WORDS, Verdict, decide, judge, to_json
 from tests.frames import GPU, frame_of, paired_rows, run
 
 

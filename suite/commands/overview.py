@@ -20,6 +20,8 @@ from suite.plan import Plan, make_plan
 from suite.text import duration
 
 COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}
+# A reader may take these words away; what stands beside them must not be left to the report.
+_SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted")
 _SHOWN = 20  # dropped cells, failures: more of them are counted, and stand in the report
 
 
@@ -137,6 +139,9 @@ def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
             word = Text(verdict.word.replace("_", " "), style=f"bold {COLOURS.get(verdict.word, 'dim')}")
             console.print(Text.assemble(word, ": ", verdict.claim.title))
             console.print(Text("  " + verdict.sentence))
+            if verdict.word in _SAYS_SOMETHING:
+                for caveat in verdict.caveats:
+                    console.print(Text(f"  but: {caveat}", style="dim"))
         if not workspace.verdicts:
             _print(console, f"{workspace.grid.name} names no claims")
     return any(verdict.word == "contradicted" for verdict in workspace.verdicts)

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
 
 from suite import stats
 
@@ -125,34 +127,6 @@ def test_holm_of_nothing() -> None:
     assert stats.holm([]) == []
 
 
-@pytest.mark.parametrize(("n", "sd"), [(3, 0.4), (5, 0.4), (10, 1.3)])
-def test_the_smallest_gain_is_found_at_its_power(n: int, sd: float) -> None:
-    gain = stats.smallest_gain(n, sd)
-    draws = np.random.default_rng(1).normal(gain, sd, (4000, n))
-    t = draws.mean(axis=1) / (draws.std(axis=1, ddof=1) / math.sqrt(n))
-    from scipy.stats import t as student
-
-    assert np.mean(t > student.ppf(0.95, n - 1)) == pytest.approx(0.8, abs=0.02)
-
-
-@given(st.integers(2, 30), st.floats(0.05, 5))
-def test_so_many_seeds_are_needed_for_the_smallest_gain(n: int, sd: float) -> None:
-    gain = stats.smallest_gain(n, sd)
-    assert stats.seeds_needed(gain * 1.0001, sd) <= n
-    assert stats.seeds_needed(gain * 0.9, sd) >= n
-
-
-def test_the_ends_of_power() -> None:
-    assert stats.smallest_gain(1, 0.4) == math.inf
-    assert stats.smallest_gain(5, 0.0) == 0.0
-    assert math.isnan(stats.smallest_gain(5, math.nan))
-    assert stats.seeds_needed(0.5, 0.0) == 2
-    assert stats.seeds_needed(1000.0, 0.1) == 2
-    assert stats.seeds_needed(-0.1, 0.4) == math.inf
-    assert stats.seeds_needed(0.0, 0.0) == math.inf
-    assert math.isnan(stats.seeds_needed(0.5, math.nan))
-
-
 def test_what_can_reach_alpha() -> None:
     assert not stats.can_reach(0.05, 1)
     assert stats.can_reach(0.05, 2)
@@ -184,3 +158,16 @@ def test_correlation_needs_three_pairs_that_vary() -> None:
     assert stats.correlation([1, 2, 3], [2, 4, 6.1]) == pytest.approx(1.0, abs=0.01)
     assert math.isnan(stats.correlation([1, 2], [2, 4]))
     assert math.isnan(stats.correlation([1, 1, 1], [2, 4, 5]))
+
+
+@given(gain_lists, points, st.floats(0.05, 3))
+def test_equivalence_is_statsmodels_tost(gains: list[float], target: float, margin: float) -> None:
+    if np.std(gains) > 0:
+        expected, _, _ = ttost_paired(np.array(gains), np.zeros(len(gains)), target - margin, target + margin)
+        assert stats.equivalence(gains, target, margin) == pytest.approx(expected, abs=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_is_statsmodels(p_values: list[float]) -> None:
+    assert stats.holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])

@@ -14,13 +14,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 Side = Literal["greater", "less"]
+Floats = npt.NDArray[np.float64]
 
 # Standard deviations below this (points) are the rounding of floating-point numbers, not a spread: one
 # image of a million is 1e-4 points.
@@ -58,6 +60,11 @@ class PairedGain:
         return self.sd < IDENTICAL
 
 
+def direction(side: Side) -> int:
+    """The sign of a gain on this side: 1 or -1."""
+    return 1 if side == "greater" else -1
+
+
 def spread(values: Sequence[float]) -> Spread:
     """Mean and sample standard deviation; NaN where they are not defined."""
     array = _finite(values)
@@ -67,40 +74,40 @@ def spread(values: Sequence[float]) -> Spread:
 
 def paired_gain(gains: Sequence[float], level: float = 0.95) -> PairedGain:
     """The paired t-test of the gains against zero, in both directions, with its two-sided interval."""
-    array = _finite(gains)
-    n, mean, sd = (part := spread(gains)).n, part.mean, part.sd
+    part = spread(gains)
+    n, mean, sd = part.n, part.mean, part.sd
     if n < 2:
         return PairedGain(n, mean, sd, math.nan, math.nan, 1.0, 1.0)
     if sd < IDENTICAL:
         return PairedGain(n, mean, 0.0, mean, mean, _identical_p(mean, n), _identical_p(-mean, n))
-    test = stats.ttest_1samp(array, 0.0)
-    interval = test.confidence_interval(level)
-    half = float(test.pvalue) / 2
-    greater, less = (half, 1 - half) if mean > 0 else (1 - half, half)
-    return PairedGain(n, mean, sd, float(interval.low), float(interval.high), greater, less)
+    error = sd / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
+    p_greater, p_less = (float(special.stdtr(n - 1, t)) for t in (-mean / error, mean / error))
+    return PairedGain(n, mean, sd, mean - half, mean + half, p_greater, p_less)
 
 
 def sign_flip(gains: Sequence[float], side: Side = "greater") -> float:
     """The exact sign-flip p-value: the share of all 2^n sign patterns with a mean gain at least this large.
 
     It needs no normal distribution, but can't fall below `smallest_sign_flip_p(n)`. Above `EXACT_PAIRS`
-    pairs the patterns are drawn (seeded), and the p-value is that of the draw.
+    pairs the patterns are drawn (seeded), and the p-value is that of the draw, which counts the observed
+    pattern too.
     """
-    array = _finite(gains)
-    if array.size == 0:
+    array = direction(side) * _finite(gains)
+    n = array.size
+    if n == 0:
         return 1.0
-    if array.size == 1:  # scipy refuses a single observation; its two patterns are easily counted
-        return 0.5 if (array[0] > 0 if side == "greater" else array[0] < 0) else 1.0
-    test = stats.permutation_test(
-        [array],
-        lambda sample, axis: np.mean(sample, axis=axis),
-        permutation_type="samples",
-        alternative=side,
-        n_resamples=_DRAWS,
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    )
-    return float(test.pvalue)
+    # Sums that are equal on paper differ in their last digits.
+    as_large = int(np.sum(_sign_patterns(n) @ array >= array.sum() - IDENTICAL * n))
+    return as_large / 2**n if n <= EXACT_PAIRS else (as_large + 1) / (_DRAWS + 1)
+
+
+@lru_cache(maxsize=32)
+def _sign_patterns(n: int) -> Floats:
+    """Sign patterns of n gains, [patterns, n]: all of them, or a draw."""
+    if n > EXACT_PAIRS:
+        return np.random.default_rng(0).choice((-1.0, 1.0), size=(_DRAWS, n))
+    return np.where((np.arange(2**n)[:, None] >> np.arange(n)) & 1, -1.0, 1.0)
 
 
 def smallest_sign_flip_p(n: int) -> float:
@@ -120,26 +127,23 @@ def equivalence(gains: Sequence[float], target: float, margin: float) -> float:
     """
     if not margin > 0:
         raise ValueError(f"the margin must be positive, not {margin}")
-    array = _finite(gains)
     part = spread(gains)
     if part.n < 2:
         return 1.0
+    off = part.mean - target
     if part.sd < IDENTICAL:
-        off = part.mean - target
         return max(_identical_p(off + margin, part.n), _identical_p(margin - off, part.n))
-    from statsmodels.stats.weightstats import ttost_paired
-
-    p, _, _ = ttost_paired(array, np.zeros_like(array), target - margin, target + margin)
-    return float(p)
+    nearer_end = margin - abs(off)
+    return float(special.stdtr(part.n - 1, -nearer_end / (part.sd / math.sqrt(part.n))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment for testing several claims at once; in the same order."""
-    if not p_values:
-        return []
-    from statsmodels.stats.multitest import multipletests
-
-    return [float(p) for p in multipletests(list(p_values), method="holm")[1]]
+    """Holm's adjustment for testing several claims at once; in the same order (Holm 1979)."""
+    raw = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(raw, kind="stable")
+    adjusted = np.empty_like(raw)
+    adjusted[order] = np.minimum(np.maximum.accumulate(raw[order] * np.arange(raw.size, 0, -1)), 1.0)
+    return [float(p) for p in adjusted]
 
 
 def can_reach(alpha: float, n: int, *, identical: bool = False) -> bool:
@@ -148,41 +152,6 @@ def can_reach(alpha: float, n: int, *, identical: bool = False) -> bool:
     identical: the pairs have all the same gain, so that the exact test decides, with 2^-n at best.
     """
     return n >= 2 and (not identical or 0.5**n < alpha)
-
-
-def smallest_gain(n: int, sd: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The smallest true gain (points) that n pairs show with this power, if their gains spread by sd.
-
-    One-sided paired t-test, one claim alone. Infinite below two pairs; 0 for sd 0; NaN for an unknown sd.
-    """
-    if n < 2:
-        return math.inf
-    if math.isnan(sd) or sd < IDENTICAL:
-        return math.nan if math.isnan(sd) else 0.0
-    from statsmodels.stats.power import TTestPower
-
-    effect = TTestPower().solve_power(nobs=n, alpha=alpha, power=power, alternative="larger")
-    return float(np.squeeze(effect)) * sd
-
-
-def seeds_needed(gain: float, sd: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The number of pairs (a whole number, at least 2) that show a true gain with this power.
-
-    Infinite where no number does (gain ≤ 0); 2 for sd 0; NaN for an unknown sd.
-    """
-    if math.isnan(sd) or math.isnan(gain):
-        return math.nan
-    if gain <= 0:
-        return math.inf
-    if sd < IDENTICAL:
-        return 2.0
-    from statsmodels.stats.power import TTestPower
-
-    test, effect = TTestPower(), gain / sd
-    if test.power(effect, 2, alpha, alternative="larger") >= power:
-        return 2.0  # the solver fails where even two pairs are more than enough
-    solution = test.solve_power(effect_size=effect, alpha=alpha, power=power, alternative="larger")
-    return float(math.ceil(float(np.squeeze(solution))))
 
 
 def correlation(first: Sequence[float], second: Sequence[float]) -> float:
@@ -198,7 +167,7 @@ def _identical_p(mean: float, n: int) -> float:
     return 0.5**n if mean > IDENTICAL else 1.0
 
 
-def _finite(values: Sequence[float]) -> npt.NDArray[np.float64]:
+def _finite(values: Sequence[float]) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ValueError(f"gains and accuracies must be finite numbers, not {array.tolist()}")

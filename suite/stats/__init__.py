@@ -1,0 +1,45 @@
+"""Statistics of paired gains, of the test images behind them, and of published numbers: functions of numbers alone."""
+
+from suite.stats.gains import (
+    IDENTICAL,
+    PairedGain,
+    Side,
+    Spread,
+    can_reach,
+    correlation,
+    direction,
+    equivalence,
+    holm,
+    paired_gain,
+    sign_flip,
+    smallest_sign_flip_p,
+    spread,
+)
+from suite.stats.images import DRAWS, Differences, Interval, bootstrap_gains, mcnemar
+from suite.stats.power import seeds_needed, smallest_gain
+from suite.stats.published import Prediction, prediction_interval
+
+__all__ = [
+    "DRAWS",
+    "IDENTICAL",
+    "Differences",
+    "Interval",
+    "PairedGain",
+    "Prediction",
+    "Side",
+    "Spread",
+    "bootstrap_gains",
+    "can_reach",
+    "correlation",
+    "direction",
+    "equivalence",
+    "holm",
+    "mcnemar",
+    "paired_gain",
+    "prediction_interval",
+    "seeds_needed",
+    "sign_flip",
+    "smallest_gain",
+    "smallest_sign_flip_p",
+    "spread",
+]
