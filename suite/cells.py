@@ -11,7 +11,7 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.documents import Document, Location
 from suite.errors import InputError, Problem, nearest
 from suite.gridfile import Block, Cell, GridFile, When
-from suite.models.architectures import FAMILIES, Architecture, Family, resolve_architecture
+from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
 from suite.models.joins import JOINS, refusal
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
@@ -104,13 +104,14 @@ def block_cells(block: Block, at: Location, catalogue: Catalogue, document: Docu
                 catalogue.find(axis, level, (*at, "exclude", index, "when", axis))
     for combination in itertools.product(*(getattr(block.axes, axis) for axis in AXES)):
         cell = dict(zip(AXES, combination, strict=True))
-        reason = next((rule.reason for rule in block.exclude if _matches(rule.when, cell)), None)
+        reason = next((rule.reason for rule in block.exclude if matches(rule.when, cell)), None)
         yield cell if reason is None else Dropped(cell, reason)
     for index, extra in enumerate(block.include):
         yield _included(extra, block, (*at, "include", index), catalogue, document)
 
 
-def _matches(when: When, cell: Point) -> bool:
+def matches(when: When, cell: Point) -> bool:
+    """Whether a cell has the levels."""
     return all(cell[axis] in levels for axis in AXES if (levels := getattr(when, axis)) is not None)
 
 
@@ -152,20 +153,16 @@ def check_cell(arch: Architecture, pe: str, join: str, dataset: Dataset, recipe:
                 for p in error.problems
             ]
         ) from None
-    if recipe.distillation != "none" and not _distils(arch.family):
+    if recipe.distillation != "none" and not arch.family.distilled:
         raise InputError(
             f"arch {arch.name} has no head that learns from a teacher",
-            expected=f"a family with one: {', '.join(f.name for f in FAMILIES.values() if _distils(f))}",
+            expected=f"a family with one: {', '.join(f.name for f in FAMILIES.values() if f.distilled)}",
             found=f"family {arch.family.name} with distillation: {recipe.distillation}",
             fix="choose another arch, or give this one a block of its own with distillation: none",
         )
     images = recipe.train_images if recipe.train_images is not None else dataset.train_images
     _check_range("train_images", images, dataset.num_classes, dataset.train_images, dataset)
     _check_range("batch_size", recipe.batch_size, 1, images, dataset)
-
-
-def _distils(family: Family) -> bool:
-    return family.prefix > 1  # a class token, and a distillation token
 
 
 def _check_range(name: str, value: int, least: int, most: int, dataset: Dataset) -> None:

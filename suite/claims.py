@@ -16,6 +16,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from suite.budget import Budget
 from suite.claimfile import ClaimFile, Sides
 from suite.documents import Document, Location, read_document
 from suite.errors import InputError, Problem, nearest
@@ -397,3 +398,22 @@ class _Parts:
                 if name not in self.known:
                     self._no_value(key, name, at)
             yield statement
+
+
+def carried_over(claim: Claim, budget: Budget | None) -> Claim:
+    """The claim as a grid of this budget tests it: as an analogue, of the cells that stand for the published ones."""
+    if budget is None or claim.kind == "analogue":
+        return claim
+    asked = claim.contrast
+    cells = {
+        "baseline": budget.here(asked.axis, asked.baseline),
+        "treatment": budget.here(asked.axis, asked.treatment),
+        "match": {name: budget.here(name, level) for name, level in asked.match.items()},
+    }
+    return claim.model_copy(
+        update={
+            "kind": "analogue",
+            "published_for": f"{claim.row}, at the paper's budget",
+            "contrast": asked.model_copy(update=cells),
+        }
+    )

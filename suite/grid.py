@@ -14,7 +14,7 @@ from suite.documents import Document, Location, read_document
 from suite.errors import InputError, Problem, nearest
 from suite.gridfile import MOST_SEEDS, Block, GridFile, is_claim_file
 from suite.recipe import Recipe
-from suite.trial import Trial
+from suite.trial import AXES, Trial
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,10 @@ class Grid:
         for axis, declared in (("arch", "architectures"), ("dataset", "datasets")):
             for level in getattr(self.file, declared):  # those that no axis names too
                 catalogue.find(axis, level, (declared, level))
+        for index, expected in enumerate(self.file.expect):
+            for axis in AXES:
+                for level in getattr(expected.when, axis) or ():
+                    catalogue.find(axis, level, ("expect", index, "when", axis))
         for block, at in self._blocks():
             recipe_name, recipe = self._recipe(block, at)
             for cell in block_cells(block, at, catalogue, self.document):

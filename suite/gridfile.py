@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from suite.budget import Budget
+
 MOST_SEEDS = 1000  # a hundred times what a paper has; the trials of a slip of the finger would take minutes to list
 
 
@@ -88,6 +90,24 @@ def is_claim_file(keys: Collection[str]) -> bool:
     return not {"values", "claims", "stated"}.isdisjoint(keys) and {"name", "axes", "blocks", "seeds"}.isdisjoint(keys)
 
 
+class Expected(_Model):
+    """What is known of some cells before they run: of those that `when` names, or of all."""
+
+    when: When = Field(default=When(), description="the levels of the cells")
+    top1: float | None = Field(default=None, ge=0, le=100, description="percent")
+    hours: float | None = Field(default=None, gt=0, description="of one trial, on that hardware")
+    hardware: str = Field(default="", description="that the hours were measured on")
+    source: str = Field(min_length=1, description="where these numbers come from")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.top1 is None and self.hours is None:
+            raise ValueError("top1 or hours")
+        if (self.hours is None) != (not self.hardware):
+            raise ValueError("hours and hardware together")
+        return self
+
+
 class GridFile(_Model):
     """What stands in a grid file."""
 
@@ -114,6 +134,10 @@ class GridFile(_Model):
     include: list[Cell] = Field(default=[], description="cells to add")
     blocks: list[Block] = Field(default=[], description="several products, in place of axes, exclude and include")
     claims: list[str] = Field(default=[], description="claim files to judge, relative to this file")
+    budget: Budget | None = Field(
+        default=None, description="in what this grid is smaller than the published training: its claims are analogues"
+    )
+    expect: list[Expected] = Field(default=[], description="what its trials should come to, and what they cost")
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:

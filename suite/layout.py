@@ -7,16 +7,16 @@ beside a value is the mean of the runs of its cell, by the same metric; nothing 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
 
 from suite import stats
-from suite.budget import Budget, published_levels
+from suite.budget import Budget
 from suite.contrasts import Run, failed_trials, unique_runs
-from suite.published import METRICS, Value, decimals, table_name
+from suite.published import METRICS, Value, table_name
 from suite.record import AXIS_FIELDS
 
 # What a run's record says of a metric. Other metrics are counted or measured by other commands.
@@ -25,53 +25,78 @@ _MEASURED: Mapping[str, Callable[[Run], float]] = {
     "top1_best_epoch": lambda run: float(run["top1_best_epoch"]),
     "params_millions": lambda run: float(run["params"]) / 1e6,
 }
+_BY_BENCH = "a ratio of `lape bench`: the number itself is of the paper's machine"
 _ELSEWHERE = {
     "pe_params_thousands": "counted by `lape verify --static`",
-    "train_memory_mb": "measured by `lape bench`, as a ratio: it depends on the machine",
-    "train_seconds_per_epoch": "measured by `lape bench`, as a ratio: it depends on the machine",
+    "train_memory_mb": _BY_BENCH,
+    "train_seconds_per_epoch": _BY_BENCH,
 }
+
+Levels = tuple[str, ...]  # of the axes, in the order of AXIS_FIELDS
 
 
 @dataclass(frozen=True)
 class Entry:
     """A published value and the runs of its cell.
 
-    ours: their mean and spread, in the metric's unit. difference: ours − published. low, high: where the published mean
-    of as many runs as stated (or of one) would lie with 95 %, by our runs; NaN below two runs, and at another budget.
+    measured: of each seed that is done, in the metric's unit. prediction: where the published mean should lie by our
+    runs; None at another budget. notes: what the numbers alone would hide, in words. baseline: the value of the same
+    cell with the default joining, in the same column.
     """
 
     value: Value
-    ours: stats.Spread
-    difference: float
-    low: float
-    high: float
+    measured: Mapping[int, float]
+    prediction: stats.Prediction | None
     notes: tuple[str, ...]
+    baseline: Entry | None = None
+
+    @cached_property
+    def ours(self) -> stats.Spread:
+        """The runs' mean and spread; n is 0 without any."""
+        return stats.spread(list(self.measured.values()))
 
     @property
-    def fits(self) -> bool | None:
-        """Whether the published value lies in the prediction interval; None where there is none."""
-        return None if math.isnan(self.low) else self.low <= self.value.number <= self.high
+    def published_gain(self) -> float:
+        """Over the baseline; NaN without one."""
+        return math.nan if self.baseline is None else self.value.number - self.baseline.value.number
+
+    @cached_property
+    def gain(self) -> stats.PairedGain:
+        """Of the runs over the baseline's, over pairs of the same seed; n is 0 without any."""
+        base = self.baseline.measured if self.baseline is not None else {}
+        return stats.paired_gain([self.measured[seed] - base[seed] for seed in sorted(self.measured.keys() & base)])
+
+    @property
+    def difference(self) -> float:
+        """Ours − published; NaN without runs."""
+        return self.ours.mean - self.value.number
+
+    @property
+    def consistency(self) -> stats.Consistency:
+        """Whether the published value is one that such runs give."""
+        if self.prediction is None:
+            return "cant_say"
+        return self.prediction.judge(self.value.number, float(self.value.interval.high) - self.value.number)
 
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of a paper: its entries in their order, and how the runs' budget differs from the paper's, if it does."""
+    """A table of a paper with the runs beside it. budget: in what they are smaller than the paper's, if they are."""
 
-    paper: str
-    version: str
-    number: str
     title: str
     entries: tuple[Entry, ...]
-    budget: str
+    budget: str = ""
 
     @property
     def name(self) -> str:
-        """Of its files: table2."""
-        return "".join(part if part.isalnum() else "_" for part in table_name(self.number).lower().replace(" ", ""))
+        """Of its files: lape_table_2."""
+        first = self.entries[0].value
+        text = f"{first.paper} {table_name(first.table)}".lower()
+        return "".join(letter if letter.isalnum() else "_" for letter in text)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The published columns."""
+        """The published columns, in their order."""
         return tuple(dict.fromkeys(entry.value.column for entry in self.entries))
 
     @cached_property
@@ -85,8 +110,8 @@ class PublishedTable:
     @property
     def caption(self) -> str:
         """What the table is, in a line."""
-        budget = f", at a smaller budget: {self.budget}" if self.budget else ""
-        return f"{self.paper} ({self.version}), {table_name(self.number)}: {self.title}{budget}"
+        first = self.entries[0].value
+        return f"{first.paper} ({first.version}), {table_name(first.table)}: {self.title}"
 
 
 def published_table(
@@ -100,75 +125,76 @@ def published_table(
     Raises:
         InputError: the frame holds two trainings under one name.
     """
-    cells: dict[tuple[str, ...], list[Run]] = {}
+    cells: dict[Levels, list[Run]] = {}
     for run in unique_runs(frame):
-        levels = published_levels({axis: str(run[axis]) for axis in AXIS_FIELDS}, budget)
-        cells.setdefault(tuple(levels[axis] for axis in AXIS_FIELDS), []).append(run)
-    tested = {(row[0], int(row[1])): float(row[2]) for row in history[["trial_id", "epoch", "top1"]].to_numpy()}
-    first = values[0]
-    return PublishedTable(
-        first.paper,
-        first.version,
-        first.table,
-        title,
-        tuple(_entry(value, _runs_of(value, cells), tested, budget) for value in values),
-        budget.note if budget is not None else "",
-    )
+        levels = [str(run[axis]) for axis in AXIS_FIELDS]
+        if budget is not None:
+            levels = [budget.published(axis, level) for axis, level in zip(AXIS_FIELDS, levels, strict=True)]
+        cells.setdefault(tuple(levels), []).append(run)
+    columns = (history[name].tolist() for name in ("trial_id", "epoch", "top1"))
+    tested = {(trial_id, epoch): top1 for trial_id, epoch, top1 in zip(*columns, strict=True)}
+    entries = [
+        _entry(value, cells.get(tuple(getattr(value.cell, axis) for axis in AXIS_FIELDS), []), tested, budget)
+        for value in values
+    ]
+    return PublishedTable(title, tuple(_with_baseline(entries)), budget.note if budget is not None else "")
 
 
-def _runs_of(value: Value, cells: Mapping[tuple[str, ...], list[Run]]) -> list[Run]:
-    return cells.get(tuple(getattr(value.cell, axis) for axis in AXIS_FIELDS), [])
+def _with_baseline(entries: Sequence[Entry]) -> Iterator[Entry]:
+    defaults = {_place(entry.value): entry for entry in entries if entry.value.cell.join == "default"}
+    for entry in entries:
+        baseline = None if entry.value.cell.join == "default" else defaults.get(_place(entry.value))
+        yield replace(entry, baseline=baseline)
 
 
-def _entry(
-    value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], float], budget: Budget | None
-) -> Entry:
-    notes: list[str] = []
+def _place(value: Value) -> tuple[str, ...]:
+    """What a value and its baseline have in common."""
+    levels = {**value.cell.model_dump(), "join": ""}
+    return (value.group, value.column, value.metric, *levels.values())
+
+
+def _entry(value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], float], budget: Budget | None) -> Entry:
     measured: dict[int, float] = {}
+    if reason := _unmeasured(value, runs, budget):
+        notes = [reason]
+    else:
+        measured = _measured(value, runs, tested)
+        notes = list(_run_notes(value, runs, measured))
+    numbers = list(measured.values())
+    prediction = None if budget is not None else stats.prediction_interval(numbers, published_runs=value.runs or 1)
+    return Entry(value, measured, prediction, tuple(notes))
+
+
+def _unmeasured(value: Value, runs: Sequence[Run], budget: Budget | None) -> str:
+    """Why there is no number of ours, apart from there being no runs; empty if there may be one."""
     recipes = sorted({f"{run['recipe']} ({run['recipe_id'][:8]})" for run in runs})
     if value.not_runnable:
-        notes.append(f"not measured: {value.not_runnable}")
-    elif value.metric not in _MEASURED:
-        notes.append(_ELSEWHERE.get(value.metric, f"not measured: {METRICS[value.metric].summary}"))
-    elif budget is not None and value.metric == "params_millions":
-        notes.append("another model, so that its parameters aren't compared")
-    elif len(recipes) > 1:
-        notes.append(f"runs of several recipes, of which no mean is taken: {', '.join(recipes)}")
-    else:
-        measured = _measured(value, runs, tested, budget)
-        notes += _run_notes(value, runs, measured)
-    ours = stats.spread(list(measured.values()))
-    interval = (math.nan, math.nan)
-    if budget is None and ours.n > 1:
-        interval = stats.prediction_interval(list(measured.values()), published_runs=value.runs or 1)
-    return Entry(value, ours, ours.mean - value.number, *interval, tuple(notes))
+        return value.not_runnable
+    if value.metric not in _MEASURED:
+        return _ELSEWHERE.get(value.metric, f"not measured by runs: {METRICS[value.metric].summary}")
+    if budget is not None and value.metric == "params_millions":
+        return "another model: its parameters aren't those of the paper's"
+    if budget is not None and value.epoch is not None:
+        return f"another budget has no epoch {value.epoch} of {value.epochs}"
+    return f"runs of several recipes, so that there is no mean: {', '.join(recipes)}" if len(recipes) > 1 else ""
 
 
-def _measured(
-    value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], float], budget: Budget | None
-) -> dict[int, float]:
+def _measured(value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], float]) -> dict[int, float]:
     """The metric of each seed that is done."""
     done = {int(run["seed_index"]): run for run in runs if run["status"] == "done"}
     if value.epoch is None:
         return {seed: _MEASURED[value.metric](done[seed]) for seed in sorted(done)}
-    if budget is not None:  # its epochs are others
-        return {}
     # Epochs are counted from 0 in the history, and from 1 in papers.
-    at = {seed: tested.get((done[seed]["trial_id"], value.epoch - 1), math.nan) for seed in sorted(done)}
-    return {seed: top1 for seed, top1 in at.items() if not math.isnan(top1)}
+    found = {seed: tested.get((done[seed]["trial_id"], value.epoch - 1), math.nan) for seed in sorted(done)}
+    return {seed: top1 for seed, top1 in found.items() if not math.isnan(top1)}
 
 
-def _run_notes(value: Value, runs: Sequence[Run], measured: Mapping[int, float]) -> Iterable[str]:
+def _run_notes(value: Value, runs: Sequence[Run], measured: Mapping[int, float]) -> Iterator[str]:
     done = [run for run in runs if run["status"] == "done"]
     if failures := {int(run["seed_index"]): str(run["status"]) for run in runs if run["status"] != "done"}:
         yield failed_trials(failures, len(done))
-    if value.epoch is not None and len(measured) < len(done):
-        yield f"{len(done) - len(measured)} of {len(done)} runs have no accuracy at epoch {value.epoch}"
+    if len(measured) < len(done):
+        yield f"{len(done) - len(measured)} of {len(done)} runs weren't tested at epoch {value.epoch}"
     environments = sorted({str(run["environment"]) for run in done})
     if len(environments) > 1:
         yield f"seeds ran in different environments: {'; '.join(environments)}"
-
-
-def number_text(value: float, like: str) -> str:
-    """A number with as many digits as the paper prints, two at least where it is a mean of percentages."""
-    return f"{value:.{max(decimals(like), 0)}f}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from suite.canonical import canonical_json
-from suite.cells import Dropped
+from suite.cells import Dropped, matches
 from suite.grid import Expansion
+from suite.gridfile import Expected
 from suite.record import RunRecord
 from suite.trial import Trial
 
@@ -64,6 +66,35 @@ def make_plan(expansion: Expansion, records: Mapping[str, RunRecord], retry: Col
         seconds=sum(estimates) if estimates or not to_do else None,
         unknown=len(to_do) - len(estimates),
     )
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a grid file expects of its trials. hours: of all trials, by the hardware they were measured on.
+
+    unknown: trials of which no hours are expected. low, high: of the expected accuracies, in percent; NaN without any.
+    """
+
+    hours: Mapping[str, float]
+    unknown: int
+    low: float
+    high: float
+
+
+def expectation(trials: Sequence[Trial], expected: Sequence[Expected]) -> Expectation:
+    """The sums of what the grid file expects: of each trial, by the first entry with such a number that names it."""
+    hours: dict[str, float] = defaultdict(float)
+    accuracies, unknown = [], 0
+    for trial in trials:
+        entries = [entry for entry in expected if matches(entry.when, trial.levels)]
+        accuracies += [entry.top1 for entry in entries if entry.top1 is not None][:1]
+        timed = next((entry for entry in entries if entry.hours is not None), None)
+        if timed is None or timed.hours is None:
+            unknown += 1
+        else:
+            hours[timed.hardware] += timed.hours
+    low, high = (min(accuracies), max(accuracies)) if accuracies else (math.nan, math.nan)
+    return Expectation(dict(hours), unknown, low, high)
 
 
 def _seconds_per_epoch(records: Iterable[RunRecord]) -> dict[str, float]:

@@ -17,10 +17,11 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from suite import __version__, figures, tables
+from suite import __version__, figures, layout_text, tables
 from suite.contrasts import Run, is_usual, points, unique_runs
 from suite.evidence import Evidence
 from suite.files import write_atomic
+from suite.layout import PublishedTable
 from suite.record import AXIS_FIELDS
 from suite.templates import template
 from suite.text import duration
@@ -64,11 +65,18 @@ class GridSummary:
 
 
 def render(
-    grid: GridSummary, frame: pd.DataFrame, history: pd.DataFrame, verdicts: Sequence[Verdict], folder: Path
+    grid: GridSummary,
+    frame: pd.DataFrame,
+    history: pd.DataFrame,
+    verdicts: Sequence[Verdict],
+    folder: Path,
+    *,
+    published: Sequence[PublishedTable] = (),
 ) -> Path:
     """Write index.html, tables/, figures/ and verdicts.json into the folder, and return the page's path.
 
-    frame, history: as `suite.store.load_frame` and `load_history` give them, of this grid's trials.
+    frame, history: as `suite.store.load_frame` and `load_history` give them, of this grid's trials. published: the
+    papers' tables that its claims are from.
 
     Raises:
         InputError: the folder can't be written, or the frame holds two trainings under one name.
@@ -83,7 +91,8 @@ def render(
         **_failures(frame),
         grid=grid,
         css=Markup(template("report.css").render()),  # noqa: S704 -- a file of this package
-        sections=_sections(grid),
+        sections=_sections(grid, published),
+        published=[layout_text.view(table) for table in published],
         overview=_overview(grid, frame, verdicts),
         facts=_facts(grid, frame),
         cards=[_card(verdict) for verdict in verdicts],
@@ -103,6 +112,7 @@ def render(
         made=_made(frame),
     )
     tables.write_rows(cells, folder / "tables")
+    layout_text.write_published(published, folder / "tables")
     _write_figures({**drawings, "gains": figures.draw_gains(contrasts)}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts).encode())
     write_atomic(folder / "index.html", page.encode())
@@ -121,11 +131,13 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
 # ── the head ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _sections(grid: GridSummary) -> list[tuple[str, str]]:
+def _sections(grid: GridSummary, published: Sequence[PublishedTable]) -> list[tuple[str, str]]:
+    beside = [("published", "Beside the paper")] if published else []
     dropped = [("dropped", "Cells left out")] if grid.dropped else []
     return [
         ("verdicts", "Verdicts"),
         ("results", "Results"),
+        *beside,
         ("curves", "Accuracy curves"),
         ("failures", "Failures"),
         *dropped,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from suite import stats
+from suite import markup, stats
 from suite.contrasts import (
     CELL_FIELDS,
     Contrast,
@@ -63,6 +63,7 @@ HEADS = {
 }
 FULL_WIDTH = 100  # columns of a terminal that take the whole table
 _TEXT_COLUMNS = ("dataset", "arch", "pe", "norm", "loss", "recipe", "recipe_id", "join", "notes")
+_LEFT = tuple(HEADS[name] for name in _TEXT_COLUMNS)
 
 LEGEND = (
     "Top-1 of the last epoch: mean ± sample standard deviation over n seeds. "
@@ -196,11 +197,8 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
 def _markdown(cells: Sequence[Row]) -> str:
     table, notes = display(cells)
-    escaped = table.map(lambda text: text.replace("|", "\\|").replace("\n", " "))
-    align = ["left" if name in _TEXT_COLUMNS else "right" for name in table.columns]
-    body = escaped.rename(columns=HEADS).to_markdown(index=False, disable_numparse=True, colalign=align)
     below = [*general_notes(cells), *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
-    return "\n\n".join([str(body), *(text.replace("\n", " ") for text in below)]) + "\n"
+    return markup.markdown(table.rename(columns=HEADS), _LEFT, below)
 
 
 def to_latex(frame: pd.DataFrame) -> str:
@@ -210,12 +208,8 @@ def to_latex(frame: pd.DataFrame) -> str:
 
 def _tex(cells: Sequence[Row]) -> str:
     table, notes = display(cells)
-    table = table.map(lambda text: text.replace("−", "–").replace("\n", " "))  # pdflatex has no U+2212
-    align = "".join("l" if name in _TEXT_COLUMNS else "r" for name in table.columns)
-    body = _latex(table.rename(columns=HEADS), align, heads=True)
     below = [("", text) for text in general_notes(cells)] + [(str(n), text) for n, text in enumerate(notes, 1)]
-    legend = pd.DataFrame(below, columns=["number", "text"]).map(lambda text: text.replace("\n", " "))
-    return body + "\\par\\smallskip\\footnotesize\n" + _latex(legend, r"@{}rp{0.9\linewidth}@{}", heads=False)
+    return markup.latex(table.rename(columns=HEADS), _LEFT, below)
 
 
 def to_html(frame: pd.DataFrame) -> str:
@@ -368,12 +362,6 @@ def _raw(cells: Sequence[Row]) -> pd.DataFrame:
         )
     table = pd.DataFrame(records, columns=[*columns, *_NUMBERS, "notes"])
     return table.astype(dict.fromkeys(("pairs", "params", "macs"), "Int64"))
-
-
-def _latex(table: pd.DataFrame, align: str, *, heads: bool) -> str:
-    style = table.style.hide(axis="index").format(escape="latex")
-    style = style.format_index(escape="latex", axis="columns") if heads else style.hide(axis="columns")
-    return str(style.to_latex(hrules=heads, column_format=align))
 
 
 def _key(cell: dict[str, Any]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from suite.claims import untested
 from suite.commands.workspace import Workspace
 from suite.contrasts import contrasts
 from suite.files import make_folder
-from suite.plan import Plan, make_plan
+from suite.plan import Plan, expectation, make_plan
 from suite.text import duration
 
 COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}
@@ -54,6 +54,10 @@ def print_plan(workspace: Workspace) -> None:
     if plan.others:
         _print(console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone")
     _print(console, f"  time     {_time(workspace, plan)}")
+    if workspace.grid.file.expect:
+        _print(console, f"  expected {_expected(workspace)}")
+    if workspace.grid.file.budget is not None:
+        _print(console, f"  budget   {workspace.grid.file.budget.note}: the claims are tested as analogues")
     _print(console, f"  power    {_power(workspace)}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     _print(console, f"  claims   {claims}")
@@ -73,6 +77,16 @@ def _time(workspace: Workspace, plan: Plan) -> str:
     measured = f"about {duration(plan.seconds)} ({plan.seconds / 3600:.2f} h) on one worker, as measured on "
     unknown = f"; besides {plan.unknown} trials of sizes that were not run yet" if plan.unknown else ""
     return measured + (", ".join(sorted(devices)) or "stored runs") + unknown
+
+
+def _expected(workspace: Workspace) -> str:
+    found = expectation(workspace.expansion.trials, workspace.grid.file.expect)
+    parts = [f"{hours:,.0f} h on {hardware}" for hardware, hours in found.hours.items()]
+    if found.hours and found.unknown:
+        parts.append(f"besides {found.unknown} trials whose time isn't known")
+    if found.low <= found.high:
+        parts.append(f"top-1 from {found.low:.2f} to {found.high:.2f} %")
+    return "; ".join(parts)
 
 
 def _power(workspace: Workspace) -> str:
@@ -114,6 +128,7 @@ def _failed(workspace: Workspace, plan: Plan) -> str:
 
 def print_tables(workspace: Workspace) -> None:
     """`lape tables`."""
+    from suite import layout_text
     from suite.tables import to_terminal, write_tables
 
     make_folder(workspace.report_folder)
@@ -123,7 +138,12 @@ def print_tables(workspace: Workspace) -> None:
         _print(console, f"{workspace.grid.name}: no runs yet")
         return
     console.print(to_terminal(frame, console.width))
-    for path in write_tables(frame, workspace.report_folder / "tables"):
+    published = workspace.published()
+    for table in published:
+        console.print()
+        console.print(layout_text.to_terminal(table))
+    folder = workspace.report_folder / "tables"
+    for path in [*write_tables(frame, folder), *layout_text.write_published(published, folder)]:
         _print(console, _shown(path))
 
 
@@ -166,7 +186,14 @@ def write_report(workspace: Workspace) -> str:
         seeds=tuple(workspace.grid.file.seeds),
         command=workspace.command,
     )
-    page = render(summary, workspace.frame, workspace.history(), workspace.verdicts, workspace.report_folder)
+    page = render(
+        summary,
+        workspace.frame,
+        workspace.history(),
+        workspace.verdicts,
+        workspace.report_folder,
+        published=workspace.published(),
+    )
     return _shown(page)
 
 

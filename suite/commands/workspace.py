@@ -7,17 +7,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
 
 from suite.audit import NAMES, audit
-from suite.claims import Claim, Claims, load_claims, read_claim_files, untested
+from suite.claims import Claim, Claims, carried_over, read_claim_files, untested
 from suite.contrasts import points
 from suite.documents import read_document
 from suite.errors import InputError, Problem
 from suite.grid import Expansion, Grid, load_grid
 from suite.gridfile import is_claim_file
+from suite.layout import PublishedTable, published_table
 from suite.record import RunRecord
 from suite.store import Store, load_history, to_frame
 from suite.verdict import Verdict, judge
@@ -67,9 +69,23 @@ class Workspace:
         return history[history["trial_id"].isin(self.expansion.ids)]
 
     @cached_property
+    def _claim_files(self) -> list[Claims]:
+        return read_claim_files(self.grid.claim_files)
+
+    @cached_property
     def claims(self) -> list[Claim]:
-        """The claims to judge."""
-        return load_claims(self.grid.claim_files)
+        """The claims to judge, as this grid's budget tests them."""
+        budget = self.grid.file.budget
+        return [carried_over(claim, budget) for file in self._claim_files for claim in file.claims]
+
+    def published(self) -> list[PublishedTable]:
+        """The tables of papers that this grid's claims are from, with its runs beside them."""
+        history, budget = self.history(), self.grid.file.budget
+        return [
+            published_table(list(values), file.title, self.frame, history, budget)
+            for file in self._claim_files
+            for _, values in groupby(file.values.values(), lambda value: (value.paper, value.version, value.table))
+        ]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:

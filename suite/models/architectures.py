@@ -22,7 +22,7 @@ class Family:
     """An architecture at any size.
 
     builder: "module:class", imported when a model is built. prefix: the tokens before the patches (class
-    token, distillation token).
+    token, distillation token). distilled: whether it has a head that learns from a teacher.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Family:
     builder: str
     prefix: int
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    distilled: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ for _family in (
     Family("deit", "plain pre-norm ViT with a class token", _DEIT,
            PatchSize, "suite.models.deit:DeiT", 1, _DEIT_DEFAULTS),
     Family("deit_distilled", "DeiT with a distillation token and a head of its own for it", _DEIT,
-           PatchSize, "suite.models.deit:DistilledDeiT", 2, _DEIT_DEFAULTS),
+           PatchSize, "suite.models.deit:DistilledDeiT", 2, _DEIT_DEFAULTS, distilled=True),
     Family("vit_lite", "small ViT with a class token", _COMPACT,
            PatchSize, "suite.models.compact:ViTLite", 1, _COMPACT_DEFAULTS),
     Family("cvt", "ViT-Lite with sequence pooling, no class token", _COMPACT,

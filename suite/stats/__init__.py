@@ -17,11 +17,12 @@ from suite.stats.gains import (
 )
 from suite.stats.images import DRAWS, Differences, Interval, bootstrap_gains, mcnemar
 from suite.stats.power import seeds_needed, smallest_gain
-from suite.stats.published import Prediction, prediction_interval
+from suite.stats.published import Consistency, Prediction, prediction_interval
 
 __all__ = [
     "DRAWS",
     "IDENTICAL",
+    "Consistency",
     "Differences",
     "Interval",
     "PairedGain",

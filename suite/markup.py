@@ -1,0 +1,40 @@
+"""Tables of text as Markdown and LaTeX: escaped, aligned, with notes below."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+
+
+def markdown(table: pd.DataFrame, left: Collection[str], below: Sequence[str]) -> str:
+    """For GitHub and its like. left: the columns that are aligned to the left. below: a paragraph each."""
+    escaped = table.map(lambda text: _one_line(text).replace("|", "\\|"))
+    align = ["left" if name in left else "right" for name in table.columns]
+    body = escaped.to_markdown(index=False, disable_numparse=True, colalign=align)
+    return "\n\n".join([str(body), *map(_one_line, below)]) + "\n"
+
+
+def latex(table: pd.DataFrame, left: Collection[str], below: Sequence[tuple[str, str]]) -> str:
+    r"""With booktabs rules (`\usepackage{booktabs}`), and the notes (mark, text) as a second tabular.
+
+    Columns in two levels get heads in two rows, the upper ones centred over theirs.
+    """
+    align = "".join("l" if (name[-1] if isinstance(name, tuple) else name) in left else "r" for name in table.columns)
+    legend = pd.DataFrame(below, columns=["mark", "text"])
+    return (
+        _tabular(table, align, heads=True)
+        + "\\par\\smallskip\\footnotesize\n"
+        + _tabular(legend, r"@{}rp{0.9\linewidth}@{}", heads=False)
+    )
+
+
+def _tabular(table: pd.DataFrame, align: str, *, heads: bool) -> str:
+    plain = table.map(lambda text: _one_line(text).replace("−", "–"))  # pdflatex has no U+2212
+    style = plain.style.hide(axis="index").format(escape="latex")
+    style = style.format_index(escape="latex", axis="columns") if heads else style.hide(axis="columns")
+    return str(style.to_latex(hrules=heads, column_format=align, multicol_align="c"))
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", " ")
