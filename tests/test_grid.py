@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from suite.errors import InputError
 from suite.grid import Grid, load_grid
 from suite.models.joins import JOINS
 from suite.models.positions import POSITIONS
+from suite.plan import Expectation, expectation
 from suite.trial import AXES
 from tests.conftest import GRID, REPOSITORY
 
@@ -265,3 +267,35 @@ def test_every_grid_of_the_project_is_valid(path: Path) -> None:
 
 def test_the_axes_are_those_of_a_trial(write_grid: Write) -> None:
     assert tuple(load_grid(write_grid()).expand().trials[0].levels) == AXES
+
+
+class TestExpectations:
+    def expect(self, write_grid: Write, text: str) -> Path:
+        return write_grid(("seeds:", f"expect: {text}\nseeds:"))
+
+    def test_the_first_entry_with_a_number_counts(self, write_grid: Write) -> None:
+        path = self.expect(
+            write_grid,
+            "[{when: {join: lape}, top1: 60, source: a}, {top1: 50, hours: 2, hardware: a GPU, source: a}]",
+        )
+        grid = load_grid(path)
+        found = expectation(grid.expand().trials, grid.file.expect)
+        assert found == Expectation({"a GPU": 8.0}, 0, 50.0, 60.0)
+        half = load_grid(self.expect(write_grid, "[{when: {join: lape}, hours: 1.5, hardware: x, source: a}]"))
+        found = expectation(half.expand().trials, half.file.expect)
+        assert (found.hours, found.unknown) == ({"x": 3.0}, 2)
+        assert math.isnan(found.low)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("[{source: a}]", "top1 or hours"),
+            ("[{hours: 1, source: a}]", "hours and hardware together"),
+            ("[{top1: 101, source: a}]", "less than or equal to 100"),
+            ("[{top1: 50}]", "source"),
+            ("[{when: {join: lappe}, top1: 50, source: a}]", "did you mean 'lape'"),
+        ],
+    )
+    def test_bad_ones(self, write_grid: Write, text: str, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            load_grid(self.expect(write_grid, text)).expand()

@@ -142,7 +142,8 @@ def parse_tabulars(text: str) -> list[list[list[str]]]:
                 continue
             assert line.endswith(r"\\")
             cells = re.split(r"(?<!\\)&", line.removesuffix(r"\\"))
-            assert len(cells) == columns
+            spanned = sum(int(width) - 1 for width in re.findall(r"\\multicolumn\{(\d+)\}", line))
+            assert len(cells) + spanned == columns
             for cell in cells:
                 assert not re.search(r"(?<!\\)[%_#$&]", cell), cell
             rows.append([cell.strip() for cell in cells])

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from suite.budget import Budget
+from suite.claims import carried_over
+from suite.errors import InputError
+from suite.grid import load_grid
+from suite.verdict import judge
+from tests.frames import frame_of, paired_rows
+from tests.test_verdict import claim as make_claim
+
+BUDGET = Budget(note="little", stands_for={"arch": {"small": "vit_lite_digits"}, "dataset": {"mine": "digits"}})
+
+
+def test_levels_stand_for_others_or_for_themselves() -> None:
+    assert BUDGET.published("arch", "small") == "vit_lite_digits"
+    assert BUDGET.here("arch", "vit_lite_digits") == "small"
+    assert BUDGET.published("join", "lape") == BUDGET.here("join", "lape") == "lape"
+
+
+def test_a_claim_is_carried_over_to_the_cells_that_stand_for_its_own() -> None:
+    claim = make_claim(match={"arch": "vit_lite_digits", "pe": "learnable", "dataset": "digits"})
+    carried = carried_over(claim, BUDGET)
+    assert (carried.kind, carried.contrast.match) == (
+        "analogue",
+        {"arch": "small", "pe": "learnable", "dataset": "mine"},
+    )
+    assert claim.row in carried.published_for
+    assert (carried.claimed_gain, carried.margin, carried.alpha) == (claim.claimed_gain, claim.margin, claim.alpha)
+    frame = frame_of(paired_rows([0.8, 0.9, 1.0], arch="small", dataset="mine"))
+    (verdict,) = judge(frame, [carried])
+    assert verdict.word != "not_tested"
+    assert verdict.claim.title.startswith("analogue of")
+    assert "the paper's gain is for" in verdict.sentence
+    (untouched,) = judge(frame, [claim])
+    assert untouched.word == "not_tested"
+
+
+def test_without_a_budget_and_for_analogues_nothing_changes() -> None:
+    analogue, published = make_claim(kind="analogue", published_for="CIFAR-10"), make_claim()
+    assert carried_over(analogue, BUDGET) is analogue
+    assert carried_over(published, None) is published
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ("{}", "note"),
+        ("{note: ''}", "note"),
+        ("{note: a, stands_for: {archs: {a: b}}}", "did you mean 'arch'"),
+        ("{note: a, stands_for: {arch: {a: c, b: c}}}", "of its own for each level"),
+    ],
+)
+def test_bad_budgets(write_grid: Callable[..., Path], budget: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_grid(write_grid(("seeds:", f"budget: {budget}\nseeds:")))
