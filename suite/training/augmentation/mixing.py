@@ -14,7 +14,8 @@ def mix(images: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Ten
 
     images: float32 [B, C, H, W] on any device, B even. generator: on the CPU. Returns the mixed images, and of each
     the share of its own label, float32 [B, 1] on the CPU; the rest is its partner's.
-    Source: timm 1.0 `Mixup`, with its correction of the share where a box is cut by the border.
+    Source: timm 0.3 to 0.9 `Mixup`, as in the published recipes, with its correction of the share where a box is cut
+    by the border. Later versions give boxes of odd sides one more row.
     """
     batch, _, height, width = images.shape
     count = {"batch": 1, "pair": batch // 2, "elem": batch}[recipe.mixup_mode]
@@ -55,11 +56,10 @@ def _draw_boxes(share: Tensor, height: int, width: int, generator: torch.Generat
     side = (1 - share.double()).sqrt()
     masks = []
     for length in (height, width):
-        extent = (length * side).long()
+        half = (length * side).long() // 2
         centre = torch.randint(0, length, (len(share),), generator=generator)
         places = torch.arange(length)
-        before, after = centre - extent // 2, centre + (extent + 1) // 2
-        masks.append((places >= before[:, None]) & (places < after[:, None]))
+        masks.append((places >= (centre - half)[:, None]) & (places < (centre + half)[:, None]))
     return masks[0][:, :, None] & masks[1][:, None, :]
 
 
