@@ -64,11 +64,11 @@ class Trainer:
         self.model.train()
         size = self.recipe.batch_size
         losses = []
-        for step, lr in enumerate(rates):
+        order = order[: len(rates) * size]
+        batches = self._augmentation.batches(images, order, self.device, generator)
+        for lr, indices, batch in zip(rates, order.split(size), batches, strict=True):
             for group in self.optimiser.param_groups:
                 group["lr"] = lr
-            indices = order[step * size : (step + 1) * size]
-            batch = self._augmentation.read(images, indices, self.device, generator)
             labels = images.labels[indices].to(self.device)
             inputs, share = self._augmentation.finish(batch, generator, mixing)
             with self.precision.autocast(self.device):

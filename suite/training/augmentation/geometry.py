@@ -22,16 +22,15 @@ def affine(images: Tensor, matrix: Tensor, interpolation: Tensor, fill: Tensor) 
     a, b, c, d, e, f = (column.view(-1, 1, 1) for column in matrix.float().unbind(1))
     x, y = a * across + b * down + c, d * across + e * down + f
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    kind = interpolation.view(-1, 1, 1)
-    column, dx = _place(x, kind)
-    row, dy = _place(y, kind)
-    flat = images.flatten(2)
-    values = []
-    for step in range(-1, 3):
-        start = (row + step).clamp(0, height - 1) * width
-        taps = [_pick(flat, start + (column + i).clamp(0, width - 1)) for i in range(-1, 3)]
-        values.append(_curve(taps, dx[:, None], kind[:, None]))
-    return _finish(_curve(values, dy[:, None], kind[:, None]), inside, fill)
+    columns, column_weights = _taps(x, interpolation, width)
+    rows, row_weights = _taps(y, interpolation, height)
+    flat = images.flatten(2).float()
+    values = torch.zeros_like(flat)
+    for row, row_weight in zip(rows, row_weights, strict=True):
+        for column, column_weight in zip(columns, column_weights, strict=True):
+            index = (row * width + column).flatten(1)[:, None].expand_as(flat)
+            values.addcmul_(flat.gather(2, index), (row_weight * column_weight).flatten(1)[:, None])
+    return _finish(values.view(images.shape), inside, fill)
 
 
 def slide(images: Tensor, offset: Tensor, interpolation: Tensor, fill: Tensor) -> Tensor:
@@ -43,14 +42,11 @@ def slide(images: Tensor, offset: Tensor, interpolation: Tensor, fill: Tensor) -
     across, down = _centres(images)
     b, c = (column.view(-1, 1, 1) for column in offset.float().unbind(1))
     x = across + b * down + c
-    kind = interpolation.view(-1, 1, 1)
-    column, dx = _place(x, kind)
-    taps = []
-    for step in range(-1, 3):
-        index = (column + step).clamp(0, width - 1)[:, None].expand(images.shape)
-        taps.append(images.gather(3, index).float())
-    inside = (x >= 0) & (x < width)
-    return _finish(_curve(taps, dx[:, None], kind[:, None]), inside, fill)
+    start = images.float()
+    values = torch.zeros_like(start)
+    for column, weight in zip(*_taps(x, interpolation, width), strict=True):
+        values.addcmul_(start.gather(3, column[:, None].expand(images.shape)), weight[:, None])
+    return _finish(values, (x >= 0) & (x < width), fill)
 
 
 def rotation(degrees: Tensor, height: int, width: int) -> Tensor:
@@ -69,32 +65,23 @@ def _centres(images: Tensor) -> tuple[Tensor, Tensor]:
     return across.view(1, 1, -1), down.view(1, -1, 1)
 
 
-def _place(position: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
-    """The pixel before a position, and how far behind its centre that is."""
-    shifted = torch.where(kind == NEAREST, position, position - 0.5)
-    before = shifted.floor()
-    return before.long(), shifted - before
+def _taps(position: Tensor, interpolation: Tensor, length: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The four pixels from the one before the pixel before a position, and what each counts: like `position`.
 
-
-def _pick(flat: Tensor, index: Tensor) -> Tensor:
-    """flat: uint8 [B, C, H × W]. index: int64 [B, H, W]. Returns float32 [B, C, H, W]."""
-    batch, channels = flat.shape[:2]
-    chosen = index.flatten(1)[:, None].expand(batch, channels, -1)
-    return flat.gather(2, chosen).float().view(batch, channels, *index.shape[1:])
-
-
-def _curve(taps: list[Tensor], d: Tensor, kind: Tensor) -> Tensor:
-    """The value at d in [0, 1) between the second tap and the third.
-
-    In Horner's form, as Pillow has it, so that even ground stays even: its results are truncated.
+    Pillow's bicubic kernel has a = -1 here, but a = -1/2 where it resizes.
     """
-    first, second, third, fourth = taps
-    cubic = second + d * (
-        third - first + d * (2 * (first - second) + third - fourth + d * (second - first - third + fourth))
-    )
-    straight = second + d * (third - second)
-    return torch.where(kind == BICUBIC, cubic, torch.where(kind == BILINEAR, straight, second))
+    kind = interpolation.view(-1, 1, 1)
+    nearest = kind == NEAREST
+    shifted = torch.where(nearest, position, position - 0.5)
+    before = shifted.floor()
+    d = (shifted - before).masked_fill(nearest, 0)  # between pixels
+    bend = (kind == BICUBIC) * d * (1 - d)
+    left, right = bend * (1 - d), bend * d
+    pixels = [(before.long() + step).clamp(0, length - 1) for step in range(-1, 3)]
+    return pixels, [-left, 1 - d + left, d + right, -right]
 
 
 def _finish(values: Tensor, inside: Tensor, fill: Tensor) -> Tensor:
-    return torch.where(inside[:, None], values.clamp(0, 255).to(torch.uint8), fill.view(1, -1, 1, 1))
+    # Values are truncated; weights that sum to a hair less than one must not cost a level.
+    whole = (values + 2**-10).clamp_(0, 255).to(torch.uint8)
+    return torch.where(inside[:, None], whole, fill.view(1, -1, 1, 1))

@@ -34,6 +34,7 @@ _COLOURS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 _GEOMETRY = ("Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
 OPERATIONS = (*_PLAIN, *_COLOURS, *_GEOMETRY)
 _ENHANCE = ("Color", "Contrast", "Brightness", "Sharpness")
+_TOGETHER = {f"{name}{axis}": axis for name in ("Shear", "Translate") for axis in "XY"}  # they move rows, or columns
 
 
 @dataclass(frozen=True)
@@ -136,26 +137,30 @@ def draw_interpolation(interpolation: Interpolation, shape: tuple[int, ...], gen
 def apply_layer(images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
     """Do each image's operation. images: uint8 [B, C, H, W] on any device; fill: uint8 [C], on the same."""
     made = images.clone()
-    device = images.device
-    for number, name in enumerate(OPERATIONS):
-        drawn = (layer.operation == number).nonzero().flatten()
-        if len(drawn) == 0:
-            continue
-        argument, interpolation = layer.argument[drawn].to(device), layer.interpolation[drawn].to(device)
-        where = drawn.to(device)
-        made[where] = _apply(name, images[where], argument, interpolation, fill)
+    groups: dict[str, list[int]] = {}
+    for image, number in enumerate(layer.operation.tolist()):
+        if number != NOTHING:
+            name = OPERATIONS[number]
+            groups.setdefault(_TOGETHER.get(name, name), []).append(image)
+    for name, members in groups.items():
+        drawn = torch.tensor(members)
+        part = Layer(layer.operation[drawn], layer.argument[drawn], layer.interpolation[drawn])
+        where = drawn.to(images.device)
+        made[where] = _apply(name, images[where], part, fill)
     return made
 
 
-def _apply(name: str, images: Tensor, argument: Tensor, interpolation: Tensor, fill: Tensor) -> Tensor:
+def _apply(name: str, images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
+    argument = layer.argument.to(images.device)
     if name in _PLAIN:
         return _PLAIN[name](images)
     if name in _COLOURS:
         return _COLOURS[name](images, argument)
+    interpolation = layer.interpolation.to(images.device)
     if name == "Rotate":
         return affine(images, rotation(argument, *images.shape[2:]), interpolation, fill)
-    nothing = torch.zeros_like(argument)
-    offset = torch.stack([argument, nothing] if name.startswith("Shear") else [nothing, argument], dim=1)
-    if name.endswith("X"):
+    shears = torch.tensor([OPERATIONS[number].startswith("Shear") for number in layer.operation.tolist()])
+    offset = torch.stack([layer.argument * shears, layer.argument * ~shears], dim=1).to(images.device)
+    if name == "X":
         return slide(images, offset, interpolation, fill)
     return slide(images.transpose(2, 3), offset, interpolation, fill).transpose(2, 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,10 @@ from suite.training.augmentation.erasing import erase
 from suite.training.augmentation.geometry import BICUBIC
 from suite.training.augmentation.mixing import mix
 from suite.training.augmentation.operations import apply_layer, draw_interpolation, draw_learned, draw_rand_augment
+
+# Images augmented at once, in whole batches, where what is done differs from one to the next: small groups cost as much
+# as larger ones. With another number the same seed would give other draws.
+TOGETHER = 512
 
 
 class Normalise:
@@ -44,6 +50,16 @@ class Augmentation:
         policy = parse_policy(recipe.auto_augment) if recipe.auto_augment is not None else None
         self._rand = policy if isinstance(policy, RandAugment) else None
         self._learned = policy if isinstance(policy, LearnedPolicy) else None
+
+    def batches(
+        self, images: Images, order: Tensor, device: torch.device, generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """The images at `order` [N], augmented, in batches of the recipe's size: uint8 [B, C, H, W] on the device."""
+        size = self._recipe.batch_size
+        differs = self._recipe.crop_scale is not None or self._rand is not None or self._learned is not None
+        together = max(1, TOGETHER // size) if differs else 1
+        for indices in order.split(together * size):
+            yield from self.read(images, indices, device, generator).split(size)
 
     def read(self, images: Images, indices: Tensor, device: torch.device, generator: torch.Generator) -> Tensor:
         """The images at `indices` [B], augmented: uint8 [B, C, H, W] on the device. generator: on the CPU."""

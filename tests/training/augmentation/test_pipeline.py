@@ -71,6 +71,34 @@ def test_the_same_draws_give_the_same_batch_and_others_another(values: dict[str,
     assert not torch.equal(made[0], plain)
 
 
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        ({"batch_size": 16, "crop_padding": 2, "flip": True}, [16] * 5),
+        ({"batch_size": 16, "auto_augment": "cifar10"}, [80]),
+        ({"batch_size": 1000, "auto_augment": "rand"}, [80]),
+    ],
+)
+def test_batches_are_read_together_only_where_that_changes_no_older_draw(
+    values: dict[str, Any], read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, images, order = augmentation(**values), data(), torch.arange(80).flip(0)
+    counts: list[int] = []
+    batch = ArrayImages.batch
+
+    def note(self: ArrayImages, indices: torch.Tensor, crop_ratio: float = 1.0) -> torch.Tensor:
+        counts.append(len(indices))
+        return batch(self, indices, crop_ratio)
+
+    monkeypatch.setattr(ArrayImages, "batch", note)
+    made = list(chosen.batches(images, order, CPU, torch.Generator().manual_seed(0)))
+    assert counts == read
+    assert [len(part) for part in made] == ([16] * 5 if values["batch_size"] == 16 else [80])
+    generator = torch.Generator().manual_seed(0)
+    expected = [chosen.read(images, indices, CPU, generator) for indices in order.split(read[0])]
+    assert torch.equal(torch.cat(made), torch.cat(expected))
+
+
 def test_mixing_can_be_off() -> None:
     chosen = augmentation(**WHOLE)
     (_, on), (_, off) = (run(chosen, data(), mixing) for mixing in (True, False))
