@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import random
 import subprocess
@@ -88,8 +89,19 @@ def scheduling() -> list[Row]:
     ]
 
 
+def augmentation() -> list[Row]:
+    """The input pipeline with the recipe for CIFAR-10, and timm's, which sets what it may take."""
+    from benchmarks.augmentation import throughputs
+
+    ours, theirs = throughputs()
+    return [
+        ("augmentation of 1,000 CIFAR images on one core", 1000 / ours, 1000 / theirs),
+        ("the same, timm's image by image", 1000 / theirs, math.inf),
+    ]
+
+
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
-    function.__name__: function for function in (start_up, planning, reading, scheduling)
+    function.__name__: function for function in (start_up, planning, reading, scheduling, augmentation)
 }
 
 

@@ -56,7 +56,7 @@ def make_plan(expansion: Expansion, records: Mapping[str, RunRecord], retry: Col
             (done if record.status == "done" else failed).append(record)
     per_epoch = _seconds_per_epoch(records.values())
     known = [trial for trial in to_do if _kind(trial.config) in per_epoch] if per_epoch else []
-    estimates = [trial.recipe.epochs * per_epoch[_kind(trial.config)] for trial in known]
+    estimates = [trial.recipe.total_epochs * per_epoch[_kind(trial.config)] for trial in known]
     return Plan(
         to_do=tuple(to_do),
         done=tuple(done),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-# Values that mean nothing for a distillation: left alone, so that the same training has the same id.
-_WITHOUT_EFFECT = {
-    "none": ("teacher", "teacher_sha256", "distillation_alpha", "distillation_temperature"),
-    "hard": ("distillation_temperature",),
-    "soft": (),
-}
+from suite.errors import InputError
+from suite.policies import RandAugment, parse_policy
+
+WHOLE_RATIO = (0.75, 1.3333333333333333)  # 3/4 to 4/3, of random resized crops
+
+
+def _neutral(value: Any) -> dict[str, Any]:
+    return {"neutral": value}
 
 
 class Recipe(BaseModel):
@@ -29,45 +32,147 @@ class Recipe(BaseModel):
     lr: float = Field(gt=0, description="peak learning rate of AdamW")
     warmup_epochs: int = Field(default=0, ge=0, description="epochs of linear warm-up from warmup_lr")
     warmup_lr: float = Field(default=0.0, ge=0)
+    warmup: Literal["linear", "harmonic"] = Field(
+        default="linear",
+        description="harmonic: lr / (warmup_epochs - epoch), as Compact Transformers' first script has it",
+        json_schema_extra=_neutral("linear"),
+    )
+    warmup_prefix: bool = Field(
+        default=False,
+        description="the cosine starts after the warm-up, from its peak; otherwise both start at epoch 0",
+        json_schema_extra=_neutral(False),
+    )
     min_lr: float = Field(default=0.0, ge=0, description="where the cosine ends")
+    cooldown_epochs: int = Field(
+        default=0, ge=0, le=100_000, description="more epochs, at min_lr", json_schema_extra=_neutral(0)
+    )
+    schedule_unit: Literal["epoch", "step"] = Field(
+        default="epoch", description="how long a learning rate lasts", json_schema_extra=_neutral("epoch")
+    )
+    schedule_lag: bool = Field(
+        default=False,
+        description="each learning rate comes one unit late, and the first lasts two, as in DeiT and Swin",
+        json_schema_extra=_neutral(False),
+    )
     weight_decay: float = Field(default=0.0, ge=0)
     decay_position: bool = Field(
         default=False, description="decay PE and class token too, as Compact Transformers does and DeiT doesn't"
     )
+    decay_all: bool = Field(
+        default=False, description="decay every parameter, norms and biases too", json_schema_extra=_neutral(False)
+    )
     betas: tuple[float, float] = Field(default=(0.9, 0.999), strict=False)
+    eps: float = Field(default=1e-8, gt=0, le=1, description="of AdamW", json_schema_extra=_neutral(1e-8))
+    clip_grad: float | None = Field(
+        default=None, gt=0, description="largest norm of all gradients together", json_schema_extra=_neutral(None)
+    )
+    ema_decay: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="test a running mean of the weights, of which each step keeps so much",
+        json_schema_extra=_neutral(None),
+    )
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     crop_padding: int = Field(
         default=0, ge=0, le=256, description="pixels of zero padding before a random crop; 0: no crop"
     )
+    crop_scale: tuple[float, float] | None = Field(
+        default=None,
+        strict=False,
+        description="random resized crop: the smallest and largest share of the image's area",
+        json_schema_extra=_neutral(None),
+    )
+    crop_ratio: tuple[float, float] = Field(
+        default=WHOLE_RATIO,
+        strict=False,
+        description="random resized crop: the smallest and largest width to height",
+        json_schema_extra=_neutral(list(WHOLE_RATIO)),
+    )
     flip: bool = Field(default=False, description="horizontal flip of every other image, at random")
+    auto_augment: str | None = Field(
+        default=None,
+        max_length=100,
+        description="rand-m9-mstd0.5-inc1 and its like, timm's RandAugment, after crop and flip; or cifar10, "
+        "AutoAugment's policy, before them",
+        json_schema_extra=_neutral(None),
+    )
+    interpolation: Literal["bilinear", "bicubic", "random"] = Field(
+        default="bicubic",
+        description="of random resized crops and RandAugment; random: either of the two, for each image",
+        json_schema_extra=_neutral("bicubic"),
+    )
+    erase_prob: float = Field(
+        default=0.0, ge=0, le=1, description="random erasing of normalised images", json_schema_extra=_neutral(0.0)
+    )
+    erase_mode: Literal["const", "rand", "pixel"] = Field(
+        default="pixel",
+        description="what erased boxes show: the mean colour, a random one, or a random one for each pixel",
+        json_schema_extra=_neutral("pixel"),
+    )
+    erase_count: int = Field(
+        default=1, ge=1, le=100, description="at most so many boxes in an image", json_schema_extra=_neutral(1)
+    )
+    mixup: float = Field(
+        default=0.0, ge=0, le=1000, description="alpha of Mixup; 0: none", json_schema_extra=_neutral(0.0)
+    )
+    cutmix: float = Field(
+        default=0.0, ge=0, le=1000, description="alpha of CutMix; 0: none", json_schema_extra=_neutral(0.0)
+    )
+    mixup_prob: float = Field(
+        default=1.0, ge=0, le=1, description="of mixing a batch, pair or image at all", json_schema_extra=_neutral(1.0)
+    )
+    mixup_switch_prob: float = Field(
+        default=0.5, ge=0, le=1, description="of CutMix where there is Mixup too", json_schema_extra=_neutral(0.5)
+    )
+    mixup_mode: Literal["batch", "pair", "elem"] = Field(
+        default="batch",
+        description="what shares a draw: the batch, two images that are mixed with each other, or none",
+        json_schema_extra=_neutral("batch"),
+    )
+    mixup_off_epoch: int = Field(
+        default=0, ge=0, description="no mixing from this epoch on; 0: it never ends", json_schema_extra=_neutral(0)
+    )
+    mixup_first: bool = Field(
+        default=False,
+        description="mix before erasing, as timm's prefetching loader does",
+        json_schema_extra=_neutral(False),
+    )
+    repeats: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="repeated augmentation: an image comes so many times in a row, and an epoch sees as many fewer",
+        json_schema_extra=_neutral(1),
+    )
 
     distillation: Literal["none", "soft", "hard"] = Field(
         default="none",
         description="what the distillation head learns from the teacher: its softened logits, or its choice of class",
-        json_schema_extra={"neutral": "none"},
+        json_schema_extra=_neutral("none"),
     )
     teacher: str | None = Field(
         default=None,
         pattern=r"^\w[\w.-]*$",
         description="timm's name of a model with the data set's classes, in their order; it sees the student's batches",
-        json_schema_extra={"neutral": None},
+        json_schema_extra=_neutral(None),
     )
     teacher_sha256: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
         description="of the teacher's weights, as `lape data teacher` prints it",
-        json_schema_extra={"neutral": None},
+        json_schema_extra=_neutral(None),
     )
     distillation_alpha: float = Field(
         default=0.5,
         ge=0,
         le=1,
         description="the teacher's share in the loss; DeiT's soft distillation has 0.1",
-        json_schema_extra={"neutral": 0.5},
+        json_schema_extra=_neutral(0.5),
     )
     distillation_temperature: float = Field(
-        default=3.0, gt=0, description="DeiT's tau, of soft distillation", json_schema_extra={"neutral": 3.0}
+        default=3.0, gt=0, description="DeiT's tau, of soft distillation", json_schema_extra=_neutral(3.0)
     )
 
     train_images: int | None = Field(
@@ -75,6 +180,13 @@ class Recipe(BaseModel):
     )
     test_every: int = Field(
         default=1, ge=1, description="epochs from one test to the next; the last epoch is tested in any case"
+    )
+    test_crop_ratio: float = Field(
+        default=1.0,
+        gt=0.1,
+        le=1,
+        description="test images are resized to the image size over this, and cropped at the centre",
+        json_schema_extra=_neutral(1.0),
     )
     precision: Literal["auto", "fp32"] = Field(
         default="auto", description="auto: bfloat16 autocast (float16 before it) on a GPU, float32 on a CPU"
@@ -84,8 +196,10 @@ class Recipe(BaseModel):
     def _consistent(self) -> Self:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
-        if self.test_every > self.epochs:
-            raise ValueError(f"test_every ({self.test_every}) must not exceed epochs ({self.epochs})")
+        if self.test_every > self.total_epochs:
+            raise ValueError(f"test_every ({self.test_every}) must not exceed epochs ({self.total_epochs})")
+        if self.warmup == "harmonic" and self.schedule_unit == "step":
+            raise ValueError("schedule_unit: epoch with warmup: harmonic, which has no bound between epochs")
         for name in ("warmup_lr", "min_lr"):
             if getattr(self, name) > self.lr:
                 raise ValueError(f"{name} ({getattr(self, name)}) must not exceed lr ({self.lr})")
@@ -93,12 +207,79 @@ class Recipe(BaseModel):
             raise ValueError(f"betas must lie in [0, 1), not {list(self.betas)}")
         return self
 
+    @field_validator("auto_augment")
+    @classmethod
+    def _policy(cls, text: str | None) -> str | None:
+        try:
+            if text is not None:
+                parse_policy(text)
+        except InputError as error:
+            (problem,) = error.problems
+            raise ValueError(f"{problem.expected}; {problem.what}: {problem.found}; {problem.fix}") from None
+        return text
+
+    @model_validator(mode="after")
+    def _whole_augmentation(self) -> Self:
+        for name, most in (("crop_scale", 1.0), ("crop_ratio", 1000.0)):
+            bounds = getattr(self, name)
+            if bounds is not None and not 0 < bounds[0] <= bounds[1] <= most:
+                raise ValueError(f"{name} must rise from above 0 to at most {most:g}, not {list(bounds)}")
+        if self.crop_scale is not None and self.crop_padding:
+            raise ValueError("one kind of crop, crop_scale or crop_padding, not both")
+        if self.mixes and self.batch_size % 2:
+            raise ValueError(f"an even batch_size, to mix images in pairs, not {self.batch_size}")
+        if self.mixup_off_epoch >= self.total_epochs:
+            raise ValueError(f"mixup_off_epoch ({self.mixup_off_epoch}) must be less than the number of epochs")
+        return self
+
     @model_validator(mode="after")
     def _whole_distillation(self) -> Self:
-        for name in _WITHOUT_EFFECT[self.distillation]:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} has no effect with distillation: {self.distillation}, and must be left out")
         for name in ("teacher", "teacher_sha256"):
             if self.distillation != "none" and getattr(self, name) is None:
                 raise ValueError(f"distillation: {self.distillation} needs a {name}, as `lape data teacher` prints it")
         return self
+
+    @model_validator(mode="after")
+    def _all_has_effect(self) -> Self:
+        """A value that means nothing would give the same training another id."""
+        for reason, names in self._idle():
+            for name in names:
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} has no effect {reason}, and must be left out")
+        return self
+
+    def _idle(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        if self.distillation == "none":
+            parts = ("teacher", "teacher_sha256", "distillation_alpha", "distillation_temperature")
+            yield "with distillation: none", parts
+        if self.distillation == "hard":
+            yield "with distillation: hard", ("distillation_temperature",)
+        if self.crop_scale is None:
+            yield "without crop_scale", ("crop_ratio",)
+            if self.auto_augment is None or not isinstance(parse_policy(self.auto_augment), RandAugment):
+                yield "without crop_scale and RandAugment", ("interpolation",)
+        if self.erase_prob == 0:
+            yield "without erase_prob", ("erase_mode", "erase_count")
+        if not self.mixes:
+            names = ("mixup_prob", "mixup_switch_prob", "mixup_mode", "mixup_off_epoch", "mixup_first")
+            yield "without mixup and cutmix", names
+        elif not (self.mixup and self.cutmix):
+            yield "unless there are both mixup and cutmix", ("mixup_switch_prob",)
+        if self.mixes and not self.erase_prob:
+            yield "without erase_prob", ("mixup_first",)
+        if self.warmup_epochs == 0:
+            yield "without warmup_epochs", ("warmup", "warmup_prefix")
+        if self.warmup == "harmonic":
+            yield "with warmup: harmonic", ("warmup_lr",)
+        if self.decay_all:
+            yield "with decay_all", ("decay_position",)
+
+    @property
+    def total_epochs(self) -> int:
+        """All epochs of the training."""
+        return self.epochs + self.cooldown_epochs
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed with each other."""
+        return self.mixup > 0 or self.cutmix > 0

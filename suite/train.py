@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from suite.models.build import build_model
 from suite.models.initialise import initialise
 from suite.models.transformer import Transformer
 from suite.record import Epoch, RunRecord, Status, pack_bits
-from suite.training.augment import Normalise
+from suite.training.augmentation.pipeline import Normalise
 from suite.training.loop import DivergedError, Trainer, check_finite
 from suite.training.memory import PeakMemory, release
 from suite.training.optimiser import build_optimiser
@@ -128,36 +128,39 @@ class _Run:
         steps = len(subset) // recipe.batch_size
         began = time.perf_counter()
         correct = np.zeros(0, dtype=bool)
-        for epoch in range(recipe.epochs):
-            lr = learning_rate(recipe, epoch)
+        for epoch in range(recipe.total_epochs):
+            rates = [learning_rate(recipe, epoch, step, steps) for step in range(steps)]
+            mixing = not recipe.mixup_off_epoch or epoch < recipe.mixup_off_epoch
             epoch_began = time.perf_counter()
             # Every epoch draws from generators of its own, so that it doesn't matter what ran before it.
             torch.manual_seed(trial.seed("dropout", epoch))
             order = subset[torch.randperm(len(subset), generator=_generator(trial.seed("order", epoch)))]
-            losses = trainer.train_epoch(self.images, order, _generator(trial.seed("augmentation", epoch)), lr)
+            order = order.repeat_interleave(recipe.repeats)[: len(subset)]
+            draws = _generator(trial.seed("augmentation", epoch))
+            losses = trainer.train_epoch(self.images, order, draws, rates, mixing)
             train_loss = check_finite(losses, epoch * steps)
             seconds = time.perf_counter() - epoch_began
             top1 = test_loss = None
-            if (epoch + 1) % recipe.test_every == 0 or epoch + 1 == recipe.epochs:
+            if (epoch + 1) % recipe.test_every == 0 or epoch + 1 == recipe.total_epochs:
                 right, test_loss = trainer.test(self.test_images)
                 if not math.isfinite(test_loss):  # the last step spoilt the weights
                     raise DivergedError((epoch + 1) * steps - 1)
                 correct = right.numpy()
                 top1 = _percent(correct)
             self.history.append(
-                Epoch(epoch=epoch, lr=lr, train_loss=train_loss, top1=top1, test_loss=test_loss, seconds=seconds)
+                Epoch(epoch=epoch, lr=rates[0], train_loss=train_loss, top1=top1, test_loss=test_loss, seconds=seconds)
             )
         outcome = {
             "top1": self.history[-1].top1,
             "top1_best_epoch": max(epoch.top1 for epoch in self.history if epoch.top1 is not None),
             "test_loss": self.history[-1].test_loss,
             "train_seconds": time.perf_counter() - began,
-            "images_per_second": recipe.epochs * steps * recipe.batch_size / sum(e.seconds for e in self.history),
+            "images_per_second": recipe.total_epochs * steps * recipe.batch_size / sum(e.seconds for e in self.history),
             "peak_memory_mb": memory.megabytes(),
             "test_images": len(correct),
             "correct": pack_bits(correct),
         }
-        self.trained = model
+        self.trained = cast(Transformer, trainer.tested)
         return outcome
 
     def so_far(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from suite.models import create_model
 from suite.record import VOLATILE, RunRecord
 from suite.store import Store
 from suite.train import run_trial
-from suite.training.augment import Normalise
+from suite.training.augmentation.pipeline import Normalise
 from suite.training.loop import Trainer
 from suite.trial import Trial
 from tests.test_cli import Shell
@@ -157,7 +157,7 @@ def test_the_teacher_sees_what_the_student_sees_and_learns_nothing(
     teachers: list[torch.nn.Module] = []
 
     class Spy(Trainer):
-        def train_epoch(self, images: Any, order: Any, generator: Any, lr: float) -> torch.Tensor:
+        def train_epoch(self, *arguments: Any) -> torch.Tensor:
             assert self.teacher is not None
             if not teachers:
                 teachers.append(self.teacher)
@@ -170,7 +170,7 @@ def test_the_teacher_sees_what_the_student_sees_and_learns_nothing(
                             else None
                         )
                     )
-            return super().train_epoch(images, order, generator, lr)
+            return super().train_epoch(*arguments)
 
     monkeypatch.setattr("suite.train.Trainer", Spy)
     assert run_trial(trials["hard"], Machine(prepared.root, "cpu")).status == "done"

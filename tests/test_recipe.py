@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from suite.canonical import resolved_values
+from suite.documents import load_document
+from suite.errors import InputError
 from suite.recipe import Recipe
+from tests.conftest import REPOSITORY
 
 PLAIN = {"version": 1, "epochs": 1, "batch_size": 1, "lr": 1.0}
 TEACHER = {"teacher": "regnety_160.deit_in1k", "teacher_sha256": "0a" * 32}
@@ -35,6 +39,71 @@ TEACHER = {"teacher": "regnety_160.deit_in1k", "teacher_sha256": "0a" * 32}
 def test_a_distillation_is_whole_or_not_there(values: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         Recipe.model_validate({**PLAIN, **values})
+
+
+MIXING = {"batch_size": 4, "mixup": 0.8, "cutmix": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"auto_augment": "rand-m9-mstd0.5-x1"}, r"at character 17 of 'rand-m9-mstd0.5-x1': 'x1'"),
+        ({"auto_augment": "augmix"}, "the operations are AutoContrast, Equalize"),
+        ({**MIXING, "batch_size": 3}, "an even batch_size, to mix images in pairs, not 3"),
+        ({"cutmix": 1.0}, "an even batch_size"),
+        ({**MIXING, "epochs": 9, "mixup_off_epoch": 9}, r"mixup_off_epoch \(9\) must be less"),
+        ({"crop_scale": (0.5, 0.4)}, "crop_scale must rise from above 0 to at most 1"),
+        ({"crop_scale": (0.0, 0.4)}, "crop_scale must rise"),
+        ({"crop_scale": (0.5, 1.4)}, "crop_scale must rise"),
+        ({"crop_scale": (0.5, 1.0), "crop_ratio": (2.0, 1.0)}, "crop_ratio must rise"),
+        ({"crop_scale": (0.5, 1.0), "crop_padding": 4}, "one kind of crop"),
+        ({"epochs": 9, "warmup_epochs": 2, "warmup": "harmonic", "schedule_unit": "step"}, "no bound between epochs"),
+        ({"crop_ratio": (0.5, 2.0)}, "crop_ratio has no effect without crop_scale"),
+        ({"interpolation": "random"}, "interpolation has no effect without crop_scale and RandAugment"),
+        ({"interpolation": "random", "auto_augment": "cifar10"}, "interpolation has no effect"),
+        ({"erase_mode": "const"}, "erase_mode has no effect without erase_prob"),
+        ({"erase_count": 2}, "erase_count has no effect"),
+        ({"mixup_prob": 0.5}, "mixup_prob has no effect without mixup and cutmix"),
+        ({"mixup_off_epoch": 0, "mixup_mode": "elem"}, "mixup_mode has no effect"),
+        ({**MIXING, "cutmix": 0.0, "mixup_switch_prob": 0.1}, "mixup_switch_prob has no effect unless there are both"),
+        ({**MIXING, "mixup_first": True}, "mixup_first has no effect without erase_prob"),
+        ({"warmup": "harmonic"}, "warmup has no effect without warmup_epochs"),
+        ({"warmup_prefix": True}, "warmup_prefix has no effect"),
+        (
+            {"epochs": 9, "warmup_epochs": 2, "warmup": "harmonic", "warmup_lr": 0.1},
+            "warmup_lr has no effect with warmup: harmonic",
+        ),
+        ({"decay_all": True, "decay_position": True}, "decay_position has no effect with decay_all"),
+        ({"ema_decay": 1.0}, "less than 1"),
+        ({"clip_grad": 0.0}, "greater than 0"),
+        ({"test_crop_ratio": 0.0}, "greater than 0.1"),
+        ({"test_every": 4, "epochs": 2, "cooldown_epochs": 1}, r"test_every \(4\) must not exceed epochs \(3\)"),
+    ],
+)
+def test_what_cannot_be_or_means_nothing_is_refused(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Recipe.model_validate({**PLAIN, **values})
+
+
+def test_a_policy_that_cannot_be_read_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text("version: 1\nepochs: 1\nbatch_size: 2\nlr: 1.0\nauto_augment: rand-m9-mstd0.5-x1\n")
+    with pytest.raises(InputError, match=r"(?s)auto_augment can't be used.*at character 17.*line 5"):
+        load_document(path, Recipe)
+
+
+def test_keys_that_came_later_are_left_out_where_they_change_nothing() -> None:
+    """Results that were stored before them keep their ids."""
+    first = "version epochs batch_size lr warmup_epochs warmup_lr min_lr weight_decay decay_position betas"
+    more = "label_smoothing crop_padding flip train_images test_every precision"
+    assert set(resolved_values(Recipe.model_validate(PLAIN))) == set(f"{first} {more}".split())
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "grids" / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_recipes_here_are_good(path: Path) -> None:
+    recipe = load_document(path, Recipe)
+    if recipe.auto_augment is not None:
+        assert recipe.total_epochs in (200, 300, 310)
 
 
 def test_a_recipe_without_a_teacher_is_what_it_was_before_there_were_any() -> None:

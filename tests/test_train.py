@@ -106,7 +106,7 @@ def test_pairs_share_weights_and_batches_and_seeds_do_not(
     seen: dict[str, tuple[dict[str, torch.Tensor], list[torch.Tensor]]] = {}
 
     class Spy(Trainer):
-        def train_epoch(self, images: Any, order: Any, generator: Any, lr: float) -> torch.Tensor:
+        def train_epoch(self, images: Any, order: Any, *rest: Any) -> torch.Tensor:
             tensors = seen.setdefault(
                 current.id, ({name: p.detach().clone() for name, p in self.model.named_parameters()}, [])
             )[1]
@@ -115,7 +115,7 @@ def test_pairs_share_weights_and_batches_and_seeds_do_not(
             self.model.blocks[1].drop_path.register_forward_hook(  # type: ignore[union-attr, index]
                 lambda module, inputs, output: tensors.append((output == 0).flatten(1).all(1))
             )
-            return super().train_epoch(images, order, generator, lr)
+            return super().train_epoch(images, order, *rest)
 
     monkeypatch.setattr("suite.train.Trainer", Spy)
     for current in trials:

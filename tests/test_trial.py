@@ -99,13 +99,37 @@ CHANGES: dict[str, Any] = {
     "lr": st.floats(2e-3, 1.0),
     "warmup_epochs": st.just(1),
     "warmup_lr": st.floats(1e-9, 1e-3),
+    "warmup": st.just("harmonic"),
+    "warmup_prefix": st.just(True),
+    "cooldown_epochs": st.integers(1, 99),
+    "schedule_unit": st.just("step"),
+    "schedule_lag": st.just(True),
     "min_lr": st.floats(1e-9, 1e-3),
     "weight_decay": st.floats(1e-9, 1.0),
     "decay_position": st.just(True),
+    "decay_all": st.just(True),
     "betas": st.tuples(st.floats(0.1, 0.8), st.floats(0.1, 0.9)),
+    "eps": st.floats(2e-8, 1e-3),
+    "clip_grad": st.floats(1e-3, 10),
+    "ema_decay": st.floats(0.1, 0.999),
     "label_smoothing": st.floats(1e-6, 0.9),
     "crop_padding": st.integers(1, 8),
     "flip": st.just(True),
+    "crop_scale": st.tuples(st.floats(0.1, 0.5), st.floats(0.5, 1.0)),
+    "crop_ratio": st.tuples(st.floats(0.1, 0.7), st.floats(1.5, 5.0)),
+    "auto_augment": st.sampled_from(["rand-m9-mstd0.5-inc1", "cifar10"]),
+    "interpolation": st.sampled_from(["bilinear", "random"]),
+    "erase_prob": st.floats(0.3, 1.0),
+    "erase_mode": st.sampled_from(["const", "rand"]),
+    "erase_count": st.integers(2, 9),
+    "mixup": st.floats(0.9, 9.0),
+    "cutmix": st.floats(1.1, 9.0),
+    "mixup_prob": st.floats(0, 0.9),
+    "mixup_switch_prob": st.floats(0, 0.4),
+    "mixup_mode": st.sampled_from(["pair", "elem"]),
+    "mixup_off_epoch": st.just(1),
+    "mixup_first": st.just(True),
+    "repeats": st.integers(2, 9),
     "distillation": st.just("hard"),
     "teacher": st.just("test_vit"),
     "teacher_sha256": st.just("1" * 64),
@@ -113,12 +137,21 @@ CHANGES: dict[str, Any] = {
     "distillation_temperature": st.floats(4, 20),
     "train_images": st.integers(129, 1000),
     "test_every": st.just(2),  # there are two epochs
+    "test_crop_ratio": st.floats(0.2, 0.99),
     "precision": st.just("fp32"),
 }
 
 
 # What a recipe must have for some keys to mean anything.
 DISTILLING = {"distillation": "soft", "teacher": "test_resnet", "teacher_sha256": "0" * 64}
+MIXING = {"mixup": 0.8, "cutmix": 1.0, "erase_prob": 0.25}
+NEEDS: list[tuple[dict[str, Any], str]] = [
+    (DISTILLING, "distillation teacher teacher_sha256 distillation_alpha distillation_temperature"),
+    ({"warmup_epochs": 1}, "warmup warmup_prefix"),
+    ({"crop_scale": (0.08, 1.0)}, "crop_ratio interpolation"),
+    ({"erase_prob": 0.25}, "erase_mode erase_count"),
+    (MIXING, "mixup_prob mixup_switch_prob mixup_mode mixup_off_epoch mixup_first"),
+]
 
 
 def test_every_key_of_a_recipe_is_tried() -> None:
@@ -131,7 +164,7 @@ def test_any_change_of_the_recipe_changes_the_id(
     change: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     trial = trials_of(GRID, tmp_path_factory.mktemp("change"))[0]
-    values = trial.recipe.model_dump() | (DISTILLING if "distil" in change or "teacher" in change else {})
+    values = trial.recipe.model_dump() | next((needed for needed, keys in NEEDS if change in keys.split()), {})
     trial = replace(trial, recipe=Recipe.model_validate(values))
     other = replace(trial, recipe=Recipe.model_validate({**values, change: data.draw(CHANGES[change])}))
     assert other.id != trial.id

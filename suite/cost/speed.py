@@ -14,7 +14,7 @@ from suite.data.images import ArrayImages
 from suite.models.build import build_model
 from suite.models.cell import ModelCell
 from suite.recipe import Recipe
-from suite.training.augment import Normalise
+from suite.training.augmentation.pipeline import Normalise
 from suite.training.loop import Trainer
 from suite.training.memory import PeakMemory, release
 from suite.training.optimiser import build_optimiser
@@ -126,7 +126,7 @@ class _Side:
         """So many steps, or test passes, over the batch."""
         if mode == "training":
             order = self._order.repeat(steps)
-            self._trainer.train_epoch(self._images, order, torch.Generator(), self._setting.recipe.lr)
+            self._trainer.train_epoch(self._images, order, torch.Generator(), [self._setting.recipe.lr] * steps)
         else:
             for _ in range(steps):
                 self._trainer.test(self._images)

@@ -24,6 +24,8 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".
 GREY_MODES = ("L", "1")
 EIGHT_BIT_MODES = (*GREY_MODES, "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
+Window = tuple[int, int, int, int]  # top, left, height, width
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -49,26 +51,48 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def decode(data: bytes, path: Path, channels: int, image_size: int) -> npt.NDArray[np.uint8]:
+def decode(
+    data: bytes, path: Path, channels: int, image_size: int, resized: int | None = None
+) -> npt.NDArray[np.uint8]:
     """Decode the bytes of an image file to uint8 [image_size, image_size, channels].
 
-    An image of another size is resized bicubically, so that its shorter side fits, and cropped at the centre.
-    Orientation tags are not applied, as in torchvision's ImageFolder.
+    An image whose shorter side isn't `resized` pixels (by default the image size) is resized bicubically, so that it
+    is; then it is cropped at the centre. Orientation tags are not applied, as in torchvision's ImageFolder.
     """
+    side = image_size if resized is None else resized
+    with _opened(data, path, channels) as image:
+        width, height = image.size
+        if min(width, height) != side:
+            scale = side / min(width, height)
+            width, height = max(side, round(width * scale)), max(side, round(height * scale))
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+        left, top = (width - image_size) // 2, (height - image_size) // 2
+        image = image.crop((left, top, left + image_size, top + image_size))
+    return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
+
+
+def decode_window(
+    data: bytes, path: Path, channels: int, image_size: int, window: Callable[[int, int], Window], bicubic: bool
+) -> npt.NDArray[np.uint8]:
+    """Decode a window of an image, resized to uint8 [image_size, image_size, channels].
+
+    window: from the image's height and width, its top, left, height and width. bicubic: else bilinear.
+    """
+    with _opened(data, path, channels) as image:
+        top, left, height, width = window(image.height, image.width)
+        resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+        image = image.crop((left, top, left + width, top + height)).resize((image_size, image_size), resample)
+    return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
+
+
+@contextmanager
+def _opened(data: bytes, path: Path, channels: int) -> Iterator[Image.Image]:
     with _readable(path), Image.open(io.BytesIO(data)) as opened:
         image: Image.Image = opened
         image.load()
         if "transparency" in image.info:
             image = image.convert("RGBA")  # Pillow warns where a transparent palette goes straight to RGB
-        image = image.convert("L" if channels == 1 else "RGB")
-        width, height = image.size
-        if min(width, height) != image_size:
-            scale = image_size / min(width, height)
-            width, height = max(image_size, round(width * scale)), max(image_size, round(height * scale))
-            image = image.resize((width, height), Image.Resampling.BICUBIC)
-        left, top = (width - image_size) // 2, (height - image_size) // 2
-        image = image.crop((left, top, left + image_size, top + image_size))
-    return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
+        yield image.convert("L" if channels == 1 else "RGB")
 
 
 def in_parallel(function: Callable[[T], R], items: Iterable[T], chunk: int = 4096) -> Iterator[R]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -12,8 +15,9 @@ import torch
 from torch import Tensor
 
 from suite.data.cache import load_index, load_meta, load_split, prepare_command, prepared_files, verify
+from suite.data.crops import Crops, crop_and_resize, resize_and_crop_centre
 from suite.data.datasets import Dataset
-from suite.data.decode import decode, in_parallel, read_file
+from suite.data.decode import decode, decode_window, in_parallel, read_file
 from suite.data.index import Row, changed_file
 from suite.errors import InputError
 
@@ -25,8 +29,14 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: Tensor) -> Tensor:
-        """The images at `indices` [B], in that order: uint8 [B, C, H, W]."""
+    def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
+        """The images at `indices` [B], in that order: uint8 [B, C, H, W].
+
+        crop_ratio: of the image size to the shorter side of what is resized, and then cropped at the centre.
+        """
+
+    def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
+        """The same, but of each image its random crop [B], resized to the image size."""
 
     def to(self, device: torch.device | str) -> Self:
         """The same images, with their batches and labels on another device."""
@@ -42,9 +52,17 @@ class ArrayImages:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, indices: Tensor) -> Tensor:
+    def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
         """The images at `indices` [B], in that order: uint8 [B, C, H, W]."""
-        return self.pixels[indices.to(self.pixels.device)].permute(0, 3, 1, 2).contiguous()
+        images = self.pixels[indices.to(self.pixels.device)].permute(0, 3, 1, 2).contiguous()
+        return resize_and_crop_centre(images, _resized(images.shape[3], crop_ratio))
+
+    def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
+        """Random crops of the images at `indices` [B], resized: uint8 [B, C, H, W]."""
+        images = self.batch(indices)
+        height, width = images.shape[2:]
+        windows = crops.windows(torch.full_like(indices, height), torch.full_like(indices, width))
+        return crop_and_resize(images, windows, crops.bicubic, height, width)
 
     def to(self, device: torch.device | str) -> ArrayImages:
         """The same images on another device."""
@@ -60,15 +78,33 @@ class FolderImages:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, indices: Tensor) -> Tensor:
+    def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
         """The images at `indices` [B], in that order: uint8 [B, C, H, W].
 
         Raises:
             InputError: a file is missing, or isn't the one that was indexed.
         """
         size, channels = self.dataset.image_size, self.dataset.channels
+        resized = _resized(size, crop_ratio)
+        return self._read(indices, lambda i, data, path: decode(data, path, channels, size, resized))
+
+    def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
+        """Random crops of the images at `indices` [B], each from the whole picture: uint8 [B, C, H, W].
+
+        Raises:
+            InputError: a file is missing, or isn't the one that was indexed.
+        """
+        size, channels, bicubic = self.dataset.image_size, self.dataset.channels, crops.bicubic.tolist()
+        return self._read(
+            indices,
+            lambda i, data, path: decode_window(data, path, channels, size, partial(crops.window, i), bicubic[i]),
+        )
+
+    def _read(self, indices: Tensor, decode_: Callable[[int, bytes, Path], npt.NDArray[np.uint8]]) -> Tensor:
+        size, channels = self.dataset.image_size, self.dataset.channels
         pixels = np.empty((len(indices), size, size, channels), dtype=np.uint8)
-        for i, image in enumerate(in_parallel(self._decode, [self.rows[index] for index in indices.tolist()])):
+        rows = enumerate(self.rows[index] for index in indices.tolist())
+        for i, image in enumerate(in_parallel(lambda item: decode_(item[0], *self._verified(item[1])), rows)):
             pixels[i] = image
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(self.labels.device)
 
@@ -76,14 +112,18 @@ class FolderImages:
         """The same images, with their batches on another device."""
         return FolderImages(self.dataset, self.folder, self.rows, self.labels.to(device))
 
-    def _decode(self, row: Row) -> npt.NDArray[np.uint8]:
+    def _verified(self, row: Row) -> tuple[bytes, Path]:
         path = self.folder / row.path
         data = read_file(path)
         found = hashlib.sha256(data).hexdigest()
         if found != row.sha256:
             command = prepare_command(self.dataset.name, self.dataset)
             raise changed_file(path, f"SHA-256 {row.sha256}", f"SHA-256 {found}", f"run: {command}")
-        return decode(data, path, self.dataset.channels, self.dataset.image_size)
+        return data, path
+
+
+def _resized(image_size: int, crop_ratio: float) -> int:
+    return math.floor(image_size / crop_ratio)
 
 
 # What this process has verified: the data set, and the times and sizes of its files then.

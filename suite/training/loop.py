@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from suite.data.images import Images
 from suite.recipe import Recipe
-from suite.training.augment import Normalise, augment
+from suite.training.augmentation.pipeline import Augmentation, Normalise
+from suite.training.averaging import Average
 from suite.training.objective import Objective
 from suite.training.precision import Precision
 
@@ -39,43 +41,60 @@ class Trainer:
     teacher: nn.Module | None = None
 
     def __post_init__(self) -> None:
+        self._augmentation = Augmentation(self.recipe, self.normalise)
         self._objective = Objective(self.recipe, self.teacher)
         self._scaler = self.precision.scaler(self.device)
+        decay = self.recipe.ema_decay
+        self._average = None if decay is None else Average(self.model, decay)
 
-    def train_epoch(self, images: Images, order: Tensor, generator: torch.Generator, lr: float) -> Tensor:
-        """Train on the images in `order` ([N] indices), in whole batches, at the learning rate `lr`.
+    @property
+    def tested(self) -> nn.Module:
+        """The model that is tested: the one in training, or its running mean."""
+        return self.model if self._average is None else self._average.model
 
-        generator: of the augmentation, on the CPU. Returns the loss of each step, on the device: reading
-        it waits for the GPU, so that is left to the end of the epoch.
+    def train_epoch(
+        self, images: Images, order: Tensor, generator: torch.Generator, rates: Sequence[float], mixing: bool = True
+    ) -> Tensor:
+        """Train on the images in `order` ([N] indices), in whole batches, at the learning rate of each step.
+
+        generator: of the augmentation, on the CPU. rates: one for each whole batch. mixing: whether this epoch mixes
+        images, if the recipe does. Returns the loss of each step, on the device: reading it waits for the GPU, so
+        that is left to the end of the epoch.
         """
         self.model.train()
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
         size = self.recipe.batch_size
         losses = []
-        for start in range(0, len(order) - size + 1, size):
-            indices = order[start : start + size]
-            batch = augment(images.batch(indices).to(self.device), self.recipe, generator)
+        order = order[: len(rates) * size]
+        batches = self._augmentation.batches(images, order, self.device, generator)
+        for lr, indices, batch in zip(rates, order.split(size), batches, strict=True):
+            for group in self.optimiser.param_groups:
+                group["lr"] = lr
             labels = images.labels[indices].to(self.device)
+            inputs, share = self._augmentation.finish(batch, generator, mixing)
             with self.precision.autocast(self.device):
-                inputs = self.normalise(batch)
-                loss = self._objective(self.model(inputs), labels, inputs)
+                loss = self._objective(self.model(inputs), labels, inputs, share)
             self.optimiser.zero_grad(set_to_none=True)
             self._scaler.scale(loss).backward()
+            if self.recipe.clip_grad is not None:
+                self._scaler.unscale_(self.optimiser)
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
             self._scaler.step(self.optimiser)
             self._scaler.update()
+            if self._average is not None:
+                self._average.update()
             losses.append(loss.detach())
         return torch.stack(losses)
 
     @torch.inference_mode()
     def test(self, images: Images) -> tuple[Tensor, float]:
         """Whether each image is classified right (bool [N], on the CPU), and the mean loss."""
-        self.model.eval()
+        model = self.tested.eval()
         correct, total = [], torch.zeros((), dtype=torch.float64, device=self.device)
         for indices in torch.split(torch.arange(len(images)), TEST_BATCH):
             labels = images.labels[indices].to(self.device)
+            batch = images.batch(indices, self.recipe.test_crop_ratio).to(self.device)
             with self.precision.autocast(self.device):
-                logits = self.model(self.normalise(images.batch(indices).to(self.device))).float()
+                logits = model(self.normalise(batch)).float()
             total += cross_entropy(logits, labels, reduction="sum").double()
             correct.append(logits.argmax(1) == labels)
         return torch.cat(correct).cpu(), total.item() / len(images)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from suite.recipe import Recipe
+from suite.training.augmentation.mixing import mixed_targets
 
 Output = Tensor | tuple[Tensor, Tensor]  # logits [B, classes]; of a distilled model those of its two heads
 
@@ -21,15 +22,20 @@ class Objective:
     def __init__(self, recipe: Recipe, teacher: nn.Module | None = None) -> None:
         self._recipe, self._teacher = recipe, teacher
 
-    def __call__(self, output: Output, labels: Tensor, images: Tensor) -> Tensor:
+    def __call__(self, output: Output, labels: Tensor, images: Tensor, share: Tensor | None = None) -> Tensor:
         """The loss of a batch, a scalar.
 
         output: of the student in training mode. labels: int64 [B]. images: [B, C, H, W], normalised, as the
-        student saw them. Call it where the student was called: the teacher computes in the same precision.
+        student saw them. share: of each mixed image's own label, as `mix` gives it. Call it where the student was
+        called: the teacher computes in the same precision.
         """
         recipe = self._recipe
         logits, student = output if isinstance(output, tuple) else (output, None)
-        base = cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        if share is None:
+            base = cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        else:
+            targets = mixed_targets(labels, share, logits.shape[1], recipe.label_smoothing)
+            base = cross_entropy(logits.float(), targets)
         if self._teacher is None:
             return base
         assert student is not None  # `check_cell` lets no other model meet a teacher

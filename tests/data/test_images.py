@@ -13,10 +13,12 @@ from PIL import Image
 
 import suite.data.images
 from suite.data.cache import load_index, load_split
+from suite.data.crops import crop_and_resize, draw_crops, resize_and_crop_centre
 from suite.data.datasets import DATASETS
 from suite.data.images import balanced_subset, load_images
 from suite.data.prepare import prepare
 from suite.errors import InputError
+from tests.pictures import from_pillow
 
 DIGITS = DATASETS["digits"]
 
@@ -67,6 +69,39 @@ def test_folder_and_arrays_hold_the_same_pixels(write_tree, tmp_path):
     assert sets[0].std == sets[1].std
     batches = [load_images(dataset, "test", root).batch(torch.arange(6)) for dataset in sets]
     assert sorted(image.tolist() for image in batches[0]) == sorted(image.tolist() for image in batches[1])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_folder_crops_the_whole_pictures_not_what_is_left_of_them(mode, write_tree, tmp_path):
+    """Random crops, and the centre of a larger resized picture, against Pillow on the files themselves."""
+    root, folder = tmp_path / "cache", write_tree(size=(40, 27), mode=mode, train=8)
+    dataset = prepare("drawings", root=root, source=folder, storage="folder", image_size=14)
+    images = load_images(dataset, "train", root)
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(1))
+    files = [Image.open(folder / images.rows[index].path).convert(mode) for index in order.tolist()]
+    bicubic = torch.arange(24) % 2 == 0
+    crops = draw_crops(24, (0.2, 1.0), (0.75, 4 / 3), bicubic, torch.Generator().manual_seed(0))
+    expected = []
+    for i, file in enumerate(files):
+        top, left, height, width = crops.window(i, 27, 40)
+        kind = Image.Resampling.BICUBIC if bicubic[i] else Image.Resampling.BILINEAR
+        expected.append(file.crop((left, top, left + width, top + height)).resize((14, 14), kind))
+    assert torch.equal(images.cropped(order, crops), from_pillow(expected))
+
+    resized = [file.resize((30, 20), Image.Resampling.BICUBIC).crop((8, 3, 22, 17)) for file in files]
+    assert torch.equal(images.batch(order, crop_ratio=0.7), from_pillow(resized))
+
+
+def test_arrays_are_cropped_and_resized_too(data_folder):
+    images, order = load_images(DIGITS, "test", data_folder), torch.arange(100)
+    crops = draw_crops(100, (0.2, 1.0), (0.75, 4 / 3), order % 2 == 0, torch.Generator().manual_seed(0))
+    eight = torch.full((100,), 8)
+    windows = crops.windows(eight, eight)
+    expected = crop_and_resize(images.batch(order), windows, crops.bicubic, 8, 8)
+    assert torch.equal(images.cropped(order, crops), expected)
+    assert not torch.equal(expected, images.batch(order))
+    assert torch.equal(images.batch(order, crop_ratio=1.0), images.batch(order))
+    assert torch.equal(images.batch(order, crop_ratio=0.7), resize_and_crop_centre(images.batch(order), 11))
 
 
 def test_an_image_that_changes_in_secret_is_found_when_it_is_read(write_tree, tmp_path):

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from timm.data.mixup import mixup_target
+from timm.loss import SoftTargetCrossEntropy
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -89,6 +91,18 @@ def test_without_a_teacher_it_is_cross_entropy_to_the_last_bit(
     assert heads[0].grad is not None
     assert heads[1].grad is None  # the second head learns nothing, as in the release
     assert loss.item() == pytest.approx(base_loss(heads[0], smoothing), rel=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_of_mixed_images_it_is_that_of_timm(
+    heads: tuple[torch.Tensor, torch.Tensor], images: torch.Tensor, smoothing: float
+) -> None:
+    share = torch.tensor([0.9, 0.1, 0.5, 1.0, 0.0])[:, None]
+    expected = SoftTargetCrossEntropy()(heads[0], mixup_target(LABELS, CLASSES, share, smoothing))
+    found = Objective(recipe(label_smoothing=smoothing))(heads[0], LABELS, images, share)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    unmixed = Objective(recipe(label_smoothing=smoothing))(heads[0], LABELS, images, torch.ones(IMAGES, 1))
+    assert unmixed.item() == pytest.approx(base_loss(heads[0], smoothing), rel=1e-6)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.1])

@@ -34,8 +34,17 @@ def test_groups(decay_position: bool, pe: str) -> None:
     assert {"blocks.0.attention.qkv.weight", "head.weight"} <= decayed
 
 
-def test_the_learning_rate_reaches_every_group() -> None:
+def test_all_can_be_decayed() -> None:
+    model = create_model("vit_lite", pe="sin1d", join="lape", num_classes=5, image_size=4, **SIZE)
+    recipe = Recipe(version=1, epochs=1, batch_size=1, lr=1.0, weight_decay=0.3, decay_all=True)
+    (group,) = build_optimiser(model, recipe, model.position_and_class_parameters()).param_groups
+    assert group["weight_decay"] == 0.3
+    assert {id(p) for p in group["params"]} == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_the_recipes_values_reach_every_group() -> None:
     model = create_model("vit_lite", num_classes=5, image_size=4, **SIZE)
-    recipe = Recipe(version=1, epochs=1, batch_size=1, lr=0.5, betas=(0.8, 0.9))
+    recipe = Recipe(version=1, epochs=1, batch_size=1, lr=0.5, betas=(0.8, 0.9), eps=1e-5)
     optimiser = build_optimiser(model, recipe, set())
-    assert {(group["lr"], group["betas"]) for group in optimiser.param_groups} == {(0.5, (0.8, 0.9))}
+    found = {(group["lr"], group["betas"], group["eps"]) for group in optimiser.param_groups}
+    assert found == {(0.5, (0.8, 0.9), 1e-5)}

@@ -1,24 +1,117 @@
-"""The learning rate, against the values that the published recipe's trainer gives."""
+"""The learning rate, against each published trainer's definition and the values that it was seen to use."""
 
 from __future__ import annotations
 
-import pytest
+import math
+from pathlib import Path
+from typing import Any
 
+import pytest
+from timm.scheduler import CosineLRScheduler
+from torch import nn, optim
+
+from suite.documents import load_document
 from suite.recipe import Recipe
 from suite.training.schedule import learning_rate
+from tests.conftest import REPOSITORY
 
-# Compact Transformers on CIFAR-10: 300 epochs, 10 of warm-up; its trainer goes on to 310 at min_lr.
-COMPACT = Recipe(
-    version=1, epochs=300, batch_size=128, lr=5.5e-4, min_lr=1e-5, warmup_epochs=10, warmup_lr=1e-5, weight_decay=0.06
-)
+RECIPES = REPOSITORY / "grids" / "recipes"
+
+
+def published(name: str, **changes: Any) -> Recipe:
+    recipe = load_document(Path(RECIPES / f"{name}.yaml"), Recipe)
+    return Recipe.model_validate({**recipe.model_dump(), **changes})
+
+
+def cosine(epoch: float, start: float, low: float, warm_up: float, first: float, total: float) -> float:
+    """timm's, without a prefix."""
+    if epoch < warm_up:
+        return first + epoch * (start - first) / warm_up
+    return low + 0.5 * (start - low) * (1 + math.cos(math.pi * epoch / total)) if epoch < total else low
+
+
+def digits(value: float, like: float) -> float:
+    """A value rounded to as many digits as another is printed with."""
+    mantissa = f"{like:.6e}".split("e")[0].rstrip("0").rstrip(".")
+    return float(f"{value:.{max(len(mantissa) - 2, 0)}e}")
 
 
 @pytest.mark.parametrize(
-    ("epoch", "expected"),
-    [(0, 1.0e-5), (1, 6.4e-5), (5, 2.8e-4), (9, 4.96e-4), (10, 5.485e-4), (150, 2.8e-4), (299, 1.001e-5)],
+    ("epoch", "listed"),
+    [
+        (0, 1.0e-5),
+        (1, 6.4e-5),
+        (5, 2.8e-4),
+        (9, 4.96e-4),
+        (10, 5.485e-4),
+        (150, 2.8e-4),
+        (299, 1.001e-5),
+        (300, 1e-5),
+        (309, 1e-5),
+    ],
 )
-def test_published_values(epoch: int, expected: float) -> None:
-    assert learning_rate(COMPACT, epoch) == pytest.approx(expected, rel=5e-4)
+def test_compact_transformers(epoch: int, listed: float) -> None:
+    found = learning_rate(published("compact_transformers_cifar10"), epoch)
+    assert found == pytest.approx(cosine(epoch, 5.5e-4, 1e-5, 10, 1e-5, 300), rel=1e-9)
+    assert digits(found, listed) == listed
+
+
+@pytest.mark.parametrize(("epoch", "listed"), [(0, 1e-6), (1, 1e-6), (299, 1.011e-5)])
+def test_deit_lags_an_epoch(epoch: int, listed: float) -> None:
+    for name in ("deit", "ceit"):
+        found = learning_rate(published(name), epoch)
+        assert found == pytest.approx(cosine(max(epoch - 1, 0), 1e-3, 1e-5, 5, 1e-6, 300), rel=1e-9)
+        assert digits(found, listed) == listed
+        assert published(name).total_epochs == 300
+
+
+def test_all_epochs_of_those_that_step_by_epochs() -> None:
+    for name, (start, low, warm_up, first, lag, total) in {
+        "compact_transformers_cifar10": (5.5e-4, 1e-5, 10, 1e-5, 0, 310),
+        "compact_transformers_cifar100": (6e-4, 1e-5, 10, 1e-6, 0, 310),
+        "deit": (1e-3, 1e-5, 5, 1e-6, 1, 300),
+        "ceit": (1e-3, 1e-5, 5, 1e-6, 1, 300),
+        "t2t_vit": (1e-3, 1e-5, 10, 1e-6, 0, 310),
+    }.items():
+        recipe = published(name)
+        assert recipe.total_epochs == total
+        for epoch in range(total):
+            expected = cosine(max(epoch - lag, 0), start, low, warm_up, first, 300)
+            assert learning_rate(recipe, epoch, step=3, steps=7) == pytest.approx(expected, rel=1e-9), (name, epoch)
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_swin_goes_by_steps_one_late(prefix: bool) -> None:
+    """Against timm's scheduler, made and called as Swin's trainer does, after each step with that step's number."""
+    recipe, steps = published("swin", warmup_prefix=prefix), 3
+    optimiser = optim.SGD(nn.Linear(1, 1).parameters(), lr=1e-3)
+    warm_up, total = 20 * steps, 300 * steps
+    scheduler = CosineLRScheduler(
+        optimiser,
+        t_initial=total - warm_up if prefix else total,
+        lr_min=1e-5,
+        warmup_lr_init=1e-6,
+        warmup_t=warm_up,
+        cycle_limit=1,
+        t_in_epochs=False,
+        warmup_prefix=prefix,
+    )
+    for number in range(total):
+        found = learning_rate(recipe, number // steps, number % steps, steps)
+        assert found == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-9), number
+        scheduler.step_update(number)
+
+
+@pytest.mark.parametrize(("epoch", "listed"), [(0, 1e-4), (1, 1.25e-4), (4, 5e-4), (5, 5e-4)])
+def test_legacy_compact_transformers_warm_up_harmonically(epoch: int, listed: float) -> None:
+    assert learning_rate(published("compact_transformers_legacy"), epoch) == pytest.approx(listed, rel=1e-9)
+
+
+def test_legacy_compact_transformers_fall_to_zero_over_the_rest() -> None:
+    recipe = published("compact_transformers_legacy")
+    for epoch in range(5, 200):
+        expected = 5e-4 * 0.5 * (1 + math.cos(math.pi * (epoch - 5) / 195))
+        assert learning_rate(recipe, epoch) == pytest.approx(expected, rel=1e-9)
 
 
 def test_without_warm_up_it_falls_from_the_peak() -> None:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from suite.recipe import Recipe
-from suite.training.augment import Normalise, augment
-
-
-def recipe(crop_padding: int, flip: bool) -> Recipe:
-    return Recipe(version=1, epochs=1, batch_size=1, lr=1.0, crop_padding=crop_padding, flip=flip)
+from suite.training.augmentation.crop_and_flip import crop_and_flip
 
 
 def pictures(batch: int, channels: int = 3, height: int = 7, width: int = 5) -> torch.Tensor:
@@ -35,7 +30,7 @@ def candidates(image: torch.Tensor, padding: int, flip: bool) -> list[torch.Tens
 def test_each_image_becomes_each_of_its_outcomes_about_equally_often(padding: int, flip: bool) -> None:
     image = pictures(1)
     copies = 2000
-    made = augment(image.expand(copies, -1, -1, -1), recipe(padding, flip), torch.Generator().manual_seed(1))
+    made = crop_and_flip(image.expand(copies, -1, -1, -1), padding, flip, torch.Generator().manual_seed(1))
     assert made.dtype == torch.uint8
     outcomes = candidates(image[0], padding, flip)
     counts = torch.stack([(made == outcome).flatten(1).all(1).sum() for outcome in outcomes])
@@ -47,26 +42,18 @@ def test_each_image_becomes_each_of_its_outcomes_about_equally_often(padding: in
 
 def test_images_draw_on_their_own_and_stay_in_place() -> None:
     images = pictures(40)
-    made = augment(images, recipe(1, True), torch.Generator().manual_seed(2))
+    made = crop_and_flip(images, 1, True, torch.Generator().manual_seed(2))
     for image, outcome in zip(images, made, strict=True):
         assert any(torch.equal(outcome, candidate) for candidate in candidates(image, 1, True))
 
 
-def test_a_recipe_without_augmentation_draws_nothing() -> None:
+def test_without_either_nothing_is_drawn() -> None:
     images, generator = pictures(3), torch.Generator().manual_seed(3)
     state = generator.get_state()
-    assert augment(images, recipe(0, False), generator) is images
+    assert crop_and_flip(images, 0, False, generator) is images
     assert torch.equal(generator.get_state(), state)
 
 
 def test_the_same_generator_gives_the_same_batch() -> None:
-    made = [augment(pictures(9), recipe(2, True), torch.Generator().manual_seed(4)) for _ in range(2)]
+    made = [crop_and_flip(pictures(9), 2, True, torch.Generator().manual_seed(4)) for _ in range(2)]
     assert torch.equal(*made)
-
-
-def test_normalise() -> None:
-    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
-    images = pictures(2)
-    found = Normalise(mean, std, torch.device("cpu"))(images)
-    expected = (images.double() / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    assert torch.allclose(found.double(), expected, atol=1e-6)

@@ -1,0 +1,126 @@
+"""Windows of images, resized as Pillow resizes: random ones to train on, and the centre to test on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_ATTEMPTS = 10  # then the largest window at the centre
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What is drawn for the random resized crops of a batch; where they lie depends on the sizes of the images.
+
+    scale: smallest and largest share of the area. ratio: smallest and largest width to height. uniform: float64
+    [B, 10, 2]; place: float64 [B, 2]; both in [0, 1). bicubic: bool [B]; else bilinear. All on the CPU.
+    Source: torchvision's `RandomResizedCrop`, timm's `RandomResizedCropAndInterpolation`.
+    """
+
+    scale: tuple[float, float]
+    ratio: tuple[float, float]
+    uniform: Tensor
+    place: Tensor
+    bicubic: Tensor
+
+    def windows(self, heights: Tensor, widths: Tensor) -> Tensor:
+        """The windows in images of these sizes, int64 [B]: top, left, height and width, int64 [B, 4]."""
+        area = heights * widths
+        low, high = (math.log(bound) for bound in self.ratio)
+        target = (self.scale[0] + (self.scale[1] - self.scale[0]) * self.uniform[..., 0]) * area[:, None]
+        aspect = (low + (high - low) * self.uniform[..., 1]).exp()
+        width = (target * aspect).sqrt().round().long().clamp(min=1)
+        height = (target / aspect).sqrt().round().long().clamp(min=1)
+        fits = (width <= widths[:, None]) & (height <= heights[:, None])
+        first = fits.long().argmax(1, keepdim=True)  # the first attempt that fits
+        height, width = (side.gather(1, first).flatten() for side in (height, width))
+        largest_height = torch.minimum(heights, (widths / self.ratio[0]).round().long())
+        largest_width = torch.minimum(widths, (heights * self.ratio[1]).round().long())
+        found = fits.any(1)
+        height = torch.where(found, height, largest_height)
+        width = torch.where(found, width, largest_width)
+        free = torch.stack([heights - height, widths - width], dim=1)
+        corner = torch.where(found[:, None], (self.place * (free + 1)).long(), free // 2)
+        return torch.cat([corner, height[:, None], width[:, None]], dim=1)
+
+    def window(self, image: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """Top, left, height and width of one image's crop, given that image's size."""
+        one = slice(image, image + 1)
+        drawn = Crops(self.scale, self.ratio, self.uniform[one], self.place[one], self.bicubic[one])
+        top, left, tall, wide = drawn.windows(torch.tensor([height]), torch.tensor([width]))[0].tolist()
+        return top, left, tall, wide
+
+
+def draw_crops(
+    count: int, scale: tuple[float, float], ratio: tuple[float, float], bicubic: Tensor, generator: torch.Generator
+) -> Crops:
+    """Draw the crops of `count` images. bicubic: bool [count]."""
+    uniform = torch.rand(count, _ATTEMPTS, 2, generator=generator, dtype=torch.float64)
+    place = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+    return Crops(scale, ratio, uniform, place, bicubic)
+
+
+def crop_and_resize(images: Tensor, windows: Tensor, bicubic: Tensor, height: int, width: int) -> Tensor:
+    """Each image's window, resized to height × width with antialiasing, as `Image.resize` does.
+
+    images: uint8 [B, C, H, W] on any device. windows: int64 [B, 4], and bicubic: bool [B], on any device.
+    Returns uint8 [B, C, height, width].
+    """
+    top, left, tall, wide = windows.to(images.device).float().unbind(1)
+    bicubic = bicubic.to(images.device)
+    across = _weights(left, wide, images.shape[3], width, bicubic)
+    down = _weights(top, tall, images.shape[2], height, bicubic)
+    return _resample(images, across, down)
+
+
+def resize_and_crop_centre(images: Tensor, resized: int) -> Tensor:
+    """Square images resized bicubically to `resized` pixels, and of that the centre, as large as the images were.
+
+    images: uint8 [B, C, S, S]. Returns the same shape.
+    """
+    size = images.shape[3]
+    if resized == size:
+        return images
+    whole = torch.full((1,), float(size), device=images.device)
+    bicubic = torch.ones(1, dtype=torch.bool, device=images.device)
+    start = (resized - size) // 2
+    weights = _weights(whole - size, whole, size, resized, bicubic)[:, start : start + size]
+    return _resample(images, weights, weights)
+
+
+def _resample(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """Rows first, rounded to uint8 between both passes, as Pillow. Weights: [B or 1, out, in]."""
+    batch, channels, height, _ = images.shape
+    rows = images.float().flatten(1, 2) @ across.transpose(1, 2)  # [B, C × H, width]
+    rows = _rounded(rows).view(batch, channels, height, -1).transpose(1, 2)  # [B, H, C, width]
+    width = rows.shape[3]
+    made = _rounded(down @ rows.flatten(2))
+    return made.view(batch, -1, channels, width).transpose(1, 2).to(torch.uint8)
+
+
+def _rounded(values: Tensor) -> Tensor:
+    return (values + 0.5).floor_().clamp_(0, 255)
+
+
+def _weights(start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Tensor) -> Tensor:
+    """What each of `inner` input pixels counts in each of `outer` outputs over the window: float32 [B, outer, inner].
+
+    Source: Pillow's libImaging/Resample.c.
+    """
+    scale = (length / outer).view(-1, 1, 1)
+    pixels = torch.arange(inner, device=start.device).view(1, 1, -1) - start.view(-1, 1, 1) + 0.5
+    centres = (torch.arange(outer, device=start.device).view(1, -1, 1) + 0.5) * scale
+    distance = (pixels - centres).abs() / scale.clamp(min=1)
+    kernel = torch.where(bicubic.view(-1, 1, 1), _cubic(distance), (1 - distance).clamp(min=0))
+    kernel = kernel.masked_fill((pixels < 0) | (pixels > length.view(-1, 1, 1)), 0)
+    return kernel / kernel.sum(2, keepdim=True)
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    """Keys' kernel with a = -1/2."""
+    near = (1.5 * distance - 2.5) * distance * distance + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))

@@ -1,0 +1,166 @@
+"""RandAugment and AutoAugment: what is drawn for each image, and its doing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from suite.policies import LEVELS, RAND_OPERATIONS, LearnedPolicy, RandAugment
+from suite.training.augmentation import colours
+from suite.training.augmentation.geometry import BICUBIC, BILINEAR, NEAREST, affine, rotation, slide
+
+Interpolation = Literal["bilinear", "bicubic", "random"]
+NOTHING = -1
+
+_PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
+    "AutoContrast": colours.auto_contrast,
+    "Equalize": colours.equalize,
+    "Invert": colours.invert,
+}
+_COLOURS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Posterize": colours.posterize,
+    "Solarize": colours.solarize,
+    "SolarizeAdd": colours.solarize_add,
+    "Color": colours.colour,
+    "Contrast": colours.contrast,
+    "Brightness": colours.brightness,
+    "Sharpness": colours.sharpness,
+}
+_GEOMETRY = ("Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
+OPERATIONS = (*_PLAIN, *_COLOURS, *_GEOMETRY)
+_ENHANCE = ("Color", "Contrast", "Brightness", "Sharpness")
+_TOGETHER = {f"{name}{axis}": axis for name in ("Shear", "Translate") for axis in "XY"}  # they move rows, or columns
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operation for each image of a batch.
+
+    operation: int64 [B], a place in `OPERATIONS`, or `NOTHING`. argument: float64 [B]: degrees counter-clockwise, bits
+    to keep, a threshold, an amount, a factor of enhancement, a shear, or pixels by which the input is read further on.
+    interpolation: int64 [B], of `suite.training.augmentation.geometry`.
+    """
+
+    operation: Tensor
+    argument: Tensor
+    interpolation: Tensor
+
+
+def draw_rand_augment(
+    policy: RandAugment, images: Tensor, interpolation: Interpolation, generator: torch.Generator
+) -> list[Layer]:
+    """The layers for a batch [B, C, H, W], as timm draws them for one image after another."""
+    batch, _, height, width = images.shape
+    shape = (policy.layers, batch)
+    timm = torch.randint(0, len(RAND_OPERATIONS), shape, generator=generator)
+    applied = torch.rand(shape, generator=generator) < policy.probability
+    level = torch.full(shape, float(policy.magnitude), dtype=torch.float64)
+    if policy.magnitude_std == float("inf"):
+        level *= torch.rand(shape, generator=generator, dtype=torch.float64)
+    elif policy.magnitude_std > 0:
+        level += policy.magnitude_std * torch.randn(shape, generator=generator, dtype=torch.float64)
+    level = level.clamp(0, policy.magnitude_max) / LEVELS
+    sign = 1.0 - 2.0 * torch.randint(0, 2, shape, generator=generator)
+    kind = draw_interpolation(interpolation, shape, generator)
+
+    argument = torch.zeros(shape, dtype=torch.float64)
+    operation = torch.full(shape, NOTHING)
+    for number, name in enumerate(RAND_OPERATIONS):
+        drawn = (timm == number) & applied
+        ours = name.removesuffix("Rel")
+        operation[drawn] = OPERATIONS.index(ours)
+        argument[drawn] = _argument(ours, level[drawn], sign[drawn], policy.increasing, height, width)
+    return [Layer(*parts) for parts in zip(operation, argument, kind, strict=True)]
+
+
+def _argument(name: str, level: Tensor, sign: Tensor, increasing: bool, height: int, width: int) -> Tensor:
+    """An operation's argument. level: magnitudes, of which 1.0 is timm's 10. Source: timm 1.0, `LEVEL_TO_ARG`."""
+    if name in _ENHANCE:
+        return (1 + sign * level * 0.9).clamp(min=0.1) if increasing else level * 1.8 + 0.1
+    if name == "Posterize":
+        bits = (level * 4).trunc()
+        return 4 - bits if increasing else bits
+    if name == "Solarize":
+        threshold = (level * 256).trunc().clamp(max=256)
+        return 256 - threshold if increasing else threshold
+    if name == "SolarizeAdd":
+        return (level * 110).trunc().clamp(max=128)
+    spans = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45 * width, "TranslateY": 0.45 * height}
+    return sign * level * spans[name] if name in spans else level
+
+
+def draw_learned(policy: LearnedPolicy, images: Tensor, generator: torch.Generator) -> list[Layer]:
+    """The two layers for a batch [B, C, H, W], as torchvision's AutoAugment draws them for one image after another."""
+    batch, _, height, width = images.shape
+    pair = torch.randint(0, len(policy.pairs), (batch,), generator=generator)
+    chance = torch.rand(2, batch, generator=generator)
+    sign = 1.0 - 2.0 * torch.randint(0, 2, (2, batch), generator=generator)
+    nearest = torch.full((batch,), NEAREST)
+    layers = []
+    for place in range(2):
+        steps = [pair_[place] for pair_ in policy.pairs]
+        number = torch.tensor([OPERATIONS.index(name) for name, _, _ in steps])
+        probability = torch.tensor([p for _, p, _ in steps])
+        size = torch.tensor([_learned_size(name, bin_, height, width) for name, _, bin_ in steps], dtype=torch.float64)
+        signed = torch.tensor([name in (*_ENHANCE, *_GEOMETRY) for name, _, _ in steps])[pair]
+        argument = torch.where(signed, size[pair] * sign[place], size[pair])
+        enhances = torch.tensor([name in _ENHANCE for name, _, _ in steps])[pair]
+        operation = torch.where(chance[place] <= probability[pair], number[pair], NOTHING)
+        layers.append(Layer(operation, torch.where(enhances, 1 + argument, argument), nearest))
+    return layers
+
+
+def _learned_size(name: str, bin_: int, height: int, width: int) -> float:
+    """What a bin of magnitude means, without the sign. Source: torchvision's `AutoAugment._augmentation_space`."""
+    if name == "Posterize":
+        return 8 - round(bin_ / (9 / 4))
+    lengths = {"TranslateX": width, "TranslateY": height}
+    spans = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3} | dict.fromkeys(_ENHANCE, 0.9)
+    spans |= {key: 150 / 331 * length for key, length in lengths.items()}
+    bins = torch.linspace(255, 0, 10) if name == "Solarize" else torch.linspace(0, spans.get(name, 0), 10)
+    value = bins[bin_].item()  # a float32: its last digits can decide a grey level
+    return math.trunc(value) if name in lengths else value
+
+
+def draw_interpolation(interpolation: Interpolation, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """int64 of the shape: the one that is named, or one of the two at random."""
+    if interpolation == "random":
+        return torch.randint(BILINEAR, BICUBIC + 1, shape, generator=generator)
+    return torch.full(shape, BICUBIC if interpolation == "bicubic" else BILINEAR)
+
+
+def apply_layer(images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
+    """Do each image's operation. images: uint8 [B, C, H, W] on any device; fill: uint8 [C], on the same."""
+    made = images.clone()
+    groups: dict[str, list[int]] = {}
+    for image, number in enumerate(layer.operation.tolist()):
+        if number != NOTHING:
+            name = OPERATIONS[number]
+            groups.setdefault(_TOGETHER.get(name, name), []).append(image)
+    for name, members in groups.items():
+        drawn = torch.tensor(members)
+        part = Layer(layer.operation[drawn], layer.argument[drawn], layer.interpolation[drawn])
+        where = drawn.to(images.device)
+        made[where] = _apply(name, images[where], part, fill)
+    return made
+
+
+def _apply(name: str, images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
+    argument = layer.argument.to(images.device)
+    if name in _PLAIN:
+        return _PLAIN[name](images)
+    if name in _COLOURS:
+        return _COLOURS[name](images, argument)
+    interpolation = layer.interpolation.to(images.device)
+    if name == "Rotate":
+        return affine(images, rotation(argument, *images.shape[2:]), interpolation, fill)
+    shears = torch.tensor([OPERATIONS[number].startswith("Shear") for number in layer.operation.tolist()])
+    offset = torch.stack([layer.argument * shears, layer.argument * ~shears], dim=1).to(images.device)
+    if name == "X":
+        return slide(images, offset, interpolation, fill)
+    return slide(images.transpose(2, 3), offset, interpolation, fill).transpose(2, 3)
