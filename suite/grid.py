@@ -81,7 +81,7 @@ class Grid:
                 self._check_one_name(cells.setdefault(trial.cell_id, trial), trial)
         if problems:
             raise InputError(problems=dict.fromkeys(problems))
-        if not cells:
+        if not cells and not self.file.not_runnable:
             raise InputError(
                 "the grid has no cells",
                 expected="at least one cell to train",

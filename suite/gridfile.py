@@ -134,6 +134,9 @@ class GridFile(_Model):
     include: list[Cell] = Field(default=[], description="cells to add")
     blocks: list[Block] = Field(default=[], description="several products, in place of axes, exclude and include")
     claims: list[str] = Field(default=[], description="claim files to judge, relative to this file")
+    not_runnable: str = Field(
+        default="", description="why the suite can't train any of it, in a grid that only reports its claims"
+    )
     budget: Budget | None = Field(
         default=None, description="in what this grid is smaller than the published training: its claims are analogues"
     )
@@ -141,6 +144,10 @@ class GridFile(_Model):
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
+        if self.not_runnable:
+            if self.axes is not None or self.blocks:
+                raise ValueError("no axes and no blocks in a grid that is not_runnable")
+            return self
         if (self.axes is None) == (not self.blocks):
             raise ValueError("either axes (with exclude and include) or a list of blocks, and not both")
         if self.blocks and (self.exclude or self.include):

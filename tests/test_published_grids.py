@@ -1,0 +1,57 @@
+"""The grids of the published tables: every value that the suite can measure has its cell, and is expected of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from suite.cells import matches
+from suite.claims import read_claim_files
+from suite.contrasts import AXIS_FIELDS
+from suite.grid import load_grid
+from suite.published import Value
+from tests.conftest import REPOSITORY
+
+TABLES = ("table1", "table2", "table5", "table6", "table7", "table8")
+# Their teacher's checksum must be known first; the grid says how to get it.
+DISTILLED = {"deit_tiny_distilled", "deit_small_distilled", "deit_base_distilled"}
+
+
+def values(name: str) -> list[Value]:
+    (file,) = read_claim_files([REPOSITORY / "grids" / "claims" / f"{name}.yaml"])
+    return list(file.values.values())
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_is_a_trial_by_a_published_recipe(name: str) -> None:
+    grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml")
+    trials = grid.expand().trials
+    cells = {tuple(trial.levels[axis] for axis in AXIS_FIELDS) for trial in trials}
+    published = {
+        tuple(getattr(value.cell, axis) for axis in AXIS_FIELDS)
+        for value in values(name)
+        if value.cell.arch not in DISTILLED
+    }
+    assert cells == published
+    assert {trial.seed_index for trial in trials} == {121, 122, 123, 124, 125}
+    assert all(trial.recipe.epochs == 300 for trial in trials)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_is_expected_is_what_the_paper_prints(name: str) -> None:
+    grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml")
+    printed = [value for value in values(name) if value.metric == "top1_best_epoch"]
+    told = [entry for entry in grid.file.expect if entry.top1 is not None]
+    for value in printed:
+        found = [entry.top1 for entry in told if matches(entry.when, value.cell.levels)]
+        assert found == [] if value.cell.arch in DISTILLED else found == [value.number], value.id
+    for entry in told:
+        assert any(matches(entry.when, value.cell.levels) for value in printed), entry
+
+
+@pytest.mark.parametrize("name", ["table3", "table4"])
+def test_tables_of_other_tasks_only_report_their_claims(name: str) -> None:
+    grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml")
+    assert grid.expand().trials == ()
+    assert grid.file.not_runnable
+    assert all(value.not_runnable for value in values(name))
+    assert [path.stem for path in grid.claim_files] == [name]
