@@ -347,6 +347,9 @@ def bench(
         bool | None, typer.Option("--compile/--no-compile", help="[default: compile on a GPU only]")
     ] = None,
     precision: Annotated[str, typer.Option(help="auto: mixed on a GPU; or fp32.")] = "auto",
+    claims: Annotated[
+        list[Path] | None, typer.Option(help="A claim file whose published ratios to judge, such as table6's.")
+    ] = None,
     target: CSVOption = None,
 ) -> None:
     """Measure time and memory of a joining method against another, by turns, in training and evaluation."""
@@ -367,6 +370,7 @@ def bench(
         threads=threads,
         compiled=compiled,
         precision=precision,
+        claims=claims or [],
         target=target,
     )
 

@@ -943,6 +943,22 @@ class TestBench:
         assert int(rows[3]["operators"]) - int(rows[2]["operators"]) == 3
         assert {row["time_ratio"] for row in rows[::2]} == {""}
 
+    def test_published_ratios_are_judged(self, lape: Shell, tmp_path: Path) -> None:
+        values = [
+            f"  - {{id: {join}-{metric}, row: {join}, column: {metric}, metric: {metric}, printed: '{printed}', "
+            f"cell: {{arch: vit_lite_2_4, pe: learnable, join: {join}, dataset: cifar10}}}}"
+            for metric, numbers in (("train_seconds_per_epoch", "19"), ("train_memory_mb", "91"))
+            for join, printed in zip(("default", "lape"), numbers, strict=True)
+        ]
+        header = "paper: A\nversion: one\ntable: '6'\nevidence: printed_table\nvalues:\n"
+        (tmp_path / "claims.yaml").write_text(header + "\n".join(values) + "\n")
+        run = ["--batch-size", "2", "--rounds", "2", "--device", "cpu", "--image-size", "32", "--classes", "10"]
+        out = lape("bench", "--arch", "vit_lite_2_4", *run, "--claims", tmp_path / "claims.yaml")
+        assert lape.code == 0, lape.err
+        assert "confirmed: Table 6, lape, train_seconds_per_epoch: time published from +466.67 % to +1800.00 %" in out
+        assert "contradicted: Table 6, lape, train_memory_mb: memory published from −94.74 % to −82.35 %" in out
+        assert "no such file" in lape.refuses("bench", *run, "--claims", tmp_path / "none.yaml").lower()
+
     def test_one_round_has_no_interval(self, lape: Shell) -> None:
         run = ["--batch-size", "2", "--rounds", "1", "--device", "cpu", "--treatment", "default", "--csv", "-"]
         out = lape("bench", "--arch", "deit", *TINY, *SHAPE, *run)

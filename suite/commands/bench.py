@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,16 +14,18 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from suite.claims import read_claim_files
 from suite.commands.costs import WIDTH, Record, cell_record, check_names, listed_cells, put
 from suite.commands.overview import open_console
 from suite.cost.counting import Impossible
-from suite.cost.ratios import Ratio, paired_ratio, quartiles
+from suite.cost.ratios import Ratio, only, paired_ratio, quartiles
 from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
 from suite.environment import describe
 from suite.errors import InputError
 from suite.machine import Machine
 from suite.models.cell import ModelCell, Shape
 from suite.models.joins import JOINS
+from suite.ratio_claims import judge_ratios
 from suite.record import Environment
 from suite.tables import open_table
 
@@ -65,9 +68,13 @@ def print_bench(
     threads: int,
     compiled: bool | None,
     precision: str,
+    claims: Sequence[Path],
     target: str | None,
 ) -> None:
-    """`lape bench`. target: where the CSV goes, if anywhere; "-" prints it instead of the table."""
+    """`lape bench`. claims: files whose published ratios are judged. target: where the CSV goes, if anywhere; "-"
+    prints it instead of the table.
+    """
+    published = [value for file in read_claim_files(claims) for value in file.values.values()]
     cells = _sides(arch, sizes, pe, baseline, treatment, shape)
     recipe = recipe_for(batch_size, _precision(precision))
     torch_device = Machine(device=device, threads=threads).torch_device()
@@ -96,6 +103,10 @@ def print_bench(
         for comparison in comparisons:
             text = _sentence(comparison, baseline, treatment)
             console.print(text, highlight=False, markup=False, soft_wrap=True)
+        training = next(comparison for comparison in comparisons if comparison.mode == "training")
+        measured = {"train_seconds_per_epoch": training.time, "train_memory_mb": only(training.memory)}
+        for verdict in judge_ratios(published, arch, pe, baseline, treatment, measured):
+            console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def _sides(

@@ -28,6 +28,11 @@ class Ratio:
     high: float
 
 
+def only(ratio: float) -> Ratio:
+    """A ratio that was measured once, and has no interval."""
+    return Ratio(ratio, math.nan, math.nan)
+
+
 def quartiles(values: Sequence[float]) -> Quartiles:
     """Median and quartiles, by linear interpolation."""
     low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
