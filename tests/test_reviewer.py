@@ -1,0 +1,53 @@
+"""A reviewer's laptop: without torch, without Ray, the same tables, verdicts and pages, byte for byte."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+GRIDS = sorted(folder.name for folder in (REPOSITORY / "results").iterdir() if (folder / "runs.jsonl").is_file())
+
+
+def outputs(python: Path, folder: Path, grid: str) -> dict[str, bytes]:
+    """What `lape tables`, `lape report` and `lape verify` print and write."""
+    made = {}
+    for verb in ("tables", "report", "verify"):
+        command = [str(python), "-m", "suite", verb, grid, "--results", str(REPOSITORY / "results")]
+        command += [] if verb == "verify" else ["--reports", str(folder)]
+        done = subprocess.run(command, capture_output=True, cwd=REPOSITORY)
+        assert done.returncode in (0, 1), done.stderr.decode()
+        made[f"lape {verb}"] = done.stdout.replace(str(folder).encode(), b"FOLDER")
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return made | {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.slow
+def test_everything_regenerates_without_torch_and_ray(tmp_path: Path) -> None:
+    uv = shutil.which("uv") or shutil.which("uv", path=REPOSITORY / ".uv" / "bin")
+    if uv is None:
+        pytest.skip("uv, which makes the other environment, isn't on the path")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    locked = tmp_path / "requirements.txt"
+    export = [uv, "export", "--frozen", "--no-dev", "--no-emit-project", "--no-hashes", "--output-file", str(locked)]
+    subprocess.run(export, cwd=REPOSITORY, check=True, capture_output=True)
+    subprocess.run([uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], check=True, capture_output=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([uv, "pip", "install", "--python", str(python), "-r", str(locked)], check=True, capture_output=True)
+    listed = subprocess.run([uv, "pip", "list", "--python", str(python)], check=True, capture_output=True, text=True)
+    installed = {line.split()[0] for line in listed.stdout.splitlines()[2:]}
+    assert {"pandas", "scipy"} <= installed
+    assert not {"torch", "torchvision", "timm", "fvcore", "ray"} & installed
+    assert len(installed) >= len(project["dependencies"])
+    assert GRIDS
+    for grid in GRIDS:
+        here = outputs(Path(sys.executable), tmp_path / "here" / grid, grid)
+        there = outputs(python, tmp_path / "there" / grid, grid)
+        assert here.keys() == there.keys()
+        assert [name for name, content in here.items() if there[name] != content] == []
