@@ -49,8 +49,8 @@ class ClaimedContrast(Model):
     """Which cells a claim compares. `match` may leave axes open: each contrast that matches is then judged."""
 
     axis: Axis = Field(description="the axis that differs")
-    baseline: str = Field(description="the level to beat")
-    treatment: str = Field(description="the level that is claimed to be better")
+    baseline: str = Field(min_length=1, description="the level to beat")
+    treatment: str = Field(min_length=1, description="the level that is claimed to be better")
     match: dict[str, str] = Field(min_length=1, description="the cell's other axes (and recipe), a level each")
 
     @model_validator(mode="after")
@@ -384,7 +384,7 @@ class _Parts:
             return None
         axis = differing[0]
         match = {name: level for name, level in other.items() if name not in differing}
-        return {"axis": axis, "baseline": one[axis], "treatment": other[axis], "match": match}
+        return {"axis": axis, "baseline": one.get(axis, ""), "treatment": other.get(axis, ""), "match": match}
 
     def _stated(self) -> Iterator[Statement]:
         for index, entry in enumerate(self.file.stated):
@@ -396,4 +396,8 @@ class _Parts:
             for key, name in statement.references.items():
                 if name not in self.known:
                     self._no_value(key, name, at)
+            base = self.known.get(statement.baseline)
+            if statement.quantity == "percent" and base is not None and base.interval.low <= 0:
+                self._problem("a percentage of what may be zero", "a baseline above zero", base.printed,
+                              (*at, "baseline"), "state the difference in place of the percentage")  # fmt: skip
             yield statement

@@ -285,6 +285,8 @@ def test_a_wrong_claim_file_says_what_and_where(
         ("values:", "refer_to: [claims.yaml]\nvalues:", 11, "in a circle"),
         ("paper: LaPE\n", "", 11, "'values.0.paper' is missing"),
         ("runs: 5", "run: 5", 8, "did you mean 'runs'"),
+        ("join: default}, printed", "norm: ln}, printed", 12, "unknown join ''"),
+        ('join: default}, printed: "93.4"', 'norm: ln}, not_runnable: no, printed: "93.4"', 17, "at least 1 character"),
     ],
 )  # fmt: skip
 def test_a_wrong_table_says_what_and_where(
