@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeGuard, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -175,6 +175,10 @@ def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
     return [claim for claim in claims if claim.obstacle or not claim.contrast.has_both_sides(cells.values())]
 
 
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
 def _twice(name: str, first: str, place: str) -> Problem:
     return Problem(
         f"the id {name!r} stands twice",
@@ -210,6 +214,7 @@ class _Parts:
         self.problems: list[Problem] = []
         self.places: dict[str, str] = {}
         self.known: dict[str, Value] = {}
+        self.taken: dict[str, str] = {}  # the ids of the files that this one refers to, and where they stand
         self._read_referred(reader)
 
     def result(self) -> Claims:
@@ -228,11 +233,13 @@ class _Parts:
                 self._problem("the files refer to each other in a circle", "files in one order", repr(name),
                               ("refer_to", index), "let one of the two refer to the other")  # fmt: skip
             else:
-                self.known |= reader.read(path).values
+                referred = reader.read(path)
+                self.known |= referred.values
+                self.taken |= referred.places
 
     def _note_id(self, name: str, at: Location) -> None:
         place = self.document.where((*at, "id"))
-        if first := self.places.get(name):
+        if first := self.places.get(name) or self.taken.get(name):
             self.problems.append(_twice(name, first, place))
         self.places[name] = place
 
@@ -320,7 +327,7 @@ class _Parts:
             values |= compared
         values |= entry
         share, gain = self.file.test.margin_share, values.get("claimed_gain")
-        if share is not None and "margin" not in values and isinstance(gain, (int, float)) and math.isfinite(gain):
+        if share is not None and "margin" not in values and _is_number(gain):
             values["margin"] = float(Fraction(share) * Fraction(str(gain)))
         return values
 
@@ -351,23 +358,21 @@ class _Parts:
             if contrast is None:
                 return None
             entry = {"contrast": contrast}
-        reason = baseline.not_runnable or treatment.not_runnable
-        if not reason and sides.differ:
-            reason = f"its two sides differ in {' and '.join(sides.differ)}, and a contrast in one axis"
-        weaker = max(baseline.evidence, treatment.evidence, key=list(GRADES).index)
-        return {
+        numbers = {
             **{key: getattr(treatment, key) for key in ("paper", "version", "table")},
-            "kind": "analogue" if "published_for" in entry else "published",
             "row": gain_label(baseline, treatment),
-            "evidence": weaker,
-            "metric": treatment.metric,
-            "epoch": treatment.epoch,
+            "evidence": max(baseline.evidence, treatment.evidence, key=list(GRADES).index),  # the weaker one
             "claimed_baseline": baseline.number,
             "claimed_treatment": treatment.number,
             "claimed_gain": float(gain),
-            "not_runnable": reason,
-            **entry,
         }
+        if "published_for" in entry:  # an analogue is measured in its own way, and elsewhere
+            return {**numbers, "kind": "analogue", **entry}
+        reason = baseline.not_runnable or treatment.not_runnable
+        if not reason and sides.differ:
+            reason = f"its two sides differ in {' and '.join(sides.differ)}, and a contrast in one axis"
+        measured = {"metric": treatment.metric, "epoch": treatment.epoch, "kind": "published"}
+        return {**numbers, **measured, **({"not_runnable": reason} if reason else {}), **entry}
 
     def _contrast(
         self, baseline: Value, treatment: Value, declared: Sequence[str] | None, at: Location
