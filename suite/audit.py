@@ -61,11 +61,11 @@ def _compared(statement: Statement, value: Value) -> tuple[Outcome, str]:
     """A value with what another place says of it."""
     if statement.quantity == "epochs":
         same = statement.printed == str(value.epochs)
-        text = f"{value.group}, {value.row}, {statement.printed} epochs; the training has {value.epochs}"
+        text = f"{value.group}, {value.row}, {statement.printed} epochs are stated; the training has {value.epochs}"
     else:
         other = Interval.of(statement.printed)  # either may have more digits
         same = other.holds(value.interval.printed) or value.interval.holds(other.printed)
-        text = f"{value.label}, {statement.printed}; {table_name(value.table)} has {value.printed}"
+        text = f"{value.label}, {_stated(statement)}; {table_name(value.table)} has {value.printed}"
     return "adds_up" if same else "differs", text
 
 
@@ -84,25 +84,27 @@ def _derived(statement: Statement, baseline: Value, treatment: Value) -> tuple[O
     claimed = Interval(least.printed, least.low, most.high)
     if claimed.holds(found.printed):
         return "adds_up", text
-    low, ours, high = (_decimal(n, statement) for n in (found.low, found.printed, found.high))
-    text += f" is {ours}"
+    places = [decimals(statement.printed)]
+    if statement.quantity == "difference":
+        places += [decimals(value.printed) for value in (baseline, treatment)]
+    text += f" is {_decimal(found.printed, max(places), statement)}"
     if claimed.overlaps(found):
+        low, high = (_decimal(end, max(places), statement) for end in (found.low, found.high))
         return "rounding", f"{text}; rounded as they are, they allow {low} to {high}"
     return "differs", text
 
 
 def _stated(statement: Statement) -> str:
     printed = statement.printed if statement.up_to is None else f"{statement.printed} to {statement.up_to}"
-    return printed.replace("-", "−") + _unit(statement)
+    return f"{printed.replace('-', '−')}{_unit(statement)} is stated"
 
 
 def _unit(statement: Statement) -> str:
     return " %" if statement.quantity == "percent" else ""
 
 
-def _decimal(number: Fraction, statement: Statement) -> str:
+def _decimal(number: Fraction, places: int, statement: Statement) -> str:
     """A number in the form of a stated one, with halves away from zero, as papers round."""
-    places = decimals(statement.printed)
     whole, rest = divmod(int(abs(number) * 10**places + Fraction(1, 2)), 10**places)
     text = f"{whole}.{rest:0{places}d}" if places else str(whole)
     sign = "−" if number < 0 else "+" if statement.printed.startswith("+") else ""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeGuard, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -50,8 +50,8 @@ class ClaimedContrast(Model):
     """Which cells a claim compares. `match` may leave axes open: each contrast that matches is then judged."""
 
     axis: Axis = Field(description="the axis that differs")
-    baseline: str = Field(description="the level to beat")
-    treatment: str = Field(description="the level that is claimed to be better")
+    baseline: str = Field(min_length=1, description="the level to beat")
+    treatment: str = Field(min_length=1, description="the level that is claimed to be better")
     match: dict[str, str] = Field(min_length=1, description="the cell's other axes (and recipe), a level each")
 
     @model_validator(mode="after")
@@ -176,6 +176,10 @@ def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
     return [claim for claim in claims if claim.obstacle or not claim.contrast.has_both_sides(cells.values())]
 
 
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
 def _twice(name: str, first: str, place: str) -> Problem:
     return Problem(
         f"the id {name!r} stands twice",
@@ -211,6 +215,7 @@ class _Parts:
         self.problems: list[Problem] = []
         self.places: dict[str, str] = {}
         self.known: dict[str, Value] = {}
+        self.taken: dict[str, str] = {}  # the ids of the files that this one refers to, and where they stand
         self._read_referred(reader)
 
     def result(self) -> Claims:
@@ -229,11 +234,13 @@ class _Parts:
                 self._problem("the files refer to each other in a circle", "files in one order", repr(name),
                               ("refer_to", index), "let one of the two refer to the other")  # fmt: skip
             else:
-                self.known |= reader.read(path).values
+                referred = reader.read(path)
+                self.known |= referred.values
+                self.taken |= referred.places
 
     def _note_id(self, name: str, at: Location) -> None:
         place = self.document.where((*at, "id"))
-        if first := self.places.get(name):
+        if first := self.places.get(name) or self.taken.get(name):
             self.problems.append(_twice(name, first, place))
         self.places[name] = place
 
@@ -321,7 +328,7 @@ class _Parts:
             values |= compared
         values |= entry
         share, gain = self.file.test.margin_share, values.get("claimed_gain")
-        if share is not None and "margin" not in values and isinstance(gain, (int, float)) and math.isfinite(gain):
+        if share is not None and "margin" not in values and _is_number(gain):
             values["margin"] = float(Fraction(share) * Fraction(str(gain)))
         return values
 
@@ -352,23 +359,21 @@ class _Parts:
             if contrast is None:
                 return None
             entry = {"contrast": contrast}
-        reason = baseline.not_runnable or treatment.not_runnable
-        if not reason and sides.differ:
-            reason = f"its two sides differ in {' and '.join(sides.differ)}, and a contrast in one axis"
-        weaker = max(baseline.evidence, treatment.evidence, key=list(GRADES).index)
-        return {
+        numbers = {
             **{key: getattr(treatment, key) for key in ("paper", "version", "table")},
-            "kind": "analogue" if "published_for" in entry else "published",
             "row": gain_label(baseline, treatment),
-            "evidence": weaker,
-            "metric": treatment.metric,
-            "epoch": treatment.epoch,
+            "evidence": max(baseline.evidence, treatment.evidence, key=list(GRADES).index),  # the weaker one
             "claimed_baseline": baseline.number,
             "claimed_treatment": treatment.number,
             "claimed_gain": float(gain),
-            "not_runnable": reason,
-            **entry,
         }
+        if "published_for" in entry:  # an analogue is measured in its own way, and elsewhere
+            return {**numbers, "kind": "analogue", **entry}
+        reason = baseline.not_runnable or treatment.not_runnable
+        if not reason and sides.differ:
+            reason = f"its two sides differ in {' and '.join(sides.differ)}, and a contrast in one axis"
+        measured = {"metric": treatment.metric, "epoch": treatment.epoch, "kind": "published"}
+        return {**numbers, **measured, **({"not_runnable": reason} if reason else {}), **entry}
 
     def _contrast(
         self, baseline: Value, treatment: Value, declared: Sequence[str] | None, at: Location
@@ -385,7 +390,7 @@ class _Parts:
             return None
         axis = differing[0]
         match = {name: level for name, level in other.items() if name not in differing}
-        return {"axis": axis, "baseline": one[axis], "treatment": other[axis], "match": match}
+        return {"axis": axis, "baseline": one.get(axis, ""), "treatment": other.get(axis, ""), "match": match}
 
     def _stated(self) -> Iterator[Statement]:
         for index, entry in enumerate(self.file.stated):
@@ -397,6 +402,10 @@ class _Parts:
             for key, name in statement.references.items():
                 if name not in self.known:
                     self._no_value(key, name, at)
+            base = self.known.get(statement.baseline)
+            if statement.quantity == "percent" and base is not None and base.interval.low <= 0:
+                self._problem("a percentage of what may be zero", "a baseline above zero", base.printed,
+                              (*at, "baseline"), "state the difference in place of the percentage")  # fmt: skip
             yield statement
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from suite.audit import NAMES, Finding, audit
 from suite.claims import read_claim_files
+from suite.errors import InputError
 from suite.published import Interval
 from tests.conftest import REPOSITORY
 
@@ -77,11 +78,16 @@ def test_a_statement_is_recomputed_as_exactly_as_its_digits_allow(
 def test_the_text_gives_all_the_numbers(tmp_path: Path) -> None:
     (finding,) = findings(tmp_path, "58.8", "59.0", f'quantity: percent, {BOTH}, printed: "+0.51", note: why')
     assert finding.text == (
-        "text: DeiT, LaPE over default, C, +0.51 %; 59.0 over 58.8 in Table 6 is +0.34 %; "
+        "text: DeiT, LaPE over default, C, +0.51 % is stated; 59.0 over 58.8 in Table 6 is +0.34 %; "
         "rounded as they are, they allow +0.17 % to +0.51 % (why)"
     )
     (finding,) = findings(tmp_path, "59.0", "58.8", f'quantity: difference, {BOTH}, printed: "3.25"')
-    assert finding.text.endswith("59.0 in Table 6 is −0.20")
+    assert finding.text.endswith("58.8 over 59.0 in Table 6 is −0.20")
+
+
+def test_a_percentage_of_what_may_be_zero_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"may be zero(?s:.*)table.yaml, line 13"):
+        findings(tmp_path, "0", "2", f'quantity: percent, {BOTH}, printed: "+1"')
 
 
 @given(st.integers(0, 10**6), st.integers(0, 4), st.fractions(-Fraction(1, 2), Fraction(1, 2)))

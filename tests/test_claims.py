@@ -197,6 +197,30 @@ def test_the_weaker_evidence_and_the_reason_of_either_side_hold(write_claims: Ca
     assert (claim.evidence, claim.not_runnable) == ("second_hand", "no")
 
 
+def test_an_analogue_is_measured_in_its_own_way(write_claims: Callable[..., Path]) -> None:
+    write_claims(("runs: 5", "runs: 5\nnot_runnable: too dear"), text=NAMED, name="table.yaml")
+    head, _, contrast = TYPED.partition("    contrast:")
+    text = f"refer_to: [table.yaml]\ntest: {{alpha: 0.05, margin_share: '0.5'}}\n{head}    contrast:{contrast}"
+    named = text[: text.index("    claimed_baseline")] + "    baseline: base\n    treatment: ours\n"
+    (claim,) = load_claims([write_claims(("    metric: top1\n", ""), text=named)])
+    assert (claim.kind, claim.metric, claim.obstacle, claim.claimed_gain) == ("analogue", "top1", "", 0.9)
+    assert claim.contrast.match["arch"] == "vit_lite_digits"
+
+
+def test_a_reason_at_the_top_holds_for_claims_on_values_of_other_files(write_claims: Callable[..., Path]) -> None:
+    write_claims(text=NAMED, name="table.yaml")
+    text = "refer_to: [table.yaml]\nnot_runnable: too dear\ntest: {alpha: 0.1, margin_share: '0.4'}\n"
+    (claim,) = load_claims([write_claims(text=text + "claims: [{id: c, baseline: base, treatment: ours}]")])
+    assert claim.obstacle == "too dear"
+
+
+def test_an_id_of_a_file_that_is_referred_to_is_taken(write_claims: Callable[..., Path]) -> None:
+    write_claims(text=NAMED, name="table.yaml")
+    path = write_claims(("values:", "refer_to: [table.yaml]\nvalues:"), text=NAMED)
+    with pytest.raises(InputError, match=r"'base' stands twice(?s:.*)table.yaml, line 12(?s:.*)claims.yaml, line 13"):
+        load_claims([path])
+
+
 def test_several_axes_can_be_declared(write_claims: Callable[..., Path]) -> None:
     path = write_claims(("treatment: ours}", "treatment: sine, differ: [join, pe]}"), text=NAMED)
     (claim,) = load_claims([path])
@@ -284,7 +308,10 @@ def test_a_wrong_claim_file_says_what_and_where(
         ("values:", "refer_to: [nowhere.yaml]\nvalues:", None, "no such file"),
         ("values:", "refer_to: [claims.yaml]\nvalues:", 11, "in a circle"),
         ("paper: LaPE\n", "", 11, "'values.0.paper' is missing"),
+        ("ours}\nstated", "ours, claimed_gain: true}\nstated", 17, "valid number"),
         ("runs: 5", "run: 5", 8, "did you mean 'runs'"),
+        ("join: default}, printed", "norm: ln}, printed", 12, "unknown join ''"),
+        ('join: default}, printed: "93.4"', 'norm: ln}, not_runnable: no, printed: "93.4"', 17, "at least 1 character"),
     ],
 )  # fmt: skip
 def test_a_wrong_table_says_what_and_where(

@@ -388,7 +388,7 @@ class TestReading:
         assert lape.code == 0, lape.err
         assert "small.yaml: 4 trials" in out
         assert "table6.yaml: 12 values, 0 claims, 6 statements (adds up 4, only by rounding 2)" in out
-        assert "DeiT-B, LaPE over default, time (s/epoch), +0.51 %; 590 over 588 is +0.34 %" in out
+        assert "DeiT-B, LaPE over default, time (s/epoch), +0.51 % is stated; 590 over 588 is +0.34 %" in out
         bad = tmp_path / "bad.yaml"
         bad.write_text((folder / "table5.yaml").read_text().replace("join: lape}", "join: lap}", 1))
         message = lape.refuses("check", bad)
