@@ -1,4 +1,4 @@
-"""Measure what the suite itself costs: `python -m benchmarks [NAME…]`."""
+"""Measure what the suite itself costs, and how its verdicts err: `python -m benchmarks [NAME…]`."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Run the benchmarks named, or all, and print what each took beside what it may take."""
+    """Run the benchmarks named, or all, and print what each found beside what it may be."""
     print(f"{platform.machine()}, Python {platform.python_version()}, best of {REPEATS}")
     for name in names or list(BENCHMARKS):
         for row in BENCHMARKS[name]():

@@ -200,6 +200,12 @@ def test_a_claim_of_less_has_sentences_of_its_own() -> None:
     assert "could have shown a gain of −0." in said(-0.9, 0.4, -1.1, -0.3, -0.2)
 
 
+def test_a_claim_of_a_metric_that_no_run_has_is_not_tested() -> None:
+    (found,) = judge(frame_of(paired_rows(CASES["confirmed"])), [claim().model_copy(update={"metric": "top5"})])
+    assert found.word == "not_tested"
+    assert "no run records top5" in found.sentence
+
+
 def test_recipes_of_one_name_are_judged_apart_and_said_to_be() -> None:
     rows = paired_rows(CASES["confirmed"]) + paired_rows(CASES["contradicted"], recipe_id="f" * 16)
     found = judge(frame_of(rows), [claim()])
