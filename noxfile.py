@@ -38,5 +38,5 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure what the suite itself costs: start-up, planning, reporting, Ray's overhead per trial."""
+    """Measure what the suite itself costs, and how often simulated verdicts are wrong (that alone takes minutes)."""
     session.run("python", "-m", "benchmarks", *session.posargs)

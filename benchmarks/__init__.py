@@ -1,1 +1,3 @@
-"""What the suite itself costs. `nox -s bench` runs all of it; no test depends on these times."""
+"""What the suite itself costs, and how often its verdicts are wrong. `nox -s bench` runs all of it; no test depends on
+its times.
+"""

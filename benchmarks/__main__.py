@@ -1,4 +1,4 @@
-"""Measure what the suite itself costs: `python -m benchmarks [NAME…]`."""
+"""Measure what the suite itself costs, and how its verdicts err: `python -m benchmarks [NAME…]`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import judging as judged
+from benchmarks import verdicts as simulated
 from benchmarks.grids import expand, record, write_grid
+from benchmarks.rows import Row
+from suite import tables
 from suite.record import RunRecord
-from suite.store import Store
+from suite.store import Store, load_frame
 from suite.trial import Trial
 
 REPEATS = 3
 LAPE = [sys.executable, "-m", "suite"]
-Row = tuple[str, float, float]  # what, seconds, the most it may take
 
 
 def _best(command: list[str]) -> float:
@@ -34,14 +37,14 @@ def _best(command: list[str]) -> float:
 
 def start_up() -> list[Row]:
     """`lape --help`."""
-    return [("lape --help", _best([*LAPE, "--help"]), 0.5)]
+    return [Row("lape --help", _best([*LAPE, "--help"]), 0.5)]
 
 
 def planning() -> list[Row]:
     """`lape plan` on a grid of 10,000 trials."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_grid(Path(folder), 10_000)
-        return [("lape plan, 10,000 trials", _best([*LAPE, "plan", str(path), "--results", folder]), 3.0)]
+        return [Row("lape plan, 10,000 trials", _best([*LAPE, "plan", str(path), "--results", folder]), 3.0)]
 
 
 def reading() -> list[Row]:
@@ -54,7 +57,7 @@ def reading() -> list[Row]:
         store.collect()
         arguments = [str(folder / "bench.yaml"), "--results", name, "--reports", name]
         return [
-            (f"lape {command}, 2,000 runs", _best([*LAPE, command, *arguments]), 5.0)
+            Row(f"lape {command}, 2,000 runs", _best([*LAPE, command, *arguments]), 5.0)
             for command in ("tables", "report")
         ]
 
@@ -84,8 +87,8 @@ def scheduling() -> list[Row]:
     whole = time.perf_counter() - began
     steady = (listener.times[-1] - listener.times[1]) / (len(trials) - 2)
     return [
-        ("Ray, per trial once workers are up", steady, 0.1),
-        ("Ray, 200 no-op trials with start and end, per trial", whole / len(trials), 0.1),
+        Row("Ray, per trial once workers are up", steady, 0.1),
+        Row("Ray, 200 no-op trials with start and end, per trial", whole / len(trials), 0.1),
     ]
 
 
@@ -95,25 +98,55 @@ def augmentation() -> list[Row]:
 
     ours, theirs = throughputs()
     return [
-        ("augmentation of 1,000 CIFAR images on one core", 1000 / ours, 1000 / theirs),
-        ("the same, timm's image by image", 1000 / theirs, math.inf),
+        Row("augmentation of 1,000 CIFAR images on one core", 1000 / ours, 1000 / theirs),
+        Row("the same, timm's image by image", 1000 / theirs, math.inf),
     ]
 
 
+def judging() -> list[Row]:
+    """Tables and verdicts of 10,000 runs and 200 claims, 20 pairs each: with a bit per test image, and without."""
+    from suite.verdict import judge, to_json
+
+    found = []
+    for images in (0, 10_000):
+        with tempfile.TemporaryDirectory() as folder:
+            judged.write_runs(Path(folder), images)
+            began = time.perf_counter()
+            frame = load_frame(folder)
+            read = time.perf_counter()
+            tables.write_tables(frame, Path(folder))
+            shown = time.perf_counter()
+            verdicts = judge(frame, judged.claims())
+            text = to_json(verdicts)
+            ended = time.perf_counter()
+        if len(verdicts) != 200 or text.count('"not_tested"'):
+            raise RuntimeError("all claims should have been judged")
+        name = f"10,000 runs, {images or 'no'} test images"
+        found += [
+            Row(f"{name}: read", read - began, 10.0),
+            Row(f"{name}: tables", shown - read, 5.0),
+            Row(f"{name}: 200 verdicts", ended - shown, 15.0),
+            Row(f"{name}: all of it", ended - began, 20.0),
+        ]
+    return found
+
+
+def verdicts() -> list[Row]:
+    """How often simulated verdicts are wrong, and intervals miss: minutes. See benchmarks/verdicts.py."""
+    return simulated.rows(simulated.simulate())
+
+
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
-    function.__name__: function for function in (start_up, planning, reading, scheduling, augmentation)
+    function.__name__: function for function in (start_up, planning, reading, scheduling, augmentation, judging, verdicts)
 }
 
 
 def main(names: list[str]) -> None:
-    """Run the benchmarks named, or all, and print what each took beside what it may take."""
+    """Run the benchmarks named, or all, and print what each found beside what it may be."""
     print(f"{platform.machine()}, Python {platform.python_version()}, best of {REPEATS}")
     for name in names or list(BENCHMARKS):
-        for what, seconds, most in BENCHMARKS[name]():
-            print(
-                f"{what:<52} {seconds:8.3f} s   (at most {most:g} s){'' if seconds <= most else '   TOO SLOW'}",
-                flush=True,
-            )
+        for row in BENCHMARKS[name]():
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

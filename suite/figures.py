@@ -321,7 +321,9 @@ def effect(verdict: Verdict) -> Markup:
         return Markup("")
     colour = colour_number(claim.contrast.treatment)
     least, most = claim.claimed_gain - claim.margin, claim.claimed_gain + claim.margin
-    limit = 4 * max(most, abs(seen.gain))  # an interval of two or three pairs can be far wider than that
+    limit = 4 * max(
+        abs(least), abs(most), abs(seen.gain)
+    )  # an interval of two or three pairs can be far wider than that
     interval = [] if math.isnan(seen.low) else [max(seen.low, -limit), min(seen.high, limit)]
     ends = [0.0, least, most, seen.gain, *interval]
     pad = 0.06 * (max(ends) - min(ends))

@@ -210,7 +210,8 @@ def _numbers(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "Gain", f"{points(seen.gain)}, sample standard deviation {_number(seen.sd)}"
     yield "95 % t interval", f"[{points(seen.low)}, {points(seen.high)}]"
     yield "p, paired t-test, one-sided", f"{_p(seen.p)} (Holm over {seen.claims_judged}: {_p(seen.p_adjusted)})"
-    yield "p of a loss", f"{_p(seen.p_negative)} (Holm over {seen.claims_judged}: {_p(seen.p_negative_adjusted)})"
+    opposite = "p of a loss" if claim.side == "greater" else "p of a rise"
+    yield opposite, f"{_p(seen.p_negative)} (Holm over {seen.claims_judged}: {_p(seen.p_negative_adjusted)})"
     yield "p, equal within δ (TOST)", _p(seen.p_equivalent)
     yield (
         "p, exact sign flip",

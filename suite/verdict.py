@@ -32,7 +32,7 @@ import pandas as pd
 from suite import stats
 from suite.caveats import caveats
 from suite.claims import Claim
-from suite.contrasts import Contrast, contrasts, is_usual, pair_count, points
+from suite.contrasts import METRICS, Contrast, contrasts, is_usual, pair_count, points
 from suite.evidence import Evidence, gather, image_checks, raw_p
 
 Word = Literal["not_tested", "contradicted", "confirmed", "direction_only", "inconclusive"]
@@ -196,6 +196,9 @@ def _cases(frame: pd.DataFrame, claims: Sequence[Claim]) -> Iterator[Case]:
     found: dict[tuple[str, str, str], list[Contrast]] = {}
     for claim in claims:
         asked = claim.contrast
+        if claim.metric not in METRICS:
+            yield Case(claim, None, f"no run records {claim.metric}")
+            continue
         key = (asked.axis, asked.baseline, claim.metric)
         if key not in found:
             found[key] = contrasts(frame, *key)

@@ -359,7 +359,12 @@ class TestReading:
             store.collect()
             out = lape("verify", path)
             assert (lape.code, word in out) == (code, True)
+            assert "  but: the exact sign-flip check can't go below p = 0.125" in out  # what says something has caveats
             assert json.loads(lape("verify", path, "--json"))[0]["word"] == word
+        store.put(make_record(trial, 0.5))
+        for command in ("verify", "report"):
+            assert f"trial {trial.id}" in lape.refuses(command, path)
+            assert "a fraction, not a percentage" in lape.err
 
     def test_check_tells_all_that_is_wrong_in_all_files(self, lape: Shell, write_grid: Write) -> None:
         good = write_grid(name="good.yaml")

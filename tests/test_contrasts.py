@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.contrasts import contrasts, points, seed_list, unique_runs
+from suite.contrasts import contrasts, pair_count, points, seed_list, unique_runs
 from suite.errors import InputError
 from tests.frames import CPU, GPU, frame_of, paired_rows, run
 
@@ -88,6 +88,19 @@ def test_of_two_runs_of_a_trial_the_finished_and_then_the_later_counts() -> None
         assert (kept["status"], kept["top1"]) == ("done", 94)
 
 
+def test_two_runs_of_a_trial_in_one_second_are_told_apart_by_what_they_hold() -> None:
+    rows = [run(0, 93), run(0, 94)]
+    assert unique_runs(frame_of(rows)) == unique_runs(frame_of(rows[::-1]))
+
+
+@pytest.mark.parametrize("values", [{"top1": math.nan}, {"top1": None}, {"top1": 100.2}, {"top1": -0.1},
+                                    {"top1_best_epoch": math.nan}])  # fmt: skip
+def test_a_finished_run_without_an_accuracy_is_refused(values: dict[str, Any]) -> None:
+    rows = [run(0), {**run(1), **values}]
+    with pytest.raises(InputError, match=rf"no {next(iter(values))} to compare(?s:.*)trial {rows[1]['trial_id']}"):
+        contrasts(frame_of(rows))
+
+
 def test_two_trainings_under_one_name_are_refused() -> None:
     rows = [run(0, 93, trial_id="a" * 16), run(0, 94, trial_id="b" * 16)]
     with pytest.raises(InputError, match=r"two different trainings under one name(?s:.*)aaaaaaaaaaaaaaaa"):
@@ -117,4 +130,5 @@ def test_numbers_in_words() -> None:
         "0.00",
         "–",
     ]
+    assert [pair_count(n) for n in (0, 1, 3)] == ["no pairs", "1 pair", "3 pairs"]
     assert (seed_list([3]), seed_list([2, 1])) == ("seed 3", "seeds 1, 2")

@@ -2,17 +2,24 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 
 from suite import stats
-from suite.claims import Claim
+from suite.claims import Claim, load_claims
+from suite.errors import InputError
 from suite.evidence import Evidence
+from suite.store import load_frame
 from suite.verdict import MEANINGS, WORDS, Verdict, decide, judge, to_json
+from tests.conftest import REPOSITORY
 from tests.frames import GPU, frame_of, paired_rows, run
 
 
@@ -142,6 +149,187 @@ def test_equal_gains_are_judged_by_the_exact_test() -> None:
     assert many.evidence is not None
     assert many.evidence.p == 1 / 32
     assert judge_gains([0.0] * 5).word == "contradicted"
+
+
+def test_equal_gains_are_not_tested_where_holm_leaves_the_exact_test_no_chance() -> None:
+    rows, claims = [], []
+    for number in range(3):
+        rows += paired_rows([0.84] * 5, arch=f"arch_{number}")
+        claims.append(claim(id=f"c{number}", match={"arch": f"arch_{number}"}))
+    (alone,) = judge(frame_of(rows), claims[:1])
+    assert alone.word == "confirmed"
+    for verdict in judge(frame_of(rows), claims):
+        assert verdict.word == "not_tested"
+        assert (
+            "5 equal gains can't reach p < 0.05 in the exact test: among the 3 claims judged together, 0.094 at best"
+            in verdict.sentence
+        )
+    # Beside two claims that are clearly shown, the last step of Holm asks for p < 0.05 alone: 1/32 can be.
+    clear = [row for n in (0, 1) for row in paired_rows(CASES["confirmed"], arch=f"arch_{n}")]
+    found = judge(frame_of(clear + paired_rows([0.84] * 5, arch="arch_2")), claims)
+    assert [verdict.word for verdict in found] == ["confirmed"] * 3
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-300, 300).map(lambda images: images / 100), min_size=2, max_size=7))
+def test_a_claim_of_less_is_judged_as_one_of_more_with_the_signs_turned(gains: list[float]) -> None:
+    more, less = claim(), claim().model_copy(update={"side": "less", "claimed_gain": -0.84})
+    (up,), (down,) = (
+        judge(frame_of(paired_rows(one, base=50)), [asked])
+        for one, asked in ((gains, more), ([-gain for gain in gains], less))
+    )
+    assert up.word == down.word
+    assert up.evidence is not None
+    assert down.evidence is not None
+    for name in ("p", "p_adjusted", "p_negative", "p_equivalent", "p_sign_flip", "smallest_gain", "pairs_needed"):
+        assert getattr(up.evidence, name) == pytest.approx(getattr(down.evidence, name), abs=1e-9, nan_ok=True), name
+    assert (up.evidence.low, up.evidence.high) == pytest.approx((-down.evidence.high, -down.evidence.low), abs=1e-9)
+
+
+def test_a_claim_of_less_has_sentences_of_its_own() -> None:
+    less = claim().model_copy(update={"side": "less", "claimed_gain": -0.84})
+
+    def said(*gains: float) -> str:
+        (verdict,) = judge(frame_of(paired_rows(gains)), [less])
+        return verdict.sentence
+
+    assert said(-0.8, -0.88, -0.79, -0.91, -0.85).endswith("confirmed; as large as claimed, within 0.42")
+    assert said(0.5, 0.7, 0.6, 0.4, 0.55).endswith("contradicted; it is a significant rise")
+    assert said(-0.1, 0.12, -0.05, 0.04, -0.02).endswith("and one of −0.42 or less is ruled out")
+    assert said(-0.25, -0.37, -0.31, -0.28, -0.34).endswith("direction only; smaller than claimed")
+    assert "could have shown a gain of −0." in said(-0.9, 0.4, -1.1, -0.3, -0.2)
+
+
+def test_a_claim_of_a_metric_that_no_run_has_is_not_tested() -> None:
+    (found,) = judge(frame_of(paired_rows(CASES["confirmed"])), [claim().model_copy(update={"metric": "top5"})])
+    assert found.word == "not_tested"
+    assert "no run records top5" in found.sentence
+
+
+def test_recipes_of_one_name_are_judged_apart_and_said_to_be() -> None:
+    rows = paired_rows(CASES["confirmed"]) + paired_rows(CASES["contradicted"], recipe_id="f" * 16)
+    found = judge(frame_of(rows), [claim()])
+    assert [verdict.word for verdict in found] == ["confirmed", "contradicted"]
+    for verdict, recipe_id in zip(found, ("0123456789abcdef", "f" * 16), strict=True):
+        assert f"several recipes go by the name 'digits' here, and each has a verdict of its own; this one is of the " \
+            f"recipe with the id {recipe_id}" in verdict.caveats  # fmt: skip
+
+
+def test_sides_of_two_recipes_are_never_paired() -> None:
+    rows = [run(seed) for seed in range(5)]
+    rows += [run(seed, 95.84, join="lape", recipe_id="f" * 16) for seed in range(5)]
+    (found,) = judge(frame_of(rows), [claim()])
+    assert found.word == "not_tested"
+    assert "the runs of the two sides differ in more than their join, such as the recipe" in found.sentence
+
+
+def test_a_diverged_baseline_is_no_pair_and_stands_beside_the_word() -> None:
+    rows = [row if row["join"] == "lape" or row["seed_index"] != 2 else run(2, status="diverged")
+            for row in paired_rows([*CASES["confirmed"], 0.83])]  # fmt: skip
+    (found,) = judge(frame_of(rows), [claim()])
+    assert found.evidence is not None
+    assert found.evidence.seeds == (0, 1, 3, 4, 5)
+    assert "default: 1 of 6 trials failed (1 diverged; seed 2)" in found.caveats
+
+
+def test_a_seed_that_counts_twice_is_refused() -> None:
+    rows = [*paired_rows(CASES["not_tested"]), run(0, 95.0, join="lape", trial_id="c" * 16)]
+    with pytest.raises(InputError, match="two different trainings under one name"):
+        judge(frame_of(rows), [claim()])
+
+
+# What may go wrong with a run, as changes of its row.
+FAULTS: list[dict[str, Any]] = [
+    {"status": "diverged"},
+    {"top1": math.nan},
+    {"top1": 0.95},
+    {"test_images": 359},
+    {"recipe_id": "f" * 16, "cell_id": "e" * 16},
+    {"environment": GPU},
+    {"correct": None},
+    {"trial_id": "d" * 16},
+]
+
+
+def test_confirmed_needs_what_it_says() -> None:
+    confirmed = {"plain": 0, "with faults": 0}
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.lists(st.integers(70, 98), min_size=1, max_size=7),
+        st.dictionaries(st.integers(0, 13), st.sampled_from(FAULTS), max_size=2),
+        st.integers(2, 4),
+        st.integers(1, 3),
+    )
+    def check(gains: list[int], faults: dict[int, dict[str, Any]], least: int, copies: int) -> None:
+        rows = [{**row, **faults.get(place, {})}
+                for place, row in enumerate(paired_rows([gain / 100 for gain in gains], base=90))]  # fmt: skip
+        try:
+            claims = [claim(id=f"c{number}", min_pairs=least) for number in range(copies)]
+            found = judge(frame_of(rows), claims)
+        except InputError:
+            return  # refused: no word at all
+        for verdict in found:
+            if verdict.word == "confirmed":
+                confirmed["with faults" if set(faults) & set(range(len(rows))) else "plain"] += 1
+                _holds(verdict, rows, least)
+
+    check()
+    assert min(confirmed.values()) > 5
+
+
+def _holds(verdict: Verdict, rows: list[dict[str, Any]], least: int) -> None:
+    """Check a "confirmed" against the rows, with scipy's own tests."""
+    seen, asked = verdict.evidence, verdict.claim
+    assert seen is not None
+    assert seen.pairs == len(set(seen.seeds)) == len(seen.gains) >= least
+    pairs = [{row["join"]: row for row in rows if row["seed_index"] == seed and row["status"] == "done"}
+             for seed in seen.seeds]  # fmt: skip
+    for pair, gain in zip(pairs, seen.gains, strict=True):
+        assert pair["default"]["recipe_id"] == pair["lape"]["recipe_id"]
+        assert pair["lape"]["top1"] - pair["default"]["top1"] == pytest.approx(gain)
+    if seen.sd > 0:
+        raw = ttest_1samp(seen.gains, 0, alternative="greater").pvalue
+        above = ttest_1samp(seen.gains, asked.claimed_gain - asked.margin, alternative="greater").pvalue
+        below = ttest_1samp(seen.gains, asked.claimed_gain + asked.margin, alternative="less").pvalue
+        assert max(above, below) < asked.alpha
+    else:
+        raw = 0.5**seen.pairs
+    # Copies of one claim have the same p: each must stand the first step of Holm's procedure.
+    assert seen.p_adjusted == pytest.approx(raw * seen.claims_judged)
+    assert seen.p_adjusted < asked.alpha
+    told = " ".join(verdict.caveats)
+    one_place = all(pair["default"]["environment"] == pair["lape"]["environment"] for pair in pairs)
+    assert ("different environments" in told) != one_place
+    answered = all(row["correct"] is not None for pair in pairs for row in pair.values())
+    assert ("keep no answers" in told) != answered
+    assert ("trials failed" in told) == any(row["status"] != "done" for row in rows)
+
+
+def test_the_order_of_the_rows_changes_no_byte() -> None:
+    rows = [row for word, gains in CASES.items() for row in paired_rows(gains, arch=word)]
+    rows.append(run(2, 93.0, join="lape", arch="not_tested", environment=GPU))
+    claims = [claim(id=word, match={"arch": word}) for word in CASES]
+    expected = to_json(judge(frame_of(rows), claims))
+    for seed in range(3):
+        assert to_json(judge(frame_of(rows).sample(frac=1, random_state=seed), claims)) == expected
+
+
+def test_a_fresh_process_with_other_hashes_says_the_same_bytes() -> None:
+    program = (
+        "from suite.claims import load_claims; from suite.store import load_frame;"
+        "from suite.verdict import judge, to_json;"
+        "verdicts = judge(load_frame('results/cifar_subset'), load_claims(['grids/claims/cifar_subset.yaml']));"
+        "print(to_json(verdicts), end='')"
+    )
+    there = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": "1"}, cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    frame = load_frame(REPOSITORY / "results" / "cifar_subset")
+    here = to_json(judge(frame, load_claims([REPOSITORY / "grids" / "claims" / "cifar_subset.yaml"])))
+    assert there == here
+    assert json.loads(there)[0]["evidence"]["bootstrap_low"] is not None
 
 
 def test_failures_and_mixed_environments_are_caveats() -> None:

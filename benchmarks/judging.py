@@ -1,0 +1,66 @@
+"""10,000 runs and 200 claims on them, without training."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.grids import expand, record
+from suite.canonical import fingerprint
+from suite.claims import Claim
+from suite.record import RunRecord, pack_bits
+from suite.store import RUNS
+
+COPIES, TRIALS = 5, 2_000  # of the architectures; 100 cells of 20 seeds each, so 400 contrasts of 20 pairs
+
+
+def write_runs(folder: Path, images: int) -> None:
+    """The runs of 500 cells as a results folder; with images, each with its answers to so many."""
+    rng = np.random.default_rng(0)
+    difficulty = rng.random(max(images, 1))
+    with tempfile.TemporaryDirectory() as scratch:
+        trials = expand(Path(scratch), TRIALS).trials
+    lines = []
+    for trial in trials:
+        made = record(trial, random.Random(trial.id)).model_copy(update={"history": None})
+        for copy in range(COPIES):
+            renamed = made.model_copy(
+                update={"arch": f"{made.arch}_{copy}", "trial_id": fingerprint([made.trial_id, copy])}
+            )
+            lines.append((_answered(renamed, difficulty, rng) if images else renamed).model_dump_json())
+    (folder / RUNS).write_text("\n".join(lines) + "\n")
+
+
+def _answered(
+    made: RunRecord, difficulty: np.ndarray[tuple[int], np.dtype[np.float64]], rng: np.random.Generator
+) -> RunRecord:
+    right = rng.random(len(difficulty)) < 0.5 + difficulty / 2
+    top1 = 100 * float(right.mean())
+    answers = {"test_images": len(right), "correct": pack_bits(right), "top1": top1, "top1_best_epoch": top1}
+    return made.model_copy(update=answers)
+
+
+def claims() -> list[Claim]:
+    """200 claims, one for each of as many contrasts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        cells = {(trial.axis("arch"), trial.axis("dataset")) for trial in expand(Path(scratch), 100).trials}
+    contrasts = [
+        (f"{arch}_{copy}", dataset, join)
+        for arch, dataset in sorted(cells)
+        for copy in range(COPIES)
+        for join in ("shared", "lape")
+    ]
+    return [
+        Claim.model_validate(
+            {
+                "id": f"c{number}", "paper": "none", "version": "none", "table": "0", "row": "any",
+                "kind": "published", "claimed_gain": 1.0, "margin": 0.5,
+                "contrast": {"axis": "join", "baseline": "default", "treatment": join,
+                             "match": {"arch": arch, "dataset": dataset}},
+            }
+        )
+        for number, (arch, dataset, join) in enumerate(contrasts)
+    ]  # fmt: skip

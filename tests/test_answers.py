@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite.answers import check_test_images, copies, differences, lacking
+from suite.contrasts import Contrast, contrasts
+from suite.errors import InputError
+from suite.record import pack_bits
+from tests.frames import frame_of, run
+
+
+def answered(right: str, **values: Any) -> dict[str, Any]:
+    """A run whose answers are given as ones and zeros."""
+    bits = np.array([bit == "1" for bit in right])
+    return run(**{"top1": 100 * float(bits.mean()), "test_images": len(bits), "correct": pack_bits(bits), **values})
+
+
+def contrast_of(*rows: dict[str, Any], **names: str) -> Contrast:
+    (found,) = contrasts(frame_of(rows), **names)
+    return found
+
+
+def test_the_differences_are_those_of_each_image_and_pair() -> None:
+    found = differences(
+        contrast_of(
+            answered("1100110011", seed=1),
+            answered("0000000001", seed=0),
+            answered("1010110011", seed=1, join="lape"),
+            answered("1000000000", seed=0, join="lape"),
+        )
+    )
+    assert found is not None
+    assert found.tolist() == [[1, 0, 0, 0, 0, 0, 0, 0, 0, -1], [0, -1, 1, 0, 0, 0, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_answers_that_were_not_kept_are_absent_not_invented(missing: Any) -> None:
+    rows = [answered("10", seed=0), answered("11", seed=0, join="lape", correct=missing)]
+    found = contrast_of(*rows)
+    assert differences(found) is None
+    assert lacking(found) == 1
+    (bare,) = contrasts(frame_of(rows).drop(columns=["correct", "test_images"]))
+    assert differences(bare) is None
+    assert lacking(bare) == 2
+
+
+def test_answers_are_of_the_last_epoch_and_of_one_test_set() -> None:
+    rows = [answered("10", seed=0), answered("11", seed=0, join="lape")]
+    assert differences(contrast_of(*rows, metric="top1_best_epoch")) is None
+    other = [answered("10", dataset="digits"), answered("111", dataset="cifar10")]
+    found = contrast_of(*other, axis="dataset", baseline="digits")
+    assert differences(found) is None
+    check_test_images(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"top1": 0.5}, r"a fraction, not a percentage(?s:.*)50, as 2 of 4"),
+        ({"top1": 80.0}, r"isn't that of its answers(?s:.*)50, as 2 of 4"),
+        ({"correct": "!!"}, "damaged"),
+        ({"correct": ""}, "damaged"),
+        ({"correct": pack_bits(np.ones(100, dtype=bool))}, "damaged"),
+        ({"correct": pack_bits(np.ones(1, dtype=bool)), "test_images": 0}, "damaged"),
+        ({"test_images": None}, "damaged"),
+    ],
+)
+def test_answers_that_cant_be_those_of_the_run_are_refused(values: dict[str, Any], said: str) -> None:
+    found = contrast_of(answered("1100", seed=0), answered("1100", seed=0, join="lape", **values))
+    with pytest.raises(InputError, match=rf"{said}(?s:.*)trial {found.treatment.trials[0]}"):
+        differences(found)
+
+
+def test_a_rounded_accuracy_is_that_of_its_answers() -> None:
+    assert differences(contrast_of(answered("110", top1=66.7), answered("111", join="lape"))) is not None
+
+
+def test_test_sets_of_two_sizes_are_refused() -> None:
+    found = contrast_of(answered("1100", seed=0), answered("11000", seed=0, join="lape"))
+    with pytest.raises(InputError, match=r"different test sets(?s:.*)4 in trial \w+, 5 in trial"):
+        check_test_images(found)
+
+
+def test_copied_answers_are_noticed_unless_all_are_right() -> None:
+    rows = [answered("1100", seed=seed) for seed in range(3)]
+    rows += [answered("1111", seed=seed, join="lape") for seed in range(3)]
+    found = contrast_of(*rows)
+    assert (copies(found.baseline), copies(found.treatment)) == ([1, 2], [])
