@@ -25,6 +25,9 @@ def prepare_data(
         f"{dataset.image_size}×{dataset.image_size}×{dataset.channels}, {dataset.num_classes} classes, in {root / name}"
     )
     yield f"sha256 {dataset.checksum}"
+    meta = load_meta(name, root)
+    if meta is not None and meta.index:
+        yield f"sha256 {meta.index} of its files: it should be the same on all machines whose results you compare"
     if before is not None and before.checksum != dataset.checksum:
         note(
             f"this took the place of another data set {name!r}, of {before.image_size}×{before.image_size} pixels and "

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from suite.data.arrays import SPLITS, Split, arrays_checksum
 from suite.data.datasets import DATASETS, Dataset
-from suite.data.index import Index, check_files, index_checksum, read_index, write_index
+from suite.data.index import Index, check_files, classes_checksum, index_checksum, read_index, write_index
 from suite.errors import InputError, first_line
 from suite.files import cannot_write, check_folder
 
@@ -42,6 +42,7 @@ class Meta(BaseModel):
     classes: tuple[str, ...] = ()  # of an image folder: its class folders
     stamp: str = ""
     images: str = ""  # storage "folder": where the image files are
+    index: str = ""  # SHA-256 of the index, where the data set's checksum is another
 
 
 def data_root() -> Path:
@@ -63,7 +64,7 @@ def prepare_command(name: str, dataset: Dataset | None = None) -> str:
     """The command that prepares a data set, for people to copy. dataset: gives the options of a custom one."""
     command = f"lape data prepare {name}"
     if name in DATASETS:
-        return command
+        return command + (" --from PATH" if DATASETS[name].storage == "folder" else "")
     command += " --from PATH"
     if dataset is not None:
         command += f" --image-size {dataset.image_size}" + (" --storage folder" if dataset.storage == "folder" else "")
@@ -137,6 +138,11 @@ def verify(dataset: Dataset, root: Path) -> None:
     else:
         indices = {name: load_index(dataset, name, root) for name in SPLITS}
         found = index_checksum(indices, dataset.image_size, dataset.channels)
+        if dataset.checksum_of == "classes":
+            if found != meta.index:
+                raise _damaged(root / dataset.name, f"an index of SHA-256 {meta.index}", f"SHA-256 {found}", command)
+            counts = {name: len(index) for name, index in indices.items()}
+            found = classes_checksum(meta.classes, counts, dataset.image_size, dataset.channels)
     if found != dataset.checksum:
         raise _damaged(root / dataset.name, f"SHA-256 {dataset.checksum}", f"SHA-256 {found}", command)
     for index in indices.values():

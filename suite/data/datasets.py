@@ -17,6 +17,8 @@ class Dataset(BaseModel):
     checksum: SHA-256 of the prepared images and labels in canonical order (sorted by the SHA-256 of each
     image's pixels, then by label), so that the same images from any source are the same data set.
     storage: "arrays" (uint8 arrays in the cache) or "folder" (an index; images are decoded when read).
+    checksum_of: "images", or for a folder that nobody may pass on, "classes": of the names of its class folders and the
+    numbers of its images, which are known without them. Its files are then checked against what was prepared.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -31,6 +33,7 @@ class Dataset(BaseModel):
     std: tuple[float, ...] = Field(strict=False)
     checksum: str = Field(pattern=r"^[0-9a-f]{64}$")
     storage: Literal["arrays", "folder"] = "arrays"
+    checksum_of: Literal["images", "classes"] = "images"
     source: str = ""
 
     @model_validator(mode="after")
@@ -40,6 +43,8 @@ class Dataset(BaseModel):
                 raise ValueError(f"{name} with a value for each of {self.channels} channels")
         if min(self.std) <= 0:
             raise ValueError("std above zero in every channel")
+        if self.checksum_of == "classes" and self.storage != "folder":
+            raise ValueError("storage: folder for a checksum of classes")
         return self
 
 
@@ -106,5 +111,22 @@ DATASETS.register(
         std=(0.2675, 0.2565, 0.2761),  # measured: 0.2673 0.2564 0.2762
         checksum="9b961fcba5bbf89c4989f2561e04aaec535b9589519ba56093d0960c9d6c36f5",
         source="https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+)
+DATASETS.register(
+    "imagenet1k",
+    Dataset(
+        name="imagenet1k",
+        num_classes=1000,
+        image_size=224,
+        channels=3,
+        train_images=1281167,
+        test_images=50000,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        checksum="5a08c9f51d3152c55f2cb875f379e65a285a6f139fbc78be9937ed3099369885",
+        storage="folder",
+        checksum_of="classes",
+        source="https://www.image-net.org, ILSVRC 2012: train/ and val/, with a folder per class in each",
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,17 @@ def index_checksum(splits: Mapping[str, Index], image_size: int, channels: int) 
         for row in splits[name].rows:
             digest.update(f"{row.sha256} {row.label}\n".encode())
     return digest.hexdigest()
+
+
+def classes_checksum(classes: Sequence[str], counts: Mapping[str, int], image_size: int, channels: int) -> str:
+    """SHA-256 over the class folders in alphabetical order, how many images each split has, and their decoded form."""
+    facts = {
+        "classes": list(classes),
+        "images": [counts[name] for name in SPLITS],
+        "image_size": image_size,
+        "channels": channels,
+    }
+    return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
 
 def write_index(path: Path, index: Index) -> None:

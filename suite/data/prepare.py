@@ -17,14 +17,15 @@ from suite.canonical import canonical_json
 from suite.data import sources
 from suite.data.archives import is_archive, unpack
 from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
-from suite.data.cache import TEACHERS, Meta, load_meta, publish, scratch, verify
+from suite.data.cache import TEACHERS, Meta, load_meta, prepare_command, publish, scratch, verify
 from suite.data.datasets import DATASETS, MOST_PIXELS, Dataset
 from suite.data.decode import GREY_MODES, decode, header, in_parallel, read_file
-from suite.data.index import Index, Row, index_checksum
+from suite.data.index import Index, Row, classes_checksum, index_checksum
 from suite.data.tree import Tree, find_top, list_tree
 from suite.errors import InputError, nearest
 
 STORAGES = ("auto", "arrays", "folder")
+_STORED = {"arrays": "arrays", "folder": "a folder"}
 
 ARRAYS_LIMIT = 2 * 2**30  # bytes of pixels; what is larger stays in its folder unless "arrays" is asked for
 MEASURED_IMAGES = 2000  # of a folder's training split, evenly spaced in canonical order, for its mean and deviation
@@ -71,15 +72,17 @@ def prepare(
             fix=nearest(storage, STORAGES),
         )
     if name in DATASETS:
-        if image_size not in (None, DATASETS[name].image_size) or storage == "folder":
+        fixed = DATASETS[name].storage
+        if image_size not in (None, DATASETS[name].image_size) or storage not in ("auto", fixed):
             raise InputError(
                 f"{name!r} is a built-in data set: its form is fixed",
-                expected=f"images of {DATASETS[name].image_size} pixels, stored as arrays",
+                expected=f"images of {DATASETS[name].image_size} pixels, stored as {_STORED[fixed]}",
                 found=f"image size {image_size}, storage {storage}",
                 where=f"lape data prepare {name}",
                 fix="leave the options out, or prepare the images under a name of your own",
             )
-        return _prepare_builtin(DATASETS[name], root, source)
+        prepare_ = _prepare_builtin if fixed == "arrays" else _prepare_builtin_folder
+        return prepare_(DATASETS[name], root, source)
     return _prepare_custom(name, root, source, image_size, storage)
 
 
@@ -88,7 +91,7 @@ def declaration(dataset: Dataset) -> str:
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedSeq
 
-    facts = dataset.model_dump(mode="json", exclude={"name"})
+    facts = dataset.model_dump(mode="json", exclude={"name", "checksum_of"})
     for key in ("mean", "std"):
         facts[key] = CommentedSeq(facts[key])
         facts[key].fa.set_flow_style()
@@ -116,6 +119,38 @@ def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None) -> Datas
                 fix="get the complete original, without lossy recoding; or prepare these images under another name",
             )
         publish(Meta(dataset=dataset), splits, root)
+    verify(dataset, root)
+    return dataset
+
+
+def _prepare_builtin_folder(dataset: Dataset, root: Path, source: Path | None) -> Dataset:
+    if _is_whole(dataset, root):
+        return dataset
+    if source is None or not source.is_dir():
+        raise InputError(
+            f"{dataset.name!r} is read from a folder of yours",
+            expected=f"a folder with the images of {dataset.source}",
+            found="no --from" if source is None else "an archive",
+            where=f"lape data prepare {dataset.name}",
+            fix=f"unpack the images where they can stay, and run: {prepare_command(dataset.name)}",
+        )
+    tree, size, channels = _tree(source), dataset.image_size, dataset.channels
+    counts = {split: len(files) for split, files in tree.splits.items()}
+    found = classes_checksum(tree.classes, counts, size, channels)
+    if found != dataset.checksum:
+        raise InputError(
+            f"this folder is not the data set {dataset.name!r}",
+            expected=f"{dataset.num_classes} classes, {dataset.train_images} + {dataset.test_images} images; "
+            f"SHA-256 {dataset.checksum} of the names of classes and the numbers of images",
+            found=f"{len(tree.classes)} classes, {counts['train']} + {counts['test']} images; SHA-256 {found}",
+            where=str(tree.folder),
+            fix="get the complete original, with its own names of class folders; or prepare this under another name",
+        )
+    index = _read_index(tree, size, channels)
+    meta = Meta(
+        dataset=dataset, classes=tree.classes, images=str(tree.folder), index=index_checksum(index, size, channels)
+    )
+    publish(meta, index, root)
     verify(dataset, root)
     return dataset
 

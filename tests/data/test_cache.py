@@ -120,7 +120,7 @@ def test_prepare_mends_damage(root):
 def test_the_list_names_what_is_there_and_what_could_be(root, write_tree):
     prepare("drawings", root=root, source=write_tree())
     listed = {entry.name: entry for entry in list_prepared(root)}
-    assert list(listed) == ["digits", "fashion_mnist", "cifar10", "cifar100", "drawings"]
+    assert list(listed) == ["digits", "fashion_mnist", "cifar10", "cifar100", "imagenet1k", "drawings"]
     assert [entry.prepared for entry in listed.values()] == [True, False, False, False, True]
     assert [entry.builtin for entry in listed.values()] == [True, True, True, True, False]
     assert 1797 * (64 + 8) < listed["digits"].size < 1797 * (64 + 8) + 4000

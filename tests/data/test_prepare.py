@@ -8,23 +8,27 @@ import json
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
 from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
-from suite.data.cache import load_index, load_meta, load_split, verify
+from suite.data.cache import list_prepared, load_index, load_meta, load_split, verify
 from suite.data.datasets import DATASETS, Dataset
+from suite.data.images import load_images
+from suite.data.index import Index, classes_checksum, read_index, write_index
 from suite.data.prepare import declaration, prepare
 from suite.data.sources import read_digits
 from suite.errors import InputError
-from tests.data.drawings import drawing
+from tests.data.drawings import CLASSES, drawing
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
@@ -53,6 +57,7 @@ def test_an_image_folder_becomes_arrays(write_tree, tmp_path):
         "train_images": 12,
         "test_images": 6,
         "storage": "arrays",
+        "checksum_of": "images",
         "source": "image folder pictures",
     }
     train = load_split(dataset, "train", tmp_path / "cache")
@@ -422,3 +427,50 @@ def test_whole_cifar_from_python_batches(name, shared, tmp_path, monkeypatch):
     (folder / kind.meta["filename"]).write_bytes(meta)
     monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": hashlib.md5(meta).hexdigest()})
     assert prepare(name, root=tmp_path / "cache", source=tmp_path) == DATASETS[name]
+
+
+@pytest.fixture
+def known_by_its_classes(monkeypatch):
+    """A built-in data set like ImageNet, as small as `write_tree`'s pictures."""
+    facts = {"name": "drawings", "num_classes": 3, "image_size": 8, "channels": 3, "train_images": 12, "test_images": 6}
+    checksum = classes_checksum(sorted(CLASSES), {"train": 12, "test": 6}, 8, 3)
+    dataset = Dataset(
+        **facts, mean=(0.5,) * 3, std=(0.5,) * 3, checksum=checksum, storage="folder", checksum_of="classes"
+    )
+    for module in ("prepare", "cache"):
+        monkeypatch.setattr(f"suite.data.{module}.DATASETS", {"drawings": dataset})
+    return dataset
+
+
+def test_a_folder_that_is_known_by_its_classes(known_by_its_classes, write_tree, tmp_path):
+    root, folder = tmp_path / "cache", write_tree(test_name="val", size=(20, 13))
+    assert prepare("drawings", root=root, source=folder) == known_by_its_classes
+    images = load_images(known_by_its_classes, "train", root)
+    assert images.batch(torch.arange(12)).shape == (12, 3, 8, 8)
+    (listed,) = list_prepared(root)
+    assert listed.prepared
+    assert listed.builtin
+
+    index = root / "drawings" / "train.parquet"
+    rows = read_index(index).rows
+    write_index(index, Index(sorted(replace(row, label=(row.label + 1) % 3) for row in rows)))
+    with pytest.raises(InputError, match="damaged on disk") as caught:
+        verify(known_by_its_classes, root)
+    assert caught.value.problems[0].expected.startswith("an index of SHA-256")
+    assert "lape data prepare drawings --from PATH" in caught.value.problems[0].fix
+
+
+@pytest.mark.parametrize("change", [{"train": 5}, {"classes": ("disc", "square")}, {"test": 1}])
+def test_a_folder_with_other_classes_or_numbers_is_another(known_by_its_classes, write_tree, tmp_path, change):
+    problem = refused("drawings", root=tmp_path / "cache", source=write_tree(**change))
+    assert "this folder is not the data set 'drawings'" in problem.what
+    assert known_by_its_classes.checksum in problem.expected
+    assert not (tmp_path / "cache" / "drawings").exists()
+
+
+def test_it_is_never_downloaded_nor_read_from_an_archive(known_by_its_classes, write_tree, tmp_path):
+    assert refused("drawings", root=tmp_path / "cache").found == "no --from"
+    archive = shutil.make_archive(str(tmp_path / "drawings"), "zip", write_tree())
+    assert refused("drawings", root=tmp_path / "cache", source=Path(archive)).found == "an archive"
+    for options in ({"storage": "arrays"}, {"image_size": 9}):
+        assert "stored as a folder" in refused("drawings", root=tmp_path / "cache", **options).expected
