@@ -45,10 +45,9 @@ GRADES: Mapping[Grade, str] = {
     "second_hand": "a summary of unknown origin; nothing confirms it",
 }
 
-# What published models are built for. ImageNet can't be downloaded; a user prepares it from a folder, under this name.
+# What published models are built for.
 SHAPES: Mapping[str, Shape] = {
-    **{name: Shape(data.num_classes, data.image_size, data.channels) for name, data in DATASETS.items()},
-    "imagenet1k": Shape(1000, 224),
+    name: Shape(data.num_classes, data.image_size, data.channels) for name, data in DATASETS.items()
 }
 
 
