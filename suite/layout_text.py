@@ -101,15 +101,15 @@ def display(table: PublishedTable) -> Text:
 def _parts(entry: Entry | None) -> tuple[str, ...]:
     if entry is None:
         return "", "", "", ""
-    tested = METRICS[entry.value.metric].tested
+    metric = METRICS[entry.value.metric]
     digits = decimals(entry.value.printed)
-    printed = entry.value.printed + (f" ({_signed(entry.published_gain, digits)})" if entry.baseline and tested else "")
+    printed = entry.value.printed + (f" ({_signed(entry.published_gain, digits)})" if entry.baseline and metric.percent else "")
     if not entry.ours.n:
         return printed, NONE, "0", NONE
-    digits = min(digits, 2) if tested else digits
+    digits = min(digits, 2) if metric.tested else digits
     ours = f"{entry.ours.mean:.{digits}f}"
     ours += "" if math.isnan(entry.ours.sd) else f" ± {entry.ours.sd:.{digits}f}"
-    ours += f" ({_signed(entry.gain.mean, digits)})" if entry.gain.n and tested else ""
+    ours += f" ({_signed(entry.gain.mean, digits)})" if entry.gain.n and metric.percent else ""
     return printed, ours, str(entry.ours.n), _signed(entry.difference, digits) + _MARKS[entry.consistency]
 
 

@@ -59,6 +59,11 @@ class Metric:
     most: float
     tested: bool = False
 
+    @property
+    def percent(self) -> bool:
+        """Whether differences are percentage points."""
+        return self.most == 100
+
 
 METRICS: Mapping[str, Metric] = {
     "top1": Metric("top-1 in percent, of the last epoch or of the one that is named", 100, tested=True),

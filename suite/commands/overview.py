@@ -33,6 +33,9 @@ def open_console(width: int = 100) -> Console:
 
 def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
     """The plan in one line, at the start of a run."""
+    if reason := workspace.grid.file.not_runnable:
+        _print(console, f"{workspace.grid.name}: nothing to run: {reason}")
+        return
     if not plan.to_do:
         text = f"{workspace.grid.name}: nothing to run, all {plan.total} trials have been run"
         _print(console, text + (f"; {_failed(workspace, plan)}" if plan.failed else ""))
@@ -134,16 +137,17 @@ def print_tables(workspace: Workspace) -> None:
     make_folder(workspace.report_folder)
     frame = workspace.frame
     console = open_console()
+    published = workspace.published()
     if frame.empty:
         _print(console, f"{workspace.grid.name}: no runs yet")
-        return
-    console.print(to_terminal(frame, console.width))
-    published = workspace.published()
+    else:
+        console.print(to_terminal(frame, console.width))
     for table in published:
         console.print()
         console.print(layout_text.to_terminal(table))
     folder = workspace.report_folder / "tables"
-    for path in [*write_tables(frame, folder), *layout_text.write_published(published, folder)]:
+    summary = [] if frame.empty else write_tables(frame, folder)
+    for path in [*summary, *layout_text.write_published(published, folder)]:
         _print(console, _shown(path))
 
 
