@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.contrasts import contrasts, pair_count, points, seed_list, unique_runs
@@ -24,6 +24,7 @@ def test_pairs_are_of_the_same_seed() -> None:
     assert found.label == "digits vit_lite_digits learnable: lape vs default"
 
 
+@settings(deadline=None)
 @given(st.permutations(range(10)))
 def test_the_order_of_the_rows_doesnt_matter(order: list[int]) -> None:
     rows = paired_rows([0.3, 0.1, 0.5]) + paired_rows([0.2, 0.4], arch="cct_digits")

@@ -18,6 +18,7 @@ Differences = npt.NDArray[np.int8]
 
 DRAWS = 2_000
 _CHUNK = 2**22  # weights of images held at once
+_PAIRS = 256  # pairs multiplied with them at once
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,21 @@ def bootstrap_gains(
         np.random.default_rng(seed).multinomial(len(one), np.full(len(one), 1 / len(one)), size=draws)
         for one, seed in zip(contrasts, seeds, strict=True)
     ]
+    stacked, ends = np.concatenate(contrasts), np.cumsum([len(one) for one in contrasts])
     totals = np.empty((len(contrasts), draws), dtype=np.int64)
     for at, images_drawn in _image_draws(images, draws, images_seed):
-        for number, (one, pairs) in enumerate(zip(contrasts, pairs_drawn, strict=True)):
-            # Whole numbers below 2^24: exact in float32, in whatever order they are added up.
-            by_pair = (images_drawn @ one.T.astype(np.float32)).astype(np.int64)
-            totals[number, at] = (by_pair * pairs[at]).sum(axis=1)
+        # Whole numbers below 2^24: exact in float32, in whatever order they are added up. Many pairs at a time
+        # halve the time.
+        by_pair = np.concatenate(
+            [
+                images_drawn @ stacked[start : start + _PAIRS].T.astype(np.float32)
+                for start in range(0, ends[-1], _PAIRS)
+            ],
+            axis=1,
+        )
+        for number, (end, pairs) in enumerate(zip(ends, pairs_drawn, strict=True)):
+            by_contrast = by_pair[:, end - pairs.shape[1] : end].astype(np.int64)
+            totals[number, at] = (by_contrast * pairs[at]).sum(axis=1)
     tail = (1 - level) / 2
     found = []
     for one, total in zip(contrasts, totals, strict=True):

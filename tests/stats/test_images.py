@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
@@ -64,6 +64,7 @@ def test_all_contrasts_need_the_same_images_and_some_pairs() -> None:
             stats.bootstrap_gains(many, [0] * len(many), 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=5))
 def test_mcnemar_is_the_exact_binomial_test(counts: list[tuple[int, int]]) -> None:
     found = stats.mcnemar(*zip(*counts, strict=True))

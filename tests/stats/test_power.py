@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student
 from statsmodels.stats.power import TTestPower
@@ -38,6 +38,7 @@ def test_the_ends_of_power() -> None:
     assert math.isnan(stats.seeds_needed(0.5, math.nan))
 
 
+@settings(deadline=None)
 @given(st.integers(2, 60), st.floats(0.01, 4), st.sampled_from([1e-4, 0.01, 0.05, 0.3]))
 def test_the_power_is_statsmodels(n: int, effect: float, alpha: float) -> None:
     power = float(TTestPower().power(effect, n, alpha, alternative="larger"))
