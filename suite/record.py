@@ -53,7 +53,10 @@ class Environment(_Model):
 
 
 class Epoch(_Model):
-    """One epoch of a training; accuracies in percent, losses are means over images. Null: not tested."""
+    """One epoch of a training; accuracies in percent, losses are means over images. Null: not tested.
+
+    lr: the learning rate of its first step.
+    """
 
     epoch: Count
     lr: float

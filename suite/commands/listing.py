@@ -82,7 +82,7 @@ def _recipes() -> Iterator[str]:
     from suite.recipe import Recipe
 
     rows = {path.stem: load_document(path, Recipe) for path in yaml_files("grids/recipes")}
-    return columns({name: f"{recipe.epochs} epochs, batch {recipe.batch_size}" for name, recipe in rows.items()})
+    return columns({name: f"{recipe.total_epochs} epochs, batch {recipe.batch_size}" for name, recipe in rows.items()})
 
 
 def _claims() -> Iterator[str]:

@@ -121,11 +121,12 @@ def test_the_list_names_what_is_there_and_what_could_be(root, write_tree):
     prepare("drawings", root=root, source=write_tree())
     listed = {entry.name: entry for entry in list_prepared(root)}
     assert list(listed) == ["digits", "fashion_mnist", "cifar10", "cifar100", "imagenet1k", "drawings"]
-    assert [entry.prepared for entry in listed.values()] == [True, False, False, False, True]
-    assert [entry.builtin for entry in listed.values()] == [True, True, True, True, False]
+    assert [entry.prepared for entry in listed.values()] == [True, False, False, False, False, True]
+    assert [entry.builtin for entry in listed.values()] == [True, True, True, True, True, False]
     assert 1797 * (64 + 8) < listed["digits"].size < 1797 * (64 + 8) + 4000
     assert listed["digits"].dataset == DIGITS
     assert (listed["digits"].note, listed["cifar10"].note) == ("", "run lape data prepare cifar10")
+    assert listed["imagenet1k"].note == "run lape data prepare imagenet1k --from PATH"
     assert listed["drawings"].dataset is not None
     assert (listed["drawings"].dataset.train_images, listed["drawings"].dataset.test_images) == (12, 6)
 
