@@ -101,9 +101,10 @@ def display(table: PublishedTable) -> Text:
 def _parts(entry: Entry | None) -> tuple[str, ...]:
     if entry is None:
         return "", "", "", ""
-    metric = METRICS[entry.value.metric]
-    digits = decimals(entry.value.printed)
-    printed = entry.value.printed + (f" ({_signed(entry.published_gain, digits)})" if entry.baseline and metric.percent else "")
+    metric, printed = METRICS[entry.value.metric], entry.value.printed
+    digits = decimals(printed)
+    if entry.baseline and metric.percent:
+        printed += f" ({_signed(entry.published_gain, digits)})"
     if not entry.ours.n:
         return printed, NONE, "0", NONE
     digits = min(digits, 2) if metric.tested else digits
