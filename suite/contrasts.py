@@ -193,6 +193,17 @@ def level_order(axis: str, level: str) -> tuple[int, str]:
     return (known.index(level), "") if level in known else (len(known), level)
 
 
+def recipe_ids_tell(cells: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a recipe's name stands for several trainings on one data set, so that only the ids tell them apart.
+
+    Of two data sets the ids always differ: they are made of the data too.
+    """
+    ids: dict[tuple[str, str], str] = {}
+    return any(
+        ids.setdefault((cell["dataset"], cell["recipe"]), cell["recipe_id"]) != cell["recipe_id"] for cell in cells
+    )
+
+
 def cell_order(cell: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
     """The place of a cell in tables: by data set, architecture, PE, norm and loss, recipe, and joins last."""
     names = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")

@@ -25,6 +25,7 @@ from suite.contrasts import (
     failed_trials,
     is_usual,
     points,
+    recipe_ids_tell,
     seed_list,
     unique_runs,
 )
@@ -62,6 +63,7 @@ HEADS = {
     "notes": "Notes",
 }
 FULL_WIDTH = 100  # columns of a terminal that take the whole table
+_FOLDED = 12  # columns that an architecture's name keeps where it is folded
 _TEXT_COLUMNS = ("dataset", "arch", "pe", "norm", "loss", "recipe", "recipe_id", "join", "notes")
 _LEFT = tuple(HEADS[name] for name in _TEXT_COLUMNS)
 
@@ -139,12 +141,11 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 def columns_shown(cells: Sequence[Row]) -> list[str]:
     """The axes (and the recipe) to show: those that vary, or that a reader expects."""
-    vary = {name for name in _OPTIONAL if len({row.cell[name] for row in cells}) > 1}
+    names = [name for name in _OPTIONAL if name != "recipe_id"]
+    vary = {name for name in names if len({row.cell[name] for row in cells}) > 1}
     vary |= {name for name in ("norm", "loss") if any(not is_usual(name, row.cell[name]) for row in cells)}
-    if "recipe_id" in vary and len({row.cell["recipe_id"] for row in cells}) == len(
-        {row.cell["recipe"] for row in cells}
-    ):
-        vary.discard("recipe_id")  # the names tell the recipes apart
+    if recipe_ids_tell(row.cell for row in cells):
+        vary.add("recipe_id")
     order = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")
     return [name for name in order if name not in _OPTIONAL or name in vary]
 
@@ -246,8 +247,8 @@ def table_view(cells: Sequence[Row]) -> dict[str, Any]:
 def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     """The table for a terminal; what is the same in all rows stands in its title, once.
 
-    width: the terminal's columns; below FULL_WIDTH the costs are left to the report, and so are the intervals
-    if names would be broken otherwise.
+    width: the terminal's columns; below FULL_WIDTH, or where they don't fit, the costs are left to the report, and so
+    are the intervals if names would be broken otherwise.
     """
     from rich.cells import cell_len
     from rich.text import Text
@@ -256,13 +257,17 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     shown, notes = display(cells)
     constant = [name for name in ("dataset", "recipe") if name in shown and shown[name].nunique() == 1]
     axes = columns_shown(cells)
-    left_out = {*constant, "best_epoch", "pairs", *(("params", "macs") if width < FULL_WIDTH else ())}
-    columns = [name for name in shown.columns if name not in left_out]
+    left_out = {*constant, "best_epoch", "pairs"}
     title = ", ".join(str(shown[name].iloc[0]) for name in constant)
     below = [*general_notes(cells)[1:], *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
     heads = {**HEADS, "arch": "Arch.", "top1": "Top-1 (%)", "notes": "Note"}
-    needed = sum(2 + max(map(cell_len, (heads[name], *shown[name]))) for name in columns) - 2
-    narrow = width < min(needed, FULL_WIDTH)
+    widths = {name: 2 + max(map(cell_len, (heads[name], *shown[name]))) for name in shown.columns}
+    if width < max(FULL_WIDTH, sum(widths[name] for name in shown.columns if name not in left_out) - 2):
+        left_out |= {"params", "macs"}
+    columns = [name for name in shown.columns if name not in left_out]
+    needed = sum(widths[name] for name in columns) - 2
+    folded = max(0, widths["arch"] - 2 - _FOLDED) if width >= FULL_WIDTH else 0
+    narrow = width < needed - folded
     if narrow:
         shown["gain"] = shown["gain"].str.partition(" ")[0]
         heads["gain"] = "Gain"
@@ -270,7 +275,10 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     table = open_table(title, "\n".join(below), narrow=narrow)
     for name in columns:
         justify: Literal["left", "right"] = "left" if name in _TEXT_COLUMNS else "right"
-        table.add_column(heads[name], justify=justify, overflow="fold", no_wrap=name not in ("arch", "notes"))
+        least = min(_FOLDED, widths[name] - 2) if name == "arch" else None
+        table.add_column(
+            heads[name], justify=justify, overflow="fold", no_wrap=name not in ("arch", "notes"), min_width=least
+        )
     for place, line in enumerate(shown.to_dict("records")):
         # A level that stands in the row above isn't repeated: the eye then finds the groups.
         same = place > 0 and _block(cells[place - 1]) == _block(cells[place])
