@@ -175,11 +175,16 @@ def display(cells: Sequence[Row]) -> tuple[pd.DataFrame, list[str]]:
     return table, list(numbers)
 
 
-def general_notes(cells: Sequence[Row]) -> list[str]:
-    """What holds for the table as a whole: what its columns mean, and whether n differs between rows."""
+def budget_note(budget: str) -> list[str]:
+    """That the runs are at a smaller budget than the paper's, and in what; nothing without one."""
+    return [f"Another budget than the paper's: {budget}."] if budget else []
+
+
+def general_notes(cells: Sequence[Row], budget: str = "") -> list[str]:
+    """What holds for the table as a whole: its budget, what its columns mean, and whether n differs between rows."""
     counts = sorted({row.top1.n for row in cells})
     uneven = [f"n differs between rows: from {counts[0]} to {counts[-1]} seeds."] if len(counts) > 1 else []
-    return [LEGEND, *uneven]
+    return [*budget_note(budget), LEGEND, *uneven]
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -187,8 +192,9 @@ def to_csv(frame: pd.DataFrame) -> str:
     return _csv(rows(frame))
 
 
-def _csv(cells: Sequence[Row]) -> str:
-    return _raw(cells).to_csv(index=False, lineterminator="\n", float_format="%.10g")
+def _csv(cells: Sequence[Row], budget: str = "") -> str:
+    table = _raw(cells).assign(budget=budget) if budget else _raw(cells)
+    return table.to_csv(index=False, lineterminator="\n", float_format="%.10g")
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
@@ -196,9 +202,9 @@ def to_markdown(frame: pd.DataFrame) -> str:
     return _markdown(rows(frame))
 
 
-def _markdown(cells: Sequence[Row]) -> str:
+def _markdown(cells: Sequence[Row], budget: str = "") -> str:
     table, notes = display(cells)
-    below = [*general_notes(cells), *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
+    below = [*general_notes(cells, budget), *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
     return markup.markdown(table.rename(columns=HEADS), _LEFT, below)
 
 
@@ -207,9 +213,9 @@ def to_latex(frame: pd.DataFrame) -> str:
     return _tex(rows(frame))
 
 
-def _tex(cells: Sequence[Row]) -> str:
+def _tex(cells: Sequence[Row], budget: str = "") -> str:
     table, notes = display(cells)
-    below = [("", text) for text in general_notes(cells)] + [(str(n), text) for n, text in enumerate(notes, 1)]
+    below = [("", text) for text in general_notes(cells, budget)] + [(str(n), text) for n, text in enumerate(notes, 1)]
     return markup.latex(table.rename(columns=HEADS), _LEFT, below)
 
 
@@ -221,7 +227,7 @@ def to_html(frame: pd.DataFrame) -> str:
     return "".join(template(name).render(view) for name in ("table.html.j2", "table_notes.html.j2"))
 
 
-def table_view(cells: Sequence[Row]) -> dict[str, Any]:
+def table_view(cells: Sequence[Row], budget: str = "") -> dict[str, Any]:
     """What the HTML template of the table is filled with: groups of rows that differ in their join alone."""
     table, notes = display(cells)
     axes = [name for name in columns_shown(cells) if name != "join"]
@@ -239,16 +245,16 @@ def table_view(cells: Sequence[Row]) -> dict[str, Any]:
         "text_columns": _TEXT_COLUMNS,
         "groups": groups,
         "notes": notes,
-        "general_notes": general_notes(cells),
+        "general_notes": general_notes(cells, budget),
         "plots": [],
     }
 
 
-def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
+def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH, budget: str = "") -> RichTable:
     """The table for a terminal; what is the same in all rows stands in its title, once.
 
     width: the terminal's columns; below FULL_WIDTH, or where they don't fit, the costs are left to the report, and so
-    are the intervals if names would be broken otherwise.
+    are the intervals if names would be broken otherwise. budget: in what the runs are smaller than the paper's.
     """
     from rich.cells import cell_len
     from rich.text import Text
@@ -259,7 +265,8 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     axes = columns_shown(cells)
     left_out = {*constant, "best_epoch", "pairs"}
     title = ", ".join(str(shown[name].iloc[0]) for name in constant)
-    below = [*general_notes(cells)[1:], *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
+    below = [text for text in general_notes(cells, budget) if text != LEGEND]
+    below += [f"[{number}] {note}" for number, note in enumerate(notes, 1)]
     heads = {**HEADS, "arch": "Arch.", "top1": "Top-1 (%)", "notes": "Note"}
     widths = {name: 2 + max(map(cell_len, (heads[name], *shown[name]))) for name in shown.columns}
     if width < max(FULL_WIDTH, sum(widths[name] for name in shown.columns if name not in left_out) - 2):
@@ -305,17 +312,17 @@ def open_table(title: str, caption: str, *, narrow: bool = False) -> RichTable:
     )
 
 
-def write_tables(frame: pd.DataFrame, folder: Path) -> list[Path]:
+def write_tables(frame: pd.DataFrame, folder: Path, budget: str = "") -> list[Path]:
     """Write summary.csv, summary.md and summary.tex into the folder; raises `InputError` if that can't be."""
-    return write_rows(rows(frame), folder)
+    return write_rows(rows(frame), folder, budget)
 
 
-def write_rows(cells: Sequence[Row], folder: Path) -> list[Path]:
+def write_rows(cells: Sequence[Row], folder: Path, budget: str = "") -> list[Path]:
     """As `write_tables`, of rows that are at hand."""
-    contents = {"summary.csv": _csv(cells), "summary.md": _markdown(cells), "summary.tex": _tex(cells)}
-    for name, content in contents.items():
-        write_atomic(folder / name, content.encode())
-    return [folder / name for name in contents]
+    renderers = {"summary.csv": _csv, "summary.md": _markdown, "summary.tex": _tex}
+    for name, render in renderers.items():
+        write_atomic(folder / name, render(cells, budget).encode())
+    return [folder / name for name in renderers]
 
 
 def mean_sd(part: stats.Spread) -> str:

@@ -36,6 +36,7 @@ def test_a_claim_is_carried_over_to_the_cells_that_stand_for_its_own() -> None:
     assert verdict.word != "not_tested"
     assert verdict.claim.title.startswith("analogue of")
     assert "the paper's gain is for" in verdict.sentence
+    assert "not this one: little" in verdict.sentence
     (untouched,) = judge(frame, [claim])
     assert untouched.word == "not_tested"
 

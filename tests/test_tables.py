@@ -245,6 +245,16 @@ def test_the_recipes_id_is_shown_only_where_its_name_is_ambiguous_on_a_data_set(
     assert "recipe_id" in tables.summary(frame_of(rows + other))
 
 
+def test_a_smaller_budget_is_told_in_every_form(golden: pd.DataFrame, tmp_path: Path) -> None:
+    note = "ten epochs & no more"
+    for path in tables.write_tables(golden, tmp_path, note):
+        assert "ten epochs" in path.read_text(encoding="utf-8"), path.name
+    console = Console(width=100, file=io.StringIO(), color_system=None, legacy_windows=False)
+    console.print(tables.to_terminal(golden, 100, note))
+    assert isinstance(console.file, io.StringIO)
+    assert "Another budget than the paper's: ten epochs & no more." in console.file.getvalue()
+
+
 def test_counts_have_three_digits() -> None:
     values = (0, 999, 999.6, 1000, 68_426, 999_400, 999_600, 5_717_416, 86_567_656, 1.2588e9, math.nan)
     assert [tables.count_text(value) for value in values] == [

@@ -141,12 +141,12 @@ def print_tables(workspace: Workspace) -> None:
     if frame.empty:
         _print(console, f"{workspace.grid.name}: no runs yet")
     else:
-        console.print(to_terminal(frame, console.width))
+        console.print(to_terminal(frame, console.width, workspace.budget_note))
     for table in published:
         console.print()
         console.print(layout_text.to_terminal(table))
     folder = workspace.report_folder / "tables"
-    summary = [] if frame.empty else write_tables(frame, folder)
+    summary = [] if frame.empty else write_tables(frame, folder, workspace.budget_note)
     for path in [*summary, *layout_text.write_published(published, folder)]:
         _print(console, _shown(path))
 
@@ -189,6 +189,7 @@ def write_report(workspace: Workspace) -> str:
         recipes=recipes,
         seeds=tuple(workspace.grid.file.seeds),
         command=workspace.command,
+        budget=workspace.budget_note,
     )
     page = render(
         summary,
@@ -208,7 +209,7 @@ def print_outcome(console: Console, workspace: Workspace) -> None:
     frame = workspace.frame
     if not frame.empty:
         console.print()
-        console.print(to_terminal(frame, console.width))
+        console.print(to_terminal(frame, console.width, workspace.budget_note))
         console.print()
     print_verdicts(workspace)
     _print(console, f"report: {write_report(workspace)}")

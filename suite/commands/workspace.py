@@ -68,6 +68,11 @@ class Workspace:
         history = load_history(self.store.folder)
         return history[history["trial_id"].isin(self.expansion.ids)]
 
+    @property
+    def budget_note(self) -> str:
+        """In what the grid is smaller than the paper's experiment; empty if it doesn't say."""
+        return self.grid.file.budget.note if self.grid.file.budget is not None else ""
+
     @cached_property
     def _claim_files(self) -> list[Claims]:
         return read_claim_files(self.grid.claim_files)
