@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +19,7 @@ from suite.errors import InputError, Problem
 from suite.grid import Expansion, Grid, load_grid
 from suite.gridfile import is_claim_file
 from suite.layout import PublishedTable, published_table
+from suite.published import Value
 from suite.record import RunRecord
 from suite.store import Store, load_history, to_frame
 from suite.verdict import Verdict, judge
@@ -86,11 +86,14 @@ class Workspace:
     def published(self) -> list[PublishedTable]:
         """The tables of papers that this grid's claims are from, with its runs beside them."""
         history, budget = self.history(), self.grid.file.budget
-        return [
-            published_table(list(values), file.title, self.frame, history, budget)
-            for file in self._claim_files
-            for _, values in groupby(file.values.values(), lambda value: (value.paper, value.version, value.table))
-        ]
+        titles: dict[tuple[str, str, str], str] = {}
+        values: dict[tuple[str, str, str], list[Value]] = defaultdict(list)
+        for file in self._claim_files:
+            for value in file.values.values():
+                key = (value.paper, value.version, value.table)
+                titles.setdefault(key, file.title)
+                values[key].append(value)
+        return [published_table(found, titles[key], self.frame, history, budget) for key, found in values.items()]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
