@@ -47,6 +47,10 @@ def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
 def print_plan(workspace: Workspace) -> None:
     """`lape plan`."""
     console = open_console()
+    if workspace.grid.file.not_runnable:
+        print_plan_line(console, workspace, make_plan(workspace.expansion, workspace.records))
+        _print(console, f"  claims   {len(workspace.claims)}, not tested by this grid")
+        return
     plan = make_plan(workspace.expansion, workspace.records)
     unmatched = untested(workspace.claims, workspace.expansion.trials)
     seeds = len(workspace.grid.file.seeds)
@@ -89,7 +93,7 @@ def _expected(workspace: Workspace) -> str:
         parts.append(f"besides {found.unknown} trials whose time isn't known")
     if found.low <= found.high:
         parts.append(f"top-1 from {found.low:.2f} to {found.high:.2f} %")
-    return "; ".join(parts)
+    return "; ".join(parts) or "nothing: no entry names any of its cells"
 
 
 def _power(workspace: Workspace) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from suite.audit import NAMES, audit
+from suite.cells import matches
 from suite.claims import Claim, Claims, carried_over, read_claim_files, untested
 from suite.contrasts import points
 from suite.documents import read_document
@@ -169,6 +170,9 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
     yield (
         f"{document.path}: {len(expansion.trials)} trials, {len(expansion.dropped)} dropped cells, {len(claims)} claims"
     )
+    for index, expected in enumerate(workspace.grid.file.expect):
+        if not any(matches(expected.when, trial.levels) for trial in expansion.trials):
+            yield f"  note: no cell of this grid is one of the entry in {document.where(('expect', index))}"
     for claim in untested(claims, expansion.trials):
         if claim.obstacle:
             yield f"  note: the claim {claim.id!r} can't be tested: {claim.obstacle}"
