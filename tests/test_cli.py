@@ -361,8 +361,8 @@ class TestReading:
             assert (lape.code, word in out) == (code, True)
             assert "  but: the exact sign-flip check can't go below p = 0.125" in out  # what says something has caveats
             assert json.loads(lape("verify", path, "--json"))[0]["word"] == word
-        store.put(make_record(trial, 0.5))
-        for command in ("verify", "report"):
+        store.put(make_record(trial, 50.0).model_copy(update={"top1": 0.5, "top1_best_epoch": 0.5}))
+        for command in ("tables", "verify", "report"):
             assert f"trial {trial.id}" in lape.refuses(command, path)
             assert "a fraction, not a percentage" in lape.err
 

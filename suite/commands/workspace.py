@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from suite.answers import check_accuracies
 from suite.audit import NAMES, audit
 from suite.cells import matches
 from suite.claims import Claim, Claims, carried_over, read_claim_files, untested
@@ -61,8 +62,10 @@ class Workspace:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """A row per stored run of this grid's trials."""
-        return to_frame(record for record in self.records.values() if record.trial_id in self.expansion.ids)
+        """A row per stored run of this grid's trials; raises `InputError` if an accuracy isn't that of its answers."""
+        frame = to_frame(record for record in self.records.values() if record.trial_id in self.expansion.ids)
+        check_accuracies(frame)
+        return frame
 
     def history(self) -> pd.DataFrame:
         """A row per epoch of this grid's runs."""
