@@ -15,7 +15,7 @@ import pandas as pd
 
 from suite import stats
 from suite.budget import Budget
-from suite.contrasts import Run, failed_trials, unique_runs
+from suite.contrasts import Run, failed_trials, pair_count, unique_runs
 from suite.published import METRICS, Value, table_name
 from suite.record import AXIS_FIELDS
 
@@ -144,7 +144,18 @@ def _with_baseline(entries: Sequence[Entry]) -> Iterator[Entry]:
     defaults = {_place(entry.value): entry for entry in entries if entry.value.cell.join == "default"}
     for entry in entries:
         baseline = None if entry.value.cell.join == "default" else defaults.get(_place(entry.value))
-        yield replace(entry, baseline=baseline)
+        told = replace(entry, baseline=baseline)
+        yield replace(told, notes=(*told.notes, *_pair_notes(told)))
+
+
+def _pair_notes(entry: Entry) -> Iterator[str]:
+    """Where a gain isn't the difference of the two means beside it."""
+    if entry.baseline is None or not entry.ours.n or not entry.baseline.ours.n:
+        return
+    if not entry.gain.n:
+        yield "no gain: no seed is finished on both sides"
+    elif entry.gain.n < max(entry.ours.n, entry.baseline.ours.n):
+        yield f"the gain is of the {pair_count(entry.gain.n)} that both sides have finished"
 
 
 def _place(value: Value) -> tuple[str, ...]:

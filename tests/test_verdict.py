@@ -361,6 +361,8 @@ def test_the_claimed_metric_is_the_one_that_is_judged() -> None:
     rows += [run(seed, 93 + seed / 10, join="lape", top1_best_epoch=95.8 + seed / 50) for seed in range(5)]
     last, best = judge(frame_of(rows), [claim(id="a"), claim(id="b", metric="top1_best_epoch")])
     assert (last.word, best.word) == ("contradicted", "confirmed")
+    assert "best epoch on the test set, which is optimistic" in "\n".join(best.caveats)
+    assert "best epoch" not in "\n".join(last.caveats)
 
 
 def test_the_json_holds_everything_and_no_nan() -> None:
