@@ -171,6 +171,18 @@ def test_a_gain_over_fewer_pairs_than_runs_says_so() -> None:
     assert made(frame_of([rows[0], rows[-1]])).entries[1].notes == ("no gain: no seed is finished on both sides",)
 
 
+def test_a_gain_across_environments_says_so() -> None:
+    rows = [*paired_rows([0.5, 0.7])[:2], *paired_rows([0.5, 0.7], environment=GPU)[2:]]
+    default, lape = made(frame_of(rows)).entries
+    assert default.notes == ()
+    assert lape.notes == (f"the two sides of the gain ran in different environments: {GPU}; {CPU}",)
+
+
+def test_markdown_shows_what_stands_in_names() -> None:
+    text = layout_text.to_markdown(made(frame_of([]), value(row="<b>*a*|b")))
+    assert r"&lt;b>\*a\*\|b" in text
+
+
 TABLE = (*BOTH, value(column="photos", printed="80.1", runs=5), value("lape", "81", column="photos", row="LaPE & Co_1"))
 
 
