@@ -32,7 +32,9 @@ _LEGEND = (
     "Ours: mean ± sample standard deviation over n seeds{difference}. In brackets: the gain over the default joining "
     "in the same column, of the paper's numbers, and of our pairs of the same seed."
 )
-_BEST_EPOCH = "Ours is by the best epoch on the test set, which is optimistic, as the paper's numbers are taken to be."
+_BEST_EPOCH = (
+    "Ours is by the best epoch on the test set{unless}, which is optimistic, as the paper's numbers are taken to be."
+)
 _UNLIKE = "≠: the paper's number lies outside of the 95 % prediction interval of our runs: another training, or luck."
 _UNLIKE_BUDGET = "The numbers aren't comparable with the paper's, and the gains only as analogues."
 _ONE_RUN = "Where the paper doesn't say how many runs its number is the mean of, the interval is for one."
@@ -130,8 +132,9 @@ def general_notes(table: PublishedTable) -> list[str]:
     """What holds for the table as a whole; first of all, whether its runs are at the paper's budget."""
     notes = [*budget_note(table.budget), *([_UNLIKE_BUDGET] if table.budget else [])]
     notes.append(_LEGEND.format(difference="" if table.budget else "; difference: ours − paper"))
-    if any(entry.value.metric == "top1_best_epoch" and entry.ours.n for entry in table.entries):
-        notes.append(_BEST_EPOCH)
+    metrics = {entry.value.metric for entry in table.entries if entry.ours.n}
+    if "top1_best_epoch" in metrics:
+        notes.append(_BEST_EPOCH.format(unless=", but for columns of an earlier epoch" if "top1" in metrics else ""))
     if any(entry.consistency == "not_consistent" for entry in table.entries):
         notes.append(_UNLIKE)
     if any(entry.ours.n > 1 and entry.prediction and entry.value.runs is None for entry in table.entries):

@@ -162,6 +162,8 @@ def test_the_best_epoch_is_told_to_be_optimistic() -> None:
     frame = frame_of(paired_rows([0.5, 0.7]))
     assert "optimistic" in layout_text.to_markdown(made(frame, value(metric="top1_best_epoch")))
     assert "optimistic" not in layout_text.to_markdown(made(frame))
+    both = made(frame, value(metric="top1_best_epoch"), value(column="epoch 5", epoch=5))
+    assert "but for columns of an earlier epoch" in layout_text.to_markdown(both)
 
 
 def test_a_gain_over_fewer_pairs_than_runs_says_so() -> None:
