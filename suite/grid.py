@@ -114,7 +114,7 @@ class Grid:
                         expected=f"a level of the axis {axis}",
                         found=repr(ours),
                         where=self.document.where(at),
-                        fix=nearest(ours, named),
+                        fix=nearest(ours, named) if named else "leave stands_for out of a grid without cells",
                     )
                 if theirs in named and levels.get(theirs, theirs) == theirs and theirs != ours:
                     raise InputError(

@@ -193,7 +193,7 @@ def _unmeasured(value: Value, runs: Sequence[Run], budget: Budget | None) -> str
         return value.not_runnable
     if value.metric not in _MEASURED:
         return _ELSEWHERE.get(value.metric, f"not measured by runs: {METRICS[value.metric].summary}")
-    if budget is not None and value.metric == "params_millions":
+    if budget is not None and budget.stands_for and value.metric == "params_millions":
         return "another model: its parameters aren't those of the paper's"
     if budget is not None and value.epoch is not None:
         return f"another budget has no epoch {value.epoch} of {value.epochs}"

@@ -66,3 +66,24 @@ def test_a_table_whose_values_stand_in_two_places_of_a_file_is_one(write_grid: C
     published = open_workspace(str(path), (), None, path.parent, path.parent).published()
     names = [table.name for table in published]
     assert len(names) == len(set(names)) == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "note"),
+    [
+        ((), ""),
+        (("recipe.epochs=20",), "20 epochs, not 300"),
+        (("recipe.train_images=2500",), "2,500 training images"),
+    ],
+)
+def test_a_published_grid_made_smaller_tests_analogues(tmp_path: Path, overrides: tuple[str, ...], note: str) -> None:
+    workspace = open_workspace(str(REPOSITORY / "grids" / "table2.yaml"), overrides, None, tmp_path, tmp_path)
+    assert workspace.budget_note == note
+    assert {claim.kind for claim in workspace.claims} == {"analogue" if note else "published"}
+    assert {table.budget for table in workspace.published()} == {note}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_no_published_grid_is_of_another_budget(tmp_path: Path, name: str) -> None:
+    path = REPOSITORY / "grids" / f"{name}.yaml"
+    assert not open_workspace(str(path), (), None, tmp_path, tmp_path).budget_note

@@ -63,8 +63,8 @@ def print_plan(workspace: Workspace) -> None:
     _print(console, f"  time     {_time(workspace, plan)}")
     if workspace.grid.file.expect:
         _print(console, f"  expected {_expected(workspace)}")
-    if workspace.grid.file.budget is not None:
-        _print(console, f"  budget   {workspace.grid.file.budget.note}: the claims are tested as analogues")
+    if workspace.budget_note:
+        _print(console, f"  budget   {workspace.budget_note}: the claims are tested as analogues")
     _print(console, f"  power    {_power(workspace)}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     _print(console, f"  claims   {claims}")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from suite.answers import check_accuracies
 from suite.audit import NAMES, audit
+from suite.budget import Budget
 from suite.cells import matches
 from suite.claims import Claim, Claims, carried_over, read_claim_files, untested
 from suite.contrasts import points
@@ -72,10 +73,27 @@ class Workspace:
         history = load_history(self.store.folder)
         return history[history["trial_id"].isin(self.expansion.ids)]
 
+    @cached_property
+    def budget(self) -> Budget | None:
+        """In what the grid is smaller than the paper's experiment: what it declares, or what `--set` made of it."""
+        if self.grid.file.budget is not None:
+            return self.grid.file.budget
+        published = sorted(
+            {value.epochs for file in self._claim_files for value in file.values.values() if value.epochs}
+        )
+        if not published:
+            return None
+        recipes = [trial.recipe for trial in self.expansion.trials]
+        epochs = sorted({recipe.epochs for recipe in recipes} - set(published))
+        images = sorted({recipe.train_images for recipe in recipes if recipe.train_images is not None})
+        told = [f"{number} epochs, not {' or '.join(map(str, published))}" for number in epochs]
+        told += [f"{number:,} training images" for number in images]
+        return Budget(note="; ".join(told)) if told else None
+
     @property
     def budget_note(self) -> str:
-        """In what the grid is smaller than the paper's experiment; empty if it doesn't say."""
-        return self.grid.file.budget.note if self.grid.file.budget is not None else ""
+        """In what the grid is smaller, in words; empty if it isn't."""
+        return self.budget.note if self.budget is not None else ""
 
     @cached_property
     def _claim_files(self) -> list[Claims]:
@@ -84,12 +102,11 @@ class Workspace:
     @cached_property
     def claims(self) -> list[Claim]:
         """The claims to judge, as this grid's budget tests them."""
-        budget = self.grid.file.budget
-        return [carried_over(claim, budget) for file in self._claim_files for claim in file.claims]
+        return [carried_over(claim, self.budget) for file in self._claim_files for claim in file.claims]
 
     def published(self) -> list[PublishedTable]:
         """The tables of papers that this grid's claims are from, with its runs beside them."""
-        history, budget = self.history(), self.grid.file.budget
+        history = self.history()
         titles: dict[tuple[str, str, str], str] = {}
         values: dict[tuple[str, str, str], list[Value]] = defaultdict(list)
         for file in self._claim_files:
@@ -97,7 +114,7 @@ class Workspace:
                 key = (value.paper, value.version, value.table)
                 titles.setdefault(key, file.title)
                 values[key].append(value)
-        return [published_table(found, titles[key], self.frame, history, budget) for key, found in values.items()]
+        return [published_table(found, titles[key], self.frame, history, self.budget) for key, found in values.items()]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
