@@ -55,6 +55,7 @@ def test_without_a_budget_and_for_analogues_nothing_changes() -> None:
         ("{}", "note"),
         ("{note: ''}", "note"),
         ("{note: a, stands_for: {archs: {a: b}}}", "did you mean 'arch'"),
+        ("{note: a, stands_for: {join: {lape_shared: lape}}}", "an axis of size, not 'join'"),
         ("{note: a, stands_for: {arch: {a: c, b: c}}}", "of its own for each level"),
     ],
 )
@@ -68,19 +69,20 @@ def test_bad_budgets(write_grid: Callable[..., Path], budget: str, message: str)
     [
         ("{arch: {tinny: deit_tiny}}", "did you mean 'tiny'"),
         ("{arch: {tiny: deit_tinny}}", "did you mean 'deit_tiny'"),
-        ("{join: {lape: default}}", "both 'lape' and 'default' would stand for"),
+        ("{arch: {tiny: vit_lite_2_4}}", "both 'tiny' and 'vit_lite_2_4' would stand for"),
     ],
 )
 def test_a_level_that_cant_stand_for_a_published_one_is_told(
     write_grid: Callable[..., Path], stands_for: str, message: str
 ) -> None:
-    path = write_grid(("seeds:", f"budget: {{note: little, stands_for: {stands_for}}}\nseeds:"))
+    budget = f"budget: {{note: little, stands_for: {stands_for}}}"
+    path = write_grid(("seeds:", f"{budget}\nseeds:"), ("[tiny]", "[tiny, vit_lite_2_4]"))
     with pytest.raises(InputError, match=message) as found:
         load_grid(path).expand()
     assert "line 3" in str(found.value)
 
 
 def test_levels_may_stand_for_each_other_and_for_themselves(write_grid: Callable[..., Path]) -> None:
-    stands_for = "{arch: {tiny: deit_tiny}, join: {lape: lape}}"
+    stands_for = "{arch: {tiny: deit_tiny}, dataset: {digits: digits}}"
     path = write_grid(("seeds:", f"budget: {{note: little, stands_for: {stands_for}}}\nseeds:"))
     assert len(load_grid(path).expand().trials) == 4
