@@ -204,6 +204,14 @@ def is_usual(axis: str, level: str) -> bool:
     return (axis, level) in {("norm", "ln"), ("loss", "default")}
 
 
+def same_names(cells: Iterable[Mapping[str, str]]) -> bool:
+    """Whether recipes of one name differ, on one data set; else their names tell them apart."""
+    ids: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for cell in cells:
+        ids[cell["dataset"], cell["recipe"]].add(cell["recipe_id"])
+    return any(len(found) > 1 for found in ids.values())
+
+
 def points(value: float) -> str:
     """A gain with its sign, for people: +0.31, −0.05, 0.00; a dash for NaN."""
     if math.isnan(value):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from suite.contrasts import CELL_FIELDS, Contrast, cell_order, is_usual, level_order, points
+from suite.contrasts import CELL_FIELDS, Contrast, cell_order, is_usual, level_order, points, same_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,6 +89,8 @@ def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) 
     keys = [tuple(map(str, key)) for key in done[others].drop_duplicates().itertuples(index=False)]
     cells = sorted((dict(zip(others, key, strict=True)) for key in keys), key=cell_order)
     vary = {name for name in others if len({cell[name] for cell in cells}) > 1}
+    if not same_names(cells):
+        vary.discard("recipe_id")
     shown = pd.DataFrame(cells[:limit], columns=others).assign(panel=range(len(cells[:limit])))
     tested = history.loc[history["top1"].notna(), ["trial_id", "epoch", "top1"]]
     tested = tested.assign(epoch=tested["epoch"] + 1)  # how many epochs the model has been trained for
@@ -156,7 +158,7 @@ def _place(join: str) -> int:
 def _title(cell: Mapping[str, str], vary: set[str]) -> str:
     parts = [cell["arch"], cell["pe"], *(cell[name] for name in ("norm", "loss") if not is_usual(name, cell[name]))]
     parts += [cell[name] for name in ("dataset", "recipe") if name in vary]
-    if "recipe_id" in vary and "recipe" not in vary:
+    if "recipe_id" in vary:
         parts.append(cell["recipe_id"][:8])
     return " · ".join(parts)
 

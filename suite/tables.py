@@ -25,6 +25,7 @@ from suite.contrasts import (
     failed_trials,
     is_usual,
     points,
+    same_names,
     seed_list,
     unique_runs,
 )
@@ -141,10 +142,8 @@ def columns_shown(cells: Sequence[Row]) -> list[str]:
     """The axes (and the recipe) to show: those that vary, or that a reader expects."""
     vary = {name for name in _OPTIONAL if len({row.cell[name] for row in cells}) > 1}
     vary |= {name for name in ("norm", "loss") if any(not is_usual(name, row.cell[name]) for row in cells)}
-    if "recipe_id" in vary and len({row.cell["recipe_id"] for row in cells}) == len(
-        {row.cell["recipe"] for row in cells}
-    ):
-        vary.discard("recipe_id")  # the names tell the recipes apart
+    if not same_names(row.cell for row in cells):
+        vary.discard("recipe_id")
     order = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")
     return [name for name in order if name not in _OPTIONAL or name in vary]
 
