@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from suite.contrasts import Contrast, Side
 from suite.errors import InputError
@@ -35,6 +36,20 @@ def check_test_images(contrast: Contrast) -> None:
             where=f"runs.jsonl, {contrast.label}",
             fix="run the trials again on one prepared data set",
         )
+
+
+def check_accuracies(frame: pd.DataFrame) -> None:
+    """Hold the accuracy of each finished run that kept its answers against them, whatever claims are about.
+
+    frame: as `suite.store.load_frame` gives it.
+
+    Raises:
+        InputError: a run's answers are damaged, or aren't those that its accuracy is of.
+    """
+    kept = frame[(frame["status"] == "done") & frame["correct"].notna()]
+    columns = (kept[name].tolist() for name in ("trial_id", "correct", "test_images", "top1"))
+    for trial_id, packed, images, top1 in zip(*columns, strict=True):
+        _unpacked(packed, 0 if math.isnan(images) else int(images), top1, f"runs.jsonl, trial {trial_id}")
 
 
 def differences(contrast: Contrast) -> Differences | None:
@@ -72,8 +87,11 @@ def copies(side: Side) -> list[int]:
 
 
 def _answers(side: Side, seed: int, label: str) -> npt.NDArray[np.bool_]:
-    images, packed, top1 = side.test_images.get(seed, 0), side.correct[seed], side.values[seed]
     where = f"runs.jsonl, trial {side.trials[seed]} ({label})"
+    return _unpacked(side.correct[seed], side.test_images.get(seed, 0), side.values[seed], where)
+
+
+def _unpacked(packed: str, images: int, top1: float, where: str) -> npt.NDArray[np.bool_]:
     try:
         bits = unpack_bits(packed, images)
         whole = images > 0 and len(packed) == 4 * math.ceil(math.ceil(images / 8) / 3)

@@ -21,6 +21,7 @@ def caveats(claim: Claim, contrast: Contrast, evidence: Evidence | None) -> Iter
     room = 100 - evidence.baseline_mean if side > 0 else evidence.baseline_mean
     if room < abs(claim.claimed_gain):
         yield f"the baseline's {evidence.baseline_mean:.2f} % leave room for a gain of {points(side * room)} at most"
+    yield from _interval(claim, evidence)
     yield from _exact_test(claim, evidence)
     yield from _test_images(claim, contrast, evidence)
 
@@ -54,6 +55,23 @@ def _near_chance(contrast: Contrast, side: Side) -> Iterator[str]:
     chance = 100 / DATASETS[dataset].num_classes
     if collapsed := [seed for seed, value in side.values.items() if value <= 1.5 * chance]:
         yield f"{side.level}: {seed_list(collapsed)} ended near the {chance:g} % of chance: a collapse is no baseline"
+
+
+def _interval(claim: Claim, evidence: Evidence) -> Iterator[str]:
+    """Where the interval, two-sided and not adjusted, seems to say something else than the test that decides."""
+    if evidence.sd == 0:
+        return
+    side = stats.direction(claim.side)
+    significant = evidence.p_adjusted < claim.alpha
+    excludes = min(side * evidence.low, side * evidence.high) > 0
+    adjusted = f" (adjusted for {evidence.claims_judged} claims)" if evidence.claims_judged > 1 else ""
+    if significant and not excludes:
+        yield (
+            f"the 95 % interval is two-sided and contains zero; the test that decides is one-sided, with "
+            f"p = {evidence.p_adjusted:.3g}{adjusted}"
+        )
+    elif excludes and not significant:
+        yield f"the 95 % interval excludes zero, but the test that decides has p = {evidence.p_adjusted:.3g}{adjusted}"
 
 
 def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:

@@ -422,7 +422,7 @@ def carried_over(claim: Claim, budget: Budget | None) -> Claim:
     return claim.model_copy(
         update={
             "kind": "analogue",
-            "published_for": f"{claim.row}, at the paper's budget",
+            "published_for": f"{claim.row}, at the paper's budget, not this one: {budget.note}",
             "contrast": asked.model_copy(update=cells),
         }
     )

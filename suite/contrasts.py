@@ -193,6 +193,17 @@ def level_order(axis: str, level: str) -> tuple[int, str]:
     return (known.index(level), "") if level in known else (len(known), level)
 
 
+def recipe_ids_tell(cells: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a recipe's name stands for several trainings on one data set, so that only the ids tell them apart.
+
+    Of two data sets the ids always differ: they are made of the data too.
+    """
+    ids: dict[tuple[str, str], str] = {}
+    return any(
+        ids.setdefault((cell["dataset"], cell["recipe"]), cell["recipe_id"]) != cell["recipe_id"] for cell in cells
+    )
+
+
 def cell_order(cell: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
     """The place of a cell in tables: by data set, architecture, PE, norm and loss, recipe, and joins last."""
     names = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")
@@ -202,14 +213,6 @@ def cell_order(cell: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
 def is_usual(axis: str, level: str) -> bool:
     """Whether a label can leave the level out: it is what every training has unless it is said."""
     return (axis, level) in {("norm", "ln"), ("loss", "default")}
-
-
-def same_names(cells: Iterable[Mapping[str, str]]) -> bool:
-    """Whether recipes of one name differ, on one data set; else their names tell them apart."""
-    ids: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for cell in cells:
-        ids[cell["dataset"], cell["recipe"]].add(cell["recipe_id"])
-    return any(len(found) > 1 for found in ids.values())
 
 
 def points(value: float) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from suite.contrasts import CELL_FIELDS, Contrast, cell_order, is_usual, level_order, points, same_names
+from suite.contrasts import CELL_FIELDS, Contrast, cell_order, is_usual, level_order, points, recipe_ids_tell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) 
     keys = [tuple(map(str, key)) for key in done[others].drop_duplicates().itertuples(index=False)]
     cells = sorted((dict(zip(others, key, strict=True)) for key in keys), key=cell_order)
     vary = {name for name in others if len({cell[name] for cell in cells}) > 1}
-    if not same_names(cells):
+    if not recipe_ids_tell(cells):
         vary.discard("recipe_id")
     shown = pd.DataFrame(cells[:limit], columns=others).assign(panel=range(len(cells[:limit])))
     tested = history.loc[history["top1"].notna(), ["trial_id", "epoch", "top1"]]

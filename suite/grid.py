@@ -64,6 +64,7 @@ class Grid:
             for axis in AXES:
                 for level in getattr(expected.when, axis) or ():
                     catalogue.find(axis, level, ("expect", index, "when", axis))
+        self._check_budget(catalogue)
         for block, at in self._blocks():
             recipe_name, recipe = self._recipe(block, at)
             for cell in block_cells(block, at, catalogue, self.document):
@@ -97,6 +98,32 @@ class Grid:
             yield Block(axes=self.file.axes, exclude=self.file.exclude, include=self.file.include), ()
         for index, block in enumerate(self.file.blocks):
             yield block, ("blocks", index)
+
+    def _check_budget(self, catalogue: Catalogue) -> None:
+        """Raise `InputError` if a level that should stand for a published one can't: a slip would untest its claims."""
+        stands_for = self.file.budget.stands_for if self.file.budget is not None else {}
+        for axis, levels in stands_for.items():
+            named = {level for block, _ in self._blocks() for level in getattr(block.axes, axis)}
+            named |= {level for block, _ in self._blocks() for cell in block.include if (level := getattr(cell, axis))}
+            for ours, theirs in levels.items():
+                at: Location = ("budget", "stands_for", axis, ours)
+                catalogue.find(axis, theirs, at)
+                if ours not in named:
+                    raise InputError(
+                        f"{ours!r} stands for {theirs!r}, but isn't a level of this grid",
+                        expected=f"a level of the axis {axis}",
+                        found=repr(ours),
+                        where=self.document.where(at),
+                        fix=nearest(ours, named),
+                    )
+                if theirs in named and levels.get(theirs, theirs) == theirs and theirs != ours:
+                    raise InputError(
+                        f"both {ours!r} and {theirs!r} would stand for the published {theirs!r}",
+                        expected=f"one level of this grid for each published {axis}",
+                        found=f"{theirs!r} is a level of this grid too",
+                        where=self.document.where(at),
+                        fix="leave one of the two out, or put them into grids of their own",
+                    )
 
     def _trial(self, cell: Point, catalogue: Catalogue, recipe_name: str, recipe: Recipe) -> Trial:
         arch = catalogue.find("arch", cell["arch"], ())

@@ -16,7 +16,7 @@ from suite.layout import Entry, PublishedTable
 from suite.published import METRICS, decimals
 from suite.record import AXIS_FIELDS
 from suite.stats import Consistency
-from suite.tables import NONE, open_table
+from suite.tables import NONE, budget_note, open_table
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -32,6 +32,7 @@ _LEGEND = (
     "default joining in the same column, of the paper's numbers, and of our pairs of the same seed."
 )
 _UNLIKE = "≠: the paper's number lies outside of the 95 % prediction interval of our runs: another training, or luck."
+_UNLIKE_BUDGET = "The numbers aren't comparable with the paper's, and the gains only as analogues."
 _ONE_RUN = "Where the paper doesn't say how many runs its number is the mean of, the interval is for one."
 
 
@@ -120,9 +121,7 @@ def _signed(value: float, digits: int) -> str:
 
 def general_notes(table: PublishedTable) -> list[str]:
     """What holds for the table as a whole; first of all, whether its runs are at the paper's budget."""
-    notes = [_LEGEND]
-    if table.budget:
-        notes.insert(0, f"Another budget than the paper's: {table.budget}. The numbers aren't comparable, only gains.")
+    notes = [*budget_note(table.budget), *([_UNLIKE_BUDGET] if table.budget else []), _LEGEND]
     if any(entry.consistency == "not_consistent" for entry in table.entries):
         notes.append(_UNLIKE)
     if any(entry.ours.n > 1 and entry.prediction and entry.value.runs is None for entry in table.entries):

@@ -29,6 +29,9 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 NotNegative = Annotated[float, Field(ge=0, le=1e12)]  # 1e12 seconds are 30,000 years
 
 
+_LEVELS = ("pe", "join", "norm", "loss", "dataset")  # which a record and its config name alike
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -110,6 +113,14 @@ class RunRecord(_Model):
             part = self.config.get(name)
             if not isinstance(part, dict) or not part.keys() >= set(keys):
                 raise ValueError(f"a config that holds the trial's {name}")
+        axes, config_axes = {name: getattr(self, name) for name in _LEVELS}, self.config["axes"]
+        changed = [name for name, level in axes.items() if config_axes[name] != level]
+        if "seed_index" in self.config and self.config["seed_index"] != self.seed_index:
+            changed.append("seed_index")
+        if changed:
+            raise ValueError(f"{', '.join(changed)} as in the config, which the trial's id is made of")
+        if self.top1 is not None and self.top1_best_epoch is not None and self.top1_best_epoch < self.top1:
+            raise ValueError("a best epoch that is no worse than the last one")
         if self.status == "done" and (self.top1 is None or self.top1_best_epoch is None or not self.epochs):
             raise ValueError("an accuracy and epochs of a run that is done")
         return self

@@ -44,7 +44,8 @@ class GridSummary:
 
     total, done, failed, missing: trials of the grid, by what is known of them. dropped: cells that are no
     trials, each with its reason. recipes: the values of each recipe, by its name. command: the `lape run`
-    that runs the grid; the other commands take the same arguments.
+    that runs the grid; the other commands take the same arguments. budget: in what the grid is smaller than the
+    paper's experiment; empty if it isn't.
     """
 
     name: str
@@ -57,6 +58,7 @@ class GridSummary:
     recipes: Mapping[str, Mapping[str, Any]]
     command: str
     dropped: Sequence[tuple[str, str]] = field(default=())
+    budget: str = ""
 
     @property
     def commands(self) -> str:
@@ -87,7 +89,7 @@ def render(
     drawings = figures.draw_panels(drawn)
     scale, marks = figures.gain_marks([row.contrast for row in cells])
     page = template("report.html.j2").render(
-        **tables.table_view(cells) | {"plot_head": scale, "plots": marks},
+        **tables.table_view(cells, grid.budget) | {"plot_head": scale, "plots": marks},
         **_failures(frame),
         grid=grid,
         css=Markup(template("report.css").render()),  # noqa: S704 -- a file of this package
@@ -111,7 +113,7 @@ def render(
         version=__version__,
         made=_made(frame),
     )
-    tables.write_rows(cells, folder / "tables")
+    tables.write_rows(cells, folder / "tables", grid.budget)
     layout_text.write_published(published, folder / "tables")
     _write_figures({**drawings, "gains": figures.draw_gains(contrasts)}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts).encode())
@@ -152,7 +154,8 @@ def _overview(grid: GridSummary, frame: pd.DataFrame, verdicts: Sequence[Verdict
     done = f"{grid.done} of {grid.total} trials are done"
     failed = "none failed" if not grid.failed else f"{grid.failed} failed"
     missing = f", {grid.missing} {'is' if grid.missing == 1 else 'are'} still to do" if grid.missing else ""
-    text = f"{done}, {failed}{missing}; the training took {duration(seconds)} in all."
+    text = "".join(f"{note} " for note in tables.budget_note(grid.budget))
+    text += f"{done}, {failed}{missing}; the training took {duration(seconds)} in all."
     if verdicts:
         words = Counter(verdict.word for verdict in verdicts)
         counted = ", ".join(f"{count} {_SIGNS[word][1].lower()}" for word in MEANINGS if (count := words[word]))

@@ -25,7 +25,7 @@ from suite.contrasts import (
     failed_trials,
     is_usual,
     points,
-    same_names,
+    recipe_ids_tell,
     seed_list,
     unique_runs,
 )
@@ -63,6 +63,7 @@ HEADS = {
     "notes": "Notes",
 }
 FULL_WIDTH = 100  # columns of a terminal that take the whole table
+_FOLDED = 12  # columns that an architecture's name keeps where it is folded
 _TEXT_COLUMNS = ("dataset", "arch", "pe", "norm", "loss", "recipe", "recipe_id", "join", "notes")
 _LEFT = tuple(HEADS[name] for name in _TEXT_COLUMNS)
 
@@ -140,10 +141,11 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 def columns_shown(cells: Sequence[Row]) -> list[str]:
     """The axes (and the recipe) to show: those that vary, or that a reader expects."""
-    vary = {name for name in _OPTIONAL if len({row.cell[name] for row in cells}) > 1}
+    names = [name for name in _OPTIONAL if name != "recipe_id"]
+    vary = {name for name in names if len({row.cell[name] for row in cells}) > 1}
     vary |= {name for name in ("norm", "loss") if any(not is_usual(name, row.cell[name]) for row in cells)}
-    if not same_names(row.cell for row in cells):
-        vary.discard("recipe_id")
+    if recipe_ids_tell(row.cell for row in cells):
+        vary.add("recipe_id")
     order = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")
     return [name for name in order if name not in _OPTIONAL or name in vary]
 
@@ -173,11 +175,16 @@ def display(cells: Sequence[Row]) -> tuple[pd.DataFrame, list[str]]:
     return table, list(numbers)
 
 
-def general_notes(cells: Sequence[Row]) -> list[str]:
-    """What holds for the table as a whole: what its columns mean, and whether n differs between rows."""
+def budget_note(budget: str) -> list[str]:
+    """That the runs are at a smaller budget than the paper's, and in what; nothing without one."""
+    return [f"Another budget than the paper's: {budget}."] if budget else []
+
+
+def general_notes(cells: Sequence[Row], budget: str = "") -> list[str]:
+    """What holds for the table as a whole: its budget, what its columns mean, and whether n differs between rows."""
     counts = sorted({row.top1.n for row in cells})
     uneven = [f"n differs between rows: from {counts[0]} to {counts[-1]} seeds."] if len(counts) > 1 else []
-    return [LEGEND, *uneven]
+    return [*budget_note(budget), LEGEND, *uneven]
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -185,8 +192,9 @@ def to_csv(frame: pd.DataFrame) -> str:
     return _csv(rows(frame))
 
 
-def _csv(cells: Sequence[Row]) -> str:
-    return _raw(cells).to_csv(index=False, lineterminator="\n", float_format="%.10g")
+def _csv(cells: Sequence[Row], budget: str = "") -> str:
+    table = _raw(cells).assign(budget=budget) if budget else _raw(cells)
+    return table.to_csv(index=False, lineterminator="\n", float_format="%.10g")
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
@@ -194,9 +202,9 @@ def to_markdown(frame: pd.DataFrame) -> str:
     return _markdown(rows(frame))
 
 
-def _markdown(cells: Sequence[Row]) -> str:
+def _markdown(cells: Sequence[Row], budget: str = "") -> str:
     table, notes = display(cells)
-    below = [*general_notes(cells), *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
+    below = [*general_notes(cells, budget), *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
     return markup.markdown(table.rename(columns=HEADS), _LEFT, below)
 
 
@@ -205,9 +213,9 @@ def to_latex(frame: pd.DataFrame) -> str:
     return _tex(rows(frame))
 
 
-def _tex(cells: Sequence[Row]) -> str:
+def _tex(cells: Sequence[Row], budget: str = "") -> str:
     table, notes = display(cells)
-    below = [("", text) for text in general_notes(cells)] + [(str(n), text) for n, text in enumerate(notes, 1)]
+    below = [("", text) for text in general_notes(cells, budget)] + [(str(n), text) for n, text in enumerate(notes, 1)]
     return markup.latex(table.rename(columns=HEADS), _LEFT, below)
 
 
@@ -219,7 +227,7 @@ def to_html(frame: pd.DataFrame) -> str:
     return "".join(template(name).render(view) for name in ("table.html.j2", "table_notes.html.j2"))
 
 
-def table_view(cells: Sequence[Row]) -> dict[str, Any]:
+def table_view(cells: Sequence[Row], budget: str = "") -> dict[str, Any]:
     """What the HTML template of the table is filled with: groups of rows that differ in their join alone."""
     table, notes = display(cells)
     axes = [name for name in columns_shown(cells) if name != "join"]
@@ -237,16 +245,16 @@ def table_view(cells: Sequence[Row]) -> dict[str, Any]:
         "text_columns": _TEXT_COLUMNS,
         "groups": groups,
         "notes": notes,
-        "general_notes": general_notes(cells),
+        "general_notes": general_notes(cells, budget),
         "plots": [],
     }
 
 
-def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
+def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH, budget: str = "") -> RichTable:
     """The table for a terminal; what is the same in all rows stands in its title, once.
 
-    width: the terminal's columns; below FULL_WIDTH the costs are left to the report, and so are the intervals
-    if names would be broken otherwise.
+    width: the terminal's columns; below FULL_WIDTH, or where they don't fit, the costs are left to the report, and so
+    are the intervals if names would be broken otherwise. budget: in what the runs are smaller than the paper's.
     """
     from rich.cells import cell_len
     from rich.text import Text
@@ -255,13 +263,18 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     shown, notes = display(cells)
     constant = [name for name in ("dataset", "recipe") if name in shown and shown[name].nunique() == 1]
     axes = columns_shown(cells)
-    left_out = {*constant, "best_epoch", "pairs", *(("params", "macs") if width < FULL_WIDTH else ())}
-    columns = [name for name in shown.columns if name not in left_out]
+    left_out = {*constant, "best_epoch", "pairs"}
     title = ", ".join(str(shown[name].iloc[0]) for name in constant)
-    below = [*general_notes(cells)[1:], *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
+    below = [text for text in general_notes(cells, budget) if text != LEGEND]
+    below += [f"[{number}] {note}" for number, note in enumerate(notes, 1)]
     heads = {**HEADS, "arch": "Arch.", "top1": "Top-1 (%)", "notes": "Note"}
-    needed = sum(2 + max(map(cell_len, (heads[name], *shown[name]))) for name in columns) - 2
-    narrow = width < min(needed, FULL_WIDTH)
+    widths = {name: 2 + max(map(cell_len, (heads[name], *shown[name]))) for name in shown.columns}
+    if width < max(FULL_WIDTH, sum(widths[name] for name in shown.columns if name not in left_out) - 2):
+        left_out |= {"params", "macs"}
+    columns = [name for name in shown.columns if name not in left_out]
+    needed = sum(widths[name] for name in columns) - 2
+    folded = max(0, widths["arch"] - 2 - _FOLDED) if width >= FULL_WIDTH else 0
+    narrow = width < needed - folded
     if narrow:
         shown["gain"] = shown["gain"].str.partition(" ")[0]
         heads["gain"] = "Gain"
@@ -269,7 +282,10 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH) -> RichTable:
     table = open_table(title, "\n".join(below), narrow=narrow)
     for name in columns:
         justify: Literal["left", "right"] = "left" if name in _TEXT_COLUMNS else "right"
-        table.add_column(heads[name], justify=justify, overflow="fold", no_wrap=name not in ("arch", "notes"))
+        least = min(_FOLDED, widths[name] - 2) if name == "arch" else None
+        table.add_column(
+            heads[name], justify=justify, overflow="fold", no_wrap=name not in ("arch", "notes"), min_width=least
+        )
     for place, line in enumerate(shown.to_dict("records")):
         # A level that stands in the row above isn't repeated: the eye then finds the groups.
         same = place > 0 and _block(cells[place - 1]) == _block(cells[place])
@@ -296,17 +312,17 @@ def open_table(title: str, caption: str, *, narrow: bool = False) -> RichTable:
     )
 
 
-def write_tables(frame: pd.DataFrame, folder: Path) -> list[Path]:
+def write_tables(frame: pd.DataFrame, folder: Path, budget: str = "") -> list[Path]:
     """Write summary.csv, summary.md and summary.tex into the folder; raises `InputError` if that can't be."""
-    return write_rows(rows(frame), folder)
+    return write_rows(rows(frame), folder, budget)
 
 
-def write_rows(cells: Sequence[Row], folder: Path) -> list[Path]:
+def write_rows(cells: Sequence[Row], folder: Path, budget: str = "") -> list[Path]:
     """As `write_tables`, of rows that are at hand."""
-    contents = {"summary.csv": _csv(cells), "summary.md": _markdown(cells), "summary.tex": _tex(cells)}
-    for name, content in contents.items():
-        write_atomic(folder / name, content.encode())
-    return [folder / name for name in contents]
+    renderers = {"summary.csv": _csv, "summary.md": _markdown, "summary.tex": _tex}
+    for name, render in renderers.items():
+        write_atomic(folder / name, render(cells, budget).encode())
+    return [folder / name for name in renderers]
 
 
 def mean_sd(part: stats.Spread) -> str:

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.answers import check_test_images, copies, differences, lacking
+from suite.answers import check_accuracies, check_test_images, copies, differences, lacking
 from suite.contrasts import Contrast, contrasts
 from suite.errors import InputError
 from suite.record import pack_bits
-from tests.frames import frame_of, run
+from tests.frames import frame_of, paired_rows, run
 
 
 def answered(right: str, **values: Any) -> dict[str, Any]:
@@ -89,3 +89,15 @@ def test_copied_answers_are_noticed_unless_all_are_right() -> None:
     rows += [answered("1111", seed=seed, join="lape") for seed in range(3)]
     found = contrast_of(*rows)
     assert (copies(found.baseline), copies(found.treatment)) == ([1, 2], [])
+
+
+def test_every_accuracy_is_held_against_its_answers() -> None:
+    rows = paired_rows([0.5, 1.0])
+    check_accuracies(frame_of(rows))
+    check_accuracies(frame_of([{**row, "correct": None, "test_images": None} for row in rows]))
+    with pytest.raises(InputError, match="isn't that of its answers"):
+        check_accuracies(frame_of([*rows[:-1], {**rows[-1], "top1": rows[-1]["top1"] - 2}]))
+    with pytest.raises(InputError, match="a fraction, not a percentage"):
+        check_accuracies(frame_of([*rows[:-1], {**rows[-1], "top1": rows[-1]["top1"] / 100}]))
+    with pytest.raises(InputError, match="damaged"):
+        check_accuracies(frame_of([*rows[:-1], {**rows[-1], "test_images": None}]))

@@ -36,6 +36,7 @@ def test_a_claim_is_carried_over_to_the_cells_that_stand_for_its_own() -> None:
     assert verdict.word != "not_tested"
     assert verdict.claim.title.startswith("analogue of")
     assert "the paper's gain is for" in verdict.sentence
+    assert "not this one: little" in verdict.sentence
     (untouched,) = judge(frame, [claim])
     assert untouched.word == "not_tested"
 
@@ -58,3 +59,26 @@ def test_without_a_budget_and_for_analogues_nothing_changes() -> None:
 def test_bad_budgets(write_grid: Callable[..., Path], budget: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_grid(write_grid(("seeds:", f"budget: {budget}\nseeds:")))
+
+
+@pytest.mark.parametrize(
+    ("stands_for", "message"),
+    [
+        ("{arch: {tinny: deit_tiny}}", "did you mean 'tiny'"),
+        ("{arch: {tiny: deit_tinny}}", "did you mean 'deit_tiny'"),
+        ("{join: {lape: default}}", "both 'lape' and 'default' would stand for"),
+    ],
+)
+def test_a_level_that_cant_stand_for_a_published_one_is_told(
+    write_grid: Callable[..., Path], stands_for: str, message: str
+) -> None:
+    path = write_grid(("seeds:", f"budget: {{note: little, stands_for: {stands_for}}}\nseeds:"))
+    with pytest.raises(InputError, match=message) as found:
+        load_grid(path).expand()
+    assert "line 3" in str(found.value)
+
+
+def test_levels_may_stand_for_each_other_and_for_themselves(write_grid: Callable[..., Path]) -> None:
+    stands_for = "{arch: {tiny: deit_tiny}, join: {lape: lape}}"
+    path = write_grid(("seeds:", f"budget: {{note: little, stands_for: {stands_for}}}\nseeds:"))
+    assert len(load_grid(path).expand().trials) == 4

@@ -107,3 +107,21 @@ def test_the_exact_test_is_held_against_all_claims_together() -> None:
     assert "can't go below p = 0.0312 (0.0625 adjusted for 2 claims) with 5 pairs" in "\n".join(verdicts[0].caveats)
     assert verdicts[0].evidence is not None
     assert verdicts[0].evidence.smallest_p_sign_flip_adjusted == 1 / 16
+
+
+def test_an_interval_that_seems_to_say_something_else_than_the_test_is_a_caveat() -> None:
+    one_sided = frame_of(paired_rows([-0.05, 0.4, 0.5, 1.0, 0.25], base=60))
+    (found,) = judge(one_sided, [claim(gain=0.4, margin=0.2)])
+    assert found.evidence is not None
+    assert found.evidence.low < 0
+    assert found.evidence.p_adjusted < 0.05
+    assert "the 95 % interval is two-sided and contains zero" in "\n".join(found.caveats)
+    rows = [row for arch in ("a", "b", "c") for row in paired_rows([0.05, 0.4, 0.5, 0.9, 0.25], base=60, arch=arch)]
+    found, *_ = judge(frame_of(rows), [claim(id=arch, match={"arch": arch}, gain=0.4, margin=0.2) for arch in "abc"])
+    assert found.evidence is not None
+    assert found.evidence.low > 0
+    assert found.evidence.p_adjusted >= 0.05
+    assert "the 95 % interval excludes zero, but the test that decides has p = " in "\n".join(found.caveats)
+    assert "(adjusted for 3 claims)" in "\n".join(found.caveats)
+    (alone,) = judge(frame_of(rows[:10]), [claim(match={"arch": "a"}, gain=0.4, margin=0.2)])
+    assert "95 % interval" not in "\n".join(alone.caveats)

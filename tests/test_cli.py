@@ -361,8 +361,8 @@ class TestReading:
             assert (lape.code, word in out) == (code, True)
             assert "  but: the exact sign-flip check can't go below p = 0.125" in out  # what says something has caveats
             assert json.loads(lape("verify", path, "--json"))[0]["word"] == word
-        store.put(make_record(trial, 0.5))
-        for command in ("verify", "report"):
+        store.put(make_record(trial, 50.0).model_copy(update={"top1": 0.5, "top1_best_epoch": 0.5}))
+        for command in ("tables", "verify", "report"):
             assert f"trial {trial.id}" in lape.refuses(command, path)
             assert "a fraction, not a percentage" in lape.err
 
@@ -386,6 +386,17 @@ class TestReading:
         assert lape.code == 0
         assert "note: no two cells of this grid are those of the claim 'digits-table2-cct'" in out
         assert "2 to judge, 2 not tested by this grid" in lape("plan", path)
+
+    def test_expectations_of_no_cell_are_told(self, lape: Shell, write_grid: Write) -> None:
+        path = write_grid(("seeds:", "expect: [{when: {arch: deit_tiny}, top1: 50, source: a}]\nseeds:"))
+        assert "no cell of this grid is one of the entry in" in lape("check", path)
+        assert "no entry names any of its cells" in lape("plan", path)
+
+    def test_the_plan_of_a_grid_that_cant_run_says_why(self, lape: Shell) -> None:
+        out = lape("plan", REPOSITORY / "grids" / "table3.yaml")
+        assert "nothing to run: object detection on COCO isn't built" in out
+        assert "4, not tested by this grid" in out
+        assert "pairs show" not in out
 
     def test_check_audits_claim_files(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:
         folder = REPOSITORY / "grids" / "claims"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from suite.cells import matches
 from suite.claims import read_claim_files
+from suite.commands.workspace import open_workspace
 from suite.contrasts import AXIS_FIELDS
 from suite.grid import load_grid
 from suite.published import Value
@@ -55,3 +59,10 @@ def test_tables_of_other_tasks_only_report_their_claims(name: str) -> None:
     assert grid.file.not_runnable
     assert all(value.not_runnable for value in values(name))
     assert [path.stem for path in grid.claim_files] == [name]
+
+
+def test_a_table_whose_values_stand_in_two_places_of_a_file_is_one(write_grid: Callable[..., Path]) -> None:
+    path = write_grid(("seeds:", f"claims: [{REPOSITORY / 'grids/claims/dtn.yaml'}]\nseeds:"))
+    published = open_workspace(str(path), (), None, path.parent, path.parent).published()
+    names = [table.name for table in published]
+    assert len(names) == len(set(names)) == 3

@@ -102,6 +102,13 @@ def test_all_files_are_written(folder: Path) -> None:
     assert [verdict["word"] for verdict in json.loads((folder / "verdicts.json").read_text())] == list(CASES)
 
 
+def test_a_smaller_budget_is_told_at_the_top_and_below_the_results(tmp_path: Path) -> None:
+    frame = frame_of(paired_rows([0.3, -0.2]))
+    path = render(replace(GRID, budget="ten epochs"), frame, history_of(frame, 2), [], tmp_path)
+    assert Page(path.read_text(encoding="utf-8")).words.count("Another budget than the paper's: ten epochs.") == 2
+    assert "ten epochs" in (tmp_path / "tables" / "summary.csv").read_text(encoding="utf-8")
+
+
 def test_the_page_needs_nothing_but_itself(page: Page, folder: Path) -> None:
     assert not {tag for tag, _ in page.elements} & {"script", "link", "img", "iframe", "object", "base"}
     policy = next(str(attrs["content"]) for _, attrs in page.elements if "Content-Security-Policy" in attrs.values())

@@ -209,6 +209,24 @@ class TestDamage:
             with pytest.raises(InputError, match="spool is a file"):
                 use()
 
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"join": "shared"}, "join as in the config"),
+            ({"pe": "sin1d", "dataset": "cifar10"}, "pe, dataset as in the config"),
+            ({"seed_index": 99}, "seed_index as in the config"),
+            ({"top1": 50.0, "top1_best_epoch": 49.0}, "no worse than the last"),
+        ],
+    )
+    def test_a_record_that_contradicts_itself_is_damaged(
+        self, kept: Store, trials: list[Trial], changes: dict[str, object], message: str
+    ) -> None:
+        path = kept.folder / RUNS
+        first, *others = path.read_text().splitlines()
+        path.write_text("\n".join([json.dumps({**json.loads(first), **changes}), *others]))
+        with pytest.raises(InputError, match=rf"damaged record[\s\S]*{message}[\s\S]*line 1"):
+            kept.records()
+
     def test_a_damaged_history_is_told_before_there_is_anything_to_fold(self, kept: Store, trials: list[Trial]) -> None:
         path = kept.folder / HISTORY
         history, whole = load_history(kept.folder), path.read_bytes()

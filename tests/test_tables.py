@@ -223,6 +223,40 @@ def test_a_narrow_terminal_gets_whole_names_before_intervals(golden: pd.DataFram
     assert "intervals of the gains take" in text
 
 
+def test_no_name_vanishes_from_a_wide_table() -> None:
+    rows = [
+        row
+        for arch in ("vit_lite_2_4", "cct_2_3x2")
+        for recipe, recipe_id in (("cifar_subset", "a" * 16), ("compact_transformers_cifar100", "b" * 16))
+        for dataset in ("cifar10", "cifar100")
+        for row in paired_rows([1, 2.5, 4], arch=arch, dataset=dataset, recipe=recipe, recipe_id=recipe_id, base=40)
+    ]
+    text = in_terminal(frame_of(rows))
+    assert "vit_lite_2_4" in text
+    assert "compact_transformers_cifar100" in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert re.search(r"\+2\.50 \[.*\]\n", text) or "intervals of the gains take" in text
+    assert in_terminal(frame_of(paired_rows([1.0, 2.5, 4.0], arch="a" * 60)))
+
+
+def test_the_recipes_id_is_shown_only_where_its_name_is_ambiguous_on_a_data_set() -> None:
+    rows = paired_rows([1.0, 2.0], recipe_id="a" * 16)
+    rows += paired_rows([1.0, 2.0], dataset="cifar10", recipe_id="b" * 16)  # of other data the id always differs
+    assert "recipe_id" not in tables.summary(frame_of(rows))
+    other = paired_rows([1.0, 2.0], arch="cct_digits", recipe_id="c" * 16)
+    assert "recipe_id" in tables.summary(frame_of(rows + other))
+
+
+def test_a_smaller_budget_is_told_in_every_form(golden: pd.DataFrame, tmp_path: Path) -> None:
+    note = "ten epochs & no more"
+    for path in tables.write_tables(golden, tmp_path, note):
+        assert "ten epochs" in path.read_text(encoding="utf-8"), path.name
+    console = Console(width=100, file=io.StringIO(), color_system=None, legacy_windows=False)
+    console.print(tables.to_terminal(golden, 100, note))
+    assert isinstance(console.file, io.StringIO)
+    assert "Another budget than the paper's: ten epochs & no more." in console.file.getvalue()
+
+
 def test_counts_have_three_digits() -> None:
     values = (0, 999, 999.6, 1000, 68_426, 999_400, 999_600, 5_717_416, 86_567_656, 1.2588e9, math.nan)
     assert [tables.count_text(value) for value in values] == [

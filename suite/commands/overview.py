@@ -47,6 +47,10 @@ def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
 def print_plan(workspace: Workspace) -> None:
     """`lape plan`."""
     console = open_console()
+    if workspace.grid.file.not_runnable:
+        print_plan_line(console, workspace, make_plan(workspace.expansion, workspace.records))
+        _print(console, f"  claims   {len(workspace.claims)}, not tested by this grid")
+        return
     plan = make_plan(workspace.expansion, workspace.records)
     unmatched = untested(workspace.claims, workspace.expansion.trials)
     seeds = len(workspace.grid.file.seeds)
@@ -89,7 +93,7 @@ def _expected(workspace: Workspace) -> str:
         parts.append(f"besides {found.unknown} trials whose time isn't known")
     if found.low <= found.high:
         parts.append(f"top-1 from {found.low:.2f} to {found.high:.2f} %")
-    return "; ".join(parts)
+    return "; ".join(parts) or "nothing: no entry names any of its cells"
 
 
 def _power(workspace: Workspace) -> str:
@@ -141,12 +145,12 @@ def print_tables(workspace: Workspace) -> None:
     if frame.empty:
         _print(console, f"{workspace.grid.name}: no runs yet")
     else:
-        console.print(to_terminal(frame, console.width))
+        console.print(to_terminal(frame, console.width, workspace.budget_note))
     for table in published:
         console.print()
         console.print(layout_text.to_terminal(table))
     folder = workspace.report_folder / "tables"
-    summary = [] if frame.empty else write_tables(frame, folder)
+    summary = [] if frame.empty else write_tables(frame, folder, workspace.budget_note)
     for path in [*summary, *layout_text.write_published(published, folder)]:
         _print(console, _shown(path))
 
@@ -189,6 +193,7 @@ def write_report(workspace: Workspace) -> str:
         recipes=recipes,
         seeds=tuple(workspace.grid.file.seeds),
         command=workspace.command,
+        budget=workspace.budget_note,
     )
     page = render(
         summary,
@@ -208,7 +213,7 @@ def print_outcome(console: Console, workspace: Workspace) -> None:
     frame = workspace.frame
     if not frame.empty:
         console.print()
-        console.print(to_terminal(frame, console.width))
+        console.print(to_terminal(frame, console.width, workspace.budget_note))
         console.print()
     print_verdicts(workspace)
     _print(console, f"report: {write_report(workspace)}")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
 
+from suite.answers import check_accuracies
 from suite.audit import NAMES, audit
+from suite.cells import matches
 from suite.claims import Claim, Claims, carried_over, read_claim_files, untested
 from suite.contrasts import points
 from suite.documents import read_document
@@ -20,6 +21,7 @@ from suite.errors import InputError, Problem
 from suite.grid import Expansion, Grid, load_grid
 from suite.gridfile import is_claim_file
 from suite.layout import PublishedTable, published_table
+from suite.published import Value
 from suite.record import RunRecord
 from suite.store import Store, load_history, to_frame
 from suite.verdict import Verdict, judge
@@ -60,13 +62,20 @@ class Workspace:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """A row per stored run of this grid's trials."""
-        return to_frame(record for record in self.records.values() if record.trial_id in self.expansion.ids)
+        """A row per stored run of this grid's trials; raises `InputError` if an accuracy isn't that of its answers."""
+        frame = to_frame(record for record in self.records.values() if record.trial_id in self.expansion.ids)
+        check_accuracies(frame)
+        return frame
 
     def history(self) -> pd.DataFrame:
         """A row per epoch of this grid's runs."""
         history = load_history(self.store.folder)
         return history[history["trial_id"].isin(self.expansion.ids)]
+
+    @property
+    def budget_note(self) -> str:
+        """In what the grid is smaller than the paper's experiment; empty if it doesn't say."""
+        return self.grid.file.budget.note if self.grid.file.budget is not None else ""
 
     @cached_property
     def _claim_files(self) -> list[Claims]:
@@ -81,11 +90,14 @@ class Workspace:
     def published(self) -> list[PublishedTable]:
         """The tables of papers that this grid's claims are from, with its runs beside them."""
         history, budget = self.history(), self.grid.file.budget
-        return [
-            published_table(list(values), file.title, self.frame, history, budget)
-            for file in self._claim_files
-            for _, values in groupby(file.values.values(), lambda value: (value.paper, value.version, value.table))
-        ]
+        titles: dict[tuple[str, str, str], str] = {}
+        values: dict[tuple[str, str, str], list[Value]] = defaultdict(list)
+        for file in self._claim_files:
+            for value in file.values.values():
+                key = (value.paper, value.version, value.table)
+                titles.setdefault(key, file.title)
+                values[key].append(value)
+        return [published_table(found, titles[key], self.frame, history, budget) for key, found in values.items()]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
@@ -161,6 +173,9 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
     yield (
         f"{document.path}: {len(expansion.trials)} trials, {len(expansion.dropped)} dropped cells, {len(claims)} claims"
     )
+    for index, expected in enumerate(workspace.grid.file.expect):
+        if not any(matches(expected.when, trial.levels) for trial in expansion.trials):
+            yield f"  note: no cell of this grid is one of the entry in {document.where(('expect', index))}"
     for claim in untested(claims, expansion.trials):
         if claim.obstacle:
             yield f"  note: the claim {claim.id!r} can't be tested: {claim.obstacle}"
