@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from suite import stats
@@ -59,7 +60,7 @@ def _near_chance(contrast: Contrast, side: Side) -> Iterator[str]:
 
 def _interval(claim: Claim, evidence: Evidence) -> Iterator[str]:
     """Where the interval, two-sided and not adjusted, seems to say something else than the test that decides."""
-    if evidence.sd == 0:
+    if evidence.sd == 0 or math.isnan(evidence.p_adjusted):
         return
     side = stats.direction(claim.side)
     significant = evidence.p_adjusted < claim.alpha
@@ -76,7 +77,7 @@ def _interval(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
     best, best_adjusted = evidence.smallest_p_sign_flip, evidence.smallest_p_sign_flip_adjusted
-    if evidence.sd == 0:
+    if evidence.sd == 0 or math.isnan(evidence.p_adjusted):
         yield "all pairs have the same gain: the interval has no width, and the exact test takes the t-test's place"
     elif best_adjusted >= claim.alpha:
         adjusted = (
@@ -92,6 +93,11 @@ def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 
 def _test_images(claim: Claim, contrast: Contrast, evidence: Evidence) -> Iterator[str]:
+    if claim.metric == "top1_best_epoch":
+        yield (
+            "accuracies are of the best epoch on the test set, which is optimistic, as the paper's are taken to be; "
+            "the checks on single test images, whose answers are of the last epoch, are left out"
+        )
     if evidence.images_gained is None or evidence.images_lost is None or evidence.p_mcnemar is None:
         if claim.metric == "top1" and contrast.axis != "dataset":
             yield (

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
 
 from suite import stats
 from suite.budget import Budget
-from suite.contrasts import Run, failed_trials, unique_runs
+from suite.contrasts import Run, failed_trials, pair_count, unique_runs
 from suite.published import METRICS, Value, table_name
 from suite.record import AXIS_FIELDS
 
@@ -41,7 +41,7 @@ class Entry:
 
     measured: of each seed that is done, in the metric's unit. prediction: where the published mean should lie by our
     runs; None at another budget. notes: what the numbers alone would hide, in words. baseline: the value of the same
-    cell with the default joining, in the same column.
+    cell with the default joining, in the same column. environments: of each seed that is done.
     """
 
     value: Value
@@ -49,6 +49,7 @@ class Entry:
     prediction: stats.Prediction | None
     notes: tuple[str, ...]
     baseline: Entry | None = None
+    environments: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def ours(self) -> stats.Spread:
@@ -60,11 +61,16 @@ class Entry:
         """Over the baseline; NaN without one."""
         return math.nan if self.baseline is None else self.value.number - self.baseline.value.number
 
+    @property
+    def pairs(self) -> list[int]:
+        """The seeds that are done on both sides; none without a baseline."""
+        return [] if self.baseline is None else sorted(self.measured.keys() & self.baseline.measured.keys())
+
     @cached_property
     def gain(self) -> stats.PairedGain:
         """Of the runs over the baseline's, over pairs of the same seed; n is 0 without any."""
         base = self.baseline.measured if self.baseline is not None else {}
-        return stats.paired_gain([self.measured[seed] - base[seed] for seed in sorted(self.measured.keys() & base)])
+        return stats.paired_gain([self.measured[seed] - base[seed] for seed in self.pairs])
 
     @property
     def difference(self) -> float:
@@ -144,7 +150,21 @@ def _with_baseline(entries: Sequence[Entry]) -> Iterator[Entry]:
     defaults = {_place(entry.value): entry for entry in entries if entry.value.cell.join == "default"}
     for entry in entries:
         baseline = None if entry.value.cell.join == "default" else defaults.get(_place(entry.value))
-        yield replace(entry, baseline=baseline)
+        told = replace(entry, baseline=baseline)
+        yield replace(told, notes=(*told.notes, *_pair_notes(told)))
+
+
+def _pair_notes(entry: Entry) -> Iterator[str]:
+    """Where a gain isn't the difference of the two means beside it."""
+    if entry.baseline is None or not entry.ours.n or not entry.baseline.ours.n:
+        return
+    if not entry.gain.n:
+        yield "no gain: no seed is finished on both sides"
+    elif entry.gain.n < max(entry.ours.n, entry.baseline.ours.n):
+        yield f"the gain is of the {pair_count(entry.gain.n)} that both sides have finished"
+    ours, base = entry.environments, entry.baseline.environments
+    if mixed := sorted({name for seed in entry.pairs if ours[seed] != base[seed] for name in (ours[seed], base[seed])}):
+        yield f"the two sides of the gain ran in different environments: {'; '.join(mixed)}"
 
 
 def _place(value: Value) -> tuple[str, ...]:
@@ -162,7 +182,8 @@ def _entry(value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], f
         notes = list(_run_notes(value, runs, measured))
     numbers = list(measured.values())
     prediction = None if budget is not None else stats.prediction_interval(numbers, published_runs=value.runs or 1)
-    return Entry(value, measured, prediction, tuple(notes))
+    environments = {int(run["seed_index"]): str(run["environment"]) for run in runs if run["status"] == "done"}
+    return Entry(value, measured, prediction, tuple(notes), environments=environments)
 
 
 def _unmeasured(value: Value, runs: Sequence[Run], budget: Budget | None) -> str:

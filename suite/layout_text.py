@@ -21,15 +21,19 @@ from suite.tables import NONE, budget_note, open_table
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-# Below each published column.
+# Below each published column; at another budget, a difference would be one between two experiments.
 _PARTS = ("paper", "ours", "n", "difference")
+_PARTS_AT_ANOTHER_BUDGET = _PARTS[:-1]
 _LEFT = ("group", "row", "notes")
 
 _MARKS: Mapping[Consistency, str] = {"consistent": "", "not_consistent": " ≠", "cant_say": ""}
 
 _LEGEND = (
-    "Ours: mean ± sample standard deviation over n seeds; difference: ours − paper. In brackets: the gain over the "
-    "default joining in the same column, of the paper's numbers, and of our pairs of the same seed."
+    "Ours: mean ± sample standard deviation over n seeds{difference}. In brackets: the gain over the default joining "
+    "in the same column, of the paper's numbers, and of our pairs of the same seed."
+)
+_BEST_EPOCH = (
+    "Ours is by the best epoch on the test set{unless}, which is optimistic, as the paper's numbers are taken to be."
 )
 _UNLIKE = "≠: the paper's number lies outside of the 95 % prediction interval of our runs: another training, or luck."
 _UNLIKE_BUDGET = "The numbers aren't comparable with the paper's, and the gains only as analogues."
@@ -90,13 +94,18 @@ def display(table: PublishedTable) -> Text:
     notes = tuple(dict.fromkeys(note for entry in table.entries for note in entry.notes))
     grouped = any(group for group, _ in table.rows)
     heads = [("", "group")] * grouped + [("", "row")]
-    heads += [(column, part) for column in table.columns for part in _PARTS] + [("", "notes")] * bool(notes)
+    parts = _parts_of(table)
+    heads += [(column, part) for column in table.columns for part in parts] + [("", "notes")] * bool(notes)
     lines = []
     for (group, row), entries in table.rows.items():
         marks = sorted({notes.index(note) + 1 for entry in entries.values() for note in entry.notes})
-        texts = [text for column in table.columns for text in _parts(entries.get(column))]
+        texts = [text for column in table.columns for text in _parts(entries.get(column))[: len(parts)]]
         lines.append((*[group] * grouped, row, *texts, *[", ".join(map(str, marks))] * bool(notes)))
     return Text(tuple(heads), tuple(lines), notes)
+
+
+def _parts_of(table: PublishedTable) -> tuple[str, ...]:
+    return _PARTS_AT_ANOTHER_BUDGET if table.budget else _PARTS
 
 
 def _parts(entry: Entry | None) -> tuple[str, ...]:
@@ -121,7 +130,11 @@ def _signed(value: float, digits: int) -> str:
 
 def general_notes(table: PublishedTable) -> list[str]:
     """What holds for the table as a whole; first of all, whether its runs are at the paper's budget."""
-    notes = [*budget_note(table.budget), *([_UNLIKE_BUDGET] if table.budget else []), _LEGEND]
+    notes = [*budget_note(table.budget), *([_UNLIKE_BUDGET] if table.budget else [])]
+    notes.append(_LEGEND.format(difference="" if table.budget else "; difference: ours − paper"))
+    metrics = {entry.value.metric for entry in table.entries if entry.ours.n}
+    if "top1_best_epoch" in metrics:
+        notes.append(_BEST_EPOCH.format(unless=", but for columns of an earlier epoch" if "top1" in metrics else ""))
     if any(entry.consistency == "not_consistent" for entry in table.entries):
         notes.append(_UNLIKE)
     if any(entry.ours.n > 1 and entry.prediction and entry.value.runs is None for entry in table.entries):
@@ -170,7 +183,7 @@ def view(table: PublishedTable) -> dict[str, Any]:
         "name": table.name,
         "caption": table.caption,
         "columns": table.columns,
-        "parts": _PARTS,
+        "parts": _parts_of(table),
         "groups": groups,
         "notes": text.notes,
         "general_notes": general_notes(table),

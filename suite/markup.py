@@ -9,10 +9,10 @@ import pandas as pd
 
 def markdown(table: pd.DataFrame, left: Collection[str], below: Sequence[str]) -> str:
     """For GitHub and its like. left: the columns that are aligned to the left. below: a paragraph each."""
-    escaped = table.map(lambda text: _one_line(text).replace("|", "\\|"))
+    escaped = table.map(lambda text: _plain(text).replace("|", "\\|"))
     align = ["left" if name in left else "right" for name in table.columns]
     body = escaped.to_markdown(index=False, disable_numparse=True, colalign=align)
-    return "\n\n".join([str(body), *map(_one_line, below)]) + "\n"
+    return "\n\n".join([str(body), *map(_plain, below)]) + "\n"
 
 
 def latex(table: pd.DataFrame, left: Collection[str], below: Sequence[tuple[str, str]]) -> str:
@@ -34,6 +34,11 @@ def _tabular(table: pd.DataFrame, align: str, *, heads: bool) -> str:
     style = plain.style.hide(axis="index").format(escape="latex")
     style = style.format_index(escape="latex", axis="columns") if heads else style.hide(axis="columns")
     return str(style.to_latex(hrules=heads, column_format=align, multicol_align="c"))
+
+
+def _plain(text: str) -> str:
+    """Without what Markdown takes for HTML or for emphasis; a name's underscores are neither."""
+    return _one_line(text).replace("<", "&lt;").replace("*", "\\*")
 
 
 def _one_line(text: str) -> str:

@@ -261,8 +261,8 @@ def _sentence(case: Case, word: Word, obstacle: str, evidence: Evidence | None) 
     else:
         text += f": {_CONCLUSIONS[word](claim, evidence)}"
     if claim.kind == "analogue":
-        here = case.label.split(":")[0] + (f", recipe {case.recipe}" if case.recipe else "")
-        text += f" (an analogue: the paper's gain is for {claim.published_for}; these runs are {here})"
+        here = f"; these runs are {case.label.split(':')[0]}, recipe {case.recipe}" if case.contrast is not None else ""
+        text += f" (an analogue: the paper's gain is for {claim.published_for}{here})"
     return text
 
 

@@ -39,6 +39,8 @@ def test_a_claim_is_carried_over_to_the_cells_that_stand_for_its_own() -> None:
     assert "not this one: little" in verdict.sentence
     (untouched,) = judge(frame, [claim])
     assert untouched.word == "not_tested"
+    (without,) = judge(frame_of([]), [carried])
+    assert "these runs" not in without.sentence  # there are none
 
 
 def test_without_a_budget_and_for_analogues_nothing_changes() -> None:

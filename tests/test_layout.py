@@ -149,6 +149,42 @@ def test_another_budget_is_told_everywhere() -> None:
     assert all(line["budget"] == "ten epochs" for line in csv.DictReader(io.StringIO(layout_text.to_csv(table))))
 
 
+def test_at_another_budget_there_is_no_difference() -> None:
+    frame = frame_of(paired_rows([0.5, 0.7, 0.9]))
+    table = made(frame, *BOTH, budget=Budget(note="ten epochs"))
+    assert all("difference" not in text for _, text in layout_text.display(table).heads)
+    for text in (layout_text.to_markdown(table), layout_text.to_latex(table), layout_text.to_html(table)):
+        assert "difference" not in text
+    assert "difference: ours − paper" in layout_text.to_markdown(made(frame))
+
+
+def test_the_best_epoch_is_told_to_be_optimistic() -> None:
+    frame = frame_of(paired_rows([0.5, 0.7]))
+    assert "optimistic" in layout_text.to_markdown(made(frame, value(metric="top1_best_epoch")))
+    assert "optimistic" not in layout_text.to_markdown(made(frame))
+    both = made(frame, value(metric="top1_best_epoch"), value(column="epoch 5", epoch=5))
+    assert "but for columns of an earlier epoch" in layout_text.to_markdown(both)
+
+
+def test_a_gain_over_fewer_pairs_than_runs_says_so() -> None:
+    rows = paired_rows([0.5, 0.7, 0.9])
+    assert made(frame_of(rows)).entries[1].notes == ()
+    assert made(frame_of(rows[:-1])).entries[1].notes == ("the gain is of the 2 pairs that both sides have finished",)
+    assert made(frame_of([rows[0], rows[-1]])).entries[1].notes == ("no gain: no seed is finished on both sides",)
+
+
+def test_a_gain_across_environments_says_so() -> None:
+    rows = [*paired_rows([0.5, 0.7])[:2], *paired_rows([0.5, 0.7], environment=GPU)[2:]]
+    default, lape = made(frame_of(rows)).entries
+    assert default.notes == ()
+    assert lape.notes == (f"the two sides of the gain ran in different environments: {GPU}; {CPU}",)
+
+
+def test_markdown_shows_what_stands_in_names() -> None:
+    text = layout_text.to_markdown(made(frame_of([]), value(row="<b>*a*|b")))
+    assert r"&lt;b>\*a\*\|b" in text
+
+
 TABLE = (*BOTH, value(column="photos", printed="80.1", runs=5), value("lape", "81", column="photos", row="LaPE & Co_1"))
 
 

@@ -254,7 +254,8 @@ FAULTS: list[dict[str, Any]] = [
 def test_confirmed_needs_what_it_says() -> None:
     confirmed = {"plain": 0, "with faults": 0}
 
-    @settings(max_examples=100, deadline=None)
+    # The same draws each time: of other ones, one run in eight confirms too little with faults to show anything.
+    @settings(max_examples=100, deadline=None, derandomize=True)
     @given(
         st.lists(st.integers(70, 98), min_size=1, max_size=7),
         st.dictionaries(st.integers(0, 13), st.sampled_from(FAULTS), max_size=2),
@@ -361,6 +362,8 @@ def test_the_claimed_metric_is_the_one_that_is_judged() -> None:
     rows += [run(seed, 93 + seed / 10, join="lape", top1_best_epoch=95.8 + seed / 50) for seed in range(5)]
     last, best = judge(frame_of(rows), [claim(id="a"), claim(id="b", metric="top1_best_epoch")])
     assert (last.word, best.word) == ("contradicted", "confirmed")
+    assert "best epoch on the test set, which is optimistic" in "\n".join(best.caveats)
+    assert "best epoch" not in "\n".join(last.caveats)
 
 
 def test_the_json_holds_everything_and_no_nan() -> None:
