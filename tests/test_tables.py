@@ -78,6 +78,8 @@ def test_axes_are_columns_only_where_they_vary() -> None:
     found = tables.summary(frame_of(plain + other))
     assert {"norm", "recipe"} <= set(found)
     assert "recipe_id" not in found  # the names are enough
+    photos = paired_rows([0.1, 0.2], dataset="cifar10", recipe_id="e" * 16)  # an id covers the data, too
+    assert "recipe_id" not in tables.summary(frame_of(plain + photos))
     changed = paired_rows([0.1, 0.2], recipe_id="f" * 16)
     assert "recipe_id" in tables.summary(frame_of(plain + changed))
     assert "norm" in tables.summary(frame_of(other))  # not what a reader expects, so it is said

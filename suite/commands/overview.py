@@ -88,7 +88,7 @@ def _time(workspace: Workspace, plan: Plan) -> str:
 
 def _expected(workspace: Workspace) -> str:
     found = expectation(workspace.expansion.trials, workspace.grid.file.expect)
-    parts = [f"{hours:,.0f} h on {hardware}" for hardware, hours in found.hours.items()]
+    parts = [f"{hours:,.{0 if hours >= 10 else 1}f} h on {hardware}" for hardware, hours in found.hours.items()]
     if found.hours and found.unknown:
         parts.append(f"besides {found.unknown} trials whose time isn't known")
     if found.low <= found.high:
