@@ -145,23 +145,18 @@ def general_notes(table: PublishedTable) -> list[str]:
     return notes
 
 
-def _numbered(table: PublishedTable, notes: Sequence[str]) -> list[str]:
-    return [*general_notes(table), *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
-
-
 def to_markdown(table: PublishedTable) -> str:
     """The table for GitHub and its like: the caption, the table, the notes."""
     text = display(table)
     shown = text.frame([f"{column}: {part}" if column else part for column, part in text.heads])
-    return f"**{table.caption}**\n\n" + markup.markdown(shown, _LEFT, _numbered(table, text.notes))
+    return f"**{table.caption}**\n\n" + markup.markdown(shown, _LEFT, markup.numbered(general_notes(table), text.notes))
 
 
 def to_latex(table: PublishedTable) -> str:
     r"""The table for a paper, with booktabs rules (`\usepackage{booktabs}`), and the notes as a second tabular."""
     text = display(table)
-    below = [("", table.caption), *(("", note) for note in general_notes(table))]
-    below += [(str(number), note) for number, note in enumerate(text.notes, 1)]
-    return markup.latex(text.frame(text.heads), _LEFT, below)
+    below = [table.caption, *general_notes(table)]
+    return markup.latex(text.frame(text.heads), _LEFT, below, text.notes)
 
 
 def to_html(table: PublishedTable) -> str:
@@ -195,7 +190,7 @@ def to_terminal(table: PublishedTable) -> RichTable:
     from rich.text import Text as Plain  # brackets in it are no markup
 
     text = display(table)
-    found = open_table(table.caption, "\n".join(_numbered(table, text.notes)))
+    found = open_table(table.caption, "\n".join(markup.numbered(general_notes(table), text.notes)))
     for column, part in text.heads:
         head = {"group": "", "row": "", "difference": "diff."}.get(part, part)
         found.add_column(

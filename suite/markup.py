@@ -7,6 +7,11 @@ from collections.abc import Collection, Sequence
 import pandas as pd
 
 
+def numbered(below: Sequence[str], notes: Sequence[str]) -> list[str]:
+    """What stands below a table: paragraphs, and then its notes, from [1] on."""
+    return [*below, *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
+
+
 def markdown(table: pd.DataFrame, left: Collection[str], below: Sequence[str]) -> str:
     """For GitHub and its like. left: the columns that are aligned to the left. below: a paragraph each."""
     escaped = table.map(lambda text: _plain(text).replace("|", "\\|"))
@@ -15,13 +20,14 @@ def markdown(table: pd.DataFrame, left: Collection[str], below: Sequence[str]) -
     return "\n\n".join([str(body), *map(_plain, below)]) + "\n"
 
 
-def latex(table: pd.DataFrame, left: Collection[str], below: Sequence[tuple[str, str]]) -> str:
-    r"""With booktabs rules (`\usepackage{booktabs}`), and the notes (mark, text) as a second tabular.
+def latex(table: pd.DataFrame, left: Collection[str], below: Sequence[str], notes: Sequence[str]) -> str:
+    r"""With booktabs rules (`\usepackage{booktabs}`), and what stands below, the notes numbered, as a second tabular.
 
     Columns in two levels get heads in two rows, the upper ones centred over theirs.
     """
     align = "".join("l" if (name[-1] if isinstance(name, tuple) else name) in left else "r" for name in table.columns)
-    legend = pd.DataFrame(below, columns=["mark", "text"])
+    marked = [*(("", text) for text in below), *((str(number), note) for number, note in enumerate(notes, 1))]
+    legend = pd.DataFrame(marked, columns=["mark", "text"])
     return (
         _tabular(table, align, heads=True)
         + "\\par\\smallskip\\footnotesize\n"

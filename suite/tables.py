@@ -204,8 +204,7 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
 def _markdown(cells: Sequence[Row], budget: str = "") -> str:
     table, notes = display(cells)
-    below = [*general_notes(cells, budget), *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
-    return markup.markdown(table.rename(columns=HEADS), _LEFT, below)
+    return markup.markdown(table.rename(columns=HEADS), _LEFT, markup.numbered(general_notes(cells, budget), notes))
 
 
 def to_latex(frame: pd.DataFrame) -> str:
@@ -215,8 +214,7 @@ def to_latex(frame: pd.DataFrame) -> str:
 
 def _tex(cells: Sequence[Row], budget: str = "") -> str:
     table, notes = display(cells)
-    below = [("", text) for text in general_notes(cells, budget)] + [(str(n), text) for n, text in enumerate(notes, 1)]
-    return markup.latex(table.rename(columns=HEADS), _LEFT, below)
+    return markup.latex(table.rename(columns=HEADS), _LEFT, general_notes(cells, budget), notes)
 
 
 def to_html(frame: pd.DataFrame) -> str:
@@ -265,8 +263,7 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH, budget: str = "") 
     axes = columns_shown(cells)
     left_out = {*constant, "best_epoch", "pairs"}
     title = ", ".join(str(shown[name].iloc[0]) for name in constant)
-    below = [text for text in general_notes(cells, budget) if text != LEGEND]
-    below += [f"[{number}] {note}" for number, note in enumerate(notes, 1)]
+    below = markup.numbered([text for text in general_notes(cells, budget) if text != LEGEND], notes)
     heads = {**HEADS, "arch": "Arch.", "top1": "Top-1 (%)", "notes": "Note"}
     widths = {name: 2 + max(map(cell_len, (heads[name], *shown[name]))) for name in shown.columns}
     if width < max(FULL_WIDTH, sum(widths[name] for name in shown.columns if name not in left_out) - 2):

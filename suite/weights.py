@@ -28,18 +28,23 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         InputError: there is no such file, it is damaged or holds no weights, or reading it would run its code.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            "there is no such checkpoint",
-            expected="a .safetensors file, or one that torch.save wrote",
-            found="a folder" if path.is_dir() else "nothing",
-            where=str(path),
-            fix="give the path of a file of weights",
-        )
+    must_be_file(path, "a .safetensors file, or one that torch.save wrote", "give the path of a file of weights")
     try:
         return unwrap(_read(path))
     except InputError as error:
         raise error.at(str(path)) from None
+
+
+def must_be_file(path: Path, expected: str, fix: str) -> None:
+    """Raise `InputError` if there is no file of weights at the path."""
+    if not path.is_file():
+        raise InputError(
+            "there is no such checkpoint",
+            expected=expected,
+            found="a folder" if path.is_dir() else "nothing",
+            where=str(path),
+            fix=fix,
+        )
 
 
 def _read(path: Path) -> object:

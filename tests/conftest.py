@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from suite.machine import Machine
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -56,3 +60,11 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
     prepare("digits", root=root)
     return root
+
+
+@pytest.fixture
+def machine(data_folder: Path) -> Machine:
+    """A CPU, with the digits at hand."""
+    from suite.machine import Machine
+
+    return Machine(data_folder, "cpu")

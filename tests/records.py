@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from suite.record import Environment, Epoch, RunRecord, pack_bits
+from suite.record import VOLATILE, Environment, Epoch, RunRecord, pack_bits
 from suite.trial import Trial
 
 ENVIRONMENT = Environment(
@@ -48,3 +48,11 @@ def make_record(trial: Trial, top1: float = 50.0, **changes: Any) -> RunRecord:
     if changes.get("status", "done") != "done":
         values |= dict.fromkeys(("top1", "top1_best_epoch", "test_loss", "correct", "test_images"))
     return RunRecord(**{**values, **changes})
+
+
+def lasting(record: RunRecord) -> dict[str, Any]:
+    """What of a record the same training gives again: all but times."""
+    values = record.model_dump(exclude=set(VOLATILE))
+    for epoch in values["history"]:
+        del epoch["seconds"]
+    return values

@@ -17,11 +17,12 @@ from suite.grid import load_grid
 from suite.machine import Machine
 from suite.models import create_model
 from suite.recipe import Recipe
-from suite.record import VOLATILE, RunRecord, unpack_bits
+from suite.record import unpack_bits
 from suite.train import run_trial
 from suite.training import loop
 from suite.training.loop import Trainer
 from suite.trial import Trial
+from tests.records import lasting
 
 Write = Callable[..., Path]
 
@@ -34,18 +35,6 @@ def trials(write_grid: Write) -> list[Trial]:
         ("mlp_ratio: 1}", "mlp_ratio: 1, attn_drop: 0.2, drop_path: 0.2}"),
     )
     return list(load_grid(path).expand().trials)
-
-
-@pytest.fixture
-def machine(data_folder: Path) -> Machine:
-    return Machine(data_folder, "cpu")
-
-
-def lasting(record: RunRecord) -> dict[str, Any]:
-    values = record.model_dump(exclude=set(VOLATILE))
-    for epoch in values["history"]:
-        del epoch["seconds"]
-    return values
 
 
 def test_the_record_of_a_run(trials: list[Trial], machine: Machine) -> None:

@@ -198,7 +198,7 @@ def write_report(workspace: Workspace) -> str:
     page = render(
         summary,
         workspace.frame,
-        workspace.history(),
+        workspace.history,
         workspace.verdicts,
         workspace.report_folder,
         published=workspace.published(),

@@ -68,6 +68,7 @@ class Workspace:
         check_accuracies(frame)
         return frame
 
+    @cached_property
     def history(self) -> pd.DataFrame:
         """A row per epoch of this grid's runs."""
         history = load_history(self.store.folder)
@@ -106,7 +107,6 @@ class Workspace:
 
     def published(self) -> list[PublishedTable]:
         """The tables of papers that this grid's claims are from, with its runs beside them."""
-        history = self.history()
         titles: dict[tuple[str, str, str], str] = {}
         values: dict[tuple[str, str, str], list[Value]] = defaultdict(list)
         for file in self._claim_files:
@@ -114,7 +114,9 @@ class Workspace:
                 key = (value.paper, value.version, value.table)
                 titles.setdefault(key, file.title)
                 values[key].append(value)
-        return [published_table(found, titles[key], self.frame, history, self.budget) for key, found in values.items()]
+        return [
+            published_table(found, titles[key], self.frame, self.history, self.budget) for key, found in values.items()
+        ]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:

@@ -15,6 +15,7 @@ from suite.files import write_atomic
 from suite.models.build import build_model
 from suite.models.cell import ModelCell
 from suite.models.transformer import Transformer
+from suite.weights import must_be_file
 
 SUFFIX = ".safetensors"
 _KEY = "lape"  # of our files' metadata: one alone, since safetensors shuffles several, and files then differ
@@ -63,14 +64,11 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
     Raises:
         InputError: there is no such file, it is damaged, or this version of the suite can't build its model.
     """
-    if not path.is_file():
-        raise InputError(
-            "there is no such checkpoint",
-            expected="a file of weights",
-            found="a folder" if path.is_dir() else "nothing",
-            where=str(path),
-            fix="make one with `lape run GRID --keep-weights` or `lape rerun TRIAL_ID --weights FILE`",
-        )
+    must_be_file(
+        path,
+        "a file of weights",
+        "make one with `lape run GRID --keep-weights` or `lape rerun TRIAL_ID --weights FILE`",
+    )
     if path.suffix != SUFFIX:
         return None
     try:

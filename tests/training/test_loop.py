@@ -15,13 +15,14 @@ from suite.data.images import ArrayImages
 from suite.grid import load_grid
 from suite.machine import Machine
 from suite.recipe import Recipe
-from suite.record import VOLATILE, RunRecord
+from suite.record import RunRecord
 from suite.train import run_trial, train_trial
 from suite.training.augmentation.pipeline import Augmentation, Normalise
 from suite.training.loop import Trainer
 from suite.training.precision import Precision
 from suite.training.schedule import learning_rate
 from suite.trial import Trial
+from tests.records import lasting
 
 CPU = torch.device("cpu")
 WHOLE: dict[str, Any] = {
@@ -56,18 +57,6 @@ def trials(write_grid: Callable[..., Path]) -> list[Trial]:
         replace(trial, recipe=Recipe.model_validate({**trial.recipe.model_dump(), **WHOLE}))
         for trial in load_grid(path).expand().trials
     ]
-
-
-@pytest.fixture
-def machine(data_folder: Path) -> Machine:
-    return Machine(data_folder, "cpu")
-
-
-def lasting(record: RunRecord) -> dict[str, Any]:
-    values = record.model_dump(exclude=set(VOLATILE))
-    for epoch in values["history"]:
-        del epoch["seconds"]
-    return values
 
 
 def test_the_whole_recipe_trains_and_repeats_bit_for_bit(trials: list[Trial], machine: Machine) -> None:
