@@ -1,0 +1,98 @@
+"""What each recipe made of the same images when its runs were committed: no draw and no pixel may have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from suite.data.images import ArrayImages
+from suite.documents import load_document
+from suite.recipe import Recipe
+from suite.training.augmentation.pipeline import Augmentation, Normalise
+from tests.conftest import REPOSITORY
+
+GOLDEN = json.loads((REPOSITORY / "tests/golden/augmentation.json").read_text())
+FOLDER = REPOSITORY / "grids/recipes"
+BATCH = 64
+CPU = torch.device("cpu")
+WHOLE: dict[str, Any] = {"version": 1, "epochs": 1, "lr": 1.0, "crop_scale": (0.1, 1.0), "flip": True}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe, and the images that it gets."""
+
+    recipe: Recipe
+    shape: tuple[int, int, int] = (3, 32, 32)
+    mixing: bool = True
+
+    def images(self, count: int) -> ArrayImages:
+        """Slopes with noise."""
+        random = np.random.default_rng(0)
+        channels, height, width = self.shape
+        slopes = np.linspace(0, 1, height)[:, None, None] * random.integers(0, 200, (count, 1, 1, channels))
+        pixels = (slopes + random.integers(0, 56, (count, height, width, channels))).astype(np.uint8)
+        return ArrayImages(torch.from_numpy(pixels), torch.zeros(count, dtype=torch.long))
+
+
+def case(shape: tuple[int, int, int] = (3, 32, 32), mixing: bool = True, **values: Any) -> Case:
+    return Case(Recipe.model_validate({"batch_size": BATCH, **WHOLE, **values}), shape, mixing)
+
+
+CASES = {
+    path.stem: Case(load_document(path, Recipe).model_copy(update={"batch_size": BATCH}))
+    for path in sorted(FOLDER.glob("*.yaml"))
+} | {
+    "grey": case((1, 24, 37), auto_augment="rand-n3-p0.9", interpolation="bilinear", erase_prob=0.5),
+    "pairs": case(mixup=0.8, cutmix=1.0, mixup_mode="pair", erase_prob=0.7, erase_mode="rand", erase_count=3),
+    "each": case((3, 24, 37), cutmix=1.0, mixup_mode="elem", mixup_prob=0.7, erase_prob=0.7, erase_mode="const"),
+    "off": case(mixing=False, mixup=0.8, auto_augment="cifar10", crop_scale=None, crop_padding=3, erase_prob=0.2),
+}
+# Without resampling and without noise each value is rounded once, so that every processor gives the same bits. The
+# committed runs are of these.
+EXACT = ("cifar_subset", "compact_transformers_legacy", "digits")
+
+
+def batches(chosen: Case) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]]:
+    """A whole stretch and part of another: inputs, shares and the generator's state after them."""
+    channels = chosen.shape[0]
+    normalise = Normalise((0.4914, 0.4822, 0.4465)[:channels], (0.2470, 0.2435, 0.2616)[:channels], CPU)
+    augmentation, generator = Augmentation(chosen.recipe, normalise), torch.Generator().manual_seed(7)
+    order = torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(8))
+    for images in augmentation.batches(chosen.images(10 * BATCH), order, CPU, generator):
+        inputs, share = augmentation.finish(images, generator, chosen.mixing)
+        yield inputs, share, generator.get_state()
+
+
+def described(chosen: Case, exact: bool) -> dict[str, Any]:
+    """Two projections of each batch, its first shares, and checksums of the last state and, if `exact`, of all bits."""
+    projections, shares, digest = [], [], hashlib.sha256()
+    state = torch.zeros(0)
+    for inputs, share, state in batches(chosen):  # noqa: B007
+        wave = torch.arange(inputs.numel(), dtype=torch.float64).cos().view_as(inputs)
+        projections.append([inputs.double().mean().item(), (inputs.double() * wave).mean().item()])
+        shares.append([] if share is None else share[:4, 0].tolist())
+        digest.update(inputs.contiguous().numpy().tobytes())
+    bits = {"bits": digest.hexdigest()} if exact else {}
+    return {
+        "projections": projections,
+        "shares": shares,
+        "state": hashlib.sha256(state.numpy().tobytes()).hexdigest(),
+    } | bits
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_draw_and_no_pixel_changed(name: str) -> None:
+    found, expected = described(CASES[name], name in EXACT), GOLDEN[name]
+    assert found["state"] == expected["state"]
+    assert found.get("bits") == expected.get("bits")
+    np.testing.assert_allclose(np.array(found["shares"]), np.array(expected["shares"]), rtol=1e-6)
+    # One other draw for one image moves the means by some 1e-4; a grey level more in one pixel, by 1e-7.
+    np.testing.assert_allclose(found["projections"], expected["projections"], rtol=0, atol=2e-6)
