@@ -59,11 +59,11 @@ def _ours(recipe: Recipe, data: ArrayImages) -> Iterator[object]:
     augmentation = Augmentation(recipe, Normalise(MEAN, STD, device))
     while True:
         order = torch.randperm(len(data))
-        batches = augmentation.batches(data, order, device, generator)
-        for indices, images in zip(order.split(recipe.batch_size), batches, strict=True):
-            inputs, share = augmentation.finish(images, generator, mixing=True)
-            assert share is not None
-            yield inputs, mixed_targets(data.labels[indices], share, 10, recipe.label_smoothing)
+        for stretch in augmentation.stretches(data, order, device, generator, mixing=True):
+            parts = stretch.indices.split(recipe.batch_size)
+            for indices, (inputs, share) in zip(parts, stretch.batches, strict=True):
+                assert share is not None
+                yield inputs, mixed_targets(data.labels[indices], share, 10, recipe.label_smoothing)
 
 
 def _timms(recipe: Recipe, data: ArrayImages) -> Iterator[object]:

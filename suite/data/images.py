@@ -29,6 +29,10 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of each image."""
+
     def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
         """The images at `indices` [B], in that order: uint8 [B, C, H, W].
 
@@ -51,6 +55,12 @@ class ArrayImages:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of each image."""
+        _, height, width, channels = self.pixels.shape
+        return channels, height, width
 
     def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
         """The images at `indices` [B], in that order: uint8 [B, C, H, W]."""
@@ -77,6 +87,11 @@ class FolderImages:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of each image."""
+        return self.dataset.channels, self.dataset.image_size, self.dataset.image_size
 
     def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
         """The images at `indices` [B], in that order: uint8 [B, C, H, W].

@@ -65,12 +65,12 @@ class Trainer:
         size = self.recipe.batch_size
         losses = []
         order = order[: len(rates) * size]
-        batches = self._augmentation.batches(images, order, self.device, generator)
-        for lr, indices, batch in zip(rates, order.split(size), batches, strict=True):
+        stretches = self._augmentation.stretches(images, order, self.device, generator, mixing)
+        batches = (batch for stretch in stretches for batch in stretch.batches)
+        for lr, indices, (inputs, share) in zip(rates, order.split(size), batches, strict=True):
             for group in self.optimiser.param_groups:
                 group["lr"] = lr
             labels = images.labels[indices].to(self.device)
-            inputs, share = self._augmentation.finish(batch, generator, mixing)
             with self.precision.autocast(self.device):
                 loss = self._objective(self.model(inputs), labels, inputs, share)
             self.optimiser.zero_grad(set_to_none=True)

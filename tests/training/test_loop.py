@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from suite.machine import Machine
 from suite.recipe import Recipe
 from suite.record import RunRecord
 from suite.train import run_trial, train_trial
-from suite.training.augmentation.pipeline import Augmentation, Normalise
+from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 from suite.training.loop import Trainer
 from suite.training.precision import Precision
 from suite.training.schedule import learning_rate
@@ -73,14 +73,15 @@ def test_pairs_see_the_same_inputs_and_targets(
     trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, list[tuple[torch.Tensor, torch.Tensor | None, bool]]] = {}
-    finish = Augmentation.finish
+    stretches = Augmentation.stretches
 
-    def note(self: Augmentation, images: torch.Tensor, generator: torch.Generator, mixing: bool) -> Any:
-        inputs, share = finish(self, images, generator, mixing)
-        seen.setdefault(current.id, []).append((inputs.clone(), share, mixing))
-        return inputs, share
+    def note(self: Augmentation, *arguments: Any) -> Iterator[Stretch]:
+        for stretch in stretches(self, *arguments):
+            batches = [(inputs.clone(), share) for inputs, share in stretch.batches]
+            seen.setdefault(current.id, []).extend((*batch, arguments[-1]) for batch in batches)
+            yield replace(stretch, batches=batches)
 
-    monkeypatch.setattr(Augmentation, "finish", note)
+    monkeypatch.setattr(Augmentation, "stretches", note)
     for current in trials[:3]:
         assert run_trial(current, machine).status == "done"
     default, lape, other = (seen[trial.id] for trial in trials[:3])

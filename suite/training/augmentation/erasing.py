@@ -3,46 +3,69 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from suite.data.transfer import to_device
 
 AREA = (0.02, 1 / 3)  # smallest and largest share of the image
 ASPECT = (0.3, 1 / 0.3)  # smallest and largest height to width
 _ATTEMPTS = 10  # then the box is left out
 
 
-def erase(
-    images: Tensor,
+@dataclass(frozen=True)
+class Patch:
+    """What n pixels of a batch show, on the CPU. image, pixel: int64 [n], the latter from 0 to H × W.
+
+    shown: float32 [n, C].
+    """
+
+    image: Tensor
+    pixel: Tensor
+    shown: Tensor
+
+
+def draw_patches(
+    shape: tuple[int, int, int, int],
     probability: float,
     mode: Literal["const", "rand", "pixel"],
     most: int,
     generator: torch.Generator,
-) -> Tensor:
-    """Erase from one to `most` boxes of each image that is drawn, in place.
+) -> list[Patch]:
+    """Draw from one to `most` boxes of each image that is drawn, the first boxes of all images together, and so on.
 
-    images: float32 [B, C, H, W] on any device, normalised. mode: what a box shows: zeros, one normal draw for each
-    channel, or one for each pixel and channel. generator: on the CPU. Returns the images.
-    Source: timm 1.0 `RandomErasing`.
+    shape: of the batch, [B, C, H, W]. mode: what a box shows: zeros, one normal draw for each channel, or one for each
+    pixel and channel. Source: timm 1.0 `RandomErasing`.
     """
-    batch, channels, height, width = images.shape
+    batch, channels, height, width = shape
     erased = torch.rand(batch, generator=generator) < probability
     boxes = torch.randint(1, most + 1, (batch,), generator=generator)
-    pixels = images.permute(0, 2, 3, 1)
+    patches = []
     for box in range(most):
         chosen = (erased & (box < boxes)).nonzero().flatten()
         mask, found = _draw_boxes(boxes[chosen], height, width, generator)
         chosen, mask = chosen[found], mask[found]
-        image, row, column = mask.nonzero().unbind(1)
+        image, pixel = mask.flatten(1).nonzero().unbind(1)
         if mode == "const":
-            shown = torch.zeros(1, channels)
+            shown = torch.zeros(len(image), channels)
         elif mode == "rand":
             shown = torch.randn(len(chosen), channels, generator=generator)[image]
         else:
             shown = torch.randn(len(image), channels, generator=generator)
-        where = tuple(index.to(images.device) for index in (chosen[image], row, column))
-        pixels[where] = shown.to(images.device, images.dtype)
+        patches.append(Patch(chosen[image], pixel, shown))
+    return patches
+
+
+def erase(images: Tensor, patches: list[Patch]) -> Tensor:
+    """Let the patches show in float32 [B, C, H, W], normalised, on any device: in place. Returns the images."""
+    width = images.shape[3]
+    pixels = images.permute(0, 2, 3, 1)
+    for patch in patches:
+        image, pixel, shown = (to_device(part, images.device) for part in (patch.image, patch.pixel, patch.shown))
+        pixels[image, pixel // width, pixel % width] = shown
     return images
 
 

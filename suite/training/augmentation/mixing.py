@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from suite.data.transfer import to_device
 from suite.recipe import Recipe
 
 
-def mix(images: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mix the images of a batch as the recipe says.
+@dataclass(frozen=True)
+class Mixing:
+    """What is drawn for a batch, on the CPU; n draws, for the whole of it, for the pairs, or for each image.
 
-    images: float32 [B, C, H, W] on any device, B even. generator: on the CPU. Returns the mixed images, and of each
-    the share of its own label, float32 [B, 1] on the CPU; the rest is its partner's.
+    blend: float32 [n], what an image keeps of itself where it is blended with its partner. cut: bool [n], whether a box
+    is cut out instead. box: int64 [4, n]: top, bottom, left, right. share: float32 [B, 1], of the image's own label;
+    the rest is its partner's.
+    """
+
+    blend: Tensor
+    cut: Tensor
+    box: Tensor
+    share: Tensor
+
+
+def draw_mixing(shape: tuple[int, int, int, int], recipe: Recipe, generator: torch.Generator) -> Mixing:
+    """Draw what a batch [B, C, H, W] needs, B even.
+
     Source: timm 0.3 to 0.9 `Mixup`, as in the published recipes, with its correction of the share where a box is cut
     by the border. Later versions give boxes of odd sides one more row.
     """
-    batch, _, height, width = images.shape
+    batch, _, height, width = shape
     count = {"batch": 1, "pair": batch // 2, "elem": batch}[recipe.mixup_mode]
-    share, cut = _draw_shares(recipe, count, _numpy(generator))
-    box = _draw_boxes(share, height, width, generator)
-    corrected = torch.where(cut, 1 - box.float().mean((1, 2)), share)
-    # What of each pixel is the image's own.
-    weight = torch.where(cut[:, None, None], (~box).float(), share[:, None, None])
+    blend, cut = _draw_shares(recipe, count, _numpy(generator))
+    box = _draw_boxes(blend, height, width, generator)
+    top, bottom, left, right = box
+    share = torch.where(cut, 1 - ((bottom - top) * (right - left)).float() / (height * width), blend)
     if recipe.mixup_mode == "pair":
-        weight, corrected = torch.cat([weight, weight.flip(0)]), torch.cat([corrected, corrected.flip(0)])
-    mixed = torch.lerp(images.flip(0), images, weight[:, None].to(images.device, images.dtype))
-    return mixed, corrected.expand(batch)[:, None]
+        blend, cut, share = (torch.cat([part, part.flip(0)]) for part in (blend, cut, share))
+        box = torch.cat([box, box.flip(1)], dim=1)
+    return Mixing(blend, cut, box, share.expand(batch)[:, None])
+
+
+def mix(images: Tensor, mixing: Mixing) -> Tensor:
+    """Mix the images of a batch: float32 [B, C, H, W] on any device, and as returned."""
+    height, width = images.shape[2:]
+    blend, cut, box = (to_device(part, images.device) for part in (mixing.blend, mixing.cut, mixing.box))
+    top, bottom, left, right = box[:, :, None]
+    rows, columns = (torch.arange(length, device=images.device) for length in (height, width))
+    inside = ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < right))[:, None, :]
+    # What of each pixel is the image's own.
+    weight = torch.where(cut[:, None, None], (~inside).float(), blend[:, None, None])
+    return torch.lerp(images.flip(0), images, weight[:, None])
 
 
 def mixed_targets(labels: Tensor, share: Tensor, classes: int, smoothing: float) -> Tensor:
-    """The smoothed labels of mixed images: float32 [B, classes]. labels: int64 [B]. share: see `mix`.
+    """The smoothed labels of mixed images: float32 [B, classes]. labels: int64 [B]. share: float32 [B, 1].
 
     Source: timm's `mixup_target`.
     """
@@ -52,15 +79,14 @@ def _draw_shares(recipe: Recipe, count: int, random: np.random.Generator) -> tup
 
 
 def _draw_boxes(share: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """The boxes that the partner fills, each with 1 - share of the image unless the border cuts it: bool [n, H, W]."""
+    """The boxes that the partner fills, each with 1 - share of the image unless the border cuts it: int64 [4, n]."""
     side = (1 - share.double()).sqrt()
-    masks = []
+    bounds = []
     for length in (height, width):
         half = (length * side).long() // 2
         centre = torch.randint(0, length, (len(share),), generator=generator)
-        places = torch.arange(length)
-        masks.append((places >= (centre - half)[:, None]) & (places < (centre + half)[:, None]))
-    return masks[0][:, :, None] & masks[1][:, None, :]
+        bounds += [(centre - half).clamp(min=0), (centre + half).clamp(max=length)]
+    return torch.stack(bounds)
 
 
 def _numpy(generator: torch.Generator) -> np.random.Generator:

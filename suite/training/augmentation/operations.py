@@ -52,11 +52,10 @@ class Layer:
 
 
 def draw_rand_augment(
-    policy: RandAugment, images: Tensor, interpolation: Interpolation, generator: torch.Generator
+    policy: RandAugment, count: int, size: tuple[int, int], interpolation: Interpolation, generator: torch.Generator
 ) -> list[Layer]:
-    """The layers for a batch [B, C, H, W], as timm draws them for one image after another."""
-    batch, _, height, width = images.shape
-    shape = (policy.layers, batch)
+    """The layers for `count` images of this height and width, as timm draws them for one image after another."""
+    shape = (policy.layers, count)
     timm = torch.randint(0, len(RAND_OPERATIONS), shape, generator=generator)
     applied = torch.rand(shape, generator=generator) < policy.probability
     level = torch.full(shape, float(policy.magnitude), dtype=torch.float64)
@@ -74,7 +73,7 @@ def draw_rand_augment(
         drawn = (timm == number) & applied
         ours = name.removesuffix("Rel")
         operation[drawn] = OPERATIONS.index(ours)
-        argument[drawn] = _argument(ours, level[drawn], sign[drawn], policy.increasing, height, width)
+        argument[drawn] = _argument(ours, level[drawn], sign[drawn], policy.increasing, *size)
     return [Layer(*parts) for parts in zip(operation, argument, kind, strict=True)]
 
 
@@ -94,21 +93,23 @@ def _argument(name: str, level: Tensor, sign: Tensor, increasing: bool, height: 
     return sign * level * spans[name] if name in spans else level
 
 
-def draw_learned(policy: LearnedPolicy, images: Tensor, generator: torch.Generator) -> list[Layer]:
-    """The two layers for a batch [B, C, H, W], as torchvision's AutoAugment draws them for one image after another."""
-    batch, _, height, width = images.shape
-    pair = torch.randint(0, len(policy.pairs), (batch,), generator=generator)
-    chance = torch.rand(2, batch, generator=generator)
-    sign = 1.0 - 2.0 * torch.randint(0, 2, (2, batch), generator=generator)
-    nearest = torch.full((batch,), NEAREST)
+def draw_learned(policy: LearnedPolicy, count: int, size: tuple[int, int], generator: torch.Generator) -> list[Layer]:
+    """The two layers for `count` images of this height and width.
+
+    As torchvision's AutoAugment draws them for one image after another.
+    """
+    pair = torch.randint(0, len(policy.pairs), (count,), generator=generator)
+    chance = torch.rand(2, count, generator=generator)
+    sign = 1.0 - 2.0 * torch.randint(0, 2, (2, count), generator=generator)
+    nearest = torch.full((count,), NEAREST)
     layers = []
     for place in range(2):
         steps = [pair_[place] for pair_ in policy.pairs]
         number = torch.tensor([OPERATIONS.index(name) for name, _, _ in steps])
         probability = torch.tensor([p for _, p, _ in steps])
-        size = torch.tensor([_learned_size(name, bin_, height, width) for name, _, bin_ in steps], dtype=torch.float64)
+        sizes = torch.tensor([_learned_size(name, bin_, *size) for name, _, bin_ in steps], dtype=torch.float64)[pair]
         signed = torch.tensor([name in (*_ENHANCE, *_GEOMETRY) for name, _, _ in steps])[pair]
-        argument = torch.where(signed, size[pair] * sign[place], size[pair])
+        argument = torch.where(signed, sizes * sign[place], sizes)
         enhances = torch.tensor([name in _ENHANCE for name, _, _ in steps])[pair]
         operation = torch.where(chance[place] <= probability[pair], number[pair], NOTHING)
         layers.append(Layer(operation, torch.where(enhances, 1 + argument, argument), nearest))

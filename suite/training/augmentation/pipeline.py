@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from suite.data.crops import draw_crops
 from suite.data.images import Images
-from suite.policies import LearnedPolicy, RandAugment, parse_policy
+from suite.data.transfer import to_device
+from suite.policies import parse_policy
 from suite.recipe import Recipe
-from suite.training.augmentation.crop_and_flip import crop_and_flip
+from suite.training.augmentation.crop_and_flip import move
+from suite.training.augmentation.draws import Finish, Reading, draw_finish, draw_reading
 from suite.training.augmentation.erasing import erase
-from suite.training.augmentation.geometry import BICUBIC
 from suite.training.augmentation.mixing import mix
-from suite.training.augmentation.operations import apply_layer, draw_interpolation, draw_learned, draw_rand_augment
+from suite.training.augmentation.operations import apply_layer
 
 # Images augmented at once, in whole batches, where what is done differs from one to the next: small groups cost as much
 # as larger ones. With another number the same seed would give other draws.
@@ -38,6 +39,20 @@ class Normalise:
         return torch.addcmul(self._shift, images.float(), self._scale)
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Whole batches that are drawn and augmented together.
+
+    indices: int64 [n], of the images. batches: each batch's inputs, float32 [B, C, H, W] on the device, and the share
+    of an image's own label, float32 [B, 1] on the device, or None where nothing is mixed; to be iterated once. state:
+    the generator's after all draws of this stretch, from which the rest of the order goes on as if never interrupted.
+    """
+
+    indices: Tensor
+    batches: Iterable[tuple[Tensor, Tensor | None]]
+    state: Tensor
+
+
 class Augmentation:
     """The recipe's whole augmentation, in the order of the published code.
 
@@ -47,52 +62,57 @@ class Augmentation:
 
     def __init__(self, recipe: Recipe, normalise: Normalise) -> None:
         self._recipe, self._normalise = recipe, normalise
-        policy = parse_policy(recipe.auto_augment) if recipe.auto_augment is not None else None
-        self._rand = policy if isinstance(policy, RandAugment) else None
-        self._learned = policy if isinstance(policy, LearnedPolicy) else None
+        self._policy = parse_policy(recipe.auto_augment) if recipe.auto_augment is not None else None
 
-    def batches(
-        self, images: Images, order: Tensor, device: torch.device, generator: torch.Generator
-    ) -> Iterator[Tensor]:
-        """The images at `order` [N], augmented, in batches of the recipe's size: uint8 [B, C, H, W] on the device."""
+    @property
+    def stretch_size(self) -> int:
+        """Images of one stretch: as many as are augmented together, in whole batches."""
         size = self._recipe.batch_size
-        differs = self._recipe.crop_scale is not None or self._rand is not None or self._learned is not None
-        together = max(1, TOGETHER // size) if differs else 1
-        for indices in order.split(together * size):
-            yield from self.read(images, indices, device, generator).split(size)
+        differs = self._recipe.crop_scale is not None or self._policy is not None
+        return size * max(1, TOGETHER // size) if differs else size
 
-    def read(self, images: Images, indices: Tensor, device: torch.device, generator: torch.Generator) -> Tensor:
-        """The images at `indices` [B], augmented: uint8 [B, C, H, W] on the device. generator: on the CPU."""
-        recipe = self._recipe
-        if recipe.crop_scale is None:
-            return self.augment(images.batch(indices).to(device), generator)
-        kind = draw_interpolation(recipe.interpolation, (len(indices),), generator)
-        crops = draw_crops(len(indices), recipe.crop_scale, recipe.crop_ratio, kind == BICUBIC, generator)
-        return self.augment(images.cropped(indices, crops).to(device), generator)
+    def stretches(
+        self, images: Images, order: Tensor, device: torch.device, generator: torch.Generator, mixing: bool
+    ) -> Iterator[Stretch]:
+        """The images at `order`, int64 [N] on the CPU, in whole batches, augmented on the device.
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """All that changes pixels, but for the random resized crop. uint8 [B, C, H, W] on the device, as returned."""
-        recipe, fill = self._recipe, self._normalise.fill
-        if self._learned is not None:
-            for layer in draw_learned(self._learned, images, generator):
-                images = apply_layer(images, layer, torch.zeros_like(fill))
-        images = crop_and_flip(images, recipe.crop_padding, recipe.flip, generator)
-        if self._rand is not None:
-            for layer in draw_rand_augment(self._rand, images, recipe.interpolation, generator):
-                images = apply_layer(images, layer, fill)
-        return images
-
-    def finish(self, images: Tensor, generator: torch.Generator, mixing: bool) -> tuple[Tensor, Tensor | None]:
-        """Normalise, erase and mix. mixing: whether the epoch mixes images, if the recipe does.
-
-        Returns the model's input, float32 [B, C, H, W], and what `mix` tells of the labels, or None.
+        generator: on the CPU. mixing: whether the epoch mixes images, if the recipe does.
         """
-        recipe, inputs, share = self._recipe, self._normalise(images), None
-        mixing = mixing and recipe.mixes
-        if mixing and recipe.mixup_first:
-            inputs, share = mix(inputs, recipe, generator)
-        if recipe.erase_prob > 0:
-            inputs = erase(inputs, recipe.erase_prob, recipe.erase_mode, recipe.erase_count, generator)
-        if mixing and not recipe.mixup_first:
-            inputs, share = mix(inputs, recipe, generator)
-        return inputs, share
+        size = images.shape[1:]
+        for indices in order.split(self.stretch_size):
+            reading = draw_reading(self._recipe, self._policy, len(indices), size, generator)
+            parts = indices.split(self._recipe.batch_size)
+            finishes = [draw_finish(self._recipe, (len(part), *images.shape), mixing, generator) for part in parts]
+            state = generator.get_state()
+            yield Stretch(indices, self._batches(images, indices, reading, finishes, device), state)
+
+    def _batches(
+        self, images: Images, indices: Tensor, reading: Reading, finishes: list[Finish], device: torch.device
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        crops = reading.crops
+        pixels = to_device(images.batch(indices) if crops is None else images.cropped(indices, crops), device)
+        pixels = self._augment(pixels, reading)
+        # One batch after another: in float32 the whole stretch would take four times as much.
+        for batch, finish in zip(pixels.split(self._recipe.batch_size), finishes, strict=True):
+            yield self._finish(batch, finish)
+
+    def _augment(self, pixels: Tensor, reading: Reading) -> Tensor:
+        """All that changes pixels, but for the random resized crop: uint8 [n, C, H, W] on the device."""
+        fill = self._normalise.fill
+        for layer in reading.before:
+            pixels = apply_layer(pixels, layer, torch.zeros_like(fill))
+        if reading.moves is not None:
+            pixels = move(pixels, reading.moves)
+        for layer in reading.after:
+            pixels = apply_layer(pixels, layer, fill)
+        return pixels
+
+    def _finish(self, batch: Tensor, finish: Finish) -> tuple[Tensor, Tensor | None]:
+        """Normalise, erase and mix."""
+        inputs, mixing = self._normalise(batch), finish.mixing
+        if mixing is not None and self._recipe.mixup_first:
+            inputs = mix(inputs, mixing)
+        inputs = erase(inputs, finish.patches)
+        if mixing is not None and not self._recipe.mixup_first:
+            inputs = mix(inputs, mixing)
+        return inputs, None if mixing is None else to_device(mixing.share, inputs.device)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from timm.data.random_erasing import RandomErasing
 
-from suite.training.augmentation.erasing import erase
+from suite.training.augmentation.erasing import draw_patches, erase
 
 COUNT = 3000
 START = 9.0  # far from anything that is drawn
@@ -16,7 +16,8 @@ START = 9.0  # far from anything that is drawn
 
 def ours(probability: float, mode: str, most: int, count: int = COUNT) -> torch.Tensor:
     images = torch.full((count, 3, 32, 32), START)
-    made = erase(images, probability, mode, most, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(0)
+    made = erase(images, draw_patches((count, 3, 32, 32), probability, mode, most, generator))  # type: ignore[arg-type]
     assert made is images
     return made
 

@@ -15,7 +15,7 @@ import torch
 from suite.data.images import ArrayImages
 from suite.documents import load_document
 from suite.recipe import Recipe
-from suite.training.augmentation.pipeline import Augmentation, Normalise
+from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 from tests.conftest import REPOSITORY
 
 GOLDEN = json.loads((REPOSITORY / "tests/golden/augmentation.json").read_text())
@@ -60,26 +60,35 @@ CASES = {
 EXACT = ("cifar_subset", "compact_transformers_legacy", "digits")
 
 
-def batches(chosen: Case) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]]:
-    """A whole stretch and part of another: inputs, shares and the generator's state after them."""
+def batches(chosen: Case) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+    """A whole stretch and part of another: inputs and shares."""
+    for stretch in stretches(chosen):
+        yield from stretch.batches
+
+
+def stretches(chosen: Case, done: int = 0, state: torch.Tensor | None = None) -> Iterator[Stretch]:
+    """What is left after `done` images, from that state."""
     channels = chosen.shape[0]
     normalise = Normalise((0.4914, 0.4822, 0.4465)[:channels], (0.2470, 0.2435, 0.2616)[:channels], CPU)
-    augmentation, generator = Augmentation(chosen.recipe, normalise), torch.Generator().manual_seed(7)
-    order = torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(8))
-    for images in augmentation.batches(chosen.images(10 * BATCH), order, CPU, generator):
-        inputs, share = augmentation.finish(images, generator, chosen.mixing)
-        yield inputs, share, generator.get_state()
+    generator = torch.Generator().manual_seed(7)
+    if state is not None:
+        generator.set_state(state)
+    order = torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(8))[done:]
+    images = chosen.images(10 * BATCH)
+    return Augmentation(chosen.recipe, normalise).stretches(images, order, CPU, generator, chosen.mixing)
 
 
 def described(chosen: Case, exact: bool) -> dict[str, Any]:
     """Two projections of each batch, its first shares, and checksums of the last state and, if `exact`, of all bits."""
     projections, shares, digest = [], [], hashlib.sha256()
     state = torch.zeros(0)
-    for inputs, share, state in batches(chosen):  # noqa: B007
-        wave = torch.arange(inputs.numel(), dtype=torch.float64).cos().view_as(inputs)
-        projections.append([inputs.double().mean().item(), (inputs.double() * wave).mean().item()])
-        shares.append([] if share is None else share[:4, 0].tolist())
-        digest.update(inputs.contiguous().numpy().tobytes())
+    for stretch in stretches(chosen):
+        state = stretch.state
+        for inputs, share in stretch.batches:
+            wave = torch.arange(inputs.numel(), dtype=torch.float64).cos().view_as(inputs)
+            projections.append([inputs.double().mean().item(), (inputs.double() * wave).mean().item()])
+            shares.append([] if share is None else share[:4, 0].tolist())
+            digest.update(inputs.contiguous().numpy().tobytes())
     bits = {"bits": digest.hexdigest()} if exact else {}
     return {
         "projections": projections,
@@ -96,3 +105,16 @@ def test_no_draw_and_no_pixel_changed(name: str) -> None:
     np.testing.assert_allclose(np.array(found["shares"]), np.array(expected["shares"]), rtol=1e-6)
     # One other draw for one image moves the means by some 1e-4; a grey level more in one pixel, by 1e-7.
     np.testing.assert_allclose(found["projections"], expected["projections"], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_stretch_s_state_is_where_the_rest_goes_on(name: str) -> None:
+    first, *rest = stretches(CASES[name])
+    again = list(stretches(CASES[name], len(first.indices), first.state))
+    assert len(again) == len(rest) > 0
+    for found, expected in zip(again, rest, strict=True):
+        assert torch.equal(found.indices, expected.indices)
+        assert torch.equal(found.state, expected.state)
+        for (inputs, share), (wanted, part) in zip(found.batches, expected.batches, strict=True):
+            assert torch.equal(inputs, wanted)
+            assert share is part is None or torch.equal(share, part)  # type: ignore[arg-type]

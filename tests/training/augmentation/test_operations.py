@@ -58,7 +58,7 @@ def test_each_operation_gives_timms_pixels(name: str, inc: int) -> None:
     """At the magnitudes of a strong and wide policy, some of which are at the ends of their range."""
     images = photographs()
     layers = draw_rand_augment(
-        rand(f"rand-m8-mstd4-n40-p1-inc{inc}"), images, "random", torch.Generator().manual_seed(1)
+        rand(f"rand-m8-mstd4-n40-p1-inc{inc}"), len(images), (32, 32), "random", torch.Generator().manual_seed(1)
     )
     number, tried = OPERATIONS.index(name), 0
     for layer in layers:
@@ -99,9 +99,7 @@ def test_operations_and_magnitudes_are_distributed_as_timms(text: str, monkeypat
         op.aug_fn = note
     for _ in range(count):
         theirs(None)
-    layers = draw_rand_augment(
-        rand(text), torch.zeros(count, 3, 32, 32, dtype=torch.uint8), "random", torch.Generator().manual_seed(0)
-    )
+    layers = draw_rand_augment(rand(text), count, (32, 32), "random", torch.Generator().manual_seed(0))
     ours: dict[str, list[float]] = defaultdict(list)
     for layer in layers:
         for number, argument in zip(layer.operation.tolist(), layer.argument.tolist(), strict=True):
@@ -132,7 +130,7 @@ def test_a_batch_comes_out_with_timms_colours() -> None:
     found = []
     for _ in range(repeats):
         batch = images
-        for layer in draw_rand_augment(rand(text), images, "random", generator):
+        for layer in draw_rand_augment(rand(text), len(images), (32, 32), "random", generator):
             batch = apply_layer(batch, layer, torch.tensor(FILL, dtype=torch.uint8))
         found.append(batch)
     random.seed(0)
@@ -149,7 +147,9 @@ def test_a_batch_comes_out_with_timms_colours() -> None:
 
 def test_the_strongest_posterize_of_timm_is_black_and_no_error() -> None:
     images = photographs()
-    layers = draw_rand_augment(rand("rand-m10-inc1-p1-n20"), images, "bicubic", torch.Generator().manual_seed(0))
+    layers = draw_rand_augment(
+        rand("rand-m10-inc1-p1-n20"), len(images), (32, 32), "bicubic", torch.Generator().manual_seed(0)
+    )
     number = OPERATIONS.index("Posterize")
     bits = torch.cat([layer.argument[layer.operation == number] for layer in layers])
     assert len(bits) > 50
@@ -174,7 +174,7 @@ def test_the_learned_policy_gives_torchvisions_pixels() -> None:
     seen = set()
     generator = torch.Generator().manual_seed(0)
     for _ in range(12):
-        for layer in draw_learned(learned(), images, generator):
+        for layer in draw_learned(learned(), len(images), (32, 32), generator):
             found = apply_layer(images, layer, torch.zeros(3, dtype=torch.uint8))
             for i, image in enumerate(to_pillow(images)):
                 number, argument = int(layer.operation[i]), float(layer.argument[i])
@@ -204,8 +204,7 @@ def test_the_learned_policy_gives_torchvisions_pixels() -> None:
 
 def test_the_learned_policy_draws_its_pairs_and_probabilities() -> None:
     count = 20000
-    images = torch.zeros(count, 3, 32, 32, dtype=torch.uint8)
-    layers = draw_learned(learned(), images, torch.Generator().manual_seed(0))
+    layers = draw_learned(learned(), count, (32, 32), torch.Generator().manual_seed(0))
     for place, layer in enumerate(layers):
         expected: Counter[int] = Counter()
         for pair in learned().pairs:

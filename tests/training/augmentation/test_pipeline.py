@@ -26,7 +26,7 @@ WHOLE = {
 
 
 def augmentation(**values: Any) -> Augmentation:
-    recipe = Recipe.model_validate({"version": 1, "epochs": 1, "batch_size": 2, "lr": 1.0, **values})
+    recipe = Recipe.model_validate({"version": 1, "epochs": 1, "batch_size": 1000, "lr": 1.0, **values})
     return Augmentation(recipe, Normalise(MEAN, STD, CPU))
 
 
@@ -36,8 +36,11 @@ def data(channels: int = 3) -> ArrayImages:
 
 
 def run(chosen: Augmentation, images: ArrayImages, mixing: bool = True) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """All images at once: as one batch."""
     generator = torch.Generator().manual_seed(0)
-    return chosen.finish(chosen.read(images, torch.arange(len(images)), CPU, generator), generator, mixing)
+    (stretch,) = chosen.stretches(images, torch.arange(len(images)), CPU, generator, mixing)
+    (batch,) = stretch.batches
+    return batch
 
 
 def test_normalise() -> None:
@@ -51,9 +54,8 @@ def test_normalise() -> None:
 def test_a_recipe_without_augmentation_draws_nothing_and_changes_nothing() -> None:
     chosen, generator = augmentation(), torch.Generator().manual_seed(3)
     state = generator.get_state()
-    images = chosen.read(data(), torch.arange(80), CPU, generator)
-    inputs, share = chosen.finish(images, generator, mixing=True)
-    assert torch.equal(images, photographs())
+    (stretch,) = chosen.stretches(data(), torch.arange(80), CPU, generator, mixing=True)
+    ((inputs, share),) = stretch.batches
     assert torch.equal(inputs, Normalise(MEAN, STD, CPU)(photographs()))
     assert share is None
     assert torch.equal(generator.get_state(), state)
@@ -62,7 +64,7 @@ def test_a_recipe_without_augmentation_draws_nothing_and_changes_nothing() -> No
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("values", [WHOLE, {"crop_padding": 4, "flip": True, "auto_augment": "cifar10"}])
 def test_the_same_draws_give_the_same_batch_and_others_another(values: dict[str, Any], channels: int) -> None:
-    recipe = Recipe.model_validate({"version": 1, "epochs": 1, "batch_size": 2, "lr": 1.0, **values})
+    recipe = Recipe.model_validate({"version": 1, "epochs": 1, "batch_size": 1000, "lr": 1.0, **values})
     chosen = Augmentation(recipe, Normalise(MEAN[:channels], STD[:channels], CPU))
     made = [run(chosen, data(channels))[0] for _ in range(2)]
     assert torch.equal(*made)
@@ -82,7 +84,7 @@ def test_the_same_draws_give_the_same_batch_and_others_another(values: dict[str,
 def test_batches_are_read_together_only_where_that_changes_no_older_draw(
     values: dict[str, Any], read: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen, images, order = augmentation(**values), data(), torch.arange(80).flip(0)
+    chosen, order = augmentation(**values), torch.arange(80).flip(0)
     counts: list[int] = []
     batch = ArrayImages.batch
 
@@ -91,12 +93,13 @@ def test_batches_are_read_together_only_where_that_changes_no_older_draw(
         return batch(self, indices, crop_ratio)
 
     monkeypatch.setattr(ArrayImages, "batch", note)
-    made = list(chosen.batches(images, order, CPU, torch.Generator().manual_seed(0)))
-    assert counts == read
+    stretches = list(chosen.stretches(data(), order, CPU, torch.Generator().manual_seed(0), mixing=True))
+    assert counts == []  # nothing is read before it is asked for
+    assert torch.equal(torch.cat([stretch.indices for stretch in stretches]), order)
+    made = [inputs for stretch in stretches for inputs, _ in stretch.batches]
+    assert counts == [len(stretch.indices) for stretch in stretches] == read
     assert [len(part) for part in made] == ([16] * 5 if values["batch_size"] == 16 else [80])
-    generator = torch.Generator().manual_seed(0)
-    expected = [chosen.read(images, indices, CPU, generator) for indices in order.split(read[0])]
-    assert torch.equal(torch.cat(made), torch.cat(expected))
+    assert chosen.stretch_size == {16: 512 if "auto_augment" in values else 16, 1000: 1000}[values["batch_size"]]
 
 
 def test_mixing_can_be_off() -> None:
@@ -123,7 +126,8 @@ def test_the_learned_policy_comes_before_the_crop() -> None:
     """The crop's padding stays black, which equalising or inverting would have changed."""
     chosen = augmentation(auto_augment="cifar10", crop_padding=8)
     images = ArrayImages(torch.full((400, 32, 32, 3), 255, dtype=torch.uint8), torch.zeros(400, dtype=torch.long))
-    made = chosen.read(images, torch.arange(400), CPU, torch.Generator().manual_seed(0))
-    corners = torch.stack([made[:, 0, row, column] for row in (0, -1) for column in (0, -1)])
-    assert (corners.amin(0) == 0).float().mean() > 0.95  # hardly any crop is not moved
-    assert (made[:, :, 12:20, 12:20] != 255).any()  # some of the policy shows
+    inputs, _ = run(chosen, images)
+    black, white = (Normalise(MEAN, STD, CPU)(torch.full((1, 3, 1, 1), level).byte()) for level in (0, 255))
+    corners = torch.stack([inputs[:, :, row, column] for row in (0, -1) for column in (0, -1)])
+    assert (corners == black[..., 0, 0]).all(2).any(0).float().mean() > 0.95  # hardly any crop is not moved
+    assert (inputs[:, :, 12:20, 12:20] != white).any()  # some of the policy shows

@@ -1,0 +1,16 @@
+"""From the CPU to a device, without waiting for it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device. A GPU gets it out of pinned memory, whenever it comes to it; a CPU the tensor itself.
+
+    The host allocator keeps the pinned copy until the GPU has read it.
+    """
+    if tensor.device.type == "cpu" and device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

@@ -1,0 +1,68 @@
+"""What is drawn for the images of a stretch, on the CPU: from the generator and the shapes, never from pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from suite.data.crops import Crops, draw_crops
+from suite.policies import LearnedPolicy, RandAugment
+from suite.recipe import Recipe
+from suite.training.augmentation.crop_and_flip import Moves, draw_moves
+from suite.training.augmentation.erasing import Patch, draw_patches
+from suite.training.augmentation.geometry import BICUBIC
+from suite.training.augmentation.mixing import Mixing, draw_mixing
+from suite.training.augmentation.operations import Layer, draw_interpolation, draw_learned, draw_rand_augment
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What changes the pixels of a stretch of N images, in this order; its layers before and after crop and flip."""
+
+    crops: Crops | None
+    before: list[Layer]
+    moves: Moves | None
+    after: list[Layer]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is done to one normalised batch."""
+
+    mixing: Mixing | None
+    patches: list[Patch]
+
+
+def draw_reading(
+    recipe: Recipe,
+    policy: RandAugment | LearnedPolicy | None,
+    count: int,
+    size: tuple[int, int],
+    generator: torch.Generator,
+) -> Reading:
+    """Draw for `count` images of this height and width."""
+    crops = None
+    before: list[Layer] = []
+    after: list[Layer] = []
+    if recipe.crop_scale is not None:
+        bicubic = draw_interpolation(recipe.interpolation, (count,), generator) == BICUBIC
+        crops = draw_crops(count, recipe.crop_scale, recipe.crop_ratio, bicubic, generator)
+    if isinstance(policy, LearnedPolicy):
+        before = draw_learned(policy, count, size, generator)
+    moves = draw_moves(count, recipe.crop_padding, recipe.flip, generator)
+    if isinstance(policy, RandAugment):
+        after = draw_rand_augment(policy, count, size, recipe.interpolation, generator)
+    return Reading(crops, before, moves, after)
+
+
+def draw_finish(recipe: Recipe, shape: tuple[int, int, int, int], mixing: bool, generator: torch.Generator) -> Finish:
+    """Draw for one batch [B, C, H, W]. mixing: whether the epoch mixes images, if the recipe does."""
+    mixing = mixing and recipe.mixes
+    mixed = draw_mixing(shape, recipe, generator) if mixing and recipe.mixup_first else None
+    patches = []
+    if recipe.erase_prob > 0:
+        patches = draw_patches(shape, recipe.erase_prob, recipe.erase_mode, recipe.erase_count, generator)
+    if mixing and not recipe.mixup_first:
+        mixed = draw_mixing(shape, recipe, generator)
+    return Finish(mixed, patches)
