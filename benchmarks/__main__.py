@@ -16,6 +16,7 @@ from benchmarks import verdicts as simulated
 from benchmarks.grids import expand, record, write_grid
 from benchmarks.rows import Row
 from suite import tables
+from suite.execution.events import Job
 from suite.record import RunRecord
 from suite.store import Store, load_frame
 from suite.trial import Trial
@@ -75,6 +76,10 @@ class _Count:
         self.times.append(time.perf_counter())
 
 
+def _nothing(job: Job) -> list[RunRecord]:
+    return [record(trial) for trial in job]
+
+
 def scheduling() -> list[Row]:
     """Ray: 200 trials that do nothing, two at a time, from the second result to the last; and all of it."""
     from suite.execution.ray import Resources, run_ray
@@ -82,7 +87,7 @@ def scheduling() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         trials = expand(Path(folder), 200).trials
     listener, began = _Count(), time.perf_counter()
-    run_ray(trials, record, listener, resources=Resources(cpus=1))
+    run_ray([(trial,) for trial in trials], _nothing, listener, resources=Resources(cpus=1))
     whole = time.perf_counter() - began
     steady = (listener.times[-1] - listener.times[1]) / (len(trials) - 2)
     return [

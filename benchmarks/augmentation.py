@@ -63,7 +63,8 @@ def _ours(recipe: Recipe, data: ArrayImages) -> Iterator[object]:
             parts = stretch.indices.split(recipe.batch_size)
             for indices, (inputs, share) in zip(parts, stretch.batches, strict=True):
                 assert share is not None
-                yield inputs, mixed_targets(data.labels[indices], share, 10, recipe.label_smoothing)
+                labels = data.labels[indices]
+                yield inputs, mixed_targets(labels, labels.flip(0), share, 10, recipe.label_smoothing)
 
 
 def _timms(recipe: Recipe, data: ArrayImages) -> Iterator[object]:

@@ -48,6 +48,17 @@ ChannelsOption = Annotated[int, typer.Option("--channels", min=1, help="Colour c
 CSVOption = Annotated[
     str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers as CSV ('-': print that alone).")
 ]
+DeterministicOption = Annotated[
+    bool, typer.Option("--deterministic", help="The same bits in every run, on a GPU too, where that costs time.")
+]
+CompileOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile",
+        show_default=False,
+        help="Compile models, and on a GPU record steps as CUDA graphs. [default: on a GPU, where it pays]",
+    ),
+]
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell says of a command whose reader has gone, such as `head`
 RESULTS, REPORTS = Path("results"), Path("reports")
@@ -143,6 +154,11 @@ def run(
     retry: Annotated[str, typer.Option(metavar="STATUS,…", help="Run again: diverged, error, timeout, oom.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
+    deterministic: DeterministicOption = False,
+    compiled: CompileOption = None,
+    snapshot_minutes: Annotated[
+        float, typer.Option(min=0, help="Minutes from one snapshot of a training to the next.")
+    ] = 10,
     gpus_per_trial: Annotated[
         float | None, typer.Option(min=0, help="GPUs of each trial, such as 0.5. [default: 1 where there is one]")
     ] = None,
@@ -159,6 +175,7 @@ def run(
     grid is done; 1: some are missing (after --limit, say) or have failed.
     """
     from suite.commands.running import run_grid
+    from suite.machine import Machine
 
     workspace = _workspace(grid, overrides, seeds, results, reports)
     complete = run_grid(
@@ -167,10 +184,8 @@ def run(
         address=address,
         limit=limit,
         retry=retry,
-        device=device,
-        threads=threads,
+        machine=Machine(data, device, threads, deterministic, compiled, 60 * snapshot_minutes),
         gpus_per_trial=gpus_per_trial,
-        data=data,
         keep_weights=keep_weights,
     )
     raise typer.Exit(0 if complete else 1)
@@ -194,6 +209,8 @@ def rerun(
     seeds: SeedsOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    deterministic: DeterministicOption = False,
+    compiled: CompileOption = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep its weights in this .safetensors file.")
@@ -202,6 +219,7 @@ def rerun(
 ) -> None:
     """Run one trial again, in this process, and compare it with its record. The record stays as it is."""
     from suite.commands.running import rerun_trial
+    from suite.machine import Machine
 
     same = rerun_trial(
         trial_id,
@@ -209,9 +227,7 @@ def rerun(
         overrides or [],
         seeds,
         results,
-        device=device,
-        threads=threads,
-        data=data,
+        machine=Machine(data, device, threads, deterministic, compiled),
         weights=weights,
     )
     raise typer.Exit(0 if same else 1)

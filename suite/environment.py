@@ -11,7 +11,9 @@ from suite import __version__
 from suite.record import Environment
 
 
-def describe(torch_version: str, device: str, precision: str, threads: int) -> Environment:
+def describe(
+    torch_version: str, device: str, precision: str, threads: int, *, compiled: bool = False, stacked: int = 1
+) -> Environment:
     """The environment of a run on this machine."""
     return Environment(
         torch=torch_version,
@@ -23,6 +25,8 @@ def describe(torch_version: str, device: str, precision: str, threads: int) -> E
         threads=threads,
         suite=__version__,
         commit=_commit(),
+        compiled=compiled,
+        stacked=stacked,
     )
 
 

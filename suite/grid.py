@@ -19,10 +19,14 @@ from suite.trial import AXES, Trial
 
 @dataclass(frozen=True)
 class Expansion:
-    """The trials of a grid, in the order in which they run, and the cells that were dropped."""
+    """The trials of a grid, in the order in which they run, and the cells that were dropped.
+
+    stack_seeds: at most so many seeds of a cell are trained at once.
+    """
 
     trials: tuple[Trial, ...]
     dropped: tuple[Dropped, ...]
+    stack_seeds: int = 1
 
     @cached_property
     def ids(self) -> frozenset[str]:
@@ -91,7 +95,7 @@ class Grid:
                 fix="loosen the exclude rules, or add levels to the axes",
             )
         trials = tuple(replace(trial, seed_index=seed) for seed in self.file.seeds for trial in cells.values())
-        return Expansion(trials, tuple(dropped))
+        return Expansion(trials, tuple(dropped), self.file.stack_seeds)
 
     def _blocks(self) -> Iterator[tuple[Block, Location]]:
         if self.file.axes is not None:

@@ -119,6 +119,9 @@ class GridFile(_Model):
     seeds: list[Annotated[int, Field(ge=0, lt=2**62)]] = Field(
         min_length=1, max_length=MOST_SEEDS, description="the seed indices: one trial each per cell"
     )
+    stack_seeds: int = Field(
+        default=1, ge=1, le=64, description="at most so many seeds of a cell trained at once, where that is faster"
+    )
     recipe: RecipeValues | None = Field(default=None, description="a recipe's name, or its values")
     architectures: dict[Name, dict[str, Any]] = Field(
         default={}, description="names of this grid's own for sizes: {family: …, embed_dim: …, …}"

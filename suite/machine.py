@@ -20,12 +20,17 @@ class Machine:
     """How this machine is used. It is no part of a trial: the same trial may run anywhere.
 
     threads: of the CPU, per trial. Their number can change the last digits of a result, so it is fixed,
-    and the serial and the Ray executor agree on it.
+    and the serial and the Ray executor agree on it. deterministic: on a GPU too, the same bits in every run.
+    compiled: whether models are compiled, and on a GPU steps recorded as CUDA graphs; None: graphs, and compiled where
+    a training is long enough to win the time back. snapshot_seconds: from one snapshot of a training to the next.
     """
 
     data_root: Path | None = None
     device: str = "auto"
     threads: int = 1
+    deterministic: bool = False
+    compiled: bool | None = None
+    snapshot_seconds: float = 600.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= MOST_THREADS:

@@ -48,6 +48,8 @@ class Environment(_Model):
     threads: Count
     suite: str
     commit: str | None = Field(description="git commit of the code, with '+dirty' if it had local changes")
+    compiled: bool = Field(default=False, description="whether torch.compile made the training step")
+    stacked: Count = Field(default=1, description="seeds that were trained at once; times are shares of theirs")
 
     @property
     def group(self) -> str:

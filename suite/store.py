@@ -4,6 +4,7 @@
     results/NAME/history.parquet   a row per epoch of every run
     results/NAME/spool/ID.json     runs that have not been folded into the two files yet
     results/NAME/weights/          ID.safetensors: the weights at the end of a run, if they were asked for
+    results/NAME/snapshots/        ID.safetensors: the state of a training under way, from which it can go on
 
 A run is stored by writing one spool file under a temporary name and renaming it. One writer, which
 holds the folder's lock, folds the spool into the files: the new files are in place before a spool file
@@ -31,6 +32,7 @@ from suite.files import cannot_write, check_folder, make_folder, write_atomic
 from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
 
 RUNS, HISTORY, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "history.parquet", "spool", "weights", ".lock"
+SNAPSHOTS = "snapshots"
 
 # The columns of `load_frame` that are no fields of a record, and the fields that are no columns.
 _NOT_COLUMNS = {"schema_version", "config", "history", "environment"}
@@ -61,6 +63,10 @@ class Store:
     def weights(self, trial_id: str) -> Path:
         """Where the weights of a trial are, if they were kept."""
         return self.folder / WEIGHTS / f"{trial_id}.safetensors"
+
+    def snapshot(self, trial_id: str) -> Path:
+        """Where the state of a trial's training is while it is under way; of several seeds, that of the first."""
+        return self.folder / SNAPSHOTS / f"{trial_id}.safetensors"
 
     def records(self) -> dict[str, RunRecord]:
         """The record of each trial, by id; a newer one replaces an older one unless only the older is done.

@@ -1,195 +1,140 @@
-"""Run one trial: the only part of the suite that trains."""
+"""Run trials: the only part of the suite that trains."""
 
 from __future__ import annotations
 
-import math
-import time
+import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, cast
+from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
 
-from suite.cost.macs import count_macs, count_parameters
+from suite.attempt import Attempt, Outcome
 from suite.data.cache import data_root
-from suite.data.images import Images, balanced_subset, load_images
+from suite.data.images import load_images
 from suite.data.teachers import load_teacher
-from suite.environment import describe
 from suite.machine import Machine
-from suite.models.build import build_model
-from suite.models.initialise import initialise
 from suite.models.transformer import Transformer
-from suite.record import Epoch, RunRecord, Status, pack_bits
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.loop import DivergedError, Trainer, check_finite
-from suite.training.memory import PeakMemory, release
-from suite.training.optimiser import build_optimiser
-from suite.training.precision import choose_precision
-from suite.training.schedule import learning_rate
+from suite.record import RunRecord
+from suite.training.memory import release
+from suite.training.snapshot import Snapshots
 from suite.trial import Trial
+
+Trained = tuple[RunRecord, Transformer | None]  # the model if the trial is done
 
 
 def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
-    """Train and test one trial: see `train_trial`."""
-    return train_trial(trial, machine)[0]
+    """Train and test one trial: see `train_trials`."""
+    return train_trials([trial], machine)[0][0]
 
 
-def train_trial(trial: Trial, machine: Machine | None = None) -> tuple[RunRecord, Transformer | None]:
-    """Train and test one trial: its record, and the trained model if it is done.
+def train_trials(
+    trials: Sequence[Trial], machine: Machine | None = None, snapshot: Callable[[Trial], Path] | None = None
+) -> list[Trained]:
+    """Train and test trials that differ only in their seeds: their records, and the models of those that are done.
 
-    Whatever happens in the training is an outcome: a record with status diverged, oom or error.
+    Several are trained at once, as one batched program, where that is faster here, which is measured; one after
+    another where it isn't, or where it fails. Whatever happens in a training is an outcome: a record with status
+    diverged, oom or error.
+
+    snapshot: the file to which the training of a trial writes its state as it goes on, every
+    `machine.snapshot_seconds`. If it is there already, the training goes on from it, to the same record. It is the
+    caller's to remove once the record is safe.
 
     Raises:
         InputError: the data or the teacher are not prepared or damaged, or the device is not there. Nothing was run.
     """
     machine = machine or Machine()
-    device = machine.torch_device()
-    root = machine.data_root or data_root()
-    train, test = (load_images(trial.dataset, split, root) for split in ("train", "test"))
-    teacher = load_teacher(trial.recipe, trial.dataset, root)
+    if len(trials) > 1:
+        together = _attempt(trials, machine, snapshot) if _stacks(trials, machine) else []
+        if together and not any(record.status in ("oom", "error") for record, _ in together):
+            return together
+        return [trained for trial in trials for trained in train_trials([trial], machine, snapshot)]
+    return _attempt(trials, machine, snapshot)
+
+
+def _attempt(trials: Sequence[Trial], machine: Machine, snapshot: Callable[[Trial], Path] | None) -> list[Trained]:
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    threads = torch.get_num_threads()
-    run = _Run(trial, device, train, test, teacher)
-    devices = [device] if device.type == "cuda" else []
+    attempt = _prepared(trials, machine)
+    if snapshot is not None:
+        about = {"trials": [trial.id for trial in trials], **attempt.environment.model_dump(exclude={"commit"})}
+        attempt.snapshots = Snapshots(snapshot(trials[0]), machine.snapshot_seconds, about)
+    with _process(attempt.device, machine, attempt.compiled):
+        failure = _failure(attempt.train, attempt.recipe.batch_size)
+    found = []
+    for member in attempt.members:
+        status, fields = failure or member.outcome()
+        record = RunRecord(
+            **member.trial.identity,
+            status=status,
+            started_at=started,
+            environment=attempt.environment,
+            **{**attempt.so_far(member), **fields},
+        )
+        found.append((record, member.model))
+    return found
+
+
+def _prepared(trials: Sequence[Trial], machine: Machine) -> Attempt:
+    device, root, first = machine.torch_device(), machine.data_root or data_root(), trials[0]
+    train, test = (load_images(first.dataset, split, root) for split in ("train", "test"))
+    return Attempt(trials, machine, device, train, test, load_teacher(first.recipe, first.dataset, root))
+
+
+_STACKS: dict[tuple[str, int, Machine], bool] = {}  # of this process: what was measured
+
+
+def _stacks(trials: Sequence[Trial], machine: Machine) -> bool:
+    """Whether the trials are faster at once, on this machine."""
+    key = (trials[0].cell_id, len(trials), machine)
+    if key not in _STACKS:
+        together, alone = _prepared(trials, machine), _prepared(trials[:1], machine)
+        paces: list[float] = []
+
+        def measure() -> None:
+            paces.extend((together.pace(), alone.pace()))
+
+        if together.stackable():
+            with _process(together.device, machine, alone.compiled):
+                _failure(measure, together.recipe.batch_size)
+        _STACKS[key] = len(paces) == 2 and paces[0] < len(trials) * paces[1]
+    return _STACKS[key]
+
+
+@contextmanager
+def _process(device: torch.device, machine: Machine, compiled: bool) -> Iterator[None]:
+    """Threads, generators and settings of this process for a training, and as they were after it."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
         torch.set_num_threads(machine.threads)
-        with torch.random.fork_rng(devices):
-            status, outcome = _outcome(run.train)
+        if machine.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in any order
+            torch.use_deterministic_algorithms(True)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
     finally:
+        torch.use_deterministic_algorithms(strict)
         torch.set_num_threads(threads)
+        if compiled:
+            torch.compiler.reset()  # the ninth compiled model of a process would run as it is, with one line in a log
         release(device)
-    record = RunRecord(
-        **trial.identity,
-        status=status,
-        started_at=started,
-        environment=describe(
-            torch.__version__,
-            torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            run.precision.name,
-            machine.threads,
-        ),
-        **{**run.so_far(), **outcome},
-    )
-    return record, run.trained
 
 
-def _outcome(train: Callable[[], dict[str, Any]]) -> tuple[Status, dict[str, Any]]:
-    """What became of a training: its status, and the fields of the record that go with it."""
+def _failure(train: Callable[[], None], batch_size: int) -> Outcome | None:
+    """Train; what became of it if anything was raised."""
     try:
-        return "done", train()
-    except DivergedError as error:
-        return "diverged", {"diverged_step": error.step, "error": str(error)}
-    except (torch.cuda.OutOfMemoryError, MemoryError):
-        return "oom", {"error": _last_lines(traceback.format_exc())}
-    except Exception:  # whatever else a model or a recipe can raise is that trial's outcome, not the grid's
-        return "error", {"error": _last_lines(traceback.format_exc())}
+        train()
+    except Exception as error:  # whatever a model or a recipe can raise is that trial's outcome, not the grid's
+        last = "\n".join(traceback.format_exc().rstrip().splitlines()[-12:])
+        if not _is_out_of_memory(error):
+            return "error", {"error": last}
+        smaller = f"; next to try: --set recipe.batch_size={batch_size // 2}" if batch_size > 1 else ""
+        return "oom", {"error": f"out of memory with batches of {batch_size} images{smaller}\n{last}"}
+    return None
 
 
-def _last_lines(text: str, count: int = 12) -> str:
-    return "\n".join(text.rstrip().splitlines()[-count:])
-
-
-class _Run:
-    """One attempt at a trial."""
-
-    def __init__(
-        self, trial: Trial, device: torch.device, train: Images, test: Images, teacher: nn.Module | None
-    ) -> None:
-        self.trial, self.device, self.teacher = trial, device, teacher
-        self.images, self.test_images = train.to(device), test.to(device)
-        self.precision = choose_precision(trial.recipe, device)
-        self.history: list[Epoch] = []
-        self.params: int | None = None
-        self.macs: int | None = None
-        self.trained: Transformer | None = None
-
-    def train(self) -> dict[str, Any]:
-        """The whole training. Returns the fields of the record that a finished run has."""
-        trial, recipe = self.trial, self.trial.recipe
-        memory = PeakMemory(self.device)
-        model = build_model(trial.model)
-        initialise(model, trial.seed("initialisation"))
-        self.params = count_parameters(model).total
-        self.macs = _macs(trial)
-        model.to(self.device)
-        trainer = Trainer(
-            model,
-            build_optimiser(model, recipe, model.position_and_class_parameters()),
-            recipe,
-            Normalise(trial.dataset.mean, trial.dataset.std, self.device),
-            self.precision,
-            self.device,
-            None if self.teacher is None else self.teacher.to(self.device),
-        )
-        subset = self._subset()
-        steps = len(subset) // recipe.batch_size
-        began = time.perf_counter()
-        correct = np.zeros(0, dtype=bool)
-        for epoch in range(recipe.total_epochs):
-            rates = [learning_rate(recipe, epoch, step, steps) for step in range(steps)]
-            mixing = not recipe.mixup_off_epoch or epoch < recipe.mixup_off_epoch
-            epoch_began = time.perf_counter()
-            # Every epoch draws from generators of its own, so that it doesn't matter what ran before it.
-            torch.manual_seed(trial.seed("dropout", epoch))
-            order = subset[torch.randperm(len(subset), generator=_generator(trial.seed("order", epoch)))]
-            order = order.repeat_interleave(recipe.repeats)[: len(subset)]
-            draws = _generator(trial.seed("augmentation", epoch))
-            losses = trainer.train_epoch(self.images, order, draws, rates, mixing)
-            train_loss = check_finite(losses, epoch * steps)
-            seconds = time.perf_counter() - epoch_began
-            top1 = test_loss = None
-            if (epoch + 1) % recipe.test_every == 0 or epoch + 1 == recipe.total_epochs:
-                right, test_loss = trainer.test(self.test_images)
-                if not math.isfinite(test_loss):  # the last step spoilt the weights
-                    raise DivergedError((epoch + 1) * steps - 1)
-                correct = right.numpy()
-                top1 = _percent(correct)
-            self.history.append(
-                Epoch(epoch=epoch, lr=rates[0], train_loss=train_loss, top1=top1, test_loss=test_loss, seconds=seconds)
-            )
-        outcome = {
-            "top1": self.history[-1].top1,
-            "top1_best_epoch": max(epoch.top1 for epoch in self.history if epoch.top1 is not None),
-            "test_loss": self.history[-1].test_loss,
-            "train_seconds": time.perf_counter() - began,
-            "images_per_second": recipe.total_epochs * steps * recipe.batch_size / sum(e.seconds for e in self.history),
-            "peak_memory_mb": memory.megabytes(),
-            "test_images": len(correct),
-            "correct": pack_bits(correct),
-        }
-        self.trained = cast(Transformer, trainer.tested)
-        return outcome
-
-    def so_far(self) -> dict[str, Any]:
-        """The fields that a failed run has too."""
-        return {
-            "epochs": len(self.history),
-            "params": self.params,
-            "macs": self.macs,
-            "history": tuple(self.history),
-        }
-
-    def _subset(self) -> torch.Tensor:
-        count = self.trial.recipe.train_images
-        return torch.arange(len(self.images)) if count is None else balanced_subset(self.images.labels, count)
-
-
-def _percent(correct: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
-    return 100.0 * int(correct.sum()) / len(correct)
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-_MACS: dict[str, int] = {}  # of this process, by all that the count depends on
-
-
-def _macs(trial: Trial) -> int:
-    cell = trial.model
-    if cell.key not in _MACS:
-        _MACS[cell.key] = count_macs(build_model(cell), trial.dataset.image_size, trial.dataset.channels)
-    return _MACS[cell.key]
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU torch has no class for it.
+    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,3 +58,13 @@ def lasting(record: RunRecord) -> dict[str, Any]:
     for epoch in values["history"]:
         del epoch["seconds"]
     return values
+
+
+@dataclass(frozen=True)
+class EachOf:
+    """Runs a job, trial by trial. Picklable if the function is."""
+
+    function: Callable[[Trial], RunRecord]
+
+    def __call__(self, job: tuple[Trial, ...]) -> list[RunRecord]:
+        return [self.function(trial) for trial in job]

@@ -106,7 +106,7 @@ def test_pairs_share_weights_and_batches_and_seeds_do_not(
             )
             return super().train_epoch(images, order, *rest)
 
-    monkeypatch.setattr("suite.train.Trainer", Spy)
+    monkeypatch.setattr("suite.attempt.Trainer", Spy)
     for current in trials:
         assert run_trial(current, machine).status == "done"
 

@@ -16,7 +16,7 @@ from suite.commands.workspace import Workspace, open_workspace
 from suite.data.cache import open_root, verify
 from suite.errors import InputError, nearest
 from suite.execution.driver import Execute, run_missing
-from suite.execution.events import Listener
+from suite.execution.events import Job, Listener
 from suite.execution.progress import ProgressDisplay
 from suite.execution.serial import run_serial
 from suite.execution.worker import Worker
@@ -37,15 +37,14 @@ def run_grid(
     address: str | None,
     limit: int | None,
     retry: str,
-    device: str,
-    threads: int,
+    machine: Machine,
     gpus_per_trial: float | None,
-    data: Path | None,
     keep_weights: bool,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report. Is the grid done?"""
     console = open_console()
-    root = open_root(data)
+    root = open_root(machine.data_root)
+    machine = replace(machine, data_root=root)
     if executor not in EXECUTORS:
         raise InputError(
             f"unknown executor {executor!r}",
@@ -55,7 +54,6 @@ def run_grid(
             fix=nearest(executor, EXECUTORS),
         )
     statuses = _statuses(retry)
-    machine = Machine(root, device, threads)
     make_folder(workspace.report_folder)
     _ = workspace.claims  # a claim file that can't be read is told before the training, not after it
     for dataset in {trial.dataset.name: trial.dataset for trial in workspace.expansion.trials}.values():
@@ -68,10 +66,10 @@ def run_grid(
             print_plan_line(console, workspace, plan)
             return stack.enter_context(ProgressDisplay(console, len(plan.to_do[:limit])))
 
-        def execute(trials: Sequence[Trial], listener: Listener) -> None:
+        def execute(jobs: Sequence[Job], listener: Listener) -> None:
             # Only now: a run that has nothing to do needs neither torch nor Ray.
             worker = Worker(machine, workspace.store.folder, keep_weights)
-            _executor(executor, worker, gpus_per_trial, address)(trials, listener)
+            _executor(executor, worker, gpus_per_trial, address)(jobs, listener)
 
         plan = run_missing(workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit)
     print_outcome(console, replace(workspace))  # a copy, which reads the records anew
@@ -94,11 +92,11 @@ def _executor(name: str, worker: Worker, gpus_per_trial: float | None, address: 
     if name == "serial":
         machine.torch_device()  # say now if it is not there
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which stores what has finished
-        return lambda trials, listener: run_serial(trials, worker, listener)
+        return lambda jobs, listener: run_serial(jobs, worker, listener)
     from suite.execution.ray import Resources, run_ray
 
     resources = Resources(cpus=machine.threads, gpus=0 if machine.device == "cpu" else gpus_per_trial)
-    return lambda trials, listener: run_ray(trials, worker, listener, resources=resources, address=address)
+    return lambda jobs, listener: run_ray(jobs, worker, listener, resources=resources, address=address)
 
 
 def _statuses(text: str) -> Collection[str]:
@@ -122,9 +120,7 @@ def rerun_trial(
     seeds: int | None,
     results: Path,
     *,
-    device: str,
-    threads: int,
-    data: Path | None,
+    machine: Machine,
     weights: Path | None,
 ) -> bool:
     """Train one trial again and compare it with its record; store it if there is none. Is it the same?
@@ -132,15 +128,15 @@ def rerun_trial(
     weights: a file for the weights, if the training is done.
     """
     from suite.models.checkpoint import check_name, write_checkpoint
-    from suite.train import train_trial
+    from suite.train import train_trials
 
-    machine = Machine(open_root(data), device, threads)
+    machine = replace(machine, data_root=open_root(machine.data_root))
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
     if weights is not None:
         check_name(weights)
     console = open_console()
     console.print(f"{trial.id}  {trial.label}", highlight=False)
-    record, model = train_trial(trial, machine)
+    ((record, model),) = train_trials([trial], machine)
     console.print(_told("now", record), highlight=False)
     same = _compare(console, workspace, record)
     if weights is not None and model is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from suite.execution.events import Listener
+from suite.execution.events import Job, Listener
 from suite.grid import Expansion
 from suite.plan import Plan, make_plan
 from suite.record import RunRecord
@@ -14,7 +14,7 @@ from suite.trial import Trial
 
 FOLD_EVERY = 200  # records between two foldings of the spool, so that it stays small in a long run
 
-Execute = Callable[[Sequence[Trial], Listener], None]
+Execute = Callable[[Sequence[Job], Listener], None]
 
 
 @dataclass
@@ -37,6 +37,18 @@ class _Keeper:
         self.display.finished(record)
 
 
+def _jobs(trials: Sequence[Trial], stack_seeds: int) -> list[Job]:
+    """The trials, in their order; of a cell, so many seeds together."""
+    jobs: list[Job] = []
+    for trial in trials:
+        last = jobs[-1] if jobs else ()
+        if last and last[0].cell_id == trial.cell_id and len(last) < stack_seeds:
+            jobs[-1] = (*last, trial)
+        else:
+            jobs.append((trial,))
+    return jobs
+
+
 def run_missing(
     expansion: Expansion,
     store: Store,
@@ -48,7 +60,7 @@ def run_missing(
 ) -> Plan:
     """Run the trials of a grid that the store has no record of; safe to stop at any point, and to repeat.
 
-    execute: runs trials and tells a listener; it isn't called if there is nothing to do.
+    execute: runs jobs and tells a listener; it isn't called if there is nothing to do.
     open_display: gets the plan before the run; what it returns is told how the run goes.
     retry: failures to run again, by status. limit: at most so many trials now.
 
@@ -64,7 +76,7 @@ def run_missing(
         if not trials:
             return plan
         try:
-            execute(trials, _Keeper(store, display))
+            execute(_jobs(trials, expansion.stack_seeds), _Keeper(store, display))
         finally:
             # Also after Ctrl-C: what has finished is folded in. A failing store must not hide the first error.
             records = store.collect()

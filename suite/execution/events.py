@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from suite.record import RunRecord
 from suite.trial import Trial
+
+Job = tuple[Trial, ...]  # what is run as one: a trial, or several seeds of a cell
+Run = Callable[[Job], Sequence[RunRecord]]  # how, with a record of each trial
 
 
 class Listener(Protocol):

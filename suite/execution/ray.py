@@ -21,7 +21,7 @@ from ray import tune
 
 from suite.environment import describe
 from suite.errors import InputError, Problem
-from suite.execution.events import Listener
+from suite.execution.events import Job, Listener, Run
 from suite.record import RunRecord
 from suite.trial import Trial
 
@@ -38,16 +38,16 @@ class Resources:
 
 
 def run_ray(
-    trials: Sequence[Trial],
-    run: Callable[[Trial], RunRecord],
+    jobs: Sequence[Job],
+    run: Run,
     listener: Listener,
     *,
     resources: Resources,
     address: str | None = None,
 ) -> None:
-    """Run the trials, as many at a time as the resources allow.
+    """Run the jobs, as many at a time as the resources allow.
 
-    run: what to do with one trial, in a worker; it must be picklable. address: an existing cluster
+    run: what to do with one job, in a worker; it must be picklable. address: an existing cluster
     ("auto" for the one on this machine); None starts one here, and stops it in the end.
 
     Raises:
@@ -57,11 +57,11 @@ def run_ray(
     _stop_on_sigterm()
     try:
         gpus = _feasible_gpus(resources)
-        by_id = {trial.id: trial for trial in trials}
+        by_id = {job[0].id: job for job in jobs}
         hears = _Callback(by_id, listener)
         # Tune insists on a folder of its own; nothing in it is needed afterwards.
         with tempfile.TemporaryDirectory(prefix="lape-tune-") as folder:
-            trainable = tune.with_parameters(_run_in_worker, trials=by_id, run=run)
+            trainable = tune.with_parameters(_run_in_worker, jobs=by_id, run=run)
             tuner = tune.Tuner(
                 tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": gpus}),
                 param_space={"trial": tune.grid_search(list(by_id))},
@@ -86,10 +86,11 @@ def run_ray(
         ray.shutdown()
 
 
-def _run_in_worker(config: dict[str, Any], trials: dict[str, Trial], run: Callable[[Trial], RunRecord]) -> None:
+def _run_in_worker(config: dict[str, Any], jobs: dict[str, Job], run: Run) -> None:
     """The trainable. It never raises for what a trial can do: a raise would cost the worker and seconds."""
     try:
-        tune.report({"record": run(trials[config["trial"]]).model_dump_json()})
+        records = run(jobs[config["trial"]])
+        tune.report({"records": [record.model_dump_json() for record in records]})
     except InputError as error:
         tune.report({"input_error": error.problems})
 
@@ -101,8 +102,8 @@ def _trial_id(trial: Any) -> str:
 class _Callback(tune.Callback):
     """Passes on what Tune tells. Tune pickles its callbacks, though it never needs the copy: that one is empty."""
 
-    def __init__(self, trials: dict[str, Trial], listener: Listener) -> None:
-        self._trials, self._listener = trials, listener
+    def __init__(self, jobs: dict[str, Job], listener: Listener) -> None:
+        self._jobs, self._listener = jobs, listener
         self._input_errors: list[Problem] = []
         self.failure: BaseException | None = None
 
@@ -110,20 +111,22 @@ class _Callback(tune.Callback):
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._tell(self._listener.started, self._trials[_trial_id(trial)])
+        for started in self._jobs[_trial_id(trial)]:
+            self._tell(self._listener.started, started)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         if "input_error" in result:
             self._input_errors += result["input_error"]
-        elif "record" in result:
-            self._tell(self._listener.finished, RunRecord.model_validate_json(result["record"]))
+        for record in result.get("records", ()):
+            self._tell(self._listener.finished, RunRecord.model_validate_json(record))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker died more often than `RETRIES`: that is the trial's record."""
         reason = str(trial.get_error() or "the worker died")
-        self._tell(self._listener.finished, _lost(self._trials[_trial_id(trial)], reason))
+        for lost in self._jobs[_trial_id(trial)]:
+            self._tell(self._listener.finished, _lost(lost, reason))
 
     def _tell(self, told: Callable[[Any], None], what: Trial | RunRecord) -> None:
         """A listener that fails (the disk is full, say) ends the run, with its own error."""

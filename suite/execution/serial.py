@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from suite.execution.events import Listener
-from suite.record import RunRecord
-from suite.trial import Trial
+from suite.execution.events import Job, Listener, Run
 
 
-def run_serial(trials: Sequence[Trial], run: Callable[[Trial], RunRecord], listener: Listener) -> None:
-    """Run the trials in their order."""
-    for trial in trials:
-        listener.started(trial)
-        listener.finished(run(trial))
+def run_serial(jobs: Sequence[Job], run: Run, listener: Listener) -> None:
+    """Run the jobs in their order."""
+    for job in jobs:
+        for trial in job:
+            listener.started(trial)
+        for record in run(job):
+            listener.finished(record)

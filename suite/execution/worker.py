@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.errors import InputError
+from suite.execution.events import Job
 from suite.machine import Machine
 from suite.record import RunRecord
 from suite.store import Store
-from suite.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,20 @@ class Worker:
     results: Path
     keep_weights: bool = False
 
-    def __call__(self, trial: Trial) -> RunRecord:
-        """Run the trial. Its record is stored from here where the results folder is in sight, so that it
-        survives a driver that dies meanwhile; it goes to the driver in any case, who stores it if needed.
-        Weights are kept there and nowhere else, and before the record: what has a record isn't run again.
+    def __call__(self, job: Job) -> list[RunRecord]:
+        """Run the job. Its records are stored from here where the results folder is in sight, so that they
+        survive a driver that dies meanwhile; they go to the driver in any case, who stores them if needed.
+        Weights and snapshots are kept there and nowhere else; weights before the record: what has one isn't run again.
         """
         # torch: a driver that only schedules does without it
         from suite.models.checkpoint import write_checkpoint
-        from suite.train import train_trial
+        from suite.train import train_trials
 
-        record, model = train_trial(trial, self.machine)
-        if self.results.is_dir():
-            store = Store(self.results)
+        if not self.results.is_dir():
+            return [record for record, _ in train_trials(job, self.machine)]
+        store, records = Store(self.results), list[RunRecord]()
+        for record, model in train_trials(job, self.machine, lambda trial: store.snapshot(trial.id)):
+            trial = job[len(records)]
             if self.keep_weights and model is not None:
                 with suppress(Exception):  # the record is worth more; the driver says which weights there aren't
                     write_checkpoint(
@@ -40,4 +42,6 @@ class Worker:
                     )
             with suppress(InputError):  # a full disk, say: the driver will meet it too, and report it
                 store.put(record)
-        return record
+                store.snapshot(trial.id).unlink(missing_ok=True)
+            records.append(record)
+        return records

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
+from suite.models.dropout import attention, drop_path
 from suite.models.embedding import BlockTerms
 from suite.models.sizes import Size
 
@@ -23,10 +23,7 @@ class DropPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, tokens, width] to the same."""
-        if not self.training or self.rate == 0:
-            return x
-        keep = 1 - self.rate
-        return x * x.new_empty(len(x), 1, 1).bernoulli_(keep).div_(keep)
+        return drop_path(x, self.rate) if self.training else x
 
     def extra_repr(self) -> str:
         """For `print(model)`."""
@@ -56,7 +53,7 @@ class Attention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         """The fused kernel and the output projection: [batch, queries, width]."""
         bias = None if bias is None else bias.to(q.dtype).expand(len(q), -1, -1, -1)
-        x = scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=self.drop if self.training else 0.0)
+        x = attention(q, k, v, bias, self.drop if self.training else 0.0)
         mixed: Tensor = self.proj(x.transpose(1, 2).flatten(2))
         return mixed
 

@@ -7,9 +7,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from suite.models.architectures import Architecture
+from suite.models.dropout import attention
 from suite.models.embedding import PositionEmbedding
 from suite.models.initialise import Rules
 from suite.models.joins import JOINS, Join
@@ -60,7 +60,7 @@ class WindowAttention(Attention):
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3).unbind()
         scores = self._scores(bias, q.shape[1] // heads)
         scores = None if scores is None else scores.to(q.dtype).expand(len(q), -1, -1, -1)
-        x = scaled_dot_product_attention(q, k, v, attn_mask=scores, dropout_p=self.drop if self.training else 0.0)
+        x = attention(q, k, v, scores, self.drop if self.training else 0.0)
         x = x.unflatten(1, (-1, heads)).transpose(2, 3).flatten(3)  # [batch, windows, tokens, width]
         x = self.proj(x)
         down, across = (extent // side for extent in self.grid)

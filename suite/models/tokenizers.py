@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import dropout, max_pool2d, relu, unfold
+from torch.nn.functional import max_pool2d, relu, unfold
 
+from suite.models.dropout import dropout
 from suite.models.sizes import ConvolutionSize, PatchSize, TokensToTokenSize, WindowSize
 
 HIDDEN_PLANES = 64  # of every convolution of a tokenizer but the last (Compact Transformers)
@@ -91,8 +92,9 @@ class TokenPerformer(nn.Module):
         with torch.autocast(x.device.type, enabled=False):  # exp of a large number: not in half precision
             k, q = self.features(k), self.features(q)
             attended = (q @ (k.transpose(1, 2) @ v)) / ((q * k.sum(dim=1, keepdim=True)).sum(-1, keepdim=True) + 1e-8)
-        x = v + dropout(self.proj(attended), TOKEN_DROP, self.training)
-        return x + dropout(self.mlp(self.norm2(x)), TOKEN_DROP, self.training)
+        rate = TOKEN_DROP if self.training else 0.0
+        x = v + dropout(self.proj(attended), rate)
+        return x + dropout(self.mlp(self.norm2(x)), rate)
 
 
 class TokensToToken(nn.Module):

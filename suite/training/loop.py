@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,12 +12,22 @@ from torch.nn.functional import cross_entropy
 
 from suite.data.images import Images
 from suite.recipe import Recipe
-from suite.training.augmentation.pipeline import Augmentation, Normalise
+from suite.text import note
+from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 from suite.training.averaging import Average
-from suite.training.objective import Objective
+from suite.training.objective import Objective, Output, Target
+from suite.training.optimiser import set_rate
 from suite.training.precision import Precision
+from suite.training.state import Tensors, gather, restore
+from suite.training.step import Recorded, Split, splittable
 
 TEST_BATCH = 256  # images at once in a test pass; it is no part of a recipe
+
+Batch = tuple[Tensor, Tensor | None]  # of a stretch
+
+# Called as an epoch goes on, where it can be left: with the losses since the last call, and the states of the
+# generators with which it goes on, [streams, bytes].
+Each = Callable[[Tensor, Tensor], None]
 
 
 class DivergedError(Exception):
@@ -30,7 +40,11 @@ class DivergedError(Exception):
 
 @dataclass
 class Trainer:
-    """A model in training, with all that one step needs. teacher: see `Objective`."""
+    """A model in training, with all that one step needs.
+
+    teacher: see `Objective`. threads: of the CPU. compiled: the model, by torch.compile. recorded: steps as CUDA
+    graphs, on a GPU.
+    """
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
@@ -39,6 +53,9 @@ class Trainer:
     precision: Precision
     device: torch.device
     teacher: nn.Module | None = None
+    threads: int = 1
+    compiled: bool = False
+    recorded: bool = False
 
     def __post_init__(self) -> None:
         self._augmentation = Augmentation(self.recipe, self.normalise)
@@ -46,14 +63,33 @@ class Trainer:
         self._scaler = self.precision.scaler(self.device)
         decay = self.recipe.ema_decay
         self._average = None if decay is None else Average(self.model, decay)
+        # Tests run the model as it is: for their last batch alone it would be compiled once more.
+        self._forward = torch.compile(self.model, dynamic=False) if self.compiled else self.model
+        several = self.device.type == "cpu" and 1 < self.threads <= self.recipe.batch_size and not self.compiled
+        self._split = Split(self.model, self.threads) if several and splittable(self.model) else None
+        # A scaler looks at the gradients to decide whether to step, which no graph can.
+        records = self.recorded and self.device.type == "cuda" and not self._scaler.is_enabled()
+        self._step = Recorded(self._one_step, note) if records else self._one_step
 
     @property
     def tested(self) -> nn.Module:
         """The model that is tested: the one in training, or its running mean."""
         return self.model if self._average is None else self._average.model
 
+    def seed_dropout(self, seed: int) -> None:
+        """Begin the masks of dropout anew: torch's own generators, and those of the shares of a batch."""
+        torch.manual_seed(seed)
+        if self._split is not None:
+            self._split.seed(seed)
+
     def train_epoch(
-        self, images: Images, order: Tensor, generator: torch.Generator, rates: Sequence[float], mixing: bool = True
+        self,
+        images: Images,
+        order: Tensor,
+        generator: torch.Generator,
+        rates: Sequence[float],
+        mixing: bool = True,
+        each: Each | None = None,
     ) -> Tensor:
         """Train on the images in `order` ([N] indices), in whole batches, at the learning rate of each step.
 
@@ -63,41 +99,93 @@ class Trainer:
         """
         self.model.train()
         size = self.recipe.batch_size
-        losses = []
         order = order[: len(rates) * size]
-        stretches = self._augmentation.stretches(images, order, self.device, generator, mixing)
-        batches = (batch for stretch in stretches for batch in stretch.batches)
-        for lr, indices, (inputs, share) in zip(rates, order.split(size), batches, strict=True):
-            for group in self.optimiser.param_groups:
-                group["lr"] = lr
-            labels = images.labels[indices].to(self.device)
-            with self.precision.autocast(self.device):
-                loss = self._objective(self.model(inputs), labels, inputs, share)
-            self.optimiser.zero_grad(set_to_none=True)
-            self._scaler.scale(loss).backward()
-            if self.recipe.clip_grad is not None:
-                self._scaler.unscale_(self.optimiser)
-                nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
-            self._scaler.step(self.optimiser)
-            self._scaler.update()
-            if self._average is not None:
-                self._average.update()
-            losses.append(loss.detach())
-        return torch.stack(losses)
+        labels = images.labels[order.to(images.labels.device)].to(self.device)
 
-    @torch.inference_mode()
+        def step(number: int, batches: Sequence[Batch]) -> Tensor:
+            ((inputs, share),) = batches
+            set_rate(self.optimiser, rates[number])
+            return self._step(inputs, *Target.of(labels[number * size : (number + 1) * size], share))
+
+        return train_stretches(
+            [self._augmentation.stretches(images, order, self.device, generator, mixing)], step, each
+        )
+
+    def _one_step(self, inputs: Tensor, labels: Tensor, partners: Tensor | None, share: Tensor | None) -> Tensor:
+        target = Target(labels, partners, share)
+        self.optimiser.zero_grad(set_to_none=True)
+        if self._split is not None:
+            loss = self._split.gradients(
+                lambda model, part: self._loss(model, inputs[part], target.take(part)), len(inputs)
+            )
+        else:
+            loss = self._loss(self._forward, inputs, target)
+            self._scaler.scale(loss).backward()
+        if self.recipe.clip_grad is not None:
+            self._scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
+        self._scaler.step(self.optimiser)
+        self._scaler.update()
+        if self._average is not None:
+            self._average.update()
+        return loss.detach()
+
+    def _loss(self, model: Callable[[Tensor], Output], inputs: Tensor, target: Target) -> Tensor:
+        with self.precision.autocast(self.device):
+            return self._objective(model(inputs), target, inputs)
+
     def test(self, images: Images) -> tuple[Tensor, float]:
         """Whether each image is classified right (bool [N], on the CPU), and the mean loss."""
         model = self.tested.eval()
-        correct, total = [], torch.zeros((), dtype=torch.float64, device=self.device)
-        for indices in torch.split(torch.arange(len(images)), TEST_BATCH):
+
+        @torch.inference_mode()
+        def one(indices: Tensor) -> tuple[Tensor, Tensor]:
             labels = images.labels[indices].to(self.device)
             batch = images.batch(indices, self.recipe.test_crop_ratio).to(self.device)
             with self.precision.autocast(self.device):
                 logits = model(self.normalise(batch)).float()
-            total += cross_entropy(logits, labels, reduction="sum").double()
-            correct.append(logits.argmax(1) == labels)
-        return torch.cat(correct).cpu(), total.item() / len(images)
+            return logits.argmax(1) == labels, cross_entropy(logits, labels, reduction="sum").double()
+
+        parts = torch.split(torch.arange(len(images)), TEST_BATCH)
+        found = list(map(one, parts) if self._split is None else self._split.map(one, parts))
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for _, loss in found:
+            total += loss
+        return torch.cat([correct for correct, _ in found]).cpu(), total.item() / len(images)
+
+    def state(self) -> Tensors:
+        """All that the steps so far have changed, by name; to be written before the next step."""
+        scaler = {f"scaler.{name}": torch.tensor(value) for name, value in self._scaler.state_dict().items()}
+        return {**gather(*self._changed()), **scaler}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state` of the same trial, on the same kind of device, with as many threads."""
+        restore(state, *self._changed())
+        if self._scaler.is_enabled():
+            self._scaler.load_state_dict({n: state[f"scaler.{n}"].item() for n in self._scaler.state_dict()})
+
+    def _changed(self) -> tuple[Tensors, Tensors, torch.optim.Optimizer, list[torch.Generator]]:
+        generators = [torch.default_generator]
+        if self.device.type == "cuda":
+            generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
+        if self._split is not None:
+            generators += self._split.generators
+        means = {} if self._average is None else self._average.model.state_dict()
+        return self.model.state_dict(), means, self.optimiser, generators
+
+
+def train_stretches(
+    streams: Sequence[Iterator[Stretch]], step: Callable[[int, Sequence[Batch]], Tensor], each: Each | None
+) -> Tensor:
+    """Take the steps of an epoch: each by its number, on a batch of every stream. Returns what the steps return."""
+    losses: list[Tensor] = []
+    for stretches in zip(*streams, strict=True):
+        begun = len(losses)
+        for batches in zip(*(stretch.batches for stretch in stretches), strict=True):
+            losses.append(step(len(losses), batches))
+        if each is not None:
+            each(torch.stack(losses[begun:]), torch.stack([stretch.state for stretch in stretches]))
+    return torch.stack(losses)
 
 
 def check_finite(losses: Tensor, first_step: int) -> float:

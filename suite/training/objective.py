@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
@@ -10,6 +12,29 @@ from suite.recipe import Recipe
 from suite.training.augmentation.mixing import mixed_targets
 
 Output = Tensor | tuple[Tensor, Tensor]  # logits [B, classes]; of a distilled model those of its two heads
+
+
+class Target(NamedTuple):
+    """What the images of a batch show.
+
+    labels: int64 [B]. Of mixed images also: partners, the labels of the images that they are mixed with, int64 [B],
+    and share, of their own label, float32 [B, 1].
+    """
+
+    labels: Tensor
+    partners: Tensor | None = None
+    share: Tensor | None = None
+
+    @classmethod
+    def of(cls, labels: Tensor, share: Tensor | None) -> Target:
+        """share: of each mixed image's own label, as `mix` gives it, or None."""
+        return cls(labels) if share is None else cls(labels, labels.flip(0), share)
+
+    def take(self, part: slice) -> Target:
+        """Of these images alone."""
+        if self.partners is None or self.share is None:
+            return Target(self.labels[part])
+        return Target(self.labels[part], self.partners[part], self.share[part])
 
 
 class Objective:
@@ -22,20 +47,20 @@ class Objective:
     def __init__(self, recipe: Recipe, teacher: nn.Module | None = None) -> None:
         self._recipe, self._teacher = recipe, teacher
 
-    def __call__(self, output: Output, labels: Tensor, images: Tensor, share: Tensor | None = None) -> Tensor:
+    def __call__(self, output: Output, target: Target, images: Tensor) -> Tensor:
         """The loss of a batch, a scalar.
 
-        output: of the student in training mode. labels: int64 [B]. images: [B, C, H, W], normalised, as the
-        student saw them. share: of each mixed image's own label, as `mix` gives it. Call it where the student was
-        called: the teacher computes in the same precision.
+        output: of the student in training mode. images: [B, C, H, W], normalised, as the student saw them. Call it
+        where the student was called: the teacher computes in the same precision.
         """
         recipe = self._recipe
         logits, student = output if isinstance(output, tuple) else (output, None)
-        if share is None:
-            base = cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        if target.partners is None or target.share is None:
+            base = cross_entropy(logits.float(), target.labels, label_smoothing=recipe.label_smoothing)
         else:
-            targets = mixed_targets(labels, share, logits.shape[1], recipe.label_smoothing)
-            base = cross_entropy(logits.float(), targets)
+            classes = logits.shape[1]
+            mixed = mixed_targets(target.labels, target.partners, target.share, classes, recipe.label_smoothing)
+            base = cross_entropy(logits.float(), mixed)
         if self._teacher is None:
             return base
         assert student is not None  # `check_cell` lets no other model meet a teacher

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from suite.recipe import Recipe
 
 
-def parameter_groups(model: nn.Module, recipe: Recipe, exempt: set[str]) -> list[dict[str, object]]:
+def parameter_groups(
+    parameters: Mapping[str, Tensor], recipe: Recipe, exempt: set[str], *, stacked: bool = False
+) -> list[dict[str, object]]:
     """Two groups: decayed, and not. Fixed parameters are in neither.
 
     Not decayed, as in timm: parameters of one dimension (norms, biases); and those named in `exempt` (the
     position embedding and the class token), unless the recipe decays them, as Compact Transformers' does, or all.
+    stacked: the first dimension is that of several models.
     """
     spared = set() if recipe.decay_position or recipe.decay_all else exempt
-    least = 0 if recipe.decay_all else 2  # dimensions of what is decayed
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
+    least = (0 if recipe.decay_all else 2) + stacked  # dimensions of what is decayed
+    decayed: list[Tensor] = []
+    plain: list[Tensor] = []
+    for name, parameter in parameters.items():
         if parameter.requires_grad:
             (plain if parameter.ndim < least or name in spared else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
 def build_optimiser(model: nn.Module, recipe: Recipe, exempt: set[str]) -> torch.optim.Optimizer:
-    """AdamW; its learning rate is set anew each step."""
-    groups = [group for group in parameter_groups(model, recipe, exempt) if group["params"]]
-    return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, fused=True)
+    """AdamW for a model's parameters: see `adamw`."""
+    return adamw(parameter_groups(dict(model.named_parameters()), recipe, exempt), recipe)
+
+
+def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW; its learning rate is set anew each step: on a GPU in a tensor, which a CUDA graph reads."""
+    groups = [group for group in groups if group["params"]]
+    first: Tensor = groups[0]["params"][0]  # type: ignore[index]
+    lr = torch.tensor(recipe.lr, device=first.device) if first.is_cuda else recipe.lr
+    return torch.optim.AdamW(groups, lr=lr, betas=recipe.betas, eps=recipe.eps, fused=True, capturable=first.is_cuda)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    """Let the next step have this learning rate."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr

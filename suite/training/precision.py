@@ -19,7 +19,10 @@ class Precision:
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """The context for a forward pass."""
-        return nullcontext() if self.dtype is None else torch.autocast(device.type, dtype=self.dtype)
+        if self.dtype is None:
+            return nullcontext()
+        # Uncached: each weight is used once in a pass, and a CUDA graph mustn't hold what a cache frees.
+        return torch.autocast(device.type, dtype=self.dtype, cache_enabled=False)
 
     def scaler(self, device: torch.device) -> torch.amp.GradScaler:
         """The loss scaler: at work in float16 only, whose gradients underflow otherwise."""

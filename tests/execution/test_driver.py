@@ -9,14 +9,14 @@ import pytest
 
 from suite.errors import InputError
 from suite.execution.driver import run_missing
-from suite.execution.events import Listener
+from suite.execution.events import Job, Listener
 from suite.execution.serial import run_serial
 from suite.grid import Expansion, load_grid
 from suite.plan import Plan
 from suite.record import RunRecord
 from suite.store import RUNS, Store, load_history
 from suite.trial import Trial
-from tests.records import make_record
+from tests.records import EachOf, make_record
 
 Write = Callable[..., Path]
 
@@ -48,8 +48,9 @@ class Runner:
         self.display = Display()
         return run_missing(expansion, self.store, self._execute, lambda plan: self.display, **options)  # type: ignore[arg-type]
 
-    def _execute(self, trials: Sequence[Trial], listener: Listener) -> None:
-        run_serial(trials, self._run, listener)
+    def _execute(self, jobs: Sequence[Job], listener: Listener) -> None:
+        self.jobs = list(jobs)
+        run_serial(jobs, EachOf(self._run), listener)
 
     def _run(self, trial: Trial) -> RunRecord:
         if self.stop_after is not None and len(self.display.ends) >= self.stop_after:

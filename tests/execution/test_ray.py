@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from suite.errors import InputError
+from suite.execution.events import Job, Run
 from suite.execution.serial import run_serial
 from suite.execution.worker import Worker
 from suite.grid import load_grid
@@ -18,7 +19,7 @@ from suite.machine import Machine
 from suite.record import VOLATILE, RunRecord
 from suite.store import Store
 from suite.trial import Trial
-from tests.records import make_record
+from tests.records import EachOf, make_record
 
 pytestmark = [
     pytest.mark.ray,
@@ -81,11 +82,15 @@ def address() -> Iterator[str]:
     cluster.shutdown()
 
 
-def run(trials: list[Trial], function: Callable[[Trial], RunRecord], address: str, cpus: float = 1) -> Listener:
+def alone(trials: list[Trial]) -> list[Job]:
+    return [(trial,) for trial in trials]
+
+
+def run(trials: list[Trial], function: Run, address: str, cpus: float = 1) -> Listener:
     from suite.execution.ray import Resources, run_ray
 
     listener = Listener()
-    run_ray(trials, function, listener, resources=Resources(cpus=cpus), address=address)
+    run_ray(alone(trials), function, listener, resources=Resources(cpus=cpus), address=address)
     return listener
 
 
@@ -103,7 +108,7 @@ def test_the_records_are_those_of_the_serial_executor(
     by_ray, serially = run(trials, worker, address), Listener()
     assert Store(results).records() == by_ray.records  # stored by the workers, before the driver heard of them
     assert all(Store(results).weights(trial.id).is_file() for trial in trials)
-    run_serial(trials, Worker(Machine(data_folder, "cpu"), tmp_path / "elsewhere"), serially)
+    run_serial(alone(trials), Worker(Machine(data_folder, "cpu"), tmp_path / "elsewhere"), serially)
     assert not (tmp_path / "elsewhere").exists()
     assert by_ray.records.keys() == serially.records.keys() == {trial.id for trial in trials}
     for identity, record in by_ray.records.items():
@@ -120,7 +125,7 @@ def test_a_trial_whose_worker_dies_is_run_again_and_given_up_at_last(
     from suite.execution.ray import RETRIES
 
     once, always = trials[0].id, trials[1].id
-    heard = run(trials, Mortal(tmp_path, {once: 1, always: 99}), address)
+    heard = run(trials, EachOf(Mortal(tmp_path, {once: 1, always: 99})), address)
     assert {identity: record.status for identity, record in heard.records.items()} == {
         trial.id: "error" if trial.id == always else "done" for trial in trials
     }
@@ -135,7 +140,7 @@ def test_bad_input_in_a_worker_is_raised_and_the_other_trials_are_kept(trials: l
 
     listener = Listener()
     with pytest.raises(InputError, match="prepare them") as caught:
-        run_ray(trials, Unprepared(1), listener, resources=Resources(), address=address)
+        run_ray(alone(trials), EachOf(Unprepared(1)), listener, resources=Resources(), address=address)
     assert len(caught.value.problems) == 1
     assert {trial.seed_index for trial in trials if trial.id in listener.records} == {0}
 
@@ -148,18 +153,18 @@ def test_a_listener_that_fails_ends_the_run_with_its_own_error(trials: list[Tria
             raise InputError("the disk is full")
 
     with pytest.raises(InputError, match="the disk is full"):
-        run_ray(trials, make_record, Full(), resources=Resources(), address=address)
+        run_ray(alone(trials), EachOf(make_record), Full(), resources=Resources(), address=address)
 
 
 @pytest.mark.parametrize("cpus", [3, 1000])
 def test_what_no_node_can_run_is_refused_at_once(trials: list[Trial], address: str, cpus: float) -> None:
     with pytest.raises(InputError, match=f"a node with {cpus} CPUs"):
-        run(trials, make_record, address, cpus)
+        run(trials, EachOf(make_record), address, cpus)
 
 
 def test_an_address_without_a_cluster(trials: list[Trial]) -> None:
     with pytest.raises(InputError, match="no Ray cluster at that address"):
-        run(trials, make_record, "127.0.0.1:1")
+        run(trials, EachOf(make_record), "127.0.0.1:1")
 
 
 def test_workers_use_the_environment_of_the_driver() -> None:

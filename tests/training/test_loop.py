@@ -16,7 +16,7 @@ from suite.grid import load_grid
 from suite.machine import Machine
 from suite.recipe import Recipe
 from suite.record import RunRecord
-from suite.train import run_trial, train_trial
+from suite.train import run_trial, train_trials
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 from suite.training.loop import Trainer
 from suite.training.precision import Precision
@@ -117,7 +117,7 @@ def test_an_image_comes_three_times_in_a_row(
 def test_the_running_mean_is_what_is_tested_and_kept(trials: list[Trial], machine: Machine) -> None:
     def change(**values: Any) -> tuple[RunRecord, dict[str, torch.Tensor]]:
         recipe = Recipe.model_validate({**trials[0].recipe.model_dump(), "lr": 0.03, **values})
-        record, model = train_trial(replace(trials[0], recipe=recipe), machine)
+        ((record, model),) = train_trials([replace(trials[0], recipe=recipe)], machine)
         assert model is not None
         return record, {name: value.clone() for name, value in model.state_dict().items()}
 

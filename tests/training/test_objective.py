@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from suite.recipe import Recipe
-from suite.training.objective import Objective
+from suite.training.objective import Objective, Target
 
 IMAGES, CLASSES = 5, 7
 SHA = "0" * 64
@@ -40,6 +40,7 @@ def images() -> torch.Tensor:
 
 
 LABELS = torch.tensor([0, 6, 2, 2, 5])
+TARGET = Target(LABELS)
 
 
 @pytest.fixture
@@ -84,8 +85,8 @@ def test_without_a_teacher_it_is_cross_entropy_to_the_last_bit(
 ) -> None:
     expected = cross_entropy(heads[0], LABELS, label_smoothing=smoothing)
     objective = Objective(recipe(label_smoothing=smoothing))
-    assert torch.equal(objective(heads[0], LABELS, images), expected)
-    loss = objective(heads, LABELS, images)
+    assert torch.equal(objective(heads[0], TARGET, images), expected)
+    loss = objective(heads, TARGET, images)
     assert torch.equal(loss, expected)
     loss.backward()
     assert heads[0].grad is not None
@@ -99,9 +100,9 @@ def test_of_mixed_images_it_is_that_of_timm(
 ) -> None:
     share = torch.tensor([0.9, 0.1, 0.5, 1.0, 0.0])[:, None]
     expected = SoftTargetCrossEntropy()(heads[0], mixup_target(LABELS, CLASSES, share, smoothing))
-    found = Objective(recipe(label_smoothing=smoothing))(heads[0], LABELS, images, share)
+    found = Objective(recipe(label_smoothing=smoothing))(heads[0], Target.of(LABELS, share), images)
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
-    unmixed = Objective(recipe(label_smoothing=smoothing))(heads[0], LABELS, images, torch.ones(IMAGES, 1))
+    unmixed = Objective(recipe(label_smoothing=smoothing))(heads[0], Target.of(LABELS, torch.ones(IMAGES, 1)), images)
     assert unmixed.item() == pytest.approx(base_loss(heads[0], smoothing), rel=1e-6)
 
 
@@ -112,7 +113,7 @@ def test_hard(
 ) -> None:
     objective = Objective(distilling("hard", label_smoothing=smoothing, distillation_alpha=alpha), teacher)
     expected = (1 - alpha) * base_loss(heads[0], smoothing) + alpha * hard_loss(heads[1], teacher(images))
-    assert objective(heads, LABELS, images).item() == pytest.approx(expected, rel=1e-6)
+    assert objective(heads, TARGET, images).item() == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(("alpha", "tau"), [(0.5, 3.0), (0.1, 1.0), (1.0, 20.0)])
@@ -121,14 +122,14 @@ def test_soft(
 ) -> None:
     chosen = distilling("soft", label_smoothing=0.1, distillation_alpha=alpha, distillation_temperature=tau)
     expected = (1 - alpha) * base_loss(heads[0], 0.1) + alpha * soft_loss(heads[1], teacher(images), tau)
-    assert Objective(chosen, teacher)(heads, LABELS, images).item() == pytest.approx(expected, rel=1e-5)
+    assert Objective(chosen, teacher)(heads, TARGET, images).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn(
     images: torch.Tensor, teacher: nn.Module
 ) -> None:
     logits = teacher(images).detach()
-    loss = Objective(distilling("soft", distillation_alpha=1.0), teacher)((logits, logits), LABELS, images)
+    loss = Objective(distilling("soft", distillation_alpha=1.0), teacher)((logits, logits), TARGET, images)
     assert loss.item() == pytest.approx(0, abs=1e-6)
 
 
@@ -136,7 +137,7 @@ def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn(
 def test_gradients_reach_both_heads_and_not_the_teacher(
     heads: tuple[torch.Tensor, torch.Tensor], images: torch.Tensor, teacher: nn.Module, kind: str
 ) -> None:
-    Objective(distilling(kind), teacher)(heads, LABELS, images).backward()
+    Objective(distilling(kind), teacher)(heads, TARGET, images).backward()
     assert all(head.grad is not None and head.grad.abs().sum() > 0 for head in heads)
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
@@ -146,7 +147,7 @@ def test_the_loss_is_computed_in_float32_under_autocast(images: torch.Tensor, te
     logits[:, 0] = 20.125
     with torch.autocast("cpu", dtype=torch.bfloat16):
         told = teacher(images)
-        loss = Objective(distilling("soft"), teacher)((logits, logits), LABELS, images)
+        loss = Objective(distilling("soft"), teacher)((logits, logits), TARGET, images)
     assert told.dtype == torch.bfloat16
     assert loss.dtype == torch.float32
     expected = 0.5 * base_loss(logits, 0) + 0.5 * soft_loss(logits, told.float(), 3.0)

@@ -57,16 +57,19 @@ def mix(images: Tensor, mixing: Mixing) -> Tensor:
     return torch.lerp(images.flip(0), images, weight[:, None])
 
 
-def mixed_targets(labels: Tensor, share: Tensor, classes: int, smoothing: float) -> Tensor:
-    """The smoothed labels of mixed images: float32 [B, classes]. labels: int64 [B]. share: float32 [B, 1].
+def mixed_targets(labels: Tensor, partners: Tensor, share: Tensor, classes: int, smoothing: float) -> Tensor:
+    """The smoothed labels of mixed images: float32 [B, classes].
 
+    labels, partners: of the images and of those that they are mixed with, int64 [B]. share: see `mix`.
     Source: timm's `mixup_target`.
     """
     off = smoothing / classes
-    own = torch.full((len(labels), classes), off, device=labels.device)
+    own, other = torch.full((2, len(labels), classes), off, device=labels.device)
     own.scatter_(1, labels[:, None], 1 - smoothing + off)
+    other.scatter_(1, partners[:, None], 1 - smoothing + off)
     share = share.to(labels.device)
-    return own * share + own.flip(0) * (1 - share)
+    mixed: Tensor = own * share + other * (1 - share)
+    return mixed
 
 
 def _draw_shares(recipe: Recipe, count: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -107,7 +107,7 @@ def test_shares_are_distributed_as_timms(mode: str, values: dict[str, float], mo
 def test_targets_are_timms(smoothing: float) -> None:
     labels = torch.tensor([3, 0, 0, 6, 2, 2])
     share = torch.tensor([0.9, 0.1, 0.5, 1.0, 0.0, 0.7])[:, None]
-    found = mixed_targets(labels, share, 7, smoothing)
+    found = mixed_targets(labels, labels.flip(0), share, 7, smoothing)
     assert torch.allclose(found, mixup_target(labels, 7, share, smoothing), atol=1e-7)
     assert torch.allclose(found.sum(1), torch.ones(6))
 

@@ -1,0 +1,351 @@
+"""One attempt at trials: a training from its first step to its last test, of one seed or of several at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from suite.cost.macs import count_macs, count_parameters
+from suite.data.images import Images, balanced_subset
+from suite.environment import describe
+from suite.machine import Machine
+from suite.models.build import build_model
+from suite.models.initialise import initialise
+from suite.models.transformer import Transformer
+from suite.record import Epoch, Status, pack_bits
+from suite.training.augmentation.pipeline import Normalise
+from suite.training.loop import DivergedError, Trainer, check_finite
+from suite.training.memory import PeakMemory
+from suite.training.optimiser import build_optimiser
+from suite.training.precision import choose_precision
+from suite.training.schedule import learning_rate
+from suite.training.snapshot import Snapshots
+from suite.training.stack import StackTrainer, stackable
+from suite.training.step import Recorded
+from suite.trial import Trial
+
+COMPILE_FROM = 10_000  # steps of a training on a GPU: fewer don't win back the minute that compiling takes
+
+Outcome = tuple[Status, dict[str, Any]]  # what became of a training, and the fields of the record that go with it
+_BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "seconds": 0.0, "epoch_seconds": 0.0})
+
+
+class Attempt:
+    """A training of one trial, or of several that differ only in their seeds, as one batched program.
+
+    snapshots: where its state is kept meanwhile, if anywhere.
+    """
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        machine: Machine,
+        device: torch.device,
+        train: Images,
+        test: Images,
+        teacher: nn.Module | None = None,
+    ) -> None:
+        self.machine, self.device, self.teacher = machine, device, teacher
+        self.recipe, self.dataset = trials[0].recipe, trials[0].dataset
+        self.images, self.test_images = train.to(device), test.to(device)
+        self.members = [Member(trial) for trial in trials]
+        self.precision = choose_precision(self.recipe, device)
+        self.subset = _subset(self.images.labels, self.recipe.train_images)
+        self.steps = len(self.subset) // self.recipe.batch_size  # of an epoch
+        self.compiled = self._compiles()
+        self.environment = describe(
+            torch.__version__,
+            torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            self.precision.name,
+            machine.threads,
+            compiled=self.compiled,
+            stacked=len(trials),
+        )
+        self.snapshots: Snapshots | None = None
+        self.params: int | None = None
+        self.macs: int | None = None
+
+    def _compiles(self) -> bool:
+        if len(self.members) > 1:
+            return False
+        wanted = self.machine.compiled
+        long = self.device.type == "cuda" and self.steps * self.recipe.total_epochs >= COMPILE_FROM
+        return long if wanted is None else wanted
+
+    def stackable(self) -> bool:
+        """Whether such trials can be trained at once."""
+        return self.recipe.distillation == "none" and stackable(
+            build_model(self.members[0].trial.model), self.precision
+        )
+
+    def pace(self) -> float:
+        """Seconds of a training step of all members, measured on a few: nothing comes of them."""
+        trainer, on_gpu, size = self.trainer(), self.device.type == "cuda", self.recipe.batch_size
+
+        def run(steps: int) -> float:
+            order = self.subset[torch.arange(steps * size) % len(self.subset)]
+            draws = [_generator(0) for _ in self.members]
+            began = time.perf_counter()
+            losses = trainer.train_epoch(self.images, [order] * len(draws), draws, [0.0] * steps, True, _ignore)
+            losses.sum().item()  # waits for the device
+            return (time.perf_counter() - began) / steps
+
+        run(Recorded.WARM_UP + 1 if on_gpu else 1)
+        return run(20 if on_gpu else 2)
+
+    def train(self) -> None:
+        """The whole training: its outcomes and models are in `members` then."""
+        recipe, memory, trainer = self.recipe, PeakMemory(self.device), self.trainer()
+        tensors, facts = (None if self.snapshots is None else self.snapshots.last()) or _BEGINNING
+        for member, held in zip(self.members, facts.get("members", ()), strict=False):
+            member.restore(held)
+        clock = Clock(facts["seconds"], facts["epoch_seconds"])
+        for epoch in range(facts["epoch"], recipe.total_epochs):
+            losses = self.train_epoch(trainer, epoch, tensors, clock)
+            # Of a stack, each member's share of the time: what it costs in machines.
+            seconds = clock.epoch() / len(self.members)
+            for member, of_member in zip(self.members, losses.unbind(dim=1), strict=True):
+                member.trained(epoch, learning_rate(recipe, epoch, 0, self.steps), of_member, seconds)
+            if (epoch + 1) % recipe.test_every == 0 or epoch + 1 == recipe.total_epochs:
+                right, test_losses = trainer.test(self.test_images)
+                for member, correct, test_loss in zip(self.members, right, test_losses, strict=True):
+                    member.tested(correct.numpy(), test_loss, (epoch + 1) * self.steps - 1)
+            if all(member.diverged for member in self.members):
+                return
+            tensors = {}
+            clock.next_epoch()
+        for member, model in zip(self.members, trainer.models(), strict=True):
+            member.finish(clock.all() / len(self.members), self.steps * recipe.batch_size, memory.megabytes(), model)
+
+    def trainer(self) -> StackTrainer | Alone:
+        """What takes the steps, at its first one."""
+        recipe, dataset, models = self.recipe, self.dataset, []
+        for member in self.members:
+            model = build_model(member.trial.model)
+            initialise(model, member.trial.seed("initialisation"))
+            models.append(model.to(self.device))
+        self.params = count_parameters(models[0]).total
+        self.macs = _macs(self.members[0].trial)
+        normalise = Normalise(dataset.mean, dataset.std, self.device)
+        recorded = self.machine.compiled is not False
+        if len(models) > 1:
+            return StackTrainer(models, recipe, normalise, self.precision, self.device, recorded=recorded)
+        (model,) = models
+        return Alone(
+            Trainer(
+                model,
+                build_optimiser(model, recipe, model.position_and_class_parameters()),
+                recipe,
+                normalise,
+                self.precision,
+                self.device,
+                teacher=None if self.teacher is None else self.teacher.to(self.device),
+                threads=self.machine.threads,
+                compiled=self.compiled,
+                recorded=recorded,
+            )
+        )
+
+    def train_epoch(
+        self, trainer: StackTrainer | Alone, epoch: int, begun: Mapping[str, Tensor], clock: Clock
+    ) -> Tensor:
+        """Train one epoch; the losses, [steps, members]. begun: the snapshot to go on from in it, or nothing."""
+        recipe, trials = self.recipe, [member.trial for member in self.members]
+        # Every epoch draws from generators of its own, so that it doesn't matter what ran before it.
+        trainer.seed_dropout([trial.seed("dropout", epoch) for trial in trials])
+        orders = [self._order(trial, epoch) for trial in trials]
+        draws = [_generator(trial.seed("augmentation", epoch)) for trial in trials]
+        losses: list[Tensor] = []
+        if begun:
+            trainer.load(begun)
+            for generator, state in zip(draws, begun["draws"], strict=True):
+                generator.set_state(state)
+            losses.append(begun["losses"].to(self.device))
+        step = sum(map(len, losses))
+
+        def each(part: Tensor, states: Tensor) -> None:
+            losses.append(part)
+            if self.snapshots is not None:
+                self.snapshots.offer(
+                    lambda: (
+                        {**trainer.state(), "draws": states, "losses": torch.cat(losses)},
+                        {
+                            "epoch": epoch,
+                            "seconds": clock.all(),
+                            "epoch_seconds": clock.epoch(),
+                            "members": [member.held() for member in self.members],
+                        },
+                    )
+                )
+
+        rates = [learning_rate(recipe, epoch, number, self.steps) for number in range(step, self.steps)]
+        if rates:
+            mixing = not recipe.mixup_off_epoch or epoch < recipe.mixup_off_epoch
+            rest = [order[step * recipe.batch_size :] for order in orders]
+            trainer.train_epoch(self.images, rest, draws, rates, mixing, each)
+        return torch.cat(losses)
+
+    def _order(self, trial: Trial, epoch: int) -> Tensor:
+        shuffled = torch.randperm(len(self.subset), generator=_generator(trial.seed("order", epoch)))
+        return self.subset[shuffled].repeat_interleave(self.recipe.repeats)[: len(self.subset)]
+
+    def so_far(self, member: Member) -> dict[str, Any]:
+        """The fields of a record that a failed run has too."""
+        return {
+            "epochs": len(member.history),
+            "params": self.params,
+            "macs": self.macs,
+            "history": tuple(member.history),
+        }
+
+
+class Member:
+    """One of the trials of an attempt."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.history: list[Epoch] = []
+        self.diverged: DivergedError | None = None
+        self.correct = np.zeros(0, dtype=bool)
+        self.result: dict[str, Any] = {}
+        self.model: Transformer | None = None
+
+    def trained(self, epoch: int, lr: float, losses: Tensor, seconds: float) -> None:
+        """An epoch is over: the losses of its steps."""
+        if self.diverged is not None:
+            return
+        try:
+            mean = check_finite(losses, epoch * len(losses))
+        except DivergedError as error:
+            self.diverged = error
+            return
+        self.history.append(Epoch(epoch=epoch, lr=lr, train_loss=mean, top1=None, test_loss=None, seconds=seconds))
+
+    def tested(self, correct: np.ndarray[Any, np.dtype[np.bool_]], loss: float, step: int) -> None:
+        """The epoch was tested. step: its last one."""
+        if self.diverged is not None:
+            return
+        if not math.isfinite(loss):  # the last step spoilt the weights
+            self.diverged = DivergedError(step)
+            self.history.pop()
+            return
+        self.correct = correct
+        top1 = 100.0 * int(correct.sum()) / len(correct)
+        self.history[-1] = self.history[-1].model_copy(update={"top1": top1, "test_loss": loss})
+
+    def finish(self, seconds: float, images: int, memory: float, model: Transformer) -> None:
+        """The training is over. images: of an epoch."""
+        if self.diverged is not None:
+            return
+        self.model = model
+        self.result = {
+            "top1": self.history[-1].top1,
+            "top1_best_epoch": max(epoch.top1 for epoch in self.history if epoch.top1 is not None),
+            "test_loss": self.history[-1].test_loss,
+            "train_seconds": seconds,
+            "images_per_second": len(self.history) * images / sum(epoch.seconds for epoch in self.history),
+            "peak_memory_mb": memory,
+            "test_images": len(self.correct),
+            "correct": pack_bits(self.correct),
+        }
+
+    def outcome(self) -> Outcome:
+        """What became of it, if nothing was raised."""
+        if self.diverged is not None:
+            return "diverged", {"diverged_step": self.diverged.step, "error": str(self.diverged)}
+        return "done", self.result
+
+    def held(self) -> dict[str, Any]:
+        """What a snapshot keeps of it."""
+        step = None if self.diverged is None else self.diverged.step
+        return {"history": [epoch.model_dump() for epoch in self.history], "diverged": step}
+
+    def restore(self, held: Mapping[str, Any]) -> None:
+        """The inverse of `held`."""
+        self.history = [Epoch.model_validate(epoch) for epoch in held["history"]]
+        self.diverged = None if held["diverged"] is None else DivergedError(held["diverged"])
+
+
+class Alone:
+    """A `Trainer` that is called as a `StackTrainer` of one model is."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self.state, self.load = trainer.state, trainer.load
+
+    def seed_dropout(self, seeds: Sequence[int]) -> None:
+        """Of one model."""
+        self._trainer.seed_dropout(seeds[0])
+
+    def train_epoch(
+        self,
+        images: Images,
+        orders: Sequence[Tensor],
+        generators: Sequence[torch.Generator],
+        rates: Sequence[float],
+        mixing: bool,
+        each: Callable[[Tensor, Tensor], None],
+    ) -> Tensor:
+        """Of one model: losses [steps, 1]."""
+
+        def one(part: Tensor, states: Tensor) -> None:
+            each(part[:, None], states)
+
+        return self._trainer.train_epoch(images, orders[0], generators[0], rates, mixing, one)[:, None]
+
+    def test(self, images: Images) -> tuple[Tensor, list[float]]:
+        """Of one model."""
+        correct, loss = self._trainer.test(images)
+        return correct[None], [loss]
+
+    def models(self) -> list[Transformer]:
+        """The one that is tested."""
+        return [cast(Transformer, self._trainer.tested)]
+
+
+class Clock:
+    """The seconds of a training and of its epoch, with those before an interruption."""
+
+    def __init__(self, before: float = 0.0, of_epoch: float = 0.0) -> None:
+        now = time.perf_counter()
+        self._began, self._epoch_began = now - before, now - of_epoch
+
+    def all(self) -> float:
+        """Of the training, up to now."""
+        return time.perf_counter() - self._began
+
+    def epoch(self) -> float:
+        """Of its epoch, up to now."""
+        return time.perf_counter() - self._epoch_began
+
+    def next_epoch(self) -> None:
+        """An epoch begins."""
+        self._epoch_began = time.perf_counter()
+
+
+def _subset(labels: Tensor, count: int | None) -> Tensor:
+    return torch.arange(len(labels)) if count is None else balanced_subset(labels.cpu(), count)
+
+
+def _ignore(losses: Tensor, states: Tensor) -> None:
+    pass
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+_MACS: dict[str, int] = {}  # of this process, by all that the count depends on
+
+
+def _macs(trial: Trial) -> int:
+    cell = trial.model
+    if cell.key not in _MACS:
+        _MACS[cell.key] = count_macs(build_model(cell), trial.dataset.image_size, trial.dataset.channels)
+    return _MACS[cell.key]

@@ -1,0 +1,85 @@
+"""Dropout, with masks from a generator that whoever trains may name: of a share of a batch, or of one of many models.
+
+On a CPU all of it draws and rounds as torch's own functions do, to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class _Source(threading.local):
+    generators: Sequence[torch.Generator] = ()
+
+
+_source = _Source()
+
+
+@contextmanager
+def masks_from(generators: Sequence[torch.Generator]) -> Iterator[None]:
+    """Let this thread's masks come from a generator on the model's device, not from torch's own.
+
+    With more than one, the forward pass is a `torch.vmap` with `randomness="same"` over so many models, and each has
+    its own.
+    """
+    _source.generators, before = generators, _source.generators
+    try:
+        yield
+    finally:
+        _source.generators = before
+
+
+def dropout(x: Tensor, rate: float) -> Tensor:
+    """Zero at probability `rate`, else x / (1 - rate)."""
+    if rate == 0:
+        return x
+    return x * _mask(x, x.shape, rate) if _source.generators else functional.dropout(x, rate)
+
+
+def drop_path(x: Tensor, rate: float) -> Tensor:
+    """The same for whole samples: [batch, …]."""
+    return x if rate == 0 else x * _mask(x, (len(x), *[1] * (x.ndim - 1)), rate)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:
+    """softmax(q kᵀ / √width + bias) v, its weights dropped out at `rate`: [batch, heads, tokens, width] each.
+
+    A fused kernel where there is one: not for many models at once, and on a CPU not with dropout. What torch falls
+    back to there would also look for rows without any key, which this leaves out.
+    """
+    named = len(_source.generators)
+    if torch.compiler.is_compiling() or named < 2 and (rate == 0 or q.device.type != "cpu" and not named):
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
+    root = math.sqrt(1 / math.sqrt(q.shape[-1]))  # on either side, as in torch's fallback
+    scores = (q * root) @ (k.transpose(-2, -1) * root)
+    weights = (scores if bias is None else scores + bias).softmax(dim=-1)
+    return (weights if rate == 0 else weights * _mask(weights, weights.shape, rate)) @ v
+
+
+def _mask(like: Tensor, shape: Sequence[int], rate: float) -> Tensor:
+    if len(_source.generators) > 1:
+        stacked: Tensor = _stacked_mask(like.detach(), list(shape), rate)
+        return stacked
+    return _draw(like, shape, rate, _source.generators[0] if _source.generators else None)
+
+
+def _draw(like: Tensor, shape: Sequence[int], rate: float, generator: torch.Generator | None) -> Tensor:
+    keep = 1 - rate
+    return like.new_empty(shape).bernoulli_(keep, generator=generator).div_(keep)
+
+
+@torch.library.custom_op("lape::stacked_mask", mutates_args=())
+def _stacked_mask(like: Tensor, shape: list[int], rate: float) -> Tensor:
+    raise NotImplementedError("several generators, but no vmap")
+
+
+@_stacked_mask.register_vmap
+def _each_its_own(info: object, in_dims: object, like: Tensor, shape: list[int], rate: float) -> tuple[Tensor, int]:
+    return torch.stack([_draw(like, shape, rate, generator) for generator in _source.generators]), 0

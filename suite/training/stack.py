@@ -1,0 +1,181 @@
+"""Several seeds of a cell trained at once, as one batched program: their weights are stacked, and torch.vmap runs them.
+
+On a GPU a small model takes longer to launch than to compute, and k of them in one launch cost little more than one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+from torch.nn.functional import cross_entropy
+
+from suite.data.images import Images
+from suite.models.dropout import masks_from
+from suite.models.transformer import Transformer
+from suite.recipe import Recipe
+from suite.text import note
+from suite.training.augmentation.pipeline import Augmentation, Normalise
+from suite.training.averaging import Follower
+from suite.training.loop import TEST_BATCH, Batch, Each, train_stretches
+from suite.training.objective import Objective, Output, Target
+from suite.training.optimiser import adamw, parameter_groups, set_rate
+from suite.training.precision import Precision
+from suite.training.state import Tensors, gather, restore
+from suite.training.step import Recorded, splittable
+
+
+def stackable(model: nn.Module, precision: Precision) -> bool:
+    """Whether such models can be trained as one: not with statistics over batches, nor with a scaled loss."""
+    return splittable(model) and precision.dtype is not torch.float16
+
+
+class StackTrainer:
+    """Models of one architecture in training together; each gives the same as it would alone, but for rounding.
+
+    Every model has its own batches, its own augmentation and its own masks of dropout: the very ones of a `Trainer`
+    with the same generators on a CPU. On a GPU, masks within the attention are drawn otherwise than a fused kernel
+    draws them.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Transformer],
+        recipe: Recipe,
+        normalise: Normalise,
+        precision: Precision,
+        device: torch.device,
+        *,
+        recorded: bool = False,
+    ) -> None:
+        """models: on the device; they are the start, and `models()` fills them with the end."""
+        self._models, self._recipe, self._normalise = models, recipe, normalise
+        self._precision, self._device = precision, device
+        self._parameters, self._buffers = stack_module_state(list(models))
+        exempt = models[0].position_and_class_parameters()
+        self._optimiser = adamw(parameter_groups(self._parameters, recipe, exempt, stacked=True), recipe)
+        self._template = copy.deepcopy(models[0]).to("meta")
+        self._augmentation = Augmentation(recipe, normalise)
+        self._objective = Objective(recipe)
+        self._generators = [torch.Generator(device) for _ in models]
+        self._means: Tensors = {}
+        self._follower: Follower | None = None
+        if recipe.ema_decay is not None:
+            self._means = {name: value.detach().clone() for name, value in self._weights.items()}
+            self._follower = Follower(self._means, self._weights, recipe.ema_decay)
+        records = recorded and device.type == "cuda"
+        self._step = Recorded(self._one_step, note, self._generators) if records else self._one_step
+
+    @property
+    def _weights(self) -> Tensors:
+        return {**self._parameters, **self._buffers}
+
+    def seed_dropout(self, seeds: Sequence[int]) -> None:
+        """Begin the masks of dropout anew, of each model by its seed."""
+        for generator, seed in zip(self._generators, seeds, strict=True):
+            generator.manual_seed(seed)
+
+    def train_epoch(
+        self,
+        images: Images,
+        orders: Sequence[Tensor],
+        generators: Sequence[torch.Generator],
+        rates: Sequence[float],
+        mixing: bool = True,
+        each: Each | None = None,
+    ) -> Tensor:
+        """As `Trainer.train_epoch`, with an order and a generator for each model; the losses are [steps, models].
+
+        each: gets the states of all generators, [models, bytes].
+        """
+        self._template.train()
+        size = self._recipe.batch_size
+        orders = [order[: len(rates) * size] for order in orders]
+        labels = torch.stack([images.labels[order.to(images.labels.device)] for order in orders]).to(self._device)
+
+        def step(number: int, batches: Sequence[Batch]) -> Tensor:
+            inputs = torch.stack([batch for batch, _ in batches])
+            shares = [share for _, share in batches if share is not None]
+            set_rate(self._optimiser, rates[number])
+            part = slice(number * size, (number + 1) * size)
+            return self._step(inputs, labels[:, part], torch.stack(shares) if shares else None)
+
+        streams = [
+            self._augmentation.stretches(images, order, self._device, generator, mixing)
+            for order, generator in zip(orders, generators, strict=True)
+        ]
+        return train_stretches(streams, step, each)
+
+    def _one_step(self, inputs: Tensor, labels: Tensor, share: Tensor | None) -> Tensor:
+        """inputs: [models, B, C, H, W]; labels: [models, B]; share: [models, B, 1]. The losses, [models]."""
+        self._optimiser.zero_grad(set_to_none=True)
+        with self._precision.autocast(self._device), masks_from(self._generators):
+            outputs = self._forward(self._weights, inputs, stacked=True)
+            # Of each model apart: the loss is cheap, and not all of it can be batched.
+            losses = [
+                self._objective(
+                    outputs[i] if isinstance(outputs, Tensor) else (outputs[0][i], outputs[1][i]),
+                    Target.of(labels[i], None if share is None else share[i]),
+                    inputs[i],
+                )
+                for i in range(len(inputs))
+            ]
+        total = torch.stack(losses)
+        total.sum().backward()
+        if self._recipe.clip_grad is not None:
+            self._clip(self._recipe.clip_grad)
+        self._optimiser.step()
+        if self._follower is not None:
+            self._follower.update()
+        return total.detach()
+
+    def _forward(self, weights: Tensors, inputs: Tensor, *, stacked: bool) -> Output:
+        def one(weights: Tensors, images: Tensor) -> Output:
+            found: Output = functional_call(self._template, weights, (images,))
+            return found
+
+        # "same": only what isn't drawn by `masks_from` would be, and there is nothing of the kind.
+        return torch.vmap(one, (0, 0 if stacked else None), randomness="same")(weights, inputs)
+
+    def _clip(self, most: float) -> None:
+        """Clip each model's gradients by their common norm, as `clip_grad_norm_` does a single one's."""
+        gradients = [value.grad for value in self._parameters.values() if value.grad is not None]
+        norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+        factors = (most / (norms + 1e-6)).clamp(max=1)
+        for gradient in gradients:
+            gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
+
+    @torch.inference_mode()
+    def test(self, images: Images) -> tuple[Tensor, list[float]]:
+        """Whether each model classifies each image right (bool [models, N], on the CPU), and the mean losses."""
+        self._template.eval()
+        weights = self._means or self._weights
+        correct, total = [], torch.zeros(len(self._models), dtype=torch.float64, device=self._device)
+        for indices in torch.split(torch.arange(len(images)), TEST_BATCH):
+            labels = images.labels[indices].to(self._device)
+            batch = images.batch(indices, self._recipe.test_crop_ratio).to(self._device)
+            with self._precision.autocast(self._device), masks_from(self._generators):
+                logits = self._forward(weights, self._normalise(batch), stacked=False)
+            assert isinstance(logits, Tensor)  # of a distilled model in evaluation the mean of its heads
+            logits = logits.float()
+            total += torch.stack([cross_entropy(each, labels, reduction="sum") for each in logits]).double()
+            correct.append(logits.argmax(2) == labels)
+        return torch.cat(correct, dim=1).cpu(), (total / len(images)).tolist()
+
+    def models(self) -> list[Transformer]:
+        """The trained models, or their running means."""
+        weights = self._means or self._weights
+        for number, model in enumerate(self._models):
+            model.load_state_dict({name: weights[name][number] for name in model.state_dict()})
+        return list(self._models)
+
+    def state(self) -> Tensors:
+        """As `Trainer.state`, of all models together."""
+        return gather(self._weights, self._means, self._optimiser, self._generators)
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state` of the same trials, on the same kind of device."""
+        restore(state, self._weights, self._means, self._optimiser, self._generators)

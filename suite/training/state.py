@@ -1,0 +1,47 @@
+"""All that the steps of a training have changed, as tensors by name: gathered, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+
+
+def gather(
+    weights: Mapping[str, Tensor],
+    means: Mapping[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    generators: Sequence[torch.Generator],
+) -> Tensors:
+    """weights, means: of the models and of their running means. Not copies: to be written before the next step."""
+    state = {f"model.{name}": value for name, value in weights.items()}
+    state |= {f"mean.{name}": value for name, value in means.items()}
+    for number, values in optimiser.state_dict()["state"].items():
+        state |= {f"optimiser.{number}.{name}": value for name, value in values.items()}
+    state |= {f"random.{number}": generator.get_state() for number, generator in enumerate(generators)}
+    return state
+
+
+@torch.no_grad()
+def restore(
+    state: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    means: Mapping[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    generators: Sequence[torch.Generator],
+) -> None:
+    """The inverse of `gather`, in place: weights and means stay where they are in memory."""
+    for kind, tensors in (("model", weights), ("mean", means)):
+        for name, value in tensors.items():
+            value.copy_(state[f"{kind}.{name}"])
+    values: dict[int, Tensors] = {}
+    for key, value in state.items():
+        if key.startswith("optimiser."):
+            _, parameter, name = key.split(".")
+            values.setdefault(int(parameter), {})[name] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": values})
+    for number, generator in enumerate(generators):
+        generator.set_state(state[f"random.{number}"])

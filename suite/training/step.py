@@ -1,0 +1,146 @@
+"""How a step runs on what there is: a share of the batch on each CPU core, or as a CUDA graph."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from suite.models.dropout import masks_from
+
+Result = TypeVar("Result")
+LossOf = Callable[[nn.Module, slice], Tensor]  # the mean loss of a share of the batch, by a model
+
+
+class Split:
+    """A share of each batch on every CPU thread, forward and backward.
+
+    Operators that run on several threads wait for the last of them, one operator after another. Shares wait for each
+    other once a step. The result is that of the whole batch but for rounding and the masks of dropout, and the same
+    in every run with as many threads.
+    """
+
+    def __init__(self, model: nn.Module, threads: int) -> None:
+        """model: on the CPU, in training mode, without statistics over the batch (see `splittable`)."""
+        self._models = [model, *(_twin(model) for _ in range(threads - 1))]
+        self.generators = [torch.Generator() for _ in range(threads)]
+        self._pool = ThreadPoolExecutor(threads, "share", _one_thread)
+
+    def seed(self, seed: int) -> None:
+        """Begin the masks of dropout anew."""
+        for share, generator in enumerate(self.generators):
+            generator.manual_seed((seed + share) % 2**63)
+
+    def gradients(self, loss_of: LossOf, size: int) -> Tensor:
+        """Add the gradients of the mean loss of `size` images to the model's; returns the loss, a scalar."""
+        bounds = [size * share // len(self._models) for share in range(len(self._models) + 1)]
+
+        def one(share: int) -> Tensor:
+            first, end = bounds[share], bounds[share + 1]
+            with torch.enable_grad(), masks_from([self.generators[share]]):
+                loss = loss_of(self._models[share], slice(first, end)) * ((end - first) / size)
+                loss.backward()
+            return loss.detach()
+
+        losses = list(self._pool.map(one, range(len(self._models))))
+        for twin in self._models[1:]:
+            for parameter, other in zip(self._models[0].parameters(), twin.parameters(), strict=True):
+                if other.grad is not None:
+                    parameter.grad = other.grad if parameter.grad is None else parameter.grad.add_(other.grad)
+                    other.grad = None
+        return torch.stack(losses).sum()
+
+    def map(self, function: Callable[[Tensor], Result], items: Iterable[Tensor]) -> Iterator[Result]:
+        """The function of each tensor, in their order, as many at a time as there are threads."""
+        return self._pool.map(function, items)
+
+
+def splittable(model: nn.Module) -> bool:
+    """Whether a batch's gradients are the sum of those of its shares: no layer looks over the whole batch."""
+    return not any("running_" in name for name, _ in model.named_buffers())
+
+
+def _twin(model: nn.Module) -> nn.Module:
+    """A model with the same weights, in the same memory, but gradients of its own."""
+    twin = copy.deepcopy(model).train()
+    for ours, theirs in zip(twin.parameters(), model.parameters(), strict=True):
+        ours.data = theirs.data
+    return twin
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+class Recorded:
+    """A step that is recorded as a CUDA graph and replayed: a small model takes longer to launch than to compute.
+
+    step: takes tensors on the GPU and returns one; all that it changes must stay where it is in memory. It is
+    recorded once for each set of shapes. The first calls run it as it is, since what is lazy must be done before.
+    Source: PyTorch's notes on CUDA graphs, "whole-network capture".
+    """
+
+    WARM_UP = 3
+
+    def __init__(
+        self, step: Callable[..., Tensor], say: Callable[[str], None], generators: Sequence[torch.Generator] = ()
+    ) -> None:
+        """say: is told if the step can't be recorded; it runs as it is then. generators: that it draws from, beside
+        torch's own.
+        """
+        self._step, self._say, self._generators = step, say, generators
+        self._works = True
+        self._forget(())
+
+    def __call__(self, *given: Tensor | None) -> Tensor:
+        """One step."""
+        shapes = tuple(None if tensor is None else tensor.shape for tensor in given)
+        if shapes != self._shapes:
+            self._forget(shapes)
+        self._calls += 1
+        if not self._works:
+            return self._step(*given)
+        if self._calls <= self.WARM_UP:
+            return self._aside(given)
+        if self._graph is None:
+            self._record(given)
+            if self._graph is None:
+                return self._step(*given)
+        for held, tensor in zip(self._held, given, strict=True):
+            if held is not None and tensor is not None:
+                held.copy_(tensor, non_blocking=True)
+        self._graph.replay()
+        return self._result.clone()
+
+    def _forget(self, shapes: Sequence[torch.Size | None]) -> None:
+        self._shapes, self._calls = tuple(shapes), 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._held: list[Tensor | None] = []
+        self._result = torch.empty(0)
+
+    def _aside(self, given: Sequence[Tensor | None]) -> Tensor:
+        """Run the step on a stream of its own, as recording will."""
+        now, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        aside.wait_stream(now)
+        with torch.cuda.stream(aside):
+            result = self._step(*given)
+        now.wait_stream(aside)
+        return result
+
+    def _record(self, given: Sequence[Tensor | None]) -> None:
+        self._held = [None if tensor is None else tensor.clone() for tensor in given]
+        graph = torch.cuda.CUDAGraph()
+        for generator in self._generators:
+            graph.register_generator_state(generator)
+        try:
+            with torch.cuda.graph(graph):
+                self._result = self._step(*self._held)
+        except RuntimeError as error:
+            self._works, self._held = False, []
+            self._say(f"this step can't be recorded as a CUDA graph, and runs without: {error}")
+            return
+        self._graph = graph

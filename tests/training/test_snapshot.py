@@ -1,0 +1,130 @@
+"""A training that is stopped in the middle of an epoch and goes on gives the record of one that wasn't."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from suite.grid import load_grid
+from suite.machine import Machine
+from suite.record import RunRecord
+from suite.train import run_trial, train_trials
+from suite.training.snapshot import Snapshots
+from suite.trial import Trial
+from tests.records import lasting
+
+Write = Callable[..., Path]
+
+RECIPES = {
+    "plain": "crop_padding: 1, flip: true, label_smoothing: 0.1,",
+    "everything": "crop_scale: [0.5, 1.0], auto_augment: rand-m9-mstd0.5-inc1, erase_prob: 0.5, mixup: 0.8,"
+    " cutmix: 1.0, ema_decay: 0.9, clip_grad: 0.5, mixup_off_epoch: 1,",
+}
+
+
+class Stop(BaseException):
+    """What kills a training."""
+
+
+@pytest.fixture
+def make(write_grid: Write) -> Callable[..., list[Trial]]:
+    def make(augmentation: str = "plain", batch: int = 8) -> list[Trial]:
+        path = write_grid(
+            ("batch_size: 64", f"batch_size: {batch}"),
+            ("lr: 1e-3,", f"lr: 1e-3, {RECIPES[augmentation]}"),
+            ("mlp_ratio: 1}", "mlp_ratio: 1, attn_drop: 0.2, drop_path: 0.2}"),
+        )
+        return list(load_grid(path).expand().trials)
+
+    return make
+
+
+def stopped(
+    trials: list[Trial], machine: Machine, file: Path, after: int, monkeypatch: pytest.MonkeyPatch
+) -> list[RunRecord]:
+    """The records of a training that dies after so many snapshots, and is started again."""
+    offer, left = Snapshots.offer, after
+
+    def offer_and_stop(self: Snapshots, *arguments: Any) -> None:
+        nonlocal left
+        offer(self, *arguments)
+        left -= 1
+        if left == 0:
+            raise Stop
+
+    monkeypatch.setattr(Snapshots, "offer", offer_and_stop)
+    machine = replace(machine, snapshot_seconds=0)
+    with pytest.raises(Stop):
+        train_trials(trials, machine, lambda trial: file)
+    torch.manual_seed(99)  # another process has other generators
+    return [record for record, _ in train_trials(trials, machine, lambda trial: file)]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("augmentation", list(RECIPES))
+def test_to_the_last_bit(
+    make: Callable[..., list[Trial]],
+    machine: Machine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    augmentation: str,
+    threads: int,
+) -> None:
+    machine = replace(machine, threads=threads)
+    for after in (1, 3) if augmentation == "everything" else (5, 16, 23):
+        (trial, *_) = make(augmentation, batch=64 if augmentation == "everything" else 8)
+        with monkeypatch.context() as patch:
+            if augmentation == "everything":  # stretches of one batch
+                patch.setattr("suite.training.augmentation.pipeline.TOGETHER", 64)
+            whole = run_trial(trial, machine)
+            (record,) = stopped([trial], machine, tmp_path / f"{after}.safetensors", after, patch)
+        assert whole.status == "done", whole.error
+        assert lasting(record) == lasting(whole)
+        assert [epoch.train_loss for epoch in record.history or ()] == [e.train_loss for e in whole.history or ()]
+        assert record.train_seconds is not None
+
+
+def test_the_snapshot_of_another_training_is_left_alone(
+    make: Callable[..., list[Trial]], machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, other, *_ = make()
+    file, machine = tmp_path / "snapshot.safetensors", replace(machine, snapshot_seconds=0)
+    train_trials([first], machine, lambda trial: file)
+    assert file.is_file()
+    ((record, _),) = train_trials([other], machine, lambda trial: file)
+    assert lasting(record) == lasting(run_trial(other, machine))
+    assert "begins anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"half"])
+def test_a_torn_snapshot_begins_the_training_anew(
+    make: Callable[..., list[Trial]],
+    machine: Machine,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes,
+) -> None:
+    trial, file = make()[0], tmp_path / "snapshot.safetensors"
+    if content == b"half":
+        train_trials([trial], replace(machine, snapshot_seconds=0), lambda trial: file)
+        content = file.read_bytes()[: file.stat().st_size // 2]
+    file.write_bytes(content)
+    ((record, _),) = train_trials([trial], machine, lambda trial: file)
+    assert lasting(record) == lasting(run_trial(trial, machine))
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_a_snapshot_that_cannot_be_written_costs_no_training(
+    make: Callable[..., list[Trial]], machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = make()[0]
+    (tmp_path / "file").write_text("")
+    machine = replace(machine, snapshot_seconds=0)
+    ((record, _),) = train_trials([trial], machine, lambda trial: tmp_path / "file" / "snapshot.safetensors")
+    assert record.status == "done"
+    assert "no snapshot" in capsys.readouterr().err

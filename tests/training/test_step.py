@@ -1,0 +1,122 @@
+"""A batch in shares: the same gradients, and the same in every run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from suite.grid import load_grid
+from suite.machine import Machine
+from suite.models import create_model
+from suite.train import run_trial
+from suite.training.objective import Objective, Target
+from suite.training.step import Recorded, Split, splittable
+from tests.records import lasting
+from tests.training.test_objective import recipe
+
+Write = Callable[..., Path]
+
+
+def model(**changes: float) -> nn.Module:
+    torch.manual_seed(0)
+    return create_model(
+        "vit_lite",
+        num_classes=7,
+        image_size=8,
+        patch_size=4,
+        embed_dim=16,
+        depth=2,
+        num_heads=2,
+        mlp_ratio=2.0,
+        attn_drop=changes.get("attn_drop", 0.0),
+        drop_path=changes.get("drop_path", 0.0),
+    ).train()
+
+
+@pytest.mark.parametrize("size", [12, 13])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_the_gradients_are_those_of_the_whole_batch(size: int, mixed: bool) -> None:
+    images, labels = torch.randn(size, 3, 8, 8), torch.arange(size) % 7
+    target = Target.of(labels, torch.rand(size, 1) if mixed else None)
+    objective = Objective(recipe(label_smoothing=0.1))
+    whole, split = model(), model()
+    expected = objective(whole(images), target, images)
+    expected.backward()
+    found = Split(split, 3).gradients(
+        lambda model, part: objective(model(images[part]), target.take(part), images[part]), size
+    )
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    for ours, theirs in zip(split.parameters(), whole.parameters(), strict=True):
+        assert (ours.grad is None) == (theirs.grad is None)
+        if ours.grad is not None and theirs.grad is not None:
+            assert torch.allclose(ours.grad, theirs.grad, rtol=1e-4, atol=1e-7)
+
+
+def test_the_shares_drop_out_by_seeds_of_their_own() -> None:
+    images = torch.randn(1, 3, 8, 8).expand(8, -1, -1, -1)
+    split, seen = Split(model(attn_drop=0.3, drop_path=0.3), 2), list[Tensor]()
+    for seed in (1, 1, 2):
+        split.seed(seed)
+        outputs: dict[int, Tensor] = {}
+
+        def loss_of(model: nn.Module, part: slice, outputs: dict[int, Tensor] = outputs) -> Tensor:
+            outputs[part.start] = model(images[part])
+            return outputs[part.start].sum()
+
+        split.gradients(loss_of, 8)
+        seen.append(torch.cat([outputs[0], outputs[4]]).detach())
+    assert torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[0][:4], seen[0][4:])
+
+
+def test_a_trial_on_two_threads_repeats_bit_for_bit_and_learns_the_same(write_grid: Write, machine: Machine) -> None:
+    path = write_grid(("mlp_ratio: 1}", "mlp_ratio: 1, attn_drop: 0.2, drop_path: 0.2}"))
+    trial = load_grid(path).expand().trials[1]
+    two = replace(machine, threads=2)
+    first = run_trial(trial, two)
+    assert first.status == "done", first.error
+    assert lasting(run_trial(trial, two)) == lasting(first)
+    one = run_trial(trial, machine)
+    assert one.history is not None
+    assert first.history is not None
+    assert first.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=0.02)
+
+
+def test_statistics_over_the_batch_are_not_split() -> None:
+    assert splittable(model())
+    assert not splittable(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_recorded_steps_are_those_that_are_not() -> None:
+    """Two models on a GPU, one with recorded steps: the same losses to the tolerance of the GPU's own noise."""
+    losses: list[list[float]] = []
+    for record in (False, True):
+        net = model().cuda()
+        optimiser = torch.optim.AdamW(
+            net.parameters(), lr=torch.tensor(1e-3, device="cuda"), fused=True, capturable=True
+        )
+
+        def step(
+            images: Tensor, labels: Tensor, net: nn.Module = net, optimiser: torch.optim.AdamW = optimiser
+        ) -> Tensor:
+            optimiser.zero_grad(set_to_none=True)
+            loss = nn.functional.cross_entropy(net(images), labels)
+            loss.backward()
+            optimiser.step()
+            return loss.detach()
+
+        run = Recorded(step, pytest.fail) if record else step
+        generator = torch.Generator().manual_seed(1)
+        found = []
+        for _ in range(20):
+            images = torch.randn(16, 3, 8, 8, generator=generator).cuda()
+            found.append(run(images, torch.arange(16).cuda() % 7).item())
+        losses.append(found)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
