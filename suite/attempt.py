@@ -165,7 +165,7 @@ class Attempt:
         if begun:
             trainer.load(begun)
             for generator, state in zip(draws, begun["draws"], strict=True):
-                generator.set_state(state)
+                generator.set_state(state.clone())  # of a row it would read the first one
             losses.append(begun["losses"].to(self.device))
         step = sum(map(len, losses))
 

@@ -18,6 +18,7 @@ from suite.data.teachers import load_teacher
 from suite.machine import Machine
 from suite.models.transformer import Transformer
 from suite.record import RunRecord
+from suite.text import note
 from suite.training.memory import release
 from suite.training.snapshot import Snapshots
 from suite.trial import Trial
@@ -49,8 +50,11 @@ def train_trials(
     machine = machine or Machine()
     if len(trials) > 1:
         together = _attempt(trials, machine, snapshot) if _stacks(trials, machine) else []
-        if together and not any(record.status in ("oom", "error") for record, _ in together):
+        failed = [record.error or "" for record, _ in together if record.status in ("oom", "error")]
+        if together and not failed:
             return together
+        if failed:
+            note(f"{len(trials)} seeds at once failed and are trained one by one: {failed[0].splitlines()[-1]}")
         return [trained for trial in trials for trained in train_trials([trial], machine, snapshot)]
     return _attempt(trials, machine, snapshot)
 

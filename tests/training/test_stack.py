@@ -49,17 +49,16 @@ def losses_of_steps(trials: list[Trial], data_folder: Path, epochs: int) -> Tens
     return torch.cat([made.train_epoch(trainer, epoch, {}, clock) for epoch in range(epochs)])
 
 
-@pytest.mark.parametrize("join", ["default", "lape"])
 @pytest.mark.parametrize("augmentation", list(RECIPES))
 def test_fifty_steps_have_the_losses_of_fifty_steps_alone(
-    write_grid: Write, data_folder: Path, join: str, augmentation: str
+    write_grid: Write, data_folder: Path, augmentation: str
 ) -> None:
     trials = cell(
-        write_grid, join, ("lr: 1e-3,", f"lr: 1e-3, {RECIPES[augmentation]}"), ("batch_size: 64", "batch_size: 16")
+        write_grid, "lape", ("lr: 1e-3,", f"lr: 1e-3, {RECIPES[augmentation]}"), ("batch_size: 64", "batch_size: 16")
     )
     together = losses_of_steps(trials, data_folder, 7)
     assert len(together) == 56
-    for number, trial in enumerate(trials):
+    for number, trial in enumerate(trials[:2]):
         alone = losses_of_steps([trial], data_folder, 7)[:, 0]
         assert (together[:, number] / alone - 1).abs().max() < 1e-4
     assert not torch.equal(together[:, 0], together[:, 1])
