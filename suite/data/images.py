@@ -19,6 +19,7 @@ from suite.data.crops import Crops, crop_and_resize, resize_and_crop_centre
 from suite.data.datasets import Dataset
 from suite.data.decode import decode, decode_window, in_parallel, read_file
 from suite.data.index import Row, changed_file
+from suite.data.transfer import to_device
 from suite.errors import InputError
 
 
@@ -64,15 +65,19 @@ class ArrayImages:
 
     def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
         """The images at `indices` [B], in that order: uint8 [B, C, H, W]."""
-        images = self.pixels[indices.to(self.pixels.device)].permute(0, 3, 1, 2).contiguous()
+        images = self._chosen(indices).contiguous()
         return resize_and_crop_centre(images, _resized(images.shape[3], crop_ratio))
 
     def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
         """Random crops of the images at `indices` [B], resized: uint8 [B, C, H, W]."""
-        images = self.batch(indices)
-        height, width = images.shape[2:]
+        _, height, width = self.shape
         windows = crops.windows(torch.full_like(indices, height), torch.full_like(indices, width))
-        return crop_and_resize(images, windows, crops.bicubic, height, width)
+        return crop_and_resize(self._chosen(indices), windows, crops.bicubic, height, width)
+
+    def _chosen(self, indices: Tensor) -> Tensor:
+        """The images at `indices` [B]: uint8 [B, C, H, W], with the channels last in memory."""
+        rows = self.pixels.flatten(1).index_select(0, to_device(indices, self.pixels.device))
+        return rows.view(-1, *self.pixels.shape[1:]).permute(0, 3, 1, 2)
 
     def to(self, device: torch.device | str) -> ArrayImages:
         """The same images on another device."""

@@ -15,8 +15,8 @@ from suite.recipe import Recipe
 from suite.training.augmentation.crop_and_flip import move
 from suite.training.augmentation.draws import Finish, Reading, draw_finish, draw_reading
 from suite.training.augmentation.erasing import erase
+from suite.training.augmentation.layers import apply_layer
 from suite.training.augmentation.mixing import mix
-from suite.training.augmentation.operations import apply_layer
 
 # Images augmented at once, in whole batches, where what is done differs from one to the next: small groups cost as much
 # as larger ones. With another number the same seed would give other draws.
@@ -36,7 +36,8 @@ class Normalise:
 
     def __call__(self, images: Tensor) -> Tensor:
         """[B, C, H, W] uint8 to [B, C, H, W] float32."""
-        return torch.addcmul(self._shift, images.float(), self._scale)
+        pixels = images.float()
+        return torch.addcmul(self._shift, pixels, self._scale, out=pixels)
 
 
 @dataclass(frozen=True)
