@@ -66,16 +66,18 @@ def batches(chosen: Case) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
         yield from stretch.batches
 
 
-def stretches(chosen: Case, done: int = 0, state: torch.Tensor | None = None) -> Iterator[Stretch]:
+def stretches(
+    chosen: Case, done: int = 0, state: torch.Tensor | None = None, device: torch.device = CPU
+) -> Iterator[Stretch]:
     """What is left after `done` images, from that state."""
     channels = chosen.shape[0]
-    normalise = Normalise((0.4914, 0.4822, 0.4465)[:channels], (0.2470, 0.2435, 0.2616)[:channels], CPU)
+    normalise = Normalise((0.4914, 0.4822, 0.4465)[:channels], (0.2470, 0.2435, 0.2616)[:channels], device)
     generator = torch.Generator().manual_seed(7)
     if state is not None:
         generator.set_state(state)
     order = torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(8))[done:]
-    images = chosen.images(10 * BATCH)
-    return Augmentation(chosen.recipe, normalise).stretches(images, order, CPU, generator, chosen.mixing)
+    images = chosen.images(10 * BATCH).to(device)
+    return Augmentation(chosen.recipe, normalise).stretches(images, order, device, generator, chosen.mixing)
 
 
 def described(chosen: Case, exact: bool) -> dict[str, Any]:
@@ -118,3 +120,16 @@ def test_a_stretch_s_state_is_where_the_rest_goes_on(name: str) -> None:
         for (inputs, share), (wanted, part) in zip(found.batches, expected.batches, strict=True):
             assert torch.equal(inputs, wanted)
             assert share is part is None or torch.equal(share, part)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_device_is_never_waited_for(name: str) -> None:
+    """On torch's device without memory every look at a value is an error, and so is an operand from the CPU."""
+    chosen = CASES[name]
+    there, here = next(stretches(chosen, device=torch.device("meta"))), next(stretches(chosen))
+    assert torch.equal(there.state, here.state)
+    for inputs, share in there.batches:
+        assert inputs.is_meta
+        assert (inputs.shape, inputs.dtype) == ((BATCH, *chosen.shape), torch.float32)
+        assert (share is not None) == (chosen.recipe.mixes and chosen.mixing)
+        assert share is None or (share.is_meta and share.shape == (BATCH, 1))
