@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from suite.data.images import ArrayImages
 from suite.documents import load_document
@@ -109,6 +111,13 @@ def test_no_draw_and_no_pixel_changed(name: str) -> None:
     np.testing.assert_allclose(found["projections"], expected["projections"], rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize(("name", "last"), [("cifar_subset", True), ("digits", False)])
+def test_inputs_lie_in_memory_as_in_committed_runs(name: str, last: bool) -> None:
+    """A convolution may add in another order where channels come last in memory."""
+    for inputs, _ in batches(CASES[name]):
+        assert inputs.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_stretch_s_state_is_where_the_rest_goes_on(name: str) -> None:
     first, *rest = stretches(CASES[name])
@@ -122,13 +131,25 @@ def test_a_stretch_s_state_is_where_the_rest_goes_on(name: str) -> None:
             assert share is part is None or torch.equal(share, part)  # type: ignore[arg-type]
 
 
+class OneDevice(TorchDispatchMode):
+    """Refuses operators on tensors of several devices: a GPU would copy some of them, or fail."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [part for part in tree_leaves((args, kwargs)) if isinstance(part, torch.Tensor) and part.dim()]
+        devices = {tensor.device.type for tensor in tensors}
+        assert len(devices) < 2 or func is torch.ops.aten._to_copy.default, f"{func} on {devices}"
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_device_is_never_waited_for(name: str) -> None:
-    """On torch's device without memory every look at a value is an error, and so is an operand from the CPU."""
+    """On torch's device without memory every look at a value is an error: item, nonzero, a mask as an index."""
     chosen = CASES[name]
     there, here = next(stretches(chosen, device=torch.device("meta"))), next(stretches(chosen))
     assert torch.equal(there.state, here.state)
-    for inputs, share in there.batches:
+    with OneDevice():
+        batches = list(there.batches)
+    for inputs, share in batches:
         assert inputs.is_meta
         assert (inputs.shape, inputs.dtype) == ((BATCH, *chosen.shape), torch.float32)
         assert (share is not None) == (chosen.recipe.mixes and chosen.mixing)
