@@ -22,6 +22,8 @@ from suite.data.index import Row, changed_file
 from suite.data.transfer import to_device
 from suite.errors import InputError
 
+Name = tuple[str, str]  # a data set's checksum, and the split
+
 
 class Pending(Protocol):
     """Images on their way."""
@@ -63,7 +65,7 @@ class Images(Protocol):
 class ArrayImages:
     """Images in memory: mapped from the cache on a CPU (processes share the pages), copied whole to a GPU."""
 
-    def __init__(self, pixels: Tensor, labels: Tensor, name: str = "") -> None:
+    def __init__(self, pixels: Tensor, labels: Tensor, name: Name | None = None) -> None:
         """pixels: uint8 [N, H, W, C]. labels: int64 [N]. name: says what they are, so that a device needs them once."""
         self.pixels, self.labels, self.name = pixels, labels, name
 
@@ -101,17 +103,23 @@ class ArrayImages:
         there = torch.empty(0, device=device).device  # cuda is cuda:0
         if there == self.pixels.device:
             return self
+        if self.name is None:
+            return self._copied(there)
+        # The copies of one data set: with those of others, a trial's memory would depend on the trials before it.
+        for name, other in list(_copies):
+            if name[0] != self.name[0]:
+                del _copies[name, other]
         key = (self.name, there)
-        if self.name and key in _copies:
-            return _copies[key]
-        made = ArrayImages(self.pixels.to(there), self.labels.to(there), self.name)
-        if self.name:
-            _copies[key] = made
-        return made
+        if key not in _copies:
+            _copies[key] = self._copied(there)
+        return _copies[key]
+
+    def _copied(self, device: torch.device) -> ArrayImages:
+        return ArrayImages(self.pixels.to(device), self.labels.to(device), self.name)
 
 
 # What this process has copied to devices.
-_copies: dict[tuple[str, torch.device], ArrayImages] = {}
+_copies: dict[tuple[Name, torch.device], ArrayImages] = {}
 
 
 class _Later:
@@ -233,8 +241,7 @@ def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -
         _verified.add(key)
     if dataset.storage == "arrays":
         arrays = load_split(dataset, split, root)
-        name = f"{split} of {dataset.checksum}"
-        return ArrayImages(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), name)
+        return ArrayImages(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), (dataset.checksum, split))
     index, meta = load_index(dataset, split, root), load_meta(dataset.name, root)
     return FolderImages(dataset, Path(meta.images if meta else ""), index.rows, torch.from_numpy(index.labels))
 

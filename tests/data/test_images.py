@@ -126,9 +126,22 @@ def test_a_device_gets_a_copy_once_per_process(data_folder):
     assert copy.pixels.is_meta
     assert copy.labels.is_meta
     assert again.to(torch.device("meta")) is copy
-    assert load_images(DIGITS, "test", data_folder).to("meta") is not copy
+    test = load_images(DIGITS, "test", data_folder)
+    assert test.to("meta") is test.to("meta") is not copy
+    assert train.to("meta") is copy
     unnamed = ArrayImages(train.pixels, train.labels)
     assert unnamed.to("meta") is not unnamed.to("meta")
+
+
+def test_a_device_holds_the_copies_of_one_data_set(data_folder):
+    """Else a trial's peak memory would tell of the trials before it."""
+    train = load_images(DIGITS, "train", data_folder)
+    other = ArrayImages(train.pixels, train.labels, ("another checksum", "train"))
+    copy = train.to("meta")
+    elsewhere = other.to("meta")
+    assert elsewhere is not copy
+    assert other.to("meta") is elsewhere
+    assert train.to("meta") is not copy
 
 
 def test_an_image_that_changes_in_secret_is_found_when_it_is_read(write_tree, tmp_path):
