@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -31,6 +32,21 @@ def photographs(count: int = 80, height: int = 32, width: int = 32) -> torch.Ten
     hard[3, :, ::2], hard[3, :, 1::2] = 100, 101
     hard[4, :, :, width // 2 :] = 200
     return torch.cat([torch.stack(batch), hard])
+
+
+def grey_photographs() -> torch.Tensor:
+    """The first channel of the same."""
+    return photographs()[:, :1].contiguous()
+
+
+BATCHES = {"colour": photographs, "grey": grey_photographs}
+FACTORS = [0.1, 0.37, 0.5, 0.999, 1.0, 1.19, 1.81, 1.9]  # of enhancement
+
+
+def turns(arguments: list[float], count: int) -> Iterator[list[float]]:
+    """An argument for each of `count` images, so often that each image meets each, beside images with others."""
+    for shift in range(len(arguments)):
+        yield [arguments[(index + shift) % len(arguments)] for index in range(count)]
 
 
 def to_pillow(images: torch.Tensor) -> list[Image.Image]:

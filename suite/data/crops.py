@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from suite.data.pixels import to_bytes
+from suite.data.transfer import to_device
+
 _ATTEMPTS = 10  # then the largest window at the centre
 
 
@@ -66,13 +69,12 @@ def draw_crops(
 def crop_and_resize(images: Tensor, windows: Tensor, bicubic: Tensor, height: int, width: int) -> Tensor:
     """Each image's window, resized to height × width with antialiasing, as `Image.resize` does.
 
-    images: uint8 [B, C, H, W] on any device. windows: int64 [B, 4], and bicubic: bool [B], on any device.
+    images: uint8 [B, C, H, W] on any device. windows: int64 [B, 4], and bicubic: bool [B], on the CPU.
     Returns uint8 [B, C, height, width].
     """
-    top, left, tall, wide = windows.to(images.device).float().unbind(1)
-    bicubic = bicubic.to(images.device)
-    across = _weights(left, wide, images.shape[3], width, bicubic)
-    down = _weights(top, tall, images.shape[2], height, bicubic)
+    top, left, tall, wide = windows.unbind(1)
+    across = _distinct_weights(left, wide, images.shape[3], width, bicubic, images.device)
+    down = _distinct_weights(top, tall, images.shape[2], height, bicubic, images.device)
     return _resample(images, across, down)
 
 
@@ -92,17 +94,20 @@ def resize_and_crop_centre(images: Tensor, resized: int) -> Tensor:
 
 
 def _resample(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Rows first, rounded to uint8 between both passes, as Pillow. Weights: [B or 1, out, in]."""
-    batch, channels, height, _ = images.shape
-    rows = images.float().flatten(1, 2) @ across.transpose(1, 2)  # [B, C × H, width]
-    rows = _rounded(rows).view(batch, channels, height, -1).transpose(1, 2)  # [B, H, C, width]
-    width = rows.shape[3]
-    made = _rounded(down @ rows.flatten(2))
-    return made.view(batch, -1, channels, width).transpose(1, 2).to(torch.uint8)
+    """Rows first, rounded to whole levels between both passes, as Pillow. Weights: [B or 1, out, in]."""
+    start = images.to(torch.float32, memory_format=torch.contiguous_format)
+    rows = start.flatten(1, 2) @ across.transpose(1, 2)  # [B, C × H, width]
+    rows = rows.add_(0.5).floor_().clamp_(0, 255).view(*images.shape[:3], -1)
+    return to_bytes((down[:, None] @ rows).add_(0.5))
 
 
-def _rounded(values: Tensor) -> Tensor:
-    return (values + 0.5).floor_().clamp_(0, 255)
+def _distinct_weights(
+    start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Tensor, device: torch.device
+) -> Tensor:
+    """`_weights` on the device, of windows on the CPU: many are alike, and each kind of them is computed once."""
+    kinds, which = torch.stack([start, length, bicubic.long()]).unique(dim=1, return_inverse=True)
+    start, length, cubic = to_device(kinds, device)
+    return _weights(start.float(), length.float(), inner, outer, cubic > 0).index_select(0, to_device(which, device))
 
 
 def _weights(start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Tensor) -> Tensor:

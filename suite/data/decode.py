@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
@@ -102,9 +102,36 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T], chunk: int = 409
         yield from _threads().map(function, part)
 
 
+class Background:
+    """A function of each item, on the same threads as `in_parallel`, from now on."""
+
+    def __init__(self, function: Callable[[T], None], items: Iterable[T]) -> None:
+        self._calls = [_threads().submit(function, item) for item in items]
+
+    def wait(self) -> None:
+        """Come back when all is done. The first item that failed raises its error, and the rest is given up."""
+        try:
+            for call in self._calls:
+                call.result()
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Give up what hasn't begun, and come back when no thread is at it any more."""
+        for call in self._calls:
+            call.cancel()
+        wait(self._calls)
+
+
+def _workers() -> int:
+    """As many as the CPUs that this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(16, usable)
+
+
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(min(16, os.cpu_count() or 1), thread_name_prefix="decode")
+    return ThreadPoolExecutor(_workers(), thread_name_prefix="decode")
 
 
 if hasattr(os, "register_at_fork"):

@@ -17,9 +17,22 @@ from torch import Tensor
 from suite.data.cache import load_index, load_meta, load_split, prepare_command, prepared_files, verify
 from suite.data.crops import Crops, crop_and_resize, resize_and_crop_centre
 from suite.data.datasets import Dataset
-from suite.data.decode import decode, decode_window, in_parallel, read_file
+from suite.data.decode import Background, decode, decode_window, read_file
 from suite.data.index import Row, changed_file
+from suite.data.transfer import to_device
 from suite.errors import InputError
+
+Name = tuple[str, str]  # a data set's checksum, and the split
+
+
+class Pending(Protocol):
+    """Images on their way."""
+
+    def result(self) -> Tensor:
+        """The images, when they are there: uint8 [B, C, H, W]."""
+
+    def cancel(self) -> None:
+        """Give them up; nothing is left in the background."""
 
 
 class Images(Protocol):
@@ -42,6 +55,9 @@ class Images(Protocol):
     def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
         """The same, but of each image its random crop [B], resized to the image size."""
 
+    def start(self, indices: Tensor, crops: Crops | None) -> Pending:
+        """Begin with `cropped`, or with `batch` if there are no crops, in the background if that takes files."""
+
     def to(self, device: torch.device | str) -> Self:
         """The same images, with their batches and labels on another device."""
 
@@ -49,9 +65,9 @@ class Images(Protocol):
 class ArrayImages:
     """Images in memory: mapped from the cache on a CPU (processes share the pages), copied whole to a GPU."""
 
-    def __init__(self, pixels: Tensor, labels: Tensor) -> None:
-        """pixels: uint8 [N, H, W, C]. labels: int64 [N]."""
-        self.pixels, self.labels = pixels, labels
+    def __init__(self, pixels: Tensor, labels: Tensor, name: Name | None = None) -> None:
+        """pixels: uint8 [N, H, W, C]. labels: int64 [N]. name: says what they are, so that a device needs them once."""
+        self.pixels, self.labels, self.name = pixels, labels, name
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -64,19 +80,56 @@ class ArrayImages:
 
     def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
         """The images at `indices` [B], in that order: uint8 [B, C, H, W]."""
-        images = self.pixels[indices.to(self.pixels.device)].permute(0, 3, 1, 2).contiguous()
+        images = self._chosen(indices).contiguous()
         return resize_and_crop_centre(images, _resized(images.shape[3], crop_ratio))
 
     def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
         """Random crops of the images at `indices` [B], resized: uint8 [B, C, H, W]."""
-        images = self.batch(indices)
-        height, width = images.shape[2:]
+        _, height, width = self.shape
         windows = crops.windows(torch.full_like(indices, height), torch.full_like(indices, width))
-        return crop_and_resize(images, windows, crops.bicubic, height, width)
+        return crop_and_resize(self._chosen(indices), windows, crops.bicubic, height, width)
+
+    def start(self, indices: Tensor, crops: Crops | None) -> Pending:
+        """The images when they are asked for: they are in memory."""
+        return _Later(partial(self.batch, indices) if crops is None else partial(self.cropped, indices, crops))
+
+    def _chosen(self, indices: Tensor) -> Tensor:
+        """The images at `indices` [B]: uint8 [B, C, H, W], with the channels last in memory."""
+        rows = self.pixels.flatten(1).index_select(0, to_device(indices, self.pixels.device))
+        return rows.view(-1, *self.pixels.shape[1:]).permute(0, 3, 1, 2)
 
     def to(self, device: torch.device | str) -> ArrayImages:
-        """The same images on another device."""
-        return ArrayImages(self.pixels.to(device), self.labels.to(device))
+        """The same images on another device. What has a name is copied there once, for all trials of this process."""
+        there = torch.empty(0, device=device).device  # cuda is cuda:0
+        if there == self.pixels.device:
+            return self
+        if self.name is None:
+            return self._copied(there)
+        # The copies of one data set: with those of others, a trial's memory would depend on the trials before it.
+        for name, other in list(_copies):
+            if name[0] != self.name[0]:
+                del _copies[name, other]
+        key = (self.name, there)
+        if key not in _copies:
+            _copies[key] = self._copied(there)
+        return _copies[key]
+
+    def _copied(self, device: torch.device) -> ArrayImages:
+        return ArrayImages(self.pixels.to(device), self.labels.to(device), self.name)
+
+
+# What this process has copied to devices.
+_copies: dict[tuple[Name, torch.device], ArrayImages] = {}
+
+
+class _Later:
+    """Images that are made when they are asked for."""
+
+    def __init__(self, make: Callable[[], Tensor]) -> None:
+        self.result = make
+
+    def cancel(self) -> None:
+        """Nothing has begun."""
 
 
 class FolderImages:
@@ -99,9 +152,7 @@ class FolderImages:
         Raises:
             InputError: a file is missing, or isn't the one that was indexed.
         """
-        size, channels = self.dataset.image_size, self.dataset.channels
-        resized = _resized(size, crop_ratio)
-        return self._read(indices, lambda i, data, path: decode(data, path, channels, size, resized))
+        return self._start_batch(indices, crop_ratio).result()
 
     def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
         """Random crops of the images at `indices` [B], each from the whole picture: uint8 [B, C, H, W].
@@ -109,19 +160,36 @@ class FolderImages:
         Raises:
             InputError: a file is missing, or isn't the one that was indexed.
         """
-        size, channels, bicubic = self.dataset.image_size, self.dataset.channels, crops.bicubic.tolist()
-        return self._read(
+        return self._start_cropped(indices, crops).result()
+
+    def start(self, indices: Tensor, crops: Crops | None) -> Pending:
+        """Begin to decode on the pool's threads; what `batch` and `cropped` raise is raised by the result."""
+        return self._start_batch(indices, 1.0) if crops is None else self._start_cropped(indices, crops)
+
+    def _start_batch(self, indices: Tensor, crop_ratio: float) -> Pending:
+        channels, size, _ = self.shape
+        resized = _resized(size, crop_ratio)
+        return self._start(indices, lambda i, data, path: decode(data, path, channels, size, resized))
+
+    def _start_cropped(self, indices: Tensor, crops: Crops) -> Pending:
+        channels, size, _ = self.shape
+        bicubic = crops.bicubic.tolist()
+        return self._start(
             indices,
             lambda i, data, path: decode_window(data, path, channels, size, partial(crops.window, i), bicubic[i]),
         )
 
-    def _read(self, indices: Tensor, decode_: Callable[[int, bytes, Path], npt.NDArray[np.uint8]]) -> Tensor:
-        size, channels = self.dataset.image_size, self.dataset.channels
-        pixels = np.empty((len(indices), size, size, channels), dtype=np.uint8)
-        rows = enumerate(self.rows[index] for index in indices.tolist())
-        for i, image in enumerate(in_parallel(lambda item: decode_(item[0], *self._verified(item[1])), rows)):
-            pixels[i] = image
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(self.labels.device)
+    def _start(self, indices: Tensor, decode_: Callable[[int, bytes, Path], npt.NDArray[np.uint8]]) -> Pending:
+        pixels = torch.empty(
+            (len(indices), *self.shape), dtype=torch.uint8, pin_memory=self.labels.device.type == "cuda"
+        )
+        places = pixels.permute(0, 2, 3, 1).numpy()
+
+        def read(item: tuple[int, int]) -> None:
+            i, index = item
+            places[i] = decode_(i, *self._verified(self.rows[index]))
+
+        return _Decoding(pixels, Background(read, enumerate(indices.tolist())), self.labels.device)
 
     def to(self, device: torch.device | str) -> FolderImages:
         """The same images, with their batches on another device."""
@@ -135,6 +203,22 @@ class FolderImages:
             command = prepare_command(self.dataset.name, self.dataset)
             raise changed_file(path, f"SHA-256 {row.sha256}", f"SHA-256 {found}", f"run: {command}")
         return data, path
+
+
+class _Decoding:
+    """Images that threads write to their places."""
+
+    def __init__(self, pixels: Tensor, background: Background, device: torch.device) -> None:
+        self._pixels, self._background, self._device = pixels, background, device
+
+    def result(self) -> Tensor:
+        """The images on their device."""
+        self._background.wait()
+        return to_device(self._pixels, self._device)
+
+    def cancel(self) -> None:
+        """Let the threads go on to something else."""
+        self._background.cancel()
 
 
 def _resized(image_size: int, crop_ratio: float) -> int:
@@ -157,7 +241,7 @@ def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -
         _verified.add(key)
     if dataset.storage == "arrays":
         arrays = load_split(dataset, split, root)
-        return ArrayImages(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels))
+        return ArrayImages(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), (dataset.checksum, split))
     index, meta = load_index(dataset, split, root), load_meta(dataset.name, root)
     return FolderImages(dataset, Path(meta.images if meta else ""), index.rows, torch.from_numpy(index.labels))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from suite.data.decode import decode, header, in_parallel, read_file
+from suite.data.decode import Background, decode, header, in_parallel, read_file
 from suite.errors import InputError
 from tests.data.drawings import drawing
 
@@ -97,6 +98,47 @@ def test_threads_keep_the_order_and_pass_errors_on():
     assert list(in_parallel(lambda x: x * x, range(1000), chunk=7)) == [x * x for x in range(1000)]
     with pytest.raises(ZeroDivisionError):
         list(in_parallel(lambda x: 1 // x, [1, 0]))
+
+
+def test_what_runs_in_the_background_is_waited_for():
+    seen = []
+    background = Background(seen.append, range(100))
+    background.wait()
+    assert sorted(seen) == list(range(100))
+
+
+def test_an_error_in_the_background_gives_up_the_rest():
+    seen = []
+
+    def read(item):
+        seen.append(item)
+        time.sleep(0.01)
+        if item == 1:
+            raise InputError("an image can't be read", expected="one", found="none", where="here", fix="none")
+
+    background = Background(read, range(1000))
+    with pytest.raises(InputError, match="can't be read"):
+        background.wait()
+    count = len(seen)
+    assert count < 500
+    time.sleep(0.05)
+    assert len(seen) == count
+
+
+def test_what_is_given_up_has_ended_when_that_returns():
+    begun, ended = [], []
+
+    def read(item):
+        begun.append(item)
+        time.sleep(0.01)
+        ended.append(item)
+
+    background = Background(read, range(1000))
+    background.cancel()
+    assert sorted(begun) == sorted(ended)
+    assert len(begun) < 500
+    time.sleep(0.05)
+    assert sorted(begun) == sorted(ended)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")

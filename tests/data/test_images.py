@@ -15,7 +15,7 @@ import suite.data.images
 from suite.data.cache import load_index, load_split
 from suite.data.crops import crop_and_resize, draw_crops, resize_and_crop_centre
 from suite.data.datasets import DATASETS
-from suite.data.images import balanced_subset, load_images
+from suite.data.images import ArrayImages, balanced_subset, load_images
 from suite.data.prepare import prepare
 from suite.errors import InputError
 from tests.pictures import from_pillow
@@ -102,6 +102,46 @@ def test_arrays_are_cropped_and_resized_too(data_folder):
     assert not torch.equal(expected, images.batch(order))
     assert torch.equal(images.batch(order, crop_ratio=1.0), images.batch(order))
     assert torch.equal(images.batch(order, crop_ratio=0.7), resize_and_crop_centre(images.batch(order), 11))
+
+
+def test_what_is_started_ends_as_what_is_asked_for_at_once(write_tree, data_folder, tmp_path):
+    root, folder = tmp_path / "cache", write_tree(size=(40, 27), train=8)
+    dataset = prepare("drawings", root=root, source=folder, storage="folder", image_size=14)
+    for images in (load_images(dataset, "train", root), load_images(DIGITS, "train", data_folder)):
+        order = torch.arange(24).flip(0)
+        crops = draw_crops(24, (0.2, 1.0), (0.75, 4 / 3), order % 2 == 0, torch.Generator().manual_seed(0))
+        started = [images.start(order, drawn) for drawn in (crops, None)]
+        given_up = images.start(order, crops)
+        given_up.cancel()
+        assert torch.equal(started[0].result(), images.cropped(order, crops))
+        assert torch.equal(started[1].result(), images.batch(order))
+        assert images.batch(order).shape[1:] == images.shape
+
+
+def test_a_device_gets_a_copy_once_per_process(data_folder):
+    train, again = (load_images(DIGITS, "train", data_folder) for _ in range(2))
+    assert train.to("cpu") is train  # mapped, so that processes share its pages
+    assert train.pixels is not again.pixels
+    copy = train.to("meta")
+    assert copy.pixels.is_meta
+    assert copy.labels.is_meta
+    assert again.to(torch.device("meta")) is copy
+    test = load_images(DIGITS, "test", data_folder)
+    assert test.to("meta") is test.to("meta") is not copy
+    assert train.to("meta") is copy
+    unnamed = ArrayImages(train.pixels, train.labels)
+    assert unnamed.to("meta") is not unnamed.to("meta")
+
+
+def test_a_device_holds_the_copies_of_one_data_set(data_folder):
+    """Else a trial's peak memory would tell of the trials before it."""
+    train = load_images(DIGITS, "train", data_folder)
+    other = ArrayImages(train.pixels, train.labels, ("another checksum", "train"))
+    copy = train.to("meta")
+    elsewhere = other.to("meta")
+    assert elsewhere is not copy
+    assert other.to("meta") is elsewhere
+    assert train.to("meta") is not copy
 
 
 def test_an_image_that_changes_in_secret_is_found_when_it_is_read(write_tree, tmp_path):

@@ -34,13 +34,27 @@ def draw_moves(count: int, padding: int, flip: bool, generator: torch.Generator)
 
 
 def move(images: Tensor, moves: Moves) -> Tensor:
-    """Crop and flip uint8 [B, C, H, W], on any device. Returns the same shape, with the channels last in memory."""
-    batch, _, height, width = images.shape
-    flipped, offset = (to_device(drawn, images.device) for drawn in (moves.flipped, moves.offset))
-    rows = torch.arange(height, device=images.device) + offset[0, :, None]
-    columns = torch.arange(width, device=images.device)
-    columns = torch.where(flipped[:, None], columns.flip(0), columns) + offset[1, :, None]
-    padded = pad(images, (moves.padding,) * 4)
-    image = torch.arange(batch, device=images.device)[:, None, None]
-    # One advanced index picks every output pixel: [B, H, W, C], then back to [B, C, H, W].
-    return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    """Crop and flip uint8 [B, C, H, W], on any device. Where it crops, the channels come last in memory."""
+    if not moves.padding:
+        return _flip(images, moves.flipped, 3)
+    cropped = _crop(images.permute(0, 2, 3, 1), moves.padding, to_device(moves.offset, images.device))
+    return _flip(cropped, moves.flipped, 2).permute(0, 3, 1, 2)
+
+
+def _flip(images: Tensor, flipped: Tensor, dimension: int) -> Tensor:
+    chosen = flipped.nonzero().flatten()
+    which = torch.arange(len(images))
+    which[chosen] = len(images) + torch.arange(len(chosen))
+    mirrored = images.index_select(0, to_device(chosen, images.device)).flip(dimension)
+    return torch.cat([images, mirrored]).index_select(0, to_device(which, images.device))
+
+
+def _crop(images: Tensor, padding: int, offset: Tensor) -> Tensor:
+    """A window of each image, uint8 [B, H, W, C], padded with zeros. Returns the same shape."""
+    batch, height, width, channels = images.shape
+    padded = pad(images, (0, 0, padding, padding, padding, padding)).contiguous()
+    image, row = (torch.arange(length, device=images.device) for length in (batch, height))
+    first = (image[:, None] * padded.shape[1] + offset[0, :, None] + row) * padded.shape[2] + offset[1, :, None]
+    # Each row of a window is one run of bytes, from any pixel on.
+    runs = padded.flatten().unfold(0, width * channels, channels)
+    return runs.index_select(0, first.flatten()).view(images.shape)

@@ -12,11 +12,13 @@ import math
 import torch
 from torch import Tensor
 
-NEAREST, BILINEAR, BICUBIC = range(3)  # of an image's interpolation, int64 [B]
+from suite.data.pixels import to_bytes
+
+NEAREST, BILINEAR, BICUBIC = range(3)
 
 
-def affine(images: Tensor, matrix: Tensor, interpolation: Tensor, fill: Tensor) -> Tensor:
-    """Transform uint8 [B, C, H, W]. interpolation: int64 [B], on any device. fill: uint8 [C]."""
+def affine(images: Tensor, matrix: Tensor, interpolation: int, fill: Tensor) -> Tensor:
+    """Transform uint8 [B, C, H, W], all with one interpolation. fill: uint8 [C]."""
     height, width = images.shape[2:]
     across, down = _centres(images)
     a, b, c, d, e, f = (column.view(-1, 1, 1) for column in matrix.float().unbind(1))
@@ -24,16 +26,13 @@ def affine(images: Tensor, matrix: Tensor, interpolation: Tensor, fill: Tensor) 
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     columns, column_weights = _taps(x, interpolation, width)
     rows, row_weights = _taps(y, interpolation, height)
-    flat = images.flatten(2).float()
-    values = torch.zeros_like(flat)
-    for row, row_weight in zip(rows, row_weights, strict=True):
-        for column, column_weight in zip(columns, column_weights, strict=True):
-            index = (row * width + column).flatten(1)[:, None].expand_as(flat)
-            values.addcmul_(flat.gather(2, index), (row_weight * column_weight).flatten(1)[:, None])
-    return _finish(values.view(images.shape), inside, fill)
+    index = rows[:, None] * width + columns  # [taps, taps, B, H, W]
+    weights = row_weights[:, None] * column_weights
+    index, weights = (part.flatten(0, 1).flatten(2) for part in (index, weights))
+    return _finish(_sum(images.flatten(2), 2, index, weights).view(images.shape), inside, fill)
 
 
-def slide(images: Tensor, offset: Tensor, interpolation: Tensor, fill: Tensor) -> Tensor:
+def slide(images: Tensor, offset: Tensor, interpolation: int, fill: Tensor) -> Tensor:
     """Move each row of uint8 [B, C, H, W] along itself: `affine` with (1, b, c, 0, 1, 0), at a quarter of the work.
 
     offset: float64 [B, 2], the b and c of each image.
@@ -42,11 +41,7 @@ def slide(images: Tensor, offset: Tensor, interpolation: Tensor, fill: Tensor) -
     across, down = _centres(images)
     b, c = (column.view(-1, 1, 1) for column in offset.float().unbind(1))
     x = across + b * down + c
-    start = images.float()
-    values = torch.zeros_like(start)
-    for column, weight in zip(*_taps(x, interpolation, width), strict=True):
-        values.addcmul_(start.gather(3, column[:, None].expand(images.shape)), weight[:, None])
-    return _finish(values, (x >= 0) & (x < width), fill)
+    return _finish(_sum(images, 3, *_taps(x, interpolation, width)), (x >= 0) & (x < width), fill)
 
 
 def rotation(degrees: Tensor, height: int, width: int) -> Tensor:
@@ -65,23 +60,37 @@ def _centres(images: Tensor) -> tuple[Tensor, Tensor]:
     return across.view(1, 1, -1), down.view(1, -1, 1)
 
 
-def _taps(position: Tensor, interpolation: Tensor, length: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The four pixels from the one before the pixel before a position, and what each counts: like `position`.
+def _taps(position: Tensor, interpolation: int, length: int) -> tuple[Tensor, Tensor]:
+    """The pixels about a position that count in it, and how much: int64 and float32, [1, 2 or 4, *position.shape].
 
     Pillow's bicubic kernel has a = -1 here, but a = -1/2 where it resizes.
     """
-    kind = interpolation.view(-1, 1, 1)
-    nearest = kind == NEAREST
-    shifted = torch.where(nearest, position, position - 0.5)
+    if interpolation == NEAREST:
+        return position.floor().long().clamp_(0, length - 1)[None], torch.ones_like(position)[None]
+    shifted = position - 0.5
     before = shifted.floor()
-    d = (shifted - before).masked_fill(nearest, 0)  # between pixels
-    bend = (kind == BICUBIC) * d * (1 - d)
-    left, right = bend * (1 - d), bend * d
-    pixels = [(before.long() + step).clamp(0, length - 1) for step in range(-1, 3)]
-    return pixels, [-left, 1 - d + left, d + right, -right]
+    d = shifted - before  # between pixels
+    if interpolation == BILINEAR:
+        steps, weights = range(2), [1 - d, d]
+    else:
+        bend = d * (1 - d)
+        left, right = bend * (1 - d), bend * d
+        steps, weights = range(-1, 3), [-left, 1 - d + left, d + right, -right]
+    first = before.long()
+    return torch.stack([first + step for step in steps]).clamp_(0, length - 1), torch.stack(weights)
+
+
+def _sum(images: Tensor, dimension: int, index: Tensor, weights: Tensor) -> Tensor:
+    """What the taps add up to: float32, like the images. index, weights: [taps, B, …], for all channels alike."""
+    values = torch.zeros(images.shape, device=images.device)
+    for tap, weight in zip(index, weights, strict=True):
+        pixels = images.gather(dimension, tap[:, None].expand(images.shape))
+        values.addcmul_(pixels.float(), weight[:, None])
+    return values
 
 
 def _finish(values: Tensor, inside: Tensor, fill: Tensor) -> Tensor:
     # Values are truncated; weights that sum to a hair less than one must not cost a level.
-    whole = (values + 2**-10).clamp_(0, 255).to(torch.uint8)
-    return torch.where(inside[:, None], whole, fill.view(1, -1, 1, 1))
+    whole = to_bytes(values.add_(2**-10))
+    seen = inside.to(torch.uint8)[:, None]
+    return whole.mul_(seen).add_(fill.view(1, -1, 1, 1) * (1 - seen))

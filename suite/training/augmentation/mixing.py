@@ -46,15 +46,24 @@ def draw_mixing(shape: tuple[int, int, int, int], recipe: Recipe, generator: tor
 
 
 def mix(images: Tensor, mixing: Mixing) -> Tensor:
-    """Mix the images of a batch: float32 [B, C, H, W] on any device, and as returned."""
-    height, width = images.shape[2:]
+    """Mix the images of a batch: float32 [B, C, H, W] on any device, and as returned; they may be overwritten."""
+    if len(mixing.cut) > 1:
+        return torch.lerp(images.flip(0), images, _own_part(mixing, images)[:, None])
+    if not mixing.cut:
+        return torch.lerp(images.flip(0), images, mixing.blend.item())
+    top, bottom, left, right = mixing.box[:, 0].tolist()
+    inside = images[:, :, top:bottom, left:right]
+    inside.copy_(inside.flip(0))
+    return images
+
+
+def _own_part(mixing: Mixing, images: Tensor) -> Tensor:
+    """What of each pixel is the image's own: float32 [B, H, W]."""
     blend, cut, box = (to_device(part, images.device) for part in (mixing.blend, mixing.cut, mixing.box))
     top, bottom, left, right = box[:, :, None]
-    rows, columns = (torch.arange(length, device=images.device) for length in (height, width))
+    rows, columns = (torch.arange(length, device=images.device) for length in images.shape[2:])
     inside = ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < right))[:, None, :]
-    # What of each pixel is the image's own.
-    weight = torch.where(cut[:, None, None], (~inside).float(), blend[:, None, None])
-    return torch.lerp(images.flip(0), images, weight[:, None])
+    return torch.where(cut[:, None, None], (~inside).float(), blend[:, None, None])
 
 
 def mixed_targets(labels: Tensor, partners: Tensor, share: Tensor, classes: int, smoothing: float) -> Tensor:

@@ -1,9 +1,8 @@
-"""RandAugment and AutoAugment: what is drawn for each image, and its doing."""
+"""RandAugment and AutoAugment: what is drawn for each image."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,30 +10,14 @@ import torch
 from torch import Tensor
 
 from suite.policies import LEVELS, RAND_OPERATIONS, LearnedPolicy, RandAugment
-from suite.training.augmentation import colours
-from suite.training.augmentation.geometry import BICUBIC, BILINEAR, NEAREST, affine, rotation, slide
+from suite.training.augmentation.geometry import BICUBIC, BILINEAR, NEAREST
 
 Interpolation = Literal["bilinear", "bicubic", "random"]
 NOTHING = -1
 
-_PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
-    "AutoContrast": colours.auto_contrast,
-    "Equalize": colours.equalize,
-    "Invert": colours.invert,
-}
-_COLOURS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "Posterize": colours.posterize,
-    "Solarize": colours.solarize,
-    "SolarizeAdd": colours.solarize_add,
-    "Color": colours.colour,
-    "Contrast": colours.contrast,
-    "Brightness": colours.brightness,
-    "Sharpness": colours.sharpness,
-}
-_GEOMETRY = ("Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
-OPERATIONS = (*_PLAIN, *_COLOURS, *_GEOMETRY)
 _ENHANCE = ("Color", "Contrast", "Brightness", "Sharpness")
-_TOGETHER = {f"{name}{axis}": axis for name in ("Shear", "Translate") for axis in "XY"}  # they move rows, or columns
+_GEOMETRY = ("Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
+OPERATIONS = tuple(name.removesuffix("Rel") for name in RAND_OPERATIONS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +39,7 @@ def draw_rand_augment(
 ) -> list[Layer]:
     """The layers for `count` images of this height and width, as timm draws them for one image after another."""
     shape = (policy.layers, count)
-    timm = torch.randint(0, len(RAND_OPERATIONS), shape, generator=generator)
+    drawn = torch.randint(0, len(OPERATIONS), shape, generator=generator)
     applied = torch.rand(shape, generator=generator) < policy.probability
     level = torch.full(shape, float(policy.magnitude), dtype=torch.float64)
     if policy.magnitude_std == float("inf"):
@@ -68,12 +51,10 @@ def draw_rand_augment(
     kind = draw_interpolation(interpolation, shape, generator)
 
     argument = torch.zeros(shape, dtype=torch.float64)
-    operation = torch.full(shape, NOTHING)
-    for number, name in enumerate(RAND_OPERATIONS):
-        drawn = (timm == number) & applied
-        ours = name.removesuffix("Rel")
-        operation[drawn] = OPERATIONS.index(ours)
-        argument[drawn] = _argument(ours, level[drawn], sign[drawn], policy.increasing, *size)
+    for number, name in enumerate(OPERATIONS):
+        chosen = drawn == number
+        argument[chosen] = _argument(name, level[chosen], sign[chosen], policy.increasing, *size)
+    operation = torch.where(applied, drawn, NOTHING)
     return [Layer(*parts) for parts in zip(operation, argument, kind, strict=True)]
 
 
@@ -133,35 +114,3 @@ def draw_interpolation(interpolation: Interpolation, shape: tuple[int, ...], gen
     if interpolation == "random":
         return torch.randint(BILINEAR, BICUBIC + 1, shape, generator=generator)
     return torch.full(shape, BICUBIC if interpolation == "bicubic" else BILINEAR)
-
-
-def apply_layer(images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
-    """Do each image's operation. images: uint8 [B, C, H, W] on any device; fill: uint8 [C], on the same."""
-    made = images.clone()
-    groups: dict[str, list[int]] = {}
-    for image, number in enumerate(layer.operation.tolist()):
-        if number != NOTHING:
-            name = OPERATIONS[number]
-            groups.setdefault(_TOGETHER.get(name, name), []).append(image)
-    for name, members in groups.items():
-        drawn = torch.tensor(members)
-        part = Layer(layer.operation[drawn], layer.argument[drawn], layer.interpolation[drawn])
-        where = drawn.to(images.device)
-        made[where] = _apply(name, images[where], part, fill)
-    return made
-
-
-def _apply(name: str, images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
-    argument = layer.argument.to(images.device)
-    if name in _PLAIN:
-        return _PLAIN[name](images)
-    if name in _COLOURS:
-        return _COLOURS[name](images, argument)
-    interpolation = layer.interpolation.to(images.device)
-    if name == "Rotate":
-        return affine(images, rotation(argument, *images.shape[2:]), interpolation, fill)
-    shears = torch.tensor([OPERATIONS[number].startswith("Shear") for number in layer.operation.tolist()])
-    offset = torch.stack([layer.argument * shears, layer.argument * ~shears], dim=1).to(images.device)
-    if name == "X":
-        return slide(images, offset, interpolation, fill)
-    return slide(images.transpose(2, 3), offset, interpolation, fill).transpose(2, 3)

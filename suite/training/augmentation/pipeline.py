@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from suite.data.images import Images
+from suite.data.images import Images, Pending
 from suite.data.transfer import to_device
 from suite.policies import parse_policy
 from suite.recipe import Recipe
 from suite.training.augmentation.crop_and_flip import move
 from suite.training.augmentation.draws import Finish, Reading, draw_finish, draw_reading
 from suite.training.augmentation.erasing import erase
+from suite.training.augmentation.layers import apply_layer
 from suite.training.augmentation.mixing import mix
-from suite.training.augmentation.operations import apply_layer
 
 # Images augmented at once, in whole batches, where what is done differs from one to the next: small groups cost as much
 # as larger ones. With another number the same seed would give other draws.
@@ -36,7 +37,8 @@ class Normalise:
 
     def __call__(self, images: Tensor) -> Tensor:
         """[B, C, H, W] uint8 to [B, C, H, W] float32."""
-        return torch.addcmul(self._shift, images.float(), self._scale)
+        pixels = images.float()
+        return torch.addcmul(self._shift, pixels, self._scale, out=pixels)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,17 @@ class Stretch:
     indices: Tensor
     batches: Iterable[tuple[Tensor, Tensor | None]]
     state: Tensor
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A stretch that is drawn and is being read."""
+
+    indices: Tensor
+    reading: Reading
+    finishes: list[Finish]
+    state: Tensor
+    pixels: Pending
 
 
 class Augmentation:
@@ -76,24 +89,35 @@ class Augmentation:
     ) -> Iterator[Stretch]:
         """The images at `order`, int64 [N] on the CPU, in whole batches, augmented on the device.
 
-        generator: on the CPU. mixing: whether the epoch mixes images, if the recipe does.
+        generator: on the CPU. mixing: whether the epoch mixes images, if the recipe does. While a stretch is in use,
+        the next one is drawn and its files are decoded.
         """
-        size = images.shape[1:]
-        for indices in order.split(self.stretch_size):
-            reading = draw_reading(self._recipe, self._policy, len(indices), size, generator)
-            parts = indices.split(self._recipe.batch_size)
-            finishes = [draw_finish(self._recipe, (len(part), *images.shape), mixing, generator) for part in parts]
-            state = generator.get_state()
-            yield Stretch(indices, self._batches(images, indices, reading, finishes, device), state)
+        ahead: deque[_Started] = deque()
+        try:
+            for indices in order.split(self.stretch_size):
+                ahead.append(self._start(images, indices, generator, mixing))
+                if len(ahead) > 1:
+                    yield self._stretch(ahead[0], device)
+                    ahead.popleft()
+            yield self._stretch(ahead[0], device)
+            ahead.popleft()
+        finally:  # what is left here, nobody wants any more
+            for started in ahead:
+                started.pixels.cancel()
 
-    def _batches(
-        self, images: Images, indices: Tensor, reading: Reading, finishes: list[Finish], device: torch.device
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        crops = reading.crops
-        pixels = to_device(images.batch(indices) if crops is None else images.cropped(indices, crops), device)
-        pixels = self._augment(pixels, reading)
+    def _start(self, images: Images, indices: Tensor, generator: torch.Generator, mixing: bool) -> _Started:
+        reading = draw_reading(self._recipe, self._policy, len(indices), images.shape[1:], generator)
+        parts = indices.split(self._recipe.batch_size)
+        finishes = [draw_finish(self._recipe, (len(part), *images.shape), mixing, generator) for part in parts]
+        return _Started(indices, reading, finishes, generator.get_state(), images.start(indices, reading.crops))
+
+    def _stretch(self, started: _Started, device: torch.device) -> Stretch:
+        return Stretch(started.indices, self._batches(started, device), started.state)
+
+    def _batches(self, started: _Started, device: torch.device) -> Iterator[tuple[Tensor, Tensor | None]]:
+        pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
         # One batch after another: in float32 the whole stretch would take four times as much.
-        for batch, finish in zip(pixels.split(self._recipe.batch_size), finishes, strict=True):
+        for batch, finish in zip(pixels.split(self._recipe.batch_size), started.finishes, strict=True):
             yield self._finish(batch, finish)
 
     def _augment(self, pixels: Tensor, reading: Reading) -> Tensor:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from suite.data.images import ArrayImages
 from suite.documents import load_document
@@ -66,16 +68,18 @@ def batches(chosen: Case) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
         yield from stretch.batches
 
 
-def stretches(chosen: Case, done: int = 0, state: torch.Tensor | None = None) -> Iterator[Stretch]:
+def stretches(
+    chosen: Case, done: int = 0, state: torch.Tensor | None = None, device: torch.device = CPU
+) -> Iterator[Stretch]:
     """What is left after `done` images, from that state."""
     channels = chosen.shape[0]
-    normalise = Normalise((0.4914, 0.4822, 0.4465)[:channels], (0.2470, 0.2435, 0.2616)[:channels], CPU)
+    normalise = Normalise((0.4914, 0.4822, 0.4465)[:channels], (0.2470, 0.2435, 0.2616)[:channels], device)
     generator = torch.Generator().manual_seed(7)
     if state is not None:
         generator.set_state(state)
     order = torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(8))[done:]
-    images = chosen.images(10 * BATCH)
-    return Augmentation(chosen.recipe, normalise).stretches(images, order, CPU, generator, chosen.mixing)
+    images = chosen.images(10 * BATCH).to(device)
+    return Augmentation(chosen.recipe, normalise).stretches(images, order, device, generator, chosen.mixing)
 
 
 def described(chosen: Case, exact: bool) -> dict[str, Any]:
@@ -107,6 +111,13 @@ def test_no_draw_and_no_pixel_changed(name: str) -> None:
     np.testing.assert_allclose(found["projections"], expected["projections"], rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize(("name", "last"), [("cifar_subset", True), ("digits", False)])
+def test_inputs_lie_in_memory_as_in_committed_runs(name: str, last: bool) -> None:
+    """A convolution may add in another order where channels come last in memory."""
+    for inputs, _ in batches(CASES[name]):
+        assert inputs.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_stretch_s_state_is_where_the_rest_goes_on(name: str) -> None:
     first, *rest = stretches(CASES[name])
@@ -118,3 +129,28 @@ def test_a_stretch_s_state_is_where_the_rest_goes_on(name: str) -> None:
         for (inputs, share), (wanted, part) in zip(found.batches, expected.batches, strict=True):
             assert torch.equal(inputs, wanted)
             assert share is part is None or torch.equal(share, part)  # type: ignore[arg-type]
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses operators on tensors of several devices: a GPU would copy some of them, or fail."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [part for part in tree_leaves((args, kwargs)) if isinstance(part, torch.Tensor) and part.dim()]
+        devices = {tensor.device.type for tensor in tensors}
+        assert len(devices) < 2 or func is torch.ops.aten._to_copy.default, f"{func} on {devices}"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_device_is_never_waited_for(name: str) -> None:
+    """On torch's device without memory every look at a value is an error: item, nonzero, a mask as an index."""
+    chosen = CASES[name]
+    there, here = next(stretches(chosen, device=torch.device("meta"))), next(stretches(chosen))
+    assert torch.equal(there.state, here.state)
+    with OneDevice():
+        batches = list(there.batches)
+    for inputs, share in batches:
+        assert inputs.is_meta
+        assert (inputs.shape, inputs.dtype) == ((BATCH, *chosen.shape), torch.float32)
+        assert (share is not None) == (chosen.recipe.mixes and chosen.mixing)
+        assert share is None or (share.is_meta and share.shape == (BATCH, 1))

@@ -15,11 +15,11 @@ from torchvision.transforms import AutoAugment, AutoAugmentPolicy, autoaugment
 
 from suite.policies import RAND_OPERATIONS, LearnedPolicy, RandAugment, parse_policy
 from suite.training.augmentation.geometry import BICUBIC, BILINEAR
+from suite.training.augmentation.layers import apply_layer
 from suite.training.augmentation.operations import (
     NOTHING,
     OPERATIONS,
     Layer,
-    apply_layer,
     draw_interpolation,
     draw_learned,
     draw_rand_augment,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import numpy as np
+import PIL
 import pytest
+import timm
 import torch
+from timm.data.transforms_factory import create_transform
 
 from suite.data.images import ArrayImages
 from suite.recipe import Recipe
 from suite.training.augmentation.pipeline import Augmentation, Normalise
-from tests.pictures import photographs
+from tests.pictures import photographs, to_pillow
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
@@ -131,3 +136,58 @@ def test_the_learned_policy_comes_before_the_crop() -> None:
     corners = torch.stack([inputs[:, :, row, column] for row in (0, -1) for column in (0, -1)])
     assert (corners == black[..., 0, 0]).all(2).any(0).float().mean() > 0.95  # hardly any crop is not moved
     assert (inputs[:, :, 12:20, 12:20] != white).any()  # some of the policy shows
+
+
+def features(images: torch.Tensor) -> torch.Tensor:
+    """Of each image [B, C, H, W]: per channel its mean, deviation, slopes, steps and share of noise: [B, features]."""
+    right, down = images.diff(dim=3), images.diff(dim=2)
+    outside = (images < images.amin((2, 3), keepdim=True) + 1e-6).float()
+    parts = [
+        images.mean((2, 3)),
+        images.std((2, 3)),
+        right.mean((2, 3)),
+        down.mean((2, 3)),
+        right.abs().mean((2, 3)),
+        down.abs().mean((2, 3)),
+        outside.mean((2, 3)),
+        (images**4).mean((2, 3)),
+    ]
+    return torch.cat(parts, dim=1).double()
+
+
+def test_the_whole_pipeline_is_distributed_as_timms() -> None:
+    """Crop, flip, RandAugment, normalisation and erasing: features of each photograph, over many draws of either."""
+    repeats, count = 24, 75  # without the hard cases
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+    values = {name: value for name, value in WHOLE.items() if name not in ("mixup", "cutmix")}
+    recipe = Recipe.model_validate({"version": 1, "epochs": 1, "batch_size": count, "lr": 1.0, **values})
+    images = ArrayImages(data().pixels[:count], torch.zeros(count, dtype=torch.long))
+    order = torch.arange(count).repeat(repeats)
+    stretches = Augmentation(recipe, Normalise(mean, std, CPU)).stretches(
+        images, order, CPU, torch.Generator().manual_seed(0), mixing=False
+    )
+    ours = torch.cat([features(inputs) for stretch in stretches for inputs, _ in stretch.batches])
+    transform = create_transform(
+        32,
+        is_training=True,
+        scale=recipe.crop_scale,
+        ratio=recipe.crop_ratio,
+        interpolation=recipe.interpolation,
+        auto_augment=recipe.auto_augment,
+        re_prob=recipe.erase_prob,
+        re_mode=recipe.erase_mode,
+        mean=mean,
+        std=std,
+    )
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    pictures = to_pillow(photographs()[:count])
+    theirs = torch.cat([features(torch.stack([transform(picture) for picture in pictures])) for _ in range(repeats)])
+    a, b = (found.view(repeats, count, -1) for found in (ours, theirs))
+    centre = torch.cat([a, b]).mean(0)
+    for power in (1, 2):  # the mean of each photograph's features, and their spread
+        found, expected = (a - centre) ** power, (b - centre) ** power
+        error = ((found.var(0) + expected.var(0)) / repeats).sum(0).sqrt()
+        score = (found.mean(0) - expected.mean(0)).sum(0).abs() / error
+        assert score.max() < 4.5, f"against timm {timm.__version__} with Pillow {PIL.__version__}: {score.tolist()}"

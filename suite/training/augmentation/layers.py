@@ -1,0 +1,86 @@
+"""Doing one drawn operation for each image of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from suite.data.transfer import to_device
+from suite.training.augmentation import colours, tables
+from suite.training.augmentation.geometry import BICUBIC, affine, rotation, slide
+from suite.training.augmentation.operations import NOTHING, OPERATIONS, Layer
+
+_PLAIN_TABLES: dict[str, Callable[[Tensor], Tensor]] = {
+    "AutoContrast": tables.auto_contrast,
+    "Equalize": tables.equalize,
+    "Invert": tables.invert,
+}
+_TABLES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Posterize": tables.posterize,
+    "Solarize": tables.solarize,
+    "SolarizeAdd": tables.solarize_add,
+    "Contrast": tables.contrast,
+    "Brightness": tables.brightness,
+}
+_COLOURS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Color": colours.colour,
+    "Sharpness": colours.sharpness,
+}
+_SHEARS = ("ShearX", "ShearY")
+_MOVED = {f"{name}{axis}": axis for name in ("Shear", "Translate") for axis in "XY"}  # rows, or columns
+# What is done at once; the geometry for each interpolation apart. The tables stand together, to be looked up at once.
+_GROUPS = (*_PLAIN_TABLES, *_TABLES, *_COLOURS, "Rotate", "X", "Y")
+_GEOMETRY = _GROUPS.index("Rotate")
+_KINDS = BICUBIC + 1  # interpolations
+
+
+def apply_layer(images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
+    """Do each image's operation. images: uint8 [B, C, H, W] on any device; fill: uint8 [C], on the same.
+
+    The images are sorted by what is done to them, so that each group is a slice, and put back in the end.
+    """
+    device, channels = images.device, images.shape[1]
+    key = _keys(layer)
+    order = key.argsort(stable=True)
+    chosen = images.contiguous().index_select(0, to_device(order, device))
+    shears = torch.tensor([OPERATIONS.index(name) for name in _SHEARS])
+    sheared, argument = torch.isin(layer.operation[order], shears), layer.argument[order]
+    # As it is, and as a shear and a translation, of which one is zero.
+    given = to_device(torch.stack([argument, argument * sheared, argument * ~sheared]), device)
+    looked_up: list[Tensor] = []
+    end = first = int((layer.operation == NOTHING).sum())
+    for number, size in zip(*(part.tolist() for part in key[order][first:].unique(return_counts=True)), strict=True):
+        group, end = slice(end, end + size), end + size
+        name, interpolation = _GROUPS[number // _KINDS], number % _KINDS
+        part = chosen[group]
+        if name in _PLAIN_TABLES:
+            looked_up.append(_PLAIN_TABLES[name](part).expand(-1, channels, -1))
+        elif name in _TABLES:
+            looked_up.append(_TABLES[name](part, given[0, group]).expand(-1, channels, -1))
+        elif name in _COLOURS:
+            chosen[group] = _COLOURS[name](part, given[0, group])
+        else:
+            chosen[group] = _moved(name, part, given[:, group], interpolation, fill)
+    if looked_up:
+        each = torch.cat(looked_up)
+        group = slice(first, first + len(each))
+        chosen[group] = tables.look_up(chosen[group], each)
+    return chosen.index_select(0, to_device(order.argsort(), device))
+
+
+def _keys(layer: Layer) -> Tensor:
+    """Of each image its group and, where there is one, its interpolation: int64 [B], below zero for nothing."""
+    groups = torch.tensor([_GROUPS.index(_MOVED.get(name, name)) for name in OPERATIONS] + [NOTHING])
+    group = groups[layer.operation]  # `NOTHING` is the last one's place
+    return group * _KINDS + layer.interpolation * (group >= _GEOMETRY)
+
+
+def _moved(name: str, images: Tensor, given: Tensor, interpolation: int, fill: Tensor) -> Tensor:
+    if name == "Rotate":
+        return affine(images, rotation(given[0], *images.shape[2:]), interpolation, fill)
+    offset = given[1:].T
+    if name == "X":
+        return slide(images, offset, interpolation, fill)
+    return slide(images.transpose(2, 3).contiguous(), offset, interpolation, fill).transpose(2, 3)
