@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,7 +57,7 @@ def make_record(trial: Trial, top1: float = 50.0, **changes: Any) -> RunRecord:
 def lasting(record: RunRecord) -> dict[str, Any]:
     """What of a record the same training gives again: all but times."""
     values = record.model_dump(exclude=set(VOLATILE))
-    for epoch in values["history"]:
+    for epoch in values["history"] or ():
         del epoch["seconds"]
     return values
 
@@ -68,3 +70,12 @@ class EachOf:
 
     def __call__(self, job: tuple[Trial, ...]) -> list[RunRecord]:
         return [self.function(trial) for trial in job]
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """What lasts of the records in a runs.jsonl."""
+    ignored = {*VOLATILE, "environment"}
+    return [
+        {key: value for key, value in json.loads(line).items() if key not in ignored}
+        for line in path.read_text().splitlines()
+    ]

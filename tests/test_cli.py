@@ -6,10 +6,8 @@ import csv
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,10 +24,10 @@ from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.cell import ModelCell, Shape
 from suite.models.checkpoint import read_checkpoint, write_checkpoint
-from suite.record import SCHEMA_VERSION, VOLATILE, unpack_bits
+from suite.record import SCHEMA_VERSION, unpack_bits
 from suite.store import Store
 from tests.conftest import REPOSITORY
-from tests.records import make_record
+from tests.records import lines, make_record
 
 Write = Callable[..., Path]
 
@@ -79,14 +77,6 @@ def finished(write_grid: Write, tmp_path: Path) -> Path:
         store.put(make_record(trial, 80.0 + index))
     store.collect()
     return path
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    ignored = {*VOLATILE, "environment"}
-    return [
-        {key: value for key, value in json.loads(line).items() if key not in ignored}
-        for line in path.read_text().splitlines()
-    ]
 
 
 class TestSerialRun:
@@ -763,96 +753,6 @@ class TestOutputs:
         told = self.lape(finished, command, writer)
         os.close(writer)
         assert (told.returncode, told.stderr) == (141, "")
-
-
-class Process:
-    """`lape` as a process of its own, whose results can be watched."""
-
-    def __init__(self, folder: Path, data: Path) -> None:
-        self.folder = folder
-        self.environment = {**os.environ, "LAPE_DATA": str(data), "OMP_NUM_THREADS": "1"}
-
-    def start(self, *arguments: str | Path, results: str) -> subprocess.Popen[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "suite",
-            *map(str, arguments),
-            "--results",
-            results,
-            "--reports",
-            f"{results}-reports",
-        ]
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # Tests that run in the background of a shell inherit that SIGINT is ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-
-    def stored(self, results: str) -> int:
-        folder = self.folder / results / "small"
-        runs = folder / "runs.jsonl"
-        return len(list(folder.glob("spool/*.json"))) + (len(runs.read_text().splitlines()) if runs.exists() else 0)
-
-    def wait_for_a_record(self, process: subprocess.Popen[str], results: str) -> None:
-        deadline = time.monotonic() + 120
-        while not self.stored(results) and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert process.poll() is None, process.communicate()[0]
-
-    def end(self, process: subprocess.Popen[str]) -> tuple[int, str]:
-        out, _ = process.communicate(timeout=240)
-        return process.returncode, out
-
-
-@pytest.fixture
-def process(tmp_path: Path, data_folder: Path) -> Process:
-    return Process(tmp_path, data_folder)
-
-
-@pytest.mark.ray
-def test_a_run_that_is_killed_goes_on_to_the_same_results(process: Process, write_grid: Write, tmp_path: Path) -> None:
-    """The driver is killed in the middle; the same command then ends as an unbroken, serial run does."""
-    path = write_grid(("epochs: 2", "epochs: 6"), ("train_images: 128", "train_images: 1024"))
-    killed = process.start("run", path, results="broken")
-    process.wait_for_a_record(killed, "broken")
-    killed.send_signal(signal.SIGKILL)
-    process.end(killed)
-    assert 0 < process.stored("broken") < 4
-
-    unbroken = process.start("run", path, "--executor", "serial", results="unbroken")
-    code, out = process.end(process.start("run", path, results="broken"))
-    assert code == 0, out
-    assert "4 of 4 trials to run" not in out
-    assert process.end(unbroken)[0] == 0
-    files = [tmp_path / name / "small" / "runs.jsonl" for name in ("broken", "unbroken")]
-    assert lines(files[0]) == lines(files[1])
-    assert len(lines(files[0])) == 4
-
-
-@pytest.mark.parametrize(
-    ("executor", "number"),
-    [("serial", signal.SIGINT), ("serial", signal.SIGTERM), pytest.param("ray", signal.SIGINT, marks=pytest.mark.ray)],
-)
-def test_ctrl_c_and_its_kin_keep_what_has_finished(
-    process: Process, write_grid: Write, tmp_path: Path, executor: str, number: signal.Signals
-) -> None:
-    path = write_grid(
-        ("epochs: 2", "epochs: 6"), ("train_images: 128", "train_images: 1024"), ("[0, 1]", str(list(range(9))))
-    )
-    stopped = process.start("run", path, "--executor", executor, results="results")
-    process.wait_for_a_record(stopped, "results")
-    stopped.send_signal(number)
-    code, out = process.end(stopped)
-    assert code == 130, out
-    assert "stopped; what had finished is stored" in out
-    assert "Traceback" not in out
-    assert 0 < len(lines(tmp_path / "results" / "small" / "runs.jsonl")) < 18
 
 
 def test_the_module_is_the_command() -> None:

@@ -76,8 +76,8 @@ def test_to_the_last_bit(
     threads: int,
 ) -> None:
     machine = replace(machine, threads=threads)
-    for after in (1, 3) if augmentation == "everything" else (5, 16, 23):
-        (trial, *_) = make(augmentation, batch=64 if augmentation == "everything" else 8)
+    for after in (1, 3) if augmentation == "everything" else (2, 4, 7):
+        (trial, *_) = make(augmentation, batch=64 if augmentation == "everything" else 32)
         with monkeypatch.context() as patch:
             if augmentation == "everything":  # stretches of one batch
                 patch.setattr("suite.training.augmentation.pipeline.TOGETHER", 64)
