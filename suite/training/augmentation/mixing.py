@@ -48,9 +48,9 @@ def draw_mixing(shape: tuple[int, int, int, int], recipe: Recipe, generator: tor
 def mix(images: Tensor, mixing: Mixing) -> Tensor:
     """Mix the images of a batch: float32 [B, C, H, W] on any device, and as returned; they may be overwritten."""
     if len(mixing.cut) > 1:
-        return torch.lerp(images.flip(0), images, _own_part(mixing, images)[:, None])
+        return images.flip(0).lerp_(images, _own_part(mixing, images)[:, None])
     if not mixing.cut:
-        return torch.lerp(images.flip(0), images, mixing.blend.item())
+        return images.flip(0).lerp_(images, mixing.blend.item())
     top, bottom, left, right = mixing.box[:, 0].tolist()
     inside = images[:, :, top:bottom, left:right]
     inside.copy_(inside.flip(0))
