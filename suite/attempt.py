@@ -147,6 +147,7 @@ class Attempt:
                 self.device,
                 teacher=None if self.teacher is None else self.teacher.to(self.device),
                 threads=self.machine.threads,
+                shape=self.images.shape,
                 compiled=self.compiled,
                 recorded=recorded,
             )

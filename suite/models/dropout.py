@@ -55,7 +55,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float)
     back to there would also look for rows without any key, which this leaves out.
     """
     named = len(_source.generators)
-    if torch.compiler.is_compiling() or (named < 2 and (rate == 0 or (q.device.type != "cpu" and not named))):
+    if torch.compiler.is_compiling() or (named < 2 and (rate == 0 or (q.is_cuda and not named))):
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
     root = math.sqrt(1 / math.sqrt(q.shape[-1]))  # on either side, as in torch's fallback
     scores = (q * root) @ (k.transpose(-2, -1) * root)

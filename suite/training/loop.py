@@ -19,7 +19,7 @@ from suite.training.objective import Objective, Output, Target
 from suite.training.optimiser import set_rate
 from suite.training.precision import Precision
 from suite.training.state import Tensors, gather, restore
-from suite.training.step import Recorded, Split, splittable
+from suite.training.step import Recorded, Split, choose_shares, splittable
 
 TEST_BATCH = 256  # images at once in a test pass; it is no part of a recipe
 
@@ -42,7 +42,8 @@ class DivergedError(Exception):
 class Trainer:
     """A model in training, with all that one step needs.
 
-    teacher: see `Objective`. threads: of the CPU. compiled: the model, by torch.compile. recorded: steps as CUDA
+    teacher: see `Objective`. threads: of the CPU. shape: of an image, [C, H, W]: with it, batches whose training would
+    hold much memory are taken in shares on a CPU. compiled: the model, by torch.compile. recorded: steps as CUDA
     graphs, on a GPU.
     """
 
@@ -54,6 +55,7 @@ class Trainer:
     device: torch.device
     teacher: nn.Module | None = None
     threads: int = 1
+    shape: Sequence[int] | None = None
     compiled: bool = False
     recorded: bool = False
 
@@ -65,11 +67,17 @@ class Trainer:
         self._average = None if decay is None else Average(self.model, decay)
         # Tests run the model as it is: for their last batch alone it would be compiled once more.
         self._forward = torch.compile(self.model, dynamic=False) if self.compiled else self.model
-        several = self.device.type == "cpu" and 1 < self.threads <= self.recipe.batch_size and not self.compiled
-        self._split = Split(self.model, self.threads) if several and splittable(self.model) else None
+        self._split = self._splits()
         # A scaler looks at the gradients to decide whether to step, which no graph can.
         records = self.recorded and self.device.type == "cuda" and not self._scaler.is_enabled()
         self._step = Recorded(self._one_step, note) if records else self._one_step
+
+    def _splits(self) -> Split | None:
+        size = self.recipe.batch_size
+        if self.device.type != "cpu" or self.compiled or self.threads > size or not splittable(self.model):
+            return None
+        shares = self.threads if self.shape is None else choose_shares(self.model, self.shape, size, self.threads)
+        return Split(self.model, self.threads, shares) if shares > 1 else None
 
     @property
     def tested(self) -> nn.Module:

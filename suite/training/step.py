@@ -13,21 +13,23 @@ from torch import Tensor, nn
 from suite.models.dropout import masks_from
 
 Result = TypeVar("Result")
+HELD = 128 * 2**20  # bytes for the backward pass at a time: more is no faster
 LossOf = Callable[[nn.Module, slice], Tensor]  # the mean loss of a share of the batch, by a model
 
 
 class Split:
-    """A share of each batch on every CPU thread, forward and backward.
+    """A batch in shares, one after another on each CPU thread, forward and backward.
 
-    Operators that run on several threads wait for the last of them, one operator after another. Shares wait for each
-    other once a step. The result is that of the whole batch but for rounding and the masks of dropout, and the same
-    in every run with as many threads.
+    Operators that run on several threads wait for the last of them, one operator after another. Threads with shares
+    of their own wait for each other once a step. And what the backward pass needs is held of as many shares as there
+    are threads, not of the whole batch. The result is that of the whole batch but for rounding and the masks of
+    dropout, and the same in every run with as many threads and shares.
     """
 
-    def __init__(self, model: nn.Module, threads: int) -> None:
+    def __init__(self, model: nn.Module, threads: int, shares: int) -> None:
         """model: on the CPU, in training mode, without statistics over the batch (see `splittable`)."""
         self._models = [model, *(_twin(model) for _ in range(threads - 1))]
-        self.generators = [torch.Generator() for _ in range(threads)]
+        self.generators = [torch.Generator() for _ in range(shares)]
         self._pool = ThreadPoolExecutor(threads, "share", _one_thread)
 
     def seed(self, seed: int) -> None:
@@ -37,16 +39,20 @@ class Split:
 
     def gradients(self, loss_of: LossOf, size: int) -> Tensor:
         """Add the gradients of the mean loss of `size` images to the model's; returns the loss, a scalar."""
-        bounds = [size * share // len(self._models) for share in range(len(self._models) + 1)]
+        shares, threads = len(self.generators), len(self._models)
+        bounds = [size * share // shares for share in range(shares + 1)]
 
-        def one(share: int) -> Tensor:
-            first, end = bounds[share], bounds[share + 1]
-            with torch.enable_grad(), masks_from([self.generators[share]]):
-                loss = loss_of(self._models[share], slice(first, end)) * ((end - first) / size)
-                loss.backward()
-            return loss.detach()
+        def work(thread: int) -> list[Tensor]:
+            losses = []
+            for share in range(thread, shares, threads):
+                first, end = bounds[share], bounds[share + 1]
+                with torch.enable_grad(), masks_from([self.generators[share]]):
+                    loss = loss_of(self._models[thread], slice(first, end)) * ((end - first) / size)
+                    loss.backward()
+                losses.append(loss.detach())
+            return losses
 
-        losses = list(self._pool.map(one, range(len(self._models))))
+        losses = [loss for found in self._pool.map(work, range(threads)) for loss in found]
         for twin in self._models[1:]:
             for parameter, other in zip(self._models[0].parameters(), twin.parameters(), strict=True):
                 if other.grad is not None:
@@ -57,6 +63,31 @@ class Split:
     def map(self, function: Callable[[Tensor], Result], items: Iterable[Tensor]) -> Iterator[Result]:
         """The function of each tensor, in their order, as many at a time as there are threads."""
         return self._pool.map(function, items)
+
+
+def choose_shares(model: nn.Module, shape: Sequence[int], batch: int, threads: int) -> int:
+    """In how many shares to take a batch on a CPU: the fewest, whole and for every thread, that hold little enough.
+
+    shape: of an image, [C, H, W]. It depends on the model alone, not on the machine's memory: results must not.
+    """
+    most = max(1, HELD // threads // max(1, held_for_backward(model, shape)))  # images
+    whole = [shares for shares in range(threads, batch + 1, threads) if batch % shares == 0]
+    return next((shares for shares in whole if batch // shares <= most), threads if not whole else whole[-1])
+
+
+def held_for_backward(model: nn.Module, shape: Sequence[int]) -> int:
+    """The bytes that a training step holds for its backward pass, for each image. Computes nothing."""
+    dry, held = copy.deepcopy(model).to("meta").train(), dict[int, Tensor]()
+
+    def note(tensor: Tensor) -> Tensor:
+        held[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        out = dry(torch.empty(2, *shape, device="meta"))
+    del out
+    weights = {parameter.untyped_storage()._cdata for parameter in dry.parameters()}
+    return sum(tensor.untyped_storage().nbytes() for key, tensor in held.items() if key not in weights) // 2
 
 
 def splittable(model: nn.Module) -> bool:

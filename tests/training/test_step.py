@@ -14,8 +14,9 @@ from suite.grid import load_grid
 from suite.machine import Machine
 from suite.models import create_model
 from suite.train import run_trial
+from suite.training import step
 from suite.training.objective import Objective, Target
-from suite.training.step import Recorded, Split, splittable
+from suite.training.step import Recorded, Split, choose_shares, held_for_backward, splittable
 from tests.records import lasting
 from tests.training.test_objective import recipe
 
@@ -47,7 +48,7 @@ def test_the_gradients_are_those_of_the_whole_batch(size: int, mixed: bool) -> N
     whole, split = model(), model()
     expected = objective(whole(images), target, images)
     expected.backward()
-    found = Split(split, 3).gradients(
+    found = Split(split, 2, 4).gradients(
         lambda model, part: objective(model(images[part]), target.take(part), images[part]), size
     )
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
@@ -59,7 +60,7 @@ def test_the_gradients_are_those_of_the_whole_batch(size: int, mixed: bool) -> N
 
 def test_the_shares_drop_out_by_seeds_of_their_own() -> None:
     images = torch.randn(1, 3, 8, 8).expand(8, -1, -1, -1)
-    split, seen = Split(model(attn_drop=0.3, drop_path=0.3), 2), list[Tensor]()
+    split, seen = Split(model(attn_drop=0.3, drop_path=0.3), 1, 2), list[Tensor]()
     for seed in (1, 1, 2):
         split.seed(seed)
         outputs: dict[int, Tensor] = {}
@@ -88,6 +89,46 @@ def test_a_trial_on_two_threads_repeats_bit_for_bit_and_learns_the_same(write_gr
     assert first.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=0.02)
 
 
+def test_what_is_held_for_the_backward_pass() -> None:
+    """By the layer: a linear layer holds its input, GELU its own; of a ViT what a real step holds."""
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.GELU(), nn.Linear(5, 2))
+    assert held_for_backward(layers, (3, 2, 2)) == 4 * (12 + 5 + 5)
+    net, held = model(attn_drop=0.1), dict[int, Tensor]()
+
+    def note(tensor: Tensor) -> Tensor:
+        held[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        out = net(torch.randn(2, 3, 8, 8))
+    weights = {parameter.untyped_storage().data_ptr() for parameter in net.parameters()}
+    real = sum(tensor.untyped_storage().nbytes() for key, tensor in held.items() if key not in weights)
+    assert out.requires_grad
+    assert held_for_backward(net, (3, 8, 8)) == pytest.approx(real / 2, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("threads", "held", "batch", "shares"),
+    [
+        (1, 0, 12, 1),
+        (2, 0, 12, 2),
+        (1, 4, 12, 2),
+        (1, 7, 12, 3),
+        (2, 4, 12, 4),
+        (1, 99, 12, 12),
+        (1, 99, 13, 13),
+        (2, 99, 13, 2),
+    ],
+)
+def test_as_few_shares_as_hold_little_enough(
+    threads: int, held: int, batch: int, shares: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """held: by an image, where 28 may be held at all."""
+    monkeypatch.setattr(step, "held_for_backward", lambda model, shape: held * 1000)
+    monkeypatch.setattr(step, "HELD", 28_000)
+    assert choose_shares(model(), (3, 8, 8), batch, threads) == shares
+
+
 def test_statistics_over_the_batch_are_not_split() -> None:
     assert splittable(model())
     assert not splittable(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
@@ -103,7 +144,7 @@ def test_recorded_steps_are_those_that_are_not() -> None:
             net.parameters(), lr=torch.tensor(1e-3, device="cuda"), fused=True, capturable=True
         )
 
-        def step(
+        def one(
             images: Tensor, labels: Tensor, net: nn.Module = net, optimiser: torch.optim.AdamW = optimiser
         ) -> Tensor:
             optimiser.zero_grad(set_to_none=True)
@@ -112,7 +153,7 @@ def test_recorded_steps_are_those_that_are_not() -> None:
             optimiser.step()
             return loss.detach()
 
-        run = Recorded(step, pytest.fail) if record else step
+        run = Recorded(one, pytest.fail) if record else one
         generator = torch.Generator().manual_seed(1)
         found = []
         for _ in range(20):
