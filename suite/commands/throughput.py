@@ -7,7 +7,7 @@ import importlib.util
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,13 @@ from suite.training.precision import choose_precision
 SYNTHETIC = "synthetic"
 USUAL = "cifar10"  # the data set that is taken where none is named; made up where it isn't prepared
 PASSES = 3  # a training step costs a forward and a backward, which costs two
-_LABELS: dict[Figure, str] = {
+LABELS: dict[Figure, str] = {
     "step": "training step alone",
     "pipeline": "input pipeline alone",
     "pipeline_per_core": "input pipeline, per CPU second",
     "training": "end to end",
 }
+REACHED: tuple[Figure, ...] = ("step", "training")  # of which it is told how much of the machine's rate they reach
 _PACKAGES = ("timm", "pillow", "torchvision")
 
 
@@ -234,7 +235,7 @@ def _told(
     flops = 2 * PASSES * macs
     matmul = quartiles(found.matmul).median
     summary = {figure: _summary(figure, found.rounds) for figure in figures(workload.device)}
-    for figure in ("step", "training"):
+    for figure in REACHED:
         for side in SIDES:
             reached = flops * summary[figure][side]["images_per_second"]["median"]
             summary[figure][side] |= {"gflops": reached / 1e9, "share_of_matmul": reached / matmul}
@@ -323,9 +324,9 @@ def _table(told: dict[str, Any]) -> Table:
     table.add_column("timm's setting", no_wrap=True)
     for figure, summary in told["summary"].items():
         texts = (
-            _LABELS[figure],
-            *(_rate_text(summary[side]["images_per_second"]) for side in SIDES),
-            _ratio_text(summary["ratio"]),
+            LABELS[figure],
+            *(rate_text(summary[side]["images_per_second"]) for side in SIDES),
+            ratio_text(summary["ratio"]),
             str(LoopSetting(**summary["timm"]["setting"])),
         )
         table.add_row(*map(Text, texts))
@@ -338,11 +339,13 @@ def _machine(environment: dict[str, Any]) -> str:
     return processor if environment["device"] == "cpu" else f"{environment['device']}, {processor}"
 
 
-def _rate_text(rate: dict[str, float]) -> str:
+def rate_text(rate: Mapping[str, float]) -> str:
+    """Images per second over the rounds, as JSON has them, in words."""
     return f"{rate['median']:,.0f} ({rate['low']:,.0f} to {rate['high']:,.0f})"
 
 
-def _ratio_text(ratio: dict[str, float | None]) -> str:
+def ratio_text(ratio: Mapping[str, float | None]) -> str:
+    """A ratio with its interval, if it has one, as JSON has them, in words."""
     interval = "" if ratio["low"] is None else f" [{ratio['low']:.2f}, {ratio['high']:.2f}]"
     return f"{ratio['median']:.2f}{interval}"
 
@@ -354,9 +357,9 @@ def _sentences(told: dict[str, Any]) -> list[str]:
         f"a training step takes {flops / 1e9:.3g} GFLOP per image, thrice a forward; a large matmul reaches "
         f"{matmul / 1e9:,.0f} GFLOP/s here"
     ]
-    for figure in ("step", "training"):
+    for figure in REACHED:
         parts = [f"{side} {_reached(told['summary'][figure][side])}" for side in SIDES]
-        lines.append(f"{_LABELS[figure]}: {', '.join(parts)}")
+        lines.append(f"{LABELS[figure]}: {', '.join(parts)}")
     parts = [f"{side} {told['memory_mb'][side]:,.0f} MB" for side in SIDES]
     where = "of a process" if told["environment"]["device"] == "cpu" else "of the GPU"
     lines.append(f"memory {where}, end to end, at most: {', '.join(parts)}")

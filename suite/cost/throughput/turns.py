@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 import torch
 
-from suite.training.memory import PeakMemory
+from suite.training.memory import PeakMemory, release
 
 # The training step on a batch that lies ready; the input pipeline alone; one feeding the other.
 Task = Literal["step", "pipeline", "training"]
@@ -73,6 +73,7 @@ def take_turn(
 ) -> Turn:
     """Run so many batches of a size. wait: for the others, where several loops begin together."""
     torch.set_num_threads(setting.threads)
+    release(device)  # of what an earlier task held
     with loop.ready(task, setting) as run:
         memory = PeakMemory(device)
         _synchronise(device)

@@ -1,0 +1,191 @@
+"""Measure what docs/performance.md tells: `python -m benchmarks.performance` runs its commands and fills its tables.
+
+All figures go to docs/performance.json: some fifteen minutes of a machine that has nothing else to do. With `--tables` the
+tables alone are made, of what is there; other options, such as `--rounds 3`, go to `lape bench --throughput`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.documents import filled, markdown
+from benchmarks.products import products
+from suite.commands.throughput import LABELS, REACHED, rate_text, ratio_text
+from suite.cost.throughput.measure import SIDES
+from suite.cost.throughput.turns import LoopSetting
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FIGURES, DOCUMENT = DOCS / "performance.json", DOCS / "performance.md"
+Figures = dict[str, Any]
+
+_HEADLINE = "--arch vit_lite_7_4 --recipe compact_transformers_cifar10 --dataset cifar10"
+COMMANDS = {
+    "alone": f"lape bench --throughput {_HEADLINE} --json -",
+    "pair": f"lape bench --throughput {_HEADLINE} --side-by-side 2 --json -",
+    "join": "lape bench --arch vit_lite_7_4 --image-size 32 --classes 10 --batch-size 128 --rounds 5 --csv -",
+}
+_TEN = (
+    "blocks=[{recipe: compact_transformers_cifar10, axes: {arch: [vit_lite_7_4], pe: [learnable], "
+    "join: [default, lape], dataset: [cifar10]}}]"
+)
+# What no machine at hand can tell: the target, and the command that would.
+OPEN = (
+    (
+        "one H200-class GPU, end to end, against timm's loop with 16 workers",
+        "≥ 10 ×",
+        f"lape bench --throughput {_HEADLINE} --device cuda --workers 16",
+    ),
+    (
+        "one H200-class GPU, ten seeds stacked (the command runs ten processes: stacking is not built)",
+        "≥ 60,000 images/s",
+        f"lape bench --throughput {_HEADLINE} --device cuda --side-by-side 10",
+    ),
+    ("one H200-class GPU, ten trials of Table 2's ViT-Lite-7/4", "≤ 45 min", f"time lape run table2 --set '{_TEN}'"),
+)
+
+
+def measure(options: Sequence[str]) -> Figures:
+    """Run the commands one after another, those of throughput with further options, and take a step apart."""
+    alone, pair = (json.loads(_run(" ".join([COMMANDS[name], *options]))) for name in ("alone", "pair"))
+    joins = list(csv.DictReader(_run(COMMANDS["join"]).splitlines()))
+    return {"alone": alone, "pair": pair, "join": joins, "products": products(), "memory_gb": _memory()}
+
+
+def _run(command: str) -> str:
+    arguments = [sys.executable, "-m", "suite", *shlex.split(command)[1:]]
+    return subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _memory() -> float:
+    """Of this machine, in 10^9 bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
+def tables(figures: Figures) -> Mapping[str, str]:
+    """The tables of docs/performance.md, by name, in Markdown."""
+    return {
+        "machine": _machine(figures),
+        "targets": _targets(figures),
+        "alone": _rates(figures["alone"]),
+        "pair": _rates(figures["pair"]),
+        "shares": _shares(figures),
+        "tried": _tried(figures["alone"]),
+        "join": _joins(figures["join"]),
+        "open": markdown(
+            ("target", "is", "command"), ([what, target, f"`{command}`"] for what, target, command in OPEN), ":--"
+        ),
+    }
+
+
+def _machine(figures: Figures) -> str:
+    environment, pair = figures["alone"]["environment"], figures["pair"]["environment"]
+    loads = " and ".join(f"{one['load_before']:.1f}" for one in (environment, pair))
+    return (
+        f"{environment['cores']} cores of an {environment['processor']}, {figures['memory_gb']:.0f} GB; "
+        f"Python {environment['python']}, torch {environment['torch']}, timm {environment['timm']}, "
+        f"Pillow {environment['pillow']}; {environment['precision']}; {figures['alone']['plan']['rounds']} rounds. "
+        f"Load before the two runs: {loads}."
+    )
+
+
+def _targets(figures: Figures) -> str:
+    alone, pair = figures["alone"], figures["pair"]
+    ratios = (
+        ("end to end, two cores, against timm's loop", 1.25, alone["summary"]["training"]["ratio"]),
+        ("two trainings side by side, against two of timm's loops", 1.4, pair["summary"]["training"]["ratio"]),
+        ("input pipeline, images per CPU second, against timm's", 4.0, alone["summary"]["pipeline_per_core"]["ratio"]),
+    )
+    memory, most = alone["memory_mb"]["ours"] / 1e3, 1.2
+    lines = [
+        [what, f"≥ {least:g} ×", ratio_text(ratio), "met" if ratio["median"] >= least else "**missed**"]
+        for what, least, ratio in ratios
+    ]
+    lines.append(
+        ["memory of a training", f"≤ {most:g} GB", f"{memory:.2f} GB", "met" if memory <= most else "**missed**"]
+    )
+    lines += [[what, target, "–", "**open**"] for what, target, _ in OPEN]
+    return markdown(("what", "target", "measured", ""), lines, ":--")
+
+
+def _rates(told: Figures) -> str:
+    lines = [
+        [
+            LABELS[figure],
+            *(rate_text(one[side]["images_per_second"]) for side in SIDES),
+            ratio_text(one["ratio"]),
+            str(LoopSetting(**one["timm"]["setting"])),
+        ]
+        for figure, one in told["summary"].items()
+    ]
+    return markdown(("images per second", "ours", "timm", "ratio", "timm's fastest setting"), lines)
+
+
+def _shares(figures: Figures) -> str:
+    lines = [
+        [f"{name}: {LABELS[figure]}", *(_share(told["summary"][figure][side]) for side in SIDES)]
+        for name, told in (("one training", figures["alone"]), ("two at once", figures["pair"]))
+        for figure in REACHED
+    ]
+    table = markdown(("GFLOP/s (share of a large matmul's)", "ours", "timm"), lines)
+    matmul = sorted(rate / 1e9 for rate in figures["alone"]["matmul_flops_per_second"])
+    found = figures["products"]
+    return (
+        f"{table}\n\nA large matmul reached {matmul[0]:.0f} to {matmul[-1]:.0f} GFLOP/s on both cores. In a step on "
+        f"one thread, matrix products and attention take {100 * found['share']:.0f} % of the time, at "
+        f"{found['flops_per_second'] / 1e9:.0f} GFLOP/s; if all else took none, the step would be "
+        f"{1 / found['share']:.2f} times as fast."
+    )
+
+
+def _share(side: Mapping[str, float]) -> str:
+    return f"{side['gflops']:.0f} ({100 * side['share_of_matmul']:.0f} %)"
+
+
+def _tried(told: Figures) -> str:
+    lines = [
+        [LABELS[turn["figure"]], str(LoopSetting(**turn["setting"])), f"{turn['images_per_second']:,.0f}"]
+        for turn in told["tried"]
+        if turn["side"] == "timm" and turn["figure"] != "step"
+    ]
+    return markdown(("timm's loop", "setting", "images per second"), lines)
+
+
+def _joins(rows: Sequence[Mapping[str, str]]) -> str:
+    lines = [
+        [
+            row["mode"],
+            row["join"],
+            f"{float(row['ms_per_step']):,.0f}",
+            f"{float(row['peak_memory_mb']):,.1f}",
+            *(
+                "–" if not row[name] else f"{float(row[name]):.3f}{_interval(row, name)}"
+                for name in ("time_ratio", "memory_ratio")
+            ),
+        ]
+        for row in rows
+    ]
+    return markdown(("mode", "join", "ms per step", "memory (MB)", "time", "memory"), lines)
+
+
+def _interval(row: Mapping[str, str], name: str) -> str:
+    return f" [{float(row[f'{name}_low']):.3f}, {float(row[f'{name}_high']):.3f}]" if f"{name}_low" in row else ""
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tables", action="store_true")
+    arguments, options = parser.parse_known_args()
+    if not arguments.tables:
+        found = measure(options)
+        FIGURES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    made = tables(json.loads(FIGURES.read_text(encoding="utf-8")))
+    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), made), encoding="utf-8")
