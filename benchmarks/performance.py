@@ -1,7 +1,8 @@
-"""Measure what docs/performance.md tells: `python -m benchmarks.performance` runs its commands and fills its tables.
+"""Measure what docs/performance.md tells, and fill its tables.
 
-All figures go to docs/performance.json: some fifteen minutes of a machine that has nothing else to do. With `--tables` the
-tables alone are made, of what is there; other options, such as `--rounds 3`, go to `lape bench --throughput`.
+`python -m benchmarks.performance` runs the page's commands, some fifteen minutes of a machine that has nothing else to do;
+`… alone pair` some of them, and `… tables` none. Each one's figures go to docs/performance.json when it ends. Options,
+such as `--rounds 3`, go to `lape bench --throughput`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -33,6 +33,7 @@ COMMANDS = {
     "pair": f"lape bench --throughput {_HEADLINE} --side-by-side 2 --json -",
     "join": "lape bench --arch vit_lite_7_4 --image-size 32 --classes 10 --batch-size 128 --rounds 5 --csv -",
 }
+PARTS = (*COMMANDS, "products")
 _TEN = (
     "blocks=[{recipe: compact_transformers_cifar10, axes: {arch: [vit_lite_7_4], pe: [learnable], "
     "join: [default, lape], dataset: [cifar10]}}]"
@@ -53,21 +54,18 @@ OPEN = (
 )
 
 
-def measure(options: Sequence[str]) -> Figures:
-    """Run the commands one after another, those of throughput with further options, and take a step apart."""
-    alone, pair = (json.loads(_run(" ".join([COMMANDS[name], *options]))) for name in ("alone", "pair"))
-    joins = list(csv.DictReader(_run(COMMANDS["join"]).splitlines()))
-    return {"alone": alone, "pair": pair, "join": joins, "products": products(), "memory_gb": _memory()}
+def measure(name: str, options: Sequence[str]) -> Any:
+    """The figures of one part. options: more of them, for `lape bench --throughput`."""
+    if name == "products":
+        return products()
+    if name == "join":
+        return list(csv.DictReader(_run(COMMANDS[name]).splitlines()))
+    return json.loads(_run(" ".join([COMMANDS[name], *options])))
 
 
 def _run(command: str) -> str:
     arguments = [sys.executable, "-m", "suite", *shlex.split(command)[1:]]
     return subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def _memory() -> float:
-    """Of this machine, in 10^9 bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
 def tables(figures: Figures) -> Mapping[str, str]:
@@ -87,10 +85,10 @@ def tables(figures: Figures) -> Mapping[str, str]:
 
 
 def _machine(figures: Figures) -> str:
-    environment, pair = figures["alone"]["environment"], figures["pair"]["environment"]
+    environment, pair = (figures[name]["environment"] for name in ("alone", "pair"))
     loads = " and ".join(f"{one['load_before']:.1f}" for one in (environment, pair))
     return (
-        f"{environment['cores']} cores of an {environment['processor']}, {figures['memory_gb']:.0f} GB; "
+        f"{environment['cores']} cores of an {environment['processor']}, {environment['memory_gb']:.0f} GB; "
         f"Python {environment['python']}, torch {environment['torch']}, timm {environment['timm']}, "
         f"Pillow {environment['pillow']}; {environment['precision']}; {figures['alone']['plan']['rounds']} rounds. "
         f"Load before the two runs: {loads}."
@@ -180,12 +178,17 @@ def _interval(row: Mapping[str, str], name: str) -> str:
     return f" [{float(row[f'{name}_low']):.3f}, {float(row[f'{name}_high']):.3f}]" if f"{name}_low" in row else ""
 
 
+def main(names: Sequence[str], options: Sequence[str]) -> None:
+    """Measure the parts that are named, and make the tables of all."""
+    figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+    for name in names:
+        figures[name] = measure(name, options)
+        FIGURES.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), tables(figures)), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tables", action="store_true")
-    arguments, options = parser.parse_known_args()
-    if not arguments.tables:
-        found = measure(options)
-        FIGURES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    made = tables(json.loads(FIGURES.read_text(encoding="utf-8")))
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), made), encoding="utf-8")
+    parser = argparse.ArgumentParser(description="Measure what docs/performance.md tells, and fill its tables.")
+    parser.add_argument("names", nargs="*", choices=[*PARTS, "tables"], help="parts, or tables: none of them")
+    chosen, rest = parser.parse_known_args()
+    main([name for name in chosen.names or PARTS if name != "tables"], rest)

@@ -1086,6 +1086,8 @@ class TestThroughput:
             (["--arch", "deit_tiny", "--dataset", "digits"], "divisible by the patch size"),
             (["--dataset", "digits", "--batch-size", "1200"], "a batch larger than the data set"),
             (["--batch-size", "7"], "an even batch_size"),
+            (["--seconds", "nan"], "a turn that is too short or too long"),
+            (["--json", "/proc/nowhere/bench.json"], "can't write to the folder"),
             (["--treatment", "lape"], "options that are not for --throughput"),
             (["--csv", "-"], "options that are not for --throughput"),
             (["--dataset", "digits", "--classes", "3"], "options that are for --dataset synthetic alone"),

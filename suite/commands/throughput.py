@@ -32,7 +32,7 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.documents import read_document
 from suite.environment import describe
 from suite.errors import InputError, nearest
-from suite.files import write_atomic
+from suite.files import make_folder, write_atomic
 from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.cell import ModelCell, Shape
@@ -43,6 +43,7 @@ from suite.training.precision import choose_precision
 
 SYNTHETIC = "synthetic"
 USUAL = "cifar10"  # the data set that is taken where none is named; made up where it isn't prepared
+SHORTEST, LONGEST = 0.01, 3600.0  # seconds of a turn
 PASSES = 3  # a training step costs a forward and a backward, which costs two
 LABELS: dict[Figure, str] = {
     "step": "training step alone",
@@ -92,6 +93,16 @@ def print_throughput(asked: Asked, target: str | None) -> None:
             where="this environment",
             fix="run: uv sync --extra train",
         )
+    if not SHORTEST <= asked.seconds <= LONGEST:
+        raise InputError(
+            "a turn that is too short or too long",
+            expected=f"from {SHORTEST:g} to {LONGEST:g} seconds",
+            found=f"{asked.seconds:g}",
+            where=f"--seconds {asked.seconds:g}",
+            fix="leave it out for some seconds",
+        )
+    if target is not None and target != "-":
+        make_folder(Path(target).parent)  # now, and not after minutes
     threads = asked.threads or _cores()
     device = Machine(device=asked.device, threads=threads).torch_device()
     workload = _workload(asked, device)
@@ -257,6 +268,7 @@ def _told(
             **environment.model_dump(),
             **{package: importlib.metadata.version(package) for package in _PACKAGES},
             "cores": _cores(),
+            "memory_gb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
             "load_before": load,
         },
         "plan": asdict(plan),

@@ -21,7 +21,7 @@ def figures() -> Figures:
 def test_the_document_has_the_committed_figures(figures: Figures) -> None:
     document = DOCUMENT.read_text(encoding="utf-8")
     made = tables(figures)
-    assert filled(document, made) == document, "run: python -m benchmarks.performance --tables"
+    assert filled(document, made) == document, "run: python -m benchmarks.performance tables"
     assert all(f"<!-- {name} -->" in document for name in made)
     assert document.count("<!-- end -->") == len(made)
 

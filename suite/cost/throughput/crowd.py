@@ -10,9 +10,11 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import torch
+
 from suite.cost.throughput.turns import Loop, LoopSetting, Task, Turn, take_turn
 from suite.cost.throughput.workload import Workload
-from suite.errors import InputError
+from suite.errors import InputError, first_line
 
 Side = Literal["ours", "timm"]
 _PATIENCE = 10.0  # seconds for a process to end, once it was asked to
@@ -71,16 +73,21 @@ class Crowd:
         try:
             answer = connection.recv()
         except (EOFError, ConnectionResetError):
-            raise InputError(
-                "a process that was measuring has died",
-                expected="memory for all that run at once",
-                found=f"{len(self._processes)} processes at once, and one that ended without a word",
-                where="lape bench --throughput",
-                fix="free memory, or choose a smaller --batch-size or --side-by-side",
-            ) from None
+            raise self._too_much("a process that was measuring has died", "it ended without a word") from None
+        if isinstance(answer, torch.OutOfMemoryError | MemoryError):
+            raise self._too_much("a process that was measuring has no memory left", first_line(answer))
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def _too_much(self, what: str, found: str) -> InputError:
+        return InputError(
+            what,
+            expected=f"memory for {len(self._processes)} trainings at once, of each side",
+            found=found,
+            where="lape bench --throughput",
+            fix="free memory, or choose a smaller --batch-size or --side-by-side",
+        )
 
     def __enter__(self) -> Self:
         return self
