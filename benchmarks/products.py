@@ -22,10 +22,11 @@ STEPS = 2
 _NAMES = ("mm", "scaled_dot_product", "convolution")  # in those of operators that multiply matrices
 
 
-def products() -> dict[str, float]:
+def products() -> dict[str, float | str]:
     """Of a step of ViT-Lite-7/4 on one thread, by torch's profiler.
 
     share: of the operators' time that is spent in matrix products, attention among them. flops_per_second: theirs.
+    instructions: the widest that torch uses here.
     """
     cell = ModelCell(resolve_architecture("vit_lite_7_4"), "learnable", "default", "ln", Shape(10, 32, 3))
     recipe = load_document(Path("grids/recipes/compact_transformers_cifar10.yaml"), Recipe)
@@ -37,4 +38,8 @@ def products() -> dict[str, float]:
     operators = {name: time for name, time in seconds.items() if name.startswith("aten::")}
     spent = sum(time for name, time in operators.items() if any(part in name for part in _NAMES))
     flops = 6 * count_macs(build_model(cell), cell.shape.image_size, cell.shape.in_chans) * recipe.batch_size * STEPS
-    return {"share": spent / sum(operators.values()), "flops_per_second": flops / spent}
+    return {
+        "share": spent / sum(operators.values()),
+        "flops_per_second": flops / spent,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }

@@ -43,6 +43,7 @@ from suite.training.precision import choose_precision
 
 SYNTHETIC = "synthetic"
 USUAL = "cifar10"  # the data set that is taken where none is named; made up where it isn't prepared
+QUIET = 0.5  # load of a machine that has nothing else to do
 SHORTEST, LONGEST = 0.01, 3600.0  # seconds of a turn
 PASSES = 3  # a training step costs a forward and a backward, which costs two
 LABELS: dict[Figure, str] = {
@@ -375,7 +376,7 @@ def _sentences(told: dict[str, Any]) -> list[str]:
     parts = [f"{side} {told['memory_mb'][side]:,.0f} MB" for side in SIDES]
     where = "of a process" if told["environment"]["device"] == "cpu" else "of the GPU"
     lines.append(f"memory {where}, end to end, at most: {', '.join(parts)}")
-    if told["environment"]["load_before"] > 0.5:
+    if told["environment"]["load_before"] > QUIET:
         lines.append(f"but: something else was running before it began (load {told['environment']['load_before']:.1f})")
     return lines
 
