@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +20,8 @@ import numpy.typing as npt
 from scipy.special import ndtr
 from scipy.stats import binom
 
+from benchmarks import documents
+from benchmarks.documents import markdown
 from benchmarks.rows import Row
 from suite import stats
 from suite.canonical import derive_seed
@@ -262,25 +263,25 @@ def rows(figures: Figures) -> list[Row]:
 def tables(figures: Figures) -> Mapping[str, str]:
     """The tables of docs/statistics.md, by name, in Markdown."""
     return {
-        "words": _markdown(
+        "words": markdown(
             ("true gain", "sd", "pairs", *(word.replace("_", " ") for word in WORDS)),
             ([f"{row['gain']:+g}", f"{row['sd']:g}", str(row["pairs"]), *(_percent(row[word]) for word in WORDS)]
              for row in figures["words"] if row["pairs"] >= claim().min_pairs),
         ),
-        "coverage": _markdown(
+        "coverage": markdown(
             ("pairs", "t interval covers"),
             ([str(row["pairs"]), _percent(row["covered"])] for row in figures["coverage"]),
         ),
-        "power": _markdown(
+        "power": markdown(
             ("by", "true gain", "pairs", "shown"),
             ([row["of"], f"{row['gain']:+.2f}", str(row["pairs"]), _percent(row["shown"])] for row in figures["power"]),
         ),
-        "families": _markdown(
+        "families": markdown(
             ("claims with a gain", "without", "a gain wrongly seen in any", "gains found"),
             ([str(row["real"]), str(row["null"]), _percent(row["any_wrong"]),
               "–" if row["real_found"] is None else _percent(row["real_found"])] for row in figures["families"]),
         ),
-        "images": _markdown(
+        "images": markdown(
             ("gains vary by", "pairs", "t, these images", "t, all images", "bootstrap, all images", "width to t's"),
             ([row["source"], str(row["pairs"]), _percent(row["t_on_these_images"]),
               _percent(row["t_on_all_images"]), _percent(row["bootstrap_on_all_images"]), f"{row['width_to_t']:.2f}"]
@@ -290,14 +291,8 @@ def tables(figures: Figures) -> Mapping[str, str]:
 
 
 def filled(document: str, figures: Figures) -> str:
-    """The document with its tables made anew, each between a comment with its name and one that says `end`."""
-    made = tables(figures)
-    block = re.compile(rf"(<!-- ({'|'.join(made)}) -->\n).*?(<!-- end -->)", re.DOTALL)
-    return block.sub(lambda found: f"{found[1]}\n{made[found[2]]}\n\n{found[3]}", document)
-
-
-def _markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["--:"] * len(heads), *lines))
+    """The document with its tables made anew from the figures."""
+    return documents.filled(document, tables(figures))
 
 
 def _percent(share: float) -> str:

@@ -9,15 +9,13 @@ from typing import Literal, get_args
 
 import torch
 
+from suite.cost.trainer import make_trainer
 from suite.cost.watch import Watch
 from suite.data.images import ArrayImages
-from suite.models.build import build_model
 from suite.models.cell import ModelCell
 from suite.recipe import Recipe
 from suite.training.augmentation.pipeline import Normalise
-from suite.training.loop import Trainer
 from suite.training.memory import PeakMemory, release
-from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
 
 Mode = Literal["training", "evaluation"]
@@ -114,13 +112,8 @@ class _Side:
         labels = torch.randint(shape.num_classes, (recipe.batch_size,), generator=generator)
         self._images = ArrayImages(pixels, labels).to(device)
         self._order = torch.arange(recipe.batch_size)
-        model = build_model(cell).to(device)
-        optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())
-        if setting.compiled:
-            model.compile(mode="reduce-overhead", dynamic=False)
         half = (0.5,) * shape.in_chans
-        precision = choose_precision(recipe, device)
-        self._trainer = Trainer(model, optimiser, recipe, Normalise(half, half, device), precision, device)
+        self._trainer = make_trainer(cell, recipe, Normalise(half, half, device), device, compiled=setting.compiled)
 
     def run(self, mode: Mode, steps: int) -> None:
         """So many steps, or test passes, over the batch."""

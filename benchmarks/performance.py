@@ -1,0 +1,214 @@
+"""Measure what docs/performance.md tells, and fill its tables.
+
+`python -m benchmarks.performance` runs the page's commands, some fifteen minutes of a machine that has nothing else to
+do; `… alone pair` some of them, and `… tables` none. Each one's figures go to docs/performance.json when it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.documents import filled, markdown
+from benchmarks.products import products
+from suite.commands.throughput import LABELS, QUIET, REACHED, rate_text, ratio_text
+from suite.cost.throughput.measure import SIDES
+from suite.cost.throughput.turns import LoopSetting
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FIGURES, DOCUMENT = DOCS / "performance.json", DOCS / "performance.md"
+Figures = dict[str, Any]
+
+_HEADLINE = "--arch vit_lite_7_4 --recipe compact_transformers_cifar10 --dataset cifar10"
+COMMANDS = {
+    "alone": f"lape bench --throughput {_HEADLINE} --json -",
+    "pair": f"lape bench --throughput {_HEADLINE} --side-by-side 2 --json -",
+    "join": "lape bench --arch vit_lite_7_4 --image-size 32 --classes 10 --batch-size 128 --rounds 5 --csv -",
+}
+PARTS = (*COMMANDS, "products")
+_TEN = (
+    "blocks=[{recipe: compact_transformers_cifar10, axes: {arch: [vit_lite_7_4], pe: [learnable], "
+    "join: [default, lape], dataset: [cifar10]}}]"
+)
+# What no machine at hand can tell: the target, and the command that would.
+OPEN = (
+    (
+        "one H200-class GPU, end to end, against timm's loop with 16 workers",
+        "≥ 10 ×",
+        f"lape bench --throughput {_HEADLINE} --device cuda --workers 16",
+    ),
+    (
+        "one H200-class GPU, ten seeds stacked (the command runs ten processes: stacking is not built)",
+        "≥ 60,000 images/s",
+        f"lape bench --throughput {_HEADLINE} --device cuda --side-by-side 10",
+    ),
+    ("one H200-class GPU, ten trials of Table 2's ViT-Lite-7/4", "≤ 45 min", f"time lape run table2 --set '{_TEN}'"),
+)
+
+
+def measure(name: str, options: Sequence[str]) -> Any:
+    """The figures of one part. options: further ones, of `lape bench --throughput`."""
+    if name == "products":
+        return products()
+    if name == "join":
+        return list(csv.DictReader(_run(COMMANDS[name]).splitlines()))
+    return json.loads(_run(" ".join([COMMANDS[name], *options])))
+
+
+def _run(command: str) -> str:
+    arguments = [sys.executable, "-m", "suite", *shlex.split(command)[1:]]
+    return subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def tables(figures: Figures) -> Mapping[str, str]:
+    """The tables of docs/performance.md, by name, in Markdown."""
+    return {
+        "machine": _machine(figures),
+        "targets": _targets(figures),
+        "alone": _rates(figures["alone"]),
+        "pair": _rates(figures["pair"]),
+        "shares": _shares(figures),
+        "tried": _tried(figures["alone"]),
+        "join": _joins(figures["join"]),
+        "open": markdown(
+            ("target", "is", "command"), ([what, target, f"`{command}`"] for what, target, command in OPEN), ":--"
+        ),
+    }
+
+
+def _machine(figures: Figures) -> str:
+    told = [figures[name] for name in ("alone", "pair")]
+    environment = told[1]["environment"]
+    loads, rounds = (
+        " and ".join(map(str, values))
+        for values in (
+            [round(one["environment"]["load_before"], 1) for one in told],
+            [one["plan"]["rounds"] for one in told],
+        )
+    )
+    busy = " **The machine was busy with other work: these figures are provisional.**" if _busy(figures) else ""
+    return (
+        f"{environment['cores']} cores of an {environment['processor']} ({figures['products']['instructions']}), "
+        f"{environment['memory_gb']:.0f} GB; Python {environment['python']}, torch {environment['torch']}, "
+        f"timm {environment['timm']}, Pillow {environment['pillow']}; {environment['precision']}. Of one training and "
+        f"of two at once: {rounds} rounds, at a load of {loads} before the first.{busy}"
+    )
+
+
+def _busy(figures: Figures) -> bool:
+    """Whether other work ran beside any of it."""
+    return any(figures[name]["environment"]["load_before"] > QUIET for name in ("alone", "pair"))
+
+
+def _targets(figures: Figures) -> str:
+    alone, pair = figures["alone"], figures["pair"]
+    ratios = (
+        ("end to end, two cores, against timm's loop", 1.25, alone["summary"]["training"]["ratio"]),
+        ("two trainings side by side, against two of timm's loops", 1.4, pair["summary"]["training"]["ratio"]),
+        ("input pipeline, images per CPU second, against timm's", 4.0, alone["summary"]["pipeline_per_core"]["ratio"]),
+    )
+    memory, most = alone["memory_mb"]["ours"] / 1e3, 1.2
+    lines = [[what, f"≥ {least:g} ×", ratio_text(ratio), _word(ratio, least)] for what, least, ratio in ratios]
+    lines.append(
+        ["memory of a training", f"≤ {most:g} GB", f"{memory:.2f} GB", "met" if memory <= most else "**missed**"]
+    )
+    if _busy(figures):
+        lines = [[*parts[:3], "provisional"] for parts in lines]
+    lines += [[what, target, "–", "**open**"] for what, target, _ in OPEN]
+    return markdown(("what", "target", "measured", ""), lines, ":--")
+
+
+def _word(ratio: Mapping[str, float | None], least: float) -> str:
+    """Whether a target is met, by the whole interval."""
+    low, high = ((ratio["median"] if end is None else end) or 0.0 for end in (ratio["low"], ratio["high"]))
+    return "met" if low >= least else "**missed**" if high < least else "not settled"
+
+
+def _rates(told: Figures) -> str:
+    lines = [
+        [
+            LABELS[figure],
+            *(rate_text(one[side]["images_per_second"]) for side in SIDES),
+            ratio_text(one["ratio"]),
+            str(LoopSetting(**one["timm"]["setting"])),
+        ]
+        for figure, one in told["summary"].items()
+    ]
+    return markdown(("images per second", "ours", "timm", "ratio", "timm's fastest setting"), lines)
+
+
+def _shares(figures: Figures) -> str:
+    lines = [
+        [f"{name}: {LABELS[figure]}", *(_share(told["summary"][figure][side]) for side in SIDES)]
+        for name, told in (("one training", figures["alone"]), ("two at once", figures["pair"]))
+        for figure in REACHED
+    ]
+    table = markdown(("GFLOP/s (share of a large matmul's)", "ours", "timm"), lines)
+    matmul = sorted(rate / 1e9 for rate in figures["alone"]["matmul_flops_per_second"])
+    found = figures["products"]
+    return (
+        f"{table}\n\nA large matmul reached {matmul[0]:.0f} to {matmul[-1]:.0f} GFLOP/s on both cores. In a step on "
+        f"one thread, matrix products and attention take {100 * found['share']:.0f} % of the time, at "
+        f"{found['flops_per_second'] / 1e9:.0f} GFLOP/s; if all else took none, the step would be "
+        f"{1 / found['share']:.2f} times as fast."
+    )
+
+
+def _share(side: Mapping[str, float]) -> str:
+    return f"{side['gflops']:.0f} ({100 * side['share_of_matmul']:.0f} %)"
+
+
+def _tried(told: Figures) -> str:
+    lines = [
+        [LABELS[turn["figure"]], str(LoopSetting(**turn["setting"])), f"{turn['images_per_second']:,.0f}"]
+        for turn in told["tried"]
+        if turn["side"] == "timm" and turn["figure"] != "step"
+    ]
+    return markdown(("timm's loop", "setting", "images per second"), lines)
+
+
+def _joins(rows: Sequence[Mapping[str, str]]) -> str:
+    lines = [
+        [
+            row["mode"],
+            row["join"],
+            f"{float(row['ms_per_step']):,.0f}",
+            f"{float(row['peak_memory_mb']):,.1f}",
+            *(
+                "–" if not row[name] else f"{float(row[name]):.3f}{_interval(row, name)}"
+                for name in ("time_ratio", "memory_ratio")
+            ),
+        ]
+        for row in rows
+    ]
+    return markdown(("mode", "join", "ms per step", "memory (MB)", "time", "memory"), lines)
+
+
+def _interval(row: Mapping[str, str], name: str) -> str:
+    return f" [{float(row[f'{name}_low']):.3f}, {float(row[f'{name}_high']):.3f}]" if f"{name}_low" in row else ""
+
+
+def main(names: Sequence[str], options: Sequence[str]) -> None:
+    """Measure the parts that are named, and make the tables of all."""
+    figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+    for name in names:
+        figures[name] = measure(name, options)
+        FIGURES.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), tables(figures)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Measure what docs/performance.md tells, and fill its tables.")
+    parser.add_argument("names", nargs="*", choices=[*PARTS, "tables"], help="parts, or tables: none of them")
+    for option in ("--rounds", "--seconds"):
+        parser.add_argument(option, default="5", help="of `lape bench --throughput`")
+    asked = parser.parse_args()
+    chosen = [name for name in asked.names or PARTS if name != "tables"]
+    main(chosen, ["--rounds", asked.rounds, "--seconds", asked.seconds])

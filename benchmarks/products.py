@@ -1,0 +1,45 @@
+"""How much of a training step its matrix products are: what remains is all that better code could save."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from suite.cost.macs import count_macs
+from suite.cost.throughput.ours import OurLoop
+from suite.cost.throughput.turns import LoopSetting
+from suite.cost.throughput.workload import Workload
+from suite.data.datasets import DATASETS
+from suite.documents import load_document
+from suite.models.architectures import resolve_architecture
+from suite.models.build import build_model
+from suite.models.cell import ModelCell, Shape
+from suite.recipe import Recipe
+
+STEPS = 2
+_NAMES = ("mm", "scaled_dot_product", "convolution")  # in those of operators that multiply matrices
+
+
+def products() -> dict[str, float | str]:
+    """Of a step of ViT-Lite-7/4 on one thread, by torch's profiler.
+
+    share: of the operators' time that is spent in matrix products, attention among them. flops_per_second: theirs.
+    instructions: the widest that torch uses here.
+    """
+    cell = ModelCell(resolve_architecture("vit_lite_7_4"), "learnable", "default", "ln", Shape(10, 32, 3))
+    recipe = load_document(Path("grids/recipes/compact_transformers_cifar10.yaml"), Recipe)
+    loop = OurLoop(Workload(cell, recipe, DATASETS["cifar10"], None, torch.device("cpu")))
+    torch.set_num_threads(1)
+    with loop.ready("step", LoopSetting(1)) as run, profile(activities=[ProfilerActivity.CPU]) as profiled:
+        run(STEPS)
+    seconds = {event.key: event.self_cpu_time_total / 1e6 for event in profiled.key_averages()}
+    operators = {name: time for name, time in seconds.items() if name.startswith("aten::")}
+    spent = sum(time for name, time in operators.items() if any(part in name for part in _NAMES))
+    flops = 6 * count_macs(build_model(cell), cell.shape.image_size, cell.shape.in_chans) * recipe.batch_size * STEPS
+    return {
+        "share": spent / sum(operators.values()),
+        "flops_per_second": flops / spent,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }

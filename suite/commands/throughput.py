@@ -1,0 +1,385 @@
+"""`lape bench --throughput`: images per second of our training and of a loop made of timm's pieces, by turns."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from suite.commands.costs import WIDTH, listed_cells
+from suite.commands.listing import yaml_files
+from suite.commands.overview import open_console
+from suite.cost.counting import Impossible
+from suite.cost.macs import count_macs
+from suite.cost.ratios import Quartiles, Ratio, paired_ratio, quartiles
+from suite.cost.throughput.measure import SIDES, Figure, Plan, Throughput, Timed, figures, measure
+from suite.cost.throughput.turns import LoopSetting
+from suite.cost.throughput.workload import Workload
+from suite.data.cache import load_meta, open_root, verify
+from suite.data.datasets import DATASETS, Dataset
+from suite.documents import read_document
+from suite.environment import describe
+from suite.errors import InputError, nearest
+from suite.files import make_folder, write_atomic
+from suite.machine import Machine
+from suite.models.build import build_model
+from suite.models.cell import ModelCell, Shape
+from suite.recipe import Recipe
+from suite.record import Environment
+from suite.tables import open_table
+from suite.training.precision import choose_precision
+
+SYNTHETIC = "synthetic"
+USUAL = "cifar10"  # the data set that is taken where none is named; made up where it isn't prepared
+QUIET = 0.5  # load of a machine that has nothing else to do
+SHORTEST, LONGEST = 0.01, 3600.0  # seconds of a turn
+PASSES = 3  # a training step costs a forward and a backward, which costs two
+LABELS: dict[Figure, str] = {
+    "step": "training step alone",
+    "pipeline": "input pipeline alone",
+    "pipeline_per_core": "input pipeline, per CPU second",
+    "training": "end to end",
+}
+REACHED: tuple[Figure, ...] = ("step", "training")  # of which it is told how much of the machine's rate they reach
+_PACKAGES = ("timm", "pillow", "torchvision")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for. None: what the recipe, the data set or the machine says."""
+
+    arch: str
+    sizes: tuple[str, ...]
+    pe: str
+    join: str
+    recipe: str
+    batch_size: int | None
+    precision: str | None
+    dataset: str | None
+    classes: int | None  # these three: of made-up pictures
+    image_size: int | None
+    channels: int | None
+    data: Path | None
+    device: str
+    threads: int | None
+    workers: tuple[int, ...]
+    side_by_side: int
+    rounds: int
+    seconds: float
+
+
+def print_throughput(asked: Asked, target: str | None) -> None:
+    """`lape bench --throughput`. target: where the JSON goes, if anywhere; "-" prints it instead of the table.
+
+    Raises:
+        InputError: timm, the recipe, the data set or the device isn't there, or the parts don't go together.
+    """
+    if importlib.util.find_spec("timm") is None:
+        raise InputError(
+            "timm is not installed, and there is nothing to compare with",
+            expected="timm, which comes with what it takes to train",
+            found="no package of this name",
+            where="this environment",
+            fix="run: uv sync --extra train",
+        )
+    if not SHORTEST <= asked.seconds <= LONGEST:
+        raise InputError(
+            "a turn that is too short or too long",
+            expected=f"from {SHORTEST:g} to {LONGEST:g} seconds",
+            found=f"{asked.seconds:g}",
+            where=f"--seconds {asked.seconds:g}",
+            fix="leave it out for some seconds",
+        )
+    if target is not None and target != "-":
+        make_folder(Path(target).parent)  # now, and not after minutes
+    threads = asked.threads or _cores()
+    device = Machine(device=asked.device, threads=threads).torch_device()
+    workload = _workload(asked, device)
+    plan = Plan(asked.rounds, asked.seconds, asked.side_by_side, threads, asked.workers or _workers(asked, threads))
+    environment = describe(
+        torch.__version__,
+        torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        choose_precision(workload.recipe, device).name,
+        threads,
+    )
+    load = os.getloadavg()[0]  # before there is any of our own
+    progress = Console(stderr=True)
+    shown = progress.is_terminal
+    found = measure(
+        workload,
+        plan,
+        lambda numbers: track(numbers, "rounds", console=progress, transient=True, disable=not shown),
+    )
+    told = _told(asked, workload, plan, environment, load, found)
+    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    if target == "-":
+        print(text, end="")
+        return
+    console = open_console(WIDTH)
+    console.print(_table(told))
+    for line in _sentences(told):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if target is not None:
+        write_atomic(Path(target), text.encode())
+        console.print(target, highlight=False, markup=False, soft_wrap=True)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _workers(asked: Asked, threads: int) -> tuple[int, ...]:
+    """The numbers of loading processes to try: none, few, one for each core that a training has."""
+    each = max(1, threads // asked.side_by_side)
+    return tuple(sorted({0, 1, 2, each} if asked.side_by_side == 1 else {0, 1, each}))
+
+
+def _workload(asked: Asked, device: torch.device) -> Workload:
+    recipe = _recipe(asked)
+    dataset, root = _dataset(asked)
+    (cell,) = listed_cells(
+        [asked.arch],
+        asked.sizes,
+        [asked.pe],
+        [asked.join],
+        ["ln"],
+        Shape(dataset.num_classes, dataset.image_size, dataset.channels),
+    )
+    if isinstance(cell, Impossible):
+        raise InputError(
+            cell.reason,
+            expected="a model that is possible",
+            found=cell.label,
+            where="lape bench --throughput",
+            fix="change --arch, --size, --pe, --join or --dataset",
+        )
+    if recipe.batch_size > dataset.train_images:
+        raise InputError(
+            "a batch larger than the data set",
+            expected=f"at most {dataset.train_images} images per step",
+            found=str(recipe.batch_size),
+            where=f"recipe {asked.recipe}",
+            fix="choose a smaller --batch-size",
+        )
+    return Workload(cell, recipe, dataset, root, device)
+
+
+def _recipe(asked: Asked) -> Recipe:
+    path = Path(asked.recipe)
+    if path.suffix != ".yaml":
+        known = {file.stem: file for file in yaml_files("grids/recipes")}
+        if asked.recipe not in known:
+            raise InputError(
+                f"unknown recipe {asked.recipe!r}",
+                expected="a recipe in grids/recipes, or a YAML file",
+                found=repr(asked.recipe),
+                where=f"--recipe {asked.recipe}",
+                fix=nearest(asked.recipe, known),
+            )
+        path = known[asked.recipe]
+    document = read_document(path)
+    changes = {"batch_size": asked.batch_size, "precision": asked.precision}
+    values = {**document.values, **{key: value for key, value in changes.items() if value is not None}}
+    recipe = document.validate(Recipe, values)
+    if recipe.distillation != "none":
+        raise InputError(
+            "a recipe with a teacher can't be timed",
+            expected="distillation: none",
+            found=f"distillation: {recipe.distillation}",
+            where=str(path),
+            fix="leave the teacher out; its forward costs what `lape bench --arch` says of its like in evaluation",
+        )
+    return recipe
+
+
+def _dataset(asked: Asked) -> tuple[Dataset, Path | None]:
+    """The data set and where it is prepared; None where its pictures are made up."""
+    if asked.dataset == SYNTHETIC:
+        usual = DATASETS[USUAL]
+        channels = asked.channels or usual.channels
+        half = (0.5,) * channels
+        facts = {
+            "name": SYNTHETIC,
+            "num_classes": asked.classes or usual.num_classes,
+            "image_size": asked.image_size or usual.image_size,
+            "channels": channels,
+            "mean": half,
+            "std": half,
+        }
+        return Dataset.model_validate({**usual.model_dump(), **facts}), None
+    root = open_root(asked.data)
+    if asked.dataset is None and load_meta(USUAL, root) is None:
+        return DATASETS[USUAL], None
+    name = asked.dataset or USUAL
+    meta = load_meta(name, root)
+    if name not in DATASETS and meta is None:
+        raise InputError(
+            f"unknown data set {name!r}",
+            expected="a data set that is built in or prepared, or 'synthetic'",
+            found=repr(name),
+            where=f"--dataset {name}",
+            fix=nearest(name, [*DATASETS, SYNTHETIC]),
+        )
+    dataset = DATASETS[name] if name in DATASETS or meta is None else meta.dataset
+    verify(dataset, root)
+    return dataset, root
+
+
+def _told(
+    asked: Asked, workload: Workload, plan: Plan, environment: Environment, load: float, found: Throughput
+) -> dict[str, Any]:
+    """All of it, as JSON has it."""
+    rounds = [[_turn(timed) for timed in turns] for turns in found.rounds]
+    macs = count_macs(build_model(workload.cell), workload.dataset.image_size, workload.dataset.channels)
+    flops = 2 * PASSES * macs
+    matmul = quartiles(found.matmul).median
+    summary = {figure: _summary(figure, found.rounds) for figure in figures(workload.device)}
+    for figure in REACHED:
+        for side in SIDES:
+            reached = flops * summary[figure][side]["images_per_second"]["median"]
+            summary[figure][side] |= {"gflops": reached / 1e9, "share_of_matmul": reached / matmul}
+    memory = {
+        side: max(timed.turn.memory_mb for turns in found.rounds for timed in turns
+                  if (timed.side, timed.figure) == (side, "training"))
+        for side in SIDES
+    }  # fmt: skip
+    return {
+        "format": 1,
+        "model": {**_named(workload.cell), "forward_macs": macs, "training_flops_per_image": flops},
+        "recipe": {"name": asked.recipe, **workload.recipe.model_dump(mode="json")},
+        "data": {
+            "name": workload.dataset.name,
+            "made_up": workload.root is None,
+            **asdict(workload.cell.shape),
+        },
+        "environment": {
+            **environment.model_dump(),
+            **{package: importlib.metadata.version(package) for package in _PACKAGES},
+            "cores": _cores(),
+            "memory_gb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
+            "load_before": load,
+        },
+        "plan": asdict(plan),
+        "tried": [_turn(timed) for timed in found.tried],
+        "rounds": rounds,
+        "matmul_flops_per_second": list(found.matmul),
+        "summary": summary,
+        "memory_mb": memory,
+    }
+
+
+def _named(cell: ModelCell) -> dict[str, str]:
+    return {"arch": cell.arch.name, "pe": cell.pe, "join": cell.join}
+
+
+def _turn(timed: Timed) -> dict[str, Any]:
+    turn = timed.turn
+    return {
+        "figure": timed.figure,
+        "side": timed.side,
+        "setting": asdict(timed.setting),
+        "images": turn.images,
+        "seconds": turn.seconds,
+        "cpu_seconds": _number(turn.cpu_seconds),
+        "memory_mb": turn.memory_mb,
+        "images_per_second": _number(timed.rate),
+    }
+
+
+def _summary(figure: Figure, rounds: Sequence[Sequence[Timed]]) -> dict[str, Any]:
+    """Both sides' images per second over the rounds, and how many times timm's ours are."""
+    turns = {side: [one for turns in rounds for one in turns if (one.figure, one.side) == (figure, side)]
+             for side in SIDES}  # fmt: skip
+    rates = {side: [timed.rate for timed in turns[side]] for side in SIDES}
+    sides: dict[str, Any] = {
+        side: {"setting": asdict(turns[side][0].setting), "images_per_second": _spread(quartiles(rates[side]))}
+        for side in SIDES
+    }
+    return sides | {"ratio": _spread(paired_ratio(rates["timm"], rates["ours"]))}
+
+
+def _spread(spread: Quartiles | Ratio) -> dict[str, float | None]:
+    return {key: _number(value) for key, value in asdict(spread).items()}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _table(told: dict[str, Any]) -> Table:
+    model, data, environment, plan = told["model"], told["data"], told["environment"], told["plan"]
+    pictures = f"made-up pictures of {data['image_size']}×{data['image_size']}×{data['in_chans']}"
+    versions = ", ".join(f"{package} {environment[package]}" for package in ("torch", *_PACKAGES))
+    at_once = f"{plan['side_by_side']} trainings at once; " if plan["side_by_side"] > 1 else ""
+    table = open_table(
+        title=f"{model['arch']}, {model['pe']}, {model['join']}; {pictures if data['made_up'] else data['name']}; "
+        f"{told['recipe']['name']}, batch {told['recipe']['batch_size']}, {environment['precision']}",
+        caption=f"{_machine(environment)}, {versions}; {at_once}{plan['rounds']} rounds of about "
+        f"{plan['seconds']:g} s per side, in turn. Images per second: median (quartiles); ratio: median of paired "
+        "rounds [95 % interval]. timm: its fastest of the settings tried.",
+    )
+    table.add_column("Images/s", no_wrap=True)
+    for head in ("Ours", "timm", "Ratio"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("timm's setting", no_wrap=True)
+    for figure, summary in told["summary"].items():
+        texts = (
+            LABELS[figure],
+            *(rate_text(summary[side]["images_per_second"]) for side in SIDES),
+            ratio_text(summary["ratio"]),
+            str(LoopSetting(**summary["timm"]["setting"])),
+        )
+        table.add_row(*map(Text, texts))
+    return table
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    threads = environment["threads"]
+    processor = f"{environment['processor']}, {threads} CPU thread{'s' * (threads > 1)}"
+    return processor if environment["device"] == "cpu" else f"{environment['device']}, {processor}"
+
+
+def rate_text(rate: Mapping[str, float]) -> str:
+    """Images per second over the rounds, as JSON has them, in words."""
+    return f"{rate['median']:,.0f} ({rate['low']:,.0f} to {rate['high']:,.0f})"
+
+
+def ratio_text(ratio: Mapping[str, float | None]) -> str:
+    """A ratio with its interval, if it has one, as JSON has them, in words."""
+    interval = "" if ratio["low"] is None else f" [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+    return f"{ratio['median']:.2f}{interval}"
+
+
+def _sentences(told: dict[str, Any]) -> list[str]:
+    """What the table doesn't say."""
+    flops, matmul = told["model"]["training_flops_per_image"], quartiles(told["matmul_flops_per_second"]).median
+    lines = [
+        f"a training step takes {flops / 1e9:.3g} GFLOP per image, thrice a forward; a large matmul reaches "
+        f"{matmul / 1e9:,.0f} GFLOP/s here"
+    ]
+    for figure in REACHED:
+        parts = [f"{side} {_reached(told['summary'][figure][side])}" for side in SIDES]
+        lines.append(f"{LABELS[figure]}: {', '.join(parts)}")
+    parts = [f"{side} {told['memory_mb'][side]:,.0f} MB" for side in SIDES]
+    where = "of a process" if told["environment"]["device"] == "cpu" else "of the GPU"
+    lines.append(f"memory {where}, end to end, at most: {', '.join(parts)}")
+    if told["environment"]["load_before"] > QUIET:
+        lines.append(f"but: something else was running before it began (load {told['environment']['load_before']:.1f})")
+    return lines
+
+
+def _reached(side: dict[str, Any]) -> str:
+    return f"{side['gflops']:,.0f} GFLOP/s ({100 * side['share_of_matmul']:.0f} % of the matmul's)"

@@ -1,0 +1,75 @@
+"""The suite's own training, piece by piece. What it calls of `suite.training` is all in this file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from suite.cost.throughput.turns import LoopSetting, Task
+from suite.cost.throughput.workload import LEARNING_RATE, Workload
+from suite.cost.trainer import make_trainer
+from suite.data.images import ArrayImages, Images
+from suite.recipe import Recipe
+from suite.training.augmentation.mixing import mixed_targets
+from suite.training.augmentation.pipeline import Augmentation, Normalise
+
+_CHANGES_IMAGES = ("crop_", "flip", "auto_augment", "interpolation", "erase_", "mixup", "cutmix", "repeats")
+
+
+class OurLoop:
+    """The suite's trainer on a workload's pictures."""
+
+    def __init__(self, workload: Workload) -> None:
+        recipe, dataset, device = workload.recipe, workload.dataset, workload.device
+        self._workload = workload
+        self._images: Images = workload.pictures().to(device)
+        normalise = Normalise(dataset.mean, dataset.std, device)
+        self._augmentation = Augmentation(recipe, normalise)
+        self._trainer = make_trainer(workload.cell, recipe, normalise, device)
+        self._step_trainer = replace(self._trainer, recipe=without_augmentation(recipe))
+        first = torch.arange(recipe.batch_size) % len(self._images)
+        pixels = self._images.batch(first).permute(0, 2, 3, 1).contiguous()
+        self._batch = ArrayImages(pixels, self._images.labels[first.to(device)])
+        self._generator = torch.Generator().manual_seed(0)
+
+    @contextmanager
+    def ready(self, task: Task, setting: LoopSetting) -> Iterator[Callable[[int], None]]:
+        """What runs so many batches; the setting's threads are torch's already."""
+        run = {"step": self._step, "pipeline": self._pipeline, "training": self._train}[task]
+        run(1)
+        yield run
+
+    def _step(self, batches: int) -> None:
+        order = torch.arange(self._workload.recipe.batch_size).repeat(batches)
+        self._step_trainer.train_epoch(self._batch, order, self._generator, [LEARNING_RATE] * batches)
+
+    def _train(self, batches: int) -> None:
+        self._trainer.train_epoch(self._images, self._order(batches), self._generator, [LEARNING_RATE] * batches)
+
+    def _pipeline(self, batches: int) -> None:
+        """All that a step does before the model, the targets of mixed labels included."""
+        recipe, device = self._workload.recipe, self._workload.device
+        order = self._order(batches)
+        read = self._augmentation.batches(self._images, order, device, self._generator)
+        for indices, batch in zip(order.split(recipe.batch_size), read, strict=True):
+            labels = self._images.labels[indices.to(device)]
+            _, share = self._augmentation.finish(batch, self._generator, mixing=True)
+            if share is not None:
+                mixed_targets(labels, share, self._workload.dataset.num_classes, recipe.label_smoothing)
+
+    def _order(self, batches: int) -> Tensor:
+        """Images for so many batches, each once before any comes again."""
+        count, images = batches * self._workload.recipe.batch_size, len(self._images)
+        epochs = [torch.randperm(images, generator=self._generator) for _ in range(math.ceil(count / images))]
+        return torch.cat(epochs)[:count]
+
+
+def without_augmentation(recipe: Recipe) -> Recipe:
+    """The recipe, with images left as they are."""
+    kept = {key: value for key, value in recipe.model_dump().items() if not key.startswith(_CHANGES_IMAGES)}
+    return Recipe.model_validate(kept)

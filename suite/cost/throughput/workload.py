@@ -1,0 +1,49 @@
+"""What is trained while it is timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from suite.data.datasets import Dataset
+from suite.data.images import ArrayImages, Images, load_images
+from suite.models.cell import ModelCell
+from suite.recipe import Recipe
+
+LEARNING_RATE = 1e-5  # of all steps, so that the weights stay ordinary however many there are
+MADE_UP = 2048  # pictures
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model, a recipe and pictures. root: where the data set is prepared; None: its pictures are made up."""
+
+    cell: ModelCell
+    recipe: Recipe
+    dataset: Dataset
+    root: Path | None
+    device: torch.device
+
+    def pictures(self) -> Images:
+        """The training images; made-up ones have the data set's size.
+
+        Raises:
+            InputError: the data set is not prepared, or damaged.
+        """
+        if self.root is not None:
+            return load_images(self.dataset, "train", self.root)
+        return made_up(self.dataset, min(MADE_UP, self.dataset.train_images))
+
+
+def made_up(dataset: Dataset, count: int) -> ArrayImages:
+    """Slopes and noise: what an operation costs hardly depends on what a picture shows."""
+    random = np.random.default_rng(0)
+    size, channels = dataset.image_size, dataset.channels
+    pixels = random.integers(0, 56, (count, size, size, channels), dtype=np.uint8)
+    steepness = random.integers(0, 200, (count, 1, 1, channels))
+    pixels += (np.linspace(0, 1, size)[:, None, None] * steepness).astype(np.uint8)
+    labels = random.integers(0, dataset.num_classes, count)
+    return ArrayImages(torch.from_numpy(pixels), torch.from_numpy(labels))

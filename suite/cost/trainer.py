@@ -1,0 +1,24 @@
+"""A trainer for measurements: the suite's own, made as a trial makes it."""
+
+from __future__ import annotations
+
+import torch
+
+from suite.models.build import build_model
+from suite.models.cell import ModelCell
+from suite.recipe import Recipe
+from suite.training.augmentation.pipeline import Normalise
+from suite.training.loop import Trainer
+from suite.training.optimiser import build_optimiser
+from suite.training.precision import choose_precision
+
+
+def make_trainer(
+    cell: ModelCell, recipe: Recipe, normalise: Normalise, device: torch.device, *, compiled: bool = False
+) -> Trainer:
+    """A new model in training. compiled: by torch.compile, as CUDA graphs where there is a GPU."""
+    model = build_model(cell).to(device)
+    optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())
+    if compiled:
+        model.compile(mode="reduce-overhead", dynamic=False)
+    return Trainer(model, optimiser, recipe, normalise, choose_precision(recipe, device), device)

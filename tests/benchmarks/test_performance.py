@@ -1,0 +1,81 @@
+"""The page on performance tells the committed figures."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from benchmarks.documents import filled
+from benchmarks.performance import COMMANDS, DOCUMENT, FIGURES, OPEN, Figures, tables
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def figures() -> Figures:
+    """The committed figures."""
+    found: Figures = json.loads(FIGURES.read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_document_has_the_committed_figures(figures: Figures) -> None:
+    document = DOCUMENT.read_text(encoding="utf-8")
+    made = tables(figures)
+    assert filled(document, made) == document, "run: python -m benchmarks.performance tables"
+    assert all(f"<!-- {name} -->" in document for name in made)
+    assert document.count("<!-- end -->") == len(made)
+
+
+def test_the_figures_are_of_the_commands_that_the_page_names(figures: Figures) -> None:
+    for name, side_by_side in (("alone", 1), ("pair", 2)):
+        told = figures[name]
+        assert told["model"]["arch"] == "vit_lite_7_4"
+        assert told["recipe"]["name"] == "compact_transformers_cifar10"
+        assert (told["recipe"]["batch_size"], told["data"]["name"], told["data"]["made_up"]) == (128, "cifar10", False)
+        assert told["plan"]["side_by_side"] == side_by_side
+        for figure, summary in told["summary"].items():
+            rates = {
+                side: [turn["images_per_second"] for turns in told["rounds"] for turn in turns
+                       if (turn["figure"], turn["side"]) == (figure, side)]
+                for side in ("ours", "timm")
+            }  # fmt: skip
+            ratios = sorted(ours / timm for ours, timm in zip(rates["ours"], rates["timm"], strict=True))
+            middle = (ratios[(len(ratios) - 1) // 2] + ratios[len(ratios) // 2]) / 2
+            assert summary["ratio"]["median"] == pytest.approx(middle)
+    assert COMMANDS["alone"].removesuffix(" --json -") in DOCUMENT.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("ends", "memory", "load", "words"),
+    [
+        ((1.3, 1.5), 1.1, 0.1, ("met", "met")),
+        ((1.1, 1.5), 1.3, 0.1, ("not settled", "**missed**")),
+        ((None, None), 1.3, 0.1, ("met", "**missed**")),
+        ((1.1, 1.2), 1.1, 0.1, ("**missed**", "met")),
+        ((1.3, 1.5), 1.1, 3.0, ("provisional", "provisional")),
+    ],
+)
+def test_a_target_is_met_by_the_whole_interval_on_a_quiet_machine(
+    figures: Figures, ends: tuple[float | None, float | None], memory: float, load: float, words: tuple[str, str]
+) -> None:
+    changed = copy.deepcopy(figures)
+    for name in ("alone", "pair"):
+        changed[name]["environment"]["load_before"] = load
+    changed["alone"]["summary"]["training"]["ratio"] = {"median": 1.4, "low": ends[0], "high": ends[1]}
+    changed["alone"]["memory_mb"]["ours"] = 1e3 * memory
+    lines = tables(changed)["targets"].splitlines()
+    assert lines[2].endswith(f"| {words[0]} |")
+    assert lines[5].endswith(f"| {memory:.2f} GB | {words[1]} |")
+    assert [line.endswith("| – | **open** |") for line in lines[6:]] == [True] * len(OPEN)
+
+
+def test_the_ten_trials_are_ten() -> None:
+    from suite.grid import load_grid
+
+    (override,) = (command.split("--set '")[1].rstrip("'") for *_, command in OPEN if "--set" in command)
+    trials = load_grid(REPOSITORY / "grids" / "table2.yaml", [override]).expand().trials
+    assert len(trials) == 10
+    assert {(trial.arch.name, trial.join, trial.dataset.name) for trial in trials} == {
+        ("vit_lite_7_4", join, "cifar10") for join in ("default", "lape")
+    }
