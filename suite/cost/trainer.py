@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from suite.models.build import build_model
@@ -14,11 +16,25 @@ from suite.training.precision import choose_precision
 
 
 def make_trainer(
-    cell: ModelCell, recipe: Recipe, normalise: Normalise, device: torch.device, *, compiled: bool = False
+    cell: ModelCell,
+    recipe: Recipe,
+    normalise: Normalise,
+    device: torch.device,
+    *,
+    compiled: bool = False,
+    threads: int = 1,
+    shape: Sequence[int] | None = None,
+    recorded: bool = False,
 ) -> Trainer:
-    """A new model in training. compiled: by torch.compile, as CUDA graphs where there is a GPU."""
+    """A new model in training. compiled: all of it, tests too, by torch.compile, as CUDA graphs where there is a GPU.
+
+    The others: see `Trainer`.
+    """
     model = build_model(cell).to(device)
     optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())
     if compiled:
         model.compile(mode="reduce-overhead", dynamic=False)
-    return Trainer(model, optimiser, recipe, normalise, choose_precision(recipe, device), device)
+    precision = choose_precision(recipe, device)
+    return Trainer(
+        model, optimiser, recipe, normalise, precision, device, threads=threads, shape=shape, recorded=recorded
+    )

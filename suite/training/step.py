@@ -76,18 +76,19 @@ def choose_shares(model: nn.Module, shape: Sequence[int], batch: int, threads: i
 
 
 def held_for_backward(model: nn.Module, shape: Sequence[int]) -> int:
-    """The bytes that a training step holds for its backward pass, for each image. Computes nothing."""
-    dry, held = copy.deepcopy(model).to("meta").train(), dict[int, Tensor]()
+    """The bytes that a training step holds for its backward pass, for each image: of one with two images."""
+    tried, held = copy.deepcopy(model).train(), dict[int, Tensor]()
 
     def note(tensor: Tensor) -> Tensor:
-        held[tensor.untyped_storage()._cdata] = tensor
+        held[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        out = dry(torch.empty(2, *shape, device="meta"))
-    del out
-    weights = {parameter.untyped_storage()._cdata for parameter in dry.parameters()}
-    return sum(tensor.untyped_storage().nbytes() for key, tensor in held.items() if key not in weights) // 2
+    with torch.random.fork_rng([]), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        out = tried(torch.zeros(2, *shape))
+    weights = {parameter.untyped_storage().data_ptr() for parameter in tried.parameters()}
+    total = sum(tensor.untyped_storage().nbytes() for key, tensor in held.items() if key not in weights)
+    del out  # it kept what was held alive
+    return total // 2
 
 
 def splittable(model: nn.Module) -> bool:

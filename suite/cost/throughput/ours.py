@@ -17,6 +17,7 @@ from suite.data.images import ArrayImages, Images
 from suite.recipe import Recipe
 from suite.training.augmentation.mixing import mixed_targets
 from suite.training.augmentation.pipeline import Augmentation, Normalise
+from suite.training.loop import Trainer
 
 _CHANGES_IMAGES = ("crop_", "flip", "auto_augment", "interpolation", "erase_", "mixup", "cutmix", "repeats")
 
@@ -28,10 +29,9 @@ class OurLoop:
         recipe, dataset, device = workload.recipe, workload.dataset, workload.device
         self._workload = workload
         self._images: Images = workload.pictures().to(device)
-        normalise = Normalise(dataset.mean, dataset.std, device)
-        self._augmentation = Augmentation(recipe, normalise)
-        self._trainer = make_trainer(workload.cell, recipe, normalise, device)
-        self._step_trainer = replace(self._trainer, recipe=without_augmentation(recipe))
+        self._normalise = Normalise(dataset.mean, dataset.std, device)
+        self._augmentation = Augmentation(recipe, self._normalise)
+        self._trainer = self._made(threads=1)
         first = torch.arange(recipe.batch_size) % len(self._images)
         pixels = self._images.batch(first).permute(0, 2, 3, 1).contiguous()
         self._batch = ArrayImages(pixels, self._images.labels[first.to(device)])
@@ -40,27 +40,42 @@ class OurLoop:
     @contextmanager
     def ready(self, task: Task, setting: LoopSetting) -> Iterator[Callable[[int], None]]:
         """What runs so many batches; the setting's threads are torch's already."""
+        if setting.threads != self._trainer.threads:
+            self._trainer = self._made(setting.threads)
+        if task == "step":
+            self._trainer = replace(self._trainer, recipe=without_augmentation(self._workload.recipe))
+        elif self._trainer.recipe != self._workload.recipe:
+            self._trainer = replace(self._trainer, recipe=self._workload.recipe)
         run = {"step": self._step, "pipeline": self._pipeline, "training": self._train}[task]
         run(1)
         yield run
 
     def _step(self, batches: int) -> None:
         order = torch.arange(self._workload.recipe.batch_size).repeat(batches)
-        self._step_trainer.train_epoch(self._batch, order, self._generator, [LEARNING_RATE] * batches)
+        self._trainer.train_epoch(self._batch, order, self._generator, [LEARNING_RATE] * batches)
 
     def _train(self, batches: int) -> None:
         self._trainer.train_epoch(self._images, self._order(batches), self._generator, [LEARNING_RATE] * batches)
 
-    def _pipeline(self, batches: int) -> None:
+    def _pipeline(self, count: int) -> None:
         """All that a step does before the model, the targets of mixed labels included."""
         recipe, device = self._workload.recipe, self._workload.device
-        order = self._order(batches)
-        read = self._augmentation.batches(self._images, order, device, self._generator)
-        for indices, batch in zip(order.split(recipe.batch_size), read, strict=True):
-            labels = self._images.labels[indices.to(device)]
-            _, share = self._augmentation.finish(batch, self._generator, mixing=True)
+        order = self._order(count)
+        labels = self._images.labels[order.to(device)]
+        stretches = self._augmentation.stretches(self._images, order, device, self._generator, mixing=True)
+        batches = (batch for stretch in stretches for batch in stretch.batches)
+        for shown, (_, share) in zip(labels.split(recipe.batch_size), batches, strict=True):
             if share is not None:
-                mixed_targets(labels, share, self._workload.dataset.num_classes, recipe.label_smoothing)
+                classes = self._workload.dataset.num_classes
+                mixed_targets(shown, shown.flip(0), share, classes, recipe.label_smoothing)
+
+    def _made(self, threads: int) -> Trainer:
+        """As a trial has it: on a GPU with its steps recorded."""
+        work = self._workload
+        return make_trainer(
+            work.cell, work.recipe, self._normalise, work.device,
+            threads=threads, shape=self._images.shape, recorded=True,
+        )  # fmt: skip
 
     def _order(self, batches: int) -> Tensor:
         """Images for so many batches, each once before any comes again."""

@@ -28,8 +28,8 @@ def test_without_augmentation_images_stay_as_they_are(path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     order = torch.arange(8)
     augmentation = Augmentation(bare.model_copy(update={"batch_size": 8}), normalise)
-    (batch,) = augmentation.batches(images, order, made.device, generator)
-    inputs, share = augmentation.finish(batch, generator, mixing=True)
+    (stretch,) = augmentation.stretches(images, order, made.device, generator, mixing=True)
+    ((inputs, share),) = stretch.batches
     assert share is None
     assert torch.equal(inputs, normalise(images.batch(order)))
 
