@@ -13,9 +13,11 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks import stacking
 from benchmarks.documents import filled, markdown
 from benchmarks.products import products
 from suite.commands.throughput import LABELS, QUIET, REACHED, rate_text, ratio_text
@@ -32,7 +34,7 @@ COMMANDS = {
     "pair": f"lape bench --throughput {_HEADLINE} --side-by-side 2 --json -",
     "join": "lape bench --arch vit_lite_7_4 --image-size 32 --classes 10 --batch-size 128 --rounds 5 --csv -",
 }
-PARTS = (*COMMANDS, "products")
+PARTS = (*COMMANDS, "products", "stack")
 _TEN = (
     "blocks=[{recipe: compact_transformers_cifar10, axes: {arch: [vit_lite_7_4], pe: [learnable], "
     "join: [default, lape], dataset: [cifar10]}}]"
@@ -45,11 +47,15 @@ OPEN = (
         f"lape bench --throughput {_HEADLINE} --device cuda --workers 16",
     ),
     (
-        "one H200-class GPU, ten seeds stacked (the command runs ten processes: stacking is not built)",
+        "one H200-class GPU, ten seeds stacked",
         "≥ 60,000 images/s",
-        f"lape bench --throughput {_HEADLINE} --device cuda --side-by-side 10",
+        "python -m benchmarks.stacking --device cuda --seeds 10",
     ),
-    ("one H200-class GPU, ten trials of Table 2's ViT-Lite-7/4", "≤ 45 min", f"time lape run table2 --set '{_TEN}'"),
+    (
+        "one H200-class GPU, ten trials of Table 2's ViT-Lite-7/4",
+        "≤ 45 min",
+        f"time lape run table2 --set stack_seeds=5 --set '{_TEN}'",
+    ),
 )
 
 
@@ -57,6 +63,8 @@ def measure(name: str, options: Sequence[str]) -> Any:
     """The figures of one part. options: further ones, of `lape bench --throughput`."""
     if name == "products":
         return products()
+    if name == "stack":
+        return [asdict(row) for row in stacking.main("cpu", seeds=3)]
     if name == "join":
         return list(csv.DictReader(_run(COMMANDS[name]).splitlines()))
     return json.loads(_run(" ".join([COMMANDS[name], *options])))
@@ -77,6 +85,7 @@ def tables(figures: Figures) -> Mapping[str, str]:
         "shares": _shares(figures),
         "tried": _tried(figures["alone"]),
         "join": _joins(figures["join"]),
+        "stack": _stack(figures["stack"]),
         "open": markdown(
             ("target", "is", "command"), ([what, target, f"`{command}`"] for what, target, command in OPEN), ":--"
         ),
@@ -189,6 +198,14 @@ def _joins(rows: Sequence[Mapping[str, str]]) -> str:
         for row in rows
     ]
     return markdown(("mode", "join", "ms per step", "memory (MB)", "time", "memory"), lines)
+
+
+def _stack(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        [row["arch"], str(row["batch_size"]), str(row["seeds"]), f"{row['alone']:,.0f}", f"{row['together']:,.0f}"]
+        for row in rows
+    ]
+    return markdown(("architecture", "batch", "seeds", "images/s one by one", "images/s at once"), lines)
 
 
 def _interval(row: Mapping[str, str], name: str) -> str:

@@ -65,7 +65,7 @@ def _attempt(trials: Sequence[Trial], machine: Machine, snapshot: Callable[[Tria
     if snapshot is not None:
         about = {"trials": [trial.id for trial in trials], **attempt.environment.model_dump(exclude={"commit"})}
         attempt.snapshots = Snapshots(snapshot(trials[0]), machine.snapshot_seconds, about)
-    with _process(attempt.device, machine, attempt.compiled):
+    with process_for(attempt.device, machine, attempt.compiled):
         failure = _failure(attempt.train, attempt.recipe.batch_size)
     found = []
     for member in attempt.members:
@@ -101,14 +101,14 @@ def _stacks(trials: Sequence[Trial], machine: Machine) -> bool:
             paces.extend((together.pace(), alone.pace()))
 
         if together.stackable():
-            with _process(together.device, machine, alone.compiled):
+            with process_for(together.device, machine, alone.compiled):
                 _failure(measure, together.recipe.batch_size)
         _STACKS[key] = len(paces) == 2 and paces[0] < len(trials) * paces[1]
     return _STACKS[key]
 
 
 @contextmanager
-def _process(device: torch.device, machine: Machine, compiled: bool) -> Iterator[None]:
+def process_for(device: torch.device, machine: Machine, compiled: bool) -> Iterator[None]:
     """Threads, generators and settings of this process for a training, and as they were after it."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:

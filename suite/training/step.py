@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from suite.models.dropout import masks_from
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 HELD = 128 * 2**20  # bytes for the backward pass at a time: more is no faster
 LossOf = Callable[[nn.Module, slice], Tensor]  # the mean loss of a share of the batch, by a model
@@ -52,7 +53,7 @@ class Split:
                 losses.append(loss.detach())
             return losses
 
-        losses = [loss for found in self._pool.map(work, range(threads)) for loss in found]
+        losses = [loss for found in self.map(work, range(threads)) for loss in found]
         for twin in self._models[1:]:
             for parameter, other in zip(self._models[0].parameters(), twin.parameters(), strict=True):
                 if other.grad is not None:
@@ -60,9 +61,9 @@ class Split:
                     other.grad = None
         return torch.stack(losses).sum()
 
-    def map(self, function: Callable[[Tensor], Result], items: Iterable[Tensor]) -> Iterator[Result]:
-        """The function of each tensor, in their order, as many at a time as there are threads."""
-        return self._pool.map(function, items)
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """The function of each item, in their order, as many at a time as there are threads."""
+        return map(function, items) if len(self._models) == 1 else self._pool.map(function, items)
 
 
 def choose_shares(model: nn.Module, shape: Sequence[int], batch: int, threads: int) -> int:
