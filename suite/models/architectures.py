@@ -22,7 +22,9 @@ class Family:
     """An architecture at any size.
 
     builder: "module:class", imported when a model is built. prefix: the tokens before the patches (class
-    token, distillation token). distilled: whether it has a head that learns from a teacher.
+    token, distillation token). prefix_in_each_block: whether its blocks can't do without them. late_prefix: whether
+    they join after all blocks but the last two, whatever the norm. distilled: whether it has a head that learns from
+    a teacher.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Family:
     prefix: int
     defaults: Mapping[str, Any] = field(default_factory=dict)
     distilled: bool = False
+    prefix_in_each_block: bool = False
+    late_prefix: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,9 @@ _SWIN_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-5, "drop_path": 0.2, "attn_dr
 for _family in (
     Family("deit", "plain pre-norm ViT with a class token", _DEIT,
            PatchSize, "suite.models.deit:DeiT", 1, _DEIT_DEFAULTS),
+    Family("vit", "DeiT without qkv bias; the class token joins before the last two blocks",
+           "released code of DTN (arXiv 2112.02624)", PatchSize, "suite.models.deit:DeiT", 1,
+           {**_DEIT_DEFAULTS, "qkv_bias": False, "norm_eps": 1e-5}, late_prefix=True),
     Family("deit_distilled", "DeiT with a distillation token and a head of its own for it", _DEIT,
            PatchSize, "suite.models.deit:DistilledDeiT", 2, _DEIT_DEFAULTS, distilled=True),
     Family("vit_lite", "small ViT with a class token", _COMPACT,
@@ -72,7 +79,7 @@ for _family in (
     Family("t2t_vit", "pre-norm ViT on tokens that are unfolded again and again", "T2T-ViT (arXiv 2101.11986)",
            TokensToTokenSize, "suite.models.t2t:T2TViT", 1, _T2T_DEFAULTS),
     Family("ceit", "ViT with convolutional stem and feed-forward, and attention among class tokens",
-           "CeiT (arXiv 2103.11816)", StemSize, "suite.models.ceit:CeiT", 1, _DEIT_DEFAULTS),
+           "CeiT (arXiv 2103.11816)", StemSize, "suite.models.ceit:CeiT", 1, _DEIT_DEFAULTS, prefix_in_each_block=True),
     Family("swin", "pyramid of stages with attention in shifted windows", "Swin (arXiv 2103.14030)",
            WindowSize, "suite.models.swin:Swin", 0, _SWIN_DEFAULTS),
 ):  # fmt: skip
@@ -84,6 +91,17 @@ for _name, _width, _heads in (("tiny", 192, 3), ("small", 384, 6), ("base", 768,
     _NAMED[f"deit_{_name}_distilled"] = ("deit_distilled", {**_body, "patch_size": 16})
     if _name != "base":
         _NAMED[f"ceit_{_name}"] = ("ceit", {**_body, "patch_size": 4})
+
+# DTN's ViTs; those of a square number of heads are its starred ones.
+for _name, _width, _heads in (
+    ("tiny", 192, 3),
+    ("tiny", 192, 4),
+    ("small", 384, 6),
+    ("small", 432, 9),
+    ("base", 768, 16),
+):
+    _body = {"patch_size": 16, "embed_dim": _width, "depth": 12, "num_heads": _heads, "mlp_ratio": 4.0}
+    _NAMED[f"vit_{_name}_h{_heads}_c{_width}"] = ("vit", _body)
 
 # Compact Transformers: depth → heads, MLP ratio, width; the published tokenizers are patch 4, or 3×1 and 3×2.
 for _depth, (_heads, _ratio, _width) in {

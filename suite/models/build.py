@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from suite.errors import InputError
+from suite.models import norms
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.cell import ModelCell
 from suite.models.initialise import initialise
@@ -40,7 +41,8 @@ def create_model(
     """
     architecture = _resolve(arch, overrides)
     position, method = POSITIONS[pe], JOINS[join]
-    NORMS[norm or "ln"]  # LayerNorm is all there is so far, and the blocks have it
+    norm = norm or "ln"
+    normaliser = NORMS[norm]
     for name, value in (("num_classes", num_classes), ("image_size", image_size), ("in_chans", in_chans)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(
@@ -57,7 +59,7 @@ def create_model(
             found=f"embed_dim {architecture.size.embed_dim}",
             fix="change embed_dim, or choose another pe",
         )
-    if error := refusal(pe, join):
+    if error := refusal(pe, join) or norms.refusal(norm, architecture, image_size):
         raise error
 
     module_name, class_name = architecture.family.builder.split(":")
@@ -65,7 +67,13 @@ def create_model(
     seed = int(torch.randint(2**63 - 1, (), device="cpu"))
     with torch.random.fork_rng(devices=[]):  # the modules' own initialisation draws too, and is thrown away
         model = family_type(
-            architecture, position, method, num_classes=num_classes, image_size=image_size, in_chans=in_chans
+            architecture,
+            position,
+            method,
+            normaliser,
+            num_classes=num_classes,
+            image_size=image_size,
+            in_chans=in_chans,
         )
     initialise(model, seed)
     return model

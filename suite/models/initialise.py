@@ -15,6 +15,7 @@ from torch.nn import init
 
 from suite.canonical import derive_seed
 from suite.models.embedding import PositionMap, RelativeBias
+from suite.models.normalisers import TokenNorm
 from suite.models.tokenizers import RandomFeatures
 
 
@@ -71,6 +72,8 @@ def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: 
         _normal(drawn, rules.relative_std, generator)
     elif isinstance(module, RandomFeatures):
         drawn.copy_(module.draw(generator))
+    elif isinstance(module, TokenNorm):
+        module.start(name.rpartition(".")[2], drawn, generator)
     elif isinstance(module, (nn.LayerNorm, nn.BatchNorm2d, PositionMap)):
         drawn.fill_(0 if bias else 1)
     elif isinstance(module, nn.Linear):

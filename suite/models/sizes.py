@@ -31,9 +31,17 @@ class Size(BaseModel):
         """The number of heads of each stage; a model without stages is one."""
         raise NotImplementedError
 
+    def depths(self) -> Sequence[int]:
+        """The number of blocks of each stage."""
+        raise NotImplementedError
+
     def token_grid(self, image_size: int) -> Grid:
         """Rows and columns of the patch tokens of a square image; raises `InputError` if there are none."""
         raise NotImplementedError
+
+    def stage_grids(self, image_size: int) -> list[Grid]:
+        """Rows and columns of the tokens in each stage; raises `InputError` if there are none."""
+        return [self.token_grid(image_size)]
 
     def check(self, image_size: int) -> None:
         """Raise `InputError` if no model of this size can be built for that image size."""
@@ -64,6 +72,10 @@ class PlainSize(Size):
     def heads(self) -> Sequence[int]:
         """One stage."""
         return (self.num_heads,)
+
+    def depths(self) -> Sequence[int]:
+        """One stage."""
+        return (self.depth,)
 
 
 def _patches(side: int, patch_size: int, what: str) -> Grid:
@@ -179,6 +191,10 @@ class WindowSize(Size):
     def heads(self) -> Sequence[int]:
         """A number for each stage."""
         return self.num_heads
+
+    def depths(self) -> Sequence[int]:
+        """A number for each stage."""
+        return self.depth
 
     def stage_grids(self, image_size: int) -> list[Grid]:
         """Rows and columns of the tokens in each stage; raises `InputError` if windows or mergings don't fit."""

@@ -24,7 +24,16 @@ from suite.models.tokenizers import HIDDEN_PLANES
         ({"arch": "deit_tinny"}, r"unknown architecture 'deit_tinny'.*did you mean 'deit_tiny'"),
         ({"pe": "learnt"}, r"unknown pe 'learnt'.*did you mean 'learnable'"),
         ({"join": "lappe"}, r"unknown join 'lappe'.*did you mean 'lape'"),
-        ({"norm": "bn"}, r"unknown norm 'bn'.*choose one of: ln"),
+        ({"norm": "lnn"}, r"unknown norm 'lnn'.*did you mean 'ln'"),
+        ({"norm": "dtn"}, r"leaves the last 2 blocks as they are, and deit has no more than 1.*choose norm ln$"),
+        (
+            {"norm": "dtn", "arch": "ceit", "depth": 3, "patch_size": 2, "image_size": 16},
+            r"tokens that fill a grid, and in ceit the class token is among them in every block.*with norm 'dtn'",
+        ),
+        (
+            {"norm": "dtn", "depth": 3, "patch_size": 1, "image_size": 29},
+            r"norm 'dtn' pools a grid of 29×29 tokens by 2, which doesn't divide it",
+        ),
         ({"patch_size": 4}, r"image size must be divisible by the patch size.*patch_size \(4\).*15×15"),
         ({"num_heads": 3}, r"width must be divisible by the number of heads.*num_heads \(3\).*embed_dim 28"),
         ({"mlp_ratio": 0.03}, r"no hidden channel.*embed_dim 28, mlp_ratio 0.03"),

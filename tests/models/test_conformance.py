@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from suite.errors import InputError
 from suite.models import create_model
-from suite.models.architectures import FAMILIES
+from suite.models.architectures import FAMILIES, resolve_architecture
 from suite.models.joins import JOINS
+from suite.models.norms import NORMS, refusal
 from suite.models.positions import POSITIONS
 from suite.models.transformer import Transformer
 
@@ -20,6 +22,7 @@ _PLAIN: dict[str, Any] = {"embed_dim": 20, "depth": 2, "num_heads": 2, "mlp_rati
 # Each family at a small size, for images of 3×16×16. A new family needs an entry here.
 SIZES: dict[str, dict[str, Any]] = {
     "deit": {**_PLAIN, "patch_size": 8},
+    "vit": {**_PLAIN, "patch_size": 8},
     "deit_distilled": {**_PLAIN, "patch_size": 8},
     "vit_lite": {**_PLAIN, "patch_size": 8},
     "cvt": {**_PLAIN, "patch_size": 8},
@@ -31,17 +34,41 @@ SIZES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses(pe) is None]
-EVERYTHING = list(product(FAMILIES, COMBINATIONS))
+NORMED = [("learnable+rpe2d", "lape", norm) for norm in NORMS if norm != "ln"]
+SIDE = 16
+
+
+def sizes(family: str, norm: str = "ln") -> dict[str, Any]:
+    """The small size; of three blocks or more where the norm leaves the last two alone."""
+    deeper = norm != "ln" and isinstance(SIZES[family]["depth"], int)
+    return {**SIZES[family], **({"depth": 3} if deeper else {})}
+
+
+def is_refused(family: str, norm: str) -> InputError | None:
+    return refusal(norm, resolve_architecture(family, sizes(family, norm)), SIDE)
+
+
+EVERYTHING: list[tuple[str, tuple[str, ...]]] = [
+    *product(FAMILIES, COMBINATIONS),
+    *(
+        (family, combination)
+        for family, combination in product(FAMILIES, NORMED)
+        if not is_refused(family, combination[2])
+    ),
+]
 # Compiling and exporting takes seconds: by default, what differs in code; everything else is marked slow.
 DISTINCT = {
     *product(FAMILIES, [("learnable+rpe2d", "lape"), ("sin2d", "default")]),
     *(("deit", ("learnable", join)) for join in JOINS),
+    *(("deit", combination) for combination in NORMED),
+    ("swin", ("learnable+rpe2d", "lape", "dtn")),
 }
 
 
-def build(family: str, pe: str, join: str) -> Transformer:
+def build(family: str, pe: str, join: str, norm: str = "ln", **changes: Any) -> Transformer:
     torch.manual_seed(3)
-    return create_model(family, pe=pe, join=join, num_classes=5, image_size=16, **SIZES[family])
+    settings = {"pe": pe, "join": join, "norm": norm, "num_classes": 5, "image_size": SIDE}
+    return create_model(family, **{**settings, **sizes(family, norm), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +96,7 @@ def test_every_family_has_a_small_size_here() -> None:
 
 
 @pytest.mark.parametrize(("family", "combination"), EVERYTHING, ids=names)
-def test_a_training_step(family: str, combination: tuple[str, str], images: Tensor) -> None:
+def test_a_training_step(family: str, combination: tuple[str, ...], images: Tensor) -> None:
     model = build(family, *combination)
     loss = torch.stack([logits.square().mean() for logits in outputs(model(images))]).sum()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -90,14 +117,25 @@ def test_a_training_step(family: str, combination: tuple[str, str], images: Tens
 
 
 @pytest.mark.parametrize(("family", "combination"), EVERYTHING, ids=names)
-def test_shared_weights_start_alike(family: str, combination: tuple[str, str]) -> None:
-    """A contrast's two sides differ in their position's parameters alone, whose names say so."""
-    ours, plain = build(family, *combination).state_dict(), build(family, "none", "default").state_dict()
-    assert {name for name in ours if not name.startswith("position.")} == plain.keys()
-    assert all(torch.equal(ours[name], value) for name, value in plain.items())
+def test_shared_weights_start_alike(family: str, combination: tuple[str, ...]) -> None:
+    """A contrast's two sides differ in their position's parameters alone, whose names say so, and in their norms'."""
+    ours = build(family, *combination).state_dict()
+    plain = build(family, "none", "default", depth=sizes(family, *combination[2:])["depth"]).state_dict()
+    different = {name for name in ours.keys() ^ plain.keys() if not name.startswith("position.")}
+    assert all(len(combination) == 3 and ".norm" in name for name in different), different
+    assert all(torch.equal(ours[name], value) for name, value in plain.items() if name in ours)
 
 
-def compiles_and_exports(family: str, combination: tuple[str, str], images: Tensor) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_norm_that_is_refused_has_a_reason_and_others_to_choose(family: str) -> None:
+    for norm in NORMS:
+        if error := is_refused(family, norm):
+            with pytest.raises(InputError, match=f"norm '{norm}'"):
+                build(family, "none", "default", norm)
+            assert "choose norm ln" in str(error)
+
+
+def compiles_and_exports(family: str, combination: tuple[str, ...], images: Tensor) -> None:
     model = build(family, *combination)
     torch.compiler.reset()
     compiled = torch.compile(model, fullgraph=True, backend="eager")  # fullgraph: a graph break is an error
@@ -112,13 +150,13 @@ def compiles_and_exports(family: str, combination: tuple[str, str], images: Tens
 
 
 @pytest.mark.parametrize(("family", "combination"), sorted(DISTINCT), ids=names)
-def test_compiles_without_a_graph_break_and_exports(family: str, combination: tuple[str, str], images: Tensor) -> None:
+def test_compiles_without_a_graph_break_and_exports(family: str, combination: tuple[str, ...], images: Tensor) -> None:
     compiles_and_exports(family, combination, images)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "combination"), [case for case in EVERYTHING if case not in DISTINCT], ids=names)
 def test_compiles_without_a_graph_break_and_exports_too(
-    family: str, combination: tuple[str, str], images: Tensor
+    family: str, combination: tuple[str, ...], images: Tensor
 ) -> None:
     compiles_and_exports(family, combination, images)
