@@ -12,10 +12,11 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import init
+from torch.nn.modules.batchnorm import _BatchNorm as _Batch
 
 from suite.canonical import derive_seed
 from suite.models.embedding import PositionMap, RelativeBias
-from suite.models.normalisers import TokenNorm
+from suite.models.normalisers import Normaliser
 from suite.models.tokenizers import RandomFeatures
 
 
@@ -46,7 +47,7 @@ def initialise(model: nn.Module, seed: int) -> None:
     if not isinstance(rules, Rules):
         raise TypeError(f"a {type(model).__name__} doesn't say how it is initialised: it has no `rules`")
     for path, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, _Batch | Normaliser):
             module.reset_running_stats()
         for own_name, parameter in module.named_parameters(recurse=False):
             fixed = not parameter.requires_grad and not isinstance(module, RandomFeatures)
@@ -72,9 +73,9 @@ def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: 
         _normal(drawn, rules.relative_std, generator)
     elif isinstance(module, RandomFeatures):
         drawn.copy_(module.draw(generator))
-    elif isinstance(module, TokenNorm):
+    elif isinstance(module, Normaliser):
         module.start(name.rpartition(".")[2], drawn, generator)
-    elif isinstance(module, (nn.LayerNorm, nn.BatchNorm2d, PositionMap)):
+    elif isinstance(module, (nn.LayerNorm, _Batch, PositionMap)):
         drawn.fill_(0 if bias else 1)
     elif isinstance(module, nn.Linear):
         if bias:

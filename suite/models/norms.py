@@ -88,6 +88,18 @@ for _norm in (
          "suite.models.dtn:ReleasedDynamicTokenNorm", grid=True),
     Norm("dtn_variance", "dtn_release with LayerNorm's mean: only the variance is taken over tokens", _DTN_RELEASE,
          "suite.models.dtn:DynamicVarianceNorm", grid=True),
+    Norm("bn", "BatchNorm: each channel over images and tokens, with running statistics in evaluation",
+         "BatchNorm (arXiv 1502.03167)", "suite.models.normalisers:BatchNorm"),
+    Norm("in", "InstanceNorm: each image and channel over tokens",
+         "InstanceNorm (arXiv 1607.08022)", "suite.models.normalisers:InstanceNorm"),
+    Norm("gn", "GroupNorm: each image and head over tokens and the head's channels",
+         "GroupNorm (arXiv 1803.08494)", "suite.models.normalisers:GroupNorm"),
+    Norm("scalenorm", "g x / ‖x‖ of each token, with one learned g",
+         "ScaleNorm (arXiv 1910.05895)", "suite.models.normalisers:ScaleNorm"),
+    Norm("powernorm", "x / ψ of each channel, with ψ² a running mean of squares, in the gradient too",
+         "PowerNorm (arXiv 2003.07845) Algorithm 2", "suite.models.normalisers:PowerNorm"),
+    Norm("switchable", "statistics mixed of InstanceNorm's, LayerNorm's and BatchNorm's, with learned shares",
+         "Switchable Normalization (arXiv 1806.10779)", "suite.models.normalisers:SwitchableNorm"),
 ):  # fmt: skip
     NORMS.register(_norm.name, _norm)
 

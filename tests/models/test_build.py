@@ -34,6 +34,10 @@ from suite.models.tokenizers import HIDDEN_PLANES
             {"norm": "dtn", "depth": 3, "patch_size": 1, "image_size": 29},
             r"norm 'dtn' pools a grid of 29×29 tokens by 2, which doesn't divide it",
         ),
+        (
+            {"norm": "in", "arch": "cvt", "depth": 3, "patch_size": 15},
+            r"norm 'in' takes its statistics over tokens, and cvt has one.*choose norm ln, dtn, .*gn",
+        ),
         ({"patch_size": 4}, r"image size must be divisible by the patch size.*patch_size \(4\).*15×15"),
         ({"num_heads": 3}, r"width must be divisible by the number of heads.*num_heads \(3\).*embed_dim 28"),
         ({"mlp_ratio": 0.03}, r"no hidden channel.*embed_dim 28, mlp_ratio 0.03"),
