@@ -136,7 +136,7 @@ def _included(extra: Cell, block: Block, at: Location, catalogue: Catalogue, doc
 def check_cell(arch: Architecture, pe: str, join: str, norm: str, dataset: Dataset, recipe: Recipe) -> None:
     """Raise `InputError` if the parts of a cell don't fit together."""
     drop = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
-    if reason := POSITIONS[pe].refuses(arch.size.embed_dim):
+    if reason := POSITIONS[pe].refuses(arch.size.width):
         raise InputError(
             reason,
             expected="axes whose levels can be combined",

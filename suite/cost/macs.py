@@ -20,10 +20,12 @@ from torch import nn
 FREE_OPERATORS = frozenset(
     {
         "aten::add",
+        "aten::add_",
         "aten::avg_pool2d",
         "aten::div",
         "aten::exp",
         "aten::gelu",
+        "aten::hardtanh_",
         "aten::im2col",
         "aten::linalg_vector_norm",
         "aten::max_pool2d",

@@ -13,7 +13,17 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from suite.errors import InputError, Problem, nearest
-from suite.models.sizes import ConvolutionSize, PatchSize, Size, StemSize, TokensToTokenSize, WindowSize
+from suite.models.sizes import (
+    AnySize,
+    ConvolutionSize,
+    FourStageSize,
+    InvertedSize,
+    PatchSize,
+    StemSize,
+    ThreeStageSize,
+    TokensToTokenSize,
+    WindowSize,
+)
 from suite.registry import Registry
 
 
@@ -24,19 +34,20 @@ class Family:
     builder: "module:class", imported when a model is built. prefix: the tokens before the patches (class
     token, distillation token). prefix_in_each_block: whether its blocks can't do without them. late_prefix: whether
     they join after all blocks but the last two, whatever the norm. distilled: whether it has a head that learns from
-    a teacher.
+    a teacher. norm: what it has as published.
     """
 
     name: str
     summary: str
     source: str
-    size: type[Size]
+    size: type[AnySize]
     builder: str
-    prefix: int
+    prefix: int = 0
     defaults: Mapping[str, Any] = field(default_factory=dict)
     distilled: bool = False
     prefix_in_each_block: bool = False
     late_prefix: bool = False
+    norm: str = "ln"
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Architecture:
 
     name: str
     family: Family
-    size: Size
+    size: AnySize
 
     def canonical(self) -> dict[str, Any]:
         """All that fixes the model but PE, join, norm and the data: what trial ids and seeds are made of."""
@@ -60,6 +71,7 @@ _DEIT_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-6, "drop_path": 0.1, "attn_dr
 _COMPACT = "Compact Transformers (arXiv 2104.05704)"
 _COMPACT_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.1}
 _T2T_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.0}
+_RESNET = "ResNet (arXiv 1512.03385)"
 _SWIN_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-5, "drop_path": 0.2, "attn_drop": 0.0}
 
 for _family in (
@@ -82,6 +94,12 @@ for _family in (
            "CeiT (arXiv 2103.11816)", StemSize, "suite.models.ceit:CeiT", 1, _DEIT_DEFAULTS, prefix_in_each_block=True),
     Family("swin", "pyramid of stages with attention in shifted windows", "Swin (arXiv 2103.14030)",
            WindowSize, "suite.models.swin:Swin", 0, _SWIN_DEFAULTS),
+    Family("resnet_cifar", "residual network of three stages for small images, without parameters in its shortcuts",
+           f"{_RESNET} §4.2", ThreeStageSize, "suite.models.resnet:CifarResNet", norm="bn"),
+    Family("resnet", "residual network of four stages", f"{_RESNET} Table 1",
+           FourStageSize, "suite.models.resnet:ResNet", norm="bn"),
+    Family("mobilenet_v2", "inverted residual blocks of depthwise convolutions", "MobileNetV2 (arXiv 1801.04381)",
+           InvertedSize, "suite.models.mobilenet:MobileNetV2", norm="bn"),
 ):  # fmt: skip
     FAMILIES.register(_family.name, _family)
 
@@ -123,6 +141,12 @@ _SWIN: dict[str, Any] = {"embed_dim": 96, "num_heads": (3, 6, 12, 24), "mlp_rati
 _SWIN |= {"patch_size": 4, "window_size": 7}
 _NAMED["swin_tiny"] = ("swin", {**_SWIN, "depth": (2, 2, 6, 2)})
 _NAMED["swin_small"] = ("swin", {**_SWIN, "depth": (2, 2, 18, 2), "drop_path": 0.3})
+
+for _blocks in (3, 5, 9, 18):
+    _NAMED[f"resnet{6 * _blocks + 2}"] = ("resnet_cifar", {"blocks": _blocks})
+_NAMED["resnet18"] = ("resnet", {"blocks": (2, 2, 2, 2), "bottleneck": False})
+_NAMED["resnet50"] = ("resnet", {"blocks": (3, 4, 6, 3), "bottleneck": True})
+_NAMED["mobilenet_v2"] = ("mobilenet_v2", {})
 
 
 def named_architectures() -> list[str]:

@@ -24,13 +24,14 @@ from suite.models.tokenizers import RandomFeatures
 class Rules:
     """What the families draw differently. Standard deviations are of normals cut at ±2, as published.
 
-    convolution: "default" is PyTorch's (uniform, ±1/√fan-in), "kaiming_normal" has fan-in and gain √2.
+    convolution: "default" is PyTorch's (uniform, ±1/√fan-in), "kaiming_normal" has fan-in and gain √2,
+    "kaiming_fan_out" fan-out in its place.
     relative_std: of the tables of a relative PE; LaPE's release starts them at zero, Swin doesn't.
     """
 
     position_std: float
     class_token_std: float
-    convolution: Literal["default", "kaiming_normal"]
+    convolution: Literal["default", "kaiming_normal", "kaiming_fan_out"]
     relative_std: float = 0.0
 
 
@@ -83,8 +84,9 @@ def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: 
         else:
             _normal(drawn, 0.02, generator)
     elif isinstance(module, nn.Conv2d):
-        if rules.convolution == "kaiming_normal" and not bias:
-            init.kaiming_normal_(drawn, generator=generator)
+        if rules.convolution != "default" and not bias:
+            fan_out = rules.convolution == "kaiming_fan_out"
+            init.kaiming_normal_(drawn, mode="fan_out" if fan_out else "fan_in", generator=generator)
         else:
             bound = module.weight[0].numel() ** -0.5
             drawn.uniform_(-bound, bound, generator=generator)

@@ -214,7 +214,7 @@ class PowerNorm(TokenNorm):
 
 def norm_maker(norm: Norm, width: int, *, heads: int, grid: Grid) -> Callable[[], nn.Module] | None:
     """What makes one norm of that width, for attention of so many heads; None for the architecture's LayerNorm."""
-    if not norm.builder:
+    if norm.name == "ln":
         return None
-    module, name = norm.builder.split(":")
+    module, name = norm.tokens.split(":")
     return partial(getattr(import_module(module), name), width, heads=heads, grid=grid)

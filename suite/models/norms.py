@@ -21,23 +21,29 @@ POOLED_SIDE = 14  # of the token grid, from which on DTN takes its statistics ov
 class Norm:
     """A normalisation.
 
-    builder: "module:class", imported when a model is built; "" is PyTorch's LayerNorm. In a transformer it takes
-    the place of LayerNorm before attention and before the MLP, in all blocks but the last `PLAIN_BLOCKS`; the
-    norms of the head, of the tokenizer and of patch merging stay. grid: its tokens must fill a grid, so that the
-    class token (and the distillation token) join after those blocks.
+    tokens, maps: "module:class" for tokens and for feature maps, imported when a model is built; "" where it is of
+    none. In a transformer it takes the place of LayerNorm before attention and before the MLP, in all blocks but
+    the last `PLAIN_BLOCKS`; the norms of the head, of the tokenizer and of patch merging stay. In a convolutional
+    network it takes the place of every BatchNorm. grid: its tokens must fill a grid, so that the class token (and
+    the distillation token) join after those blocks.
     """
 
     name: str
     summary: str
     source: str
-    builder: str
+    tokens: str = ""
+    maps: str = ""
     grid: bool = False
 
     def refuses(self, architecture: Architecture, image_size: int) -> str | None:
         """Why no model of this architecture has this norm, for square images of that size; None if one has."""
         size = architecture.size
-        assert isinstance(size, Size)
-        if not self.builder:
+        if not isinstance(size, Size):
+            unfit = f"norm {self.name!r} is of tokens, and {architecture.name} is a convolutional network"
+            return None if self.maps else unfit
+        if not self.tokens:
+            return f"norm {self.name!r} is of feature maps, and {architecture.name} is a transformer"
+        if self.name == "ln":
             return None
         if sum(size.depths()) <= PLAIN_BLOCKS:
             return (
@@ -80,7 +86,7 @@ _DTN = "DTN (arXiv 2112.02624)"
 _DTN_RELEASE = "released code of DTN (arXiv 2112.02624)"
 
 for _norm in (
-    Norm("ln", "LayerNorm, with the eps of the architecture", "LayerNorm (arXiv 1607.06450)", ""),
+    Norm("ln", "LayerNorm, with the eps of the architecture", "LayerNorm (arXiv 1607.06450)", "torch.nn:LayerNorm"),
     Norm("dtn", "(x − μ) / √(v + ε), with μ and v mixed of LayerNorm's and of those over tokens nearby, per head",
          _DTN, "suite.models.dtn:DynamicTokenNorm", grid=True),
     Norm("dtn_release", "dtn with a division by each head's root mean square before it, the unbiased variance, a gate "
@@ -88,8 +94,8 @@ for _norm in (
          "suite.models.dtn:ReleasedDynamicTokenNorm", grid=True),
     Norm("dtn_variance", "dtn_release with LayerNorm's mean: only the variance is taken over tokens", _DTN_RELEASE,
          "suite.models.dtn:DynamicVarianceNorm", grid=True),
-    Norm("bn", "BatchNorm: each channel over images and tokens, with running statistics in evaluation",
-         "BatchNorm (arXiv 1502.03167)", "suite.models.normalisers:BatchNorm"),
+    Norm("bn", "BatchNorm: each channel over images and tokens (or pixels), with running statistics in evaluation",
+         "BatchNorm (arXiv 1502.03167)", "suite.models.normalisers:BatchNorm", "torch.nn:BatchNorm2d"),
     Norm("in", "InstanceNorm: each image and channel over tokens",
          "InstanceNorm (arXiv 1607.08022)", "suite.models.normalisers:InstanceNorm"),
     Norm("gn", "GroupNorm: each image and head over tokens and the head's channels",
@@ -100,6 +106,10 @@ for _norm in (
          "PowerNorm (arXiv 2003.07845) Algorithm 2", "suite.models.normalisers:PowerNorm"),
     Norm("switchable", "statistics mixed of InstanceNorm's, LayerNorm's and BatchNorm's, with learned shares",
          "Switchable Normalization (arXiv 1806.10779)", "suite.models.normalisers:SwitchableNorm"),
+    Norm("l2bn", "bn of each image's features divided by their length", "L2BN (arXiv 2207.02625)",
+         maps="suite.models.l2bn:L2BatchNorm"),
+    Norm("l2bn_rms", "bn of each image's features divided by their root mean square: l2bn at bn's scale",
+         "L2BN (arXiv 2207.02625), rescaled", maps="suite.models.l2bn:RootMeanSquareBatchNorm"),
 ):  # fmt: skip
     NORMS.register(_norm.name, _norm)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
@@ -223,7 +223,7 @@ def _build(
     )
     if not num_classes and isinstance(model, TimmModel):
         model.reset_classifier(0)
-    return model
+    return cast(Transformer, model)
 
 
 def _entry(name: str, timm_name: str) -> Callable[..., nn.Module]:
@@ -280,11 +280,11 @@ def main(arguments: Sequence[str]) -> None:
     runpy.run_path(arguments[0], run_name="__main__")
 
 
-_TIMM_NAMES = {
-    name: f"lape_{name}{PUBLISHED[resolve_architecture(name).family.name].suffix}" for name in named_architectures()
-}
+# timm has the convolutional networks itself.
+TRANSFORMERS = [name for name in named_architectures() if resolve_architecture(name).family.name in PUBLISHED]
+_TIMM_NAMES = {name: f"lape_{name}{PUBLISHED[resolve_architecture(name).family.name].suffix}" for name in TRANSFORMERS}
 
-_CLASSES = {family.name: _timm_class(family) for family in FAMILIES.values()}
+_CLASSES = {family.name: _timm_class(family) for family in FAMILIES.values() if family.name in PUBLISHED}
 
 if __name__ == "__main__":
     # Run by -m, this file is a module of another name: what is registered belongs to the one that can be imported.
