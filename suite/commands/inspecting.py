@@ -92,7 +92,7 @@ def _load(path: Path, published: Published) -> tuple[Model, ModelCell, str]:
             sizes.override(assignment)
         arch = resolve_architecture(published.arch, sizes.values)
         shape = Shape(published.classes or 1000, published.image_size or 224)
-        cell = ModelCell(arch, published.pe or "learnable", published.join or "default", "ln", shape)
+        cell = ModelCell(arch, published.pe or "learnable", published.join or "default", arch.family.norm, shape)
         model = build_model(cell)
         load_reference(model, read_state(path), published.source)
     except InputError as error:

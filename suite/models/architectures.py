@@ -68,6 +68,8 @@ _NAMED: dict[str, tuple[str, dict[str, Any]]] = {}
 
 _DEIT = "DeiT (arXiv 2012.12877)"
 _DEIT_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-6, "drop_path": 0.1, "attn_drop": 0.0}
+_DTN = "released code of DTN (arXiv 2112.02624)"
+_VIT_DEFAULTS = {**_DEIT_DEFAULTS, "qkv_bias": False, "norm_eps": 1e-5}
 _COMPACT = "Compact Transformers (arXiv 2104.05704)"
 _COMPACT_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.1}
 _T2T_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.0}
@@ -77,9 +79,9 @@ _SWIN_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-5, "drop_path": 0.2, "attn_dr
 for _family in (
     Family("deit", "plain pre-norm ViT with a class token", _DEIT,
            PatchSize, "suite.models.deit:DeiT", 1, _DEIT_DEFAULTS),
-    Family("vit", "DeiT without qkv bias; the class token joins before the last two blocks",
-           "released code of DTN (arXiv 2112.02624)", PatchSize, "suite.models.deit:DeiT", 1,
-           {**_DEIT_DEFAULTS, "qkv_bias": False, "norm_eps": 1e-5}, late_prefix=True),
+    Family("vit", "DeiT without qkv bias", _DTN, PatchSize, "suite.models.deit:DeiT", 1, _VIT_DEFAULTS),
+    Family("vit_late", "vit whose class token joins before the last two blocks whatever the norm, as with DTN it must",
+           _DTN, PatchSize, "suite.models.deit:DeiT", 1, _VIT_DEFAULTS, late_prefix=True),
     Family("deit_distilled", "DeiT with a distillation token and a head of its own for it", _DEIT,
            PatchSize, "suite.models.deit:DistilledDeiT", 2, _DEIT_DEFAULTS, distilled=True),
     Family("vit_lite", "small ViT with a class token", _COMPACT,

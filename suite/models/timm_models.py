@@ -48,7 +48,7 @@ class Published:
 
 
 PUBLISHED = {
-    **dict.fromkeys(("deit", "vit", "deit_distilled", "ceit"), Published("_patch16_224", 224, 0.875)),
+    **dict.fromkeys(("deit", "vit", "vit_late", "deit_distilled", "ceit"), Published("_patch16_224", 224, 0.875)),
     "t2t_vit": Published("", 224, 0.9, pe="sin1d"),
     "swin": Published("_patch4_window7_224", 224, 0.875, pe="learnable+rpe2d"),
     **dict.fromkeys(("vit_lite", "cvt", "cct"), Published("_32", 32, 1.0, decayed=True)),

@@ -24,6 +24,7 @@ _PLAIN: dict[str, Any] = {"embed_dim": 20, "depth": 2, "num_heads": 2, "mlp_rati
 SIZES: dict[str, dict[str, Any]] = {
     "deit": {**_PLAIN, "patch_size": 8},
     "vit": {**_PLAIN, "patch_size": 8},
+    "vit_late": {**_PLAIN, "depth": 3, "patch_size": 8},
     "deit_distilled": {**_PLAIN, "patch_size": 8},
     "vit_lite": {**_PLAIN, "patch_size": 8},
     "cvt": {**_PLAIN, "patch_size": 8},

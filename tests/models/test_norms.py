@@ -33,8 +33,11 @@ def lengths(model: Any, images: Tensor) -> list[int]:
     [
         ("deit", "ln", [10, 10, 10, 10]),
         ("deit", "dtn", [9, 9, 10, 10]),
-        ("vit", "ln", [9, 9, 10, 10]),
+        ("deit", "bn", [10, 10, 10, 10]),
+        ("vit", "ln", [10, 10, 10, 10]),
         ("vit", "dtn_release", [9, 9, 10, 10]),
+        ("vit_late", "ln", [9, 9, 10, 10]),
+        ("vit_late", "bn", [9, 9, 10, 10]),
         ("deit_distilled", "dtn_variance", [9, 9, 11, 11]),
         ("vit_lite", "dtn", [9, 9, 10, 10]),
         ("cvt", "dtn", [9, 9, 9, 9]),
@@ -46,7 +49,7 @@ def test_the_class_token_joins_where_no_norm_needs_a_grid_any_more(
     assert lengths(small(arch, depth=4, norm=norm), images) == expected
 
 
-@pytest.mark.parametrize("norm", [name for name in NORMS if name != "ln"])
+@pytest.mark.parametrize("norm", [name for name, norm in NORMS.items() if norm.tokens and name != "ln"])
 def test_the_last_two_blocks_and_the_head_keep_layer_norm(norm: str, small: Any) -> None:
     model = small("deit", depth=4, norm=norm)
     plain = [[isinstance(n, nn.LayerNorm) for n in (block.norm1, block.norm2)] for block in model.blocks]
@@ -104,7 +107,7 @@ def test_a_late_class_token_brings_its_own_row_of_the_position(
 
 
 def test_in_the_stem_a_late_class_token_and_its_row_are_one_sum(small: Any, images: Tensor) -> None:
-    model = small("vit", depth=4).eval()
+    model = small("vit_late", depth=4).eval()
     with torch.no_grad():
         expected = model(images)
         moved = torch.randn(28)
