@@ -189,6 +189,7 @@ def _build(
     img_size: int | Sequence[int],
     pe: str | None = None,
     join: str = "lape",
+    norm: str | None = None,
     global_pool: str | None = None,
     **settings: Any,
 ) -> Transformer:
@@ -217,6 +218,7 @@ def _build(
         replace(architecture, family=replace(architecture.family, builder=builder)),
         pe=pe or PUBLISHED[named.family.name].pe,
         join=join,
+        norm=norm,
         num_classes=num_classes or 1,
         image_size=sides.pop(),
         in_chans=in_chans,
@@ -242,7 +244,7 @@ def _entry(name: str, timm_name: str) -> Callable[..., nn.Module]:
         return model  # type: ignore[no-any-return]
 
     build.__name__ = build.__qualname__ = timm_name
-    build.__doc__ = f"{name} with LaPE; pe=…, join=… change its position embedding and its joining method."
+    build.__doc__ = f"{name} with LaPE; pe=…, join=…, norm=… change its position embedding, its join and its norms."
     return build
 
 

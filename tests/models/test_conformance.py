@@ -68,10 +68,12 @@ NORMED: list[tuple[str, tuple[str, ...]]] = [
 EVERYTHING = [*product(TRANSFORMERS, COMBINATIONS), *NORMED]
 # Compiling and exporting takes seconds: by default, what differs in code; everything else is marked slow.
 DISTINCT = {
-    *product(TRANSFORMERS, [("learnable+rpe2d", "lape"), ("sin2d", "default")]),
+    *product(set(TRANSFORMERS) - {"vit", "vit_late"}, [("learnable+rpe2d", "lape"), ("sin2d", "default")]),  # as deit
+    ("vit_late", ("learnable+rpe2d", "lape")),
     *(("deit", ("learnable", join)) for join in JOINS),
-    *((family, combination) for family, combination in NORMED if family in ("deit", "resnet_cifar")),
-    *((family, combination) for family, combination in NORMED if (family, combination[2]) == ("swin", "dtn")),
+    *(("deit", ("learnable+rpe2d", "lape", norm)) for norm in ("dtn_release", "powernorm", "switchable")),
+    ("swin", ("learnable+rpe2d", "lape", "dtn")),
+    ("resnet_cifar", ("none", "default", "l2bn")),
 }
 
 

@@ -10,6 +10,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 from torch.nn.functional import instance_norm, layer_norm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from suite.models import create_model
 from suite.models.dtn import DynamicTokenNorm, DynamicVarianceNorm, ReleasedDynamicTokenNorm
@@ -167,6 +169,25 @@ def test_a_large_common_part_of_all_tokens_costs_no_precision() -> None:
     limit(exact, -1000.0)
     limit(rough, -1000.0)
     torch.testing.assert_close(rough(x.float()).double(), exact(x), atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_p_is_not_copied_for_each_image(kind: type[DynamicTokenNorm]) -> None:
+    """64 tokens of 4 channels: P for each image and head would be by far the largest tensor."""
+    largest = 0
+
+    class Sizes(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal largest
+            result = func(*args, **(kwargs or {}))
+            largest = max([largest, *(leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, Tensor))])
+            return result
+
+    norm = kind(4, heads=2, grid=(8, 8))
+    x = torch.randn(16, 64, 4, requires_grad=True)
+    with Sizes():
+        norm(x).sum().backward()
+    assert largest < 16 * 2 * 64 * 64 / 4
 
 
 def test_parameters_beyond_layer_norms() -> None:

@@ -183,6 +183,12 @@ def test_weights_are_those_of_create_model(name: str, join: str) -> None:
     assert model.architecture.size == expected.architecture.size
 
 
+def test_a_norm_of_its_own() -> None:
+    model = make("lape_deit_tiny_patch16_224", depth=4, norm="dtn")
+    assert [type(block.norm1).__name__ for block in model.blocks] == ["DynamicTokenNorm"] * 2 + ["LayerNorm"] * 2
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
 def test_defaults_are_lape_on_the_published_position() -> None:
     found = {name: make(name).positions()[0] for name in SMALL}
     assert {position.join.name for position in found.values()} == {"lape"}
