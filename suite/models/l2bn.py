@@ -1,4 +1,8 @@
-"""L2BN (arXiv 2207.02625): BatchNorm of feature maps that each have length 1."""
+"""L2BN (arXiv 2207.02625): BatchNorm of feature maps that each have length 1.
+
+It replaces every BatchNorm of a network. The released networks, of acoustics, keep a last one without γ and β before
+the pooling; those of the zoo have none there.
+"""
 
 from __future__ import annotations
 
