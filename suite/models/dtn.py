@@ -30,8 +30,8 @@ from suite.models.sizes import Grid
 class DynamicTokenNorm(TokenNorm):
     """DTN as in the paper.
 
-    On a grid above 14×14, P is among cells of several tokens (`pooling`), each the mean of its own: the equations
-    above with a P that is the same for all tokens of a cell.
+    On a grid of 28×28 tokens and more, P is among cells of several tokens (`pooling`), each the mean of its own: the
+    equations above with a P that is the same for all tokens of a cell.
 
     Args:
         width: the tokens' channels.
@@ -129,8 +129,8 @@ class ReleasedDynamicTokenNorm(DynamicTokenNorm):
     """DTN as in its released code.
 
     Each head's channels are first divided by their root mean square. v_ln is the unbiased variance. Mean and
-    variance have gates of their own. R a^h has a bias, which the softmax doesn't see. Above 14×14 the squares are
-    those of the cells' means. And a^h starts at random: the model's own initialisation comes after DTN's.
+    variance have gates of their own. R a^h has a bias, which the softmax doesn't see. Where the grid is pooled, the
+    squares are those of the cells' means. And a^h starts at random: the model's own initialisation comes after DTN's.
     """
 
     dynamic_mean: ClassVar[bool] = True

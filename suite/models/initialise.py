@@ -1,6 +1,6 @@
 """The weights a training starts from: each parameter drawn from its own generator, keyed by its name.
 
-So two models that differ in their PE or joining method start from bit-identical weights wherever they
+So two models that differ in their PE, joining method or norm start from bit-identical weights wherever they
 share a parameter, and adding a parameter changes no other one's draw.
 """
 

@@ -14,7 +14,7 @@ from suite.models.sizes import Grid, Size
 from suite.registry import Registry
 
 PLAIN_BLOCKS = 2  # at the end of a transformer, which keep LayerNorm whatever the norm; as DTN's release has it
-POOLED_SIDE = 14  # of the token grid, from which on DTN takes its statistics over cells of several tokens
+POOLED_SIDE = 14  # of the grid of cells, about, over which DTN takes its statistics where there are more tokens
 
 
 @dataclass(frozen=True)
