@@ -11,6 +11,7 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.documents import Document, Location
 from suite.errors import InputError, Problem, nearest
 from suite.gridfile import Block, Cell, GridFile, When
+from suite.models import norms
 from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
 from suite.models.joins import JOINS, refusal
 from suite.models.norms import NORMS
@@ -132,10 +133,10 @@ def _included(extra: Cell, block: Block, at: Location, catalogue: Catalogue, doc
     return cell
 
 
-def check_cell(arch: Architecture, pe: str, join: str, dataset: Dataset, recipe: Recipe) -> None:
+def check_cell(arch: Architecture, pe: str, join: str, norm: str, dataset: Dataset, recipe: Recipe) -> None:
     """Raise `InputError` if the parts of a cell don't fit together."""
     drop = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
-    if reason := POSITIONS[pe].refuses(arch.size.embed_dim):
+    if reason := POSITIONS[pe].refuses(arch.size.width):
         raise InputError(
             reason,
             expected="axes whose levels can be combined",
@@ -143,7 +144,7 @@ def check_cell(arch: Architecture, pe: str, join: str, dataset: Dataset, recipe:
             fix=drop,
         )
     if error := refusal(pe, join):
-        raise InputError(problems=[replace(problem, fix=f"{problem.fix}; or {drop}") for problem in error.problems])
+        raise _with_fix(error, drop)
     try:
         arch.size.check(dataset.image_size)
     except InputError as error:
@@ -153,6 +154,8 @@ def check_cell(arch: Architecture, pe: str, join: str, dataset: Dataset, recipe:
                 for p in error.problems
             ]
         ) from None
+    if unfit := norms.refusal(norm, arch, dataset.image_size):
+        raise _with_fix(unfit, drop)
     if recipe.distillation != "none" and not arch.family.distilled:
         raise InputError(
             f"arch {arch.name} has no head that learns from a teacher",
@@ -163,6 +166,10 @@ def check_cell(arch: Architecture, pe: str, join: str, dataset: Dataset, recipe:
     images = recipe.train_images if recipe.train_images is not None else dataset.train_images
     _check_range("train_images", images, dataset.num_classes, dataset.train_images, dataset)
     _check_range("batch_size", recipe.batch_size, 1, images, dataset)
+
+
+def _with_fix(error: InputError, fix: str) -> InputError:
+    return InputError(problems=[replace(problem, fix=f"{problem.fix}; or {fix}") for problem in error.problems])
 
 
 def _check_range(name: str, value: int, least: int, most: int, dataset: Dataset) -> None:

@@ -309,7 +309,7 @@ def cost(
     size: SizeOption = None,
     pe: Annotated[list[str] | None, typer.Option(help="[default: learnable]")] = None,
     join: Annotated[list[str] | None, typer.Option(help="[default: default, lape]")] = None,
-    norm: Annotated[list[str] | None, typer.Option(help="[default: ln]")] = None,
+    norm: Annotated[list[str] | None, typer.Option(help="[default: the architecture's own]")] = None,
     classes: ClassesOption = 1000,
     image_size: ImageSizeOption = 224,
     channels: ChannelsOption = 3,
@@ -336,7 +336,7 @@ def cost(
             size or [],
             pe or ["learnable"],
             join or ["default", "lape"],
-            norm or ["ln"],
+            norm or [],
             Shape(classes, image_size, channels),
         )
     print_costs(cells, target)

@@ -132,7 +132,7 @@ class Grid:
     def _trial(self, cell: Point, catalogue: Catalogue, recipe_name: str, recipe: Recipe) -> Trial:
         arch = catalogue.find("arch", cell["arch"], ())
         dataset = catalogue.find("dataset", cell["dataset"], ())
-        check_cell(arch, cell["pe"], cell["join"], dataset, recipe)
+        check_cell(arch, cell["pe"], cell["join"], cell["norm"], dataset, recipe)
         others = {axis: cell[axis] for axis in ("pe", "join", "norm", "loss")}
         return Trial(
             grid=self.name,

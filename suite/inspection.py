@@ -38,9 +38,10 @@ from suite.errors import InputError
 from suite.models.compact import CompactBlock
 from suite.models.embedding import PositionEmbedding
 from suite.models.layers import Block
+from suite.models.model import Model
 from suite.models.sizes import Grid
 from suite.models.swin import PatchMerging, Swin, WindowAttention
-from suite.models.transformer import Transformer, VisionTransformer
+from suite.models.transformer import VisionTransformer
 
 Matrix = npt.NDArray[np.float64]
 
@@ -72,7 +73,7 @@ class Inspection:
 
 
 @torch.no_grad()
-def inspect(model: Transformer) -> Inspection:
+def inspect(model: Model) -> Inspection:
     """The position correlation of each layer, in float64 on the CPU. The model is left as it is.
 
     Raises:
@@ -115,7 +116,7 @@ def inspect(model: Transformer) -> Inspection:
     return Inspection(tuple(correlations), tuple(biases), through_norm, rescaled, approximate)
 
 
-def _stages(model: Transformer) -> Iterator[tuple[nn.Module, PositionEmbedding, list[Block]]]:
+def _stages(model: Model) -> Iterator[tuple[nn.Module, PositionEmbedding, list[Block]]]:
     """What merges the tokens before a stage, its position embedding and its blocks."""
     if isinstance(model, Swin):
         for merge, position, blocks in zip(model.merges, model.position, model.stages, strict=True):
@@ -123,7 +124,7 @@ def _stages(model: Transformer) -> Iterator[tuple[nn.Module, PositionEmbedding, 
     elif isinstance(model, VisionTransformer):
         yield nn.Identity(), model.position, cast(list[Block], list(model.blocks))
     else:
-        raise TypeError(f"no rule says how the position goes through a {type(model).__name__}: add one here")
+        raise _refusal("no tokens, and so no position")
 
 
 class _Summand(nn.Module):

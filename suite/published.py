@@ -72,6 +72,7 @@ METRICS: Mapping[str, Metric] = {
     "box_ap": Metric("average precision of boxes, in percent", 100),
     "mask_ap": Metric("average precision of masks, in percent", 100),
     "miou": Metric("mean intersection over union, in percent", 100),
+    "macs_billions": Metric("multiply-accumulates of a forward of one image, in 10⁹; papers say FLOPs", 1e6),
     "params_millions": Metric("parameters of the model, in millions", 1e6),
     "pe_params_thousands": Metric("parameters of position embedding and joining method, in thousands", 1e9),
     "train_memory_mb": Metric("GPU memory of a training, in MB", 1e9),

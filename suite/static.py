@@ -1,4 +1,4 @@
-"""Claims that need no training: published counts of parameters, against the exact ones of our models.
+"""Claims that need no training: published counts of parameters and MACs, against the exact ones of our models.
 
 A count that rounds to the printed digits confirms them, any other contradicts them. No statistics are in it.
 """
@@ -13,19 +13,19 @@ from typing import Literal
 
 import torch
 
-from suite.cost.macs import Parameters, count_parameters
+from suite.cost.macs import count_macs, count_parameters
 from suite.errors import InputError
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.cell import ModelCell
 from suite.published import SHAPES, Value, decimals
 
-_UNITS = {"params_millions": 10**6, "pe_params_thousands": 10**3}
+_UNITS = {"params_millions": 10**6, "pe_params_thousands": 10**3, "macs_billions": 10**9}
 
 
 @dataclass(frozen=True)
 class StaticVerdict:
-    """A printed count and ours. count: parameters, exact; computed: the same in the printed unit and precision.
+    """A printed count and ours. count: exact; computed: the same in the printed unit and precision.
 
     word: confirmed, contradicted, or not_tested, of which `reason` says why.
     """
@@ -38,15 +38,15 @@ class StaticVerdict:
 
     @property
     def difference(self) -> int | None:
-        """Ours less what is printed, in parameters; None if it wasn't counted."""
+        """Ours less what is printed, in parameters or MACs; None if it wasn't counted."""
         if self.count is None:
             return None
         return round(self.count - Fraction(self.value.printed) * _UNITS[self.value.metric])
 
 
 def judge_static(values: Iterable[Value]) -> list[StaticVerdict]:
-    """Count the parameters of every value that is such a count, and compare; the other values are left out."""
-    counted: dict[str, Parameters] = {}
+    """Count what every value that is such a count is of, and compare; the other values are left out."""
+    counted: dict[tuple[str, str], int] = {}
     return [_judge(value, counted) for value in values if value.metric in _UNITS]
 
 
@@ -60,21 +60,28 @@ def to_json(verdicts: Iterable[StaticVerdict]) -> str:
     return json.dumps(objects, indent=2, ensure_ascii=False) + "\n"
 
 
-def _judge(value: Value, counted: dict[str, Parameters]) -> StaticVerdict:
+def _judge(value: Value, counted: dict[tuple[str, str], int]) -> StaticVerdict:
     if value.not_runnable:
         return StaticVerdict(value, "not_tested", reason=value.not_runnable)
     try:
         cell = _model_cell(value)
-        if cell.key not in counted:
-            with torch.device("meta"):
-                counted[cell.key] = count_parameters(build_model(cell))
+        if (cell.key, value.metric) not in counted:
+            counted[cell.key, value.metric] = _count(cell, value.metric)
     except InputError as error:
         return StaticVerdict(value, "not_tested", reason=error.problems[0].what)
-    parameters, unit = counted[cell.key], _UNITS[value.metric]
-    count = parameters.total if value.metric == "params_millions" else parameters.position
+    count, unit = counted[cell.key, value.metric], _UNITS[value.metric]
     matches = value.interval.holds(Fraction(count, unit))
     computed = f"{count / unit:.{decimals(value.printed)}f}"
     return StaticVerdict(value, "confirmed" if matches else "contradicted", count, computed)
+
+
+def _count(cell: ModelCell, metric: str) -> int:
+    with torch.device("meta"):
+        model = build_model(cell)
+    if metric == "macs_billions":
+        return count_macs(model, cell.shape.image_size, cell.shape.in_chans)
+    parameters = count_parameters(model)
+    return parameters.total if metric == "params_millions" else parameters.position
 
 
 def _model_cell(value: Value) -> ModelCell:

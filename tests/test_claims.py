@@ -159,12 +159,12 @@ def test_the_gains_of_the_preprint_are_registered() -> None:
 def test_the_other_systems_are_registered_with_the_grade_of_their_evidence() -> None:
     found = Counter()
     for value in published():
-        if value.paper != "LaPE":
+        if value.paper != "LaPE" and value.metric not in ("params_millions", "macs_billions"):
             level = {"norm": value.cell.norm, "loss": value.cell.loss, "clustering": value.cell.other}
             factor = {"DTN": "norm", "L2BN": "norm", "DiversePatch": "loss", "DCN": "clustering"}[value.paper]
             found[value.paper.lower(), value.cell.arch, factor, level[factor], value.cell.dataset, value.metric,
                   value.printed, value.evidence] += 1  # fmt: skip
-            assert value.not_runnable
+            assert bool(value.not_runnable) == (value.paper != "DTN")
     expected = rows("other_systems.csv")
     assert found == Counter(tuple(row.values()) for row in expected if "range" not in row["metric"])
     stated = {f"{one.printed} to {one.up_to}" for file in registry() for one in file.stated if one.up_to is not None}

@@ -426,7 +426,7 @@ class TestReading:
         out = lape("verify", "--static", "--json")
         assert lape.code == 1
         told = {one["value"]["id"]: one for one in json.loads(out)}
-        assert len(told) == 20
+        assert len(told) == 34
         assert told["t7-rpe2d-default-params"]["word"] == "contradicted"
         assert lape("verify", "--static", folder / "table5.yaml", "--csv", "-").startswith("id,paper,")
 

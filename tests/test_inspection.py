@@ -256,6 +256,15 @@ class TestRefused:
         with pytest.raises(InputError, match="goes through a Identity"):
             inspect(model)
 
+    def test_dtn_under_a_position_in_the_stream_but_not_beside_one_after_it(self) -> None:
+        with pytest.raises(InputError, match="goes through a DynamicTokenNorm"):
+            inspect(make("deit", norm="dtn", depth=3))
+        assert len(inspect(make("deit", join="lape", norm="dtn", depth=3)).correlations) == 3
+
+    def test_a_network_without_tokens(self) -> None:
+        with pytest.raises(InputError, match="no tokens, and so no position"):
+            inspect(create_model("resnet20", pe="none", num_classes=3, image_size=16))
+
     def test_numbers_that_are_not_finite(self) -> None:
         model = make("deit")
         with torch.no_grad():

@@ -52,7 +52,23 @@ def test_what_is_expected_is_what_the_paper_prints(name: str) -> None:
         assert any(matches(entry.when, value.cell.levels) for value in printed), entry
 
 
-@pytest.mark.parametrize("name", ["table3", "table4"])
+def test_every_cell_of_dtns_tables_is_a_trial_and_expected_of_it() -> None:
+    grid = load_grid(REPOSITORY / "grids" / "dtn_imagenet.yaml")
+    published = {value.cell: value.number for value in values("dtn") if value.metric == "top1"}
+    cells = {(trial.arch.name, trial.norm) for trial in grid.expand().trials if trial.arch.family.name != "vit_late"}
+    assert cells == {(cell.arch, cell.norm) for cell in published}
+    for cell, number in published.items():
+        assert [entry.top1 for entry in grid.file.expect if matches(entry.when, cell.levels)] == [number]
+
+
+@pytest.mark.parametrize("name", ["dtn_budget", "l2bn_budget"])
+def test_the_budget_grids_of_norms_can_be_built(name: str) -> None:
+    expansion = load_grid(REPOSITORY / "grids" / f"{name}.yaml").expand()
+    assert not expansion.dropped
+    assert all(trial.recipe.epochs == 10 and trial.recipe.train_images == 2500 for trial in expansion.trials)
+
+
+@pytest.mark.parametrize("name", ["table3", "table4", "l2bn"])
 def test_tables_of_other_tasks_only_report_their_claims(name: str) -> None:
     grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml")
     assert grid.expand().trials == ()

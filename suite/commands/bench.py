@@ -115,7 +115,7 @@ def _sides(
     for option, join in (("--baseline", baseline), ("--treatment", treatment)):
         check_names(option, JOINS, [join])
     sides = []
-    for cell in listed_cells([arch], sizes, [pe], [baseline, treatment], ["ln"], shape):
+    for cell in listed_cells([arch], sizes, [pe], [baseline, treatment], [], shape):
         if isinstance(cell, Impossible):
             raise InputError(
                 cell.reason,

@@ -174,7 +174,7 @@ def _cost_table(costs: Sequence[Cost]) -> Table:
     compared = {name for name in ("params", "macs", "activations") if any(_added(cost)[name] for cost in costs)}
     table = open_table(
         title=str(next(iter(shapes))) if len(shapes) == 1 else "",
-        caption="MACs and activations: of a forward of one image. In brackets: what is added to the default joining.",
+        caption="MACs and activations: of a forward of one image. In brackets: what the join, or else the norm, adds.",
     )
     for head in ("Architecture", *(["Data"] if len(shapes) > 1 else []), "PE", *(["Norm"] * (len(norms) > 1)), "Join"):
         table.add_column(head, no_wrap=True)

@@ -21,8 +21,8 @@ from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.cell import ModelCell, Shape
 from suite.models.checkpoint import read_checkpoint
+from suite.models.model import Model
 from suite.models.sizes import Grid
-from suite.models.transformer import Transformer
 from suite.weights import read_state
 
 
@@ -64,7 +64,7 @@ def inspect_checkpoint(
         yield str(folder / file)
 
 
-def _load(path: Path, published: Published) -> tuple[Transformer, ModelCell, str]:
+def _load(path: Path, published: Published) -> tuple[Model, ModelCell, str]:
     """The model, what it is, and for people, of which trial."""
     own = read_checkpoint(path)
     told = published != Published()
@@ -92,7 +92,7 @@ def _load(path: Path, published: Published) -> tuple[Transformer, ModelCell, str
             sizes.override(assignment)
         arch = resolve_architecture(published.arch, sizes.values)
         shape = Shape(published.classes or 1000, published.image_size or 224)
-        cell = ModelCell(arch, published.pe or "learnable", published.join or "default", "ln", shape)
+        cell = ModelCell(arch, published.pe or "learnable", published.join or "default", arch.family.norm, shape)
         model = build_model(cell)
         load_reference(model, read_state(path), published.source)
     except InputError as error:

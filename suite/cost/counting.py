@@ -17,7 +17,7 @@ from suite.models.cell import ModelCell, Shape
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs, and what the default joining of the same cell does, where that was counted too."""
+    """What a model costs, and what its baseline does (`ModelCell.baseline_key`), where that was counted too."""
 
     cell: ModelCell
     parameters: Parameters
@@ -60,8 +60,9 @@ def _with_baseline(cost: Cost, baseline: Cost | None) -> Cost:
 def product(
     archs: Sequence[Architecture], pes: Sequence[str], joins: Sequence[str], norms: Sequence[str], shape: Shape
 ) -> Iterator[ModelCell | Impossible]:
-    """The cells of all combinations; in place of those that no model has, why."""
-    for arch, pe, join, norm in itertools.product(archs, pes, joins, norms):
+    """The cells of all combinations; in place of those that no model has, why. Without norms: each family's own."""
+    combinations = (itertools.product([arch], pes, joins, norms or [arch.family.norm]) for arch in archs)
+    for arch, pe, join, norm in itertools.chain.from_iterable(combinations):
         cell = ModelCell(arch, pe, join, norm, shape)
         try:
             with torch.device("meta"):

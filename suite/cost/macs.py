@@ -20,20 +20,29 @@ from torch import nn
 FREE_OPERATORS = frozenset(
     {
         "aten::add",
+        "aten::add_",
+        "aten::avg_pool2d",
         "aten::div",
         "aten::exp",
         "aten::gelu",
+        "aten::hardtanh_",
         "aten::im2col",
+        "aten::linalg_vector_norm",
         "aten::max_pool2d",
         "aten::mean",
         "aten::mul",
         "aten::numpy_T",
         "aten::pad",
+        "aten::repeat_interleave",
+        "aten::rsub",
+        "aten::sigmoid",
         "aten::softmax",
+        "aten::sqrt",
         "aten::square",
         "aten::sub",
         "aten::sum",
         "aten::unflatten",
+        "aten::var_mean",
     }
 )
 

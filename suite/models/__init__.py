@@ -1,7 +1,7 @@
-"""The models: vision transformers of published architectures, with any position embedding and joining method.
+"""The models: vision transformers of published architectures, with any position embedding, joining method and norm.
 
-What this package exports imports torch when it is first used; the facts about architectures, position
-embeddings and joining methods need none.
+Convolutional networks are there for the norms that are theirs. What this package exports imports torch when it is
+first used; the facts about architectures, position embeddings, joining methods and norms need none.
 """
 
 from __future__ import annotations

@@ -13,7 +13,17 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from suite.errors import InputError, Problem, nearest
-from suite.models.sizes import ConvolutionSize, PatchSize, Size, StemSize, TokensToTokenSize, WindowSize
+from suite.models.sizes import (
+    AnySize,
+    ConvolutionSize,
+    FourStageSize,
+    InvertedSize,
+    PatchSize,
+    StemSize,
+    ThreeStageSize,
+    TokensToTokenSize,
+    WindowSize,
+)
 from suite.registry import Registry
 
 
@@ -22,17 +32,22 @@ class Family:
     """An architecture at any size.
 
     builder: "module:class", imported when a model is built. prefix: the tokens before the patches (class
-    token, distillation token). distilled: whether it has a head that learns from a teacher.
+    token, distillation token). prefix_in_each_block: whether its blocks can't do without them. late_prefix: whether
+    they join after all blocks but the last two, whatever the norm. distilled: whether it has a head that learns from
+    a teacher. norm: what it has as published.
     """
 
     name: str
     summary: str
     source: str
-    size: type[Size]
+    size: type[AnySize]
     builder: str
-    prefix: int
+    prefix: int = 0
     defaults: Mapping[str, Any] = field(default_factory=dict)
     distilled: bool = False
+    prefix_in_each_block: bool = False
+    late_prefix: bool = False
+    norm: str = "ln"
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,7 @@ class Architecture:
 
     name: str
     family: Family
-    size: Size
+    size: AnySize
 
     def canonical(self) -> dict[str, Any]:
         """All that fixes the model but PE, join, norm and the data: what trial ids and seeds are made of."""
@@ -53,14 +68,20 @@ _NAMED: dict[str, tuple[str, dict[str, Any]]] = {}
 
 _DEIT = "DeiT (arXiv 2012.12877)"
 _DEIT_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-6, "drop_path": 0.1, "attn_drop": 0.0}
+_DTN = "released code of DTN (arXiv 2112.02624)"
+_VIT_DEFAULTS = {**_DEIT_DEFAULTS, "qkv_bias": False, "norm_eps": 1e-5}
 _COMPACT = "Compact Transformers (arXiv 2104.05704)"
 _COMPACT_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.1}
 _T2T_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.0}
+_RESNET = "ResNet (arXiv 1512.03385)"
 _SWIN_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-5, "drop_path": 0.2, "attn_drop": 0.0}
 
 for _family in (
     Family("deit", "plain pre-norm ViT with a class token", _DEIT,
            PatchSize, "suite.models.deit:DeiT", 1, _DEIT_DEFAULTS),
+    Family("vit", "DeiT without qkv bias", _DTN, PatchSize, "suite.models.deit:DeiT", 1, _VIT_DEFAULTS),
+    Family("vit_late", "vit whose class token joins before the last two blocks whatever the norm, as with DTN it must",
+           _DTN, PatchSize, "suite.models.deit:DeiT", 1, _VIT_DEFAULTS, late_prefix=True),
     Family("deit_distilled", "DeiT with a distillation token and a head of its own for it", _DEIT,
            PatchSize, "suite.models.deit:DistilledDeiT", 2, _DEIT_DEFAULTS, distilled=True),
     Family("vit_lite", "small ViT with a class token", _COMPACT,
@@ -72,9 +93,15 @@ for _family in (
     Family("t2t_vit", "pre-norm ViT on tokens that are unfolded again and again", "T2T-ViT (arXiv 2101.11986)",
            TokensToTokenSize, "suite.models.t2t:T2TViT", 1, _T2T_DEFAULTS),
     Family("ceit", "ViT with convolutional stem and feed-forward, and attention among class tokens",
-           "CeiT (arXiv 2103.11816)", StemSize, "suite.models.ceit:CeiT", 1, _DEIT_DEFAULTS),
+           "CeiT (arXiv 2103.11816)", StemSize, "suite.models.ceit:CeiT", 1, _DEIT_DEFAULTS, prefix_in_each_block=True),
     Family("swin", "pyramid of stages with attention in shifted windows", "Swin (arXiv 2103.14030)",
            WindowSize, "suite.models.swin:Swin", 0, _SWIN_DEFAULTS),
+    Family("resnet_cifar", "residual network of three stages for small images, without parameters in its shortcuts",
+           f"{_RESNET} §4.2", ThreeStageSize, "suite.models.resnet:CifarResNet", norm="bn"),
+    Family("resnet", "residual network of four stages", f"{_RESNET} Table 1",
+           FourStageSize, "suite.models.resnet:ResNet", norm="bn"),
+    Family("mobilenet_v2", "inverted residual blocks of depthwise convolutions", "MobileNetV2 (arXiv 1801.04381)",
+           InvertedSize, "suite.models.mobilenet:MobileNetV2", norm="bn"),
 ):  # fmt: skip
     FAMILIES.register(_family.name, _family)
 
@@ -84,6 +111,17 @@ for _name, _width, _heads in (("tiny", 192, 3), ("small", 384, 6), ("base", 768,
     _NAMED[f"deit_{_name}_distilled"] = ("deit_distilled", {**_body, "patch_size": 16})
     if _name != "base":
         _NAMED[f"ceit_{_name}"] = ("ceit", {**_body, "patch_size": 4})
+
+# DTN's ViTs; those of a square number of heads are its starred ones.
+for _name, _width, _heads in (
+    ("tiny", 192, 3),
+    ("tiny", 192, 4),
+    ("small", 384, 6),
+    ("small", 432, 9),
+    ("base", 768, 16),
+):
+    _body = {"patch_size": 16, "embed_dim": _width, "depth": 12, "num_heads": _heads, "mlp_ratio": 4.0}
+    _NAMED[f"vit_{_name}_h{_heads}_c{_width}"] = ("vit", _body)
 
 # Compact Transformers: depth → heads, MLP ratio, width; the published tokenizers are patch 4, or 3×1 and 3×2.
 for _depth, (_heads, _ratio, _width) in {
@@ -105,6 +143,12 @@ _SWIN: dict[str, Any] = {"embed_dim": 96, "num_heads": (3, 6, 12, 24), "mlp_rati
 _SWIN |= {"patch_size": 4, "window_size": 7}
 _NAMED["swin_tiny"] = ("swin", {**_SWIN, "depth": (2, 2, 6, 2)})
 _NAMED["swin_small"] = ("swin", {**_SWIN, "depth": (2, 2, 18, 2), "drop_path": 0.3})
+
+for _blocks in (3, 5, 9, 18):
+    _NAMED[f"resnet{6 * _blocks + 2}"] = ("resnet_cifar", {"blocks": _blocks})
+_NAMED["resnet18"] = ("resnet", {"blocks": (2, 2, 2, 2), "bottleneck": False})
+_NAMED["resnet50"] = ("resnet", {"blocks": (3, 4, 6, 3), "bottleneck": True})
+_NAMED["mobilenet_v2"] = ("mobilenet_v2", {})
 
 
 def named_architectures() -> list[str]:

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from suite.errors import InputError
+from suite.models import norms, positions
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.cell import ModelCell
 from suite.models.initialise import initialise
 from suite.models.joins import JOINS, refusal
+from suite.models.model import Model
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
-from suite.models.transformer import Transformer
 
 
 def create_model(
@@ -27,20 +28,22 @@ def create_model(
     image_size: int,
     in_chans: int = 3,
     **overrides: Any,
-) -> Transformer:
+) -> Model:
     """A model for square images of [in_chans, image_size, image_size], in training mode, in float32.
 
-    `arch` is a named size, a family with its size as `overrides`, or a resolved architecture; `norm` is
-    LayerNorm where it isn't given. The weights are drawn by `initialise`, with a seed from torch's global
-    generator: `torch.manual_seed` governs them. Nothing else is drawn from it, whatever the model. Under
-    `torch.device("meta")` the model has shapes and no weights, which is all that counting its costs needs.
+    `arch` is a named size, a family with its size as `overrides`, or a resolved architecture; `norm` is the
+    family's own where it isn't given: LayerNorm, or BatchNorm of a convolutional network. The weights are drawn by
+    `initialise`, with a seed from torch's global generator: `torch.manual_seed` governs them. Nothing else is drawn
+    from it, whatever the model. Under `torch.device("meta")` the model has shapes and no weights, which is all that
+    counting its costs needs.
 
     Raises:
         InputError: a name is unknown, a size is missing or out of range, or the parts don't go together.
     """
     architecture = _resolve(arch, overrides)
     position, method = POSITIONS[pe], JOINS[join]
-    NORMS[norm or "ln"]  # LayerNorm is all there is so far, and the blocks have it
+    norm = norm or architecture.family.norm
+    normaliser = NORMS[norm]
     for name, value in (("num_classes", num_classes), ("image_size", image_size), ("in_chans", in_chans)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(
@@ -50,28 +53,29 @@ def create_model(
                 fix=f"give another {name}",
             )
     architecture.size.check(image_size)
-    if reason := position.refuses(architecture.size.embed_dim):
-        raise InputError(
-            reason,
-            expected=f"a width divisible by {position.width_multiple}",
-            found=f"embed_dim {architecture.size.embed_dim}",
-            fix="change embed_dim, or choose another pe",
-        )
-    if error := refusal(pe, join):
+    if error := positions.refusal(pe, architecture.size.width):
+        raise error
+    if error := refusal(pe, join) or norms.refusal(norm, architecture, image_size):
         raise error
 
     module_name, class_name = architecture.family.builder.split(":")
-    family_type: type[Transformer] = getattr(import_module(module_name), class_name)
+    family_type: type[Model] = getattr(import_module(module_name), class_name)
     seed = int(torch.randint(2**63 - 1, (), device="cpu"))
     with torch.random.fork_rng(devices=[]):  # the modules' own initialisation draws too, and is thrown away
         model = family_type(
-            architecture, position, method, num_classes=num_classes, image_size=image_size, in_chans=in_chans
+            architecture,
+            position,
+            method,
+            normaliser,
+            num_classes=num_classes,
+            image_size=image_size,
+            in_chans=in_chans,
         )
     initialise(model, seed)
     return model
 
 
-def build_model(cell: ModelCell) -> Transformer:
+def build_model(cell: ModelCell) -> Model:
     """The model of a cell, as `create_model` makes it; raises `InputError` if there is none."""
     return create_model(cell.arch, pe=cell.pe, join=cell.join, norm=cell.norm, **vars(cell.shape))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -58,8 +59,10 @@ class LocallyEnhancedFeedForward(nn.Module):
 class CeiTBlock(PreNormBlock):
     """A pre-norm block with LeFF instead of the MLP."""
 
-    def __init__(self, size: Size, *, width: int, heads: int, drop_path: float) -> None:
-        super().__init__(size, width=width, heads=heads, drop_path=drop_path)
+    def __init__(
+        self, size: Size, *, width: int, heads: int, drop_path: float, norm: Callable[[], nn.Module] | None = None
+    ) -> None:
+        super().__init__(size, width=width, heads=heads, drop_path=drop_path, norm=norm)
         self.mlp = LocallyEnhancedFeedForward(width, int(width * size.mlp_ratio))
 
 

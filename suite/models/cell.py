@@ -35,15 +35,15 @@ class ModelCell:
     @cached_property
     def key(self) -> str:
         """All that fixes the model; architectures by their sizes, so that two names of one are one."""
-        return self._key(self.join)
+        return self._key(self.join, self.norm)
 
     @property
     def baseline_key(self) -> str:
-        """The key of the same model with the default joining."""
-        return self._key("default")
+        """The key of the same model with the default joining; or of that with its family's own norm."""
+        return self._key("default", self.norm if self.join != "default" else self.arch.family.norm)
 
-    def _key(self, join: str) -> str:
-        return canonical_json([self.arch.canonical(), self.pe, join, self.norm, vars(self.shape)])
+    def _key(self, join: str, norm: str) -> str:
+        return canonical_json([self.arch.canonical(), self.pe, join, norm, vars(self.shape)])
 
     def values(self) -> dict[str, Any]:
         """The cell as JSON has it; the architecture is its name, its family and its sizes."""

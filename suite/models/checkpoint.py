@@ -14,7 +14,7 @@ from suite.errors import InputError, first_line
 from suite.files import write_atomic
 from suite.models.build import build_model
 from suite.models.cell import ModelCell
-from suite.models.transformer import Transformer
+from suite.models.model import Model
 from suite.weights import must_be_file
 
 SUFFIX = ".safetensors"
@@ -26,7 +26,7 @@ _AGAIN = "make the file anew with `lape rerun TRIAL_ID --weights FILE`"
 class Checkpoint:
     """A trained model, what it is, and for people, the data set it was trained on and by which trial."""
 
-    model: Transformer
+    model: Model
     cell: ModelCell
     dataset: str
     trial_id: str
@@ -44,7 +44,7 @@ def check_name(path: Path) -> None:
         )
 
 
-def write_checkpoint(path: Path, model: Transformer, cell: ModelCell, *, dataset: str, trial_id: str) -> None:
+def write_checkpoint(path: Path, model: Model, cell: ModelCell, *, dataset: str, trial_id: str) -> None:
     """Write all of a model's state (frozen tables and buffers too) as safetensors, with what rebuilds it.
 
     The file is complete or not there, and the same for the same weights. Its metadata `lape` are JSON: `trial_id`,

@@ -25,6 +25,13 @@ class BlockTerms(NamedTuple):
     branch: Tensor | None = None
     bias: Tensor | None = None
 
+    def of_patches(self, prefix: int) -> BlockTerms:
+        """The same without the rows of the prefix tokens."""
+        stream, inside, branch = (
+            None if term is None else term[:, prefix:] for term in (self.stream, self.inside, self.branch)
+        )
+        return BlockTerms(stream, inside, branch, None if self.bias is None else self.bias[:, prefix:, prefix:])
+
 
 class Joined(NamedTuple):
     """What a position embedding adds, and where; see `Terms`."""

@@ -1,6 +1,6 @@
 """The weights a training starts from: each parameter drawn from its own generator, keyed by its name.
 
-So two models that differ in their PE or joining method start from bit-identical weights wherever they
+So two models that differ in their PE, joining method or norm start from bit-identical weights wherever they
 share a parameter, and adding a parameter changes no other one's draw.
 """
 
@@ -12,9 +12,11 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import init
+from torch.nn.modules.batchnorm import _BatchNorm as _Batch
 
 from suite.canonical import derive_seed
 from suite.models.embedding import PositionMap, RelativeBias
+from suite.models.normalisers import Normaliser
 from suite.models.tokenizers import RandomFeatures
 
 
@@ -22,13 +24,14 @@ from suite.models.tokenizers import RandomFeatures
 class Rules:
     """What the families draw differently. Standard deviations are of normals cut at ±2, as published.
 
-    convolution: "default" is PyTorch's (uniform, ±1/√fan-in), "kaiming_normal" has fan-in and gain √2.
+    convolution: "default" is PyTorch's (uniform, ±1/√fan-in), "kaiming_normal" has fan-in and gain √2,
+    "kaiming_fan_out" fan-out in its place.
     relative_std: of the tables of a relative PE; LaPE's release starts them at zero, Swin doesn't.
     """
 
     position_std: float
     class_token_std: float
-    convolution: Literal["default", "kaiming_normal"]
+    convolution: Literal["default", "kaiming_normal", "kaiming_fan_out"]
     relative_std: float = 0.0
 
 
@@ -45,7 +48,7 @@ def initialise(model: nn.Module, seed: int) -> None:
     if not isinstance(rules, Rules):
         raise TypeError(f"a {type(model).__name__} doesn't say how it is initialised: it has no `rules`")
     for path, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, _Batch | Normaliser):
             module.reset_running_stats()
         for own_name, parameter in module.named_parameters(recurse=False):
             fixed = not parameter.requires_grad and not isinstance(module, RandomFeatures)
@@ -71,7 +74,9 @@ def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: 
         _normal(drawn, rules.relative_std, generator)
     elif isinstance(module, RandomFeatures):
         drawn.copy_(module.draw(generator))
-    elif isinstance(module, (nn.LayerNorm, nn.BatchNorm2d, PositionMap)):
+    elif isinstance(module, Normaliser):
+        module.start(name.rpartition(".")[2], drawn, generator)
+    elif isinstance(module, (nn.LayerNorm, _Batch, PositionMap)):
         drawn.fill_(0 if bias else 1)
     elif isinstance(module, nn.Linear):
         if bias:
@@ -79,8 +84,9 @@ def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: 
         else:
             _normal(drawn, 0.02, generator)
     elif isinstance(module, nn.Conv2d):
-        if rules.convolution == "kaiming_normal" and not bias:
-            init.kaiming_normal_(drawn, generator=generator)
+        if rules.convolution != "default" and not bias:
+            fan_out = rules.convolution == "kaiming_fan_out"
+            init.kaiming_normal_(drawn, mode="fan_out" if fan_out else "fan_in", generator=generator)
         else:
             bound = module.weight[0].numel() ** -0.5
             drawn.uniform_(-bound, bound, generator=generator)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor, nn
 
 from suite.models.dropout import attention, drop_path
@@ -69,13 +72,19 @@ class MLP(nn.Sequential):
 
 
 class Block(nn.Module):
-    """What a transformer block is made of; a family's own `forward` says in which order."""
+    """What a transformer block is made of; a family's own `forward` says in which order.
 
-    def __init__(self, size: Size, *, width: int, heads: int, drop_path: float) -> None:
+    norm: makes one of its two norms; LayerNorm without it.
+    """
+
+    def __init__(
+        self, size: Size, *, width: int, heads: int, drop_path: float, norm: Callable[[], nn.Module] | None = None
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=size.norm_eps)
+        norm = norm or partial(nn.LayerNorm, width, eps=size.norm_eps)
+        self.norm1 = norm()
         self.attention = Attention(width, heads, qkv_bias=size.qkv_bias, drop=size.attn_drop)
-        self.norm2 = nn.LayerNorm(width, eps=size.norm_eps)
+        self.norm2 = norm()
         self.mlp: nn.Module = MLP(width, int(width * size.mlp_ratio))
         self.drop_path = DropPath(drop_path)
 

@@ -1,24 +1,128 @@
-"""The normalisations of the token stream. Facts only: the modules are elsewhere.
+"""The normalisations. Facts only: the modules are elsewhere.
 
 Nothing here needs torch, so that a grid can be planned and its results read without it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from suite.errors import InputError
+from suite.models.architectures import Architecture
+from suite.models.sizes import Grid, Size
 from suite.registry import Registry
+
+PLAIN_BLOCKS = 2  # at the end of a transformer, which keep LayerNorm whatever the norm; as DTN's release has it
+POOLED_SIDE = 14  # of the grid of cells, about, over which DTN takes its statistics where there are more tokens
 
 
 @dataclass(frozen=True)
 class Norm:
-    """A normalisation of the tokens, before attention, before the MLP and before the head."""
+    """A normalisation.
+
+    tokens, maps: "module:class" for tokens and for feature maps, imported when a model is built; "" where it is of
+    none. In a transformer it takes the place of LayerNorm before attention and before the MLP, in all blocks but
+    the last `PLAIN_BLOCKS`; the norms of the head, of the tokenizer and of patch merging stay. In a convolutional
+    network it takes the place of every BatchNorm. grid: its tokens must fill a grid, so that the class token (and
+    the distillation token) join after those blocks.
+    """
 
     name: str
     summary: str
     source: str
+    tokens: str = ""
+    maps: str = ""
+    grid: bool = False
+
+    def refuses(self, architecture: Architecture, image_size: int) -> str | None:
+        """Why no model of this architecture has this norm, for square images of that size; None if one has."""
+        size = architecture.size
+        if not isinstance(size, Size):
+            unfit = f"norm {self.name!r} is of tokens, and {architecture.name} is a convolutional network"
+            return None if self.maps else unfit
+        if not self.tokens:
+            return f"norm {self.name!r} is of feature maps, and {architecture.name} is a transformer"
+        if self.name == "ln":
+            return None
+        if sum(size.depths()) <= PLAIN_BLOCKS:
+            return (
+                f"norm {self.name!r} leaves the last {PLAIN_BLOCKS} blocks as they are, "
+                f"and {architecture.name} has no more than {sum(size.depths())}"
+            )
+        if self.grid and architecture.family.prefix_in_each_block:
+            return (
+                f"norm {self.name!r} needs tokens that fill a grid, "
+                f"and in {architecture.name} the class token is among them in every block"
+            )
+        for grid, count in normalised_blocks(size, image_size):
+            tokens = grid[0] * grid[1] + (0 if self.grid else architecture.family.prefix)
+            if count and self.name == "in" and tokens == 1:
+                return f"norm 'in' takes its statistics over tokens, and {architecture.name} has one"
+            if count and self.grid and any(side % pooling(grid) for side in grid):
+                return (
+                    f"norm {self.name!r} pools a grid of {grid[0]}×{grid[1]} tokens by {pooling(grid)}, "
+                    "which doesn't divide it"
+                )
+        return None
+
+
+def normalised_blocks(size: Size, image_size: int) -> Iterator[tuple[Grid, int]]:
+    """Of each stage, the token grid, and how many of its blocks, from the first on, have the norm of the axis."""
+    left = sum(size.depths()) - PLAIN_BLOCKS
+    for grid, depth in zip(size.stage_grids(image_size), size.depths(), strict=True):
+        yield grid, max(0, min(left, depth))
+        left -= depth
+
+
+def pooling(grid: Grid) -> int:
+    """The side of a cell: 1 up to 14×14 tokens and a little above, 2 at 28×28, 4 at 56×56 (DTN's release)."""
+    return max(1, max(grid) // POOLED_SIDE)
 
 
 NORMS: Registry[Norm] = Registry("norm")
 
-NORMS.register("ln", Norm("ln", "LayerNorm, with the eps of the architecture", "LayerNorm (arXiv 1607.06450)"))
+_DTN = "DTN (arXiv 2112.02624)"
+_DTN_RELEASE = "released code of DTN (arXiv 2112.02624)"
+
+for _norm in (
+    Norm("ln", "LayerNorm, with the eps of the architecture", "LayerNorm (arXiv 1607.06450)", "torch.nn:LayerNorm"),
+    Norm("dtn", "(x − μ) / √(v + ε), with μ and v mixed of LayerNorm's and of those over tokens nearby, per head",
+         _DTN, "suite.models.dtn:DynamicTokenNorm", grid=True),
+    Norm("dtn_release", "dtn with a division by each head's root mean square before it, the unbiased variance, a gate "
+         "each for mean and variance, and no local start", _DTN_RELEASE,
+         "suite.models.dtn:ReleasedDynamicTokenNorm", grid=True),
+    Norm("dtn_variance", "dtn_release with LayerNorm's mean: only the variance is taken over tokens", _DTN_RELEASE,
+         "suite.models.dtn:DynamicVarianceNorm", grid=True),
+    Norm("bn", "BatchNorm: each channel over images and tokens (or pixels), with running statistics in evaluation",
+         "BatchNorm (arXiv 1502.03167)", "suite.models.normalisers:BatchNorm", "torch.nn:BatchNorm2d"),
+    Norm("in", "InstanceNorm: each image and channel over tokens",
+         "InstanceNorm (arXiv 1607.08022)", "suite.models.normalisers:InstanceNorm"),
+    Norm("gn", "GroupNorm: each image and head over tokens and the head's channels",
+         "GroupNorm (arXiv 1803.08494)", "suite.models.normalisers:GroupNorm"),
+    Norm("scalenorm", "g x / ‖x‖ of each token, with one learned g",
+         "ScaleNorm (arXiv 1910.05895)", "suite.models.normalisers:ScaleNorm"),
+    Norm("powernorm", "x / ψ of each channel, with ψ² a running mean of squares, in the gradient too",
+         "PowerNorm (arXiv 2003.07845) Algorithm 2", "suite.models.normalisers:PowerNorm"),
+    Norm("switchable", "statistics mixed of InstanceNorm's, LayerNorm's and BatchNorm's, with learned shares",
+         "Switchable Normalization (arXiv 1806.10779)", "suite.models.normalisers:SwitchableNorm"),
+    Norm("l2bn", "bn of each image's features divided by their length", "L2BN (arXiv 2207.02625)",
+         maps="suite.models.l2bn:L2BatchNorm"),
+    Norm("l2bn_rms", "bn of each image's features divided by their root mean square: l2bn at bn's scale",
+         "L2BN (arXiv 2207.02625), rescaled", maps="suite.models.l2bn:RootMeanSquareBatchNorm"),
+):  # fmt: skip
+    NORMS.register(_norm.name, _norm)
+
+
+def refusal(norm: str, architecture: Architecture, image_size: int) -> InputError | None:
+    """Why no model of an architecture has a norm, with the norms that it can have; None if it has."""
+    reason = NORMS[norm].refuses(architecture, image_size)
+    if reason is None:
+        return None
+    norms = [name for name in NORMS if NORMS[name].refuses(architecture, image_size) is None]
+    return InputError(
+        reason,
+        expected="an arch and a norm that can be combined",
+        found=f"arch {architecture.name} with norm {norm!r}",
+        fix=f"choose norm {', '.join(norms)}",
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from suite.errors import InputError
 from suite.registry import Registry
 
 Table = npt.NDArray[np.float32]
@@ -35,8 +36,11 @@ class Position:
     width_multiple: int = 1
     relative: bool = False
 
-    def refuses(self, width: int) -> str | None:
-        """Why this PE can't be built at this width, or None if it can."""
+    def refuses(self, width: int | None) -> str | None:
+        """Why this PE can't be built for tokens of this width, None for no tokens; or None if it can."""
+        if width is None:
+            adds = self.absolute or self.relative
+            return f"pe {self.name!r} is of tokens, and a convolutional network has none" if adds else None
         if width % self.width_multiple:
             return f"pe {self.name!r} needs a width divisible by {self.width_multiple}, but embed_dim is {width}"
         return None
@@ -97,6 +101,23 @@ for _position in (
     ),
 ):
     POSITIONS.register(_position.name, _position)
+
+
+def refusal(pe: str, width: int | None) -> InputError | None:
+    """Why a PE can't be built for tokens of this width (None: there are none), with what can; None if it can."""
+    position = POSITIONS[pe]
+    reason = position.refuses(width)
+    if reason is None:
+        return None
+    if width is None:
+        names = [name for name in POSITIONS if POSITIONS[name].refuses(None) is None]
+        return InputError(reason, expected=f"pe {', '.join(names)}", found=f"pe {pe!r}", fix=f"choose pe {names[0]}")
+    return InputError(
+        reason,
+        expected=f"a width divisible by {position.width_multiple}",
+        found=f"embed_dim {width}",
+        fix="change embed_dim, or choose another pe",
+    )
 
 
 def relative_index(grid: tuple[int, int]) -> npt.NDArray[np.int64]:

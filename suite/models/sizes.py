@@ -15,10 +15,22 @@ from suite.errors import InputError
 Grid = tuple[int, int]  # rows and columns
 
 
-class Size(BaseModel):
-    """What every transformer here is sized by; widths are channels, mlp_ratio is hidden / embed_dim."""
+class AnySize(BaseModel):
+    """What every architecture's sizes have in common."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @property
+    def width(self) -> int | None:
+        """The channels of its tokens, of the first stage; None if it has no tokens."""
+        return None
+
+    def check(self, image_size: int) -> None:
+        """Raise `InputError` if no model of this size can be built for that image size."""
+
+
+class Size(AnySize):
+    """What every transformer here is sized by; widths are channels, mlp_ratio is hidden / embed_dim."""
 
     embed_dim: int = Field(ge=1)
     mlp_ratio: float = Field(gt=0)
@@ -27,13 +39,26 @@ class Size(BaseModel):
     drop_path: float = Field(ge=0, lt=1)
     attn_drop: float = Field(ge=0, lt=1)
 
+    @property
+    def width(self) -> int:
+        """embed_dim."""
+        return self.embed_dim
+
     def heads(self) -> Sequence[int]:
         """The number of heads of each stage; a model without stages is one."""
+        raise NotImplementedError
+
+    def depths(self) -> Sequence[int]:
+        """The number of blocks of each stage."""
         raise NotImplementedError
 
     def token_grid(self, image_size: int) -> Grid:
         """Rows and columns of the patch tokens of a square image; raises `InputError` if there are none."""
         raise NotImplementedError
+
+    def stage_grids(self, image_size: int) -> list[Grid]:
+        """Rows and columns of the tokens in each stage; raises `InputError` if there are none."""
+        return [self.token_grid(image_size)]
 
     def check(self, image_size: int) -> None:
         """Raise `InputError` if no model of this size can be built for that image size."""
@@ -64,6 +89,10 @@ class PlainSize(Size):
     def heads(self) -> Sequence[int]:
         """One stage."""
         return (self.num_heads,)
+
+    def depths(self) -> Sequence[int]:
+        """One stage."""
+        return (self.depth,)
 
 
 def _patches(side: int, patch_size: int, what: str) -> Grid:
@@ -180,6 +209,10 @@ class WindowSize(Size):
         """A number for each stage."""
         return self.num_heads
 
+    def depths(self) -> Sequence[int]:
+        """A number for each stage."""
+        return self.depth
+
     def stage_grids(self, image_size: int) -> list[Grid]:
         """Rows and columns of the tokens in each stage; raises `InputError` if windows or mergings don't fit."""
         side, _ = _patches(image_size, self.patch_size, f"images of {image_size}×{image_size} pixels")
@@ -211,3 +244,39 @@ class WindowSize(Size):
 
 def _largest_divisor(side: int, most: int) -> int:
     return next(divisor for divisor in range(most, 0, -1) if side % divisor == 0)
+
+
+class MapSize(AnySize):
+    """What every convolutional network here is sized by. norm_eps: ε of its BatchNorms.
+
+    Against the scale of the features, ε says what L2BN does: see `suite.models.l2bn`.
+    """
+
+    norm_eps: float = Field(default=1e-5, gt=0)
+
+
+class ThreeStageSize(MapSize):
+    """Three stages of `blocks` residual blocks of two convolutions: 6 · blocks + 2 layers. channels: of the first."""
+
+    blocks: int = Field(ge=1)
+    channels: int = Field(default=16, ge=1)
+
+
+class FourStageSize(MapSize):
+    """Four stages of residual blocks, of two convolutions or (bottleneck) three; the first stage has 64 channels."""
+
+    blocks: tuple[int, int, int, int] = Field(strict=False)
+    bottleneck: bool
+
+    @model_validator(mode="after")
+    def _blocks_in_each(self) -> Self:
+        if min(self.blocks) < 1:
+            raise ValueError("blocks must be at least 1 in each stage")
+        return self
+
+
+class InvertedSize(MapSize):
+    """MobileNetV2 with all channels multiplied (and rounded to 8). drop: dropout before the head."""
+
+    width_multiple: float = Field(default=1.0, gt=0)
+    drop: float = Field(default=0.2, ge=0, lt=1)

@@ -14,6 +14,8 @@ from suite.models.embedding import PositionEmbedding
 from suite.models.initialise import Rules
 from suite.models.joins import JOINS, Join
 from suite.models.layers import Attention, MeanPool, PreNormBlock, drop_path_rates, plus
+from suite.models.normalisers import norm_maker
+from suite.models.norms import Norm, normalised_blocks
 from suite.models.positions import Position
 from suite.models.sizes import Grid, WindowSize
 from suite.models.tokenizers import PatchTokenizer
@@ -109,13 +111,14 @@ class Swin(Transformer):
         architecture: Architecture,
         position: Position,
         join: Join,
+        norm: Norm,
         *,
         num_classes: int,
         image_size: int,
         in_chans: int,
     ) -> None:
         super().__init__(
-            architecture, position, join, num_classes=num_classes, image_size=image_size, in_chans=in_chans
+            architecture, position, join, norm, num_classes=num_classes, image_size=image_size, in_chans=in_chans
         )
         size = architecture.size
         assert isinstance(size, WindowSize)
@@ -123,7 +126,7 @@ class Swin(Transformer):
         self.token_norm = nn.LayerNorm(size.embed_dim, eps=size.norm_eps)
         self.position, self.merges, self.stages = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         rates = drop_path_rates(size.drop_path, sum(size.depth))
-        for stage, grid in enumerate(size.stage_grids(image_size)):
+        for stage, (grid, normalised) in enumerate(normalised_blocks(size, image_size)):
             depth, heads, width = size.depth[stage], size.num_heads[stage], size.embed_dim * 2**stage
             window = min(size.window_size, *grid)
             alone = stage > 0 and size.stage_position == "first"
@@ -143,9 +146,16 @@ class Swin(Transformer):
             )
             before = (2 * grid[0], 2 * grid[1])
             self.merges.append(PatchMerging(before, width // 2, size.norm_eps) if stage else nn.Identity())
+            make = norm_maker(norm, width, heads=heads, grid=grid)
             blocks = nn.ModuleList()
             for block in range(depth):
-                built = PreNormBlock(size, width=width, heads=heads, drop_path=rates.pop(0))
+                built = PreNormBlock(
+                    size,
+                    width=width,
+                    heads=heads,
+                    drop_path=rates.pop(0),
+                    norm=make if block < normalised else None,
+                )
                 shift = window // 2 if block % 2 and window < grid[0] else 0
                 built.attention = WindowAttention(
                     width, heads, qkv_bias=size.qkv_bias, drop=size.attn_drop, grid=grid, window=window, shift=shift

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
@@ -48,7 +48,7 @@ class Published:
 
 
 PUBLISHED = {
-    **dict.fromkeys(("deit", "deit_distilled", "ceit"), Published("_patch16_224", 224, 0.875)),
+    **dict.fromkeys(("deit", "vit", "vit_late", "deit_distilled", "ceit"), Published("_patch16_224", 224, 0.875)),
     "t2t_vit": Published("", 224, 0.9, pe="sin1d"),
     "swin": Published("_patch4_window7_224", 224, 0.875, pe="learnable+rpe2d"),
     **dict.fromkeys(("vit_lite", "cvt", "cct"), Published("_32", 32, 1.0, decayed=True)),
@@ -189,6 +189,7 @@ def _build(
     img_size: int | Sequence[int],
     pe: str | None = None,
     join: str = "lape",
+    norm: str | None = None,
     global_pool: str | None = None,
     **settings: Any,
 ) -> Transformer:
@@ -217,13 +218,14 @@ def _build(
         replace(architecture, family=replace(architecture.family, builder=builder)),
         pe=pe or PUBLISHED[named.family.name].pe,
         join=join,
+        norm=norm,
         num_classes=num_classes or 1,
         image_size=sides.pop(),
         in_chans=in_chans,
     )
     if not num_classes and isinstance(model, TimmModel):
         model.reset_classifier(0)
-    return model
+    return cast(Transformer, model)
 
 
 def _entry(name: str, timm_name: str) -> Callable[..., nn.Module]:
@@ -242,7 +244,7 @@ def _entry(name: str, timm_name: str) -> Callable[..., nn.Module]:
         return model  # type: ignore[no-any-return]
 
     build.__name__ = build.__qualname__ = timm_name
-    build.__doc__ = f"{name} with LaPE; pe=…, join=… change its position embedding and its joining method."
+    build.__doc__ = f"{name} with LaPE; pe=…, join=…, norm=… change its position embedding, its join and its norms."
     return build
 
 
@@ -280,11 +282,11 @@ def main(arguments: Sequence[str]) -> None:
     runpy.run_path(arguments[0], run_name="__main__")
 
 
-_TIMM_NAMES = {
-    name: f"lape_{name}{PUBLISHED[resolve_architecture(name).family.name].suffix}" for name in named_architectures()
-}
+# timm has the convolutional networks itself.
+TRANSFORMERS = [name for name in named_architectures() if resolve_architecture(name).family.name in PUBLISHED]
+_TIMM_NAMES = {name: f"lape_{name}{PUBLISHED[resolve_architecture(name).family.name].suffix}" for name in TRANSFORMERS}
 
-_CLASSES = {family.name: _timm_class(family) for family in FAMILIES.values()}
+_CLASSES = {family.name: _timm_class(family) for family in FAMILIES.values() if family.name in PUBLISHED}
 
 if __name__ == "__main__":
     # Run by -m, this file is a module of another name: what is registered belongs to the one that can be imported.

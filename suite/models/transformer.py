@@ -9,52 +9,25 @@ from torch import Tensor, nn
 
 from suite.models.architectures import Architecture
 from suite.models.embedding import PositionEmbedding
-from suite.models.initialise import Rules
 from suite.models.joins import Join
 from suite.models.layers import Block, ClassTokenPool, SequencePool, drop_path_rates, plus
+from suite.models.model import Model
+from suite.models.normalisers import norm_maker
+from suite.models.norms import Norm, normalised_blocks
 from suite.models.positions import Position
 from suite.models.sizes import PlainSize
 
 
-class Transformer(nn.Module):
-    """A model of the zoo: what builds it, how it starts, and which of its parameters are the position's.
-
-    Parameters have the same names whatever the PE and the joining method: `initialise` relies on it. All
-    that belongs to the position begins with "position.".
-    """
-
-    rules: ClassVar[Rules]
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        position: Position,
-        join: Join,
-        *,
-        num_classes: int,
-        image_size: int,
-        in_chans: int,
-    ) -> None:
-        super().__init__()
-        self.architecture = architecture
-        self.image_size = image_size
-        self.in_chans = in_chans
-
-    def positions(self) -> list[PositionEmbedding]:
-        """The position embedding of each stage."""
-        return [module for module in self.modules() if isinstance(module, PositionEmbedding)]
-
-    def position_and_class_parameters(self) -> set[str]:
-        """The names of the PE tables and the class token: what `Recipe.decay_position` speaks of.
-
-        Not the maps of the joining method: they are norms, which no recipe decays.
-        """
-        names = {name for name, _ in self.named_parameters()}
-        return {name for name in names if name == "class_token" or ".tables." in name}
+class Transformer(Model):
+    """A model that makes tokens of an image."""
 
 
 class VisionTransformer(Transformer):
-    """A tokenizer, a position embedding, blocks of one width, and a head on their pooled tokens."""
+    """A tokenizer, a position embedding, blocks of one width, and a head on their pooled tokens.
+
+    late: the number of blocks before the prefix tokens join. There they are not; their rows of the position join
+    with them.
+    """
 
     tokenizer_type: ClassVar[type[nn.Module]]
     block_type: ClassVar[type[Block]]
@@ -64,13 +37,14 @@ class VisionTransformer(Transformer):
         architecture: Architecture,
         position: Position,
         join: Join,
+        norm: Norm,
         *,
         num_classes: int,
         image_size: int,
         in_chans: int,
     ) -> None:
         super().__init__(
-            architecture, position, join, num_classes=num_classes, image_size=image_size, in_chans=in_chans
+            architecture, position, join, norm, num_classes=num_classes, image_size=image_size, in_chans=in_chans
         )
         size = architecture.size
         assert isinstance(size, PlainSize)
@@ -88,9 +62,14 @@ class VisionTransformer(Transformer):
             heads=size.num_heads,
             eps=size.norm_eps,
         )
+        ((grid, normalised),) = normalised_blocks(size, image_size)
+        self.late = normalised if norm.grid or architecture.family.late_prefix else 0
+        make = norm_maker(norm, width, heads=size.num_heads, grid=grid)
         self.blocks = nn.ModuleList(
-            self.block_type(size, width=width, heads=size.num_heads, drop_path=rate)
-            for rate in drop_path_rates(size.drop_path, size.depth)
+            self.block_type(
+                size, width=width, heads=size.num_heads, drop_path=rate, norm=make if block < normalised else None
+            )
+            for block, rate in enumerate(drop_path_rates(size.drop_path, size.depth))
         )
         self.norm = nn.LayerNorm(width, eps=size.norm_eps)
         self.pool = ClassTokenPool() if prefix else SequencePool(width)
@@ -102,21 +81,28 @@ class VisionTransformer(Transformer):
         return logits
 
     def embed(self, images: Tensor) -> Tensor:
-        """The tokens of images, without any position: [batch, prefix + patches, width]."""
+        """The tokens of images, without any position: [batch, prefix + patches, width], or the late prefix left out."""
         # The residual stream has the parameters' type under autocast too. Else it would be float32 with a
         # position in the stem and half precision without, and a contrast of joins would be one of precisions.
         x: Tensor = self.tokenizer(images).to(self.norm.weight.dtype)
+        return x if self.late else self._with_prefix(x, None)
+
+    def _with_prefix(self, x: Tensor, stem: Tensor | None) -> Tensor:
+        """The prefix tokens, with what the stem adds to them, before the others."""
         prefix = self.prefix()
-        return x if prefix is None else torch.cat([prefix.expand(len(x), -1, -1), x], dim=1)
+        return x if prefix is None else torch.cat([plus(prefix, stem).expand(len(x), -1, -1), x], dim=1)
 
     def prefix(self) -> Tensor | None:
         """The tokens before the patches, [1, prefix, width]."""
         return self.class_token
 
     def encode(self, x: Tensor) -> Tensor:
-        """The position joins and the blocks run: tokens [batch, tokens, width] to the same."""
+        """The position joins and the blocks run: what `embed` gives to [batch, prefix + patches, width]."""
         joined = self.position()
-        x = plus(x, joined.stem)
-        for block, at in zip(self.blocks, joined.blocks, strict=True):
-            x = block(x, at)
+        stem, prefix = joined.stem, self.position.prefix
+        x = plus(x, stem if stem is None or not self.late else stem[:, prefix:])
+        for number, (block, at) in enumerate(zip(self.blocks, joined.blocks, strict=True)):
+            if self.late and number == self.late:
+                x = self._with_prefix(x, None if stem is None else stem[:, :prefix])
+            x = block(x, at.of_patches(prefix) if number < self.late else at)
         return x

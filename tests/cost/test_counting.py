@@ -87,6 +87,27 @@ def test_a_baseline_is_the_same_cell_with_the_default_joining() -> None:
         assert cost.baseline == (None if join == "default" else table[pe, "default"])
 
 
+def test_where_the_joining_is_the_default_the_baseline_has_the_familys_own_norm() -> None:
+    cells = product([tiny(depth=3)], ["learnable"], ["default", "lape"], ["ln", "dtn"], SHAPE)
+    costs = count_costs(cell for cell in cells if isinstance(cell, ModelCell))
+    table = {(cost.cell.join, cost.cell.norm): cost for cost in costs}
+    assert table["default", "ln"].baseline is None
+    for levels, baseline in (
+        (("default", "dtn"), ("default", "ln")),
+        (("lape", "ln"), ("default", "ln")),
+        (("lape", "dtn"), ("default", "dtn")),
+    ):
+        found = table[levels].baseline
+        assert found is not None
+        assert (found.cell.join, found.cell.norm) == baseline
+
+
+def test_without_norms_each_family_has_its_own() -> None:
+    archs = [tiny(), resolve_architecture("resnet20")]
+    cells = [cell for cell in product(archs, ["none"], ["default"], [], SHAPE) if isinstance(cell, ModelCell)]
+    assert [cell.norm for cell in cells] == ["ln", "bn"]
+
+
 def test_there_is_no_baseline_where_the_default_is_not_listed() -> None:
     (cost,) = count_costs(possible(tiny(), pes=["learnable"], joins=["lape"]))
     assert cost.baseline is None

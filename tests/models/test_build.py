@@ -14,7 +14,7 @@ from suite.models import create_model
 from suite.models.architectures import named_architectures, resolve_architecture
 from suite.models.embedding import BlockTerms
 from suite.models.layers import DropPath
-from suite.models.sizes import WindowSize
+from suite.models.sizes import Size, WindowSize
 from suite.models.tokenizers import HIDDEN_PLANES
 
 
@@ -24,7 +24,28 @@ from suite.models.tokenizers import HIDDEN_PLANES
         ({"arch": "deit_tinny"}, r"unknown architecture 'deit_tinny'.*did you mean 'deit_tiny'"),
         ({"pe": "learnt"}, r"unknown pe 'learnt'.*did you mean 'learnable'"),
         ({"join": "lappe"}, r"unknown join 'lappe'.*did you mean 'lape'"),
-        ({"norm": "bn"}, r"unknown norm 'bn'.*choose one of: ln"),
+        ({"norm": "l2bn"}, r"norm 'l2bn' is of feature maps, and deit is a transformer.*choose norm ln"),
+        (
+            {"arch": "resnet20", "norm": "ln", "pe": "none"},
+            r"norm 'ln' is of tokens, and resnet20 is a convolutional network.*choose norm bn, l2bn, l2bn_rms$",
+        ),
+        ({"arch": "resnet20"}, r"pe 'learnable' is of tokens, and a convolutional network has none.*choose pe none"),
+        ({"arch": "resnet18", "pe": "none", "join": "lape"}, r"nothing to join"),
+        ({"arch": "resnet18", "pe": "none", "blocks": (2, 0, 2, 2)}, r"blocks must be at least 1 in each stage"),
+        ({"norm": "lnn"}, r"unknown norm 'lnn'.*did you mean 'ln'"),
+        ({"norm": "dtn"}, r"leaves the last 2 blocks as they are, and deit has no more than 1.*choose norm ln$"),
+        (
+            {"norm": "dtn", "arch": "ceit", "depth": 3, "patch_size": 2, "image_size": 16},
+            r"tokens that fill a grid, and in ceit the class token is among them in every block.*with norm 'dtn'",
+        ),
+        (
+            {"norm": "dtn", "depth": 3, "patch_size": 1, "image_size": 29},
+            r"norm 'dtn' pools a grid of 29×29 tokens by 2, which doesn't divide it",
+        ),
+        (
+            {"norm": "in", "arch": "cvt", "depth": 3, "patch_size": 15},
+            r"norm 'in' takes its statistics over tokens, and cvt has one.*choose norm ln, dtn, .*gn",
+        ),
         ({"patch_size": 4}, r"image size must be divisible by the patch size.*patch_size \(4\).*15×15"),
         ({"num_heads": 3}, r"width must be divisible by the number of heads.*num_heads \(3\).*embed_dim 28"),
         ({"mlp_ratio": 0.03}, r"no hidden channel.*embed_dim 28, mlp_ratio 0.03"),
@@ -51,7 +72,9 @@ def test_refusals(settings: dict[str, Any], message: str) -> None:
         "arch": "deit", "patch_size": 5, "embed_dim": 28, "depth": 1, "num_heads": 2, "mlp_ratio": 1.5,
         "num_classes": 3, "image_size": 15,
     }  # fmt: skip
-    arguments = {**good, **settings}
+    if "resnet" in settings.get("arch", ""):
+        good = {name: good[name] for name in ("num_classes", "image_size")}
+    arguments = {"arch": "deit", **good, **settings}
     with pytest.raises(InputError, match=f"(?s){message}"):
         create_model(arguments.pop("arch"), **arguments)
 
@@ -74,7 +97,10 @@ def test_a_resolved_architecture_is_as_good_as_a_name() -> None:
     assert shapes[0] == shapes[1]
 
 
-@pytest.mark.parametrize("name", named_architectures())
+TRANSFORMERS = [name for name in named_architectures() if isinstance(resolve_architecture(name).size, Size)]
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
 def test_every_named_size_can_be_built(name: str) -> None:
     side = 224 if "swin" in name else 32
     with torch.device("meta"):

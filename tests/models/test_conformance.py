@@ -10,16 +10,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from suite.errors import InputError
 from suite.models import create_model
-from suite.models.architectures import FAMILIES
+from suite.models.architectures import FAMILIES, resolve_architecture
 from suite.models.joins import JOINS
+from suite.models.model import Model
+from suite.models.norms import NORMS, refusal
 from suite.models.positions import POSITIONS
-from suite.models.transformer import Transformer
+from suite.models.sizes import Size
 
 _PLAIN: dict[str, Any] = {"embed_dim": 20, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5, "attn_drop": 0.1}
 # Each family at a small size, for images of 3×16×16. A new family needs an entry here.
 SIZES: dict[str, dict[str, Any]] = {
     "deit": {**_PLAIN, "patch_size": 8},
+    "vit": {**_PLAIN, "patch_size": 8},
+    "vit_late": {**_PLAIN, "depth": 3, "patch_size": 8},
     "deit_distilled": {**_PLAIN, "patch_size": 8},
     "vit_lite": {**_PLAIN, "patch_size": 8},
     "cvt": {**_PLAIN, "patch_size": 8},
@@ -29,19 +34,53 @@ SIZES: dict[str, dict[str, Any]] = {
     "swin": {
         **_PLAIN, "patch_size": 2, "depth": (2, 2), "num_heads": (2, 5), "window_size": 4, "stage_position": "merge",
     },
+    "resnet_cifar": {"blocks": 1, "channels": 6},
+    "resnet": {"blocks": (1, 1, 1, 1), "bottleneck": True},
+    "mobilenet_v2": {"width_multiple": 0.25, "drop": 0.1},
 }  # fmt: skip
+TRANSFORMERS = [family for family in FAMILIES if issubclass(FAMILIES[family].size, Size)]
 COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses(pe) is None]
-EVERYTHING = list(product(FAMILIES, COMBINATIONS))
+SIDE = 16
+
+
+def sizes(family: str, norm: str = "ln") -> dict[str, Any]:
+    """The small size; of three blocks or more where the norm leaves the last two alone."""
+    deeper = norm != "ln" and isinstance(SIZES[family].get("depth"), int)
+    return {**SIZES[family], **({"depth": 3} if deeper else {})}
+
+
+def is_refused(family: str, norm: str) -> InputError | None:
+    return refusal(norm, resolve_architecture(family, sizes(family, norm)), SIDE)
+
+
+NORMED: list[tuple[str, tuple[str, ...]]] = [
+    (
+        family,
+        (
+            "learnable+rpe2d" if family in TRANSFORMERS else "none",
+            "lape" if family in TRANSFORMERS else "default",
+            norm,
+        ),
+    )
+    for family, norm in product(FAMILIES, NORMS)
+    if norm != "ln" and not is_refused(family, norm)
+]
+EVERYTHING = [*product(TRANSFORMERS, COMBINATIONS), *NORMED]
 # Compiling and exporting takes seconds: by default, what differs in code; everything else is marked slow.
 DISTINCT = {
-    *product(FAMILIES, [("learnable+rpe2d", "lape"), ("sin2d", "default")]),
+    *product(set(TRANSFORMERS) - {"vit", "vit_late"}, [("learnable+rpe2d", "lape"), ("sin2d", "default")]),  # as deit
+    ("vit_late", ("learnable+rpe2d", "lape")),
     *(("deit", ("learnable", join)) for join in JOINS),
+    *(("deit", ("learnable+rpe2d", "lape", norm)) for norm in ("dtn_release", "powernorm", "switchable")),
+    ("swin", ("learnable+rpe2d", "lape", "dtn")),
+    ("resnet_cifar", ("none", "default", "l2bn")),
 }
 
 
-def build(family: str, pe: str, join: str) -> Transformer:
+def build(family: str, pe: str, join: str, norm: str = "ln", **changes: Any) -> Model:
     torch.manual_seed(3)
-    return create_model(family, pe=pe, join=join, num_classes=5, image_size=16, **SIZES[family])
+    settings = {"pe": pe, "join": join, "norm": norm, "num_classes": 5, "image_size": SIDE}
+    return create_model(family, **{**settings, **sizes(family, norm), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +108,7 @@ def test_every_family_has_a_small_size_here() -> None:
 
 
 @pytest.mark.parametrize(("family", "combination"), EVERYTHING, ids=names)
-def test_a_training_step(family: str, combination: tuple[str, str], images: Tensor) -> None:
+def test_a_training_step(family: str, combination: tuple[str, ...], images: Tensor) -> None:
     model = build(family, *combination)
     loss = torch.stack([logits.square().mean() for logits in outputs(model(images))]).sum()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -85,19 +124,31 @@ def test_a_training_step(family: str, combination: tuple[str, str], images: Tens
         assert torch.isfinite(exact).all()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rough = model(images).float()
-    # bfloat16 has 8 bits: logits agree within 2 % of the largest.
-    assert (rough - exact).abs().max() <= 0.02 * exact.abs().max()
+    # bfloat16 has 8 bits: logits agree within 2 % of the largest, or 5 % after MobileNetV2's fifty convolutions.
+    assert (rough - exact).abs().max() <= (0.02 if family in TRANSFORMERS else 0.05) * exact.abs().max()
 
 
 @pytest.mark.parametrize(("family", "combination"), EVERYTHING, ids=names)
-def test_shared_weights_start_alike(family: str, combination: tuple[str, str]) -> None:
-    """A contrast's two sides differ in their position's parameters alone, whose names say so."""
-    ours, plain = build(family, *combination).state_dict(), build(family, "none", "default").state_dict()
-    assert {name for name in ours if not name.startswith("position.")} == plain.keys()
-    assert all(torch.equal(ours[name], value) for name, value in plain.items())
+def test_shared_weights_start_alike(family: str, combination: tuple[str, ...]) -> None:
+    """A contrast's two sides differ in their position's parameters alone, whose names say so, and in their norms'."""
+    ours = build(family, *combination).state_dict()
+    deep = {name: value for name, value in sizes(family, *combination[2:]).items() if name == "depth"}
+    plain = build(family, "none", "default", FAMILIES[family].norm, **deep).state_dict()
+    different = {name for name in ours.keys() ^ plain.keys() if not name.startswith("position.")}
+    assert all(len(combination) == 3 and ".norm" in name for name in different), different
+    assert all(torch.equal(ours[name], value) for name, value in plain.items() if name in ours)
 
 
-def compiles_and_exports(family: str, combination: tuple[str, str], images: Tensor) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_norm_that_is_refused_has_a_reason_and_others_to_choose(family: str) -> None:
+    for norm in NORMS:
+        if error := is_refused(family, norm):
+            with pytest.raises(InputError, match=f"norm '{norm}'"):
+                build(family, "none", "default", norm)
+            assert f"choose norm {FAMILIES[family].norm}" in str(error)
+
+
+def compiles_and_exports(family: str, combination: tuple[str, ...], images: Tensor) -> None:
     model = build(family, *combination)
     torch.compiler.reset()
     compiled = torch.compile(model, fullgraph=True, backend="eager")  # fullgraph: a graph break is an error
@@ -112,13 +163,13 @@ def compiles_and_exports(family: str, combination: tuple[str, str], images: Tens
 
 
 @pytest.mark.parametrize(("family", "combination"), sorted(DISTINCT), ids=names)
-def test_compiles_without_a_graph_break_and_exports(family: str, combination: tuple[str, str], images: Tensor) -> None:
+def test_compiles_without_a_graph_break_and_exports(family: str, combination: tuple[str, ...], images: Tensor) -> None:
     compiles_and_exports(family, combination, images)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "combination"), [case for case in EVERYTHING if case not in DISTINCT], ids=names)
 def test_compiles_without_a_graph_break_and_exports_too(
-    family: str, combination: tuple[str, str], images: Tensor
+    family: str, combination: tuple[str, ...], images: Tensor
 ) -> None:
     compiles_and_exports(family, combination, images)

@@ -19,8 +19,9 @@ from timm.utils import ModelEmaV3
 
 from suite.errors import InputError
 from suite.models import create_model, timm_models
-from suite.models.architectures import FAMILIES, named_architectures
+from suite.models.architectures import FAMILIES, named_architectures, resolve_architecture
 from suite.models.joins import JOINS
+from suite.models.sizes import Size
 
 # Each family at a small size: name, what makes it small.
 SMALL: dict[str, dict[str, Any]] = {
@@ -123,12 +124,14 @@ def script(tmp_path: Path) -> list[str]:
 
 
 def test_every_named_architecture_is_registered() -> None:
-    assert len(timm.list_models("lape_*")) == len(named_architectures())
-    assert timm_models.PUBLISHED.keys() == FAMILIES.keys()
+    transformers = {name for name, family in FAMILIES.items() if issubclass(family.size, Size)}
+    named = [name for name in named_architectures() if resolve_architecture(name).family.name in transformers]
+    assert len(timm.list_models("lape_*")) == len(named)
+    assert timm_models.PUBLISHED.keys() == transformers
     known = {"lape_deit_base_distilled_patch16_224", "lape_swin_small_patch4_window7_224", "lape_cct_7_3x1_32"}
     assert known | SMALL.keys() <= set(timm.list_models("lape_*"))
     assert timm.list_models("lape_*", pretrained=True) == []
-    assert {timm_models.PUBLISHED[FAMILIES[family].name].image_size for family in FAMILIES} == {32, 224}
+    assert {timm_models.PUBLISHED[FAMILIES[family].name].image_size for family in timm_models.PUBLISHED} == {32, 224}
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -173,11 +176,17 @@ def test_weights_are_those_of_create_model(name: str, join: str) -> None:
     model = make(name, pe="learnable", join=join, drop_path_rate=0.3)
     torch.manual_seed(4)
     size = {**SMALL[name], "drop_path": 0.3, "num_classes": 3, "image_size": 32}
-    ours = next(ours for ours in named_architectures() if timm_models._TIMM_NAMES[ours] == name)
+    ours = next(ours for ours in timm_models.TRANSFORMERS if timm_models._TIMM_NAMES[ours] == name)
     expected = create_model(ours, pe="learnable", join=join, **size)
     assert model.state_dict().keys() == expected.state_dict().keys()
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in expected.state_dict().items())
     assert model.architecture.size == expected.architecture.size
+
+
+def test_a_norm_of_its_own() -> None:
+    model = make("lape_deit_tiny_patch16_224", depth=4, norm="dtn")
+    assert [type(block.norm1).__name__ for block in model.blocks] == ["DynamicTokenNorm"] * 2 + ["LayerNorm"] * 2
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
 
 def test_defaults_are_lape_on_the_published_position() -> None:

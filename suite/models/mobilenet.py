@@ -1,0 +1,32 @@
+"""MobileNetV2 (arXiv 1801.04381), torchvision's."""
+
+from __future__ import annotations
+
+from torchvision.models import mobilenetv2 as torchvision_mobilenet
+
+from suite.models.architectures import Architecture
+from suite.models.convolutional import ConvolutionalNetwork, first_convolution, map_norm
+from suite.models.joins import Join
+from suite.models.norms import Norm
+from suite.models.positions import Position
+from suite.models.resnet import RULES
+from suite.models.sizes import InvertedSize
+
+
+class MobileNetV2(ConvolutionalNetwork):
+    """MobileNetV2 at any width. It divides the side of an image by 32."""
+
+    rules = RULES
+
+    def __init__(self, architecture: Architecture, position: Position, join: Join, norm: Norm, **shape: int) -> None:
+        super().__init__(architecture, position, join, norm, **shape)
+        size = architecture.size
+        assert isinstance(size, InvertedSize)
+        network = torchvision_mobilenet.MobileNetV2(
+            num_classes=shape["num_classes"],
+            width_mult=size.width_multiple,
+            norm_layer=map_norm(norm, size),
+            dropout=size.drop,
+        )
+        network.features[0][0] = first_convolution(network.features[0][0], shape["in_chans"])
+        self.network = network

@@ -1,0 +1,220 @@
+"""The norms of token streams that are no LayerNorm. Tokens are [batch, tokens, width]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import group_norm, instance_norm
+
+from suite.models.norms import Norm
+from suite.models.sizes import Grid
+
+EPS = 1e-5  # of all of them, whatever the eps of the architecture's LayerNorms: as released
+
+
+class Normaliser(nn.Module):
+    """A norm that says how it starts. `norm_maker` makes each from the width, the heads and the grid of the tokens."""
+
+    @torch.no_grad()
+    def start(self, name: str, drawn: Tensor, generator: Generator) -> None:
+        """Fill `drawn` with what the parameter of that name starts from."""
+        raise NotImplementedError
+
+    def reset_running_stats(self) -> None:
+        """Forget what was seen in training, as PyTorch's norms of the same method do; most have seen nothing."""
+
+
+class TokenNorm(Normaliser):
+    """A norm with γ (`weight`) and β (`bias`) per channel."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    @torch.no_grad()
+    def start(self, name: str, drawn: Tensor, generator: Generator) -> None:
+        """γ = 1, and all else 0."""
+        drawn.fill_(1 if name == "weight" else 0)
+
+    def affine(self, x: Tensor) -> Tensor:
+        """γ ⊙ x + β."""
+        y: Tensor = self.weight * x + self.bias
+        return y
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """γ ⊙ (x − μ) / √(σ² + ε) + β: of each channel, over images and tokens (arXiv 1502.03167).
+
+    In evaluation μ and σ² are running means of those seen in training.
+    """
+
+    def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
+        super().__init__(width, eps=EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, tokens, width] to the same."""
+        y: Tensor = super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return y
+
+
+class InstanceNorm(TokenNorm):
+    """γ ⊙ (x − μ) / √(σ² + ε) + β: of each image and channel, over tokens (arXiv 1607.08022)."""
+
+    def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
+        super().__init__(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, tokens, width] to the same."""
+        return instance_norm(x.transpose(1, 2), weight=self.weight, bias=self.bias, eps=EPS).transpose(1, 2)
+
+
+class GroupNorm(TokenNorm):
+    """γ ⊙ (x − μ) / √(σ² + ε) + β: of each image and head, over tokens and the head's channels (arXiv 1803.08494)."""
+
+    def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
+        super().__init__(width)
+        self.groups = heads
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, tokens, width] to the same."""
+        return group_norm(x.transpose(1, 2), self.groups, self.weight, self.bias, EPS).transpose(1, 2)
+
+
+class ScaleNorm(Normaliser):
+    """g x / ‖x‖ of each token, with a learned number g, at first √width (arXiv 1910.05895).
+
+    DTN's released code has a g per channel instead.
+    """
+
+    def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
+        super().__init__()
+        self.width = width
+        self.scale = nn.Parameter(torch.ones(1))  # no γ by name either: nothing of it is shared with LayerNorm
+
+    @torch.no_grad()
+    def start(self, name: str, drawn: Tensor, generator: Generator) -> None:
+        """√width: the length of a vector of ones, as that of LayerNorm's output."""
+        drawn.fill_(self.width**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, tokens, width] to the same."""
+        length: Tensor = torch.linalg.vector_norm(x, dim=2, keepdim=True)
+        return self.scale * (x / length.clamp(min=EPS))
+
+
+class SwitchableNorm(TokenNorm):
+    """γ ⊙ (x − μ) / √(v + ε) + β with μ = Σ w_k μ_k and v = Σ w'_k σ_k² (arXiv 1806.10779).
+
+    k: InstanceNorm, LayerNorm and BatchNorm; w and w' are softmaxes of learned numbers, at first equal. LayerNorm is
+    a transformer's, of each token; the paper's, made for feature maps, is of all positions of an image together.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+    momentum = 0.1
+
+    def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
+        super().__init__(width)
+        self.mean_share = nn.Parameter(torch.zeros(3))
+        self.variance_share = nn.Parameter(torch.zeros(3))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_variance", torch.ones(width))
+
+    def reset_running_stats(self) -> None:
+        """Mean 0, variance 1."""
+        self.running_mean.zero_()
+        self.running_variance.fill_(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, tokens, width] to the same."""
+        seen = [
+            torch.var_mean(x, dim=1, correction=0, keepdim=True),
+            torch.var_mean(x, dim=2, correction=0, keepdim=True),
+        ]
+        if self.training:
+            variance, mean = torch.var_mean(x, dim=(0, 1), correction=0)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+                self.running_variance.lerp_(variance.to(self.running_variance.dtype), self.momentum)
+        else:
+            variance, mean = self.running_variance, self.running_mean
+        seen.append((variance, mean))
+        means, variances = self.mean_share.softmax(dim=0), self.variance_share.softmax(dim=0)
+        mean = sum((share * of[1] for share, of in zip(means, seen, strict=True)), x.new_zeros(()))
+        variance = sum((share * of[0] for share, of in zip(variances, seen, strict=True)), x.new_zeros(()))
+        return self.affine((x - mean) / (variance + EPS).sqrt())
+
+
+class _QuadraticMean(torch.autograd.Function):
+    """x / √ψ² whose gradient is PowerNorm's: with a running mean ν in place of the batch's."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, root: Tensor, nu: Tensor) -> Tensor:
+        scaled = x / root
+        context.save_for_backward(scaled, root, nu)
+        return scaled
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        scaled, root, nu = context.saved_tensors
+        gradient = gradients[0] - nu * scaled
+        # ν (1 − (1 − α) Γ) + (1 − α) Λ, where Γ is the mean of x̂² and Λ that of the gradient times x̂.
+        change = (1 - PowerNorm.alpha) * (gradient * scaled).mean(dim=(0, 1))
+        nu.add_(torch.where(change.isfinite(), change, 0))  # loss scaling tries steps that overflow
+        return gradient / root, None, None
+
+
+class PowerNorm(TokenNorm):
+    """γ ⊙ x / √(ψ² + ε) + β, with ψ² a running mean of each channel's squares (arXiv 2003.07845, Algorithm 2).
+
+    ψ_t² = α ψ_{t−1}² + (1 − α) mean x²; the output takes ψ_{t−1}. The gradient is that of the batch's mean square
+    with its part through ψ as a running mean ν. In the first steps the output takes the batch's own mean square,
+    as in the released code, and for as long as in DTN's: a shorter training never leaves them. DTN's code also
+    divides by each head's root mean square before.
+    """
+
+    alpha = 0.9
+    warm_up = 3000  # steps
+
+    mean_square: Tensor
+    nu: Tensor
+    steps: Tensor
+
+    def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
+        super().__init__(width)
+        self.register_buffer("mean_square", torch.ones(width))
+        self.register_buffer("nu", torch.zeros(width))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def reset_running_stats(self) -> None:
+        """ψ² = 1, ν = 0, and no step yet."""
+        self.mean_square.fill_(1)
+        self.nu.zero_()
+        self.steps.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, tokens, width] to the same."""
+        if not self.training:
+            return self.affine(x / (self.mean_square + EPS).sqrt())
+        with torch.no_grad():
+            now = x.square().mean(dim=(0, 1)).to(self.mean_square.dtype)
+            self.steps.add_(1)
+            root = (torch.where(self.steps <= self.warm_up, now, self.mean_square) + EPS).sqrt()
+            # The first means are of all steps so far: ψ² need not find its way from 1.
+            self.mean_square.lerp_(now, (1 / self.steps).clamp(min=1 - self.alpha))
+        scaled: Tensor = _QuadraticMean.apply(x, root, self.nu)
+        return self.affine(scaled)
+
+
+def norm_maker(norm: Norm, width: int, *, heads: int, grid: Grid) -> Callable[[], nn.Module] | None:
+    """What makes one norm of that width, for attention of so many heads; None for the architecture's LayerNorm."""
+    if norm.name == "ln":
+        return None
+    module, name = norm.tokens.split(":")
+    return partial(getattr(import_module(module), name), width, heads=heads, grid=grid)
