@@ -17,7 +17,7 @@ from suite.environment import describe
 from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.initialise import initialise
-from suite.models.transformer import Transformer
+from suite.models.model import Model
 from suite.record import Epoch, Status, pack_bits
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.loop import DivergedError, Trainer, check_finite
@@ -215,7 +215,7 @@ class Member:
         self.diverged: DivergedError | None = None
         self.correct = np.zeros(0, dtype=bool)
         self.result: dict[str, Any] = {}
-        self.model: Transformer | None = None
+        self.model: Model | None = None
 
     def trained(self, epoch: int, lr: float, losses: Tensor, seconds: float) -> None:
         """An epoch is over: the losses of its steps."""
@@ -240,7 +240,7 @@ class Member:
         top1 = 100.0 * int(correct.sum()) / len(correct)
         self.history[-1] = self.history[-1].model_copy(update={"top1": top1, "test_loss": loss})
 
-    def finish(self, seconds: float, images: int, memory: float, model: Transformer) -> None:
+    def finish(self, seconds: float, images: int, memory: float, model: Model) -> None:
         """The training is over. images: of an epoch."""
         if self.diverged is not None:
             return
@@ -305,9 +305,9 @@ class Alone:
         correct, loss = self._trainer.test(images)
         return correct[None], [loss]
 
-    def models(self) -> list[Transformer]:
+    def models(self) -> list[Model]:
         """The one that is tested."""
-        return [cast(Transformer, self._trainer.tested)]
+        return [cast(Model, self._trainer.tested)]
 
 
 class Clock:

@@ -16,14 +16,14 @@ from suite.data.cache import data_root
 from suite.data.images import load_images
 from suite.data.teachers import load_teacher
 from suite.machine import Machine
-from suite.models.transformer import Transformer
+from suite.models.model import Model
 from suite.record import RunRecord
 from suite.text import note
 from suite.training.memory import release
 from suite.training.snapshot import Snapshots
 from suite.trial import Trial
 
-Trained = tuple[RunRecord, Transformer | None]  # the model if the trial is done
+Trained = tuple[RunRecord, Model | None]  # the model if the trial is done
 
 
 def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:

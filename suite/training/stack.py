@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from suite.data.images import Images
 from suite.models.dropout import masks_from
-from suite.models.transformer import Transformer
+from suite.models.model import Model
 from suite.recipe import Recipe
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise
@@ -43,7 +43,7 @@ class StackTrainer:
 
     def __init__(
         self,
-        models: Sequence[Transformer],
+        models: Sequence[Model],
         recipe: Recipe,
         normalise: Normalise,
         precision: Precision,
@@ -165,7 +165,7 @@ class StackTrainer:
             correct.append(logits.argmax(2) == labels)
         return torch.cat(correct, dim=1).cpu(), (total / len(images)).tolist()
 
-    def models(self) -> list[Transformer]:
+    def models(self) -> list[Model]:
         """The trained models, or their running means."""
         weights = self._means or self._weights
         for number, model in enumerate(self._models):

@@ -16,7 +16,7 @@ SIZE = {"patch_size": 2, "embed_dim": 6, "depth": 2, "num_heads": 3, "mlp_ratio"
 def test_groups(decay_position: bool, pe: str) -> None:
     model = create_model("vit_lite", pe=pe, join="lape", num_classes=5, image_size=4, **SIZE)
     recipe = Recipe(version=1, epochs=1, batch_size=1, lr=1.0, weight_decay=0.3, decay_position=decay_position)
-    groups = parameter_groups(model, recipe, model.position_and_class_parameters())
+    groups = parameter_groups(dict(model.named_parameters()), recipe, model.position_and_class_parameters())
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     decayed, plain = ({names[id(p)] for p in group["params"]} for group in groups)  # type: ignore[attr-defined]
     assert [group["weight_decay"] for group in groups] == [0.3, 0.0]

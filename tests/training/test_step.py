@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from suite.grid import load_grid
 from suite.machine import Machine
 from suite.models import create_model
+from suite.models.norms import NORMS
 from suite.train import run_trial
 from suite.training import step
 from suite.training.objective import Objective, Target
@@ -121,9 +122,21 @@ def test_as_few_shares_as_hold_little_enough(
     assert choose_shares(model(), (3, 8, 8), batch, threads) == shares
 
 
-def test_statistics_over_the_batch_are_not_split() -> None:
-    assert splittable(model())
-    assert not splittable(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
+@pytest.mark.parametrize("norm", [name for name, norm in NORMS.items() if norm.tokens])
+def test_what_is_split_has_no_statistics_over_the_batch(norm: str) -> None:
+    """Of every norm: halves of a batch, if they may be taken apart, have the outputs that they have together."""
+    torch.manual_seed(0)
+    net = create_model(
+        "vit_lite", norm=norm, num_classes=7, image_size=8, patch_size=4, embed_dim=16, depth=3, num_heads=4,
+        mlp_ratio=2.0, attn_drop=0.0, drop_path=0.0,
+    ).train()  # fmt: skip
+    images = torch.randn(6, 3, 8, 8) * torch.arange(1, 7).view(-1, 1, 1, 1)
+    halves = torch.cat([net(images[:3]), net(images[3:])])
+    assert torch.allclose(net(images), halves, atol=1e-5) == splittable(net)
+
+
+def test_the_norms_of_convolutional_networks_are_not_split() -> None:
+    assert not splittable(create_model("resnet20", pe="none", norm="bn", num_classes=7, image_size=8))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
