@@ -161,6 +161,23 @@ def test_other_failures_are_outcomes_too(
     assert record.params is not None
 
 
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_out_of_memory_names_the_batch_that_was_tried_and_the_next_to_try(
+    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch, on_gpu: bool
+) -> None:
+    def fail(*arguments: object) -> torch.Tensor:
+        if on_gpu:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return torch.empty(2**60, dtype=torch.uint8)  # torch's own message of a CPU
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    record = run_trial(trials[0], machine)
+    assert record.status == "oom"
+    first, *rest = (record.error or "").splitlines()
+    assert first == "out of memory with batches of 64 images; next to try: --set recipe.batch_size=32"
+    assert any("memory" in line for line in rest)
+
+
 def test_data_that_are_not_prepared_are_no_outcome(trials: list[Trial], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lape data prepare digits"):
         run_trial(trials[0], Machine(tmp_path, "cpu"))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from suite.models.dropout import masks_from
+from suite.training.memory import share_arena
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,6 +32,7 @@ class Split:
         """model: on the CPU, in training mode, without statistics over the batch (see `splittable`)."""
         self._models = [model, *(_twin(model) for _ in range(threads - 1))]
         self.generators = [torch.Generator() for _ in range(shares)]
+        share_arena()
         self._pool = ThreadPoolExecutor(threads, "share", _one_thread)
 
     def seed(self, seed: int) -> None:
