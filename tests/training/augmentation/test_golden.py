@@ -154,3 +154,14 @@ def test_a_device_is_never_waited_for(name: str) -> None:
         assert (inputs.shape, inputs.dtype) == ((BATCH, *chosen.shape), torch.float32)
         assert (share is not None) == (chosen.recipe.mixes and chosen.mixing)
         assert share is None or (share.is_meta and share.shape == (BATCH, 1))
+
+
+def write_missing() -> None:
+    """Write down what becomes of images by new recipes: `python -m tests.training.augmentation.test_golden`."""
+    missing = {name: described(CASES[name], name in EXACT) for name in CASES if name not in GOLDEN}
+    text = json.dumps({**GOLDEN, **missing}, indent=1)
+    (REPOSITORY / "tests/golden/augmentation.json").write_text(f"{text}\n")
+
+
+if __name__ == "__main__":
+    write_missing()
