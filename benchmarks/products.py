@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.workloads import headline
 from suite.cost.macs import count_macs
 from suite.cost.throughput.ours import OurLoop
 from suite.cost.throughput.turns import LoopSetting
-from suite.cost.throughput.workload import Workload
-from suite.data.datasets import DATASETS
-from suite.documents import load_document
-from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
-from suite.models.cell import ModelCell, Shape
-from suite.recipe import Recipe
 
 STEPS = 2
 _NAMES = ("mm", "scaled_dot_product", "convolution")  # in those of operators that multiply matrices
@@ -28,9 +21,8 @@ def products() -> dict[str, float | str]:
     share: of the operators' time that is spent in matrix products, attention among them. flops_per_second: theirs.
     instructions: the widest that torch uses here.
     """
-    cell = ModelCell(resolve_architecture("vit_lite_7_4"), "learnable", "default", "ln", Shape(10, 32, 3))
-    recipe = load_document(Path("grids/recipes/compact_transformers_cifar10.yaml"), Recipe)
-    loop = OurLoop(Workload(cell, recipe, DATASETS["cifar10"], None, torch.device("cpu")))
+    workload = headline()
+    cell, recipe, loop = workload.cell, workload.recipe, OurLoop(workload)
     torch.set_num_threads(1)
     with loop.ready("step", LoopSetting(1)) as run, profile(activities=[ProfilerActivity.CPU]) as profiled:
         run(STEPS)

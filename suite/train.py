@@ -94,13 +94,13 @@ def _stacks(trials: Sequence[Trial], machine: Machine) -> bool:
     """Whether the trials are faster at once, on this machine."""
     key = (trials[0].cell_id, len(trials), machine)
     if key not in _STACKS:
-        together, alone = _prepared(trials, machine), _prepared(trials[:1], machine)
-        paces: list[float] = []
-
-        def measure() -> None:
-            paces.extend((together.pace(), alone.pace()))
-
+        together, paces = _prepared(trials, machine), list[float]()
         if together.stackable():
+            alone = _prepared(trials[:1], machine)
+
+            def measure() -> None:
+                paces.extend((together.pace(), alone.pace()))
+
             with process_for(together.device, machine, alone.compiled):
                 _failure(measure, together.recipe.batch_size)
         _STACKS[key] = len(paces) == 2 and paces[0] < len(trials) * paces[1]

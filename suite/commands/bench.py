@@ -15,9 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.claims import read_claim_files
-from suite.commands.costs import WIDTH, Record, cell_record, check_names, listed_cells, put
+from suite.commands.costs import WIDTH, Record, cell_record, check_names, listed_cells, possible, put
 from suite.commands.overview import open_console
-from suite.cost.counting import Impossible
 from suite.cost.ratios import Ratio, only, paired_ratio, quartiles
 from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
 from suite.environment import describe
@@ -114,18 +113,13 @@ def _sides(
 ) -> tuple[ModelCell, ModelCell]:
     for option, join in (("--baseline", baseline), ("--treatment", treatment)):
         check_names(option, JOINS, [join])
-    sides = []
-    for cell in listed_cells([arch], sizes, [pe], [baseline, treatment], [], shape):
-        if isinstance(cell, Impossible):
-            raise InputError(
-                cell.reason,
-                expected="two sides that are possible",
-                found=cell.label,
-                where="lape bench",
-                fix="change --arch, --size, --pe, --image-size, --baseline or --treatment",
-            )
-        sides.append(cell)
-    return sides[0], sides[1]
+    first, second = possible(
+        listed_cells([arch], sizes, [pe], [baseline, treatment], [], shape),
+        expected="two sides that are possible",
+        where="lape bench",
+        fix="change --arch, --size, --pe, --image-size, --baseline or --treatment",
+    )
+    return first, second
 
 
 def _precision(name: str) -> Literal["auto", "fp32"]:

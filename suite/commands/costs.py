@@ -51,6 +51,16 @@ def listed_cells(
     return list(product([_architecture(arch, sizes) for arch in archs], pes, joins, norms, shape))
 
 
+def possible(cells: Iterable[ModelCell | Impossible], *, expected: str, where: str, fix: str) -> list[ModelCell]:
+    """The cells, of which all must be possible; raises `InputError` in these words for the first that isn't."""
+    found = []
+    for cell in cells:
+        if isinstance(cell, Impossible):
+            raise InputError(cell.reason, expected=expected, found=cell.label, where=where, fix=fix)
+        found.append(cell)
+    return found
+
+
 def check_names(option: str, known: Mapping[str, Any], names: Iterable[str]) -> None:
     """Raise `InputError`, which names the option, for a name that isn't known."""
     for name in names:

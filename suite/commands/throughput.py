@@ -18,10 +18,9 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from suite.commands.costs import WIDTH, listed_cells
+from suite.commands.costs import WIDTH, listed_cells, possible
 from suite.commands.listing import yaml_files
 from suite.commands.overview import open_console
-from suite.cost.counting import Impossible
 from suite.cost.macs import count_macs
 from suite.cost.ratios import Quartiles, Ratio, paired_ratio, quartiles
 from suite.cost.throughput.measure import SIDES, Figure, Plan, Throughput, Timed, figures, measure
@@ -150,22 +149,13 @@ def _workers(asked: Asked, threads: int) -> tuple[int, ...]:
 def _workload(asked: Asked, device: torch.device) -> Workload:
     recipe = _recipe(asked)
     dataset, root = _dataset(asked)
-    (cell,) = listed_cells(
-        [asked.arch],
-        asked.sizes,
-        [asked.pe],
-        [asked.join],
-        ["ln"],
-        Shape(dataset.num_classes, dataset.image_size, dataset.channels),
+    shape = Shape(dataset.num_classes, dataset.image_size, dataset.channels)
+    (cell,) = possible(
+        listed_cells([asked.arch], asked.sizes, [asked.pe], [asked.join], ["ln"], shape),
+        expected="a model that is possible",
+        where="lape bench --throughput",
+        fix="change --arch, --size, --pe, --join or --dataset",
     )
-    if isinstance(cell, Impossible):
-        raise InputError(
-            cell.reason,
-            expected="a model that is possible",
-            found=cell.label,
-            where="lape bench --throughput",
-            fix="change --arch, --size, --pe, --join or --dataset",
-        )
     if recipe.batch_size > dataset.train_images:
         raise InputError(
             "a batch larger than the data set",

@@ -1,0 +1,21 @@
+"""What benchmarks train: the paper's headline on made-up pictures, whose work is that of real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from suite.cost.throughput.workload import Workload
+from suite.data.datasets import DATASETS
+from suite.documents import load_document
+from suite.models.architectures import resolve_architecture
+from suite.models.cell import ModelCell, Shape
+from suite.recipe import Recipe
+
+
+def headline() -> Workload:
+    """ViT-Lite-7/4 on CIFAR-10 at its published recipe, on the CPU."""
+    cell = ModelCell(resolve_architecture("vit_lite_7_4"), "learnable", "default", "ln", Shape(10, 32, 3))
+    recipe = load_document(Path("grids/recipes/compact_transformers_cifar10.yaml"), Recipe)
+    return Workload(cell, recipe, DATASETS["cifar10"], None, torch.device("cpu"))
