@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
+import re
+import socket
 import subprocess
 from functools import lru_cache
 from pathlib import Path
@@ -10,9 +13,18 @@ from pathlib import Path
 from suite import __version__
 from suite.record import Environment
 
+_ADDRESS = re.compile(r"\d{1,3}([.-]\d{1,3}){3}|:")  # 10.0.0.1, ip-10-0-0-1, or one of IPv6
+
 
 def describe(
-    torch_version: str, device: str, precision: str, threads: int, *, compiled: bool = False, stacked: int = 1
+    torch_version: str,
+    device: str,
+    precision: str,
+    threads: int,
+    *,
+    compiled: bool = False,
+    stacked: int = 1,
+    micro_batch: int | None = None,
 ) -> Environment:
     """The environment of a run on this machine."""
     return Environment(
@@ -27,7 +39,21 @@ def describe(
         commit=_commit(),
         compiled=compiled,
         stacked=stacked,
+        micro_batch=micro_batch,
     )
+
+
+@lru_cache
+def node_name() -> str:
+    """The name of this machine without its domain. One that tells an address is hidden: records are public."""
+    return public_name(socket.gethostname())
+
+
+def public_name(hostname: str) -> str:
+    """A host's name as records have it: see `node_name`."""
+    if _ADDRESS.search(hostname):
+        return f"node-{hashlib.sha256(hostname.encode()).hexdigest()[:8]}"
+    return hostname.split(".")[0] or "unnamed"
 
 
 @lru_cache

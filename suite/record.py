@@ -10,17 +10,23 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+
+def _say_where(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 says where a run was made, and how often it was tried; of older ones that isn't known."""
+    return {**values, "node": None, "attempts": 1}
+
 
 # From version n to n + 1: each function rewrites the JSON object of one record.
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _say_where}
 
 Status = Literal["done", "diverged", "error", "timeout", "oom"]
 AXIS_FIELDS = ("dataset", "arch", "pe", "join", "norm", "loss")  # in the order of tables
 FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
 
-# Fields that differ between two runs of the same trial on the same machine.
-VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb")
+# Fields that differ between two runs of the same trial on machines of the same kind.
+VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb", "node", "attempts")
 
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -50,6 +56,7 @@ class Environment(_Model):
     commit: str | None = Field(description="git commit of the code, with '+dirty' if it had local changes")
     compiled: bool = Field(default=False, description="whether torch.compile made the training step")
     stacked: Count = Field(default=1, description="seeds that were trained at once; times are shares of theirs")
+    micro_batch: Count | None = Field(default=None, description="images of a forward pass, where fewer than the batch")
 
     @property
     def group(self) -> str:
@@ -100,12 +107,15 @@ class RunRecord(_Model):
     images_per_second: NotNegative | None = Field(default=None, description="training images, evaluations excluded")
     peak_memory_mb: NotNegative | None = Field(default=None, description="of the GPU, or of the process on a CPU")
     started_at: str = Field(description="UTC, ISO 8601")
+    node: str | None = Field(default=None, description="the machine's name, without its domain; never an address")
+    attempts: Count = Field(default=1, description="how often it was begun: more than once after errors of the machine")
+    machine_fault: bool = Field(default=False, description="of an error: it was the machine's, not the trial's")
     environment: Environment
 
     test_images: Count | None = None
     correct: str | None = Field(default=None, description="a bit per test image, packed, base64: was it right?")
     diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
-    error: str | None = Field(default=None, description="the end of the traceback")
+    error: str | None = Field(default=None, description="the end of the last traceback")
     config: dict[str, Any] = Field(description="what the trial id was made of")
     history: tuple[Epoch, ...] | None = Field(default=None, description="kept in history.parquet once collected")
 

@@ -15,6 +15,7 @@ from suite.attempt import Attempt, Outcome
 from suite.data.cache import data_root
 from suite.data.images import load_images
 from suite.data.teachers import load_teacher
+from suite.environment import node_name
 from suite.machine import Machine
 from suite.models.model import Model
 from suite.record import RunRecord
@@ -74,6 +75,7 @@ def _attempt(trials: Sequence[Trial], machine: Machine, snapshot: Callable[[Tria
             **member.trial.identity,
             status=status,
             started_at=started,
+            node=node_name(),
             environment=attempt.environment,
             **{**attempt.so_far(member), **fields},
         )

@@ -685,7 +685,9 @@ class TestBadInput:
 
     def test_a_record_of_a_newer_schema(self, lape: Shell, finished: Path, tmp_path: Path) -> None:
         runs = tmp_path / "results" / "small" / "runs.jsonl"
-        runs.write_text(runs.read_text().replace('"schema_version":1', f'"schema_version":{SCHEMA_VERSION + 1}'))
+        runs.write_text(
+            runs.read_text().replace(f'"schema_version":{SCHEMA_VERSION}', f'"schema_version":{SCHEMA_VERSION + 1}')
+        )
         assert "update the suite" in lape.refuses("run", finished)
 
     def test_two_runs_at_once(self, lape: Shell, write_grid: Write, tmp_path: Path) -> None:

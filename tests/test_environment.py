@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from suite import environment
-from suite.environment import describe
+from suite.environment import describe, node_name, public_name
 from suite.record import Environment
 
 
@@ -55,3 +55,23 @@ def test_groups_tell_apart_what_may_change_a_result() -> None:
     assert base.group == "torch 2.15.0, cpu, fp32"
     for change in ({"torch": "2.14.0"}, {"device": "NVIDIA H100"}, {"precision": "bf16"}):
         assert Environment(**{**base.model_dump(), **change}).group != base.group
+
+
+@pytest.mark.parametrize(
+    ("hostname", "public"),
+    [("gpu-17", "gpu-17"), ("gpu-17.cluster.example.org", "gpu-17"), ("a100-1-2", "a100-1-2"), ("", "unnamed")],
+)
+def test_a_node_is_named_without_its_domain(hostname: str, public: str) -> None:
+    assert public_name(hostname) == public
+
+
+@pytest.mark.parametrize("hostname", ["10.1.2.3", "ip-10-1-2-3", "ip-10-1-2-3.ec2.internal", "fe80::1"])
+def test_a_name_that_tells_an_address_is_hidden_but_tells_nodes_apart(hostname: str) -> None:
+    assert public_name(hostname).startswith("node-")
+    assert not set(public_name(hostname)) & {".", ":"}
+    assert "10-1" not in public_name(hostname)
+    assert public_name(hostname) != public_name(hostname + "4")
+
+
+def test_this_machine_has_a_name() -> None:
+    assert node_name()

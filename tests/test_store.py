@@ -25,6 +25,8 @@ from suite.store import HISTORY, RUNS, Store, load_frame, load_history
 from suite.trial import Trial
 from tests.records import make_record
 
+NOW = f'"schema_version":{SCHEMA_VERSION}'  # as a record has it
+
 
 @pytest.fixture
 def trials(write_grid: Callable[..., Path]) -> list[Trial]:
@@ -246,7 +248,7 @@ class TestDamage:
 
     def test_a_record_of_a_newer_schema(self, kept: Store) -> None:
         path = kept.folder / RUNS
-        path.write_text(path.read_text().replace('"schema_version":1', f'"schema_version":{SCHEMA_VERSION + 1}', 1))
+        path.write_text(path.read_text().replace(NOW, f'"schema_version":{SCHEMA_VERSION + 1}', 1))
         with pytest.raises(InputError, match=f"newer version[\\s\\S]*schema version {SCHEMA_VERSION + 1}"):
             kept.records()
 
@@ -258,10 +260,19 @@ class TestDamage:
 
         monkeypatch.setitem(record.MIGRATIONS, 0, percent)
         path = kept.folder / RUNS
-        path.write_text(
-            path.read_text().replace('"schema_version":1', '"schema_version":0').replace('"top1":50.0', '"top1":0.5')
-        )
+        path.write_text(path.read_text().replace(NOW, '"schema_version":0').replace('"top1":50.0', '"top1":0.5'))
         assert {(one.schema_version, one.top1) for one in kept.records().values()} == {(SCHEMA_VERSION, 50.0)}
+
+    def test_a_record_of_version_1_has_no_node(self, kept: Store) -> None:
+        path, before = kept.folder / RUNS, kept.records()
+        old = [json.loads(line) for line in path.read_text().splitlines()]
+        for values in old:
+            for name in ("node", "attempts", "machine_fault"):
+                del values[name]
+            del values["environment"]["micro_batch"]
+        path.write_text("\n".join(json.dumps({**values, "schema_version": 1}) for values in old))
+        assert kept.records() == before
+        assert {(one.node, one.attempts, one.machine_fault) for one in before.values()} == {(None, 1, False)}
 
     def test_every_version_up_to_now_can_be_migrated(self) -> None:
         assert set(record.MIGRATIONS) == set(range(1, SCHEMA_VERSION))
