@@ -353,9 +353,23 @@ def bench(
         typer.Option(help="A named size, or a family with its --size. [default: deit_tiny; throughput: vit_lite_7_4]"),
     ] = None,
     size: SizeOption = None,
-    pe: Annotated[str, typer.Option(help="The position embedding of both sides.")] = "learnable",
-    baseline: Annotated[str, typer.Option(help="A joining method.")] = "default",
-    treatment: Annotated[str, typer.Option(help="Another; the same one measures the noise.")] = "lape",
+    pe: Annotated[
+        str | None, typer.Option(help="The position embedding. [default: learnable; none of convolutional networks]")
+    ] = None,
+    join: Annotated[
+        str | None, typer.Option(help="The joining method, unless it is the axis. [default: default]")
+    ] = None,
+    norm: Annotated[
+        str | None, typer.Option(help="The norm, unless it is the axis. [default: the architecture's own]")
+    ] = None,
+    axis: Annotated[str, typer.Option(help="In what the two sides differ: join or norm.")] = "join",
+    baseline: Annotated[
+        str | None, typer.Option(help="A level of the axis. [default: default; the architecture's own norm]")
+    ] = None,
+    treatment: Annotated[
+        str | None,
+        typer.Option(help="Another; the same one measures the noise. [default: lape; dtn, or l2bn of convolutions]"),
+    ] = None,
     classes: ClassesOption = 1000,
     image_size: ImageSizeOption = 224,
     channels: ChannelsOption = 3,
@@ -380,7 +394,6 @@ def bench(
         list[Path] | None, typer.Option(help="A claim file whose published ratios to judge, such as table6's.")
     ] = None,
     target: CSVOption = None,
-    join: Annotated[str, typer.Option(help="Throughput: the joining method.")] = "default",
     recipe: Annotated[
         str, typer.Option(help="Throughput: a recipe in grids/recipes, or a YAML file.")
     ] = "compact_transformers_cifar10",
@@ -404,7 +417,7 @@ def bench(
         typer.Option("--json", metavar="FILE", help="Throughput: write all of it as JSON ('-': print that alone)."),
     ] = None,
 ) -> None:
-    """Measure time and memory of a joining method against another, by turns, in training and evaluation.
+    """Measure time and memory of a method against another, by turns, in training and evaluation.
 
     With --throughput, measure images per second of our training and of the loop that one would write with timm, by
     turns: the step, the input pipeline, and both together. timm's is the fastest of the settings tried.
@@ -413,7 +426,8 @@ def bench(
         name for name in context.params if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
     if throughput:
-        _check_bench(given, ("baseline", "treatment", "steps", "compiled", "claims", "target"), "not for --throughput")
+        foreign = ("axis", "baseline", "treatment", "steps", "compiled", "claims", "target")
+        _check_bench(given, foreign, "not for --throughput")
         if dataset != "synthetic":
             _check_bench(given, ("classes", "image_size", "channels"), "for --dataset synthetic alone")
         from suite.commands.throughput import Asked, print_throughput
@@ -422,7 +436,8 @@ def bench(
             arch=arch or "vit_lite_7_4",
             sizes=tuple(size or ()),
             pe=pe,
-            join=join,
+            join=join or "default",
+            norm=norm,
             recipe=recipe,
             batch_size=batch_size,
             precision=precision if "precision" in given else None,
@@ -440,18 +455,15 @@ def bench(
         )
         print_throughput(asked, json_target)
         return
-    only = ("join", "recipe", "dataset", "data", "workers", "side_by_side", "seconds", "json_target")
+    only = ("recipe", "dataset", "data", "workers", "side_by_side", "seconds", "json_target")
     _check_bench(given, only, "for --throughput")
+    from suite.commands.bench import Asked as Sides
     from suite.commands.bench import print_bench
     from suite.models.cell import Shape
 
+    shape = Shape(classes, image_size, channels)
     print_bench(
-        arch or "deit_tiny",
-        size or [],
-        pe,
-        baseline,
-        treatment,
-        Shape(classes, image_size, channels),
+        Sides(arch or "deit_tiny", tuple(size or ()), pe, axis, baseline, treatment, join, norm, shape),
         batch_size=batch_size or 32,
         device=device,
         steps=steps,

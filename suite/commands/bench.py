@@ -1,12 +1,12 @@
-"""`lape bench`: time and memory of a joining method against its baseline, measured."""
+"""`lape bench`: time and memory of a method against its baseline, measured."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -15,18 +15,50 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.claims import read_claim_files
-from suite.commands.costs import WIDTH, Record, cell_record, check_names, listed_cells, possible, put
+from suite.commands.costs import (
+    WIDTH,
+    Record,
+    cell_record,
+    check_names,
+    chosen_architecture,
+    listed_cells,
+    possible,
+    put,
+    usual_pe,
+)
 from suite.commands.overview import open_console
 from suite.cost.ratios import Ratio, only, paired_ratio, quartiles
 from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
 from suite.environment import describe
-from suite.errors import InputError
+from suite.errors import InputError, nearest
 from suite.machine import Machine
+from suite.models.architectures import Architecture
 from suite.models.cell import ModelCell, Shape
 from suite.models.joins import JOINS
+from suite.models.norms import NORMS
 from suite.ratio_claims import judge_ratios
 from suite.record import Environment
-from suite.tables import open_table
+from suite.tables import HEADS, open_table
+
+AXES: Mapping[str, Mapping[str, Any]] = {"join": JOINS, "norm": NORMS}  # in which two sides can differ, with the levels
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The two sides that the command line asks for. None: what is usual, see `usual_level`.
+
+    axis: in which they differ. join, norm: of both, where it is another axis.
+    """
+
+    arch: str
+    sizes: tuple[str, ...]
+    pe: str | None
+    axis: str
+    baseline: str | None
+    treatment: str | None
+    join: str | None
+    norm: str | None
+    shape: Shape
 
 
 @dataclass(frozen=True)
@@ -53,12 +85,7 @@ class _Comparison:
 
 
 def print_bench(
-    arch: str,
-    sizes: Sequence[str],
-    pe: str,
-    baseline: str,
-    treatment: str,
-    shape: Shape,
+    asked: Asked,
     *,
     batch_size: int,
     device: str,
@@ -74,7 +101,16 @@ def print_bench(
     prints it instead of the table.
     """
     published = [value for file in read_claim_files(claims) for value in file.values.values()]
-    cells = _sides(arch, sizes, pe, baseline, treatment, shape)
+    cells = _sides(asked)
+    if claims and asked.axis != "join":
+        raise InputError(
+            "the published ratios are of joining methods",
+            expected="--claims with --axis join",
+            found=f"--axis {asked.axis}",
+            where="lape bench",
+            fix="leave --claims out",
+        )
+    baseline, treatment = (_level(cell, asked.axis) for cell in cells)
     recipe = recipe_for(batch_size, _precision(precision))
     torch_device = Machine(device=device, threads=threads).torch_device()
     on_gpu = torch_device.type == "cuda"
@@ -97,29 +133,68 @@ def print_bench(
     comparisons = [_Comparison(mode, *results[mode]) for mode in MODES]
     console = open_console(WIDTH)
     records = [record for comparison in comparisons for record in _records(comparison, cells, setting, environment)]
-    put(console, _table(comparisons, cells, setting, environment), records, target)
+    put(console, _table(comparisons, cells, asked.axis, setting, environment), records, target)
     if target != "-":
         for comparison in comparisons:
             text = _sentence(comparison, baseline, treatment)
             console.print(text, highlight=False, markup=False, soft_wrap=True)
         training = next(comparison for comparison in comparisons if comparison.mode == "training")
         measured = {"train_seconds_per_epoch": training.time, "train_memory_mb": only(training.memory)}
-        for verdict in judge_ratios(published, arch, pe, baseline, treatment, measured):
+        for verdict in judge_ratios(published, cells[0].arch.name, cells[0].pe, baseline, treatment, measured):
             console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
 
 
-def _sides(
-    arch: str, sizes: Sequence[str], pe: str, baseline: str, treatment: str, shape: Shape
-) -> tuple[ModelCell, ModelCell]:
-    for option, join in (("--baseline", baseline), ("--treatment", treatment)):
-        check_names(option, JOINS, [join])
-    first, second = possible(
-        listed_cells([arch], sizes, [pe], [baseline, treatment], [], shape),
-        expected="two sides that are possible",
-        where="lape bench",
-        fix="change --arch, --size, --pe, --image-size, --baseline or --treatment",
+def _sides(asked: Asked) -> tuple[ModelCell, ModelCell]:
+    if asked.axis not in AXES:
+        raise InputError(
+            f"unknown axis {asked.axis!r}",
+            expected=f"one of {', '.join(AXES)}",
+            found=repr(asked.axis),
+            where=f"--axis {asked.axis}",
+            fix=nearest(asked.axis, AXES),
+        )
+    if (twice := getattr(asked, asked.axis)) is not None:
+        raise InputError(
+            f"--{asked.axis} is of both sides, and they differ in it",
+            expected="its levels by --baseline and --treatment",
+            found=f"--{asked.axis} {twice}",
+            where=f"--axis {asked.axis}",
+            fix=f"leave --{asked.axis} out, or choose another --axis",
+        )
+    architecture = chosen_architecture(asked.arch, asked.sizes)
+    levels = [
+        usual_level(asked.axis, architecture, treatment=second) if level is None else level
+        for second, level in enumerate((asked.baseline, asked.treatment))
+    ]
+    for option, level in zip(("--baseline", "--treatment"), levels, strict=True):
+        check_names(option, AXES[asked.axis], [level])
+    both = {"join": asked.join or "default", "norm": asked.norm or architecture.family.norm}
+    pe = usual_pe(architecture) if asked.pe is None else asked.pe
+    first, second = (
+        cell
+        for level in levels
+        for side in [both | {asked.axis: level}]
+        for cell in possible(
+            listed_cells([asked.arch], asked.sizes, [pe], [side["join"]], [side["norm"]], asked.shape),
+            expected="two sides that are possible",
+            where="lape bench",
+            fix="change --arch, --size, --pe, --image-size, --baseline or --treatment",
+        )
     )
     return first, second
+
+
+def usual_level(axis: str, architecture: Architecture, *, treatment: bool) -> str:
+    """What a side is where nothing is said: what every training has, or the method that this project is about."""
+    if axis == "join":
+        return "lape" if treatment else "default"
+    if not treatment:
+        return architecture.family.norm
+    return "l2bn" if architecture.size.width is None else "dtn"
+
+
+def _level(cell: ModelCell, axis: str) -> str:
+    return str(getattr(cell, axis))
 
 
 def _precision(name: str) -> Literal["auto", "fp32"]:
@@ -184,6 +259,7 @@ def _ratio_record(name: str, ratio: Ratio | None) -> dict[str, float | None]:
 def _table(
     comparisons: Sequence[_Comparison],
     cells: tuple[ModelCell, ModelCell],
+    axis: str,
     setting: Setting,
     environment: Environment,
 ) -> Table:
@@ -193,13 +269,13 @@ def _table(
         device = f"{environment.device}, {device}"
     how = "compiled" if setting.compiled else "not compiled"
     table = open_table(
-        title=f"{cell.arch.name}, {cell.pe}, {cell.shape}; batch {setting.recipe.batch_size}, "
+        title=f"{cell.arch.name}, {cell.pe}{_others(cell, axis)}, {cell.shape}; batch {setting.recipe.batch_size}, "
         f"{environment.precision}, {how}",
         caption=f"{device}, torch {environment.torch}; {setting.rounds} rounds of {setting.steps} per side, in turn. "
         "Time: median (quartiles); its ratio: median of paired rounds [95 % interval]. Memory: the most that "
         "one side alone holds at once. Operators: that compute, per step, before any compilation.",
     )
-    for head in ("Mode", "Join"):
+    for head in ("Mode", HEADS[axis]):
         table.add_column(head, no_wrap=True)
     for head in ("ms per step", "Images/s", "Memory (MB)", "Operators"):
         table.add_column(head, justify="right", no_wrap=True)
@@ -208,7 +284,7 @@ def _table(
             time = quartiles([1e3 * seconds for seconds in measured.seconds])
             texts = (
                 comparison.mode,
-                side.join,
+                _level(side, axis),
                 f"{time.median:.2f} ({time.low:.2f} to {time.high:.2f})",
                 f"{1e3 * setting.recipe.batch_size / time.median:,.1f}",
                 f"{measured.memory_mb:,.1f}",
@@ -216,6 +292,12 @@ def _table(
             )
             table.add_row(*map(Text, texts))
     return table
+
+
+def _others(cell: ModelCell, axis: str) -> str:
+    """What both sides are on the other axes, unless it is what every such model is."""
+    usual = {"join": "default", "norm": cell.arch.family.norm}
+    return "".join(f", {_level(cell, name)}" for name in AXES if name != axis and _level(cell, name) != usual[name])
 
 
 def _sentence(comparison: _Comparison, baseline: str, treatment: str) -> str:

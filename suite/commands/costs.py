@@ -48,7 +48,7 @@ def listed_cells(
     """The models of all combinations, and the combinations that no model has; raises `InputError`."""
     for option, known, names in (("--pe", POSITIONS, pes), ("--join", JOINS, joins), ("--norm", NORMS, norms)):
         check_names(option, known, names)
-    return list(product([_architecture(arch, sizes) for arch in archs], pes, joins, norms, shape))
+    return list(product([chosen_architecture(arch, sizes) for arch in archs], pes, joins, norms, shape))
 
 
 def possible(cells: Iterable[ModelCell | Impossible], *, expected: str, where: str, fix: str) -> list[ModelCell]:
@@ -56,9 +56,15 @@ def possible(cells: Iterable[ModelCell | Impossible], *, expected: str, where: s
     found = []
     for cell in cells:
         if isinstance(cell, Impossible):
-            raise InputError(cell.reason, expected=expected, found=cell.label, where=where, fix=fix)
+            fixes = "; or ".join(filter(None, (cell.fix, fix)))
+            raise InputError(cell.reason, expected=expected, found=cell.label, where=where, fix=fixes)
         found.append(cell)
     return found
+
+
+def usual_pe(architecture: Architecture) -> str:
+    """What is measured where no position embedding is named: a learned one, if there are tokens to have it."""
+    return "none" if architecture.size.width is None else "learnable"
 
 
 def check_names(option: str, known: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -70,8 +76,8 @@ def check_names(option: str, known: Mapping[str, Any], names: Iterable[str]) -> 
             raise error.at(f"{option} {name}") from None
 
 
-def _architecture(name: str, sizes: Sequence[str]) -> Architecture:
-    """A named architecture, or a family, with its sizes as `key=value`."""
+def chosen_architecture(name: str, sizes: Sequence[str]) -> Architecture:
+    """A named architecture, or a family, with its sizes as `key=value`; raises `InputError`."""
     where = " ".join([f"--arch {name}", *(f"--size {size}" for size in sizes)])
     try:
         return resolve_architecture(name, dict(_size(assignment) for assignment in sizes))

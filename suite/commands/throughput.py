@@ -18,7 +18,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from suite.commands.costs import WIDTH, listed_cells, possible
+from suite.commands.costs import WIDTH, chosen_architecture, listed_cells, possible, usual_pe
 from suite.commands.listing import yaml_files
 from suite.commands.overview import open_console
 from suite.cost.macs import count_macs
@@ -61,8 +61,9 @@ class Asked:
 
     arch: str
     sizes: tuple[str, ...]
-    pe: str
+    pe: str | None  # these two: as is usual for the architecture
     join: str
+    norm: str | None
     recipe: str
     batch_size: int | None
     precision: str | None
@@ -150,11 +151,12 @@ def _workload(asked: Asked, device: torch.device) -> Workload:
     recipe = _recipe(asked)
     dataset, root = _dataset(asked)
     shape = Shape(dataset.num_classes, dataset.image_size, dataset.channels)
+    pe = asked.pe or usual_pe(chosen_architecture(asked.arch, asked.sizes))
     (cell,) = possible(
-        listed_cells([asked.arch], asked.sizes, [asked.pe], [asked.join], ["ln"], shape),
+        listed_cells([asked.arch], asked.sizes, [pe], [asked.join], [asked.norm] if asked.norm else [], shape),
         expected="a model that is possible",
         where="lape bench --throughput",
-        fix="change --arch, --size, --pe, --join or --dataset",
+        fix="change --arch, --size, --pe, --join, --norm or --dataset",
     )
     if recipe.batch_size > dataset.train_images:
         raise InputError(
@@ -272,7 +274,7 @@ def _told(
 
 
 def _named(cell: ModelCell) -> dict[str, str]:
-    return {"arch": cell.arch.name, "pe": cell.pe, "join": cell.join}
+    return {"arch": cell.arch.name, "pe": cell.pe, "join": cell.join, "norm": cell.norm}
 
 
 def _turn(timed: Timed) -> dict[str, Any]:

@@ -27,10 +27,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Impossible:
-    """A combination that no model has, and why."""
+    """A combination that no model has, and why. fix: what to choose instead, if that is known."""
 
     label: str
     reason: str
+    fix: str = ""
 
 
 def count_costs(cells: Iterable[ModelCell]) -> list[Cost]:
@@ -69,6 +70,7 @@ def product(
                 build_model(cell)
         except InputError as error:
             reason = "; ".join(f"{problem.what} ({problem.found})" for problem in error.problems)
-            yield Impossible(f"{arch.name} {pe} {join} {norm}", reason)
+            fix = "; ".join(problem.fix for problem in error.problems if problem.fix)
+            yield Impossible(f"{arch.name} {pe} {join} {norm}", reason, fix)
         else:
             yield cell
