@@ -164,7 +164,7 @@ def _sides(asked: Asked) -> tuple[ModelCell, ModelCell]:
     architecture = chosen_architecture(asked.arch, asked.sizes)
     levels = [
         usual_level(asked.axis, architecture, treatment=second) if level is None else level
-        for second, level in enumerate((asked.baseline, asked.treatment))
+        for second, level in ((False, asked.baseline), (True, asked.treatment))
     ]
     for option, level in zip(("--baseline", "--treatment"), levels, strict=True):
         check_names(option, AXES[asked.axis], [level])
