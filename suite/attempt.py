@@ -27,7 +27,7 @@ from suite.training.precision import choose_precision
 from suite.training.schedule import learning_rate
 from suite.training.snapshot import Snapshots
 from suite.training.stack import StackTrainer, stackable
-from suite.training.step import Recorded
+from suite.training.step import Recorded, splittable
 from suite.trial import Trial
 
 COMPILE_FROM = 10_000  # steps of a training on a GPU: fewer don't win back the minute that compiling takes
@@ -66,10 +66,13 @@ class Attempt:
             machine.threads,
             compiled=self.compiled,
             stacked=len(trials),
+            micro_batch=machine.micro_batch,
         )
         self.snapshots: Snapshots | None = None
         self.params: int | None = None
         self.macs: int | None = None
+        self.images_at_once: int | None = None  # of a forward and backward pass, once that is known
+        self.divisible = False  # could it be fewer?
 
     def _compiles(self) -> bool:
         if len(self.members) > 1:
@@ -137,21 +140,28 @@ class Attempt:
         if len(models) > 1:
             return StackTrainer(models, recipe, normalise, self.precision, self.device, recorded=recorded)
         (model,) = models
-        return Alone(
-            Trainer(
-                model,
-                build_optimiser(model, recipe, model.position_and_class_parameters()),
-                recipe,
-                normalise,
-                self.precision,
-                self.device,
-                teacher=None if self.teacher is None else self.teacher.to(self.device),
-                threads=self.machine.threads,
-                shape=self.images.shape,
-                compiled=self.compiled,
-                recorded=recorded,
-            )
+        trainer = Trainer(
+            model,
+            build_optimiser(model, recipe, model.position_and_class_parameters()),
+            recipe,
+            normalise,
+            self.precision,
+            self.device,
+            teacher=None if self.teacher is None else self.teacher.to(self.device),
+            threads=self.machine.threads,
+            shape=self.images.shape,
+            micro_batch=self.machine.micro_batch,
+            compiled=self.compiled,
+            recorded=recorded,
         )
+        self.images_at_once, self.divisible = trainer.images_at_once, splittable(model)
+        return Alone(trainer)
+
+    def smaller_micro_batch(self) -> int | None:
+        """Half the images that the trainer takes at once: what to try when memory is out. None: fewer can't be."""
+        if not self.divisible or self.images_at_once is None or self.images_at_once < 2:
+            return None
+        return self.images_at_once // 2
 
     def train_epoch(
         self, trainer: StackTrainer | Alone, epoch: int, begun: Mapping[str, Tensor], clock: Clock

@@ -59,6 +59,16 @@ CompileOption = Annotated[
         help="Compile models, and on a GPU record steps as CUDA graphs. [default: on a GPU, where it pays]",
     ),
 ]
+MicroBatchOption = Annotated[
+    int | None,
+    typer.Option(
+        "--micro-batch",
+        min=1,
+        metavar="N",
+        show_default=False,
+        help="At most N images per forward and backward pass; batches stay as they are. [default: whole batches]",
+    ),
+]
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell says of a command whose reader has gone, such as `head`
 RESULTS, REPORTS = Path("results"), Path("reports")
@@ -159,6 +169,7 @@ def run(
     snapshot_minutes: Annotated[
         float, typer.Option(min=0, help="Minutes from one snapshot of a training to the next.")
     ] = 10,
+    micro_batch: MicroBatchOption = None,
     gpus_per_trial: Annotated[
         float | None, typer.Option(min=0, help="GPUs of each trial, such as 0.5. [default: 1 where there is one]")
     ] = None,
@@ -184,7 +195,7 @@ def run(
         address=address,
         limit=limit,
         retry=retry,
-        machine=Machine(data, device, threads, deterministic, compiled, 60 * snapshot_minutes),
+        machine=Machine(data, device, threads, deterministic, compiled, 60 * snapshot_minutes, micro_batch),
         gpus_per_trial=gpus_per_trial,
         keep_weights=keep_weights,
     )
@@ -211,6 +222,7 @@ def rerun(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     deterministic: DeterministicOption = False,
     compiled: CompileOption = None,
+    micro_batch: MicroBatchOption = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep its weights in this .safetensors file.")
@@ -227,7 +239,7 @@ def rerun(
         overrides or [],
         seeds,
         results,
-        machine=Machine(data, device, threads, deterministic, compiled),
+        machine=Machine(data, device, threads, deterministic, compiled, micro_batch=micro_batch),
         weights=weights,
     )
     raise typer.Exit(0 if same else 1)

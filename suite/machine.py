@@ -23,6 +23,8 @@ class Machine:
     and the serial and the Ray executor agree on it. deterministic: on a GPU too, the same bits in every run.
     compiled: whether models are compiled, and on a GPU steps recorded as CUDA graphs; None: graphs, and compiled where
     a training is long enough to win the time back. snapshot_seconds: from one snapshot of a training to the next.
+    micro_batch: images of a forward and backward pass at most, None: the whole batch; the steps stay those of the
+    whole batch.
     """
 
     data_root: Path | None = None
@@ -31,6 +33,7 @@ class Machine:
     deterministic: bool = False
     compiled: bool | None = None
     snapshot_seconds: float = 600.0
+    micro_batch: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= MOST_THREADS:
@@ -40,6 +43,14 @@ class Machine:
                 found=str(self.threads),
                 where=f"--threads {self.threads}",
                 fix="give no more than the machine has cores; leave it out for one",
+            )
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise InputError(
+                "an impossible micro-batch",
+                expected="at least 1 image per forward and backward pass",
+                found=str(self.micro_batch),
+                where=f"--micro-batch {self.micro_batch}",
+                fix="leave it out to take whole batches",
             )
 
     def torch_device(self) -> torch.device:

@@ -22,6 +22,7 @@ from suite.record import RunRecord
 from suite.text import note
 from suite.training.memory import release
 from suite.training.snapshot import Snapshots
+from suite.training.step import IndivisibleError
 from suite.trial import Trial
 
 Trained = tuple[RunRecord, Model | None]  # the model if the trial is done
@@ -49,15 +50,18 @@ def train_trials(
         InputError: the data or the teacher are not prepared or damaged, or the device is not there. Nothing was run.
     """
     machine = machine or Machine()
-    if len(trials) > 1:
+    if len(trials) == 1:
+        return _attempt(trials, machine, snapshot)
+    if machine.micro_batch is not None:
+        note(f"{len(trials)} seeds are trained one by one: several at once take whole batches")
+    else:
         together = _attempt(trials, machine, snapshot) if _stacks(trials, machine) else []
         failed = [record.error or "" for record, _ in together if record.status in ("oom", "error")]
         if together and not failed:
             return together
         if failed:
             note(f"{len(trials)} seeds at once failed and are trained one by one: {failed[0].splitlines()[-1]}")
-        return [trained for trial in trials for trained in train_trials([trial], machine, snapshot)]
-    return _attempt(trials, machine, snapshot)
+    return [trained for trial in trials for trained in train_trials([trial], machine, snapshot)]
 
 
 def _attempt(trials: Sequence[Trial], machine: Machine, snapshot: Callable[[Trial], Path] | None) -> list[Trained]:
@@ -67,7 +71,7 @@ def _attempt(trials: Sequence[Trial], machine: Machine, snapshot: Callable[[Tria
         about = {"trials": [trial.id for trial in trials], **attempt.environment.model_dump(exclude={"commit"})}
         attempt.snapshots = Snapshots(snapshot(trials[0]), machine.snapshot_seconds, about)
     with process_for(attempt.device, machine, attempt.compiled):
-        failure = _failure(attempt.train, attempt.recipe.batch_size)
+        failure = _failure(attempt.train, attempt)
     found = []
     for member in attempt.members:
         status, fields = failure or member.outcome()
@@ -104,7 +108,7 @@ def _stacks(trials: Sequence[Trial], machine: Machine) -> bool:
                 paces.extend((together.pace(), alone.pace()))
 
             with process_for(together.device, machine, alone.compiled):
-                _failure(measure, together.recipe.batch_size)
+                _failure(measure, together)
         _STACKS[key] = len(paces) == 2 and paces[0] < len(trials) * paces[1]
     return _STACKS[key]
 
@@ -128,16 +132,30 @@ def process_for(device: torch.device, machine: Machine, compiled: bool) -> Itera
         release(device)
 
 
-def _failure(train: Callable[[], None], batch_size: int) -> Outcome | None:
+def smaller_micro_batch(trial: Trial, machine: Machine) -> int | None:
+    """The `micro_batch` to try for a trial whose memory is out on such a machine; None: no smaller one can be."""
+    attempt = _prepared([trial], machine)
+    attempt.trainer()
+    return attempt.smaller_micro_batch()
+
+
+def _failure(train: Callable[[], None], attempt: Attempt) -> Outcome | None:
     """Train; what became of it if anything was raised."""
     try:
         train()
+    except IndivisibleError as error:
+        return "error", {"error": str(error)}
     except Exception as error:  # whatever a model or a recipe can raise is that trial's outcome, not the grid's
         last = "\n".join(traceback.format_exc().rstrip().splitlines()[-12:])
         if not _is_out_of_memory(error):
             return "error", {"error": last}
-        smaller = f"; next to try: --set recipe.batch_size={batch_size // 2}" if batch_size > 1 else ""
-        return "oom", {"error": f"out of memory with batches of {batch_size} images{smaller}\n{last}"}
+        batch, smaller = attempt.recipe.batch_size, attempt.smaller_micro_batch()
+        told = f"out of memory with {attempt.images_at_once or batch} images at once"
+        if smaller is not None:
+            told += f"; next to try: --micro-batch {smaller}"
+        elif batch > 1:
+            told += f"; next to try: --set recipe.batch_size={batch // 2}, which is another training"
+        return "oom", {"error": f"{told}\n{last}"}
     return None
 
 

@@ -704,6 +704,7 @@ class TestBadInput:
             (["run", path, "--set", "recipe.epoch=3"], "did you mean 'epochs'"),
             (["run", path, "--threads", "999999999999"], "from 1 to 1024"),
             (["run", path, "--seeds", "99999"], "from 1 to 1000"),
+            (["run", path, "--micro-batch", "65"], "at most 64 images"),
             (["plan", path, "--set", "axes.join=[lap]"], "--set axes.join=[lap]"),
             (["data", "prepare", "mine", "--from", ".", "--image-size", "99999999"], "from 1 to 4096"),
             (["ls", "nets"], "can't list 'nets'"),

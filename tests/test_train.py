@@ -18,7 +18,7 @@ from suite.machine import Machine
 from suite.models import create_model
 from suite.recipe import Recipe
 from suite.record import unpack_bits
-from suite.train import run_trial
+from suite.train import run_trial, smaller_micro_batch
 from suite.training import loop
 from suite.training.loop import Trainer
 from suite.trial import Trial
@@ -162,7 +162,7 @@ def test_other_failures_are_outcomes_too(
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
-def test_out_of_memory_names_the_batch_that_was_tried_and_the_next_to_try(
+def test_out_of_memory_names_what_was_tried_and_the_next_to_try(
     trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch, on_gpu: bool
 ) -> None:
     def fail(*arguments: object) -> torch.Tensor:
@@ -171,11 +171,15 @@ def test_out_of_memory_names_the_batch_that_was_tried_and_the_next_to_try(
         return torch.empty(2**60, dtype=torch.uint8)  # torch's own message of a CPU
 
     monkeypatch.setattr(Trainer, "train_epoch", fail)
-    record = run_trial(trials[0], machine)
-    assert record.status == "oom"
-    first, *rest = (record.error or "").splitlines()
-    assert first == "out of memory with batches of 64 images; next to try: --set recipe.batch_size=32"
-    assert any("memory" in line for line in rest)
+    for tried, at_once, smaller in ((None, 64, 32), (32, 32, 16), (3, 3, 1), (1, 1, None)):
+        machine = replace(machine, micro_batch=tried)
+        record = run_trial(trials[0], machine)
+        assert record.status == "oom"
+        first, *rest = (record.error or "").splitlines()
+        assert first.startswith(f"out of memory with {at_once} images at once")
+        assert first.endswith(f"next to try: --micro-batch {smaller}") == (smaller is not None)
+        assert any("memory" in line for line in rest)
+        assert smaller_micro_batch(trials[0], machine) == smaller
 
 
 def test_data_that_are_not_prepared_are_no_outcome(trials: list[Trial], tmp_path: Path) -> None:

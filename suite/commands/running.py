@@ -54,6 +54,7 @@ def run_grid(
             fix=nearest(executor, EXECUTORS),
         )
     statuses = _statuses(retry)
+    _check_micro_batch(workspace.expansion.trials, machine)
     make_folder(workspace.report_folder)
     _ = workspace.claims  # a claim file that can't be read is told before the training, not after it
     for dataset in {trial.dataset.name: trial.dataset for trial in workspace.expansion.trials}.values():
@@ -76,6 +77,18 @@ def run_grid(
     if keep_weights:
         print_weights(console, workspace, plan)
     return len(plan.done) == plan.total
+
+
+def _check_micro_batch(trials: Sequence[Trial], machine: Machine) -> None:
+    smallest = min((trial.recipe.batch_size for trial in trials), default=None)
+    if machine.micro_batch is not None and smallest is not None and machine.micro_batch > smallest:
+        raise InputError(
+            "a micro-batch that is larger than the batch",
+            expected=f"at most {smallest} images, which is the batch size of the recipe",
+            found=str(machine.micro_batch),
+            where=f"--micro-batch {machine.micro_batch}",
+            fix="lower it, or leave it out to take whole batches",
+        )
 
 
 def _verify_teachers(trials: Sequence[Trial], root: Path) -> None:
@@ -132,6 +145,7 @@ def rerun_trial(
 
     machine = replace(machine, data_root=open_root(machine.data_root))
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
+    _check_micro_batch([trial], machine)
     if weights is not None:
         check_name(weights)
     console = open_console()

@@ -19,7 +19,7 @@ from suite.training.objective import Objective, Output, Target
 from suite.training.optimiser import set_rate
 from suite.training.precision import Precision
 from suite.training.state import Tensors, gather, restore
-from suite.training.step import Recorded, Split, choose_shares, splittable
+from suite.training.step import IndivisibleError, Recorded, Split, choose_shares, micro_batches, splittable
 
 TEST_BATCH = 256  # images at once in a test pass; it is no part of a recipe
 
@@ -43,8 +43,12 @@ class Trainer:
     """A model in training, with all that one step needs.
 
     teacher: see `Objective`. threads: of the CPU. shape: of an image, [C, H, W]: with it, batches whose training would
-    hold much memory are taken in shares on a CPU. compiled: the model, by torch.compile. recorded: steps as CUDA
-    graphs, on a GPU.
+    hold much memory are taken in shares on a CPU. micro_batch: images of a forward and backward pass at most; the
+    gradients are those of the whole batch. compiled: the model, by torch.compile. recorded: steps as CUDA graphs, on a
+    GPU.
+
+    Raises:
+        IndivisibleError: micro-batches, of a model with statistics over the batch.
     """
 
     model: nn.Module
@@ -56,6 +60,7 @@ class Trainer:
     teacher: nn.Module | None = None
     threads: int = 1
     shape: Sequence[int] | None = None
+    micro_batch: int | None = None
     compiled: bool = False
     recorded: bool = False
 
@@ -74,15 +79,27 @@ class Trainer:
 
     def _splits(self) -> Split | None:
         size = self.recipe.batch_size
-        if self.device.type != "cpu" or self.compiled or self.threads > size or not splittable(self.model):
+        plain = self.device.type == "cpu" and not self.compiled  # what several threads can share
+        threads = self.threads if plain and self.threads <= size else 1
+        shares = micro_batches(size, self.micro_batch, threads)
+        if not splittable(self.model):
+            if shares > 1:
+                raise IndivisibleError("a model with statistics over the batch can't be trained in micro-batches")
             return None
-        shares = self.threads if self.shape is None else choose_shares(self.model, self.shape, size, self.threads)
-        return Split(self.model, self.threads, shares) if shares > 1 else None
+        if plain and self.threads <= size:
+            chosen = threads if self.shape is None else choose_shares(self.model, self.shape, size, threads)
+            shares = max(shares, chosen)
+        return Split(self.model, threads, shares, None if plain else self._forward) if shares > 1 else None
 
     @property
     def tested(self) -> nn.Module:
         """The model that is tested: the one in training, or its running mean."""
         return self.model if self._average is None else self._average.model
+
+    @property
+    def images_at_once(self) -> int:
+        """Images of a forward and backward pass, at most."""
+        return self.recipe.batch_size if self._split is None else self._split.at_once(self.recipe.batch_size)
 
     def seed_dropout(self, seed: int) -> None:
         """Begin the masks of dropout anew: torch's own generators, and those of the shares of a batch."""
@@ -124,7 +141,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         if self._split is not None:
             loss = self._split.gradients(
-                lambda model, part: self._loss(model, inputs[part], target.take(part)), len(inputs)
+                lambda model, part: self._loss(model, inputs[part], target.take(part)), len(inputs), self._scaler.scale
             )
         else:
             loss = self._loss(self._forward, inputs, target)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -12,60 +14,90 @@ from torch import Tensor, nn
 
 from suite.models.dropout import masks_from
 from suite.training.memory import share_arena
+from suite.training.objective import Output
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 HELD = 128 * 2**20  # bytes for the backward pass at a time: more is no faster
-LossOf = Callable[[nn.Module, slice], Tensor]  # the mean loss of a share of the batch, by a model
+Forward = Callable[[Tensor], Output]  # a model, or what was made of it
+LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a share of the batch, by a model
+
+
+class IndivisibleError(Exception):
+    """A batch was to be taken in parts, by a model that looks over the whole of it."""
 
 
 class Split:
-    """A batch in shares, one after another on each CPU thread, forward and backward.
+    """A batch in shares, one after another on each CPU thread, forward and backward; or all of them on a GPU.
 
     Operators that run on several threads wait for the last of them, one operator after another. Threads with shares
     of their own wait for each other once a step. And what the backward pass needs is held of as many shares as there
     are threads, not of the whole batch. The result is that of the whole batch but for rounding and the masks of
     dropout, and the same in every run with as many threads and shares.
+
+    Masks: on a CPU each share has a generator of its own. On a GPU, whose fused attention knows torch's generator
+    alone, and in compiled models, the shares draw from that, one after another.
     """
 
-    def __init__(self, model: nn.Module, threads: int, shares: int) -> None:
-        """model: on the CPU, in training mode, without statistics over the batch (see `splittable`)."""
-        self._models = [model, *(_twin(model) for _ in range(threads - 1))]
-        self.generators = [torch.Generator() for _ in range(shares)]
-        share_arena()
+    def __init__(self, model: nn.Module, threads: int, shares: int, forward: Forward | None = None) -> None:
+        """model: in training mode, without statistics over the batch (see `splittable`). forward: what to call in
+        its place, by one thread, with torch's own generator: on a GPU, or compiled.
+        """
+        self._model, self._shares, self._named = model, shares, forward is None
+        self._forwards: list[Forward] = [forward or model]
+        self._twins = [_twin(model) for _ in range(threads - 1)]
+        self._forwards += self._twins
+        self.generators = [torch.Generator() for _ in range(shares if self._named else 0)]
+        if self._named:
+            share_arena()
         self._pool = ThreadPoolExecutor(threads, "share", _one_thread)
+
+    def at_once(self, size: int) -> int:
+        """Images of a forward and backward pass, at most, in a batch of `size`."""
+        return math.ceil(size / self._shares)
 
     def seed(self, seed: int) -> None:
         """Begin the masks of dropout anew."""
         for share, generator in enumerate(self.generators):
             generator.manual_seed((seed + share) % 2**63)
 
-    def gradients(self, loss_of: LossOf, size: int) -> Tensor:
-        """Add the gradients of the mean loss of `size` images to the model's; returns the loss, a scalar."""
-        shares, threads = len(self.generators), len(self._models)
+    def gradients(self, loss_of: LossOf, size: int, scaled: Callable[[Tensor], Tensor] = lambda loss: loss) -> Tensor:
+        """Add the gradients of the mean loss of `size` images to the model's; returns the loss, a scalar.
+
+        scaled: makes of a loss what is differentiated.
+        """
+        shares, threads = self._shares, len(self._forwards)
         bounds = [size * share // shares for share in range(shares + 1)]
 
         def work(thread: int) -> list[Tensor]:
             losses = []
             for share in range(thread, shares, threads):
                 first, end = bounds[share], bounds[share + 1]
-                with torch.enable_grad(), masks_from([self.generators[share]]):
-                    loss = loss_of(self._models[thread], slice(first, end)) * ((end - first) / size)
-                    loss.backward()
+                with torch.enable_grad(), self._masks(share):
+                    loss = loss_of(self._forwards[thread], slice(first, end)) * ((end - first) / size)
+                    scaled(loss).backward()
                 losses.append(loss.detach())
             return losses
 
         losses = [loss for found in self.map(work, range(threads)) for loss in found]
-        for twin in self._models[1:]:
-            for parameter, other in zip(self._models[0].parameters(), twin.parameters(), strict=True):
+        for twin in self._twins:
+            for parameter, other in zip(self._model.parameters(), twin.parameters(), strict=True):
                 if other.grad is not None:
                     parameter.grad = other.grad if parameter.grad is None else parameter.grad.add_(other.grad)
                     other.grad = None
         return torch.stack(losses).sum()
 
+    def _masks(self, share: int) -> AbstractContextManager[None]:
+        return masks_from([self.generators[share]]) if self._named else nullcontext()
+
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """The function of each item, in their order, as many at a time as there are threads."""
-        return map(function, items) if len(self._models) == 1 else self._pool.map(function, items)
+        return map(function, items) if len(self._forwards) == 1 else self._pool.map(function, items)
+
+
+def micro_batches(batch: int, most: int | None, workers: int) -> int:
+    """In how many shares to take a batch so that none has more than `most` images: as many for each worker."""
+    return 1 if most is None else min(batch, workers * math.ceil(math.ceil(batch / most) / workers))
 
 
 def choose_shares(model: nn.Module, shape: Sequence[int], batch: int, threads: int) -> int:
