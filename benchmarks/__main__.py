@@ -17,6 +17,7 @@ from benchmarks.grids import expand, record, write_grid
 from benchmarks.rows import Row
 from suite import tables
 from suite.execution.events import Job
+from suite.heartbeat import Beat
 from suite.record import RunRecord
 from suite.store import Store, load_frame
 from suite.trial import Trial
@@ -69,6 +70,9 @@ class _Count:
         self.times: list[float] = []
 
     def started(self, trial: Trial) -> None:
+        """Nothing to do."""
+
+    def progressed(self, beat: Beat) -> None:
         """Nothing to do."""
 
     def finished(self, record: RunRecord) -> None:

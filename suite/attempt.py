@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from suite.cost.macs import count_macs, count_parameters
 from suite.data.images import Images, balanced_subset
 from suite.environment import describe
+from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.initialise import initialise
@@ -39,7 +40,7 @@ _BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "second
 class Attempt:
     """A training of one trial, or of several that differ only in their seeds, as one batched program.
 
-    snapshots: where its state is kept meanwhile, if anywhere.
+    snapshots: where its state is kept meanwhile, if anywhere. heart: hears how far it is, if anybody does.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Attempt:
             micro_batch=machine.micro_batch,
         )
         self.snapshots: Snapshots | None = None
+        self.heart: Heartbeat | None = None
         self.params: int | None = None
         self.macs: int | None = None
         self.images_at_once: int | None = None  # of a forward and backward pass, once that is known
@@ -105,6 +107,8 @@ class Attempt:
     def train(self) -> None:
         """The whole training: its outcomes and models are in `members` then."""
         recipe, memory, trainer = self.recipe, PeakMemory(self.device), self.trainer()
+        if self.heart is not None:
+            self.heart.trains(recipe.total_epochs, self.steps, self.environment.device)
         tensors, facts = (None if self.snapshots is None else self.snapshots.last()) or _BEGINNING
         for member, held in zip(self.members, facts.get("members", ()), strict=False):
             member.restore(held)
@@ -182,6 +186,8 @@ class Attempt:
 
         def each(part: Tensor, states: Tensor) -> None:
             losses.append(part)
+            if self.heart is not None:
+                self.heart.stepped(epoch, sum(map(len, losses)), len(part) * recipe.batch_size)
             if self.snapshots is not None:
                 self.snapshots.offer(
                     lambda: (

@@ -204,12 +204,22 @@ def run(
 
 @app.command()
 def status(
-    grid: GridArgument, overrides: SetOption = None, seeds: SeedsOption = None, results: ResultsOption = RESULTS
+    grid: GridArgument,
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until the grid is complete.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds from one look to the next.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each look as a line of JSON.")] = False,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    results: ResultsOption = RESULTS,
 ) -> None:
-    """Say how far a grid is: trials by status, and the last errors."""
-    from suite.commands.overview import print_status
+    """Say how far a grid is: trials by status, what runs where and how fast, time left, and the last errors.
 
-    print_status(_workspace(grid, overrides, seeds, results, REPORTS))
+    It only reads the results folder: from any terminal or machine that sees it, while the grid runs or not.
+    """
+    from suite.commands.opening import open_grid
+    from suite.commands.watching import print_status
+
+    print_status(open_grid(grid, overrides or [], seeds, results), watch=watch, every=every, as_json=as_json)
 
 
 @app.command()

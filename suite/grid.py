@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ class Grid:
                 where=str(self.document.path),
                 fix="loosen the exclude rules, or add levels to the axes",
             )
-        trials = tuple(replace(trial, seed_index=seed) for seed in self.file.seeds for trial in cells.values())
+        trials = tuple(trial.with_seed(seed) for seed in self.file.seeds for trial in cells.values())
         return Expansion(trials, tuple(dropped), self.file.stack_seeds)
 
     def _blocks(self) -> Iterator[tuple[Block, Location]]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
 
-from suite.canonical import canonical_json
 from suite.cells import Dropped, matches
 from suite.grid import Expansion
 from suite.gridfile import Expected
@@ -22,8 +19,6 @@ class Plan:
     """The trials of a grid, by what is known of them.
 
     others: how many stored runs belong to no trial of this grid as it stands (an older recipe, say).
-    seconds: the estimated training time of what is to do, on the hardware of the stored runs that it was
-    estimated from; None if there is no run to estimate from. unknown: trials that have no estimate.
     """
 
     to_do: tuple[Trial, ...]
@@ -31,8 +26,6 @@ class Plan:
     failed: tuple[RunRecord, ...]
     dropped: tuple[Dropped, ...]
     others: int
-    seconds: float | None
-    unknown: int
 
     @property
     def total(self) -> int:
@@ -54,17 +47,12 @@ def make_plan(expansion: Expansion, records: Mapping[str, RunRecord], retry: Col
             to_do.append(trial)
         else:
             (done if record.status == "done" else failed).append(record)
-    per_epoch = _seconds_per_epoch(records.values())
-    known = [trial for trial in to_do if _kind(trial.config) in per_epoch] if per_epoch else []
-    estimates = [trial.recipe.total_epochs * per_epoch[_kind(trial.config)] for trial in known]
     return Plan(
         to_do=tuple(to_do),
         done=tuple(done),
         failed=tuple(failed),
         dropped=expansion.dropped,
         others=len(records.keys() - expansion.ids),
-        seconds=sum(estimates) if estimates or not to_do else None,
-        unknown=len(to_do) - len(estimates),
     )
 
 
@@ -95,18 +83,3 @@ def expectation(trials: Sequence[Trial], expected: Sequence[Expected]) -> Expect
             hours[timed.hardware] += timed.hours
     low, high = (min(accuracies), max(accuracies)) if accuracies else (math.nan, math.nan)
     return Expectation(dict(hours), unknown, low, high)
-
-
-def _seconds_per_epoch(records: Iterable[RunRecord]) -> dict[str, float]:
-    found = defaultdict(list)
-    for record in records:
-        if record.status == "done" and record.train_seconds is not None:
-            found[_kind(record.config)].append(record.train_seconds / record.epochs)
-    return {kind: fmean(seconds) for kind, seconds in found.items()}
-
-
-def _kind(config: Mapping[str, Any]) -> str:
-    """What an epoch's time depends on, of a trial's or a record's config: joins and seeds cost nearly nothing."""
-    axes, recipe = config["axes"], config["recipe"]
-    what = [axes[name] for name in ("arch", "norm", "loss", "dataset")]
-    return canonical_json([*what, recipe.get("train_images"), recipe.get("batch_size")])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    import numpy as np  # imported where bits are packed: a status does without it
+    import numpy.typing as npt
 
 SCHEMA_VERSION = 2
 
@@ -140,9 +142,13 @@ class RunRecord(_Model):
 
 def pack_bits(correct: npt.NDArray[np.bool_]) -> str:
     """A bit per test image, in canonical order, as base64."""
+    import numpy as np
+
     return base64.b64encode(np.packbits(correct).tobytes()).decode("ascii")
 
 
 def unpack_bits(packed: str, count: int) -> npt.NDArray[np.bool_]:
     """The inverse of `pack_bits` for `count` images."""
+    import numpy as np
+
     return np.unpackbits(np.frombuffer(base64.b64decode(packed), np.uint8), count=count).astype(bool)

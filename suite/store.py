@@ -22,14 +22,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from suite.canonical import fingerprint
 from suite.errors import InputError, first_line
 from suite.files import cannot_write, check_folder, make_folder, write_atomic
 from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd  # imported by what makes a frame: workers and `lape status` do without that second
 
 RUNS, HISTORY, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "history.parquet", "spool", "weights", ".lock"
 SNAPSHOTS = "snapshots"
@@ -143,15 +144,17 @@ class Store:
         if not path.exists():
             return []
         # Not splitlines: a record's text may hold other line separators, such as U+2028.
-        lines = _text(path).split("\n")
+        lines = read_text(path).split("\n")
         return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
 
     def _spooled(self) -> dict[Path, RunRecord]:
         check_folder(self.folder / SPOOL)
         paths = sorted((self.folder / SPOOL).glob("*.json"))
-        return {path: _parse(_text(path), str(path)) for path in paths}
+        return {path: _parse(read_text(path), str(path)) for path in paths}
 
     def _write_history(self, kept: pd.DataFrame, records: dict[str, RunRecord]) -> None:
+        import pandas as pd
+
         fresh = {record.trial_id: record for record in records.values() if record.history is not None}
         kept = kept[kept["trial_id"].isin(records.keys() - fresh.keys())]
         frame = pd.concat([kept, _history_frame(fresh.values())]) if len(kept) else _history_frame(fresh.values())
@@ -181,6 +184,8 @@ def load_frame(path: str | Path) -> pd.DataFrame:
 
 def to_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Records as the frame of `load_frame`, sorted by their axes and seed."""
+    import pandas as pd
+
     frame = pd.DataFrame([_row(record) for record in sorted(records, key=_sort_key)], columns=_COLUMNS)
     return frame.astype(dict.fromkeys(_NUMBERS, "float64"))
 
@@ -191,6 +196,8 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
     Raises:
         InputError: history.parquet, or a record that waits to be folded, is damaged.
     """
+    import pandas as pd
+
     store, path = Store(Path(folder)), Path(folder) / HISTORY
     frame = _read_history(path) if path.exists() else _history_frame([])
     fresh = [record for record in store._spooled().values() if record.history is not None] if spool else []
@@ -201,6 +208,8 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
 
 
 def _read_history(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     expected = _history_frame([]).columns
     types = dict.fromkeys(expected, "float64") | {"trial_id": "str", "epoch": "int64"}
     try:
@@ -216,6 +225,8 @@ def _read_history(path: Path) -> pd.DataFrame:
 
 
 def _history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    import pandas as pd
+
     rows = [{"trial_id": record.trial_id, **epoch.model_dump()} for record in records for epoch in record.history or ()]
     return pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields])
 
@@ -231,8 +242,21 @@ def _sort_key(record: RunRecord) -> tuple[str | int, ...]:
 
 
 def _parse(line: str, where: str) -> RunRecord:
+    values = parse_values(line, where)
     try:
-        values = json.loads(line)
+        return RunRecord.model_validate(values)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged_record(line, where, error) from None
+
+
+def parse_values(line: str, where: str) -> dict[str, Any]:
+    """The values of a record as JSON has them, brought to this version of the schema; not validated.
+
+    Raises:
+        InputError: it is no JSON object with a version, or one of a newer version.
+    """
+    try:
+        values: dict[str, Any] = json.loads(line)
         version = values["schema_version"]
         if version > SCHEMA_VERSION:
             raise InputError(
@@ -246,19 +270,24 @@ def _parse(line: str, where: str) -> RunRecord:
             values = MIGRATIONS[version](values)
             version += 1
             values["schema_version"] = version
-        return RunRecord.model_validate(values)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = first_line(error)
-        raise InputError(
-            "a damaged record",
-            expected="a run's record as one JSON object",
-            found=f"{line[:60]!r}… ({reason})" if len(line) > 60 else f"{line!r} ({reason})",
-            where=where,
-            fix="restore it from version control, or delete the damaged line (or file): its trial then runs again",
-        ) from None
+        raise damaged_record(line, where, error) from None
+    return values
 
 
-def _text(path: Path) -> str:
+def damaged_record(line: str, where: str, error: Exception) -> InputError:
+    """The message for a line that is no record. error: what was found wrong with it."""
+    reason = first_line(error)
+    return InputError(
+        "a damaged record",
+        expected="a run's record as one JSON object",
+        found=f"{line[:60]!r}… ({reason})" if len(line) > 60 else f"{line!r} ({reason})",
+        where=where,
+        fix="restore it from version control, or delete the damaged line (or file): its trial then runs again",
+    )
+
+
+def read_text(path: Path) -> str:
     """A file's text, without the mark that some editors put first; bytes that are no UTF-8 damage only their line."""
     try:
         return path.read_bytes().decode("utf-8-sig", errors="replace")

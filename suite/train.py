@@ -16,6 +16,7 @@ from suite.data.cache import data_root
 from suite.data.images import load_images
 from suite.data.teachers import load_teacher
 from suite.environment import node_name
+from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.model import Model
 from suite.record import RunRecord
@@ -34,7 +35,10 @@ def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
 
 
 def train_trials(
-    trials: Sequence[Trial], machine: Machine | None = None, snapshot: Callable[[Trial], Path] | None = None
+    trials: Sequence[Trial],
+    machine: Machine | None = None,
+    snapshot: Callable[[Trial], Path] | None = None,
+    heart: Heartbeat | None = None,
 ) -> list[Trained]:
     """Train and test trials that differ only in their seeds: their records, and the models of those that are done.
 
@@ -44,29 +48,32 @@ def train_trials(
 
     snapshot: the file to which the training of a trial writes its state as it goes on, every
     `machine.snapshot_seconds`. If it is there already, the training goes on from it, to the same record. It is the
-    caller's to remove once the record is safe.
+    caller's to remove once the record is safe. heart: hears how far the training is.
 
     Raises:
         InputError: the data or the teacher are not prepared or damaged, or the device is not there. Nothing was run.
     """
     machine = machine or Machine()
     if len(trials) == 1:
-        return _attempt(trials, machine, snapshot)
+        return _attempt(trials, machine, snapshot, heart)
     if machine.micro_batch is not None:
         note(f"{len(trials)} seeds are trained one by one: several at once take whole batches")
     else:
-        together = _attempt(trials, machine, snapshot) if _stacks(trials, machine) else []
+        together = _attempt(trials, machine, snapshot, heart) if _stacks(trials, machine) else []
         failed = [record.error or "" for record, _ in together if record.status in ("oom", "error")]
         if together and not failed:
             return together
         if failed:
             note(f"{len(trials)} seeds at once failed and are trained one by one: {failed[0].splitlines()[-1]}")
-    return [trained for trial in trials for trained in train_trials([trial], machine, snapshot)]
+    return [trained for trial in trials for trained in train_trials([trial], machine, snapshot, heart)]
 
 
-def _attempt(trials: Sequence[Trial], machine: Machine, snapshot: Callable[[Trial], Path] | None) -> list[Trained]:
+def _attempt(
+    trials: Sequence[Trial], machine: Machine, snapshot: Callable[[Trial], Path] | None, heart: Heartbeat | None
+) -> list[Trained]:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     attempt = _prepared(trials, machine)
+    attempt.heart = heart
     if snapshot is not None:
         about = {"trials": [trial.id for trial in trials], **attempt.environment.model_dump(exclude={"commit"})}
         attempt.snapshots = Snapshots(snapshot(trials[0]), machine.snapshot_seconds, about)

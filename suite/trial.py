@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from suite import CODE_EPOCH
 from suite.canonical import derive_seed, fingerprint, resolved_values
@@ -44,6 +44,12 @@ class Trial:
     def id(self) -> str:
         """16 hex digits, the same for the same training in any grid, on any machine."""
         return fingerprint(self.config)
+
+    def with_seed(self, seed_index: int) -> Self:
+        """The trial of the same cell with another seed. They share what a cell is: thousands are named fast."""
+        other = replace(self, seed_index=seed_index)
+        vars(other).update(_cell=self._cell, cell_id=self.cell_id)  # where `cached_property` looks
+        return other
 
     @cached_property
     def cell_id(self) -> str:

@@ -15,6 +15,7 @@ from suite import stats
 from suite.claims import untested
 from suite.commands.workspace import Workspace
 from suite.contrasts import contrasts
+from suite.estimate import estimate
 from suite.files import make_folder
 from suite.plan import Plan, expectation, make_plan
 from suite.text import duration
@@ -40,7 +41,8 @@ def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
         text = f"{workspace.grid.name}: nothing to run, all {plan.total} trials have been run"
         _print(console, text + (f"; {_failed(workspace, plan)}" if plan.failed else ""))
         return
-    time = f", about {duration(plan.seconds)} of training on one such worker" if plan.seconds else ""
+    expected = estimate(plan.to_do, workspace.paces)
+    time = f", about {duration(expected.seconds)} of training on one such worker" if expected.known else ""
     _print(console, f"{workspace.grid.name}: {len(plan.to_do)} of {plan.total} trials to run{time}")
 
 
@@ -78,12 +80,14 @@ def print_plan(workspace: Workspace) -> None:
 def _time(workspace: Workspace, plan: Plan) -> str:
     if not plan.to_do:
         return "nothing to do"
-    if plan.seconds is None:
+    expected = estimate(plan.to_do, workspace.paces)
+    if expected.device is None:
         return f"unknown before a first trial of each size: try `{workspace.command} --limit 2`, then plan again"
-    devices = {record.environment.device for record in plan.done}
-    measured = f"about {duration(plan.seconds)} ({plan.seconds / 3600:.2f} h) on one worker, as measured on "
-    unknown = f"; besides {plan.unknown} trials of sizes that were not run yet" if plan.unknown else ""
-    return measured + (", ".join(sorted(devices)) or "stored runs") + unknown
+    unknown = f"; besides {expected.unknown} trials of sizes that were not run yet" if expected.unknown else ""
+    hours = f"{expected.device.hours(expected.seconds):.2f} {expected.device.unit}"
+    return (
+        f"about {duration(expected.seconds)} ({hours}) on one worker, as measured on {expected.device.label}{unknown}"
+    )
 
 
 def _expected(workspace: Workspace) -> str:
@@ -108,22 +112,6 @@ def _power(workspace: Workspace) -> str:
         return text
     low, high = (stats.smallest_gain(seeds, spread) for spread in (min(spreads), max(spreads)))
     return f"{text}: from {low:.2f} to {high:.2f} points, by the spread of the runs so far"
-
-
-def print_status(workspace: Workspace) -> None:
-    """`lape status`."""
-    console = open_console()
-    plan = make_plan(workspace.expansion, workspace.records)
-    _print(console, f"{workspace.grid.name}: {len(plan.done)}/{plan.total} done, {len(plan.to_do)} to do")
-    if plan.done:
-        seconds = sum(record.train_seconds or 0 for record in plan.done)
-        _print(console, f"  trained for {duration(seconds)} in all; {_time(workspace, plan)}")
-    if plan.failed:
-        _print(console, f"  {_failed(workspace, plan)}")
-    for record in plan.failed[:_SHOWN]:
-        reason = (record.error or "").strip().splitlines()[-1:]
-        levels = f"{record.arch} {record.pe} {record.join} {record.dataset} seed {record.seed_index}"
-        _print(console, f"    {record.trial_id} {record.status:<8} {levels}: {''.join(reason)}")
 
 
 def _failed(workspace: Workspace, plan: Plan) -> str:

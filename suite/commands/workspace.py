@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,40 +15,24 @@ from suite.audit import NAMES, audit
 from suite.budget import Budget
 from suite.cells import matches
 from suite.claims import Claim, Claims, carried_over, read_claim_files, untested
+from suite.commands.opening import OpenGrid, open_grid
 from suite.contrasts import points
 from suite.documents import read_document
 from suite.errors import InputError, Problem
-from suite.grid import Expansion, Grid, load_grid
 from suite.gridfile import is_claim_file
 from suite.layout import PublishedTable, published_table
+from suite.pace import Pace, Paces
 from suite.published import Value
 from suite.record import RunRecord
-from suite.store import Store, load_history, to_frame
+from suite.store import load_history, to_frame
 from suite.verdict import Verdict, judge
 
 
 @dataclass
-class Workspace:
+class Workspace(OpenGrid):
     """A grid, what it expands to, and where its results and its report are."""
 
-    grid: Grid
-    results: Path
     reports: Path
-    command: str  # what to type to run this grid
-
-    @cached_property
-    def expansion(self) -> Expansion:
-        """The grid's trials and dropped cells."""
-        return self.grid.expand()
-
-    def command_for(self, verb: str) -> str:
-        """What to type for another command on this grid."""
-        return self.command.replace("lape run", f"lape {verb}", 1)
-
-    @property
-    def store(self) -> Store:
-        """The grid's results."""
-        return Store(self.results / self.grid.name)
 
     @property
     def report_folder(self) -> Path:
@@ -60,6 +43,13 @@ class Workspace:
     def records(self) -> dict[str, RunRecord]:
         """All stored records, those of other trials (of an older recipe, say) too."""
         return self.store.records()
+
+    @cached_property
+    def paces(self) -> list[Pace]:
+        """What the stored runs say of the time that trials take."""
+        paces = Paces({trial.dataset.name: trial.dataset for trial in self.expansion.trials}.values())
+        done = (record for record in self.records.values() if record.status == "done")
+        return [pace for record in done if (pace := paces.of_record(record)) is not None]
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -127,15 +117,8 @@ class Workspace:
 
 def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path) -> Workspace:
     """Load a grid and expand it, so that whatever is wrong with it is said before anything else happens."""
-    options = [part for assignment in overrides for part in ("--set", assignment)]
-    options += ["--seeds", str(seeds)] if seeds else []
-    workspace = Workspace(
-        grid=load_grid(grid, overrides, seeds),
-        # Absolute: Ray's workers have another working directory.
-        results=results.resolve(),
-        reports=reports.resolve(),
-        command=shlex.join(["lape", "run", grid, *options]),
-    )
+    opened = open_grid(grid, overrides, seeds, results)
+    workspace = Workspace(opened.grid, opened.results, opened.command, reports.resolve())
     _ = workspace.expansion
     return workspace
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from suite.execution.events import Job, Listener
 from suite.grid import Expansion
+from suite.heartbeat import Beat, Running, starting
 from suite.plan import Plan, make_plan
 from suite.record import RunRecord
 from suite.store import Store
@@ -23,14 +24,21 @@ class _Keeper:
 
     store: Store
     display: Listener
+    running: Running
     kept: int = 0
 
     def started(self, trial: Trial) -> None:
+        self.running.write(starting(trial.id))  # its worker says the rest, if it is long enough under way
         self.display.started(trial)
+
+    def progressed(self, beat: Beat) -> None:
+        self.running.write(beat)
+        self.display.progressed(beat)
 
     def finished(self, record: RunRecord) -> None:
         if not self.store.has_spooled(record.trial_id):  # the worker may have stored it already
             self.store.put(record)
+        self.running.remove(record.trial_id)
         self.kept += 1
         if self.kept % FOLD_EVERY == 0:
             self.store.collect()
@@ -75,9 +83,12 @@ def run_missing(
         display = open_display(plan)
         if not trials:
             return plan
+        running = Running(store.folder)
+        running.clear()
         try:
-            execute(_jobs(trials, expansion.stack_seeds), _Keeper(store, display))
+            execute(_jobs(trials, expansion.stack_seeds), _Keeper(store, display, running))
         finally:
+            running.clear()
             # Also after Ctrl-C: what has finished is folded in. A failing store must not hide the first error.
             records = store.collect()
         return make_plan(expansion, records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from suite.heartbeat import Beat
 from suite.record import RunRecord
 from suite.trial import Trial
 
@@ -17,6 +18,9 @@ class Listener(Protocol):
 
     def started(self, trial: Trial) -> None:
         """A trial is being trained from now on (again, if its worker died)."""
+
+    def progressed(self, beat: Beat) -> None:
+        """A worker that doesn't see the results folder tells how far a trial is."""
 
     def finished(self, record: RunRecord) -> None:
         """A trial has ended, well or not."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
+from suite.heartbeat import Beat
 from suite.record import RunRecord
 from suite.text import duration
 from suite.trial import Trial
@@ -46,6 +47,9 @@ class ProgressDisplay:
         """A trial is being trained."""
         self._running.add(trial.id)
         self._show()
+
+    def progressed(self, beat: Beat) -> None:
+        """`lape status --watch` shows it."""
 
     def finished(self, record: RunRecord) -> None:
         """A trial has ended: a line of its own, where there is no terminal to redraw."""

@@ -22,6 +22,7 @@ from ray import tune
 from suite.environment import describe
 from suite.errors import InputError, Problem
 from suite.execution.events import Job, Listener, Run
+from suite.heartbeat import Beat, parse_beat, reporting
 from suite.record import RunRecord
 from suite.trial import Trial
 
@@ -89,10 +90,15 @@ def run_ray(
 def _run_in_worker(config: dict[str, Any], jobs: dict[str, Job], run: Run) -> None:
     """The trainable. It never raises for what a trial can do: a raise would cost the worker and seconds."""
     try:
-        records = run(jobs[config["trial"]])
+        with reporting(_report_beats):
+            records = run(jobs[config["trial"]])
         tune.report({"records": [record.model_dump_json() for record in records]})
     except InputError as error:
         tune.report({"input_error": error.problems})
+
+
+def _report_beats(beats: Sequence[Beat]) -> None:
+    tune.report({"beats": [beat.model_dump_json() for beat in beats]})
 
 
 def _trial_id(trial: Any) -> str:
@@ -119,6 +125,9 @@ class _Callback(tune.Callback):
     ) -> None:
         if "input_error" in result:
             self._input_errors += result["input_error"]
+        for text in result.get("beats", ()):
+            if (beat := parse_beat(text)) is not None:
+                self._tell(self._listener.progressed, beat)
         for record in result.get("records", ()):
             self._tell(self._listener.finished, RunRecord.model_validate_json(record))
 
@@ -128,7 +137,7 @@ class _Callback(tune.Callback):
         for lost in self._jobs[_trial_id(trial)]:
             self._tell(self._listener.finished, _lost(lost, reason))
 
-    def _tell(self, told: Callable[[Any], None], what: Trial | RunRecord) -> None:
+    def _tell(self, told: Callable[[Any], None], what: Trial | Beat | RunRecord) -> None:
         """A listener that fails (the disk is full, say) ends the run, with its own error."""
         try:
             told(what)

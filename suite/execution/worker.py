@@ -6,8 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from suite.environment import node_name
 from suite.errors import InputError
 from suite.execution.events import Job
+from suite.heartbeat import Heartbeat, Running
 from suite.machine import Machine
 from suite.record import RunRecord
 from suite.store import Store
@@ -30,10 +32,14 @@ class Worker:
         from suite.models.checkpoint import write_checkpoint
         from suite.train import train_trials
 
+        ids = [trial.id for trial in job]
         if not self.results.is_dir():
-            return [record for record, _ in train_trials(job, self.machine)]
+            with Heartbeat(ids, None, node_name()) as heart:
+                return [record for record, _ in train_trials(job, self.machine, heart=heart)]
         store, records = Store(self.results), list[RunRecord]()
-        for record, model in train_trials(job, self.machine, lambda trial: store.snapshot(trial.id)):
+        with Heartbeat(ids, Running(self.results), node_name()) as heart:
+            trained = train_trials(job, self.machine, lambda trial: store.snapshot(trial.id), heart)
+        for record, model in trained:
             trial = job[len(records)]
             if self.keep_weights and model is not None:
                 with suppress(Exception):  # the record is worth more; the driver says which weights there aren't

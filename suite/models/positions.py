@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from suite.errors import InputError
 from suite.registry import Registry
 
-Table = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np  # imported by what makes a table: a grid is listed without it
+    import numpy.typing as npt
+
+    Table = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def sin1d(grid: tuple[int, int], prefix: int, width: int) -> Table:
 
     Angle p / 10000^(2⌊i/2⌋ / width) at position p and channel i; sine in even channels, cosine in odd ones.
     """
+    import numpy as np
+
     tokens = prefix + grid[0] * grid[1]
     channel = np.arange(width)
     angle = np.arange(tokens)[:, None] / 10000.0 ** (2 * (channel // 2) / width)
@@ -63,6 +67,8 @@ def sin2d(grid: tuple[int, int], prefix: int, width: int) -> Table:
     Within a half of w channels, sine (even) and cosine (odd) of p · 10000^(-2k/w), k = 0, 1, …; the
     prefix tokens' rows are zero.
     """
+    import numpy as np
+
     rows, columns = grid
     half = width // 2
     frequency = 10000.0 ** (-np.arange(0, half, 2) / half)
@@ -125,6 +131,8 @@ def relative_index(grid: tuple[int, int]) -> npt.NDArray[np.int64]:
 
     (y_q - y_k + H - 1)(2W - 1) + (x_q - x_k + W - 1): Swin (arXiv 2103.14030) §3.2, as LaPE's release has it.
     """
+    import numpy as np
+
     rows, columns = grid
     y, x = (axis.ravel() for axis in np.mgrid[:rows, :columns])
     index: npt.NDArray[np.int64] = (y[:, None] - y + rows - 1) * (2 * columns - 1) + (x[:, None] - x + columns - 1)

@@ -12,6 +12,7 @@ from suite.execution.driver import run_missing
 from suite.execution.events import Job, Listener
 from suite.execution.serial import run_serial
 from suite.grid import Expansion, load_grid
+from suite.heartbeat import Beat
 from suite.plan import Plan
 from suite.record import RunRecord
 from suite.store import RUNS, Store, load_history
@@ -30,6 +31,9 @@ class Display:
 
     def started(self, trial: Trial) -> None:
         self.starts.append(trial.id)
+
+    def progressed(self, beat: Beat) -> None:
+        raise AssertionError("nobody told of it")
 
     def finished(self, record: RunRecord) -> None:
         self.ends.append(record.trial_id)

@@ -15,6 +15,7 @@ from suite.execution.events import Job, Run
 from suite.execution.serial import run_serial
 from suite.execution.worker import Worker
 from suite.grid import load_grid
+from suite.heartbeat import Beat
 from suite.machine import Machine
 from suite.record import VOLATILE, RunRecord
 from suite.store import Store
@@ -32,10 +33,14 @@ Write = Callable[..., Path]
 class Listener:
     def __init__(self) -> None:
         self.starts: list[str] = []
+        self.beats: list[Beat] = []
         self.records: dict[str, RunRecord] = {}
 
     def started(self, trial: Trial) -> None:
         self.starts.append(trial.id)
+
+    def progressed(self, beat: Beat) -> None:
+        self.beats.append(beat)
 
     def finished(self, record: RunRecord) -> None:
         assert record.trial_id not in self.records

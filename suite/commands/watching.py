@@ -1,0 +1,125 @@
+"""`lape status`: how far a grid is, once or again and again. It answers at once, whatever runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from suite.commands.opening import OpenGrid
+from suite.heartbeat import LOST
+from suite.text import duration
+from suite.watching import Underway, View, Watcher
+
+_SHOWN = 20  # failures, trials under way: more of them are counted, and stand in the JSON
+_DRAWN = 4  # times a second that a terminal is drawn anew
+
+
+def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) -> None:
+    """Print how far the grid is; with watch, every so many seconds until it is complete.
+
+    In a terminal one block changes; elsewhere a block follows the other. As JSON each look is a line.
+    """
+    watcher = Watcher(opened.grid.name, opened.expansion, opened.store.folder)
+    views = _looks(watcher, every) if watch else iter([watcher.look()])
+    if as_json:
+        for view in views:
+            print(json.dumps(view.values()), flush=True)
+        return
+    console = Console()
+    if watch and console.is_terminal:
+        with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=_DRAWN) as live:
+            for view in views:
+                live.update(Text("\n".join(status_lines(opened, view))))
+        return
+    with suppress(KeyboardInterrupt):  # the watcher stops, nothing else does
+        for number, view in enumerate(views):
+            print("\n" * bool(number) + "\n".join(status_lines(opened, view)), flush=True)
+
+
+def _looks(watcher: Watcher, every: float) -> Iterator[View]:
+    while True:
+        view = watcher.look()
+        yield view
+        if view.complete:
+            return
+        time.sleep(every)
+
+
+def status_lines(opened: OpenGrid, view: View) -> list[str]:
+    """What `lape status` says, line by line."""
+    lost = f", {view.lost} lost" if view.lost else ""
+    running = f", {view.running} running" if view.underway else ""
+    lines = [f"{view.grid}: {view.done}/{view.total} done, {view.to_do} to do{running}{lost}"]
+    if view.trained_seconds:
+        lines.append(f"  trained for {duration(view.trained_seconds)} in all; {_left(view)}")
+    elif view.underway:
+        lines.append(f"  {_left(view)}")
+    if hours := _hours(view):
+        lines.append(f"  {hours}")
+    for node in view.nodes:
+        speed = f"{node.images_per_second:,.0f} images/s" if node.images_per_second else "speed not known yet"
+        lines.append(f"  on {node.name}: {node.running} running, {speed}")
+    if len(view.nodes) > 1:
+        lines.append(f"  in all: {view.images_per_second:,.0f} images/s")
+    lines += [f"    {_underway(trial)}" for trial in view.underway[:_SHOWN]]
+    if len(view.underway) > _SHOWN:
+        lines.append(f"    and {len(view.underway) - _SHOWN} more")
+    if view.failures:
+        lines.append(f"  {_failed(opened, view)}")
+    for outcome in view.failures[:_SHOWN]:
+        reason = "".join(outcome.error.strip().splitlines()[-1:])
+        node = f" on {outcome.node}" if outcome.node else ""
+        lines.append(f"    {outcome.trial_id} {outcome.status:<8} {outcome.label}{node}: {reason}")
+    if len(view.failures) > _SHOWN:
+        lines.append(f"    and {len(view.failures) - _SHOWN} more")
+    return [_printable(line) for line in lines]
+
+
+def _left(view: View) -> str:
+    if view.complete:
+        return "nothing to do"
+    besides = f"; besides {view.unknown} trials of sizes that were not run yet" if view.unknown else ""
+    if view.seconds_left is not None:
+        return f"about {duration(view.seconds_left)} left, {view.running} at a time{besides}"
+    if not view.estimate.known:
+        return "how long the rest takes is not known before a first trial of each size has been run"
+    return f"the rest takes about {duration(view.estimate.seconds)} on one worker{besides}"
+
+
+def _hours(view: View) -> str:
+    spent = " and ".join(f"{hours:.2f} {unit}" for unit, hours in sorted(view.spent.items()))
+    left = " and ".join(f"{hours:.2f} {unit}" for unit, hours in sorted(view.left.items()))
+    return ", ".join([f"{spent} spent"] * bool(spent) + [f"about {left} left"] * bool(left and not view.complete))
+
+
+def _underway(trial: Underway) -> str:
+    beat = trial.beat
+    parts = [f"{beat.trial_id} {trial.label}"]
+    if trial.lost:
+        parts.append(f"lost: not heard of for {duration(trial.silent)}")
+    else:
+        parts.append(f"since {beat.started_at}" + (f" on {beat.node}" if beat.node else ""))
+    if beat.epochs and beat.share is not None:
+        parts.append(f"epoch {min(beat.epoch + 1, beat.epochs)} of {beat.epochs} ({beat.share:.0%})")
+    if beat.images_per_second and not trial.lost:
+        parts.append(f"{beat.images_per_second:,.0f} images/s")
+    if beat.idle > LOST and not trial.lost:
+        parts.append(f"no step for {duration(beat.idle)}")
+    return ", ".join(parts)
+
+
+def _failed(opened: OpenGrid, view: View) -> str:
+    text = ", ".join(f"{count} {status}" for status, count in view.failed.items())
+    retry = f"`{opened.command} --retry {','.join(view.failed)}` runs them again"
+    return f"{len(view.failures)} failed ({text}): {retry}"
+
+
+def _printable(line: str) -> str:
+    """A line that can't steer a terminal, whatever a record from elsewhere holds."""
+    return "".join(character if character.isprintable() else "?" for character in line)

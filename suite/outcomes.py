@@ -1,0 +1,121 @@
+"""The outcomes of a grid's runs, read in a moment: of each record only what a status says, and nothing validated.
+
+Ten thousand records are read in some tenths of a second, and from then on only what has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from suite.data.datasets import Dataset
+from suite.errors import InputError
+from suite.files import check_folder
+from suite.pace import Pace, Paces
+from suite.record import Status
+from suite.store import RUNS, SPOOL, damaged_record, parse_values, read_text
+
+Key = tuple[str, int]  # a cell's id and a seed index: as good as a trial's id, and known without hashing each trial
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a trial. seconds: of its training; pace: what it says of the time of others, if it is done."""
+
+    trial_id: str
+    key: Key
+    status: Status
+    label: str
+    error: str
+    seconds: float
+    gpu: bool
+    threads: int
+    node: str | None
+    pace: Pace | None
+
+
+class Outcomes:
+    """Reads the outcomes in a results folder, again and again. datasets: those that the grid declares itself."""
+
+    def __init__(self, folder: Path, datasets: Iterable[Dataset] = ()) -> None:
+        self._folder = folder
+        self._paces = Paces(datasets)
+        self._folded: dict[Key, Outcome] = {}
+        self._of: tuple[int, ...] = ()
+        self._spooled: dict[str, tuple[tuple[int, ...], Outcome]] = {}
+
+    def read(self) -> dict[Key, Outcome]:
+        """By cell and seed; a newer record replaces an older one unless only the older is done, as in `Store.records`.
+
+        Raises:
+            InputError: a line or file that is damaged, or that a newer version of the suite wrote.
+        """
+        spooled = self._read_spool()  # before the file that it is folded into: what moves meanwhile is read twice
+        self._read_folded()
+        found = dict(self._folded)
+        for outcome in spooled:
+            older = found.get(outcome.key)
+            if older is None or older.status != "done" or outcome.status == "done":
+                found[outcome.key] = outcome
+        return found
+
+    def _read_folded(self) -> None:
+        path = self._folder / RUNS
+        check_folder(self._folder)
+        try:
+            state = _state(path)
+        except FileNotFoundError:
+            self._folded, self._of = {}, ()
+            return
+        if state == self._of:
+            return
+        lines = read_text(path).split("\n")
+        outcomes = (self._parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip())
+        self._folded, self._of = {outcome.key: outcome for outcome in outcomes}, state
+
+    def _read_spool(self) -> list[Outcome]:
+        folder = self._folder / SPOOL
+        check_folder(folder)
+        known, self._spooled = self._spooled, {}
+        for path in sorted(folder.glob("*.json")):
+            try:
+                state = _state(path)
+                held = known.get(path.name)
+                if held is None or held[0] != state:
+                    held = state, self._parse(read_text(path), str(path))
+            except (FileNotFoundError, InputError):
+                if path.exists():
+                    raise
+                continue  # it has been folded meanwhile
+            self._spooled[path.name] = held
+        return [outcome for _, outcome in self._spooled.values()]
+
+    def _parse(self, line: str, where: str) -> Outcome:
+        values = parse_values(line, where)
+        try:
+            return self._outcome(values)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise damaged_record(line, where, error) from None
+
+    def _outcome(self, values: Mapping[str, Any]) -> Outcome:
+        environment, status = values["environment"], values["status"]
+        levels = (values[name] for name in ("arch", "pe", "join", "dataset"))
+        return Outcome(
+            trial_id=str(values["trial_id"]),
+            key=(str(values["cell_id"]), int(values["seed_index"])),
+            status=status,
+            label=f"{' '.join(map(str, levels))} seed {values['seed_index']}",
+            error=str(values.get("error") or ""),
+            seconds=float(values.get("train_seconds") or 0.0),
+            gpu=environment["device"] not in ("cpu", "unknown"),
+            threads=int(environment["threads"]),
+            node=values["node"],
+            pace=self._paces.of_run(values) if status == "done" else None,
+        )
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,225 @@
+"""How far a grid is, seen from outside: by its records and by the beats of the trials under way."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from suite.estimate import Estimate, estimate, side_by_side
+from suite.grid import Expansion
+from suite.heartbeat import LOST, Beat, Running, Seen
+from suite.outcomes import Outcome, Outcomes
+from suite.pace import Device, Pace
+from suite.trial import Trial
+
+_ENOUGH = 0.02  # of a training: from so much of it on, its own pace says when it ends
+
+
+@dataclass(frozen=True)
+class Underway:
+    """A trial that is being trained. silent: seconds since it was heard of; lost: too many of them."""
+
+    label: str
+    beat: Beat
+    silent: float
+    lost: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine with trials under way, and the images that they train on, per second."""
+
+    name: str
+    running: int
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class View:
+    """A grid at one moment.
+
+    failed: by status. spent, left: hours by their unit, of done trials and those under way, and of all that is left.
+    seconds_left: until all is done, if as many trials as now go on at a time; None if none does, or nothing is known
+    of their time. unknown: trials without an estimate, which neither of the two holds.
+    """
+
+    grid: str
+    at: str
+    total: int
+    done: int
+    failed: dict[str, int]
+    underway: tuple[Underway, ...]
+    nodes: tuple[Node, ...]
+    images_per_second: float
+    trained_seconds: float
+    spent: dict[str, float]
+    left: dict[str, float]
+    seconds_left: float | None
+    unknown: int
+    failures: tuple[Outcome, ...]
+    estimate: Estimate
+
+    @property
+    def running(self) -> int:
+        """Trials that are heard of."""
+        return sum(not trial.lost for trial in self.underway)
+
+    @property
+    def lost(self) -> int:
+        """Trials that aren't any more: they count as to do."""
+        return len(self.underway) - self.running
+
+    @property
+    def to_do(self) -> int:
+        """Trials that are neither done, nor failed, nor running."""
+        return self.total - self.done - sum(self.failed.values()) - self.running
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial has ended, well or not."""
+        return self.done + sum(self.failed.values()) == self.total
+
+    def values(self) -> dict[str, Any]:
+        """It for machines, as JSON has it. Times are seconds."""
+        return {
+            "grid": self.grid,
+            "at": self.at,
+            "complete": self.complete,
+            "trials": {"total": self.total, "to_do": self.to_do, "running": self.running, "lost": self.lost}
+            | {"done": self.done, "failed": self.failed},
+            "nodes": [asdict(node) for node in self.nodes],
+            "images_per_second": self.images_per_second,
+            "spent_hours": self.spent,
+            "left_hours": self.left,
+            "seconds_left": self.seconds_left,
+            "trials_without_estimate": self.unknown,
+            "underway": [
+                {"label": trial.label, "lost": trial.lost, "silent": trial.silent, "share": trial.beat.share}
+                | trial.beat.model_dump()
+                for trial in self.underway
+            ],
+            "failures": [
+                {"trial_id": outcome.trial_id, "label": outcome.label, "status": outcome.status, "node": outcome.node}
+                | {"error": _last_line(outcome.error)}
+                for outcome in self.failures
+            ],
+        }
+
+
+class Watcher:
+    """Looks at a results folder, again and again: what hasn't changed isn't read twice.
+
+    calibrated: paces besides those of the runs.
+    """
+
+    def __init__(self, name: str, expansion: Expansion, folder: Path, calibrated: Sequence[Pace] = ()) -> None:
+        self._name, self._expansion, self._calibrated = name, expansion, calibrated
+        self._outcomes = Outcomes(folder, {trial.dataset.name: trial.dataset for trial in expansion.trials}.values())
+        self._running = Running(folder)
+        self._heard: dict[str, tuple[int, float]] = {}  # the beat that was seen last, and when, by our own clock
+
+    def look(self) -> View:
+        """The grid as it is now. Raises `InputError` if a record is damaged."""
+        beats = self._running.read()  # before the outcomes: a trial that ends meanwhile is done, not to do
+        outcomes = self._outcomes.read()
+        trials = self._expansion.trials
+        ended = [outcomes[key] for trial in trials if (key := (trial.cell_id, trial.seed_index)) in outcomes]
+        open_trials = [trial for trial in trials if (trial.cell_id, trial.seed_index) not in outcomes]
+        underway = self._underway(open_trials, beats)
+        alive = {trial.beat.trial_id: trial.beat for trial in underway if not trial.lost}
+        paces = [outcome.pace for outcome in outcomes.values() if outcome.pace is not None]
+        expected = estimate(open_trials, [*paces, *self._calibrated], max(len(alive), 1))
+        # Without any beat there is no need of the ids, which take a hash each.
+        going = [alive.get(trial.id) if alive else None for trial in open_trials]
+        remaining = [_remaining(trial, beat, expected) for trial, beat in zip(open_trials, going, strict=True)]
+        # Those under way first: they hold the workers that the others wait for.
+        first = sorted(zip(going, remaining, strict=True), key=lambda pair: pair[0] is None)
+        known = [seconds for _, seconds in first if seconds is not None]
+        seconds_left = side_by_side(known, len(alive)) if alive and known else None
+        failures = tuple(outcome for outcome in ended if outcome.status != "done")
+        return View(
+            grid=self._name,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            total=len(trials),
+            done=len(ended) - len(failures),
+            failed=dict(sorted(Counter(outcome.status for outcome in failures).items())),
+            underway=underway,
+            nodes=_nodes(alive.values()),
+            images_per_second=sum(beat.images_per_second or 0.0 for beat in alive.values()),
+            trained_seconds=sum(outcome.seconds for outcome in ended),
+            spent=_spent(ended, alive.values(), expected.device),
+            left=_left(remaining, expected.device),
+            seconds_left=seconds_left,
+            unknown=sum(seconds is None for seconds in remaining),
+            failures=failures,
+            estimate=expected,
+        )
+
+    def _underway(self, open_trials: Sequence[Trial], beats: Mapping[str, Seen]) -> tuple[Underway, ...]:
+        now = time.monotonic()
+        found = []
+        for trial in open_trials if beats else ():
+            seen = beats.get(trial.id)
+            if seen is None:
+                continue
+            before = self._heard.get(trial.id)
+            if before is not None and before[0] == seen.written:
+                silent = now - before[1]
+            else:
+                silent = seen.age if before is None else 0.0
+                self._heard[trial.id] = (seen.written, now - silent)
+            found.append(Underway(_label(trial), seen.beat, round(silent, 1), silent > LOST))
+        self._heard = {trial_id: heard for trial_id, heard in self._heard.items() if trial_id in beats}
+        return tuple(found)
+
+
+def _label(trial: Trial) -> str:
+    return f"{trial.arch.name} {trial.pe} {trial.join} {trial.dataset.name} seed {trial.seed_index}"
+
+
+def _remaining(trial: Trial, beat: Beat | None, expected: Estimate) -> float | None:
+    whole = expected.trial_seconds(trial)
+    if beat is None:
+        return whole
+    if beat.share is not None and beat.share >= _ENOUGH:
+        return beat.seconds / beat.share - beat.seconds
+    return None if whole is None else max(whole - beat.seconds, 0.0)
+
+
+def _nodes(beats: Iterable[Beat]) -> tuple[Node, ...]:
+    found: dict[str, Node] = {}
+    for beat in beats:
+        name = beat.node or "unknown"
+        node = found.setdefault(name, Node(name, 0, 0.0))
+        speed = node.images_per_second + (beat.images_per_second or 0.0)
+        found[name] = replace(node, running=node.running + 1, images_per_second=speed)
+    return tuple(found[name] for name in sorted(found))
+
+
+def _spent(ended: Iterable[Outcome], beats: Iterable[Beat], device: Device | None) -> dict[str, float]:
+    hours: dict[str, float] = defaultdict(float)
+    for outcome in ended:
+        if outcome.seconds:
+            hours["GPU-hours" if outcome.gpu else "core-hours"] += (
+                outcome.seconds / 3600 * (1 if outcome.gpu else outcome.threads)
+            )
+    for beat in beats:
+        gpu = beat.device not in (None, "cpu")
+        threads = device.threads if device is not None and not device.gpu else 1
+        hours["GPU-hours" if gpu else "core-hours"] += beat.seconds / 3600 * (1 if gpu else threads)
+    return dict(hours)
+
+
+def _left(remaining: Iterable[float | None], device: Device | None) -> dict[str, float]:
+    if device is None:
+        return {}
+    return {device.unit: device.hours(sum(seconds for seconds in remaining if seconds is not None))}
+
+
+def _last_line(text: str) -> str:
+    return "".join(text.strip().splitlines()[-1:])
