@@ -74,8 +74,8 @@ def status_lines(opened: OpenGrid, view: View) -> list[str]:
         lines.append(f"  {_failed(opened, view)}")
     for outcome in view.failures[:_SHOWN]:
         reason = "".join(outcome.error.strip().splitlines()[-1:])
-        node = f" on {outcome.node}" if outcome.node else ""
-        lines.append(f"    {outcome.trial_id} {outcome.status:<8} {outcome.label}{node}: {reason}")
+        where = f" on {outcome.node}" if outcome.node else ""
+        lines.append(f"    {outcome.trial_id} {outcome.status:<8} {outcome.label}{where}: {reason}")
     if len(view.failures) > _SHOWN:
         lines.append(f"    and {len(view.failures) - _SHOWN} more")
     return [_printable(line) for line in lines]
