@@ -21,7 +21,9 @@ from suite.models.initialise import initialise
 from suite.models.model import Model
 from suite.record import Epoch, Status, pack_bits
 from suite.training.augmentation.pipeline import Normalise
+from suite.training.learner import Learner, learner_for
 from suite.training.loop import DivergedError, Trainer, check_finite
+from suite.training.losses import LOSSES
 from suite.training.memory import PeakMemory
 from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
@@ -132,21 +134,22 @@ class Attempt:
 
     def trainer(self) -> StackTrainer | Alone:
         """What takes the steps, at its first one."""
-        recipe, dataset, models = self.recipe, self.dataset, []
+        recipe, dataset, models = self.recipe, self.dataset, list[Model | Learner]()
+        loss = LOSSES[self.members[0].trial.loss]
         for member in self.members:
-            model = build_model(member.trial.model)
-            initialise(model, member.trial.seed("initialisation"))
-            models.append(model.to(self.device))
-        self.params = count_parameters(models[0]).total
+            seed, model = member.trial.seed("initialisation"), build_model(member.trial.model)
+            initialise(model, seed)
+            self.params = count_parameters(model).total  # what a loss learns beside the model isn't the model's
+            models.append(learner_for(model, loss, recipe, dataset.num_classes, seed).to(self.device))
         self.macs = _macs(self.members[0].trial)
         normalise = Normalise(dataset.mean, dataset.std, self.device)
         recorded = self.machine.compiled is not False
         if len(models) > 1:
             return StackTrainer(models, recipe, normalise, self.precision, self.device, recorded=recorded)
-        (model,) = models
+        (learner,) = models
         trainer = Trainer(
-            model,
-            build_optimiser(model, recipe, model.position_and_class_parameters()),
+            learner,
+            build_optimiser(learner, recipe, learner.position_and_class_parameters()),
             recipe,
             normalise,
             self.precision,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from suite.models.joins import JOINS, refusal
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
 from suite.recipe import Recipe
+from suite.training import losses
 from suite.training.losses import LOSSES
 from suite.trial import AXES
 
@@ -133,7 +134,20 @@ def _included(extra: Cell, block: Block, at: Location, catalogue: Catalogue, doc
     return cell
 
 
-def check_cell(arch: Architecture, pe: str, join: str, norm: str, dataset: Dataset, recipe: Recipe) -> None:
+def check_weights(recipe: Recipe, levels: Iterable[str]) -> None:
+    """Raise `InputError` if the recipe weighs a term that no loss of its cells has."""
+    if not (idle := losses.idle_weights(recipe, levels)):
+        return
+    having = [name for name, loss in LOSSES.items() if loss.weights & set(idle)]
+    raise InputError(
+        f"{' and '.join(idle)} of the recipe {'has' if len(idle) == 1 else 'have'} no effect",
+        expected="weights of terms that a loss of these cells has",
+        found=", ".join(f"{name}: {getattr(recipe, name):g}" for name in idle),
+        fix=f"leave {'it' if len(idle) == 1 else 'them'} out, or add loss {', '.join(having)}",
+    )
+
+
+def check_cell(arch: Architecture, pe: str, join: str, norm: str, loss: str, dataset: Dataset, recipe: Recipe) -> None:
     """Raise `InputError` if the parts of a cell don't fit together."""
     drop = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
     if reason := POSITIONS[pe].refuses(arch.size.width):
@@ -155,6 +169,15 @@ def check_cell(arch: Architecture, pe: str, join: str, norm: str, dataset: Datas
             ]
         ) from None
     if unfit := norms.refusal(norm, arch, dataset.image_size):
+        raise _with_fix(unfit, drop)
+    if recipe.cutmix_grid is not None and dataset.image_size % recipe.cutmix_grid:
+        raise InputError(
+            f"the recipe's cutmix_grid doesn't fit the data set {dataset.name}",
+            expected=f"whole cells in images of {dataset.image_size} pixels a side",
+            found=f"cutmix_grid {recipe.cutmix_grid}",
+            fix="give the side of the patches",
+        )
+    if unfit := losses.refusal(loss, arch, dataset.image_size, recipe):
         raise _with_fix(unfit, drop)
     if recipe.distillation != "none" and not arch.family.distilled:
         raise InputError(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from suite.cells import Catalogue, Dropped, Point, block_cells, check_cell
+from suite.cells import Catalogue, Dropped, Point, block_cells, check_cell, check_weights
 from suite.documents import Document, Location, read_document
 from suite.errors import InputError, Problem, nearest
 from suite.gridfile import MOST_SEEDS, Block, GridFile, is_claim_file
 from suite.recipe import Recipe
+from suite.training.losses import without_idle_weights
 from suite.trial import AXES, Trial
 
 
@@ -71,7 +72,10 @@ class Grid:
         self._check_budget(catalogue)
         for block, at in self._blocks():
             recipe_name, recipe = self._recipe(block, at)
-            for cell in block_cells(block, at, catalogue, self.document):
+            of_block = list(block_cells(block, at, catalogue, self.document))
+            if losses := {cell["loss"] for cell in of_block if not isinstance(cell, Dropped)}:
+                self._check_weights(recipe, losses, at)
+            for cell in of_block:
                 if isinstance(cell, Dropped):
                     dropped.append(cell)
                     continue
@@ -96,6 +100,12 @@ class Grid:
             )
         trials = tuple(trial.with_seed(seed) for seed in self.file.seeds for trial in cells.values())
         return Expansion(trials, tuple(dropped), self.file.stack_seeds)
+
+    def _check_weights(self, recipe: Recipe, losses: Collection[str], at: Location) -> None:
+        try:
+            check_weights(recipe, losses)
+        except InputError as error:
+            raise error.at(self.document.where((*at, "axes"))) from None
 
     def _blocks(self) -> Iterator[tuple[Block, Location]]:
         if self.file.axes is not None:
@@ -132,13 +142,13 @@ class Grid:
     def _trial(self, cell: Point, catalogue: Catalogue, recipe_name: str, recipe: Recipe) -> Trial:
         arch = catalogue.find("arch", cell["arch"], ())
         dataset = catalogue.find("dataset", cell["dataset"], ())
-        check_cell(arch, cell["pe"], cell["join"], cell["norm"], dataset, recipe)
+        check_cell(arch, cell["pe"], cell["join"], cell["norm"], cell["loss"], dataset, recipe)
         others = {axis: cell[axis] for axis in ("pe", "join", "norm", "loss")}
         return Trial(
             grid=self.name,
             arch=arch,
             dataset=dataset,
-            recipe=recipe,
+            recipe=without_idle_weights(recipe, cell["loss"]),
             recipe_name=recipe_name,
             grid_seed=self.file.seed,
             seed_index=self.file.seeds[0],

@@ -131,6 +131,13 @@ class Recipe(BaseModel):
         description="what shares a draw: the batch, two images that are mixed with each other, or none",
         json_schema_extra=_neutral("batch"),
     )
+    cutmix_grid: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="CutMix's boxes are of whole cells of so many pixels a side, as patches are; null: of any pixels",
+        json_schema_extra=_neutral(None),
+    )
     mixup_off_epoch: int = Field(
         default=0, ge=0, description="no mixing from this epoch on; 0: it never ends", json_schema_extra=_neutral(0)
     )
@@ -145,6 +152,25 @@ class Recipe(BaseModel):
         le=100,
         description="repeated augmentation: an image comes so many times in a row, and an epoch sees as many fewer",
         json_schema_extra=_neutral(1),
+    )
+
+    cosine_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="of the term of a loss that compares the patches of an image",
+        json_schema_extra=_neutral(1.0),
+    )
+    contrastive_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="of the term of a loss that compares a patch with its past",
+        json_schema_extra=_neutral(1.0),
+    )
+    mixing_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="of the term of a loss that classifies patches",
+        json_schema_extra=_neutral(1.0),
     )
 
     distillation: Literal["none", "soft", "hard"] = Field(
@@ -265,6 +291,8 @@ class Recipe(BaseModel):
             yield "without mixup and cutmix", names
         elif not (self.mixup and self.cutmix):
             yield "unless there are both mixup and cutmix", ("mixup_switch_prob",)
+        if not self.cutmix:
+            yield "without cutmix", ("cutmix_grid",)
         if self.mixes and not self.erase_prob:
             yield "without erase_prob", ("mixup_first",)
         if self.warmup_epochs == 0:

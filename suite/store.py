@@ -28,6 +28,7 @@ from suite.canonical import fingerprint
 from suite.errors import InputError, first_line
 from suite.files import cannot_write, check_folder, make_folder, write_atomic
 from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
+from suite.training.losses import WEIGHTS as LOSS_WEIGHTS
 
 if TYPE_CHECKING:
     import pandas as pd  # imported by what makes a frame: workers and `lape status` do without that second
@@ -234,6 +235,8 @@ def _history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 def _row(record: RunRecord) -> dict[str, Any]:
     row = record.model_dump(exclude=_NOT_COLUMNS)
     training = {key: value for key, value in record.config.items() if key not in ("axes", "seed_index")}
+    # The weights of a loss's terms are the loss's: both sides of a contrast of losses are of one recipe.
+    training["recipe"] = {key: value for key, value in training["recipe"].items() if key not in LOSS_WEIGHTS}
     return {**row, "environment": record.environment.group, "recipe_id": fingerprint(training)}
 
 

@@ -62,7 +62,7 @@ def _norms() -> Iterator[str]:
 def _losses() -> Iterator[str]:
     from suite.training.losses import LOSSES
 
-    return columns(LOSSES)
+    return columns({name: f"{loss.summary}: {loss.equation} [{loss.source}]" for name, loss in LOSSES.items()})
 
 
 def _datasets() -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -103,7 +103,7 @@ class CeiT(VisionTransformer):
         self.layer_embedding = nn.Parameter(torch.zeros(1, size.depth, size.embed_dim))
         self.class_attention = ClassTokenAttention(size)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, after: list[Tensor] | None = None) -> Tensor:
         """Tokens [batch, 1 + patches, width] to the class token, [batch, 1, width]."""
         joined = self.position()
         x = plus(x, joined.stem)
@@ -111,6 +111,13 @@ class CeiT(VisionTransformer):
         for block, at in zip(self.blocks, joined.blocks, strict=True):
             x = block(x, at)
             class_tokens.append(x[:, :1])
+            if after is not None:
+                after.append(x[:, 1:])
         layers = torch.cat(class_tokens, dim=1) + self.layer_embedding
         x = self.class_attention(layers)
         return x
+
+    def normalised(self, x: Tensor, after: Sequence[Tensor]) -> Tensor:
+        """The patches of the last block, which class-token attention leaves out, normalised as the class token is."""
+        patches: Tensor = self.norm(after[-1])
+        return patches

@@ -39,8 +39,7 @@ class DistilledDeiT(DeiT):
         assert self.class_token is not None
         return torch.cat([self.class_token, self.distillation_token], dim=1)
 
-    def forward(self, images: Tensor) -> Any:
-        """[batch, channels, height, width] to logits [batch, classes]; in training, to the two heads' pair."""
-        x = self.norm(self.encode(self.embed(images)))
+    def classify(self, x: Tensor) -> Any:
+        """Normalised tokens to logits [batch, classes]; in training, to the two heads' pair."""
         logits, distilled = self.head(x[:, 0]), self.distillation_head(x[:, 1])
         return (logits, distilled) if self.training else (logits + distilled) / 2

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from suite.models.norms import Norm, normalised_blocks
 from suite.models.positions import Position
 from suite.models.sizes import Grid, WindowSize
 from suite.models.tokenizers import PatchTokenizer
-from suite.models.transformer import Transformer
+from suite.models.transformer import Tokens, Transformer
 
 
 class WindowAttention(Attention):
@@ -166,9 +167,10 @@ class Swin(Transformer):
         self.pool = MeanPool()
         self.head = nn.Linear(width, num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to logits [batch, classes]."""
-        x = self.token_norm(self.tokenizer(images)).to(self.norm.weight.dtype)
+    def forward(self, images: Tensor, watched: Sequence[int] = ()) -> Any:
+        """[batch, channels, height, width] to logits [batch, classes], and the tokens that are watched."""
+        x = embedded = self.token_norm(self.tokenizer(images)).to(self.norm.weight.dtype)
+        after: list[Tensor] = []
         omega = None
         for merge, blocks, position in zip(self.merges, self.stages, self.position, strict=True):
             x = merge(x)
@@ -176,6 +178,9 @@ class Swin(Transformer):
             x = plus(x, joined.stem)
             for block, at in zip(cast(nn.ModuleList, blocks), joined.blocks, strict=True):
                 x = block(x, at)
+                if watched:
+                    after.append(x)
             omega = joined.omega
-        logits: Tensor = self.head(self.pool(self.norm(x)))
-        return logits
+        x = self.norm(x)
+        logits: Tensor = self.head(self.pool(x))
+        return (logits, Tokens(embedded, tuple(after[block] for block in watched), x)) if watched else logits

@@ -156,9 +156,9 @@ class TimmDistilled(TimmVisionTransformer, DistilledDeiT):
         logits, distilled = self.head(x[:, 0]), self.distillation_head(x[:, 1])
         return (logits, distilled) if self.training and self.distilled_training else (logits + distilled) / 2
 
-    def forward(self, images: Tensor) -> Any:
-        """[batch, channels, height, width] to logits [batch, classes], or to the two heads' pair."""
-        return self.forward_head(self.forward_features(images))
+    def classify(self, x: Tensor) -> Any:
+        """Normalised tokens to logits [batch, classes], or to the two heads' pair."""
+        return self.forward_head(x)
 
 
 def _refuse_pool(global_pool: str | None) -> None:

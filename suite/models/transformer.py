@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,24 @@ from suite.models.positions import Position
 from suite.models.sizes import PlainSize
 
 
+class Tokens(NamedTuple):
+    """The patch tokens of a batch on their way, without class token: [batch, patches, width] each.
+
+    embedded: before any position joins. blocks: after each block that is watched. normalised: after the last block and
+    the norm of the head.
+    """
+
+    embedded: Tensor
+    blocks: tuple[Tensor, ...]
+    normalised: Tensor
+
+
 class Transformer(Model):
-    """A model that makes tokens of an image."""
+    """A model that makes tokens of an image.
+
+    `forward(images, watched)` returns beside its output the `Tokens` after the blocks of these numbers, counted over
+    all stages, from 0 or, if negative, from the end. Without `watched` it returns its output alone, and keeps nothing.
+    """
 
 
 class VisionTransformer(Transformer):
@@ -75,10 +92,24 @@ class VisionTransformer(Transformer):
         self.pool = ClassTokenPool() if prefix else SequencePool(width)
         self.head = nn.Linear(width, num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to logits [batch, classes]."""
-        logits: Tensor = self.head(self.pool(self.norm(self.encode(self.embed(images)))))
-        return logits
+    def forward(self, images: Tensor, watched: Sequence[int] = ()) -> Any:
+        """[batch, channels, height, width] to logits [batch, classes], and the tokens that are watched."""
+        after: list[Tensor] | None = [] if watched else None
+        embedded = self.embed(images)
+        x = self.norm(self.encode(embedded, after))
+        output = self.classify(x)
+        if after is None:
+            return output
+        patches = embedded if self.late else embedded[:, self.position.prefix :]
+        return output, Tokens(patches, tuple(after[block] for block in watched), self.normalised(x, after))
+
+    def classify(self, x: Tensor) -> Any:
+        """Normalised tokens [batch, tokens, width] to logits [batch, classes]."""
+        return self.head(self.pool(x))
+
+    def normalised(self, x: Tensor, after: Sequence[Tensor]) -> Tensor:
+        """The patches among the normalised tokens. after: those after each block, not normalised."""
+        return x[:, self.position.prefix :]
 
     def embed(self, images: Tensor) -> Tensor:
         """The tokens of images, without any position: [batch, prefix + patches, width], or the late prefix left out."""
@@ -96,8 +127,11 @@ class VisionTransformer(Transformer):
         """The tokens before the patches, [1, prefix, width]."""
         return self.class_token
 
-    def encode(self, x: Tensor) -> Tensor:
-        """The position joins and the blocks run: what `embed` gives to [batch, prefix + patches, width]."""
+    def encode(self, x: Tensor, after: list[Tensor] | None = None) -> Tensor:
+        """The position joins and the blocks run: what `embed` gives to [batch, prefix + patches, width].
+
+        after: a list that gets the patch tokens after each block.
+        """
         joined = self.position()
         stem, prefix = joined.stem, self.position.prefix
         x = plus(x, stem if stem is None or not self.late else stem[:, prefix:])
@@ -105,4 +139,6 @@ class VisionTransformer(Transformer):
             if self.late and number == self.late:
                 x = self._with_prefix(x, None if stem is None else stem[:, :prefix])
             x = block(x, at.of_patches(prefix) if number < self.late else at)
+            if after is not None:
+                after.append(x if number < self.late else x[:, prefix:])
         return x

@@ -10,20 +10,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from suite.canonical import derive_seed
 from suite.data.images import Images
 from suite.recipe import Recipe
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 from suite.training.averaging import Average
-from suite.training.objective import Objective, Output, Target
+from suite.training.learner import Learner
+from suite.training.objective import Objective, Output
 from suite.training.optimiser import set_rate
 from suite.training.precision import Precision
 from suite.training.state import Tensors, gather, restore
 from suite.training.step import IndivisibleError, Recorded, Split, choose_shares, micro_batches, splittable
+from suite.training.target import Target
 
 TEST_BATCH = 256  # images at once in a test pass; it is no part of a recipe
 
-Batch = tuple[Tensor, Tensor | None]  # of a stretch
+Batch = tuple[Tensor, Tensor | None, Tensor | None]  # of a stretch, with its boxes
 
 # Called as an epoch goes on, where it can be left: with the losses since the last call, and the states of the
 # generators with which it goes on, [streams, bytes].
@@ -66,7 +69,9 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._augmentation = Augmentation(self.recipe, self.normalise)
-        self._objective = Objective(self.recipe, self.teacher)
+        self._learner = self.model if isinstance(self.model, Learner) else None
+        self._objective = Objective(self.recipe, self.teacher, None if self._learner is None else self._learner.loss)
+        self._draws = torch.Generator()  # of the learner, on the CPU
         self._scaler = self.precision.scaler(self.device)
         decay = self.recipe.ema_decay
         self._average = None if decay is None else Average(self.model, decay)
@@ -87,14 +92,17 @@ class Trainer:
                 raise IndivisibleError("a model with statistics over the batch can't be trained in micro-batches")
             return None
         if plain and self.threads <= size:
-            chosen = threads if self.shape is None else choose_shares(self.model, self.shape, size, threads)
+            # By the model alone: both sides of a contrast of losses have as many shares, and so the same dropout.
+            model = self.model if self._learner is None else self._learner.model
+            chosen = threads if self.shape is None else choose_shares(model, self.shape, size, threads)
             shares = max(shares, chosen)
         return Split(self.model, threads, shares, None if plain else self._forward) if shares > 1 else None
 
     @property
     def tested(self) -> nn.Module:
         """The model that is tested: the one in training, or its running mean."""
-        return self.model if self._average is None else self._average.model
+        model = self.model if self._average is None else self._average.model
+        return model.model if isinstance(model, Learner) else model
 
     @property
     def images_at_once(self) -> int:
@@ -104,6 +112,7 @@ class Trainer:
     def seed_dropout(self, seed: int) -> None:
         """Begin the masks of dropout anew: torch's own generators, and those of the shares of a batch."""
         torch.manual_seed(seed)
+        self._draws.manual_seed(derive_seed(seed, "learner"))
         if self._split is not None:
             self._split.seed(seed)
 
@@ -128,16 +137,19 @@ class Trainer:
         labels = images.labels[order.to(images.labels.device)].to(self.device)
 
         def step(number: int, batches: Sequence[Batch]) -> Tensor:
-            ((inputs, share),) = batches
+            ((inputs, share, boxes),) = batches
             set_rate(self.optimiser, rates[number])
-            return self._step(inputs, *Target.of(labels[number * size : (number + 1) * size], share))
+            target = Target.of(labels[number * size : (number + 1) * size], share)
+            if self._learner is not None:
+                target = self._learner.target(target, boxes, self._draws)
+            return self._step(inputs, *target)
 
         return train_stretches(
             [self._augmentation.stretches(images, order, self.device, generator, mixing)], step, each
         )
 
-    def _one_step(self, inputs: Tensor, labels: Tensor, partners: Tensor | None, share: Tensor | None) -> Tensor:
-        target = Target(labels, partners, share)
+    def _one_step(self, inputs: Tensor, labels: Tensor, *rest: Tensor | None) -> Tensor:
+        target = Target(labels, *rest)
         self.optimiser.zero_grad(set_to_none=True)
         if self._split is not None:
             loss = self._split.gradients(
@@ -155,9 +167,10 @@ class Trainer:
             self._average.update()
         return loss.detach()
 
-    def _loss(self, model: Callable[[Tensor], Output], inputs: Tensor, target: Target) -> Tensor:
+    def _loss(self, model: Callable[..., Output], inputs: Tensor, target: Target) -> Tensor:
         with self.precision.autocast(self.device):
-            return self._objective(model(inputs), target, inputs)
+            output = model(inputs) if self._learner is None else model(inputs, target.own, target.kept)
+            return self._objective(output, target, inputs)
 
     def test(self, images: Images) -> tuple[Tensor, float]:
         """Whether each image is classified right (bool [N], on the CPU), and the mean loss."""
@@ -195,6 +208,8 @@ class Trainer:
             generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
         if self._split is not None:
             generators += self._split.generators
+        if self._learner is not None:
+            generators.append(self._draws)
         means = {} if self._average is None else self._average.model.state_dict()
         return self.model.state_dict(), means, self.optimiser, generators
 
@@ -206,8 +221,9 @@ def train_stretches(
     losses: list[Tensor] = []
     for stretches in zip(*streams, strict=True):
         begun = len(losses)
-        for batches in zip(*(stretch.batches for stretch in stretches), strict=True):
-            losses.append(step(len(losses), batches))
+        of_each = (zip(stretch.batches, stretch.boxes, strict=True) for stretch in stretches)
+        for batches in zip(*of_each, strict=True):
+            losses.append(step(len(losses), [(*batch, boxes) for batch, boxes in batches]))
         if each is not None:
             each(torch.stack(losses[begun:]), torch.stack([stretch.state for stretch in stretches]))
     return torch.stack(losses)

@@ -1,9 +1,189 @@
-"""The levels of the `loss` axis. Facts only: nothing here needs torch."""
+"""The levels of the `loss` axis. Facts only: nothing here needs torch.
+
+A loss is the recipe's cross entropy and a weighted sum of terms, each a function of `suite.training.diversity`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from suite.errors import InputError
+from suite.models.architectures import Architecture
+from suite.models.sizes import Size
+from suite.recipe import Recipe
 from suite.registry import Registry
 
-LOSSES: Registry[str] = Registry("loss")
 
-LOSSES.register("default", "cross entropy with the recipe's label smoothing")
+@dataclass(frozen=True)
+class Term:
+    """What a loss adds to cross entropy.
+
+    code: "module:function", imported when a training begins. weight: the recipe's key for its factor. spans: it
+    compares tokens after the last block with those after the first one, or before it. others: it compares a patch with
+    the others of its image. classifies: what its linear classifier g sees, whose labels are those that CutMix leaves
+    to the patches: each patch, or the mean of those of one label; "" if it has none. drop: of what g sees, in training.
+    """
+
+    code: str
+    weight: str
+    equation: str
+    spans: bool = False
+    others: bool = True
+    classifies: Literal["", "patches", "regions"] = ""
+    drop: float = 0.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A level: its terms, which are added to the cross entropy with the recipe's label smoothing."""
+
+    name: str
+    summary: str
+    source: str
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def equation(self) -> str:
+        """What is added to the cross entropy, by the terms' weights α."""
+        return " + ".join(f"{_SYMBOLS[term.weight]} {term.equation}" for term in self.terms) or "CE(logits, labels)"
+
+    @property
+    def weights(self) -> frozenset[str]:
+        """The recipe's keys that mean something to it."""
+        return frozenset(term.weight for term in self.terms)
+
+    def active(self, recipe: Recipe) -> list[Term]:
+        """The terms whose weight isn't 0."""
+        return [term for term in self.terms if getattr(recipe, term.weight)]
+
+    def refuses(self, architecture: Architecture, image_size: int, recipe: Recipe) -> tuple[str, str] | None:
+        """Why no training has this loss, and what to change but the loss; None if one has it."""
+        if not self.terms:
+            return None
+        size, terms = architecture.size, self.active(recipe)
+        if not terms:
+            return f"loss {self.name!r} has no term whose weight isn't 0", f"raise {' or '.join(sorted(self.weights))}"
+        if not isinstance(size, Size):
+            return (
+                f"loss {self.name!r} is of patch tokens, and {architecture.name} is a convolutional network",
+                "choose a transformer",
+            )
+        grids = size.stage_grids(image_size)
+        rows, columns = grids[-1]
+        if rows * columns == 1 and any(term.others for term in terms):
+            return (
+                f"loss {self.name!r} compares the patches of an image, and {architecture.name} has one",
+                "choose smaller patches",
+            )
+        if len(grids) > 1 and any(term.spans for term in terms):
+            return (
+                f"loss {self.name!r} compares a patch before and after the blocks, "
+                f"and {architecture.name} merges patches in between",
+                "choose an arch without stages",
+            )
+        if not any(term.classifies for term in terms):
+            return None
+        if image_size % rows:
+            return (
+                f"loss {self.name!r} needs a label for each patch, "
+                f"and {image_size} pixels are no whole number for each of {rows} patches",
+                f"choose an arch whose patches divide {image_size} pixels",
+            )
+        return self._needs_patch_labels(image_size // rows, recipe)
+
+    def _needs_patch_labels(self, patch: int, recipe: Recipe) -> tuple[str, str] | None:
+        fix = f"set cutmix: 1.0, mixup: 0 and cutmix_grid: {patch} in the recipe"
+        if not recipe.cutmix or recipe.cutmix_grid is None:
+            return f"loss {self.name!r} needs labels of patches, and the recipe doesn't mix on the patch grid", fix
+        if recipe.mixup:
+            return f"loss {self.name!r} needs a label for each patch, and Mixup blends two images in every pixel", fix
+        if recipe.cutmix_grid % patch:
+            return (
+                f"loss {self.name!r} needs a label for each patch, and boxes on a grid of {recipe.cutmix_grid} pixels "
+                f"cut patches of {patch} pixels",
+                fix,
+            )
+        return None
+
+
+LOSSES: Registry[Loss] = Registry("loss")
+
+_SYMBOLS = {"cosine_weight": "α₁", "contrastive_weight": "α₂", "mixing_weight": "α₃"}
+WEIGHTS = tuple(_SYMBOLS)  # the recipe's keys that belong to this axis
+
+_PAPER = "DiversePatch (arXiv 2104.12753)"
+_FIRST = "first version of DiversePatch (arXiv 2104.12753v1)"
+_RELEASE = "released code of DiversePatch (arXiv 2104.12753)"
+_CODE = "suite.training.diversity"
+
+_COSINE = Term(f"{_CODE}:cosine", "cosine_weight", "mean over i≠j of |cos(h_i, h_j)|")
+_SIGNED_COSINE = Term(f"{_CODE}:signed_cosine", "cosine_weight", "mean over i≠j of cos(h_i, h_j)")
+_CONTRASTIVE = Term(
+    f"{_CODE}:contrastive",
+    "contrastive_weight",
+    "mean over i of −log softmax(b_i·h_i, b_i·mean_{j≠i} h_j)_1",
+    spans=True,
+)
+_RELEASED_CONTRASTIVE = Term(
+    f"{_CODE}:released_contrastive",
+    "contrastive_weight",
+    "mean over i of −log softmax(e_i·t_i, e_i·mean_j t_j, e_i·mean over 7×7 about i of t_j)_1",
+    spans=True,
+)
+_MIXING = Term(f"{_CODE}:mixing", "mixing_weight", "mean over i of CE(g(h_i), y_i)", others=False, classifies="patches")
+_RELEASED_MIXING = Term(
+    f"{_CODE}:released_mixing",
+    "mixing_weight",
+    "sum over regions r of area(r) KL(y_r ‖ softmax g(drop(mean over r of t_i)))",
+    others=False,
+    classifies="regions",
+    drop=0.2,
+)
+
+# In the equations, of the patches i of an image: e_i before the position joins (a constant), b_i after the first block,
+# h_i after the last one, t_i after the last norm; g a linear classifier; y the label of the image that a patch is from.
+for _loss in (
+    Loss("default", "cross entropy with the recipe's label smoothing, and the teacher's share of it",
+         "DeiT (arXiv 2012.12877)"),
+    Loss("diversepatch", "all three terms of the paper", _PAPER, (_COSINE, _CONTRASTIVE, _MIXING)),
+    Loss("diverse_cosine", "patches after the last block shall be unlike each other", _PAPER, (_COSINE,)),
+    Loss("diverse_cosine_v1", "diverse_cosine without the absolute value", _FIRST, (_SIGNED_COSINE,)),
+    Loss("diverse_contrastive", "a patch after the last block shall be like itself after the first", _PAPER,
+         (_CONTRASTIVE,)),
+    Loss("diverse_mixing", "each patch shall tell the image that CutMix took it from", _PAPER, (_MIXING,)),
+    Loss("diversepatch_release", "both terms of the release, which has no cosine", _RELEASE,
+         (_RELEASED_CONTRASTIVE, _RELEASED_MIXING)),
+    Loss("diverse_contrastive_release", "diverse_contrastive against the patch embedding, with neighbours as a second "
+         "negative", _RELEASE, (_RELEASED_CONTRASTIVE,)),
+    Loss("diverse_mixing_release", "diverse_mixing of the mean patch of each image, instead of each patch", _RELEASE,
+         (_RELEASED_MIXING,)),
+):  # fmt: skip
+    LOSSES.register(_loss.name, _loss)
+
+
+def refusal(loss: str, architecture: Architecture, image_size: int, recipe: Recipe) -> InputError | None:
+    """Why no training of an architecture by a recipe has a loss, with the losses that it can have; None if it has."""
+    reason = LOSSES[loss].refuses(architecture, image_size, recipe)
+    if reason is None:
+        return None
+    what, fix = reason
+    losses = [name for name in LOSSES if LOSSES[name].refuses(architecture, image_size, recipe) is None]
+    return InputError(
+        what,
+        expected="an arch, a recipe and a loss that can be combined",
+        found=f"arch {architecture.name} with loss {loss!r}",
+        fix=f"{fix}; or choose loss {', '.join(losses)}",
+    )
+
+
+def idle_weights(recipe: Recipe, losses: Iterable[str]) -> list[str]:
+    """The weights that the recipe sets and none of the losses has a term for."""
+    known = frozenset[str]().union(*(LOSSES[loss].weights for loss in losses))
+    return [name for name in WEIGHTS if getattr(recipe, name) != 1 and name not in known]
+
+
+def without_idle_weights(recipe: Recipe, loss: str) -> Recipe:
+    """The recipe with the weights that mean nothing to a loss as they are by default: one training, one id."""
+    return recipe.model_copy(update=dict.fromkeys(idle_weights(recipe, [loss]), 1.0))

@@ -1,8 +1,10 @@
-"""The loss of a training step: cross entropy, and what a teacher adds to it."""
+"""The loss of a training step: cross entropy, what a teacher adds to it, and the terms on patches."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,49 +12,43 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from suite.recipe import Recipe
 from suite.training.augmentation.mixing import mixed_targets
+from suite.training.diversity import Seen
+from suite.training.losses import Loss
+from suite.training.target import Target
 
-Output = Tensor | tuple[Tensor, Tensor]  # logits [B, classes]; of a distilled model those of its two heads
-
-
-class Target(NamedTuple):
-    """What the images of a batch show.
-
-    labels: int64 [B]. Of mixed images also: partners, the labels of the images that they are mixed with, int64 [B],
-    and share, of their own label, float32 [B, 1].
-    """
-
-    labels: Tensor
-    partners: Tensor | None = None
-    share: Tensor | None = None
-
-    @classmethod
-    def of(cls, labels: Tensor, share: Tensor | None) -> Target:
-        """share: of each mixed image's own label, as `mix` gives it, or None."""
-        return cls(labels) if share is None else cls(labels, labels.flip(0), share)
-
-    def take(self, part: slice) -> Target:
-        """Of these images alone."""
-        if self.partners is None or self.share is None:
-            return Target(self.labels[part])
-        return Target(self.labels[part], self.partners[part], self.share[part])
+# Logits [B, classes]; of a distilled model those of its two heads; of a learner these, and the fields of `Seen`.
+Output = Tensor | tuple[Any, Any]
 
 
 class Objective:
     """What a step makes smaller, as the recipe says.
 
     teacher: frozen and in evaluation mode, where the recipe distils. Without one, the second head of a distilled
-    model gets no loss, as in DeiT's release.
+    model gets no loss, as in DeiT's release. loss: of a learner, whose terms are added by the recipe's weights.
     """
 
-    def __init__(self, recipe: Recipe, teacher: nn.Module | None = None) -> None:
+    def __init__(self, recipe: Recipe, teacher: nn.Module | None = None, loss: Loss | None = None) -> None:
         self._recipe, self._teacher = recipe, teacher
+        terms = loss.active(recipe) if loss is not None else []
+        self._terms = [(_function(term.code), getattr(recipe, term.weight)) for term in terms]
 
     def __call__(self, output: Output, target: Target, images: Tensor) -> Tensor:
         """The loss of a batch, a scalar.
 
         output: of the student in training mode. images: [B, C, H, W], normalised, as the student saw them. Call it
-        where the student was called: the teacher computes in the same precision.
+        where the student was called: the teacher computes in the same precision. Terms compute in single precision.
         """
+        if not self._terms:
+            return self._task(output, target, images)
+        output, seen = output
+        total = self._task(output, target, images)
+        with torch.autocast(images.device.type, enabled=False):
+            for term, weight in self._terms:
+                total = total + weight * term(Seen(*seen), target, self._recipe.label_smoothing)
+        return total
+
+    def _task(self, output: Output, target: Target, images: Tensor) -> Tensor:
+        """The cross entropy, and the teacher's share."""
         recipe = self._recipe
         logits, student = output if isinstance(output, tuple) else (output, None)
         if target.partners is None or target.share is None:
@@ -86,3 +82,9 @@ def soft_distillation(student: Tensor, teacher: Tensor, temperature: float) -> T
     """
     learned, target = (log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
     return kl_div(learned, target, reduction="sum", log_target=True) * temperature**2 / student.numel()
+
+
+def _function(code: str) -> Callable[[Seen, Target, float], Tensor]:
+    module, name = code.split(":")
+    found: Callable[[Seen, Target, float], Tensor] = getattr(import_module(module), name)
+    return found

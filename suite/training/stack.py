@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn.functional import cross_entropy
 
+from suite.canonical import derive_seed
 from suite.data.images import Images
 from suite.models.dropout import masks_from
 from suite.models.model import Model
@@ -20,12 +22,14 @@ from suite.recipe import Recipe
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise
 from suite.training.averaging import Follower
+from suite.training.learner import Learner
 from suite.training.loop import TEST_BATCH, Batch, Each, train_stretches
-from suite.training.objective import Objective, Output, Target
+from suite.training.objective import Objective, Output
 from suite.training.optimiser import adamw, parameter_groups, set_rate
 from suite.training.precision import Precision
 from suite.training.state import Tensors, gather, restore
 from suite.training.step import Recorded, splittable
+from suite.training.target import Target
 
 
 def stackable(model: nn.Module, precision: Precision) -> bool:
@@ -43,7 +47,7 @@ class StackTrainer:
 
     def __init__(
         self,
-        models: Sequence[Model],
+        models: Sequence[Model | Learner],
         recipe: Recipe,
         normalise: Normalise,
         precision: Precision,
@@ -59,8 +63,10 @@ class StackTrainer:
         self._optimiser = adamw(parameter_groups(self._parameters, recipe, exempt, stacked=True), recipe)
         self._template = copy.deepcopy(models[0]).to("meta")
         self._augmentation = Augmentation(recipe, normalise)
-        self._objective = Objective(recipe)
+        self._learners = [model for model in models if isinstance(model, Learner)]
+        self._objective = Objective(recipe, loss=self._learners[0].loss if self._learners else None)
         self._generators = [torch.Generator(device) for _ in models]
+        self._draws = [torch.Generator() for _ in self._learners]
         self._means: Tensors = {}
         self._follower: Follower | None = None
         if recipe.ema_decay is not None:
@@ -77,6 +83,8 @@ class StackTrainer:
         """Begin the masks of dropout anew, of each model by its seed."""
         for generator, seed in zip(self._generators, seeds, strict=True):
             generator.manual_seed(seed)
+        for generator, seed in zip(self._draws, seeds, strict=False):
+            generator.manual_seed(derive_seed(seed, "learner"))
 
     def train_epoch(
         self,
@@ -97,11 +105,14 @@ class StackTrainer:
         labels = torch.stack([images.labels[order.to(images.labels.device)] for order in orders]).to(self._device)
 
         def step(number: int, batches: Sequence[Batch]) -> Tensor:
-            inputs = torch.stack([batch for batch, _ in batches])
-            shares = [share for _, share in batches if share is not None]
             set_rate(self._optimiser, rates[number])
             part = slice(number * size, (number + 1) * size)
-            return self._step(inputs, labels[:, part], torch.stack(shares) if shares else None)
+            targets = [
+                Target.of(of_model[part], share) for of_model, (_, share, _) in zip(labels, batches, strict=True)
+            ]
+            for i, learner in enumerate(self._learners):
+                targets[i] = learner.target(targets[i], batches[i][2], self._draws[i])
+            return self._step(torch.stack([inputs for inputs, _, _ in batches]), *_stack(targets))
 
         streams = [
             self._augmentation.stretches(images, order, self._device, generator, mixing)
@@ -109,20 +120,15 @@ class StackTrainer:
         ]
         return train_stretches(streams, step, each)
 
-    def _one_step(self, inputs: Tensor, labels: Tensor, share: Tensor | None) -> Tensor:
-        """inputs: [models, B, C, H, W]; labels: [models, B]; share: [models, B, 1]. The losses, [models]."""
+    def _one_step(self, inputs: Tensor, labels: Tensor, *rest: Tensor | None) -> Tensor:
+        """inputs: [models, B, C, H, W]; labels, rest: the fields of targets, [models, …] each. The losses, [models]."""
         self._optimiser.zero_grad(set_to_none=True)
+        target = Target(labels, *rest)
+        seen = [field for field in (target.own, target.kept) if field is not None]
         with self._precision.autocast(self._device), masks_from(self._generators):
-            outputs = self._forward(self._weights, inputs, stacked=True)
+            outputs = self._forward(self._weights, inputs, *seen, stacked=True)
             # Of each model apart: the loss is cheap, and not all of it can be batched.
-            losses = [
-                self._objective(
-                    outputs[i] if isinstance(outputs, Tensor) else (outputs[0][i], outputs[1][i]),
-                    Target.of(labels[i], None if share is None else share[i]),
-                    inputs[i],
-                )
-                for i in range(len(inputs))
-            ]
+            losses = [self._objective(_take(outputs, i), target.take(i), inputs[i]) for i in range(len(inputs))]
         total = torch.stack(losses)
         total.sum().backward()
         if self._recipe.clip_grad is not None:
@@ -132,13 +138,14 @@ class StackTrainer:
             self._follower.update()
         return total.detach()
 
-    def _forward(self, weights: Tensors, inputs: Tensor, *, stacked: bool) -> Output:
-        def one(weights: Tensors, images: Tensor) -> Output:
-            found: Output = functional_call(self._template, weights, (images,))
+    def _forward(self, weights: Tensors, *inputs: Tensor, stacked: bool) -> Output:
+        def one(weights: Tensors, *inputs: Tensor) -> Output:
+            found: Output = functional_call(self._template, weights, inputs)
             return found
 
         # "same": only what isn't drawn by `masks_from` would be, and there is nothing of the kind.
-        return torch.vmap(one, (0, 0 if stacked else None), randomness="same")(weights, inputs)
+        places = [0 if stacked else None] * len(inputs)
+        return torch.vmap(one, (0, *places), randomness="same")(weights, *inputs)
 
     def _clip(self, most: float) -> None:
         """Clip each model's gradients by their common norm, as `clip_grad_norm_` does a single one's."""
@@ -170,12 +177,23 @@ class StackTrainer:
         weights = self._means or self._weights
         for number, model in enumerate(self._models):
             model.load_state_dict({name: weights[name][number] for name in model.state_dict()})
-        return list(self._models)
+        return [model.model if isinstance(model, Learner) else model for model in self._models]
 
     def state(self) -> Tensors:
         """As `Trainer.state`, of all models together."""
-        return gather(self._weights, self._means, self._optimiser, self._generators)
+        return gather(self._weights, self._means, self._optimiser, [*self._generators, *self._draws])
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state` of the same trials, on the same kind of device."""
-        restore(state, self._weights, self._means, self._optimiser, self._generators)
+        restore(state, self._weights, self._means, self._optimiser, [*self._generators, *self._draws])
+
+
+def _stack(targets: Sequence[Target]) -> Target:
+    """One target for all models, whose fields are [models, …] each."""
+    labels, *rest = ([field for field in fields if field is not None] for fields in zip(*targets, strict=True))
+    return Target(torch.stack(labels), *(torch.stack(fields) if fields else None for fields in rest))
+
+
+def _take(output: Any, number: int) -> Any:
+    """What one of several models has put out."""
+    return output[number] if isinstance(output, Tensor) else tuple(_take(part, number) for part in output)

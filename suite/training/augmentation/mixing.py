@@ -26,17 +26,25 @@ class Mixing:
     box: Tensor
     share: Tensor
 
+    def boxes(self) -> Tensor:
+        """The box of each image that its partner fills, empty where none is cut: int64 [4, B]."""
+        return (self.box * self.cut).expand(4, len(self.share))
+
 
 def draw_mixing(shape: tuple[int, int, int, int], recipe: Recipe, generator: torch.Generator) -> Mixing:
     """Draw what a batch [B, C, H, W] needs, B even.
 
     Source: timm 0.3 to 0.9 `Mixup`, as in the published recipes, with its correction of the share where a box is cut
-    by the border. Later versions give boxes of odd sides one more row.
+    by the border. Later versions give boxes of odd sides one more row. On a grid (DiversePatch, arXiv 2104.12753) boxes
+    are of whole cells, and lie within the image.
     """
     batch, _, height, width = shape
     count = {"batch": 1, "pair": batch // 2, "elem": batch}[recipe.mixup_mode]
     blend, cut = _draw_shares(recipe, count, _numpy(generator))
-    box = _draw_boxes(blend, height, width, generator)
+    if recipe.cutmix_grid is None:
+        box = _draw_boxes(blend, height, width, generator)
+    else:
+        box = _draw_cells(blend, height, width, recipe.cutmix_grid, generator)
     top, bottom, left, right = box
     share = torch.where(cut, 1 - ((bottom - top) * (right - left)).float() / (height * width), blend)
     if recipe.mixup_mode == "pair":
@@ -98,6 +106,17 @@ def _draw_boxes(share: Tensor, height: int, width: int, generator: torch.Generat
         half = (length * side).long() // 2
         centre = torch.randint(0, length, (len(share),), generator=generator)
         bounds += [(centre - half).clamp(min=0), (centre + half).clamp(max=length)]
+    return torch.stack(bounds)
+
+
+def _draw_cells(share: Tensor, height: int, width: int, cell: int, generator: torch.Generator) -> Tensor:
+    """The same of whole cells, as square and as large as they can be, anywhere within the image: int64 [4, n]."""
+    side = (1 - share.double()).sqrt()
+    bounds = []
+    for cells in (height // cell, width // cell):
+        length = (cells * side).round().long()
+        first = (torch.rand(len(share), dtype=torch.float64, generator=generator) * (cells - length + 1)).long()
+        bounds += [cell * first, cell * (first + length)]
     return torch.stack(bounds)
 
 

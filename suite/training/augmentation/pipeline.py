@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,11 +48,14 @@ class Stretch:
     indices: int64 [n], of the images. batches: each batch's inputs, float32 [B, C, H, W] on the device, and the share
     of an image's own label, float32 [B, 1] on the device, or None where nothing is mixed; to be iterated once. state:
     the generator's after all draws of this stretch, from which the rest of the order goes on as if never interrupted.
+    boxes: of each batch, the box of each image that is its partner's, int64 [4, B] on the CPU (top, bottom, left,
+    right, in pixels), or None where nothing is mixed.
     """
 
     indices: Tensor
     batches: Iterable[tuple[Tensor, Tensor | None]]
     state: Tensor
+    boxes: Sequence[Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ class Augmentation:
         return _Started(indices, reading, finishes, generator.get_state(), images.start(indices, reading.crops))
 
     def _stretch(self, started: _Started, device: torch.device) -> Stretch:
-        return Stretch(started.indices, self._batches(started, device), started.state)
+        boxes = [None if finish.mixing is None else finish.mixing.boxes() for finish in started.finishes]
+        return Stretch(started.indices, self._batches(started, device), started.state, boxes)
 
     def _batches(self, started: _Started, device: torch.device) -> Iterator[tuple[Tensor, Tensor | None]]:
         pixels = self._augment(to_device(started.pixels.result(), device), started.reading)

@@ -117,3 +117,33 @@ def test_the_same_generator_gives_the_same_mix() -> None:
     mixed = [mixed_images(chosen, torch.Generator().manual_seed(4)) for _ in range(2)]
     assert torch.equal(mixed[0][0], mixed[1][0])
     assert torch.equal(mixed[0][1], mixed[1][1])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("cell", [1, 3, 4, 6])
+def test_on_a_grid_boxes_are_of_whole_cells_within_the_image(mode: str, cell: int) -> None:
+    generator, chosen = torch.Generator().manual_seed(0), recipe(cutmix=1.0, cutmix_grid=cell, mixup_mode=mode)
+    sides = set()
+    for _ in range(200):
+        mixing = draw_mixing((BATCH, 3, SIDE, SIDE), chosen, generator)
+        part = own_part(mix(images(), mixing))
+        assert torch.allclose(part.mean((1, 2)), mixing.share[:, 0], atol=1e-6)
+        cells = part.unflatten(2, (-1, cell)).unflatten(1, (-1, cell))
+        assert torch.equal(cells, cells[:, :, :1, :, :1].expand_as(cells))
+        boxes = mixing.boxes()
+        assert boxes.shape == (4, BATCH)
+        for (top, bottom, left, right), own in zip(boxes.T.tolist(), part, strict=True):
+            assert 0 <= top <= bottom <= SIDE
+            assert bottom - top == right - left
+            assert (own[top:bottom, left:right] == 0).all()
+            assert own.sum() == SIDE * SIDE - (bottom - top) * (right - left)
+            sides.add((bottom - top) // cell)
+    assert sides >= set(range(1, SIDE // cell + 1))
+
+
+def test_where_nothing_is_cut_a_box_is_empty() -> None:
+    chosen = recipe(cutmix=1.0, mixup=0.8, mixup_prob=0.7, mixup_mode="elem")
+    mixing = draw_mixing((BATCH, 3, SIDE, SIDE), chosen, torch.Generator().manual_seed(3))
+    top, bottom, left, right = mixing.boxes()
+    assert 0 < mixing.cut.sum() < BATCH
+    assert ((bottom - top) * (right - left))[~mixing.cut].sum() == 0

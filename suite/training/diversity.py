@@ -1,0 +1,119 @@
+"""DiversePatch (arXiv 2104.12753): losses that keep the patches of an image apart, as printed and as released.
+
+Each is a mean over the images of a batch, in single precision. Notation: h_i of width d are the n patch tokens of an
+image after the last block, b_i those after the first one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, cross_entropy, kl_div, normalize, softplus
+
+from suite.training.target import Target
+
+NEIGHBOURHOOD = 7  # patches a side
+LEAST_PROBABILITY = 1e-8  # added to probabilities before their logarithm, as released
+LEAST_PATCHES = 1e-4  # added to the number of a region's patches, as released
+
+
+class Seen(NamedTuple):
+    """What a loss sees of a model's patches: [B, n, d] each.
+
+    embedded: before any position joins. first, last: after the first and the last block. normalised: after the norm of
+    the head. logits: of a linear classifier, [B, n, classes] of each patch, or [B, 2, classes] of the mean of the
+    patches that are the image's own and of the others.
+    """
+
+    embedded: Tensor
+    first: Tensor
+    last: Tensor
+    normalised: Tensor
+    logits: Tensor | None = None
+
+
+def mean_similarity(h: Tensor) -> Tensor:
+    """1/(n(n−1)) Σ_{i≠j} |h_i·h_j| / (‖h_i‖ ‖h_j‖) of each image: [B, n, d] to [B] (§3.1)."""
+    h = normalize(_single(h), dim=-1)
+    patches = h.shape[1]
+    sums = (h @ h.transpose(1, 2)).abs().sum((1, 2)) - h.square().sum((1, 2))
+    return sums / (patches * (patches - 1))
+
+
+def cosine(seen: Seen, target: Target, smoothing: float) -> Tensor:
+    """L_cos: the mean similarity of the patches after the last block (§3.1)."""
+    return mean_similarity(seen.last).mean()
+
+
+def signed_cosine(seen: Seen, target: Target, smoothing: float) -> Tensor:
+    """L_cos of the first version, without the absolute value."""
+    h = normalize(_single(seen.last), dim=-1)
+    patches = h.shape[1]
+    return (h.sum(1).square().sum(-1) - h.square().sum((1, 2))).mean() / (patches * (patches - 1))
+
+
+def contrastive(seen: Seen, target: Target, smoothing: float) -> Tensor:
+    """L_con = −1/n Σ_i log [exp(b_i·h_i) / (exp(b_i·h_i) + exp(b_i·mean_{j≠i} h_j))] (§3.2)."""
+    first, last = _single(seen.first), _single(seen.last)
+    alike = (first * last).sum(-1)
+    others = ((first * last.sum(1, keepdim=True)).sum(-1) - alike) / (last.shape[1] - 1)
+    return softplus(others - alike).mean()
+
+
+def released_contrastive(seen: Seen, target: Target, smoothing: float) -> Tensor:
+    """−1/n Σ_i log [softmax(e_i·t_i, e_i·mean_j t_j, e_i·m_i)_1 + 10⁻⁸], as released.
+
+    e_i: the patch embedding, before the position joins, as a constant. t_i: h_i after the norm of the head. m_i: the
+    mean of the 48 neighbours of t_i in a square of 7×7 patches; beyond the image they are zero.
+    """
+    anchor, t = _single(seen.embedded).detach(), _single(seen.normalised)
+    side, area = math.isqrt(t.shape[1]), NEIGHBOURHOOD**2
+    pooled = avg_pool2d(t.transpose(1, 2).unflatten(2, (side, side)), NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2)
+    nearby = (area * pooled.flatten(2).transpose(1, 2) - t) / (area - 1)
+    scores = torch.stack([(anchor * other).sum(-1) for other in (t, t.mean(1, keepdim=True), nearby)], dim=-1)
+    return -(scores.softmax(-1)[..., 0] + LEAST_PROBABILITY).log().mean()
+
+
+def mixing(seen: Seen, target: Target, smoothing: float) -> Tensor:
+    """L_mix = 1/n Σ_i CE(g(h_i), y_i), y_i the label of the image that patch i is from, not smoothed (§3.3)."""
+    assert seen.logits is not None and target.own is not None  # noqa: PT018 -- the learner gives them
+    labels = target.labels[:, None].expand(target.own.shape)
+    if target.partners is not None:
+        labels = torch.where(target.own, labels, target.partners[:, None])
+    return cross_entropy(_single(seen.logits).flatten(0, 1), labels.flatten())
+
+
+def released_mixing(seen: Seen, target: Target, smoothing: float) -> Tensor:
+    """Σ_r area(r) KL(y_r ‖ softmax g(drop(mean over r of t_i)) + 10⁻⁸) over the two regions r, as released.
+
+    y_r: the smoothed label of the image that the region is from. An image that isn't mixed is one region.
+    """
+    assert seen.logits is not None and target.own is not None  # noqa: PT018
+    logits = _single(seen.logits)
+    classes = logits.shape[-1]
+    partners = target.labels if target.partners is None else target.partners
+    off = smoothing / classes
+    told = torch.full_like(logits, off).scatter(
+        -1, torch.stack([target.labels, partners], dim=1)[..., None], 1 - smoothing + off
+    )
+    learned = (logits.softmax(-1) + LEAST_PROBABILITY).log()
+    divergences = kl_div(learned, told, reduction="none").sum(-1)
+    return (regions(target.own, logits.dtype).mean(-1) * divergences).sum(1).mean()
+
+
+def regions(own: Tensor, dtype: torch.dtype) -> Tensor:
+    """The two regions of each image, 1 where a patch is in it: bool [B, n] to [B, 2, n], its own part first."""
+    return torch.stack([own, ~own], dim=1).to(dtype)
+
+
+def region_means(t: Tensor, own: Tensor) -> Tensor:
+    """The mean patch of each region: [B, n, d] to [B, 2, d]; of an empty one, zero. As released."""
+    inside = regions(own, t.dtype)
+    return (inside @ t) / (inside.sum(-1, keepdim=True) + LEAST_PATCHES)
+
+
+def _single(x: Tensor) -> Tensor:
+    return x.float() if x.dtype.itemsize < 4 else x

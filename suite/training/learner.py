@@ -1,0 +1,90 @@
+"""A model in training by a loss that looks at its patches, with what that loss learns beside it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Generator, Tensor, nn
+
+from suite.canonical import derive_seed
+from suite.data.transfer import to_device
+from suite.models.model import Model
+from suite.models.sizes import Size
+from suite.recipe import Recipe
+from suite.training.diversity import region_means
+from suite.training.losses import Loss
+from suite.training.target import Target, own_patches
+
+CLASSIFIER_STD = 0.02  # of its weights at the start, a normal cut at ±2, as of a head
+
+
+class Learner(nn.Module):
+    """A transformer whose loss has terms on its patches. In evaluation it is the model alone.
+
+    classifier: DiversePatch's g, a linear layer that all patches share, or None. It belongs to the loss: it is no part
+    of the model that is counted, tested and kept. Its weight is decayed as a head's is.
+    """
+
+    def __init__(self, model: Model, loss: Loss, recipe: Recipe, *, classes: int) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+        terms = [term for term in loss.active(recipe) if term.classifies]
+        self._classifies, self._drop = (terms[0].classifies, terms[0].drop) if terms else ("", 0.0)
+        size = model.architecture.size
+        assert isinstance(size, Size)  # `check_cell` lets no other model have such a loss
+        grids = size.stage_grids(model.image_size)
+        self._side, width = grids[-1][0], size.embed_dim * 2 ** (len(grids) - 1)
+        self.classifier = nn.Linear(width, classes) if terms else None
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draw the classifier, from a generator of its own: the model is left as it is."""
+        if self.classifier is not None:
+            drawn = torch.empty(self.classifier.weight.shape, device="cpu")
+            generator = Generator(device="cpu").manual_seed(derive_seed(seed, "patch_classifier.weight"))
+            self.classifier.weight.copy_(nn.init.trunc_normal_(drawn, std=CLASSIFIER_STD, generator=generator))
+            self.classifier.bias.zero_()
+
+    def position_and_class_parameters(self) -> set[str]:
+        """As the model's."""
+        return {f"model.{name}" for name in self.model.position_and_class_parameters()}
+
+    def target(self, target: Target, boxes: Tensor | None, generator: Generator) -> Target:
+        """A batch's target with what the terms need of it.
+
+        boxes: as in `Stretch`. generator: of g's dropout, on the CPU: a model's own draws are left as they are.
+        """
+        if not self._classifies:
+            return target
+        batch, device = len(target.labels), target.labels.device
+        own = to_device(own_patches(boxes, batch, self.model.image_size, self._side), device)
+        if not self._drop:
+            return target._replace(own=own)
+        kept = torch.empty(batch, 2, cast(nn.Linear, self.classifier).in_features)
+        kept.bernoulli_(1 - self._drop, generator=generator).div_(1 - self._drop)
+        return target._replace(own=own, kept=to_device(kept, device))
+
+    def forward(self, images: Tensor, own: Tensor | None = None, kept: Tensor | None = None) -> Any:
+        """In training the model's output, and the fields of `Seen` that there are. own, kept: see `Target`."""
+        if not self.training:
+            return self.model(images)
+        output, tokens = self.model(images, (0, -1))
+        first, last = tokens.blocks
+        seen: tuple[Tensor, ...] = (tokens.embedded, first, last, tokens.normalised)
+        if self.classifier is None:
+            return output, seen
+        if self._classifies == "patches":
+            return output, (*seen, self.classifier(last))
+        own = torch.ones(tokens.normalised.shape[:2], dtype=torch.bool, device=images.device) if own is None else own
+        means = region_means(tokens.normalised, own)
+        return output, (*seen, self.classifier(means if kept is None else means * kept))
+
+
+def learner_for(model: Model, loss: Loss, recipe: Recipe, classes: int, seed: int) -> Model | Learner:
+    """What trains a model by a loss: the model itself, or if the loss has terms a learner. seed: of the weights."""
+    if not loss.terms:
+        return model
+    learner = Learner(model, loss, recipe, classes=classes)
+    learner.initialise(seed)
+    return learner
