@@ -127,9 +127,13 @@ CHANGES: dict[str, Any] = {
     "mixup_prob": st.floats(0, 0.9),
     "mixup_switch_prob": st.floats(0, 0.4),
     "mixup_mode": st.sampled_from(["pair", "elem"]),
+    "cutmix_grid": st.integers(1, 8),
     "mixup_off_epoch": st.just(1),
     "mixup_first": st.just(True),
     "repeats": st.integers(2, 9),
+    "cosine_weight": st.floats(0, 0.9),
+    "contrastive_weight": st.floats(1.1, 9.0),
+    "mixing_weight": st.floats(1.1, 9.0),
     "distillation": st.just("hard"),
     "teacher": st.just("test_vit"),
     "teacher_sha256": st.just("1" * 64),
@@ -150,7 +154,7 @@ NEEDS: list[tuple[dict[str, Any], str]] = [
     ({"warmup_epochs": 1}, "warmup warmup_prefix"),
     ({"crop_scale": (0.08, 1.0)}, "crop_ratio interpolation"),
     ({"erase_prob": 0.25}, "erase_mode erase_count"),
-    (MIXING, "mixup_prob mixup_switch_prob mixup_mode mixup_off_epoch mixup_first"),
+    (MIXING, "cutmix_grid mixup_prob mixup_switch_prob mixup_mode mixup_off_epoch mixup_first"),
 ]
 
 
