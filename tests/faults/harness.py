@@ -1,0 +1,200 @@
+"""A grid on a Ray cluster of several nodes, something that breaks, and what is held against the unbroken run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from suite.record import RunRecord
+from suite.store import RUNS, SNAPSHOTS, SPOOL, Store
+from tests.processes import Process
+from tests.records import lasting
+
+NAME = "small"  # of the grid
+STEPS = 128  # of an epoch of the grid
+PATIENCE = 120.0  # seconds to wait for what must happen
+
+
+class Nodes:
+    """A Ray cluster on this machine: a head without CPUs, where drivers connect, and nodes with one CPU each."""
+
+    def __init__(self, workers: int = 2) -> None:
+        from ray.cluster_utils import Cluster
+
+        small = {"include_dashboard": False, "include_log_monitor": False, "object_store_memory": 80 * 2**20}
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+        self._workers = [self._cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20) for _ in range(workers)]
+        self.address = str(self._cluster.address)
+
+    def trainers(self, node: int | None = None) -> list[psutil.Process]:
+        """The processes that train, of one node or of all."""
+        nodes = self._workers if node is None else [self._workers[node]]
+        found = []
+        for raylet in (psutil.Process(node.all_processes["raylet"][0].process.pid) for node in nodes):
+            found += [child for child in raylet.children(recursive=True) if _is_trainer(child)]
+        return found
+
+    def lose(self, node: int) -> None:
+        """A worker node is gone, with all that ran there."""
+        self._cluster.remove_node(self._workers.pop(node), allow_graceful=False)
+
+    def lose_head(self) -> None:
+        """The head is gone; nobody holds the nodes together any more."""
+        self._cluster.remove_node(self._cluster.head_node, allow_graceful=False)
+
+    def end(self) -> None:
+        """Stop all of it."""
+        self._cluster.shutdown()
+
+
+def _is_trainer(process: psutil.Process) -> bool:
+    """An actor of Tune's that has been given work, not one of Ray's idle workers."""
+    try:
+        return "ImplicitFunc" in "".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How long it took until all that was interrupted was trained further; how many went on where they had been."""
+
+    seconds: float
+    went_on: int
+
+
+@dataclass
+class Run:
+    """Runs of one grid into one results folder, by the command line."""
+
+    process: Process
+    grid: Path
+    address: str
+    results: str = "broken"
+    options: tuple[str, ...] = ("--snapshot-minutes", "0", "--device", "cpu")
+
+    @property
+    def store(self) -> Store:
+        """Its records."""
+        return Store(self.process.folder / self.results / NAME)
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """`lape run`."""
+        return self.process.start(
+            "run", self.grid, "--address", self.address, *self.options, *options, results=self.results
+        )
+
+    def finish(self, driver: subprocess.Popen[str]) -> str:
+        """Its output; it must have completed the grid."""
+        code, out = self.process.end(driver)
+        assert code == 0, out
+        assert "Traceback" not in out, out
+        return out
+
+    def snapshots(self) -> dict[str, int]:
+        """The snapshots that there are, by name, with the time of each."""
+        found = {}
+        for path in (self.store.folder / SNAPSHOTS).glob("[!.]*"):
+            try:
+                found[path.name] = path.stat().st_mtime_ns
+            except FileNotFoundError:
+                continue
+        return found
+
+    def stored(self) -> int:
+        """Records in the spool and in runs.jsonl."""
+        return self.process.stored(self.results)
+
+    def wait(self, driver: subprocess.Popen[str], what: Callable[[], Any]) -> float:
+        """Wait until something is so, while the driver runs; the seconds it took."""
+        began = time.monotonic()
+        while not what():
+            assert driver.poll() is None, driver.communicate()[0]
+            assert time.monotonic() - began < PATIENCE, "it never came to that"
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+    def positions(self) -> dict[str, int]:
+        """How many steps each training had taken at its last snapshot, by trial."""
+        found: dict[str, int] = {}
+        for name in self.snapshots():
+            try:
+                content = (self.store.folder / SNAPSHOTS / name).read_bytes()
+                begin = 8 + int.from_bytes(content[:8], "little")
+                header = json.loads(content[8:begin])
+            except (OSError, ValueError):  # it has been replaced meanwhile, or is damaged
+                continue
+            if len(content) < begin + max(part.get("data_offsets", [0, 0])[1] for part in header.values()):
+                continue  # torn
+            facts = json.loads(header["__metadata__"]["lape_snapshot"])["facts"]
+            steps = facts["epoch"] * STEPS + header["losses"]["shape"][0]
+            found[name[:16]] = max(steps, found.get(name[:16], 0))
+        return found
+
+    def wait_until_training(self, driver: subprocess.Popen[str], trials: int = 2) -> dict[str, int]:
+        """Until so many trainings are past their first epoch; how many steps they took."""
+        self.wait(driver, lambda: sum(steps >= STEPS for steps in self.positions().values()) >= trials)
+        return self.positions()
+
+    def wait_until_going_on(self, driver: subprocess.Popen[str], interrupted: dict[str, int]) -> Recovery:
+        """Until all these trials have written a new snapshot or a record, and from where they went on."""
+        before = self.snapshots()
+        there: dict[str, int] = {}
+
+        def gone_on() -> bool:
+            fresh = {name[:16] for name, at in self.snapshots().items() if before.get(name) != at}
+            positions = self.positions()
+            for trial_id in fresh & interrupted.keys() - there.keys() & positions.keys():
+                there[trial_id] = positions[trial_id]
+            return interrupted.keys() <= there.keys() | self.recorded()
+
+        seconds = self.wait(driver, gone_on)
+        return Recovery(seconds, sum(there.get(name, steps) >= steps for name, steps in interrupted.items()))
+
+    def recorded(self) -> set[str]:
+        """The trials that have a record."""
+        spooled = {path.stem for path in (self.store.folder / SPOOL).glob("[!.]*.json")}
+        runs = self.store.folder / RUNS
+        lines = runs.read_text().splitlines() if runs.exists() else []
+        return spooled | {json.loads(line)["trial_id"] for line in lines}
+
+
+def kill(process: psutil.Process | subprocess.Popen[str]) -> None:
+    """As the kernel does it when memory is out."""
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def compare(found: Store, unbroken: Store) -> int:
+    """Assert that nothing is lost, doubled or different but times; how many trials there are."""
+    ids = [json.loads(line)["trial_id"] for line in (found.folder / RUNS).read_text().splitlines()]
+    assert sorted(ids) == sorted(unbroken.records()), "a trial is lost, or there twice"
+    assert not list((found.folder / SPOOL).glob("*.json"))
+    with_history = [_with_history(store) for store in (found, unbroken)]
+    for trial_id in ids:
+        assert with_history[0][trial_id] == with_history[1][trial_id], trial_id
+    assert not list((found.folder / SNAPSHOTS).glob("[!.]*")), "snapshots of finished trainings"
+    return len(ids)
+
+
+def _with_history(store: Store) -> dict[str, tuple[dict[str, Any], Any]]:
+    from suite.store import load_history
+
+    history = load_history(store.folder).drop(columns="seconds")
+    curves = {
+        trial_id: curve.drop(columns="trial_id").to_dict("records") for trial_id, curve in history.groupby("trial_id")
+    }
+    return {trial_id: (_comparable(record), curves[trial_id]) for trial_id, record in store.records().items()}
+
+
+def _comparable(record: RunRecord) -> dict[str, Any]:
+    assert record.status == "done", record.error
+    return lasting(record)

@@ -1,0 +1,121 @@
+"""Kill -9 of workers, nodes, drivers and the head: nothing is lost, and all records are those of the unbroken run."""
+
+from __future__ import annotations
+
+import pytest
+
+from suite.store import Store
+from tests.faults.evidence import Row, Tell
+from tests.faults.harness import Nodes, Run, compare, kill
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # Ray's own: unclosed sockets and deprecations
+]
+
+
+def test_a_worker_is_killed_in_an_epoch(nodes: Nodes, run: Run, unbroken: Store, tell: Tell) -> None:
+    driver = run.start()
+    interrupted = run.wait_until_training(driver)
+    kept = run.stored()
+    (worker,) = nodes.trainers(0)
+    kill(worker)
+    recovery = run.wait_until_going_on(driver, interrupted)
+    assert recovery.went_on == len(interrupted)
+    run.finish(driver)
+    tell(
+        Row(
+            "a worker is killed (-9) in an epoch",
+            "the driver starts another one, which goes on from the last snapshot",
+            compare(run.store, unbroken),
+            kept,
+            recovery.went_on,
+            recovery.seconds,
+        )
+    )
+
+
+def test_a_node_is_lost(nodes: Nodes, run: Run, unbroken: Store, tell: Tell) -> None:
+    driver = run.start()
+    interrupted = run.wait_until_training(driver)
+    kept = run.stored()
+    nodes.lose(0)
+    recovery = run.wait_until_going_on(driver, interrupted)
+    assert recovery.went_on == len(interrupted)
+    run.finish(driver)
+    tell(
+        Row(
+            "a node is lost, with all that ran there",
+            "its trials go on from their snapshots on another node, when that has room",
+            compare(run.store, unbroken),
+            kept,
+            recovery.went_on,
+            recovery.seconds,
+        )
+    )
+
+
+def test_the_driver_is_killed_and_started_again(nodes: Nodes, run: Run, unbroken: Store, tell: Tell) -> None:
+    driver = run.start()
+    run.wait(driver, run.stored)
+    run.wait_until_training(driver, trials=1)
+    kill(driver)
+    run.process.end(driver)
+    kept, interrupted = run.recorded(), run.positions()
+    interrupted = {name: steps for name, steps in interrupted.items() if name not in kept}
+    assert kept
+    again = run.start()
+    recovery = run.wait_until_going_on(again, interrupted)
+    out = run.finish(again)
+    assert "4 of 4 trials to run" not in out
+    tell(
+        Row(
+            "the driver is killed (-9), and `lape run` started again",
+            "it collects what had finished, also meanwhile, and goes on with the rest from its snapshots",
+            compare(run.store, unbroken),
+            len(kept),
+            recovery.went_on,
+            recovery.seconds,
+        )
+    )
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray gives up a head after 10 seconds instead of a minute."""
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
+
+
+def test_the_head_is_lost_and_the_grid_started_on_another_cluster(
+    soon: None, nodes: Nodes, run: Run, unbroken: Store, tell: Tell
+) -> None:
+    driver = run.start()
+    run.wait(driver, run.stored)
+    run.wait_until_training(driver, trials=1)
+    nodes.lose_head()
+    code, out = run.process.end(driver)
+    print(code, out)
+    kept, interrupted = run.recorded(), run.positions()
+    interrupted = {name: steps for name, steps in interrupted.items() if name not in kept}
+    assert kept
+    nodes.end()
+    other = Nodes()
+    try:
+        run.address = other.address
+        again = run.start()
+        recovery = run.wait_until_going_on(again, interrupted)
+        out = run.finish(again)
+    finally:
+        other.end()
+    assert "4 of 4 trials to run" not in out
+    tell(
+        Row(
+            "the head is lost, and `lape run` started again on another cluster",
+            "as with the driver",
+            compare(run.store, unbroken),
+            len(kept),
+            recovery.went_on,
+            recovery.seconds,
+        )
+    )
