@@ -214,7 +214,7 @@ def _gains(shown: Sequence[Contrast]) -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
-    axes.set_xlabel("gain over default (points), mean and 95 % interval over pairs")
+    axes.set_xlabel("gain over the baseline (points), mean and 95 % interval over pairs")
     return figure
 
 

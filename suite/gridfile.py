@@ -108,6 +108,13 @@ class Expected(_Model):
         return self
 
 
+class Interactions(_Model):
+    """How effects of combined methods are tested; fixed before any run, as a claim's margin is."""
+
+    margin: float = Field(default=0.5, gt=0, le=100, description="points: gains within it of their sum add up")
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="the level of the tests")
+
+
 class GridFile(_Model):
     """What stands in a grid file."""
 
@@ -142,6 +149,9 @@ class GridFile(_Model):
     )
     budget: Budget | None = Field(
         default=None, description="in what this grid is smaller than the published training: its claims are analogues"
+    )
+    interactions: Interactions = Field(
+        default=Interactions(), description="how effects of combined methods are tested: margin and alpha"
     )
     expect: list[Expected] = Field(default=[], description="what its trials should come to, and what they cost")
 

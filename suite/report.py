@@ -17,10 +17,11 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from suite import __version__, figures, layout_text, tables
+from suite import __version__, figures, interaction_figures, interaction_text, layout_text, tables
 from suite.contrasts import Run, is_usual, points, unique_runs
 from suite.evidence import Evidence
 from suite.files import write_atomic
+from suite.interactions import Factorial
 from suite.layout import PublishedTable
 from suite.record import AXIS_FIELDS
 from suite.templates import template
@@ -74,11 +75,12 @@ def render(
     folder: Path,
     *,
     published: Sequence[PublishedTable] = (),
+    factorials: Sequence[Factorial] = (),
 ) -> Path:
     """Write index.html, tables/, figures/ and verdicts.json into the folder, and return the page's path.
 
     frame, history: as `suite.store.load_frame` and `load_history` give them, of this grid's trials. published: the
-    papers' tables that its claims are from.
+    papers' tables that its claims are from. factorials: of its runs, if it combines methods.
 
     Raises:
         InputError: the folder can't be written, or the frame holds two trainings under one name.
@@ -88,13 +90,17 @@ def render(
     drawn, groups = figures.panels(frame, history)
     drawings = figures.draw_panels(drawn)
     scale, marks = figures.gain_marks([row.contrast for row in cells])
+    effects = interaction_text.texts(factorials, grid.budget)
+    interactions = interaction_figures.draw_all(factorials)
     page = template("report.html.j2").render(
         **tables.table_view(cells, grid.budget) | {"plot_head": scale, "plots": marks},
         **_failures(frame),
         grid=grid,
         css=Markup(template("report.css").render()),  # noqa: S704 -- a file of this package
-        sections=_sections(grid, published),
+        sections=_sections(grid, published, factorials),
         published=[layout_text.view(table) for table in published],
+        effects=[interaction_text.view(text) for text in effects],
+        interactions=_interactions(factorials, interactions),
         overview=_overview(grid, frame, verdicts),
         facts=_facts(grid, frame),
         cards=[_card(verdict) for verdict in verdicts],
@@ -115,7 +121,8 @@ def render(
     )
     tables.write_rows(cells, folder / "tables", grid.budget)
     layout_text.write_published(published, folder / "tables")
-    _write_figures({**drawings, "gains": figures.draw_gains(contrasts)}, folder / "figures")
+    interaction_text.write_texts(effects, folder / "tables")
+    _write_figures({**drawings, **interactions, "gains": figures.draw_gains(contrasts)}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts).encode())
     write_atomic(folder / "index.html", page.encode())
     return folder / "index.html"
@@ -125,7 +132,7 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
     head = '<?xml version="1.0" encoding="utf-8"?>\n'
     for name, text in drawings.items():
         write_atomic(folder / f"{name}.svg", (head + text).encode())
-    for path in folder.glob("curves-*.svg"):
+    for path in [*folder.glob("curves-*.svg"), *folder.glob("interactions-*.svg")]:
         if path.stem not in drawings:  # of an earlier report with more cells
             path.unlink()
 
@@ -133,12 +140,16 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
 # ── the head ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _sections(grid: GridSummary, published: Sequence[PublishedTable]) -> list[tuple[str, str]]:
+def _sections(
+    grid: GridSummary, published: Sequence[PublishedTable], factorials: Sequence[Factorial]
+) -> list[tuple[str, str]]:
+    combined = [("interactions", "Do the gains add up?")] if factorials else []
     beside = [("published", "Beside the paper")] if published else []
     dropped = [("dropped", "Cells left out")] if grid.dropped else []
     return [
         ("verdicts", "Verdicts"),
         ("results", "Results"),
+        *combined,
         *beside,
         ("curves", "Accuracy curves"),
         ("failures", "Failures"),
@@ -267,6 +278,19 @@ def _curve(panel: figures.Panel, drawing: str) -> dict[str, Any]:
     # matplotlib has escaped its own text
     svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
     return {"title": panel.title, "ends": f"at the end: {ends}", "svg": svg}
+
+
+def _interactions(factorials: Sequence[Factorial], drawings: Mapping[str, str]) -> list[dict[str, Any]]:
+    shown = []
+    for factorial, drawing in zip(factorials, drawings.values(), strict=True):
+        means = ", ".join(
+            f"{' '.join(cell)} {sum(its.values()) / len(its):.2f} %" for cell, its in factorial.values.items() if its
+        )
+        label = Markup('<svg role="img" aria-label="{}" ').format(f"Mean accuracies: {means}")
+        # matplotlib has escaped its own text
+        svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
+        shown.append({"title": interaction_figures.title(factorial), "svg": svg})
+    return shown
 
 
 def _key(drawn: Sequence[figures.Panel]) -> list[tuple[str, int]]:

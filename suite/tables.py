@@ -7,7 +7,7 @@ number alone would hide: failed trials, seeds without a counterpart, mixed envir
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from suite.contrasts import (
     unique_runs,
 )
 from suite.files import write_atomic
+from suite.models.norms import NORMS
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -72,11 +73,15 @@ LEGEND = (
     "Best epoch: the best epoch on the test set itself, which is optimistic. "
     "Gain: over the default joining, mean over pairs of the same seed, with its 95 % t interval."
 )
+_OTHER_GAINS = (
+    "Gains of rows with the default joining: over the default loss, or else over the architecture's usual norm (ln, or "
+    "bn of convolutional networks)."
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A cell with its runs' statistics. contrast: against the default, if that was run and is another cell."""
+    """A cell with its runs' statistics. contrast: against its baseline (see `rows`), if that was run."""
 
     cell: dict[str, str]
     top1: stats.Spread
@@ -107,8 +112,12 @@ class Row:
 
 
 def rows(frame: pd.DataFrame) -> list[Row]:
-    """The cells of the frame, in the order of tables; raises `InputError` as `suite.contrasts.unique_runs` does."""
-    gains = {_key({**one.cell, "join": one.treatment.level}): one for one in contrasts(frame)}
+    """The cells of the frame, in the order of tables; raises `InputError` as `suite.contrasts.unique_runs` does.
+
+    A cell is compared with that of the default join; one with the default join, with that of the default loss; and one
+    with both, with that of the norm that such architectures have as published.
+    """
+    gains = {_key({**one.cell, one.axis: one.treatment.level}): one for one in _compared(frame)}
     cells: dict[tuple[str, ...], list[Run]] = {}
     for run in unique_runs(frame):
         cells.setdefault(_key(run), []).append(run)
@@ -128,6 +137,17 @@ def rows(frame: pd.DataFrame) -> list[Row]:
             )
         )
     return sorted(found, key=lambda row: cell_order(row.cell))
+
+
+def _compared(frame: pd.DataFrame) -> Iterator[Contrast]:
+    """The contrasts with the baselines; of several for one treatment, the one that counts comes last."""
+    for norm in ("bn", "ln"):
+        for one in contrasts(frame, "norm", norm):
+            level = one.treatment.level
+            if level in NORMS and bool(NORMS[level].tokens) == (norm == "ln"):
+                yield one
+    yield from contrasts(frame, "loss")
+    yield from contrasts(frame)
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -183,8 +203,10 @@ def budget_note(budget: str) -> list[str]:
 def general_notes(cells: Sequence[Row], budget: str = "") -> list[str]:
     """What holds for the table as a whole: its budget, what its columns mean, and whether n differs between rows."""
     counts = sorted({row.top1.n for row in cells})
+    axes = {row.contrast.axis for row in cells if row.contrast is not None}
+    other = [_OTHER_GAINS] if axes - {"join"} else []
     uneven = [f"n differs between rows: from {counts[0]} to {counts[-1]} seeds."] if len(counts) > 1 else []
-    return [*budget_note(budget), LEGEND, *uneven]
+    return [*budget_note(budget), LEGEND, *other, *uneven]
 
 
 def to_csv(frame: pd.DataFrame) -> str:

@@ -55,6 +55,34 @@ def test_the_order_of_the_runs_doesnt_matter(golden: pd.DataFrame, name: str) ->
     assert render(golden.sample(frac=1, random_state=1)) == render(golden)
 
 
+def test_gains_of_norms_and_losses_are_over_the_usual_ones() -> None:
+    """A join counts first, then a loss, then a norm; bn is a treatment of transformers, and the usual of others."""
+    cells: list[dict[str, str]] = [
+        {}, {"norm": "bn"}, {"norm": "dtn"}, {"norm": "dtn", "loss": "diversepatch"}, {"norm": "dtn", "join": "lape"},
+        {"arch": "resnet20", "norm": "bn"}, {"arch": "resnet20", "norm": "l2bn"},
+    ]  # fmt: skip
+    frame = frame_of(run(seed, 60 + place + seed, **cell) for place, cell in enumerate(cells) for seed in (0, 1))
+    gains = {
+        (row.cell["arch"], row.cell["norm"], row.cell["loss"], row.cell["join"]): row.contrast
+        and (row.contrast.axis, row.contrast.baseline.level, row.contrast.gain.mean)
+        for row in tables.rows(frame)
+    }
+    vit = "vit_lite_digits"
+    assert gains == {
+        (vit, "ln", "default", "default"): None,
+        (vit, "bn", "default", "default"): ("norm", "ln", 1.0),
+        (vit, "dtn", "default", "default"): ("norm", "ln", 2.0),
+        (vit, "dtn", "diversepatch", "default"): ("loss", "default", 1.0),
+        (vit, "dtn", "default", "lape"): ("join", "default", 2.0),
+        ("resnet20", "bn", "default", "default"): None,
+        ("resnet20", "l2bn", "default", "default"): ("norm", "bn", 1.0),
+    }
+    assert any("usual norm" in note for note in tables.general_notes(tables.rows(frame)))
+    assert not any(
+        "usual norm" in note for note in tables.general_notes(tables.rows(frame_of(paired_rows([0.1, 0.2]))))
+    )
+
+
 def test_the_summary_by_hand() -> None:
     rows = paired_rows([0.25, 0.5, 0.75], base=90.0, params=22_000_000.0)
     default, lape = tables.summary(frame_of(rows)).to_dict("records")

@@ -123,7 +123,7 @@ def _failed(workspace: Workspace, plan: Plan) -> str:
 
 def print_tables(workspace: Workspace) -> None:
     """`lape tables`."""
-    from suite import layout_text
+    from suite import interaction_text, layout_text
     from suite.tables import to_terminal, write_tables
 
     make_folder(workspace.report_folder)
@@ -134,12 +134,17 @@ def print_tables(workspace: Workspace) -> None:
         _print(console, f"{workspace.grid.name}: no runs yet")
     else:
         console.print(to_terminal(frame, console.width, workspace.budget_note))
+    effects = interaction_text.texts(workspace.factorials, workspace.budget_note)
+    for text in effects:
+        console.print()
+        console.print(interaction_text.to_terminal(text))
     for table in published:
         console.print()
         console.print(layout_text.to_terminal(table))
     folder = workspace.report_folder / "tables"
     summary = [] if frame.empty else write_tables(frame, folder, workspace.budget_note)
-    for path in [*summary, *layout_text.write_published(published, folder)]:
+    further = [*interaction_text.write_texts(effects, folder), *layout_text.write_published(published, folder)]
+    for path in [*summary, *further]:
         _print(console, _shown(path))
 
 
@@ -190,6 +195,7 @@ def write_report(workspace: Workspace) -> str:
         workspace.verdicts,
         workspace.report_folder,
         published=workspace.published(),
+        factorials=workspace.factorials,
     )
     return _shown(page)
 

@@ -20,6 +20,7 @@ from suite.contrasts import points
 from suite.documents import read_document
 from suite.errors import InputError, Problem
 from suite.gridfile import is_claim_file
+from suite.interactions import Factorial, factorials
 from suite.layout import PublishedTable, published_table
 from suite.pace import Pace, Paces
 from suite.published import Value
@@ -107,6 +108,11 @@ class Workspace(OpenGrid):
         return [
             published_table(found, titles[key], self.frame, self.history, self.budget) for key, found in values.items()
         ]
+
+    @cached_property
+    def factorials(self) -> list[Factorial]:
+        """What the runs say of methods that the grid combines."""
+        return factorials(self.frame, self.grid.file.interactions)
 
     @cached_property
     def verdicts(self) -> list[Verdict]:

@@ -1,0 +1,105 @@
+"""Interaction plots: where gains add up, lines run in parallel."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from suite.contrasts import is_usual
+from suite.figures import DASHES, INK, PALETTE, style, to_svg
+from suite.interactions import Factorial, Levels
+
+
+@dataclass(frozen=True)
+class Line:
+    """Mean top-1 (percent) at each level of the first axis, at one of the second; NaN where a cell is missing."""
+
+    level: str
+    means: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Two axes of a factorial: one along, the other a line per level; means over all seeds and the other axes."""
+
+    along: str
+    levels: Levels
+    by: str
+    lines: tuple[Line, ...]
+
+
+def panels(factorial: Factorial) -> list[Panel]:
+    """A panel for each two axes. A mean over further axes needs all their cells, of the same seeds."""
+    seeds = _common_seeds(factorial)
+    found = []
+    for along, by in itertools.combinations(factorial.axes, 2):
+        lines = tuple(
+            Line(level, tuple(_mean(factorial, {along: one, by: level}, seeds) for one in factorial.axes[along]))
+            for level in factorial.axes[by]
+        )
+        found.append(Panel(along, factorial.axes[along], by, lines))
+    return found
+
+
+def title(factorial: Factorial) -> str:
+    """What the cells of a factorial share, in a line."""
+    cell = factorial.cell
+    return " · ".join(cell[name] for name in ("arch", "pe", "dataset", "recipe") if not is_usual(name, cell[name]))
+
+
+def draw(factorial: Factorial, name: str) -> str:
+    """The panels of a factorial beside each other, as SVG. name: begins the ids within it."""
+    from matplotlib.figure import Figure
+
+    drawn = panels(factorial)
+    values = [mean for panel in drawn for line in panel.lines for mean in line.means if not math.isnan(mean)]
+    with style():
+        width = 0.6 + 2.55 * len(drawn)
+        figure = Figure(figsize=(width, 2.6))
+        figure.subplots_adjust(left=0.6 / width, right=1 - 0.08 / width, bottom=0.2, top=0.88, wspace=0.12)
+        for number, panel in enumerate(drawn):
+            axes = figure.add_subplot(1, len(drawn), number + 1)
+            for place, line in enumerate(panel.lines):
+                colour = PALETTE[place % len(PALETTE)]
+                dash = DASHES[place // len(PALETTE) % len(DASHES)]
+                axes.plot(range(len(panel.levels)), line.means, color=colour, linestyle=dash, marker="o", markersize=4)
+            for place, line in enumerate(reversed(panel.lines)):
+                colour = PALETTE[(len(panel.lines) - 1 - place) % len(PALETTE)]
+                axes.text(0.97, 0.05 + 0.085 * place, line.level, color=colour, ha="right", transform=axes.transAxes)
+            axes.set_xticks(range(len(panel.levels)), panel.levels)
+            axes.set_xlim(-0.25, len(panel.levels) - 0.75)
+            if values:
+                margin = max(0.08 * (max(values) - min(values)), 0.05)
+                axes.set_ylim(min(values) - 4 * margin, max(values) + margin)
+            axes.set_title(f"{panel.along} × {panel.by}", fontsize=8.5, color=INK)
+            axes.grid(axis="y")
+            if number:
+                axes.tick_params(axis="y", labelleft=False)
+            else:
+                axes.set_ylabel("top-1 (%)")
+        return to_svg(figure, name)
+
+
+def draw_all(found: Sequence[Factorial]) -> dict[str, str]:
+    """Each factorial's figure, by its name."""
+    names = (f"interactions-{number:02d}" for number in itertools.count(1))
+    return {name: draw(factorial, name) for name, factorial in zip(names, found, strict=False)}
+
+
+def _common_seeds(factorial: Factorial) -> tuple[int, ...]:
+    """The seeds that all cells with runs have, so that lines differ by cells and not by seeds."""
+    have = [set(its) for its in factorial.values.values() if its]
+    return tuple(sorted(set.intersection(*have))) if have else ()
+
+
+def _mean(factorial: Factorial, levels: Mapping[str, str], seeds: Sequence[int]) -> float:
+    cells = [
+        cell
+        for cell in factorial.cells
+        if all(levels.get(axis, level) == level for axis, level in zip(factorial.axes, cell, strict=True))
+    ]
+    if not seeds or any(not factorial.values.get(cell) for cell in cells):
+        return math.nan
+    return math.fsum(factorial.values[cell][seed] for cell in cells for seed in seeds) / (len(cells) * len(seeds))
