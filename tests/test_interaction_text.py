@@ -116,7 +116,7 @@ def test_the_same_runs_are_the_same_drawing() -> None:
     assert list(drawn) == ["interactions-01", "interactions-02", "interactions-03"]
     assert drawn == interaction_figures.draw_all(found)
     assert all('id="interactions-0' in svg for svg in drawn.values())
-    assert "norm × loss" in drawn["interactions-03"]
+    assert "norm × loss" in drawn["interactions-02"]
 
 
 if __name__ == "__main__":

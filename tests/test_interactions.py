@@ -65,6 +65,7 @@ planted = st.floats(-3, 3, allow_nan=False)
 
 
 @given(st.tuples(*[planted] * 7), st.lists(planted, min_size=4, max_size=4))
+@settings(max_examples=25, deadline=None)
 def test_planted_effects_come_out_exactly(parts: tuple[float, ...], seeds: list[float]) -> None:
     """y = seed + Σ β of each set of methods that a cell has: a sum of methods gains its singles' β, and its own."""
     named = [levels for n in (1, 2, 3) for levels in itertools.combinations(("lape", "dtn", "diversepatch"), n)]
@@ -94,7 +95,7 @@ def test_planted_effects_come_out_exactly(parts: tuple[float, ...], seeds: list[
 
 
 @given(st.integers(0, 1000), st.randoms(use_true_random=False))
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_the_order_of_rows_means_nothing(seed: int, random: Any) -> None:
     listed = rows(noisy(seed))
     shuffled = list(listed)
