@@ -201,7 +201,8 @@ class Attempt:
                             "epoch_seconds": clock.epoch(),
                             "members": [member.held() for member in self.members],
                         },
-                    )
+                    ),
+                    epoch if sum(map(len, losses)) == self.steps else None,
                 )
 
         rates = [learning_rate(recipe, epoch, number, self.steps) for number in range(step, self.steps)]

@@ -167,8 +167,24 @@ def run(
     deterministic: DeterministicOption = False,
     compiled: CompileOption = None,
     snapshot_minutes: Annotated[
-        float, typer.Option(min=0, help="Minutes from one snapshot of a training to the next.")
-    ] = 10,
+        float | None,
+        typer.Option(
+            min=0,
+            show_default=False,
+            help="Minutes from one snapshot of a training to the next. [default: 10, without --snapshot-epochs]",
+        ),
+    ] = None,
+    snapshot_epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="A snapshot of each training every K epochs.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="LAPE_STORAGE",
+            help="Keep snapshots there, and records until they are here: a folder that all nodes mount, or s3://….",
+        ),
+    ] = None,
     micro_batch: MicroBatchOption = None,
     gpus_per_trial: Annotated[
         float | None, typer.Option(min=0, help="GPUs of each trial, such as 0.5. [default: 1 where there is one]")
@@ -195,11 +211,27 @@ def run(
         address=address,
         limit=limit,
         retry=retry,
-        machine=Machine(data, device, threads, deterministic, compiled, 60 * snapshot_minutes, micro_batch),
+        machine=Machine(
+            data,
+            device,
+            threads,
+            deterministic,
+            compiled,
+            _snapshot_seconds(snapshot_minutes, snapshot_epochs),
+            micro_batch,
+            snapshot_epochs,
+        ),
+        storage=storage,
         gpus_per_trial=gpus_per_trial,
         keep_weights=keep_weights,
     )
     raise typer.Exit(0 if complete else 1)
+
+
+def _snapshot_seconds(minutes: float | None, epochs: int | None) -> float | None:
+    if minutes is None:
+        return None if epochs is not None else 600.0
+    return 60 * minutes
 
 
 @app.command()
@@ -220,6 +252,21 @@ def status(
     from suite.commands.watching import print_status
 
     print_status(open_grid(grid, overrides or [], seeds, results), watch=watch, every=every, as_json=as_json)
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SRC… DST", help="Results to join, of one grid each or folders of grids; last, into which."
+        ),
+    ],
+) -> None:
+    """Join results of several machines. Runs that contradict each other are refused, and nothing is written then."""
+    from suite.commands.merging import print_merge
+
+    print_merge(folders)
 
 
 @app.command()

@@ -8,7 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from suite.errors import InputError
+from suite.errors import InputError, first_line
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -32,6 +32,44 @@ def write_atomic(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def read_regular(path: Path, largest: int) -> bytes | None:
+    """A file's bytes; None if there is none. largest: more bytes than this aren't read.
+
+    Raises:
+        InputError: it can't be read, is too large, or is no regular file: a pipe would be waited for, for ever.
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise cannot_read(path, "a folder" if stat.S_ISDIR(found.st_mode) else "something else")
+            if found.st_size > largest:
+                raise cannot_read(path, f"more than {largest:,} bytes")
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise cannot_read(path, error.strerror or str(error)) from None
+
+
+def check_inside(path: Path, folder: Path) -> None:
+    """Raise `InputError` if a path below a folder leads out of it by a link, or if it can't be followed."""
+    try:
+        target = path.resolve()
+        if target.is_relative_to(folder.resolve()):
+            return
+        found = str(target)
+    except (OSError, RuntimeError) as error:  # links in a circle
+        found = first_line(error)
+    raise InputError(
+        "a link leads out of a folder of results",
+        expected="files that are in the folder: a folder from somebody else must not reach into yours",
+        found=f"{path.name} → {found}",
+        where=str(path),
+        fix="put the file itself there; or link the whole folder of results, not what is in it",
+    )
 
 
 def check_folder(folder: Path) -> None:
@@ -80,4 +118,15 @@ def cannot_write(path: Path, error: OSError) -> InputError:
         fix="free some space and run the same command again; what was stored is unharmed"
         if full
         else "change the folder's permissions, or choose another folder",
+    )
+
+
+def cannot_read(path: Path, found: str) -> InputError:
+    """The message for a file of results that can't be read, with what was found."""
+    return InputError(
+        "a file of results can't be read",
+        expected="a regular file of sensible size",
+        found=found,
+        where=str(path),
+        fix="move it away, or change its permissions",
     )

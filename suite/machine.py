@@ -22,7 +22,8 @@ class Machine:
     threads: of the CPU, per trial. Their number can change the last digits of a result, so it is fixed,
     and the serial and the Ray executor agree on it. deterministic: on a GPU too, the same bits in every run.
     compiled: whether models are compiled, and on a GPU steps recorded as CUDA graphs; None: graphs, and compiled where
-    a training is long enough to win the time back. snapshot_seconds: from one snapshot of a training to the next.
+    a training is long enough to win the time back. snapshot_seconds: from one snapshot of a training to the next; None:
+    never for the time that has passed. snapshot_epochs: one at the end of every so many epochs; None: of none.
     micro_batch: images of a forward and backward pass at most, None: the whole batch; the steps stay those of the
     whole batch.
     """
@@ -32,8 +33,9 @@ class Machine:
     threads: int = 1
     deterministic: bool = False
     compiled: bool | None = None
-    snapshot_seconds: float = 600.0
+    snapshot_seconds: float | None = 600.0
     micro_batch: int | None = None
+    snapshot_epochs: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= MOST_THREADS:

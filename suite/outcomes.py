@@ -12,7 +12,7 @@ from typing import Any
 
 from suite.data.datasets import Dataset
 from suite.errors import InputError
-from suite.files import check_folder
+from suite.files import check_folder, check_inside
 from suite.pace import Pace, Paces
 from suite.record import Status
 from suite.store import RUNS, SPOOL, damaged_record, parse_values, read_text
@@ -78,6 +78,7 @@ class Outcomes:
     def _read_spool(self) -> list[Outcome]:
         folder = self._folder / SPOOL
         check_folder(folder)
+        check_inside(folder, self._folder)
         known, self._spooled = self._spooled, {}
         for path in sorted(folder.glob("*.json")):
             try:

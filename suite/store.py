@@ -4,11 +4,14 @@
     results/NAME/history.parquet   a row per epoch of every run
     results/NAME/spool/ID.json     runs that have not been folded into the two files yet
     results/NAME/weights/          ID.safetensors: the weights at the end of a run, if they were asked for
-    results/NAME/snapshots/        ID.safetensors: the state of a training under way, from which it can go on
+    results/NAME/snapshots/        the states of trainings under way, from which they can go on: see `suite.versions`
 
 A run is stored by writing one spool file under a temporary name and renaming it. One writer, which
 holds the folder's lock, folds the spool into the files: the new files are in place before a spool file
 goes, so a crash at any point leaves every record in one place or the other.
+
+A folder may come from somebody else. Nothing in it is run or unpickled, what is read has bounds, and no link in it
+is followed out of it.
 """
 
 from __future__ import annotations
@@ -19,22 +22,31 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.canonical import fingerprint
 from suite.errors import InputError, first_line
-from suite.files import cannot_write, check_folder, make_folder, write_atomic
+from suite.files import cannot_read, cannot_write, check_folder, check_inside, make_folder, read_regular, write_atomic
+from suite.heartbeat import RUNNING
 from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
+from suite.storage import Folder, Place
 from suite.training.losses import WEIGHTS as LOSS_WEIGHTS
+from suite.versions import sweep
 
 if TYPE_CHECKING:
     import pandas as pd  # imported by what makes a frame: workers and `lape status` do without that second
+    import pyarrow as pa
 
 RUNS, HISTORY, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "history.parquet", "spool", "weights", ".lock"
 SNAPSHOTS = "snapshots"
+LARGEST_RECORD = 64 * 2**20  # bytes: a training of 100,000 epochs, with the answers of 100 million test images
+LARGEST_FILE = 2 * 2**30  # bytes of runs.jsonl, and of history.parquet
+_MOST_ROWS = 50_000_000  # of a history: a hundred thousand runs of 500 epochs
+_ROWS_AT_ONCE, _ROW_BYTES = 65_536, 256  # and what each of them takes, generously
+GOING_ON = ("timeout", "error")  # failures that, tried again, go on from their snapshot
 
 # The columns of `load_frame` that are no fields of a record, and the fields that are no columns.
 _NOT_COLUMNS = {"schema_version", "config", "history", "environment"}
@@ -56,19 +68,28 @@ class Store:
 
     def put(self, record: RunRecord) -> None:
         """Keep a record: atomic, safe beside other writers. Raises `InputError` if it can't be written."""
-        write_atomic(self.folder / SPOOL / f"{record.trial_id}.json", record.model_dump_json().encode())
+        write_atomic(self._inside(SPOOL) / f"{record.trial_id}.json", record.model_dump_json().encode())
 
     def has_spooled(self, trial_id: str) -> bool:
         """Whether a record of this trial waits to be folded."""
         return (self.folder / SPOOL / f"{trial_id}.json").exists()
 
     def weights(self, trial_id: str) -> Path:
-        """Where the weights of a trial are, if they were kept."""
-        return self.folder / WEIGHTS / f"{trial_id}.safetensors"
+        """Where the weights of a trial are, if they were kept. Raises `InputError` if a link leads elsewhere."""
+        return self._inside(WEIGHTS, f"{trial_id}.safetensors")
 
-    def snapshot(self, trial_id: str) -> Path:
-        """Where the state of a trial's training is while it is under way; of several seeds, that of the first."""
-        return self.folder / SNAPSHOTS / f"{trial_id}.safetensors"
+    def snapshots(self) -> Place:
+        """Where the states of trainings are while they are under way; of several seeds together, by the first one's id.
+
+        Raises:
+            InputError: a link leads elsewhere.
+        """
+        return Folder(self._inside(SNAPSHOTS))
+
+    def _inside(self, *parts: str) -> Path:
+        path = self.folder.joinpath(*parts)
+        check_inside(path, self.folder)
+        return path
 
     def records(self) -> dict[str, RunRecord]:
         """The record of each trial, by id; a newer one replaces an older one unless only the older is done.
@@ -97,15 +118,37 @@ class Store:
         records = self._merged(spooled)
         history = load_history(self.folder, spool=False)
         if spooled:
-            self._write_history(history, records)
-            lines = [
-                record.model_copy(update={"history": None}).model_dump_json()
-                for record in sorted(records.values(), key=_sort_key)
-            ]
-            write_atomic(self.folder / RUNS, ("\n".join(lines) + "\n").encode())
+            fresh = [record for record in records.values() if record.history is not None]
+            kept = history[history["trial_id"].isin(records.keys() - {record.trial_id for record in fresh})]
+            self._write(records.values(), _joined(kept, _history_frame(fresh)))
             for path in spooled:
                 path.unlink()
+            self._sweep(records)
         return records
+
+    def absorb(self, records: Iterable[RunRecord], history: pd.DataFrame) -> None:
+        """Make these the store's records and curves, in place of what was folded. Call with the lock held.
+
+        history: as `load_history` gives it.
+
+        Raises:
+            InputError: the files can't be written. Nothing is lost.
+        """
+        self._write(records, history)
+
+    def _write(self, records: Iterable[RunRecord], history: pd.DataFrame) -> None:
+        buffer = io.BytesIO()
+        history.sort_values(["trial_id", "epoch"]).to_parquet(buffer, index=False)
+        write_atomic(self._inside(HISTORY), buffer.getvalue())
+        lines = [
+            record.model_copy(update={"history": None}).model_dump_json() for record in sorted(records, key=_sort_key)
+        ]
+        write_atomic(self._inside(RUNS), ("\n".join(lines) + "\n").encode())
+
+    def _sweep(self, records: dict[str, RunRecord]) -> None:
+        """Remove snapshots that a worker left behind when it died between its record and them."""
+        with suppress(InputError):
+            sweep(self.snapshots(), {name for name, record in records.items() if record.status not in GOING_ON})
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -114,8 +157,10 @@ class Store:
         Raises:
             InputError: another process holds it (says which), or a record could not be written.
         """
-        path = self.folder / LOCK
-        make_folder(self.folder / SPOOL)
+        path = self._inside(LOCK)
+        for name in (WEIGHTS, SNAPSHOTS, RUNNING):
+            self._inside(name)  # workers write there, where nobody reads what they say
+        make_folder(self._inside(SPOOL))
         try:
             file = path.open("a+")
         except OSError as error:
@@ -140,28 +185,24 @@ class Store:
             yield
 
     def _folded(self) -> list[RunRecord]:
-        path = self.folder / RUNS
         check_folder(self.folder)
-        if not path.exists():
+        path = self._inside(RUNS)
+        text = _text(path, LARGEST_FILE)
+        if text is None:
             return []
         # Not splitlines: a record's text may hold other line separators, such as U+2028.
-        lines = read_text(path).split("\n")
-        return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+        lines = text.split("\n")
+        return [parse_record(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
 
     def _spooled(self) -> dict[Path, RunRecord]:
         check_folder(self.folder / SPOOL)
-        paths = sorted((self.folder / SPOOL).glob("*.json"))
-        return {path: _parse(read_text(path), str(path)) for path in paths}
-
-    def _write_history(self, kept: pd.DataFrame, records: dict[str, RunRecord]) -> None:
-        import pandas as pd
-
-        fresh = {record.trial_id: record for record in records.values() if record.history is not None}
-        kept = kept[kept["trial_id"].isin(records.keys() - fresh.keys())]
-        frame = pd.concat([kept, _history_frame(fresh.values())]) if len(kept) else _history_frame(fresh.values())
-        buffer = io.BytesIO()
-        frame.sort_values(["trial_id", "epoch"]).to_parquet(buffer, index=False)
-        write_atomic(self.folder / HISTORY, buffer.getvalue())
+        found: dict[Path, RunRecord] = {}
+        for path in sorted(self._inside(SPOOL).glob("*.json")):
+            check_inside(path, self.folder)
+            text = _text(path, LARGEST_RECORD)
+            if text is not None:  # another reader may have folded it just now
+                found[path] = parse_record(text, str(path), path.stem)
+        return found
 
 
 def load_frame(path: str | Path) -> pd.DataFrame:
@@ -197,25 +238,30 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
     Raises:
         InputError: history.parquet, or a record that waits to be folded, is damaged.
     """
-    import pandas as pd
-
     store, path = Store(Path(folder)), Path(folder) / HISTORY
-    frame = _read_history(path) if path.exists() else _history_frame([])
+    check_inside(path, store.folder)
+    # What waits is read first: what is folded meanwhile is then in both.
     fresh = [record for record in store._spooled().values() if record.history is not None] if spool else []
+    content = read_regular(path, LARGEST_FILE)
+    frame = _history_frame([]) if content is None else _read_history(content, path)
     if fresh:
         old = frame[~frame["trial_id"].isin([record.trial_id for record in fresh])]
-        frame = pd.concat([old, _history_frame(fresh)]) if len(old) else _history_frame(fresh)
+        frame = _joined(old, _history_frame(fresh))
     return frame.reset_index(drop=True)
 
 
-def _read_history(path: Path) -> pd.DataFrame:
+def _joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
+    return pd.concat([one, other]) if len(one) else other  # pandas warns of empty frames
+
+
+def _read_history(content: bytes, path: Path) -> pd.DataFrame:
     expected = _history_frame([]).columns
     types = dict.fromkeys(expected, "float64") | {"trial_id": "str", "epoch": "int64"}
     try:
-        return pd.read_parquet(io.BytesIO(path.read_bytes()))[list(expected)].astype(types)
-    except (OSError, ValueError, TypeError, KeyError) as error:  # pyarrow's own errors are ValueErrors
+        return _bounded_table(content, list(expected)).to_pandas(ignore_metadata=True).astype(types)
+    except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:  # pyarrow's own errors are ValueErrors
         raise InputError(
             "the history of the runs is damaged",
             expected=f"a Parquet file with the columns {', '.join(expected)}",
@@ -223,6 +269,31 @@ def _read_history(path: Path) -> pd.DataFrame:
             where=str(path),
             fix="restore the file from version control, or delete it: the runs stay, only their curves are lost",
         ) from None
+
+
+def _bounded_table(content: bytes, columns: list[str]) -> pa.Table:
+    """Some columns of a Parquet file, in so much memory as a history can need.
+
+    A few bytes can stand for any number of rows, and a row for any length of text, repeated: so rows are counted as
+    they are read, and texts stay the dictionary that they are stored as.
+
+    Raises:
+        ValueError: it isn't such a file, or is larger than any history.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(io.BytesIO(content), read_dictionary=["trial_id"]) as file:
+        names = file.schema_arrow.names
+        if missing := [name for name in columns if name not in names]:
+            raise ValueError(f"no column {', '.join(missing)}")
+        batches, rows = [], 0
+        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
+            rows += len(batch)
+            if rows > _MOST_ROWS or batch.nbytes > _ROWS_AT_ONCE * _ROW_BYTES:
+                raise ValueError("more than any number of runs can have")
+            batches.append(batch)
+        return pa.Table.from_batches(batches, file.schema_arrow.empty_table().select(columns).schema)
 
 
 def _history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -244,10 +315,15 @@ def _sort_key(record: RunRecord) -> tuple[str | int, ...]:
     return (*(getattr(record, axis) for axis in AXIS_FIELDS), record.recipe, record.seed_index, record.trial_id)
 
 
-def _parse(line: str, where: str) -> RunRecord:
+def parse_record(line: str, where: str, trial_id: str | None = None) -> RunRecord:
+    """A record from its JSON, whatever the version that wrote it. trial_id: of the trial that it must be of.
+
+    Raises:
+        InputError: it is damaged, or a newer version of the suite wrote it. where: what the message names.
+    """
     values = parse_values(line, where)
     try:
-        return RunRecord.model_validate(values)
+        return _of(RunRecord.model_validate(values), trial_id)
     except (ValueError, TypeError, RecursionError) as error:
         raise damaged_record(line, where, error) from None
 
@@ -290,15 +366,22 @@ def damaged_record(line: str, where: str, error: Exception) -> InputError:
     )
 
 
+def _of(record: RunRecord, trial_id: str | None) -> RunRecord:
+    if trial_id is not None and record.trial_id != trial_id:
+        raise ValueError(f"a record of trial {record.trial_id}, which the name doesn't say")
+    return record
+
+
 def read_text(path: Path) -> str:
+    """A file of records; raises `InputError` if there is none, or if it is a link out of its folder."""
+    check_inside(path, path.parent)
+    text = _text(path, LARGEST_FILE)
+    if text is None:
+        raise cannot_read(path, "nothing")
+    return text
+
+
+def _text(path: Path, largest: int) -> str | None:
     """A file's text, without the mark that some editors put first; bytes that are no UTF-8 damage only their line."""
-    try:
-        return path.read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise InputError(
-            "a file of results can't be read",
-            expected="a file of records",
-            found=error.strerror or str(error),
-            where=str(path),
-            fix="move it away, or change its permissions",
-        ) from None
+    content = read_regular(path, largest)
+    return None if content is None else content.decode("utf-8-sig", errors="replace")

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
 
@@ -20,11 +19,13 @@ from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.model import Model
 from suite.record import RunRecord
+from suite.storage import Place
 from suite.text import note
 from suite.training.memory import release
 from suite.training.snapshot import Snapshots
 from suite.training.step import IndivisibleError
 from suite.trial import Trial
+from suite.versions import Versions
 
 Trained = tuple[RunRecord, Model | None]  # the model if the trial is done
 
@@ -37,7 +38,7 @@ def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
 def train_trials(
     trials: Sequence[Trial],
     machine: Machine | None = None,
-    snapshot: Callable[[Trial], Path] | None = None,
+    snapshots: Place | None = None,
     heart: Heartbeat | None = None,
 ) -> list[Trained]:
     """Train and test trials that differ only in their seeds: their records, and the models of those that are done.
@@ -46,37 +47,38 @@ def train_trials(
     another where it isn't, or where it fails. Whatever happens in a training is an outcome: a record with status
     diverged, oom or error.
 
-    snapshot: the file to which the training of a trial writes its state as it goes on, every
-    `machine.snapshot_seconds`. If it is there already, the training goes on from it, to the same record. It is the
-    caller's to remove once the record is safe. heart: hears how far the training is.
+    snapshots: where a training writes its state as it goes on, as `machine` says how often, under its first trial's id
+    (see `suite.versions`). If it is there already, the training goes on from it, to the same record. It is the caller's
+    to remove once the record is safe. heart: hears how far the training is.
 
     Raises:
         InputError: the data or the teacher are not prepared or damaged, or the device is not there. Nothing was run.
     """
     machine = machine or Machine()
     if len(trials) == 1:
-        return _attempt(trials, machine, snapshot, heart)
+        return _attempt(trials, machine, snapshots, heart)
     if machine.micro_batch is not None:
         note(f"{len(trials)} seeds are trained one by one: several at once take whole batches")
     else:
-        together = _attempt(trials, machine, snapshot, heart) if _stacks(trials, machine) else []
+        together = _attempt(trials, machine, snapshots, heart) if _stacks(trials, machine) else []
         failed = [record.error or "" for record, _ in together if record.status in ("oom", "error")]
         if together and not failed:
             return together
         if failed:
             note(f"{len(trials)} seeds at once failed and are trained one by one: {failed[0].splitlines()[-1]}")
-    return [trained for trial in trials for trained in train_trials([trial], machine, snapshot, heart)]
+    return [trained for trial in trials for trained in train_trials([trial], machine, snapshots, heart)]
 
 
 def _attempt(
-    trials: Sequence[Trial], machine: Machine, snapshot: Callable[[Trial], Path] | None, heart: Heartbeat | None
+    trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None
 ) -> list[Trained]:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     attempt = _prepared(trials, machine)
     attempt.heart = heart
-    if snapshot is not None:
+    if snapshots is not None:
         about = {"trials": [trial.id for trial in trials], **attempt.environment.model_dump(exclude={"commit"})}
-        attempt.snapshots = Snapshots(snapshot(trials[0]), machine.snapshot_seconds, about)
+        versions = Versions(snapshots, trials[0].id)
+        attempt.snapshots = Snapshots(versions, machine.snapshot_seconds, about, machine.snapshot_epochs)
     with process_for(attempt.device, machine, attempt.compiled):
         failure = _failure(attempt.train, attempt)
     found = []

@@ -57,7 +57,7 @@ class Process:
         while not list(folder.glob("[!.]*")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         assert process.poll() is None, process.communicate()[0]
-        return next(folder.glob("[!.]*"))
+        return folder
 
     def end(self, process: subprocess.Popen[str]) -> tuple[int, str]:
         out, _ = process.communicate(timeout=240)

@@ -73,11 +73,11 @@ def test_a_training_that_is_killed_in_an_epoch_goes_on_from_there(
     )
     often = ("--snapshot-minutes", "0", "--executor", executor)
     killed = process.start("run", path, *often, results="broken")
-    snapshot = process.wait_for_a_snapshot(killed, "broken")
+    snapshots = process.wait_for_a_snapshot(killed, "broken")
     time.sleep(1)
     killed.send_signal(signal.SIGKILL)
     process.end(killed)
-    assert snapshot.is_file()
+    assert len(list(snapshots.glob("[!.]*"))) in (1, 2, 3)  # two are kept, and the third may not be removed yet
     code, out = process.end(process.start("run", path, *often, results="broken"))
     assert code == 0, out
     assert "begins anew" not in out

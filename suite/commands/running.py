@@ -24,6 +24,8 @@ from suite.files import make_folder
 from suite.machine import Machine
 from suite.plan import Plan
 from suite.record import FAILURES, VOLATILE, RunRecord
+from suite.shared import SharedStore
+from suite.storage import open_storage
 from suite.text import note
 from suite.trial import Trial
 
@@ -40,6 +42,7 @@ def run_grid(
     machine: Machine,
     gpus_per_trial: float | None,
     keep_weights: bool,
+    storage: str | None = None,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report. Is the grid done?"""
     console = open_console()
@@ -61,6 +64,12 @@ def run_grid(
         verify(dataset, root)
     _verify_teachers(workspace.expansion.trials, root)
 
+    store, shared = workspace.store, None
+    if storage is not None:
+        shared = open_storage(storage, workspace.grid.name)
+        shared.check()
+        store = SharedStore(store.folder, shared)
+
     with ExitStack() as stack:
 
         def open_display(plan: Plan) -> Listener:
@@ -69,10 +78,10 @@ def run_grid(
 
         def execute(jobs: Sequence[Job], listener: Listener) -> None:
             # Only now: a run that has nothing to do needs neither torch nor Ray.
-            worker = Worker(machine, workspace.store.folder, keep_weights)
+            worker = Worker(machine, store.folder, keep_weights, shared)
             _executor(executor, worker, gpus_per_trial, address)(jobs, listener)
 
-        plan = run_missing(workspace.expansion, workspace.store, execute, open_display, retry=statuses, limit=limit)
+        plan = run_missing(workspace.expansion, store, execute, open_display, retry=statuses, limit=limit)
     print_outcome(console, replace(workspace))  # a copy, which reads the records anew
     if keep_weights:
         print_weights(console, workspace, plan)

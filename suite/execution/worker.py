@@ -5,49 +5,106 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from suite.environment import node_name
 from suite.errors import InputError
 from suite.execution.events import Job
+from suite.files import write_atomic
 from suite.heartbeat import Heartbeat, Running
 from suite.machine import Machine
 from suite.record import RunRecord
-from suite.store import Store
+from suite.redaction import scrub
+from suite.shared import RECORDS, WEIGHTS
+from suite.storage import Place, Storage
+from suite.store import GOING_ON, SNAPSHOTS, Store
+from suite.text import note
+from suite.trial import Trial
+from suite.versions import Versions
+
+if TYPE_CHECKING:
+    from suite.models.model import Model
+
+SNAPSHOT_PATIENCE = 20.0  # seconds for which a training waits for the storage: it is worth more than a snapshot
+RECORD_PATIENCE = 120.0  # and for which a record does
 
 
 @dataclass(frozen=True)
 class Worker:
-    """Picklable, so that Ray can send it to another process or machine."""
+    """Picklable, so that Ray can send it to another process or machine.
+
+    storage: a shared address where snapshots are kept, so that another machine can go on with a training, and records
+    and weights until a driver has stored them.
+    """
 
     machine: Machine
     results: Path
     keep_weights: bool = False
+    storage: Storage | None = None
 
     def __call__(self, job: Job) -> list[RunRecord]:
-        """Run the job. Its records are stored from here where the results folder is in sight, so that they
-        survive a driver that dies meanwhile; they go to the driver in any case, who stores them if needed.
-        Weights and snapshots are kept there and nowhere else; weights before the record: what has one isn't run again.
+        """Run the job. Its records are stored from here, at the storage and where the results folder is in sight, so
+        that they survive a driver that dies meanwhile; they go to the driver in any case, who stores them if needed.
+        Weights before the record: what has one isn't run again.
         """
         # torch: a driver that only schedules does without it
-        from suite.models.checkpoint import write_checkpoint
         from suite.train import train_trials
 
-        ids = [trial.id for trial in job]
-        if not self.results.is_dir():
-            with Heartbeat(ids, None, node_name()) as heart:
-                return [record for record, _ in train_trials(job, self.machine, heart=heart)]
-        store, records = Store(self.results), list[RunRecord]()
-        with Heartbeat(ids, Running(self.results), node_name()) as heart:
-            trained = train_trials(job, self.machine, lambda trial: store.snapshot(trial.id), heart)
+        snapshots = self._snapshots()
+        beats = Running(self.results) if self.results.is_dir() else None
+        with Heartbeat([trial.id for trial in job], beats, node_name()) as heart:
+            trained = train_trials(job, self.machine, snapshots, heart)
+        records: list[RunRecord] = []
         for record, model in trained:
             trial = job[len(records)]
-            if self.keep_weights and model is not None:
-                with suppress(Exception):  # the record is worth more; the driver says which weights there aren't
-                    write_checkpoint(
-                        store.weights(trial.id), model, trial.model, dataset=trial.dataset.name, trial_id=trial.id
-                    )
-            with suppress(InputError):  # a full disk, say: the driver will meet it too, and report it
-                store.put(record)
-                store.snapshot(trial.id).unlink(missing_ok=True)
+            if record.error is not None:
+                record = record.model_copy(update={"error": scrub(record.error)})
+            content = _weights(trial, model) if self.keep_weights and model is not None else None
+            stored = [keep(record, content) for keep in (self._keep_in_sight, self._keep_at_storage)]
+            if any(stored) and snapshots is not None and record.status not in GOING_ON:
+                with suppress(InputError):
+                    Versions(snapshots, trial.id).clear()
             records.append(record)
         return records
+
+    def _snapshots(self) -> Place | None:
+        if self.storage is not None:
+            return self.storage.place(SNAPSHOTS, SNAPSHOT_PATIENCE)
+        return Store(self.results).snapshots() if self.results.is_dir() else None
+
+    def _keep_in_sight(self, record: RunRecord, weights: bytes | None) -> bool:
+        """Whether the record is in the results folder now."""
+        if not self.results.is_dir():
+            return False
+        store = Store(self.results)
+        if weights is not None:
+            with suppress(InputError):  # the record is worth more; the driver says which weights there aren't
+                write_atomic(store.weights(record.trial_id), weights)
+        try:
+            store.put(record)
+        except InputError:  # a full disk, say: the driver will meet it too, and report it
+            return False
+        return True
+
+    def _keep_at_storage(self, record: RunRecord, weights: bytes | None) -> bool:
+        """Whether the record is at the shared address now."""
+        if self.storage is None:
+            return False
+        try:
+            if weights is not None:
+                self.storage.place(WEIGHTS, RECORD_PATIENCE).write(f"{record.trial_id}.safetensors", weights)
+            content = record.model_dump_json().encode()
+            self.storage.place(RECORDS, RECORD_PATIENCE).write(f"{record.trial_id}.json", content)
+        except InputError as error:
+            note(f"a record reaches the driver alone: {error.problems[0].what} ({error.problems[0].found})")
+            return False
+        return True
+
+
+def _weights(trial: Trial, model: Model) -> bytes | None:
+    """The file of a trained model's weights; None if it can't be made: the record is worth more."""
+    from suite.models.checkpoint import checkpoint_bytes
+
+    with suppress(Exception):
+        return checkpoint_bytes(model, trial.model, dataset=trial.dataset.name, trial_id=trial.id)
+    return None

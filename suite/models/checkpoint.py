@@ -45,17 +45,23 @@ def check_name(path: Path) -> None:
 
 
 def write_checkpoint(path: Path, model: Model, cell: ModelCell, *, dataset: str, trial_id: str) -> None:
-    """Write all of a model's state (frozen tables and buffers too) as safetensors, with what rebuilds it.
-
-    The file is complete or not there, and the same for the same weights. Its metadata `lape` are JSON: `trial_id`,
-    `dataset`, and as `model` the cell's `values`.
+    """Write a `checkpoint_bytes`: the file is complete or not there.
 
     Raises:
         InputError: the folder can't be written or the disk is full.
     """
+    write_atomic(path, checkpoint_bytes(model, cell, dataset=dataset, trial_id=trial_id))
+
+
+def checkpoint_bytes(model: Model, cell: ModelCell, *, dataset: str, trial_id: str) -> bytes:
+    """All of a model's state (frozen tables and buffers too) as safetensors, with what rebuilds it.
+
+    The same for the same weights. The metadata `lape` are JSON: `trial_id`, `dataset`, and as `model` the cell's
+    `values`.
+    """
     about = {"trial_id": trial_id, "dataset": dataset, "model": cell.values()}
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    write_atomic(path, save(state, {_KEY: canonical_json(about)}))
+    return save(state, {_KEY: canonical_json(about)})
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:

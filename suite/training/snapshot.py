@@ -1,4 +1,4 @@
-"""Snapshots of a training under way: after a kill it goes on from the last one, to the same record."""
+"""Snapshots of a training under way: after a kill it goes on from the last whole one, to the same record."""
 
 from __future__ import annotations
 
@@ -6,66 +6,89 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from suite.canonical import canonical_json
 from suite.errors import InputError
-from suite.files import write_atomic
 from suite.text import note
+from suite.versions import Versions
 
 _KEY = "lape_snapshot"
+_LARGEST_HEADER = 100 * 2**20  # bytes, as safetensors itself has it
+
+State = tuple[dict[str, Tensor], dict[str, Any]]  # the tensors, and the facts as JSON has them
 
 
 @dataclass
 class Snapshots:
-    """The snapshot of one trial: a file, which is whole or not there.
+    """The snapshots of one training.
 
-    every: seconds from one to the next; 0: at every opportunity. about: what must be the same for a training to go
-    on from it: the trial, and all on which its last digits depend.
+    every: seconds from one to the next; 0: at every opportunity; None: never for the time that has passed. epochs:
+    one at the end of every so many epochs. about: what must be the same for a training to go on from it: the
+    trials, and all on which its last digits depend.
     """
 
-    path: Path
-    every: float
+    versions: Versions
+    every: float | None
     about: dict[str, Any]
+    epochs: int | None = None
     _last: float = field(default_factory=time.monotonic)
 
-    def offer(self, make: Callable[[], tuple[dict[str, Tensor], dict[str, Any]]]) -> None:
-        """Write a snapshot if it is time for one. make: gives the tensors, and the facts as JSON has them."""
-        if time.monotonic() - self._last < self.every:
+    def offer(self, make: Callable[[], State], ended: int | None = None) -> None:
+        """Write a snapshot if it is time for one. ended: the epoch that ends here, from 0, if one does."""
+        if not self._due(ended):
             return
         tensors, facts = make()
         metadata = {_KEY: canonical_json({"about": self.about, "facts": facts})}
+        content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata)
         try:
-            write_atomic(
-                self.path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata)
-            )
+            self.versions.add(content)
         except InputError as error:  # the training is worth more than a snapshot of it
-            note(f"no snapshot of a training: {error.problems[0].what} ({self.path.parent})")
+            note(f"no snapshot of a training: {error.problems[0].what} ({error.problems[0].found})")
         self._last = time.monotonic()
 
-    def last(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    def _due(self, ended: int | None) -> bool:
+        if self.epochs is not None and ended is not None and (ended + 1) % self.epochs == 0:
+            return True
+        return self.every is not None and time.monotonic() - self._last >= self.every
+
+    def last(self) -> State | None:
         """The tensors, on the CPU, and the facts to go on from, or None: there are none that serve."""
+        reason = ""
         try:
-            with safe_open(self.path, "pt") as file:
-                held = json.loads((file.metadata() or {})[_KEY])
-                if held["about"] != self.about:
-                    note(f"a training begins anew: its snapshot was made otherwise ({_difference(held, self.about)})")
-                    return None
-                return {name: file.get_tensor(name) for name in file.keys()}, held["facts"]  # noqa: SIM118
-        except FileNotFoundError:
-            return None
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-            note(f"a training begins anew: its snapshot is damaged ({self.path})")
-            return None
+            for content in self.versions.newest_first():
+                if content is None:
+                    note("a snapshot of a training is damaged: the one before it is tried")
+                    reason = "none of its snapshots is whole"
+                    continue
+                try:
+                    held = json.loads(_metadata(content)[_KEY])
+                    if held["about"] == self.about:
+                        return load(content), held["facts"]
+                    reason = f"its snapshot was made otherwise ({_difference(held['about'], self.about)})"
+                except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                    reason = "its snapshot is none of ours"
+        except InputError as error:
+            reason = f"{error.problems[0].what} ({error.problems[0].found})"
+        if reason:
+            note(f"a training begins anew: {reason}")
+        return None
 
 
-def _difference(held: dict[str, Any], about: dict[str, Any]) -> str:
-    before = held["about"]
+def _metadata(content: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file, which the library reads from files alone: its header is JSON."""
+    size = int.from_bytes(content[:8], "little")
+    if not 0 < size <= min(len(content) - 8, _LARGEST_HEADER):
+        raise ValueError("no header")
+    metadata: dict[str, str] = json.loads(content[8 : 8 + size])["__metadata__"]
+    return metadata
+
+
+def _difference(before: dict[str, Any], about: dict[str, Any]) -> str:
     return ", ".join(
         f"{name}: {before.get(name)}, now {value}" for name, value in about.items() if before.get(name) != value
     )

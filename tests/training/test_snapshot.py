@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from suite.grid import load_grid
 from suite.machine import Machine
 from suite.record import RunRecord
+from suite.storage import Folder
 from suite.train import run_trial, train_trials
 from suite.training.snapshot import Snapshots
 from suite.trial import Trial
+from suite.versions import Versions
 from tests.records import lasting
 
 Write = Callable[..., Path]
@@ -45,7 +48,7 @@ def make(write_grid: Write) -> Callable[..., list[Trial]]:
 
 
 def stopped(
-    trials: list[Trial], machine: Machine, file: Path, after: int, monkeypatch: pytest.MonkeyPatch
+    trials: list[Trial], machine: Machine, place: Folder, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> list[RunRecord]:
     """The records of a training that dies after so many snapshots, and is started again."""
     offer, left = Snapshots.offer, after
@@ -60,9 +63,9 @@ def stopped(
     monkeypatch.setattr(Snapshots, "offer", offer_and_stop)
     machine = replace(machine, snapshot_seconds=0)
     with pytest.raises(Stop):
-        train_trials(trials, machine, lambda trial: file)
+        train_trials(trials, machine, place)
     torch.manual_seed(99)  # another process has other generators
-    return [record for record, _ in train_trials(trials, machine, lambda trial: file)]
+    return [record for record, _ in train_trials(trials, machine, place)]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -82,8 +85,9 @@ def test_to_the_last_bit(
             if augmentation == "everything":  # stretches of one batch
                 patch.setattr("suite.training.augmentation.pipeline.TOGETHER", 64)
             whole = run_trial(trial, machine)
-            (record,) = stopped([trial], machine, tmp_path / f"{after}.safetensors", after, patch)
+            (record,) = stopped([trial], machine, Folder(tmp_path / str(after)), after, patch)
         assert whole.status == "done", whole.error
+        assert record.error is None
         assert lasting(record) == lasting(whole)
         assert [epoch.train_loss for epoch in record.history or ()] == [e.train_loss for e in whole.history or ()]
         assert record.train_seconds is not None
@@ -93,30 +97,56 @@ def test_the_snapshot_of_another_training_is_left_alone(
     make: Callable[..., list[Trial]], machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, other, *_ = make()
-    file, machine = tmp_path / "snapshot.safetensors", replace(machine, snapshot_seconds=0)
-    train_trials([first], machine, lambda trial: file)
-    assert file.is_file()
-    ((record, _),) = train_trials([other], machine, lambda trial: file)
+    place, machine = Folder(tmp_path / "kept"), replace(machine, snapshot_seconds=0)
+    train_trials([first], machine, place)
+    for name in place.names():
+        (place.path / name).rename(place.path / name.replace(first.id, other.id))
+    ((record, _),) = train_trials([other], machine, place)
     assert lasting(record) == lasting(run_trial(other, machine))
     assert "begins anew" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"half"])
-def test_a_torn_snapshot_begins_the_training_anew(
+@pytest.mark.parametrize("kept", [0, 0.5, 0.999])
+def test_a_torn_snapshot_gives_way_to_the_one_before_it(
     make: Callable[..., list[Trial]],
     machine: Machine,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    content: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: float,
 ) -> None:
-    trial, file = make()[0], tmp_path / "snapshot.safetensors"
-    if content == b"half":
-        train_trials([trial], replace(machine, snapshot_seconds=0), lambda trial: file)
-        content = file.read_bytes()[: file.stat().st_size // 2]
-    file.write_bytes(content)
-    ((record, _),) = train_trials([trial], machine, lambda trial: file)
+    trial, place = make()[0], Folder(tmp_path / "kept")
+    train_trials([trial], replace(machine, snapshot_seconds=0), place)
+    whole, torn = (place.path / name for name in place.names())  # two are kept, and the newer one is the second
+    torn.write_bytes(torn.read_bytes()[: int(kept * torn.stat().st_size)])
+
+    found, last = [], Snapshots.last
+    monkeypatch.setattr(Snapshots, "last", lambda self: found.append(last(self)) or found[-1])
+    ((record, _),) = train_trials([trial], machine, place)
+    assert found[0] is not None
     assert lasting(record) == lasting(run_trial(trial, machine))
-    assert "damaged" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "damaged: the one before it is tried" in told
+    assert "begins anew" not in told
+
+    for path in (whole, torn):
+        path.write_bytes(b"\x00" * 100)
+    ((record, _),) = train_trials([trial], machine, place)
+    assert lasting(record) == lasting(run_trial(trial, machine))
+    assert "begins anew: none of its snapshots is whole" in capsys.readouterr().err
+
+
+def test_what_has_the_right_checksum_and_is_no_snapshot_begins_the_training_anew(
+    make: Callable[..., list[Trial]], machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = make()[0]
+    deep = b"[" * 100_000
+    for content in (b"", b"{}", b"\xff" * 8, len(deep).to_bytes(8, "little") + deep, save({}), save({}, {"a": "b"})):
+        place = Folder(tmp_path / str(len(content)))
+        Versions(place, trial.id).add(content)
+        ((record, _),) = train_trials([trial], machine, place)
+        assert record.status == "done"
+        assert "begins anew: its snapshot is none of ours" in capsys.readouterr().err
 
 
 def test_a_snapshot_that_cannot_be_written_costs_no_training(
@@ -125,6 +155,24 @@ def test_a_snapshot_that_cannot_be_written_costs_no_training(
     trial = make()[0]
     (tmp_path / "file").write_text("")
     machine = replace(machine, snapshot_seconds=0)
-    ((record, _),) = train_trials([trial], machine, lambda trial: tmp_path / "file" / "snapshot.safetensors")
+    ((record, _),) = train_trials([trial], machine, Folder(tmp_path / "file" / "snapshots"))
     assert record.status == "done"
     assert "no snapshot" in capsys.readouterr().err
+
+
+def test_a_snapshot_every_so_many_epochs(
+    make: Callable[..., list[Trial]], machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of every second epoch, however long they take; the training then goes on with the next one."""
+    (trial, *_) = make()
+    trial = replace(trial, recipe=trial.recipe.model_copy(update={"epochs": 5}))
+    machine = replace(machine, snapshot_seconds=None, snapshot_epochs=2)
+    written, add = [], Versions.add
+    monkeypatch.setattr(Versions, "add", lambda self, content: written.append(content) or add(self, content))
+    ((record, _),) = train_trials([trial], machine, Folder(tmp_path / "kept"))
+    assert len(written) == 2
+    snapshots = Snapshots(Versions(Folder(tmp_path / "kept"), trial.id), None, {})
+    assert snapshots.last() is None  # of other facts
+    ((again, _),) = train_trials([trial], machine, Folder(tmp_path / "kept"))
+    assert lasting(again) == lasting(record)
+    assert len(written) == 2  # the second one is of the fourth epoch, and the fifth writes none

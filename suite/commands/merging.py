@@ -1,0 +1,34 @@
+"""`lape merge`: results of several machines come together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from suite.commands.overview import open_console
+from suite.errors import InputError
+from suite.merging import Joined, merge
+
+
+def print_merge(folders: Sequence[Path]) -> None:
+    """Join all folders but the last into the last, and say what came from where."""
+    if len(folders) < 2:
+        raise InputError(
+            "nothing to merge",
+            expected="one source or more, and a destination",
+            found=", ".join(map(str, folders)) or "nothing",
+            where="lape merge",
+            fix="for instance `lape merge cluster-a/results cluster-b/results results`",
+        )
+    console = open_console()
+    *sources, destination = folders
+    for joined in merge(sources, destination):
+        console.print(_told(joined), highlight=False, markup=False, soft_wrap=True)
+
+
+def _told(joined: Joined) -> str:
+    parts = [f"{joined.there} were there"]
+    parts += [f"{count} new from {source}" for source, count in joined.added.items()]
+    parts += [f"{count} in place of failures from {source}" for source, count in joined.replaced.items()]
+    parts += [f"weights of {joined.weights}"] if joined.weights else []
+    return f"{joined.folder}: {joined.total} runs; {', '.join(parts)}"

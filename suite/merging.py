@@ -1,0 +1,259 @@
+"""Joining the results of several machines: nothing is lost, and two answers to one question are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from suite.errors import InputError, Problem
+from suite.files import check_folder, read_regular, write_atomic
+from suite.record import VOLATILE, RunRecord
+from suite.storage import LARGEST
+from suite.store import HISTORY, RUNS, SPOOL, Store, load_history
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What two runs of the same training may differ in: times and places, and what people call things.
+PASSING = frozenset({*VOLATILE, "schema_version", "environment", "history", "grid", "recipe", "arch"})
+_SHOWN = 20  # conflicts in a message
+_LONG = 40  # characters of a value in it
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What became of one grid. there: runs that were in the destination; each source added so many, and so many that
+    replace a failure; weights: files that were copied.
+    """
+
+    folder: Path
+    there: int
+    added: Mapping[Path, int]
+    replaced: Mapping[Path, int]
+    weights: int
+    total: int
+
+
+def merge(sources: Sequence[Path], destination: Path) -> list[Joined]:
+    """Join results folders into one: of one grid each, or of many, which are joined by their names.
+
+    A run that is done takes the place of a failure; of two failures the destination's stays, or the first one. Of two
+    runs of a trial that are both done, all that lasts must agree. A run's curve comes with it, and its weights if the
+    destination has none. Everything is read and compared before anything is written, and each file is replaced whole;
+    the sources stay as they are.
+
+    Raises:
+        InputError: a source has no results or is the destination, something is damaged or in conflict, or the
+            destination can't be written.
+    """
+    kinds = {source: _kind(source) for source in sources}
+    _check_places(sources, destination)
+    if len({*kinds.values()}) > 1:
+        raise InputError(
+            "folders of grids and of single grids together",
+            expected="sources of one kind",
+            found=", ".join(f"{source}: {kind}" for source, kind in kinds.items()),
+            where="lape merge",
+            fix="name for all of them the folder of one grid (results/NAME), or the folder of all (results)",
+        )
+    if "a grid" in kinds.values():
+        if destination.is_dir() and not _is_grid(destination) and _grids(destination):
+            raise InputError(
+                "single grids can't be joined into a folder of grids",
+                expected="the folder of one grid, new or not",
+                found=f"the grids {', '.join(_grids(destination))}",
+                where=str(destination),
+                fix=f"name the grid: {destination / _folder(sources[0]).name}",
+            )
+        plans = [_plan([_folder(source) for source in sources], destination)]
+    else:
+        if _is_grid(destination):
+            raise InputError(
+                "folders of grids can't be joined into a single grid",
+                expected="a folder of grids, new or not",
+                found="the folder of one grid",
+                where=str(destination),
+                fix=f"name the folder above it: {destination.parent}",
+            )
+        names = sorted({name for source in sources for name in _grids(source)})
+        plans = [
+            _plan([source / name for source in sources if name in _grids(source)], destination / name) for name in names
+        ]
+    conflicts = [conflict for plan in plans for conflict in plan.conflicts]
+    if conflicts:
+        more = [Problem(f"and {len(conflicts) - _SHOWN} more conflicts")] if len(conflicts) > _SHOWN else []
+        raise InputError(problems=[*conflicts[:_SHOWN], *more])
+    return [plan.carry_out() for plan in plans]
+
+
+class _Plan:
+    """How the results of one grid are joined."""
+
+    def __init__(self, destination: Path) -> None:
+        self.destination = destination
+        self.conflicts: list[Problem] = []
+        self.chosen: dict[str, tuple[Path, RunRecord]] = {}
+        self.there = 0
+        self._before: dict[str, str] = {}
+        self._replaces: set[str] = set()
+        self._twins: dict[str, list[Path]] = {}  # where a run is that is the same
+
+    def begin(self, records: Mapping[str, RunRecord]) -> None:
+        """With what is in the destination."""
+        self.there = len(records)
+        self._before = {trial_id: record.started_at for trial_id, record in records.items()}
+        self.add(self.destination, records)
+
+    def add(self, folder: Path, records: Mapping[str, RunRecord]) -> None:
+        for trial_id, record in records.items():
+            self._twins.setdefault(trial_id, [])
+            before = self.chosen.get(trial_id)
+            if before is None:
+                self.chosen[trial_id] = (folder, record)
+            elif record.status == "done" and before[1].status != "done":
+                self.chosen[trial_id] = (folder, record)
+                self._replaces.add(trial_id)
+                self._twins[trial_id] = []
+            elif record.status == "done":
+                found = list(_differences(before[1], record))
+                if found:
+                    self.conflicts.append(_conflict(trial_id, before[0], folder, found, record))
+                self._twins[trial_id].append(folder)
+
+    def carry_out(self) -> Joined:
+        store = Store(self.destination)
+        with store.lock():
+            now = {trial_id: record.started_at for trial_id, record in store.collect().items()}
+            if now != self._before:
+                raise InputError(
+                    "the destination has changed while it was read",
+                    expected="a folder in which nothing runs",
+                    found=f"{len(now)} runs, where there were {len(self._before)}",
+                    where=str(self.destination),
+                    fix="merge again: nothing was changed",
+                )
+            weights = sum(self._copy_weights(store, trial_id) for trial_id in self.chosen)
+            store.absorb([record for _, record in self.chosen.values()], self._history())
+        added: dict[Path, int] = {}
+        replaced: dict[Path, int] = {}
+        for trial_id, (folder, _) in self.chosen.items():
+            if folder != self.destination:
+                count = replaced if trial_id in self._replaces else added
+                count[folder] = count.get(folder, 0) + 1
+        return Joined(self.destination, self.there, added, replaced, weights, len(self.chosen))
+
+    def _history(self) -> pd.DataFrame:
+        """The curves of the chosen runs; of one that lost it, a twin's."""
+        import pandas as pd
+
+        wanted: dict[str, list[Path]] = {
+            trial_id: [folder, *self._twins[trial_id]] for trial_id, (folder, _) in self.chosen.items()
+        }
+        folders = dict.fromkeys(folder for places in wanted.values() for folder in places)
+        frames, found = [], set[str]()
+        of_folder = {folder: load_history(folder) for folder in folders}
+        for rank in range(max(map(len, wanted.values()), default=0)):
+            for folder, history in of_folder.items():
+                mine = {
+                    trial_id
+                    for trial_id, places in wanted.items()
+                    if trial_id not in found and rank < len(places) and places[rank] == folder
+                }
+                part = history[history["trial_id"].isin(mine)]
+                if len(part):
+                    frames.append(part)
+                    found |= set(part["trial_id"])
+        return pd.concat(frames) if frames else load_history(self.destination).iloc[:0]
+
+    def _copy_weights(self, store: Store, trial_id: str) -> bool:
+        target = store.weights(trial_id)
+        folder, record = self.chosen[trial_id]
+        if record.status != "done" or (target.exists() and trial_id not in self._replaces):
+            return False
+        for place in (folder, *self._twins[trial_id]):
+            if place != self.destination and (content := read_regular(Store(place).weights(trial_id), LARGEST)):
+                write_atomic(target, content)
+                return True
+        return False
+
+
+def _plan(sources: Sequence[Path], destination: Path) -> _Plan:
+    plan = _Plan(destination)
+    there = Store(destination).records()
+    plan.begin(there)
+    for source in sources:
+        plan.add(source, Store(source).records())
+    return plan
+
+
+def _differences(one: RunRecord, other: RunRecord) -> Iterator[tuple[str, Any, Any]]:
+    for name in RunRecord.model_fields:
+        values = getattr(one, name), getattr(other, name)
+        if name not in PASSING and values[0] != values[1]:
+            yield name, *values
+
+
+def _conflict(
+    trial_id: str, one: Path, other: Path, found: Iterable[tuple[str, Any, Any]], record: RunRecord
+) -> Problem:
+    told = "; ".join(f"{name}: {_short(mine)} and {_short(theirs)}" for name, mine, theirs in found)
+    levels = f"{record.arch} {record.pe} {record.join} {record.dataset} seed {record.seed_index}"
+    return Problem(
+        f"two runs of trial {trial_id} are in conflict ({levels})",
+        expected="the same of a trial that is done twice, times and machines aside",
+        found=told,
+        where=f"{one} and {other}",
+        fix="`lape rerun` says which is right on this machine; delete the line of the other, and merge again",
+    )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONG else text[:_LONG] + "…"
+
+
+def _kind(source: Path) -> str:
+    if source.is_file() and source.name == RUNS:
+        return "a grid"
+    check_folder(source)
+    if _is_grid(source):
+        return "a grid"
+    if _grids(source):
+        return "a folder of grids"
+    raise InputError(
+        "no results to merge",
+        expected=f"the folder of a grid's results, with {RUNS} or {SPOOL}/, or a folder of such folders",
+        found="nothing" if not source.exists() else "none of these",
+        where=str(source),
+        fix="name what `lape run --results` was told, or a grid's folder in it",
+    )
+
+
+def _folder(source: Path) -> Path:
+    return source if source.is_dir() else source.parent
+
+
+def _is_grid(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (RUNS, HISTORY)) or (folder / SPOOL).is_dir()
+
+
+def _grids(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if not path.is_symlink() and path.is_dir() and _is_grid(path))
+
+
+def _check_places(sources: Sequence[Path], destination: Path) -> None:
+    target = destination.resolve()
+    for source in sources:
+        found = _folder(source).resolve()
+        if found == target or found.is_relative_to(target) or target.is_relative_to(found):
+            raise InputError(
+                "a source and the destination are one, or one is in the other",
+                expected="folders apart from each other",
+                found=f"{source} and {destination}",
+                where="lape merge",
+                fix="give another destination: what is in it already stays, so it need not be empty",
+            )
