@@ -65,6 +65,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # What this store wrote to runs.jsonl: a driver folds again and again, and parses no record twice.
+        self._written: dict[str, RunRecord] = {}
+        self._lines: dict[str, tuple[RunRecord, str]] = {}  # by trial
 
     def put(self, record: RunRecord) -> None:
         """Keep a record: atomic, safe beside other writers. Raises `InputError` if it can't be written."""
@@ -140,10 +143,18 @@ class Store:
         buffer = io.BytesIO()
         history.sort_values(["trial_id", "epoch"]).to_parquet(buffer, index=False)
         write_atomic(self._inside(HISTORY), buffer.getvalue())
-        lines = [
-            record.model_copy(update={"history": None}).model_dump_json() for record in sorted(records, key=_sort_key)
-        ]
-        write_atomic(self._inside(RUNS), ("\n".join(lines) + "\n").encode())
+        held = [self._held(record) for record in sorted(records, key=_sort_key)]
+        write_atomic(self._inside(RUNS), ("\n".join(line for _, line in held) + "\n").encode())
+        self._written = {line: record for record, line in held}
+        self._lines = {record.trial_id: (record, line) for record, line in held}
+
+    def _held(self, record: RunRecord) -> tuple[RunRecord, str]:
+        """The record as runs.jsonl holds it, and its line there."""
+        known = self._lines.get(record.trial_id)
+        if known is not None and known[0] is record:
+            return known
+        record = record.model_copy(update={"history": None})
+        return record, record.model_dump_json()
 
     def _sweep(self, records: dict[str, RunRecord]) -> None:
         """Remove snapshots that a worker left behind when it died between its record and them."""
@@ -192,7 +203,11 @@ class Store:
             return []
         # Not splitlines: a record's text may hold other line separators, such as U+2028.
         lines = text.split("\n")
-        return [parse_record(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+        return [
+            self._written.get(line) or parse_record(line, f"{path}, line {number}")
+            for number, line in enumerate(lines, 1)
+            if line.strip()
+        ]
 
     def _spooled(self) -> dict[Path, RunRecord]:
         check_folder(self.folder / SPOOL)

@@ -74,6 +74,30 @@ def test_the_order_in_which_runs_end_does_not_matter(tmp_path: Path, trials: lis
     assert len(written) == 1
 
 
+def test_what_was_folded_is_parsed_no_second_time_unless_it_was_changed(
+    tmp_path: Path, trials: list[Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = store.parse_record
+
+    def count(line: str, where: str, *rest: str) -> RunRecord:
+        parsed.append(where)
+        return parse(line, where, *rest)
+
+    monkeypatch.setattr(store, "parse_record", count)
+    kept = Store(tmp_path / "results")
+    for trial in trials:
+        kept.put(make_record(trial))
+        kept.collect()
+    assert len(parsed) == len(trials)
+    assert kept.records() == Store(kept.folder).records()
+    text = (kept.folder / RUNS).read_text()
+    (kept.folder / RUNS).write_text(text.replace('"test_loss":1.0', '"test_loss":2.0', 1))
+    parsed.clear()
+    assert sorted(record.test_loss or 0 for record in kept.records().values()) == [1.0] * (len(trials) - 1) + [2.0]
+    assert len(parsed) == 1
+
+
 def test_lines_are_sorted_by_axes_and_seed(kept: Store) -> None:
     lines = [json.loads(line) for line in (kept.folder / RUNS).read_text().splitlines()]
     assert [(line["join"], line["seed_index"]) for line in lines] == [
