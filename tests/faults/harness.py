@@ -100,15 +100,13 @@ class Run:
         assert "Traceback" not in out, out
         return out
 
-    def snapshots(self) -> dict[str, int]:
-        """The snapshots that there are, by name, with the time of each."""
-        found = {}
-        for path in (self.store.folder / SNAPSHOTS).glob("[!.]*"):
-            try:
-                found[path.name] = path.stat().st_mtime_ns
-            except FileNotFoundError:
-                continue
-        return found
+    def snapshots(self) -> set[str]:
+        """The names of the snapshots that there are: each begins with its trial, and is never used again."""
+        return {path.name for path in (self.store.folder / SNAPSHOTS).glob("[!.]*")}
+
+    def read(self, snapshot: str) -> bytes:
+        """The bytes of a snapshot. Raises FileNotFoundError: it was one too many meanwhile."""
+        return (self.store.folder / SNAPSHOTS / snapshot).read_bytes()
 
     def stored(self) -> int:
         """Records in the spool and in runs.jsonl."""
@@ -128,7 +126,7 @@ class Run:
         found: dict[str, int] = {}
         for name in self.snapshots():
             try:
-                content = (self.store.folder / SNAPSHOTS / name).read_bytes()
+                content = self.read(name)
                 begin = 8 + int.from_bytes(content[:8], "little")
                 header = json.loads(content[8:begin])
             except (OSError, ValueError):  # it has been replaced meanwhile, or is damaged
@@ -151,7 +149,7 @@ class Run:
         there: dict[str, int] = {}
 
         def gone_on() -> bool:
-            fresh = {name[:16] for name, at in self.snapshots().items() if before.get(name) != at}
+            fresh = {name[:16] for name in self.snapshots() - before}
             positions = self.positions()
             for trial_id in fresh & interrupted.keys() - there.keys() & positions.keys():
                 there[trial_id] = positions[trial_id]
