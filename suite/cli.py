@@ -140,14 +140,34 @@ def check(
 @app.command()
 def plan(
     grid: GridArgument,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrate", help="First train a few steps of each kind of trial here, to tell the time.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials at a time. [default: what this machine's cores allow]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    target: CSVOption = None,
+    device: Annotated[str, typer.Option(help="Of --calibrate: auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="Of --calibrate: CPU threads of each trial.")] = 1,
+    data: Annotated[Path | None, typer.Option(help="Of --calibrate: folder of the prepared data sets.")] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Say what a run would do: trials to do and done, dropped cells, time, and what the seeds can show."""
+    """Say what a run would do: trials to do and done, dropped cells, time, and what the seeds can show.
+
+    Time is estimated from the stored runs, and where there are none from a calibration, which is kept beside them.
+    """
     from suite.commands.overview import print_plan
 
-    print_plan(_workspace(grid, overrides, seeds, results, REPORTS))
+    workspace = _workspace(grid, overrides, seeds, results, REPORTS)
+    if calibrated:
+        from suite.commands.calibrating import calibrate_grid
+        from suite.machine import Machine
+
+        calibrate_grid(workspace, Machine(data, device, threads), workers)
+    print_plan(workspace, workers=workers, as_json=as_json, target=target)
 
 
 @app.command()

@@ -30,13 +30,15 @@ Interval = tuple[float, float]
 class CellEstimate:
     """What is expected of each trial of a cell.
 
-    label: its levels. trials: how many are to do. seconds: of the training with its tests; None if there is nothing to
-    go by. start_up: seconds before its first step, where they were measured. basis: what was measured, so many times.
+    label: its levels. trials: how many are to do, of so many epochs. seconds: of the training with its tests; None if
+    there is nothing to go by. start_up: seconds before its first step, where they were measured. basis: what was
+    measured, so many times.
     """
 
     cell_id: str
     label: str
     trials: int
+    epochs: int
     seconds: float | None
     start_up: float
     basis: Basis
@@ -49,7 +51,8 @@ class Estimate:
 
     device: on which, None if nothing is known. seconds: of all trials that there is a pace for, one after another;
     unknown: trials without one. spread: the standard deviation of a training's time, as a share of it, from so many
-    degrees of freedom. wall: seconds until all is done with `workers` trials at a time, from the first one's start.
+    degrees of freedom. wall: seconds until all is done with `workers` trials at a time, from the first one's start;
+    begin: of that, until the workers are ready.
     """
 
     device: Device | None
@@ -58,6 +61,7 @@ class Estimate:
     spread: float | None
     freedom: int
     workers: int
+    begin: float
     wall: float
     unknown: int
     _by_cell: Mapping[str, CellEstimate] = field(repr=False)
@@ -87,10 +91,11 @@ class Estimate:
         return None if cell is None or cell.seconds is None else cell.seconds + cell.start_up
 
 
-def estimate(trials: Sequence[Trial], paces: Iterable[Pace], workers: int = 1) -> Estimate:
+def estimate(trials: Sequence[Trial], paces: Iterable[Pace], workers: int = 1, begin: float = 0.0) -> Estimate:
     """What the trials take, on the device of which most is known.
 
-    Runs count before calibrations: they were disturbed by whatever disturbs trials. workers: trials at a time.
+    Runs count before calibrations: they were disturbed by whatever disturbs trials. workers: trials at a time. begin:
+    seconds until these are ready for their first trial.
     """
     counts = Counter(trial.cell_id for trial in trials)
     firsts = {trial.cell_id: trial for trial in reversed(trials)}
@@ -106,7 +111,9 @@ def estimate(trials: Sequence[Trial], paces: Iterable[Pace], workers: int = 1) -
         start_ups = [pace.start_up for pace in found if pace.start_up is not None]
         start_up = fmean(start_ups) if start_ups else measured.start_up(kinds[cell_id])
         label = " ".join(trial.levels.values())
-        cells.append(CellEstimate(cell_id, label, count, seconds, start_up, basis, len(found)))
+        cells.append(
+            CellEstimate(cell_id, label, count, trial.recipe.total_epochs, seconds, start_up, basis, len(found))
+        )
         if seconds is not None:
             parts.append(_Part(count * (seconds + start_up), kinds[cell_id].whole, found, work))
     known = {cell.cell_id: cell for cell in cells}
@@ -120,7 +127,8 @@ def estimate(trials: Sequence[Trial], paces: Iterable[Pace], workers: int = 1) -
         spread=spread,
         freedom=freedom,
         workers=workers,
-        wall=side_by_side([time for time in each if time is not None], workers),
+        begin=begin,
+        wall=begin + side_by_side([time for time in each if time is not None], workers) if parts else 0.0,
         unknown=sum(time is None for time in each),
         _by_cell=known,
         _parts=parts,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from suite.canonical import canonical_json
+from suite.canonical import fingerprint
 from suite.data.datasets import DATASETS, Dataset
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the pace of a trial depends on. model: without what the PE and the recipe do, for want of a better match."""
+    """What the pace of a trial depends on, hashed. model: without the PE and the recipe, for want of a better match."""
 
     whole: str
     model: str
@@ -96,7 +96,7 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
     axes, recipe = config["axes"], config["recipe"]
     model = [axes["arch"], axes["norm"], axes["loss"], axes["dataset"]]
     costs = {key: value for key, value in recipe.items() if key not in _COSTLESS}
-    return Kind(canonical_json([*model, axes["pe"], costs]), canonical_json(model))
+    return Kind(fingerprint([*model, axes["pe"], costs]), fingerprint(model))
 
 
 def work_of(trial: Trial) -> Work:

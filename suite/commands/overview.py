@@ -5,8 +5,13 @@ Needs neither torch nor Ray: a reviewer's laptop has none.
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -15,8 +20,8 @@ from suite import stats
 from suite.claims import untested
 from suite.commands.workspace import Workspace
 from suite.contrasts import contrasts
-from suite.estimate import estimate
-from suite.files import make_folder
+from suite.estimate import LEVEL, CellEstimate, Estimate, Interval
+from suite.files import make_folder, write_atomic
 from suite.plan import Plan, expectation, make_plan
 from suite.text import duration
 
@@ -41,14 +46,26 @@ def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
         text = f"{workspace.grid.name}: nothing to run, all {plan.total} trials have been run"
         _print(console, text + (f"; {_failed(workspace, plan)}" if plan.failed else ""))
         return
-    expected = estimate(plan.to_do, workspace.paces)
+    expected = workspace.estimate(plan.to_do)
     time = f", about {duration(expected.seconds)} of training on one such worker" if expected.known else ""
     _print(console, f"{workspace.grid.name}: {len(plan.to_do)} of {plan.total} trials to run{time}")
 
 
-def print_plan(workspace: Workspace) -> None:
-    """`lape plan`."""
+def print_plan(
+    workspace: Workspace, *, workers: int | None = None, as_json: bool = False, target: str | None = None
+) -> None:
+    """`lape plan`. workers: trials at a time; target: a file for a row of CSV per cell, "-" prints that alone."""
     console = open_console()
+    if as_json or target is not None:
+        plan = make_plan(workspace.expansion, workspace.records)
+        found = workspace.estimate(plan.to_do, workers)
+        if as_json:
+            print(json.dumps(_values(workspace, plan, found), indent=1))
+            return
+        if target == "-":
+            print(_cell_csv(found), end="")
+            return
+        write_atomic(Path(str(target)), _cell_csv(found).encode())
     if workspace.grid.file.not_runnable:
         print_plan_line(console, workspace, make_plan(workspace.expansion, workspace.records))
         _print(console, f"  claims   {len(workspace.claims)}, not tested by this grid")
@@ -62,7 +79,10 @@ def print_plan(workspace: Workspace) -> None:
     )
     if plan.others:
         _print(console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone")
-    _print(console, f"  time     {_time(workspace, plan)}")
+    expected = workspace.estimate(plan.to_do, workers)
+    _print(console, f"  time     {_time(workspace, plan, expected)}")
+    for line in _time_details(expected):
+        _print(console, f"           {line}")
     if workspace.grid.file.expect:
         _print(console, f"  expected {_expected(workspace)}")
     if workspace.budget_note:
@@ -77,17 +97,108 @@ def print_plan(workspace: Workspace) -> None:
         _print(console, f"    and {len(plan.dropped) - _SHOWN} more")
 
 
-def _time(workspace: Workspace, plan: Plan) -> str:
+def _time(workspace: Workspace, plan: Plan, expected: Estimate) -> str:
     if not plan.to_do:
         return "nothing to do"
-    expected = estimate(plan.to_do, workspace.paces)
     if expected.device is None:
-        return f"unknown before a first trial of each size: try `{workspace.command} --limit 2`, then plan again"
+        calibrate = f"`{workspace.command_for('plan')} --calibrate` measures a few steps"
+        return f"unknown before a first trial of each size: {calibrate}, `{workspace.command} --limit 2` runs some"
     unknown = f"; besides {expected.unknown} trials of sizes that were not run yet" if expected.unknown else ""
+    interval = "" if expected.interval is None else f", 95 % {_between(expected.interval)}"
     hours = f"{expected.device.hours(expected.seconds):.2f} {expected.device.unit}"
     return (
-        f"about {duration(expected.seconds)} ({hours}) on one worker, as measured on {expected.device.label}{unknown}"
+        f"about {duration(expected.seconds)}{interval} ({hours}) on one worker, as measured on "
+        f"{expected.device.label}{unknown}"
     )
+
+
+def _time_details(expected: Estimate) -> Iterator[str]:
+    if not expected.known:
+        return
+    wall = expected.wall_interval
+    at_a_time = f"{expected.workers} trials at a time" if expected.workers > 1 else "one trial at a time"
+    yield f"about {duration(expected.wall)}{f', {_between(wall)}' if wall else ''}, with {at_a_time}"
+    if expected.spread is None:
+        yield "no interval: that takes two measurements of a kind at least"
+    else:
+        yield (
+            f"the interval: t with {expected.freedom} degrees of freedom, for trainings whose times differ by "
+            f"{expected.spread:.1%}, all alike in one run"
+        )
+    for cell in expected.cells[:_SHOWN]:
+        yield _cell_line(cell)
+    if len(expected.cells) > _SHOWN:
+        yield f"and {len(expected.cells) - _SHOWN} more cells: --csv has them all"
+
+
+def _cell_line(cell: CellEstimate) -> str:
+    if cell.seconds is None:
+        return f"{cell.label}: {cell.trials} × unknown"
+    start_up = f" and {cell.start_up:.1f} s to begin" if cell.start_up else ""
+    return f"{cell.label}: {cell.trials} × {duration(cell.seconds)}{start_up}, {_basis(cell)}"
+
+
+def _basis(cell: CellEstimate) -> str:
+    if cell.basis == "runs":
+        return f"as {cell.measured} run{'s' if cell.measured > 1 else ''}"
+    if cell.basis == "calibration":
+        return f"as calibrated, {cell.measured} rounds"
+    return "as the same model with another PE or recipe, which the interval knows nothing of"
+
+
+def _between(interval: Interval) -> str:
+    return f"from {duration(interval[0])} to {duration(interval[1])}"
+
+
+def _values(workspace: Workspace, plan: Plan, expected: Estimate) -> dict[str, Any]:
+    """A plan for machines. Times are seconds."""
+    device, interval = expected.device, expected.interval
+    counts = {"total": plan.total, "done": len(plan.done), "failed": len(plan.failed), "to_do": len(plan.to_do)}
+    return {
+        "grid": workspace.grid.name,
+        "trials": counts,
+        "dropped_cells": len(plan.dropped),
+        "device": None if device is None else device.label,
+        "seconds": expected.seconds if expected.known else None,
+        "interval": interval,
+        "level": LEVEL,
+        "hours": None if device is None else device.hours(expected.seconds),
+        "hours_interval": None if device is None or interval is None else [device.hours(bound) for bound in interval],
+        "unit": None if device is None else device.unit,
+        "workers": expected.workers,
+        "wall_seconds": expected.wall if expected.known else None,
+        "wall_interval": expected.wall_interval,
+        "spread": expected.spread,
+        "degrees_of_freedom": expected.freedom,
+        "trials_without_estimate": expected.unknown,
+        "cells": [_cell_values(expected, cell) for cell in expected.cells],
+    }
+
+
+def _cell_values(expected: Estimate, cell: CellEstimate) -> dict[str, Any]:
+    device, whole = expected.device, None if cell.seconds is None else cell.trials * (cell.seconds + cell.start_up)
+    return {
+        "cell_id": cell.cell_id,
+        "cell": cell.label,
+        "trials": cell.trials,
+        "seconds_per_epoch": None if cell.seconds is None else cell.seconds / cell.epochs,
+        "seconds_per_trial": cell.seconds,
+        "start_up_seconds": cell.start_up,
+        "seconds": whole,
+        "hours": None if whole is None or device is None else device.hours(whole),
+        "unit": None if device is None else device.unit,
+        "basis": cell.basis,
+        "measured": cell.measured,
+    }
+
+
+def _cell_csv(expected: Estimate) -> str:
+    rows, text = [_cell_values(expected, cell) for cell in expected.cells], io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
 
 
 def _expected(workspace: Workspace) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from suite.execution.driver import Execute, run_missing
 from suite.execution.events import Job, Listener
 from suite.execution.progress import ProgressDisplay
 from suite.execution.serial import run_serial
+from suite.execution.timekeeping import Timekeeper
 from suite.execution.worker import Worker
 from suite.files import make_folder
 from suite.machine import Machine
@@ -64,6 +65,7 @@ def run_grid(
         verify(dataset, root)
     _verify_teachers(workspace.expansion.trials, root)
 
+    told: str | None = None
     store, shared = workspace.store, None
     if storage is not None:
         shared = open_storage(storage, workspace.grid.name)
@@ -74,15 +76,27 @@ def run_grid(
 
         def open_display(plan: Plan) -> Listener:
             print_plan_line(console, workspace, plan)
-            return stack.enter_context(ProgressDisplay(console, len(plan.to_do[:limit])))
+            trials = plan.to_do[:limit]
+            expected = workspace.estimate(trials, 1 if executor == "serial" else None)
+            display = stack.enter_context(ProgressDisplay(console, trials, expected))
+            keepers.append(Timekeeper(display, trials, expected, workspace.store.folder))
+            return keepers[-1]
 
         def execute(jobs: Sequence[Job], listener: Listener) -> None:
             # Only now: a run that has nothing to do needs neither torch nor Ray.
             worker = Worker(machine, store.folder, keep_weights, shared)
             _executor(executor, worker, gpus_per_trial, address)(jobs, listener)
 
-        plan = run_missing(workspace.expansion, store, execute, open_display, retry=statuses, limit=limit)
+        keepers: list[Timekeeper] = []
+        try:
+            plan = run_missing(workspace.expansion, store, execute, open_display, retry=statuses, limit=limit)
+        finally:
+            for keeper in keepers:
+                with suppress(InputError):  # the disk is full: what ended the run is told, or what it ended with
+                    told = keeper.close().verdict
     print_outcome(console, replace(workspace))  # a copy, which reads the records anew
+    if told:
+        console.print(f"time: {told}", highlight=False, markup=False, soft_wrap=True)
     if keep_weights:
         print_weights(console, workspace, plan)
     return len(plan.done) == plan.total

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from suite.commands.opening import OpenGrid
 from suite.heartbeat import LOST
+from suite.measured import read_calibration, read_forecast
 from suite.text import duration
 from suite.watching import Underway, View, Watcher
 
@@ -25,21 +26,31 @@ def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) 
 
     In a terminal one block changes; elsewhere a block follows the other. As JSON each look is a line.
     """
-    watcher = Watcher(opened.grid.name, opened.expansion, opened.store.folder)
+    measured = read_calibration(opened.store.folder)
+    calibrated = () if measured is None else measured.paces
+    watcher = Watcher(opened.grid.name, opened.expansion, opened.store.folder, calibrated)
     views = _looks(watcher, every) if watch else iter([watcher.look()])
     if as_json:
         for view in views:
-            print(json.dumps(view.values()), flush=True)
+            found = read_forecast(opened.store.folder)
+            held = None if found is None else found.model_dump() | {"verdict": found.verdict}
+            print(json.dumps(view.values() | {"estimate": held}), flush=True)
         return
     console = Console()
     if watch and console.is_terminal:
         with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=_DRAWN) as live:
             for view in views:
-                live.update(Text("\n".join(status_lines(opened, view))))
+                live.update(Text("\n".join(status_lines(opened, view, _verdict(opened)))))
         return
     with suppress(KeyboardInterrupt):  # the watcher stops, nothing else does
         for number, view in enumerate(views):
-            print("\n" * bool(number) + "\n".join(status_lines(opened, view)), flush=True)
+            print("\n" * bool(number) + "\n".join(status_lines(opened, view, _verdict(opened))), flush=True)
+
+
+def _verdict(opened: OpenGrid) -> str | None:
+    """How good the estimate of the last run was, if it is over."""
+    found = read_forecast(opened.store.folder)
+    return None if found is None else found.verdict
 
 
 def _looks(watcher: Watcher, every: float) -> Iterator[View]:
@@ -51,8 +62,8 @@ def _looks(watcher: Watcher, every: float) -> Iterator[View]:
         time.sleep(every)
 
 
-def status_lines(opened: OpenGrid, view: View) -> list[str]:
-    """What `lape status` says, line by line."""
+def status_lines(opened: OpenGrid, view: View, told: str | None = None) -> list[str]:
+    """What `lape status` says, line by line. told: how good the estimate of the last run was."""
     lost = f", {view.lost} lost" if view.lost else ""
     running = f", {view.running} running" if view.underway else ""
     lines = [f"{view.grid}: {view.done}/{view.total} done, {view.to_do} to do{running}{lost}"]
@@ -60,6 +71,8 @@ def status_lines(opened: OpenGrid, view: View) -> list[str]:
         lines.append(f"  trained for {duration(view.trained_seconds)} in all; {_left(view)}")
     elif view.underway:
         lines.append(f"  {_left(view)}")
+    if told:
+        lines.append(f"  {told}")
     if hours := _hours(view):
         lines.append(f"  {hours}")
     for node in view.nodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,13 +20,16 @@ from suite.commands.opening import OpenGrid, open_grid
 from suite.contrasts import points
 from suite.documents import read_document
 from suite.errors import InputError, Problem
+from suite.estimate import Estimate, estimate
 from suite.gridfile import is_claim_file
 from suite.interactions import Factorial, factorials
 from suite.layout import PublishedTable, published_table
+from suite.measured import Measured, read_calibration
 from suite.pace import Pace, Paces
 from suite.published import Value
 from suite.record import RunRecord
 from suite.store import load_history, to_frame
+from suite.trial import Trial
 from suite.verdict import Verdict, judge
 
 
@@ -47,10 +51,28 @@ class Workspace(OpenGrid):
 
     @cached_property
     def paces(self) -> list[Pace]:
-        """What the stored runs say of the time that trials take."""
+        """What the stored runs, and a calibration if there was one, say of the time that trials take."""
         paces = Paces({trial.dataset.name: trial.dataset for trial in self.expansion.trials}.values())
         done = (record for record in self.records.values() if record.status == "done")
-        return [pace for record in done if (pace := paces.of_record(record)) is not None]
+        calibrated = [] if self.calibration is None else self.calibration.paces
+        return [*(pace for record in done if (pace := paces.of_record(record)) is not None), *calibrated]
+
+    @cached_property
+    def calibration(self) -> Measured | None:
+        """What `lape plan --calibrate` measured last."""
+        return read_calibration(self.store.folder)
+
+    def workers(self, threads: int) -> int:
+        """How many trials run at a time on this machine's processors."""
+        return max(len(os.sched_getaffinity(0)) // threads, 1)
+
+    def estimate(self, trials: Sequence[Trial], workers: int | None = None) -> Estimate:
+        """What the trials take. workers: at a time; None: as many as this machine would run, or one on a GPU."""
+        begin = 0.0 if self.calibration is None else self.calibration.worker_seconds
+        found = estimate(trials, self.paces, workers or 1, begin)
+        if workers is not None or found.device is None or found.device.gpu:
+            return found
+        return estimate(trials, self.paces, self.workers(found.device.threads), begin)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

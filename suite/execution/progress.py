@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
+from math import fsum
+from statistics import fmean
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
+from suite.estimate import Estimate
 from suite.heartbeat import Beat
 from suite.record import RunRecord
 from suite.text import duration
@@ -18,10 +22,18 @@ from suite.trial import Trial
 
 
 class ProgressDisplay:
-    """Shows trials done, running and failed, the time left, and the last accuracy."""
+    """Shows trials done, running and failed, the time left, and the last accuracy.
 
-    def __init__(self, console: Console, total: int) -> None:
-        self._console, self._total = console, total
+    expected: the time of each, where it is known: others are taken for as long as these are on average.
+    """
+
+    def __init__(self, console: Console, trials: Sequence[Trial], expected: Estimate) -> None:
+        self._console, self._total, self._expected = console, len(trials), expected
+        times = {trial.id: expected.trial_seconds(trial) for trial in trials}
+        known = [time for time in times.values() if time is not None]
+        mean = fmean(known) if known else 1.0
+        self._left = {trial_id: mean if time is None else time for trial_id, time in times.items()}
+        self._whole = fsum(self._left.values())
         self._running: set[str] = set()
         self._ended: Counter[str] = Counter()
         self._last = "–"
@@ -32,7 +44,7 @@ class ProgressDisplay:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(self._line(), total=total)
+        self._task = self._bar.add_task(self._line(), total=self._total)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -54,6 +66,7 @@ class ProgressDisplay:
     def finished(self, record: RunRecord) -> None:
         """A trial has ended: a line of its own, where there is no terminal to redraw."""
         self._running.discard(record.trial_id)
+        self._left.pop(record.trial_id, None)
         self._ended["done" if record.status == "done" else "failed"] += 1
         name = f"{record.arch} {record.pe} {record.join} {record.dataset} seed {record.seed_index}"
         result = record.status if record.top1 is None else f"{record.top1:.2f} %"
@@ -73,7 +86,10 @@ class ProgressDisplay:
         )
 
     def _time_left(self) -> str:
-        ended = self._ended.total()
-        if not ended:
+        elapsed, left = time.monotonic() - self._began, fsum(self._left.values())
+        ended = self._whole - left
+        if self._ended.total():  # of the work that is done, how long it took tells more than any estimate
+            return duration(elapsed / ended * left) if ended else "?"
+        if not self._expected.known or self._expected.unknown:
             return "?"
-        return duration((time.monotonic() - self._began) / ended * (self._total - ended))
+        return duration(max(self._expected.wall - elapsed, 0.0))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from suite.estimate import estimate
 from suite.execution.progress import ProgressDisplay
 from suite.grid import load_grid
 from suite.text import duration
@@ -20,7 +21,7 @@ Write = Callable[..., Path]
 def shown(write_grid: Write, *, terminal: bool) -> list[str]:
     trials = load_grid(write_grid()).expand().trials
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
-    with ProgressDisplay(console, len(trials)) as display:
+    with ProgressDisplay(console, trials, estimate(trials, [])) as display:
         for trial in trials[:2]:
             display.started(trial)
         display.finished(make_record(trials[0], 71.25))

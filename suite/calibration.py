@@ -1,0 +1,204 @@
+"""What a few steps of each kind of training take here, as many at a time as will be trained: no record comes of them.
+
+Each round builds the model anew, as each trial does, then trains and tests for about a second. Kinds and rounds take
+turns, and all processes do the same at the same moment, so that they disturb each other as trials will.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from statistics import fmean
+from threading import BrokenBarrierError
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from suite.attempt import Alone, Attempt, Clock
+from suite.data.cache import data_root
+from suite.data.images import Images, load_images
+from suite.data.teachers import load_teacher
+from suite.errors import InputError, first_line
+from suite.machine import Machine
+from suite.measured import Measured
+from suite.pace import Pace, device_of, kind_of
+from suite.train import process_for
+from suite.training.loop import TEST_BATCH
+from suite.training.step import Recorded
+from suite.trial import Trial
+
+ROUNDS = 3
+SECONDS = 1.0  # of training, and of testing, in a round; a step is never cut
+_PATIENCE = 3600.0  # seconds that processes wait for each other
+
+
+def calibrate(trials: Sequence[Trial], machine: Machine, workers: int, rounds: int = ROUNDS) -> Measured:
+    """The paces of the trials' kinds, of which there must be one trial each.
+
+    workers: processes at a time, which share a GPU if they train on one.
+
+    Raises:
+        InputError: the data are not prepared, the device is not there, or a training can't be run.
+    """
+    machine.torch_device()  # say now if it is not there
+    context = multiprocessing.get_context("spawn")
+    barrier, began = context.Barrier(workers), time.time()
+    with ProcessPoolExecutor(workers, context, _meet, (barrier,)) as pool:
+        found = [pool.submit(_measure, tuple(trials), machine, rounds, began) for _ in range(workers)]
+        errors = [error for future in found if (error := future.exception()) is not None]
+        if errors:
+            # Those that only waited for the one that failed say nothing.
+            raise next((error for error in errors if not isinstance(error, BrokenBarrierError)), errors[0])
+        results = [future.result() for future in found]
+    paces = [_mean(together) for together in zip(*(paces for _, paces in results), strict=True)]
+    return Measured(
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        workers=workers,
+        worker_seconds=max(0.0, *(seconds for seconds, _ in results)),
+        paces=paces,
+    )
+
+
+def _mean(paces: Sequence[Pace]) -> Pace:
+    start_ups = [pace.start_up for pace in paces if pace.start_up is not None]
+    return replace(
+        paces[0],
+        train=fmean(pace.train for pace in paces),
+        test=fmean(pace.test for pace in paces),
+        start_up=fmean(start_ups) if start_ups else None,
+    )
+
+
+_barrier: Any = None  # of this process, with the others that measure
+
+
+def _meet(barrier: Any) -> None:
+    global _barrier  # a pool hands such things over in no other way
+    _barrier = barrier
+
+
+def _measure(trials: Sequence[Trial], machine: Machine, rounds: int, began: float) -> tuple[float, list[Pace]]:
+    """What each process does. Returns how long it took to begin, and the paces, round by round."""
+    try:
+        _barrier.wait(_PATIENCE)
+        ready = time.time() - began
+        return ready, [_pace(trial, machine, number > 0) for number in range(rounds) for trial in trials]
+    except BaseException:
+        _barrier.abort()
+        raise
+
+
+def _pace(trial: Trial, machine: Machine, again: bool) -> Pace:
+    """One round of one kind. again: it isn't the first, which alone reads the data from the disk."""
+    began, device, root = time.perf_counter(), machine.torch_device(), machine.data_root or data_root()
+    train, test = (load_images(trial.dataset, split, root) for split in ("train", "test"))
+    attempt = Attempt([trial], machine, device, train, test, load_teacher(trial.recipe, trial.dataset, root))
+    with process_for(device, machine, attempt.compiled), _told(trial):
+        trainer = cast(Alone, attempt.trainer())
+        warm_up = Recorded.WARM_UP + 1 if device.type == "cuda" else 1
+        _steps(attempt, trainer, warm_up)  # compiles and records, too
+        _settle(device)
+        start_up = time.perf_counter() - began
+        step = _timed(attempt, trainer, 1)
+        training = _train(attempt, trainer, step)
+        testing = _test(attempt, trainer)
+    start_up = max(start_up - warm_up * step, 0.0)
+    return Pace(
+        kind_of(trial.config),
+        device_of(attempt.environment.model_dump()),
+        train=training,
+        test=testing,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        start_up=start_up if again else None,
+        calibrated=True,
+    )
+
+
+@contextmanager
+def _told(trial: Trial) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch's, such as an allocation that fails
+        raise InputError(
+            "a trial can't be trained, not even for a few steps",
+            expected="memory and a device for it",
+            found=first_line(error),
+            where=trial.label,
+            fix="try fewer at a time with --workers, or `lape run` with --limit 1, which keeps the whole message",
+        ) from None
+
+
+def _train(attempt: Attempt, trainer: Alone, step: float) -> float:
+    """Seconds per image of training: of whole epochs where they are short, with all that goes with an epoch."""
+    wanted = max(round(SECONDS / max(step, 1e-6)), 1)
+    if wanted < attempt.steps:
+        return _timed(attempt, trainer, wanted) / (wanted * attempt.recipe.batch_size)
+    epochs, began = 0, time.perf_counter()
+    while time.perf_counter() - began < SECONDS:
+        losses = attempt.train_epoch(trainer, epochs % attempt.recipe.total_epochs, {}, Clock())
+        losses.sum().item()  # waits for the device
+        epochs += 1
+    return (time.perf_counter() - began) / (epochs * attempt.steps * attempt.recipe.batch_size)
+
+
+def _timed(attempt: Attempt, trainer: Alone, steps: int) -> float:
+    began = time.perf_counter()
+    _steps(attempt, trainer, steps)
+    return time.perf_counter() - began
+
+
+def _steps(attempt: Attempt, trainer: Alone, steps: int) -> None:
+    order = attempt.subset[torch.arange(steps * attempt.recipe.batch_size) % len(attempt.subset)]
+    draws = torch.Generator().manual_seed(0)
+    losses = trainer.train_epoch(attempt.images, [order], [draws], [0.0] * steps, True, _ignore)
+    losses.sum().item()  # waits for the device
+
+
+def _test(attempt: Attempt, trainer: Alone) -> float:
+    """Seconds per test image: of all of them, or of as many as fit into the time."""
+    count, whole = TEST_BATCH, len(attempt.test_images)
+    while True:
+        part = cast(Images, _First(attempt.test_images, min(count, whole)))
+        began = time.perf_counter()
+        trainer.test(part)
+        seconds = time.perf_counter() - began
+        if seconds >= SECONDS / 2 or count >= whole:
+            return seconds / len(part)
+        count = max(round(count * SECONDS / max(seconds, 1e-3)) // TEST_BATCH * TEST_BATCH, 2 * count)
+
+
+def _settle(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _ignore(losses: Tensor, states: Tensor) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first images of a test set, for a pass over them."""
+
+    images: Images
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def labels(self) -> Tensor:
+        return self.images.labels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.images.shape
+
+    def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
+        return self.images.batch(indices, crop_ratio)

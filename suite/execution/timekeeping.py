@@ -1,0 +1,79 @@
+"""How long a run takes, beside what it was expected to take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from suite.estimate import Estimate, side_by_side
+from suite.execution.events import Listener
+from suite.heartbeat import Beat
+from suite.measured import Forecast, Took, forecast
+from suite.record import RunRecord
+from suite.trial import Trial
+
+
+class Timekeeper:
+    """Hears what a display hears, and keeps the time. The estimate is on disk from the start, the rest at the end."""
+
+    def __init__(self, display: Listener, trials: Sequence[Trial], expected: Estimate, folder: Path) -> None:
+        self._display, self._trials, self._expected, self._folder = display, trials, expected, folder
+        self._forecast = forecast(expected, datetime.now(UTC).isoformat(timespec="seconds"))
+        if trials:
+            self._forecast.write(folder)
+        self._first: float | None = None
+        self._last = 0.0
+        self._running: set[str] = set()
+        self._at_once = 0
+        self._done: dict[str, tuple[str, float]] = {}  # the cells and seconds of trials that were done
+
+    def started(self, trial: Trial) -> None:
+        """The first one starts the clock."""
+        if self._first is None:
+            self._first = time.monotonic()
+        self._running.add(trial.id)
+        self._at_once = max(self._at_once, len(self._running))
+        self._display.started(trial)
+
+    def progressed(self, beat: Beat) -> None:
+        """The display's to show."""
+        self._display.progressed(beat)
+
+    def finished(self, record: RunRecord) -> None:
+        """The last one stops the clock."""
+        self._last = time.monotonic()
+        self._running.discard(record.trial_id)
+        if record.status == "done" and record.train_seconds is not None:
+            self._done[record.trial_id] = record.cell_id, record.train_seconds
+        self._display.finished(record)
+
+    def close(self) -> Forecast:
+        """The run is over, or was stopped: say what it took, and keep it."""
+        if self._first is None or not self._done:
+            return self._forecast
+        whole = len(self._done) == len(self._trials) and not self._expected.unknown
+        cells = self._forecast.cells
+        known = [(cells[cell], seconds) for cell, seconds in self._done.values() if cell in cells]
+        took = Took(
+            trials=len(known),
+            seconds=sum(seconds for _, seconds in known),
+            expected_seconds=sum(expected for expected, _ in known),
+            wall=max(self._last - self._first, 0.0),
+            at_once=self._at_once,
+            whole=whole,
+        )
+        self._forecast = self._at_so_many(self._at_once).model_copy(update={"took": took})
+        self._forecast.write(self._folder)
+        return self._forecast
+
+    def _at_so_many(self, workers: int) -> Forecast:
+        """The estimate for as many trials at a time as there were: how many a cluster has room for it tells later."""
+        if workers == self._expected.workers or not self._expected.known:
+            return self._forecast
+        times = [self._expected.trial_seconds(trial) for trial in self._trials]
+        wall = self._expected.begin + side_by_side([time for time in times if time is not None], workers)
+        factor, interval = wall / self._expected.wall, self._expected.wall_interval
+        changed = None if interval is None else (interval[0] * factor, interval[1] * factor)
+        return self._forecast.model_copy(update={"workers": workers, "wall": wall, "wall_interval": changed})
