@@ -275,7 +275,8 @@ def _read_history(content: bytes, path: Path) -> pd.DataFrame:
     expected = _history_frame([]).columns
     types = dict.fromkeys(expected, "float64") | {"trial_id": "str", "epoch": "int64"}
     try:
-        return _bounded_table(content, list(expected)).to_pandas(ignore_metadata=True).astype(types)
+        frame: pd.DataFrame = _bounded_table(content, list(expected)).to_pandas(ignore_metadata=True)
+        return frame.astype(types)
     except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:  # pyarrow's own errors are ValueErrors
         raise InputError(
             "the history of the runs is damaged",
