@@ -213,6 +213,9 @@ def run(
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep the weights of done trials, in weights/ beside their records.")
     ] = False,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Start Ray's dashboard on 127.0.0.1, behind a token.")
+    ] = False,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
@@ -244,6 +247,7 @@ def run(
         storage=storage,
         gpus_per_trial=gpus_per_trial,
         keep_weights=keep_weights,
+        dashboard=dashboard,
     )
     raise typer.Exit(0 if complete else 1)
 

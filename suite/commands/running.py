@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from suite.commands.overview import open_console, print_outcome, print_plan_line
 from suite.commands.workspace import Workspace, open_workspace
 from suite.data.cache import open_root, verify
 from suite.errors import InputError, nearest
+from suite.execution.dashboard import check_dashboard
 from suite.execution.driver import Execute, run_missing
 from suite.execution.events import Job, Listener
 from suite.execution.progress import ProgressDisplay
@@ -43,6 +45,7 @@ def run_grid(
     machine: Machine,
     gpus_per_trial: float | None,
     keep_weights: bool,
+    dashboard: bool,
     storage: str | None = None,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report. Is the grid done?"""
@@ -57,6 +60,16 @@ def run_grid(
             where="--executor",
             fix=nearest(executor, EXECUTORS),
         )
+    if dashboard:
+        if executor != "ray" or address is not None:
+            raise InputError(
+                "a dashboard of a cluster that isn't started here",
+                expected="--dashboard with --executor ray and without --address",
+                found="--executor serial" if executor != "ray" else f"--address {address}",
+                where="--dashboard",
+                fix="leave it out: a cluster of its own has a dashboard on its head, and a serial run has none",
+            )
+        check_dashboard()
     statuses = _statuses(retry)
     _check_micro_batch(workspace.expansion.trials, machine)
     make_folder(workspace.report_folder)
@@ -85,7 +98,7 @@ def run_grid(
         def execute(jobs: Sequence[Job], listener: Listener) -> None:
             # Only now: a run that has nothing to do needs neither torch nor Ray.
             worker = Worker(machine, store.folder, keep_weights, shared)
-            _executor(executor, worker, gpus_per_trial, address)(jobs, listener)
+            _executor(executor, worker, gpus_per_trial, address, dashboard)(jobs, listener)
 
         keepers: list[Timekeeper] = []
         try:
@@ -123,7 +136,7 @@ def _verify_teachers(trials: Sequence[Trial], root: Path) -> None:
             load_teacher(recipe, dataset, root)
 
 
-def _executor(name: str, worker: Worker, gpus_per_trial: float | None, address: str | None) -> Execute:
+def _executor(name: str, worker: Worker, gpus_per_trial: float | None, address: str | None, dashboard: bool) -> Execute:
     machine = worker.machine
     if name == "serial":
         machine.torch_device()  # say now if it is not there
@@ -132,7 +145,9 @@ def _executor(name: str, worker: Worker, gpus_per_trial: float | None, address: 
     from suite.execution.ray import Resources, run_ray
 
     resources = Resources(cpus=machine.threads, gpus=0 if machine.device == "cpu" else gpus_per_trial)
-    return lambda jobs, listener: run_ray(jobs, worker, listener, resources=resources, address=address)
+    return lambda jobs, listener: run_ray(
+        jobs, worker, listener, resources=resources, address=address, dashboard=dashboard
+    )
 
 
 def _statuses(text: str) -> Collection[str]:

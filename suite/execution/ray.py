@@ -21,6 +21,7 @@ from ray import tune
 
 from suite.environment import describe
 from suite.errors import InputError, Problem
+from suite.execution.dashboard import HOST, secure_token, tell_dashboard
 from suite.execution.events import Job, Listener, Run
 from suite.heartbeat import Beat, parse_beat, reporting
 from suite.record import RunRecord
@@ -45,16 +46,17 @@ def run_ray(
     *,
     resources: Resources,
     address: str | None = None,
+    dashboard: bool = False,
 ) -> None:
     """Run the jobs, as many at a time as the resources allow.
 
     run: what to do with one job, in a worker; it must be picklable. address: an existing cluster
-    ("auto" for the one on this machine); None starts one here, and stops it in the end.
+    ("auto" for the one on this machine); None starts one here, and stops it in the end. dashboard: of that one.
 
     Raises:
         InputError: no such cluster, the cluster can never run such a trial, or a worker met bad input.
     """
-    _connect(address)
+    _connect(address, dashboard)
     _stop_on_sigterm()
     try:
         gpus = _feasible_gpus(resources)
@@ -163,12 +165,16 @@ def _lost(trial: Trial, reason: str) -> RunRecord:
     )
 
 
-def _connect(address: str | None) -> None:
+def _connect(address: str | None, dashboard: bool = False) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if address is None:
         # "local": without it Ray joins any cluster that it finds on this machine, be it of somebody else's run.
-        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
+        secure_token()
+        shown: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": HOST}
+        context = ray.init(address="local", object_store_memory=OBJECT_STORE, **shown, **quiet)
+        if dashboard:
+            tell_dashboard(context.dashboard_url)
         return
     try:
         _knock(address)

@@ -1,0 +1,80 @@
+"""Ray's own dashboard: off unless it is asked for, on this machine alone, and behind a token.
+
+Whoever may use it may submit a job, which is any code. So it listens on 127.0.0.1, which other users of the machine
+reach too: the token, which Ray asks of every request, is in a file that only its owner can read.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from suite.errors import InputError
+from suite.text import note
+
+HOST = "127.0.0.1"
+_NEEDS = ("aiohttp", "aiohttp_cors", "grpc", "opencensus", "prometheus_client")  # of Ray's extra `default`
+
+
+def check_dashboard() -> None:
+    """Raise `InputError` if Ray can't have a dashboard here, or only one that is open to everybody."""
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            "Ray's dashboard is not installed",
+            expected="what Ray's extra `default` brings",
+            found=f"no {', '.join(missing)}",
+            where="--dashboard",
+            fix="install the suite with its extra `ray`: `uv sync --extra train --extra ray`; or leave --dashboard out",
+        )
+    mode = os.environ.get("RAY_AUTH_MODE")
+    if mode is not None and mode.lower() != "token":
+        raise InputError(
+            "a dashboard without a token: anybody on this machine could run code as you",
+            expected="RAY_AUTH_MODE unset, or token",
+            found=f"RAY_AUTH_MODE={mode}",
+            where="the environment, with --dashboard",
+            fix="unset it, or leave --dashboard out; `lape status --watch` needs neither",
+        )
+
+
+def secure_token() -> None:
+    """Make the token of a cluster on this machine, unless there is one, in a file that only its owner can read.
+
+    Ray would make the file itself, for all to read.
+    """
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+        return
+    path = _token_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                path.chmod(0o600)
+            return
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+    except OSError as error:
+        raise InputError(
+            "the token of Ray's cluster can't be kept",
+            expected="a file that only you can read",
+            found=error.strerror or str(error),
+            where=str(path),
+            fix="name another file by RAY_AUTH_TOKEN_PATH, or change the permissions",
+        ) from None
+
+
+def tell_dashboard(url: str) -> None:
+    """Say where the dashboard is, and how to come by its token; never the token itself, which would stay in logs."""
+    held = "in RAY_AUTH_TOKEN" if os.environ.get("RAY_AUTH_TOKEN") else f"in {_token_path()}"
+    note(f"Ray's dashboard: http://{url}; it asks for the token, which is {held}")
+
+
+def _token_path() -> Path:
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named) if named else Path.home() / ".ray" / "auth_token"
