@@ -216,6 +216,10 @@ def run(
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Start Ray's dashboard on 127.0.0.1, behind a token.")
     ] = False,
+    curves: Annotated[
+        Path | None,
+        typer.Option("--tensorboard", metavar="DIR", help="Write curves for TensorBoard into this folder."),
+    ] = None,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
@@ -248,6 +252,7 @@ def run(
         gpus_per_trial=gpus_per_trial,
         keep_weights=keep_weights,
         dashboard=dashboard,
+        curves=curves,
     )
     raise typer.Exit(0 if complete else 1)
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -16,6 +15,7 @@ from suite.commands.overview import open_console, print_outcome, print_plan_line
 from suite.commands.workspace import Workspace, open_workspace
 from suite.data.cache import open_root, verify
 from suite.errors import InputError, nearest
+from suite.execution.curves import Curves, check_curves
 from suite.execution.dashboard import check_dashboard
 from suite.execution.driver import Execute, run_missing
 from suite.execution.events import Job, Listener
@@ -46,6 +46,7 @@ def run_grid(
     gpus_per_trial: float | None,
     keep_weights: bool,
     dashboard: bool,
+    curves: Path | None,
     storage: str | None = None,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report. Is the grid done?"""
@@ -70,6 +71,8 @@ def run_grid(
                 fix="leave it out: a cluster of its own has a dashboard on its head, and a serial run has none",
             )
         check_dashboard()
+    if curves is not None:
+        check_curves(curves)
     statuses = _statuses(retry)
     _check_micro_batch(workspace.expansion.trials, machine)
     make_folder(workspace.report_folder)
@@ -92,7 +95,8 @@ def run_grid(
             trials = plan.to_do[:limit]
             expected = workspace.estimate(trials, 1 if executor == "serial" else None)
             display = stack.enter_context(ProgressDisplay(console, trials, expected))
-            keepers.append(Timekeeper(display, trials, expected, workspace.store.folder))
+            shown = display if curves is None else Curves(display, curves)
+            keepers.append(Timekeeper(shown, trials, expected, workspace.store.folder))
             return keepers[-1]
 
         def execute(jobs: Sequence[Job], listener: Listener) -> None:

@@ -69,8 +69,11 @@ def secure_token() -> None:
         ) from None
 
 
-def tell_dashboard(url: str) -> None:
+def tell_dashboard(url: str | None) -> None:
     """Say where the dashboard is, and how to come by its token; never the token itself, which would stay in logs."""
+    if not url:
+        note("Ray has started no dashboard; its own logs may tell why")
+        return
     held = "in RAY_AUTH_TOKEN" if os.environ.get("RAY_AUTH_TOKEN") else f"in {_token_path()}"
     note(f"Ray's dashboard: http://{url}; it asks for the token, which is {held}")
 
