@@ -19,7 +19,7 @@ from suite import tables
 from suite.execution.events import Job
 from suite.heartbeat import Beat
 from suite.record import RunRecord
-from suite.store import Store, load_frame
+from suite.store import RUNS, Store, load_frame
 from suite.trial import Trial
 
 REPEATS = 3
@@ -46,6 +46,34 @@ def planning() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         path = write_grid(Path(folder), 10_000)
         return [Row("lape plan, 10,000 trials", _best([*LAPE, "plan", str(path), "--results", folder]), 3.0)]
+
+
+def watching() -> list[Row]:
+    """`lape status` on 10,000 trials, of which 9,000 have a record and 64 are under way."""
+    from suite.heartbeat import Running, starting
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path, rng = write_grid(folder, 10_000), random.Random(0)
+        trials, results = expand(folder, 10_000).trials, folder / "bench"
+        results.mkdir()
+        lines = (record(trial, rng).model_copy(update={"history": None}) for trial in trials[:9000])
+        (results / RUNS).write_text("\n".join(line.model_dump_json() for line in lines) + "\n")
+        for trial in trials[9000:9064]:
+            Running(results).write(starting(trial.id))
+        return [Row("lape status, 10,000 trials", _best([*LAPE, "status", str(path), "--results", name]), 2.0)]
+
+
+def estimating() -> list[Row]:
+    """How often 95 % intervals hold what simulated runs take: 4 kinds, 3 measurements each, 40 trials."""
+    from benchmarks.estimates import NOISES, simulate
+
+    found = []
+    for noise in NOISES:
+        held, width = simulate(noise, 4, 3, 40)
+        found.append(Row(f"interval of the time, {noise.name}: holds", 100 * held, 100.0, 90.0, " %"))
+        found.append(Row(f"interval of the time, {noise.name}: ±", 100 * width, 100.0, 0.0, " %"))
+    return found
 
 
 def reading() -> list[Row]:
@@ -143,7 +171,7 @@ def verdicts() -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     function.__name__: function
-    for function in (start_up, planning, reading, scheduling, augmentation, judging, verdicts)
+    for function in (start_up, planning, watching, estimating, reading, scheduling, augmentation, judging, verdicts)
 }
 
 

@@ -2,9 +2,10 @@
 
 A cell's estimate is the mean of its kind's paces on one device. The interval is a prediction interval for all trials
 together (95 %, t). Its spread is that of the logarithms of the paces within their kinds, pooled over kinds, since few
-runs of each are to be had. What makes one training slower than the last (a neighbour, heat) makes its neighbours
+runs of each are to be had. What makes one training slower than the last (a neighbour, heat) makes those beside it
 slower too: so the spread isn't divided by the number of trials, only by that of measurements where it is the error of
-a mean. The interval is then too wide for trainings that vary independently, and not too narrow for those that don't.
+a mean, and kinds that were off together count as one. The interval is then too wide for trainings that vary
+independently, and not too narrow for those that don't (`python -m benchmarks estimating`).
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Estimate:
     cells: tuple[CellEstimate, ...]
     seconds: float
     spread: float | None
-    freedom: int
+    freedom: float
     workers: int
     begin: float
     wall: float
@@ -197,17 +198,33 @@ class _Part:
     work: Work
 
 
-def _spread(parts: Sequence[_Part]) -> tuple[float | None, int]:
-    squares, freedom = 0.0, 0
+def _spread(parts: Sequence[_Part]) -> tuple[float | None, float]:
+    """The standard deviation of a training's time, as that of its logarithm within a kind, and its degrees of freedom.
+
+    The n-th paces of all kinds were measured at about the same time, and may be off alike: then another kind tells
+    nothing new of the spread. So the degrees are Satterthwaite's, for a spread between such rounds and one within.
+    """
+    whole, freedom = 0.0, 0
+    rounds: dict[int, list[float]] = defaultdict(list)
     for part in {part.kind: part for part in parts}.values():
-        times = [math.log(part.work.seconds(pace)) for pace in part.paces]
+        times = [math.log(part.work.seconds(pace)) for pace in sorted(part.paces, key=lambda pace: pace.at)]
         mean = fmean(times)
-        squares += math.fsum((time - mean) ** 2 for time in times)
+        whole += math.fsum((time - mean) ** 2 for time in times)
         freedom += len(times) - 1
-    return (math.sqrt(squares / freedom) if freedom else None), freedom
+        for number, time in enumerate(times):
+            rounds[number].append(time - mean)
+    if not freedom:
+        return None, 0.0
+    between = min(math.fsum(math.fsum(off) ** 2 / len(off) for off in rounds.values()), whole)
+    freedom_between = len(rounds) - 1
+    freedom_within = freedom - freedom_between
+    if not freedom_within or not whole:
+        return math.sqrt(whole / freedom), float(freedom)
+    effective = whole**2 / (between**2 / freedom_between + (whole - between) ** 2 / freedom_within)
+    return math.sqrt(whole / freedom), effective
 
 
-def _interval(parts: Sequence[_Part], seconds: float, spread: float | None, freedom: int) -> Interval | None:
+def _interval(parts: Sequence[_Part], seconds: float, spread: float | None, freedom: float) -> Interval | None:
     if spread is None or not seconds:
         return None
     from scipy import special  # half a second, which a status does without
@@ -216,6 +233,6 @@ def _interval(parts: Sequence[_Part], seconds: float, spread: float | None, free
     measured = {part.kind: len(part.paces) for part in parts}
     for part in parts:
         of_kind[part.kind] += part.seconds / seconds
-    share = 1 + math.fsum(part**2 / measured[kind] for kind, part in of_kind.items())
-    width = math.exp(float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * spread * math.sqrt(share))
+    error = math.fsum(part / math.sqrt(measured[kind]) for kind, part in of_kind.items())  # of the means, all alike
+    width = math.exp(float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * spread * math.sqrt(1 + error**2))
     return seconds / width, seconds * width

@@ -63,7 +63,10 @@ def test_spreads_are_pooled_over_kinds(write_grid: Write) -> None:
     one, other = (next(trial for trial in trials if trial.pe == pe) for pe in ("learnable", "sin2d"))
     paces = [pace_of(one, 10), pace_of(one, 11), pace_of(other, 20), pace_of(other, 24)]
     found = estimate(trials, paces)
-    assert found.freedom == 2
+    off = [math.log(1.1) / 2, math.log(1.2) / 2]  # each kind's first run by so much below its mean, and above it
+    whole, between = 2 * (off[0] ** 2 + off[1] ** 2), (off[0] + off[1]) ** 2  # which is nearly all: they were off alike
+    assert found.freedom == pytest.approx(whole**2 / (between**2 + (whole - between) ** 2))
+    assert 1 < found.freedom < 1.2
     assert found.spread == pytest.approx(math.sqrt((math.log(1.1) ** 2 / 2 + math.log(1.2) ** 2 / 2) / 2))
     assert found.seconds == pytest.approx(4 * 10.5 + 4 * 22)
     assert sorted(cell.seconds or 0 for cell in found.cells) == pytest.approx([10.5, 10.5, 22, 22])

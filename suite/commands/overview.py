@@ -122,7 +122,7 @@ def _time_details(expected: Estimate) -> Iterator[str]:
         yield "no interval: that takes two measurements of a kind at least"
     else:
         yield (
-            f"the interval: t with {expected.freedom} degrees of freedom, for trainings whose times differ by "
+            f"the interval: t with {expected.freedom:.1f} degrees of freedom, for trainings whose times differ by "
             f"{expected.spread:.1%}, all alike in one run"
         )
     for cell in expected.cells[:_SHOWN]:
