@@ -28,6 +28,7 @@ from suite.training.memory import PeakMemory
 from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
 from suite.training.schedule import learning_rate
+from suite.training.similarity import Similarity
 from suite.training.snapshot import Snapshots
 from suite.training.stack import StackTrainer, stackable
 from suite.training.step import Recorded, splittable
@@ -123,8 +124,9 @@ class Attempt:
                 member.trained(epoch, learning_rate(recipe, epoch, 0, self.steps), of_member, seconds)
             if (epoch + 1) % recipe.test_every == 0 or epoch + 1 == recipe.total_epochs:
                 right, test_losses = trainer.test(self.test_images)
-                for member, correct, test_loss in zip(self.members, right, test_losses, strict=True):
-                    member.tested(correct.numpy(), test_loss, (epoch + 1) * self.steps - 1)
+                similar, last = trainer.similarity(self.test_images), (epoch + 1) * self.steps - 1
+                for number, member in enumerate(self.members):
+                    member.tested(right[number].numpy(), test_losses[number], similar[number], last)
             if all(member.diverged for member in self.members):
                 return
             tensors = {}
@@ -248,7 +250,9 @@ class Member:
             return
         self.history.append(Epoch(epoch=epoch, lr=lr, train_loss=mean, top1=None, test_loss=None, seconds=seconds))
 
-    def tested(self, correct: np.ndarray[Any, np.dtype[np.bool_]], loss: float, step: int) -> None:
+    def tested(
+        self, correct: np.ndarray[Any, np.dtype[np.bool_]], loss: float, similarity: Similarity | None, step: int
+    ) -> None:
         """The epoch was tested. step: its last one."""
         if self.diverged is not None:
             return
@@ -258,7 +262,8 @@ class Member:
             return
         self.correct = correct
         top1 = 100.0 * int(correct.sum()) / len(correct)
-        self.history[-1] = self.history[-1].model_copy(update={"top1": top1, "test_loss": loss})
+        found = {"top1": top1, "test_loss": loss, "similarity": similarity}
+        self.history[-1] = self.history[-1].model_copy(update=found)
 
     def finish(self, seconds: float, images: int, memory: float, model: Model) -> None:
         """The training is over. images: of an epoch."""
@@ -324,6 +329,10 @@ class Alone:
         """Of one model."""
         correct, loss = self._trainer.test(images)
         return correct[None], [loss]
+
+    def similarity(self, images: Images) -> list[Similarity | None]:
+        """Of one model."""
+        return [self._trainer.similarity(images)]
 
     def models(self) -> list[Model]:
         """The one that is tested."""

@@ -78,6 +78,9 @@ class Epoch(_Model):
     top1: Percent | None
     test_loss: float | None
     seconds: NotNegative = Field(description="of training, without the test")
+    similarity: tuple[Annotated[float, Field(ge=0, le=1.001)], ...] | None = Field(
+        default=None, description="of a transformer: mean of |cos| over pairs of patches of a test image, by block"
+    )
 
 
 class RunRecord(_Model):

@@ -45,8 +45,9 @@ SNAPSHOTS = "snapshots"
 LARGEST_RECORD = 64 * 2**20  # bytes: a training of 100,000 epochs, with the answers of 100 million test images
 LARGEST_FILE = 2 * 2**30  # bytes of runs.jsonl, and of history.parquet
 _MOST_ROWS = 50_000_000  # of a history: a hundred thousand runs of 500 epochs
-_ROWS_AT_ONCE, _ROW_BYTES = 65_536, 256  # and what each of them takes, generously
+_ROWS_AT_ONCE, _ROW_BYTES = 65_536, 1024  # and what each of them takes, generously: a hundred blocks
 GOING_ON = ("timeout", "error")  # failures that, tried again, go on from their snapshot
+_LISTS = "similarity"  # the column of the history that holds no numbers
 
 # The columns of `load_frame` that are no fields of a record, and the fields that are no columns.
 _NOT_COLUMNS = {"schema_version", "config", "history", "environment"}
@@ -250,6 +251,8 @@ def to_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
     """A row per epoch of every run: trial_id, epoch, lr, train_loss, top1 (percent, test), test_loss, seconds.
 
+    And similarity, of the patches of test images after each block: a tuple, or None.
+
     Raises:
         InputError: history.parquet, or a record that waits to be folded, is damaged.
     """
@@ -272,11 +275,17 @@ def _joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_history(content: bytes, path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     expected = _history_frame([]).columns
-    types = dict.fromkeys(expected, "float64") | {"trial_id": "str", "epoch": "int64"}
+    types = dict.fromkeys(expected, "float64") | {"trial_id": "str", "epoch": "int64", _LISTS: "object"}
     try:
-        frame: pd.DataFrame = _bounded_table(content, list(expected)).to_pandas(ignore_metadata=True)
-        return frame.astype(types)
+        table = _bounded_table(content, list(expected.drop(_LISTS)), [_LISTS])
+        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+        lists = frame[_LISTS] if _LISTS in frame else [None] * len(frame)  # which older files don't have
+        found = [None if values is None else tuple(map(float, values)) for values in lists]
+        frame[_LISTS] = pd.Series(found, frame.index, dtype="object")
+        return frame[list(expected)].astype(types)
     except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:  # pyarrow's own errors are ValueErrors
         raise InputError(
             "the history of the runs is damaged",
@@ -287,8 +296,8 @@ def _read_history(content: bytes, path: Path) -> pd.DataFrame:
         ) from None
 
 
-def _bounded_table(content: bytes, columns: list[str]) -> pa.Table:
-    """Some columns of a Parquet file, in so much memory as a history can need.
+def _bounded_table(content: bytes, columns: list[str], optional: list[str]) -> pa.Table:
+    """Some columns of a Parquet file, in so much memory as a history can need; those that are optional if there.
 
     A few bytes can stand for any number of rows, and a row for any length of text, repeated: so rows are counted as
     they are read, and texts stay the dictionary that they are stored as.
@@ -303,6 +312,13 @@ def _bounded_table(content: bytes, columns: list[str]) -> pa.Table:
         names = file.schema_arrow.names
         if missing := [name for name in columns if name not in names]:
             raise ValueError(f"no column {', '.join(missing)}")
+        columns = [*columns, *(name for name in optional if name in names)]
+        if any(
+            group.column(number).num_values > _ROWS_AT_ONCE * _ROW_BYTES
+            for group in map(file.metadata.row_group, range(file.num_row_groups))
+            for number in range(group.num_columns)
+        ):
+            raise ValueError("more than any number of runs can have")
         batches, rows = [], 0
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
             rows += len(batch)
@@ -316,7 +332,7 @@ def _history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [{"trial_id": record.trial_id, **epoch.model_dump()} for record in records for epoch in record.history or ()]
-    return pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields])
+    return pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields]).astype({_LISTS: "object"})
 
 
 def _row(record: RunRecord) -> dict[str, Any]:

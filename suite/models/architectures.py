@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from suite.canonical import resolved_values
 from suite.errors import InputError, Problem, nearest
 from suite.models.sizes import (
     AnySize,
@@ -60,7 +61,7 @@ class Architecture:
 
     def canonical(self) -> dict[str, Any]:
         """All that fixes the model but PE, join, norm and the data: what trial ids and seeds are made of."""
-        return {"family": self.family.name, **self.size.model_dump(mode="json")}
+        return {"family": self.family.name, **resolved_values(self.size)}
 
 
 FAMILIES: Registry[Family] = Registry("architecture family")
@@ -111,6 +112,12 @@ for _name, _width, _heads in (("tiny", 192, 3), ("small", 384, 6), ("base", 768,
     _NAMED[f"deit_{_name}_distilled"] = ("deit_distilled", {**_body, "patch_size": 16})
     if _name != "base":
         _NAMED[f"ceit_{_name}"] = ("ceit", {**_body, "patch_size": 4})
+
+# DiversePatch's DeiTs: twice as deep, and that of its released code, with talking heads. The rate of stochastic depth is
+# known of the last alone: DeiT-B24 is given the same one, DeiT-S24 keeps DeiT's.
+_NAMED["deit_small_24"] = ("deit", {**_NAMED["deit_small"][1], "depth": 24})
+_NAMED["deit_base_24"] = ("deit", {**_NAMED["deit_base"][1], "depth": 24, "drop_path": 0.5})
+_NAMED["deit_base_12"] = ("deit", {**_NAMED["deit_base"][1], "drop_path": 0.5, "talking_heads": True})
 
 # DTN's ViTs; those of a square number of heads are its starred ones.
 for _name, _width, _heads in (

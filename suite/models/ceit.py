@@ -80,7 +80,13 @@ class ClassTokenAttention(Block):
 
     def __init__(self, size: PlainSize) -> None:
         super().__init__(size, width=size.embed_dim, heads=size.num_heads, drop_path=0.0)
-        self.attention = LastTokenAttention(size.embed_dim, size.num_heads, qkv_bias=size.qkv_bias, drop=size.attn_drop)
+        self.attention = LastTokenAttention(
+            size.embed_dim,
+            size.num_heads,
+            qkv_bias=size.qkv_bias,
+            drop=size.attn_drop,
+            talking=size.talking_heads,
+        )
 
     def forward(self, x: Tensor, at: BlockTerms = _NOTHING) -> Tensor:
         """Class tokens [batch, depth, width] to [batch, 1, width]."""

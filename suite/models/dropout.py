@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+Mixer = Callable[[Tensor], Tensor]  # of attention's scores over heads: [batch, heads, queries, keys] to the same
 
 
 class _Source(threading.local):
@@ -48,12 +50,20 @@ def drop_path(x: Tensor, rate: float) -> Tensor:
     return x if rate == 0 else x * _mask(x, (len(x), *[1] * (x.ndim - 1)), rate)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float, mixers: tuple[Mixer, Mixer] | None = None
+) -> Tensor:
     """softmax(q kᵀ / √width + bias) v, its weights dropped out at `rate`: [batch, heads, tokens, width] each.
 
     A fused kernel where there is one: not for many models at once, and on a CPU not with dropout. What torch falls
-    back to there would also look for rows without any key, which this leaves out.
+    back to there would also look for rows without any key, which this leaves out. mixers: of the scaled products,
+    before the bias is added, and of the weights; no kernel has them.
     """
+    if mixers is not None:
+        weights = mixers[0]((q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-2, -1))
+        weights = mixers[1]((weights if bias is None else weights + bias).softmax(dim=-1))
+        compiling = torch.compiler.is_compiling()
+        return (functional.dropout(weights, rate) if compiling else dropout(weights, rate)) @ v
     named = len(_source.generators)
     if torch.compiler.is_compiling() or (named < 2 and (rate == 0 or (q.is_cuda and not named))):
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)

@@ -33,15 +33,31 @@ class DropPath(nn.Module):
         return f"rate={self.rate:.4g}"
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention: one projection to q, k and v (in this order), scale 1/√(width of a head)."""
+class TalkingHeads(nn.Module):
+    """The matrices that mix attention's products, and its weights, over heads: without bias (arXiv 2003.02436).
 
-    def __init__(self, width: int, heads: int, *, qkv_bias: bool, drop: float) -> None:
+    They start as any linear layer does, as in DiversePatch's release.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.before = nn.Linear(heads, heads, bias=False)
+        self.after = nn.Linear(heads, heads, bias=False)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention: one projection to q, k and v (in this order), scale 1/√(width of a head).
+
+    talking: heads are mixed, the scaled products before a bias is added to them.
+    """
+
+    def __init__(self, width: int, heads: int, *, qkv_bias: bool, drop: float, talking: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.drop = drop
         self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
+        self.talking = TalkingHeads(heads) if talking else None
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """[batch, tokens, width] to the same; bias: [heads, tokens, tokens], added to the scaled products."""
@@ -56,8 +72,21 @@ class Attention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         """The fused kernel and the output projection: [batch, queries, width]."""
         bias = None if bias is None else bias.to(q.dtype).expand(len(q), -1, -1, -1)
-        x = attention(q, k, v, bias, self.drop if self.training else 0.0)
+        x = self.weigh(q, k, v, bias)
         mixed: Tensor = self.proj(x.transpose(1, 2).flatten(2))
+        return mixed
+
+    def weigh(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """What each query sees of v: [batch, heads, queries, width of a head]. bias: [batch, heads, queries, keys]."""
+        rate, talking = self.drop if self.training else 0.0, self.talking
+        if talking is None:
+            return attention(q, k, v, bias, rate)
+        mixers = (partial(self.over_heads, talking.before), partial(self.over_heads, talking.after))
+        return attention(q, k, v, bias, rate, mixers)
+
+    def over_heads(self, matrix: nn.Linear, scores: Tensor) -> Tensor:
+        """Mix the heads: […, heads, queries, keys] to the same."""
+        mixed: Tensor = matrix(scores.movedim(-3, -1)).movedim(-1, -3)
         return mixed
 
 
@@ -83,7 +112,9 @@ class Block(nn.Module):
         super().__init__()
         norm = norm or partial(nn.LayerNorm, width, eps=size.norm_eps)
         self.norm1 = norm()
-        self.attention = Attention(width, heads, qkv_bias=size.qkv_bias, drop=size.attn_drop)
+        self.attention = Attention(
+            width, heads, qkv_bias=size.qkv_bias, drop=size.attn_drop, talking=size.talking_heads
+        )
         self.norm2 = norm()
         self.mlp: nn.Module = MLP(width, int(width * size.mlp_ratio))
         self.drop_path = DropPath(drop_path)

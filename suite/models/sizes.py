@@ -30,7 +30,10 @@ class AnySize(BaseModel):
 
 
 class Size(AnySize):
-    """What every transformer here is sized by; widths are channels, mlp_ratio is hidden / embed_dim."""
+    """What every transformer here is sized by; widths are channels, mlp_ratio is hidden / embed_dim.
+
+    talking_heads: attention's heads are mixed before and after the softmax (arXiv 2003.02436).
+    """
 
     embed_dim: int = Field(ge=1)
     mlp_ratio: float = Field(gt=0)
@@ -38,6 +41,8 @@ class Size(AnySize):
     norm_eps: float = Field(gt=0)
     drop_path: float = Field(ge=0, lt=1)
     attn_drop: float = Field(ge=0, lt=1)
+    # Added when results existed: at False it is in no id.
+    talking_heads: bool = Field(default=False, json_schema_extra={"neutral": False})
 
     @property
     def width(self) -> int:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from suite.models.architectures import Architecture
-from suite.models.dropout import attention
 from suite.models.embedding import PositionEmbedding
 from suite.models.initialise import Rules
 from suite.models.joins import JOINS, Join
@@ -33,9 +32,18 @@ class WindowAttention(Attention):
     mask: Tensor | None
 
     def __init__(
-        self, width: int, heads: int, *, qkv_bias: bool, drop: float, grid: Grid, window: int, shift: int
+        self,
+        width: int,
+        heads: int,
+        *,
+        qkv_bias: bool,
+        drop: float,
+        grid: Grid,
+        window: int,
+        shift: int,
+        talking: bool = False,
     ) -> None:
-        super().__init__(width, heads, qkv_bias=qkv_bias, drop=drop)
+        super().__init__(width, heads, qkv_bias=qkv_bias, drop=drop, talking=talking)
         self.grid, self.window, self.shift = grid, window, shift
         self.register_buffer("mask", self._mask() if shift else None, persistent=False)
 
@@ -63,7 +71,7 @@ class WindowAttention(Attention):
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3).unbind()
         scores = self._scores(bias, q.shape[1] // heads)
         scores = None if scores is None else scores.to(q.dtype).expand(len(q), -1, -1, -1)
-        x = attention(q, k, v, scores, self.drop if self.training else 0.0)
+        x = self.weigh(q, k, v, scores)
         x = x.unflatten(1, (-1, heads)).transpose(2, 3).flatten(3)  # [batch, windows, tokens, width]
         x = self.proj(x)
         down, across = (extent // side for extent in self.grid)
@@ -71,6 +79,10 @@ class WindowAttention(Attention):
         if self.shift:
             x = x.roll((self.shift, self.shift), dims=(1, 2))
         return x.flatten(1, 2)
+
+    def over_heads(self, matrix: nn.Linear, scores: Tensor) -> Tensor:
+        """[batch, windows × heads, tokens, tokens] to the same."""
+        return super().over_heads(matrix, scores.unflatten(1, (-1, self.heads))).flatten(1, 2)
 
     def _scores(self, bias: Tensor | None, windows: int) -> Tensor | None:
         """What is added to the scaled products, [windows × heads, tokens, tokens]."""
@@ -159,7 +171,14 @@ class Swin(Transformer):
                 )
                 shift = window // 2 if block % 2 and window < grid[0] else 0
                 built.attention = WindowAttention(
-                    width, heads, qkv_bias=size.qkv_bias, drop=size.attn_drop, grid=grid, window=window, shift=shift
+                    width,
+                    heads,
+                    qkv_bias=size.qkv_bias,
+                    drop=size.attn_drop,
+                    grid=grid,
+                    window=window,
+                    shift=shift,
+                    talking=size.talking_heads,
                 )
                 blocks.append(built)
             self.stages.append(blocks)

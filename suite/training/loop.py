@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from suite.canonical import derive_seed
 from suite.data.images import Images
+from suite.models.model import Model
 from suite.recipe import Recipe
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
@@ -20,6 +22,7 @@ from suite.training.learner import Learner
 from suite.training.objective import Objective, Output
 from suite.training.optimiser import set_rate
 from suite.training.precision import Precision
+from suite.training.similarity import Similarity, layer_similarity
 from suite.training.state import Tensors, gather, restore
 from suite.training.step import IndivisibleError, Recorded, Split, choose_shares, micro_batches, splittable
 from suite.training.target import Target
@@ -190,6 +193,11 @@ class Trainer:
         for _, loss in found:
             total += loss
         return torch.cat([correct for correct, _ in found]).cpu(), total.item() / len(images)
+
+    def similarity(self, images: Images) -> Similarity | None:
+        """How alike the patches of the test images are, layer by layer."""
+        model, ratio = cast(Model, self.tested.eval()), self.recipe.test_crop_ratio
+        return layer_similarity(model, images, ratio, self.normalise, self.precision, self.device)
 
     def state(self) -> Tensors:
         """All that the steps so far have changed, by name; to be written before the next step."""

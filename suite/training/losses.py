@@ -186,4 +186,5 @@ def idle_weights(recipe: Recipe, losses: Iterable[str]) -> list[str]:
 
 def without_idle_weights(recipe: Recipe, loss: str) -> Recipe:
     """The recipe with the weights that mean nothing to a loss as they are by default: one training, one id."""
-    return recipe.model_copy(update=dict.fromkeys(idle_weights(recipe, [loss]), 1.0))
+    idle = idle_weights(recipe, [loss])
+    return recipe.model_copy(update=dict.fromkeys(idle, 1.0)) if idle else recipe

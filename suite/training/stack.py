@@ -27,6 +27,7 @@ from suite.training.loop import TEST_BATCH, Batch, Each, train_stretches
 from suite.training.objective import Objective, Output
 from suite.training.optimiser import adamw, parameter_groups, set_rate
 from suite.training.precision import Precision
+from suite.training.similarity import Similarity, layer_similarity
 from suite.training.state import Tensors, gather, restore
 from suite.training.step import Recorded, splittable
 from suite.training.target import Target
@@ -171,6 +172,11 @@ class StackTrainer:
             total += torch.stack([cross_entropy(each, labels, reduction="sum") for each in logits]).double()
             correct.append(logits.argmax(2) == labels)
         return torch.cat(correct, dim=1).cpu(), (total / len(images)).tolist()
+
+    def similarity(self, images: Images) -> list[Similarity | None]:
+        """Of each model how alike the patches of the test images are, layer by layer."""
+        ratio, parts = self._recipe.test_crop_ratio, (self._normalise, self._precision, self._device)
+        return [layer_similarity(model.eval(), images, ratio, *parts) for model in self.models()]
 
     def models(self) -> list[Model]:
         """The trained models, or their running means."""
