@@ -110,7 +110,7 @@ def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) 
         ]
         if lines:
             lines.sort(key=lambda line: level_order("join", line.join))
-            found.append(Panel(f"curves-{number + 1:02d}", _title(cell, vary), tuple(lines)))
+            found.append(Panel(f"curves-{number + 1:02d}", panel_title(cell, vary), tuple(lines)))
     return found, len(cells)
 
 
@@ -121,7 +121,7 @@ def draw_panels(drawn: Sequence[Panel]) -> dict[str, str]:
     drawings = {}
     with style():
         # One sheet for all: to make axes takes matplotlib longer than to draw them.
-        figure, axes = _figure(3.5, 2.5)
+        figure, axes = new_figure(3.5, 2.5)
         figure.subplots_adjust(left=0.14, right=0.99, bottom=0.16, top=0.97)
         axes.grid(axis="y")
         axes.set_xlabel("epoch")
@@ -155,7 +155,8 @@ def _place(join: str) -> int:
     return free[(place + sum(name.encode())) % len(free)]
 
 
-def _title(cell: Mapping[str, str], vary: set[str]) -> str:
+def panel_title(cell: Mapping[str, str], vary: set[str]) -> str:
+    """What a panel is of: its cell, without what all panels share. vary: the axes that they don't."""
     parts = [cell["arch"], cell["pe"], *(cell[name] for name in ("norm", "loss") if not is_usual(name, cell[name]))]
     parts += [cell[name] for name in ("dataset", "recipe") if name in vary]
     if "recipe_id" in vary:
@@ -199,7 +200,7 @@ def _limits(lines: Sequence[Line]) -> tuple[float, float]:
 
 
 def _gains(shown: Sequence[Contrast]) -> Figure:
-    figure, axes = _figure(7.2, 0.9 + 0.26 * len(shown))
+    figure, axes = new_figure(7.2, 0.9 + 0.26 * len(shown))
     # Fixed margins, in inches: matplotlib's own layout engine takes longer than the drawing.
     label = max((len(contrast.label) for contrast in shown), default=0)
     figure.subplots_adjust(left=min(0.075 * label + 0.1, 5.0) / 7.2, right=0.98, top=1 - 0.1 / figure.get_figheight(),
@@ -218,7 +219,8 @@ def _gains(shown: Sequence[Contrast]) -> Figure:
     return figure
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A sheet of so many inches, with axes; to be used within `style`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from suite import __version__, figures, interaction_figures, interaction_text, layout_text, tables
+from suite import __version__, figures, interaction_figures, interaction_text, layout_text, likeness, tables
 from suite.contrasts import Run, is_usual, points, unique_runs
 from suite.evidence import Evidence
 from suite.files import write_atomic
@@ -89,6 +89,8 @@ def render(
     contrasts = [row.contrast for row in cells if row.contrast is not None]
     drawn, groups = figures.panels(frame, history)
     drawings = figures.draw_panels(drawn)
+    alike = likeness.likenesses(frame, history)
+    drawings |= {one.name: likeness.draw_likeness(one) for one in alike}
     scale, marks = figures.gain_marks([row.contrast for row in cells])
     effects = interaction_text.texts(factorials, grid.budget)
     interactions = interaction_figures.draw_all(factorials)
@@ -97,7 +99,7 @@ def render(
         **_failures(frame),
         grid=grid,
         css=Markup(template("report.css").render()),  # noqa: S704 -- a file of this package
-        sections=_sections(grid, published, factorials),
+        sections=_sections(grid, published, factorials, bool(alike)),
         published=[layout_text.view(table) for table in published],
         effects=[interaction_text.view(text) for text in effects],
         interactions=_interactions(factorials, interactions),
@@ -106,6 +108,7 @@ def render(
         cards=[_card(verdict) for verdict in verdicts],
         meanings=[(_SIGNS[word][1], meaning) for word, meaning in MEANINGS.items()],
         curves=[_curve(panel, drawings[panel.name]) for panel in drawn],
+        alike=[_alike(one, drawings[one.name]) for one in alike],
         more_panels=groups if groups > len(drawn) else 0,
         more_gains=figures.MAX_GAINS if len(contrasts) > figures.MAX_GAINS else 0,
         key=_key(drawn),
@@ -132,7 +135,8 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
     head = '<?xml version="1.0" encoding="utf-8"?>\n'
     for name, text in drawings.items():
         write_atomic(folder / f"{name}.svg", (head + text).encode())
-    for path in [*folder.glob("curves-*.svg"), *folder.glob("interactions-*.svg")]:
+    kinds = ("curves", "interactions", "similarity")
+    for path in [path for kind in kinds for path in folder.glob(f"{kind}-*.svg")]:
         if path.stem not in drawings:  # of an earlier report with more cells
             path.unlink()
 
@@ -141,7 +145,7 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
 
 
 def _sections(
-    grid: GridSummary, published: Sequence[PublishedTable], factorials: Sequence[Factorial]
+    grid: GridSummary, published: Sequence[PublishedTable], factorials: Sequence[Factorial], alike: bool
 ) -> list[tuple[str, str]]:
     combined = [("interactions", "Do the gains add up?")] if factorials else []
     beside = [("published", "Beside the paper")] if published else []
@@ -152,6 +156,7 @@ def _sections(
         *combined,
         *beside,
         ("curves", "Accuracy curves"),
+        *([("alike", "How alike patches are")] if alike else []),
         ("failures", "Failures"),
         *dropped,
         ("made", "How this was made"),
@@ -291,6 +296,15 @@ def _interactions(factorials: Sequence[Factorial], drawings: Mapping[str, str]) 
         svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
         shown.append({"title": interaction_figures.title(factorial), "svg": svg})
     return shown
+
+
+def _alike(one: likeness.Likeness, drawing: str) -> dict[str, Any]:
+    ends = likeness.ends(one.lines)
+    label = Markup('<svg role="img" aria-label="{}" ').format(
+        f"Mean |cos| between patches after each block, of {one.title}. After the last: {ends}"
+    )
+    svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
+    return {"title": one.title, "ends": f"after the last block: {ends}", "svg": svg}
 
 
 def _key(drawn: Sequence[figures.Panel]) -> list[tuple[str, int]]:
