@@ -460,13 +460,14 @@ def bench(
     norm: Annotated[
         str | None, typer.Option(help="The norm, unless it is the axis. [default: the architecture's own]")
     ] = None,
-    axis: Annotated[str, typer.Option(help="In what the two sides differ: join or norm.")] = "join",
+    loss: Annotated[str | None, typer.Option(help="The loss, unless it is the axis. [default: default]")] = None,
+    axis: Annotated[str, typer.Option(help="In what the two sides differ: join, norm or loss.")] = "join",
     baseline: Annotated[
         str | None, typer.Option(help="A level of the axis. [default: default; the architecture's own norm]")
     ] = None,
     treatment: Annotated[
         str | None,
-        typer.Option(help="Another; the same one measures the noise. [default: lape; dtn, or l2bn of convolutions]"),
+        typer.Option(help="Another; the same one is noise. [default: lape; dtn or l2bn; diversepatch]"),
     ] = None,
     classes: ClassesOption = 1000,
     image_size: ImageSizeOption = 224,
@@ -524,7 +525,7 @@ def bench(
         name for name in context.params if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
     if throughput:
-        foreign = ("axis", "baseline", "treatment", "steps", "compiled", "claims", "target")
+        foreign = ("axis", "loss", "baseline", "treatment", "steps", "compiled", "claims", "target")
         _check_bench(given, foreign, "not for --throughput")
         if dataset != "synthetic":
             _check_bench(given, ("classes", "image_size", "channels"), "for --dataset synthetic alone")
@@ -561,7 +562,7 @@ def bench(
 
     shape = Shape(classes, image_size, channels)
     print_bench(
-        Sides(arch or "deit_tiny", tuple(size or ()), pe, axis, baseline, treatment, join, norm, shape),
+        Sides(arch or "deit_tiny", tuple(size or ()), pe, axis, baseline, treatment, join, norm, shape, loss),
         batch_size=batch_size or 32,
         device=device,
         steps=steps,

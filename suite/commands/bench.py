@@ -36,18 +36,22 @@ from suite.models.architectures import Architecture
 from suite.models.cell import ModelCell, Shape
 from suite.models.joins import JOINS
 from suite.models.norms import NORMS
+from suite.models.sizes import Size
 from suite.ratio_claims import judge_ratios
+from suite.recipe import Recipe
 from suite.record import Environment
 from suite.tables import HEADS, open_table
+from suite.training.losses import LOSSES, refusal
 
-AXES: Mapping[str, Mapping[str, Any]] = {"join": JOINS, "norm": NORMS}  # in which two sides can differ, with the levels
+# In which two sides can differ, with the levels.
+AXES: Mapping[str, Mapping[str, Any]] = {"join": JOINS, "norm": NORMS, "loss": LOSSES}
 
 
 @dataclass(frozen=True)
 class Asked:
     """The two sides that the command line asks for. None: what is usual, see `usual_level`.
 
-    axis: in which they differ. join, norm: of both, where it is another axis.
+    axis: in which they differ. join, norm, loss: of both, where it is another axis.
     """
 
     arch: str
@@ -59,6 +63,29 @@ class Asked:
     join: str | None
     norm: str | None
     shape: Shape
+    loss: str | None = None
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What is measured: a model, and the loss that trains it."""
+
+    cell: ModelCell
+    loss: str
+
+    def level(self, axis: str) -> str:
+        """Its level on an axis."""
+        return self.loss if axis == "loss" else str(getattr(self.cell, axis))
+
+    def patch(self) -> int | None:
+        """The pixels of a patch's side, if its loss classifies patches."""
+        size, image = self.cell.arch.size, self.cell.shape.image_size
+        if not isinstance(size, Size) or not any(term.classifies for term in LOSSES[self.loss].terms):
+            return None
+        return image // size.stage_grids(image)[-1][0]
+
+
+_Sides = tuple[_Side, _Side]
 
 
 @dataclass(frozen=True)
@@ -101,7 +128,7 @@ def print_bench(
     prints it instead of the table.
     """
     published = [value for file in read_claim_files(claims) for value in file.values.values()]
-    cells = _sides(asked)
+    sides = _sides(asked)
     if claims and asked.axis != "join":
         raise InputError(
             "the published ratios are of joining methods",
@@ -110,8 +137,9 @@ def print_bench(
             where="lape bench",
             fix="leave --claims out",
         )
-    baseline, treatment = (_level(cell, asked.axis) for cell in cells)
-    recipe = recipe_for(batch_size, _precision(precision))
+    baseline, treatment = (side.level(asked.axis) for side in sides)
+    recipe = recipe_for(batch_size, _precision(precision), max(filter(None, (s.patch() for s in sides)), default=None))
+    _check_losses(sides, recipe)
     torch_device = Machine(device=device, threads=threads).torch_device()
     on_gpu = torch_device.type == "cuda"
     setting = Setting(
@@ -126,25 +154,28 @@ def print_bench(
     environment = describe(torch.__version__, device_name, setting.precision, threads)
     progress = Console(stderr=True)
     results = compare(
-        cells,
+        [side.cell for side in sides],
         setting,
         lambda numbers: track(numbers, "rounds", console=progress, transient=True, disable=not progress.is_terminal),
+        [side.loss for side in sides],
     )
     comparisons = [_Comparison(mode, *results[mode]) for mode in MODES]
     console = open_console(WIDTH)
-    records = [record for comparison in comparisons for record in _records(comparison, cells, setting, environment)]
-    put(console, _table(comparisons, cells, asked.axis, setting, environment), records, target)
+    records = [record for comparison in comparisons for record in _records(comparison, sides, setting, environment)]
+    put(console, _table(comparisons, sides, asked.axis, setting, environment), records, target)
     if target != "-":
         for comparison in comparisons:
             text = _sentence(comparison, baseline, treatment)
             console.print(text, highlight=False, markup=False, soft_wrap=True)
         training = next(comparison for comparison in comparisons if comparison.mode == "training")
         measured = {"train_seconds_per_epoch": training.time, "train_memory_mb": only(training.memory)}
-        for verdict in judge_ratios(published, cells[0].arch.name, cells[0].pe, baseline, treatment, measured):
+        for verdict in judge_ratios(
+            published, sides[0].cell.arch.name, sides[0].cell.pe, baseline, treatment, measured
+        ):
             console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
 
 
-def _sides(asked: Asked) -> tuple[ModelCell, ModelCell]:
+def _sides(asked: Asked) -> _Sides:
     if asked.axis not in AXES:
         raise InputError(
             f"unknown axis {asked.axis!r}",
@@ -168,10 +199,14 @@ def _sides(asked: Asked) -> tuple[ModelCell, ModelCell]:
     ]
     for option, level in zip(("--baseline", "--treatment"), levels, strict=True):
         check_names(option, AXES[asked.axis], [level])
-    both = {"join": asked.join or "default", "norm": asked.norm or architecture.family.norm}
+    both = {
+        "join": asked.join or "default",
+        "norm": asked.norm or architecture.family.norm,
+        "loss": asked.loss or "default",
+    }
     pe = usual_pe(architecture) if asked.pe is None else asked.pe
     first, second = (
-        cell
+        _Side(cell, side["loss"])
         for level in levels
         for side in [both | {asked.axis: level}]
         for cell in possible(
@@ -188,13 +223,26 @@ def usual_level(axis: str, architecture: Architecture, *, treatment: bool) -> st
     """What a side is where nothing is said: what every training has, or the method that this project is about."""
     if axis == "join":
         return "lape" if treatment else "default"
+    if axis == "loss":
+        return "diversepatch" if treatment else "default"
     if not treatment:
         return architecture.family.norm
     return "l2bn" if architecture.size.width is None else "dtn"
 
 
-def _level(cell: ModelCell, axis: str) -> str:
-    return str(getattr(cell, axis))
+def _check_losses(sides: _Sides, recipe: Recipe) -> None:
+    """Raise `InputError` if a side can't be trained by its loss, or images can't be mixed for it."""
+    for side in sides:
+        if error := refusal(side.loss, side.cell.arch, side.cell.shape.image_size, recipe):
+            raise error.at("lape bench")
+    if recipe.mixes and recipe.batch_size % 2:
+        raise InputError(
+            "images are mixed in pairs",
+            expected="an even --batch-size with a loss that classifies patches",
+            found=str(recipe.batch_size),
+            where=f"--batch-size {recipe.batch_size}",
+            fix="give another",
+        )
 
 
 def _precision(name: str) -> Literal["auto", "fp32"]:
@@ -211,9 +259,7 @@ def _precision(name: str) -> Literal["auto", "fp32"]:
     )
 
 
-def _records(
-    comparison: _Comparison, cells: tuple[ModelCell, ModelCell], setting: Setting, environment: Environment
-) -> list[Record]:
+def _records(comparison: _Comparison, sides: _Sides, setting: Setting, environment: Environment) -> list[Record]:
     """A record per side; the treatment's has the ratios."""
     ratios = {
         **_ratio_record("time_ratio", comparison.time),
@@ -221,22 +267,23 @@ def _records(
         "memory_ratio": comparison.memory,
     }
     records: list[Record] = []
-    for side, measured, cell in zip(
-        ("baseline", "treatment"), (comparison.baseline, comparison.treatment), cells, strict=True
+    for name, measured, side in zip(
+        ("baseline", "treatment"), (comparison.baseline, comparison.treatment), sides, strict=True
     ):
         time = quartiles(measured.seconds)
         records.append(
             {
                 "mode": comparison.mode,
-                "side": side,
-                **cell_record(cell),
+                "side": name,
+                **cell_record(side.cell),
+                "loss": side.loss,
                 "ms_per_step": 1e3 * time.median,
                 "ms_low_quartile": 1e3 * time.low,
                 "ms_high_quartile": 1e3 * time.high,
                 "images_per_second": setting.recipe.batch_size / time.median,
                 "peak_memory_mb": measured.memory_mb,
                 "operators": measured.operators,
-                **(ratios if side == "treatment" else dict.fromkeys(ratios)),
+                **(ratios if name == "treatment" else dict.fromkeys(ratios)),
                 "batch_size": setting.recipe.batch_size,
                 "rounds": setting.rounds,
                 "steps": setting.steps,
@@ -258,18 +305,18 @@ def _ratio_record(name: str, ratio: Ratio | None) -> dict[str, float | None]:
 
 def _table(
     comparisons: Sequence[_Comparison],
-    cells: tuple[ModelCell, ModelCell],
+    sides: _Sides,
     axis: str,
     setting: Setting,
     environment: Environment,
 ) -> Table:
-    cell = cells[0]
+    cell = sides[0].cell
     device = f"{environment.processor}, {environment.threads} CPU thread{'s' * (environment.threads > 1)}"
     if setting.device.type != "cpu":
         device = f"{environment.device}, {device}"
     how = "compiled" if setting.compiled else "not compiled"
     table = open_table(
-        title=f"{cell.arch.name}, {cell.pe}{_others(cell, axis)}, {cell.shape}; batch {setting.recipe.batch_size}, "
+        title=f"{cell.arch.name}, {cell.pe}{_others(sides[0], axis)}, {cell.shape}; batch {setting.recipe.batch_size}, "
         f"{environment.precision}, {how}",
         caption=f"{device}, torch {environment.torch}; {setting.rounds} rounds of {setting.steps} per side, in turn. "
         "Time: median (quartiles); its ratio: median of paired rounds [95 % interval]. Memory: the most that "
@@ -280,11 +327,11 @@ def _table(
     for head in ("ms per step", "Images/s", "Memory (MB)", "Operators"):
         table.add_column(head, justify="right", no_wrap=True)
     for comparison in comparisons:
-        for side, measured in zip(cells, (comparison.baseline, comparison.treatment), strict=True):
+        for side, measured in zip(sides, (comparison.baseline, comparison.treatment), strict=True):
             time = quartiles([1e3 * seconds for seconds in measured.seconds])
             texts = (
                 comparison.mode,
-                _level(side, axis),
+                side.level(axis),
                 f"{time.median:.2f} ({time.low:.2f} to {time.high:.2f})",
                 f"{1e3 * setting.recipe.batch_size / time.median:,.1f}",
                 f"{measured.memory_mb:,.1f}",
@@ -294,10 +341,10 @@ def _table(
     return table
 
 
-def _others(cell: ModelCell, axis: str) -> str:
+def _others(side: _Side, axis: str) -> str:
     """What both sides are on the other axes, unless it is what every such model is."""
-    usual = {"join": "default", "norm": cell.arch.family.norm}
-    return "".join(f", {_level(cell, name)}" for name in AXES if name != axis and _level(cell, name) != usual[name])
+    usual = {"join": "default", "norm": side.cell.arch.family.norm, "loss": "default"}
+    return "".join(f", {side.level(name)}" for name in AXES if name != axis and side.level(name) != usual[name])
 
 
 def _sentence(comparison: _Comparison, baseline: str, treatment: str) -> str:

@@ -20,6 +20,7 @@ from suite.training.precision import choose_precision
 
 Mode = Literal["training", "evaluation"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+Trained = tuple[ModelCell, str]  # a model, and the loss that trains it
 WARM_UP = 3  # steps before anything is measured: they compile, allocate, and fill the caches
 
 
@@ -59,30 +60,40 @@ class Measured:
     memory_mb: float
 
 
-def recipe_for(batch_size: int, precision: Literal["auto", "fp32"]) -> Recipe:
-    """AdamW without augmentation. The steps see one batch, so they are small: the weights should stay ordinary."""
-    return Recipe(version=1, epochs=1, batch_size=batch_size, lr=1e-5, weight_decay=0.05, precision=precision)
+def recipe_for(batch_size: int, precision: Literal["auto", "fp32"], patch: int | None = None) -> Recipe:
+    """AdamW without augmentation. The steps see one batch, so they are small: the weights should stay ordinary.
+
+    patch: pixels of its side, where images are mixed on the patch grid, as losses that classify patches need it.
+    """
+    plain = Recipe(version=1, epochs=1, batch_size=batch_size, lr=1e-5, weight_decay=0.05, precision=precision)
+    return plain if patch is None else plain.model_copy(update={"cutmix": 1.0, "cutmix_grid": patch})
 
 
 def compare(
-    sides: Sequence[ModelCell], setting: Setting, track: Callable[[Sequence[int]], Iterable[int]] = iter
+    sides: Sequence[ModelCell],
+    setting: Setting,
+    track: Callable[[Sequence[int]], Iterable[int]] = iter,
+    losses: Sequence[str] = (),
 ) -> dict[Mode, list[Measured]]:
     """Measure the sides, which take turns step by step, so that whatever slows the machine slows them alike.
+
+    losses: what each side is trained by, if not by the default.
 
     The step is the suite's own training step, and the evaluation its own test pass, on random images. Within
     a round the order of the sides is turned around every other time. track: wraps the rounds, to show progress.
     """
+    trained = list(zip(sides, losses or ["default"] * len(sides), strict=True))
     threads, on_cpu = torch.get_num_threads(), setting.device.type == "cpu"
     try:
         torch.set_num_threads(setting.threads)
         with torch.random.fork_rng([setting.device] if setting.device.type == "cuda" else []):
             torch.manual_seed(0)
-            watched = {mode: [_watched(cell, mode, setting) for cell in sides] for mode in MODES}
+            watched = {mode: [_watched(side, mode, setting) for side in trained] for mode in MODES}
             if not on_cpu:
                 for mode in MODES:
-                    allocated = [_allocated(cell, mode, setting) for cell in sides]
+                    allocated = [_allocated(side, mode, setting) for side in trained]
                     watched[mode] = [(n, peak) for (n, _), peak in zip(watched[mode], allocated, strict=True)]
-            times = _times(sides, setting, track)
+            times = _times(trained, setting, track)
     finally:
         torch.set_num_threads(threads)
         release(setting.device)
@@ -103,8 +114,9 @@ def compare(
 class _Side:
     """A model with all that its steps need."""
 
-    def __init__(self, cell: ModelCell, setting: Setting) -> None:
-        self.cell, self._setting = cell, setting
+    def __init__(self, trained: Trained, setting: Setting) -> None:
+        cell, loss = trained
+        self._setting = setting
         device, recipe, shape = setting.device, setting.recipe, cell.shape
         generator = torch.Generator().manual_seed(0)
         size = (recipe.batch_size, shape.image_size, shape.image_size, shape.in_chans)
@@ -113,7 +125,9 @@ class _Side:
         self._images = ArrayImages(pixels, labels).to(device)
         self._order = torch.arange(recipe.batch_size)
         half = (0.5,) * shape.in_chans
-        self._trainer = make_trainer(cell, recipe, Normalise(half, half, device), device, compiled=setting.compiled)
+        self._trainer = make_trainer(
+            cell, recipe, Normalise(half, half, device), device, compiled=setting.compiled, loss=loss
+        )
 
     def run(self, mode: Mode, steps: int) -> None:
         """So many steps, or test passes, over the batch."""
@@ -126,10 +140,10 @@ class _Side:
 
 
 def _times(
-    sides: Sequence[ModelCell], setting: Setting, track: Callable[[Sequence[int]], Iterable[int]]
+    sides: Sequence[Trained], setting: Setting, track: Callable[[Sequence[int]], Iterable[int]]
 ) -> dict[Mode, list[list[tuple[float, float]]]]:
     """Seconds and CPU seconds per step: by mode, side and round."""
-    built = [_Side(cell, setting) for cell in sides]
+    built = [_Side(side, setting) for side in sides]
     times: dict[Mode, list[list[tuple[float, float]]]] = {mode: [[] for _ in sides] for mode in MODES}
     for mode in MODES:
         for side in built:
@@ -157,10 +171,10 @@ def _seconds(side: _Side, mode: Mode, setting: Setting) -> float:
     return float(start.elapsed_time(end)) / 1e3
 
 
-def _watched(cell: ModelCell, mode: Mode, setting: Setting) -> tuple[int, float]:
+def _watched(trained: Trained, mode: Mode, setting: Setting) -> tuple[int, float]:
     """Operators of one step, and the peak of the memory of a side that is alone, not compiled (10^6 bytes)."""
     with Watch() as watch:
-        side = _Side(cell, replace(setting, compiled=False))
+        side = _Side(trained, replace(setting, compiled=False))
         watch.peak = watch.held  # making it needed more for a moment
         side.run(mode, 1)  # the optimiser makes its state
         before = watch.operators
@@ -168,11 +182,11 @@ def _watched(cell: ModelCell, mode: Mode, setting: Setting) -> tuple[int, float]
     return watch.operators - before, watch.peak / 1e6
 
 
-def _allocated(cell: ModelCell, mode: Mode, setting: Setting) -> float:
+def _allocated(trained: Trained, mode: Mode, setting: Setting) -> float:
     """The peak of what a side that is alone adds to a GPU's allocations (10^6 bytes), compiled as it is timed."""
     release(setting.device)
     before = PeakMemory(setting.device).megabytes()
-    side, meter = _Side(cell, setting), PeakMemory(setting.device)
+    side, meter = _Side(trained, setting), PeakMemory(setting.device)
     side.run(mode, WARM_UP)
     peak = meter.megabytes() - before
     del side

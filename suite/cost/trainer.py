@@ -10,7 +10,9 @@ from suite.models.build import build_model
 from suite.models.cell import ModelCell
 from suite.recipe import Recipe
 from suite.training.augmentation.pipeline import Normalise
+from suite.training.learner import learner_for
 from suite.training.loop import Trainer
+from suite.training.losses import LOSSES
 from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
 
@@ -25,12 +27,13 @@ def make_trainer(
     threads: int = 1,
     shape: Sequence[int] | None = None,
     recorded: bool = False,
+    loss: str = "default",
 ) -> Trainer:
     """A new model in training. compiled: all of it, tests too, by torch.compile, as CUDA graphs where there is a GPU.
 
     The others: see `Trainer`.
     """
-    model = build_model(cell).to(device)
+    model = learner_for(build_model(cell), LOSSES[loss], recipe, cell.shape.num_classes, seed=0).to(device)
     optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())
     if compiled:
         model.compile(mode="reduce-overhead", dynamic=False)
