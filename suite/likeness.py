@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,9 +57,14 @@ def likenesses(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_FIGU
     found.sort(key=lambda one: cell_order(one[0]))
     vary = {name for name in others if name != "recipe_id" and len({cell[name] for cell, _ in found}) > 1}
     return [
-        Likeness(f"similarity-{number:02d}", panel_title(cell, vary), lines)
+        Likeness(f"similarity-{number:02d}", _title(cell, vary), lines)
         for number, (cell, lines) in enumerate(found[:limit], 1)
     ]
+
+
+def _title(cell: Mapping[str, str], vary: set[str]) -> str:
+    join = [cell["join"]] if cell["join"] != "default" or "join" in vary else []
+    return " · ".join([panel_title({**cell, "loss": "default"}, vary), *join])
 
 
 def draw_likeness(likeness: Likeness) -> str:

@@ -30,6 +30,7 @@ FREE_OPERATORS = frozenset(
         "aten::linalg_vector_norm",
         "aten::max_pool2d",
         "aten::mean",
+        "aten::movedim",
         "aten::mul",
         "aten::numpy_T",
         "aten::pad",
