@@ -905,6 +905,16 @@ class TestBench:
         assert [row["norm"] for row in rows] == [*levels, *levels]
         assert all(int(rows[side]["operators"]) < int(rows[side + 1]["operators"]) for side in (0, 2))
 
+    def test_losses_against_each_other(self, lape: Shell) -> None:
+        run = ["--axis", "loss", "--join", "lape", "--batch-size", "4", "--rounds", "2", "--device", "cpu"]
+        out = lape("bench", "--arch", "deit", *TINY, *SHAPE, *run, "--csv", "-")
+        assert lape.code == 0, lape.err
+        rows = list(csv.DictReader(out.splitlines()))
+        assert [(row["join"], row["loss"]) for row in rows] == [("lape", "default"), ("lape", "diversepatch")] * 2
+        operators = [int(row["operators"]) for row in rows]
+        assert operators[0] < operators[1]  # a step of training
+        assert operators[2] == operators[3]  # in evaluation there is no loss
+
     def test_what_both_sides_are_besides_is_said(self, lape: Shell) -> None:
         run = ["--axis", "norm", "--treatment", "scalenorm", "--join", "lape", "--rounds", "1", "--batch-size", "2"]
         out = lape("bench", "--arch", "vit_late", *TINY, "--size", "depth=3", *SHAPE, *run, "--device", "cpu")
@@ -918,6 +928,10 @@ class TestBench:
             (["--axis", "norms"], "did you mean 'norm'"),
             (["--axis", "norm", "--treatment", "dnt"], "did you mean 'dtn'"),
             (["--axis", "norm", "--norm", "dtn"], "--norm is of both sides"),
+            (["--axis", "loss", "--loss", "default"], "--loss is of both sides"),
+            (["--axis", "loss", "--arch", "resnet20"], "is a convolutional network"),
+            (["--axis", "loss", "--arch", "deit_tiny", "--batch-size", "3"], "an even --batch-size"),
+            (["--axis", "loss", "--treatment", "diverse"], "unknown loss"),
             (["--axis", "norm", "--treatment", "l2bn"], "choose norm ln, dtn, dtn_release"),
             (["--axis", "norm", "--arch", "resnet20", "--treatment", "dtn"], "choose norm bn, l2bn, l2bn_rms"),
             (["--axis", "norm", "--claims", str(REPOSITORY / "grids/claims/table6.yaml")], "of joining methods"),

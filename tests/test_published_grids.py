@@ -6,12 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from suite.cells import matches
 from suite.claims import read_claim_files
 from suite.commands.workspace import open_workspace
 from suite.contrasts import AXIS_FIELDS
+from suite.cost.macs import count_parameters
 from suite.grid import load_grid
+from suite.models.architectures import resolve_architecture
+from suite.models.build import build_model
+from suite.models.cell import ModelCell, Shape
 from suite.published import Value
 from tests.conftest import REPOSITORY
 
@@ -61,7 +66,27 @@ def test_every_cell_of_dtns_tables_is_a_trial_and_expected_of_it() -> None:
         assert [entry.top1 for entry in grid.file.expect if matches(entry.when, cell.levels)] == [number]
 
 
-@pytest.mark.parametrize("name", ["dtn_budget", "l2bn_budget"])
+def test_every_cell_of_diversepatchs_table_that_can_be_trained_is_a_trial_and_expected_of_it() -> None:
+    grid = load_grid(REPOSITORY / "grids" / "diversepatch_imagenet.yaml")
+    published = {value.cell: value.number for value in values("diversepatch") if not value.not_runnable}
+    trials = grid.expand().trials
+    assert {(cell.arch, cell.loss) for cell in published} <= {(trial.arch.name, trial.loss) for trial in trials}
+    for cell, number in published.items():
+        assert [entry.top1 for entry in grid.file.expect if matches(entry.when, cell.levels)] == [number]
+    assert {trial.recipe.cutmix_grid for trial in trials} == {16}  # on both sides of a contrast
+
+
+def test_the_sizes_of_diversepatchs_deits_are_those_of_its_readme() -> None:
+    """It prints 86 M for DeiT-B12 and 172 M for DeiT-B24."""
+    shape = Shape(1000, 224)
+    for arch, millions in (("deit_base_12", 86), ("deit_base_24", 172)):
+        with torch.device("meta"):
+            cell = ModelCell(resolve_architecture(arch), "learnable", "default", "ln", shape)
+            total = count_parameters(build_model(cell)).total
+        assert abs(total / 1e6 - millions) < 1
+
+
+@pytest.mark.parametrize("name", ["dtn_budget", "l2bn_budget", "diversepatch_budget"])
 def test_the_budget_grids_of_norms_can_be_built(name: str) -> None:
     expansion = load_grid(REPOSITORY / "grids" / f"{name}.yaml").expand()
     assert not expansion.dropped
