@@ -92,9 +92,10 @@ def _answers(side: Side, seed: int, label: str) -> npt.NDArray[np.bool_]:
 
 
 def _unpacked(packed: str, images: int, top1: float, where: str) -> npt.NDArray[np.bool_]:
+    # The length first: a record of ten bytes may say that it is of any number of images.
+    whole = 0 < images <= 8 * len(packed) and len(packed) == 4 * math.ceil(math.ceil(images / 8) / 3)
     try:
-        bits = unpack_bits(packed, images)
-        whole = images > 0 and len(packed) == 4 * math.ceil(math.ceil(images / 8) / 3)
+        bits = unpack_bits(packed, images if whole else 0)
     except ValueError:
         whole = False
     if not whole:

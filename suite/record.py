@@ -32,6 +32,7 @@ VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb"
 
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]  # nothing that could steer a terminal
 Count = Annotated[int, Field(ge=0, lt=2**63)]  # what a column of a frame holds
 Percent = Annotated[float, Field(ge=0, le=100)]
 NotNegative = Annotated[float, Field(ge=0, le=1e12)]  # 1e12 seconds are 30,000 years
@@ -47,14 +48,14 @@ class _Model(BaseModel):
 class Environment(_Model):
     """Where a run was made. Runs whose `group` differs may differ in their last digits, or more."""
 
-    torch: str
-    device: str = Field(description="'cpu', or the GPU's name")
-    precision: str = Field(description="fp32, bf16 or fp16: what was used, not what was asked for")
-    python: str
-    platform: str
-    processor: str
+    torch: Name
+    device: Name = Field(description="'cpu', or the GPU's name")
+    precision: Name = Field(description="fp32, bf16 or fp16: what was used, not what was asked for")
+    python: Name
+    platform: Name
+    processor: Name
     threads: Count
-    suite: str
+    suite: Name
     commit: str | None = Field(description="git commit of the code, with '+dirty' if it had local changes")
     compiled: bool = Field(default=False, description="whether torch.compile made the training step")
     stacked: Count = Field(default=1, description="seeds that were trained at once; times are shares of theirs")
@@ -89,16 +90,16 @@ class RunRecord(_Model):
     schema_version: int = SCHEMA_VERSION
     trial_id: Id
     cell_id: Id
-    grid: str
+    grid: Name
     status: Status
 
-    arch: str
-    pe: str
-    join: str
-    norm: str
-    loss: str
-    dataset: str
-    recipe: str
+    arch: Name
+    pe: Name
+    join: Name
+    norm: Name
+    loss: Name
+    dataset: Name
+    recipe: Name
     seed_index: Count
 
     epochs: Count = Field(description="epochs completed")

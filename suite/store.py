@@ -45,7 +45,7 @@ SNAPSHOTS = "snapshots"
 LARGEST_RECORD = 64 * 2**20  # bytes: a training of 100,000 epochs, with the answers of 100 million test images
 LARGEST_FILE = 2 * 2**30  # bytes of runs.jsonl, and of history.parquet
 _MOST_ROWS = 50_000_000  # of a history: a hundred thousand runs of 500 epochs
-_ROWS_AT_ONCE, _ROW_BYTES = 65_536, 1024  # and what each of them takes, generously: a hundred blocks
+_ROWS_AT_ONCE, _ROW_VALUES, _LONGEST_ID = 65_536, 1024, 64  # values of a row, generously: a hundred blocks
 GOING_ON = ("timeout", "error")  # failures that, tried again, go on from their snapshot
 _LISTS = "similarity"  # the column of the history that holds no numbers
 
@@ -285,7 +285,7 @@ def _read_history(content: bytes, path: Path) -> pd.DataFrame:
         lists = frame[_LISTS] if _LISTS in frame else [None] * len(frame)  # which older files don't have
         found = [None if values is None else tuple(map(float, values)) for values in lists]
         frame[_LISTS] = pd.Series(found, frame.index, dtype="object")
-        return frame[list(expected)].astype(types)
+        frame = frame[list(expected)].astype(types)
     except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:  # pyarrow's own errors are ValueErrors
         raise InputError(
             "the history of the runs is damaged",
@@ -294,27 +294,32 @@ def _read_history(content: bytes, path: Path) -> pd.DataFrame:
             where=str(path),
             fix="restore the file from version control, or delete it: the runs stay, only their curves are lost",
         ) from None
+    return frame
 
 
 def _bounded_table(content: bytes, columns: list[str], optional: list[str]) -> pa.Table:
     """Some columns of a Parquet file, in so much memory as a history can need; those that are optional if there.
 
-    A few bytes can stand for any number of rows, and a row for any length of text, repeated: so rows are counted as
-    they are read, and texts stay the dictionary that they are stored as.
+    A few bytes can stand for any number of rows, and for a text of any length in each of them: so rows are counted as
+    they are read, ids stay the dictionary that they are stored as, and the rest are numbers.
 
     Raises:
         ValueError: it isn't such a file, or is larger than any history.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(io.BytesIO(content), read_dictionary=["trial_id"]) as file:
-        names = file.schema_arrow.names
-        if missing := [name for name in columns if name not in names]:
+        schema = file.schema_arrow
+        if missing := [name for name in columns if name not in schema.names]:
             raise ValueError(f"no column {', '.join(missing)}")
-        columns = [*columns, *(name for name in optional if name in names)]
+        columns = [*columns, *(name for name in optional if name in schema.names)]
+        for name in columns:
+            if not _is_kind(schema.field(name).type, name):
+                raise ValueError(f"a column {name} of the type {schema.field(name).type}")
         if any(
-            group.column(number).num_values > _ROWS_AT_ONCE * _ROW_BYTES
+            group.column(number).num_values > _ROWS_AT_ONCE * _ROW_VALUES
             for group in map(file.metadata.row_group, range(file.num_row_groups))
             for number in range(group.num_columns)
         ):
@@ -322,10 +327,22 @@ def _bounded_table(content: bytes, columns: list[str], optional: list[str]) -> p
         batches, rows = [], 0
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
             rows += len(batch)
-            if rows > _MOST_ROWS or batch.nbytes > _ROWS_AT_ONCE * _ROW_BYTES:
-                raise ValueError("more than any number of runs can have")
+            longest = pc.max(pc.binary_length(batch.column("trial_id").dictionary)).as_py() or 0
+            if rows > _MOST_ROWS or longest > _LONGEST_ID:
+                raise ValueError("more than any number of runs can have" if rows > _MOST_ROWS else "ids that are none")
             batches.append(batch)
-        return pa.Table.from_batches(batches, file.schema_arrow.empty_table().select(columns).schema)
+        return pa.Table.from_batches(batches, schema.empty_table().select(columns).schema)
+
+
+def _is_kind(found: pa.DataType, column: str) -> bool:
+    """Whether a column is of numbers; the ids of texts, and what holds lists, of lists of numbers."""
+    from pyarrow import types
+
+    if column == "trial_id":
+        return bool(types.is_dictionary(found) and types.is_string(found.value_type))
+    if column == _LISTS and types.is_list(found):
+        found = found.value_type
+    return bool(types.is_primitive(found) or types.is_null(found))
 
 
 def _history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
