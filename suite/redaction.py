@@ -12,6 +12,7 @@ _USER = re.compile(r"(?<=://)[^/\s@'\"]+@")
 _QUERY = re.compile(r"(://[^\s'\"?]*)\?[^\s'\"]*")
 _KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 _SECRET = re.compile(r"SECRET|TOKEN|PASSW|CREDENTIAL|ACCESS_KEY|API_KEY", re.IGNORECASE)
+_PLACES = ("FILE", "PATH", "DIR", "_URI")  # endings of variables that say where a secret is
 _SHORTEST = 8  # characters of a variable's value that is taken for a secret: "1" would be found everywhere
 
 
@@ -20,7 +21,7 @@ def scrub(text: str) -> str:
     variables as AWS_SECRET_ACCESS_KEY.
     """
     for name, value in os.environ.items():
-        if _SECRET.search(name) and len(value) >= _SHORTEST and os.sep not in value:  # a path is no secret
+        if _SECRET.search(name) and not name.endswith(_PLACES) and len(value) >= _SHORTEST:
             text = text.replace(value, HIDDEN)
     return _KEY_ID.sub(HIDDEN, _QUERY.sub(rf"\1?{HIDDEN}", _USER.sub(f"{HIDDEN}@", text)))
 

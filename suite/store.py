@@ -339,7 +339,7 @@ def _is_kind(found: pa.DataType, column: str) -> bool:
     from pyarrow import types
 
     if column == "trial_id":
-        return bool(types.is_dictionary(found) and types.is_string(found.value_type))
+        return bool(types.is_dictionary(found) and str(found.value_type) in ("string", "large_string"))
     if column == _LISTS and types.is_list(found):
         found = found.value_type
     return bool(types.is_primitive(found) or types.is_null(found))
