@@ -90,7 +90,7 @@ class ClassTokenAttention(Block):
 
     def forward(self, x: Tensor, at: BlockTerms = _NOTHING) -> Tensor:
         """Class tokens [batch, depth, width] to [batch, 1, width]."""
-        x = x[:, -1:] + self.attend(plus(x, at.stream), at)
+        x = x[:, -1:] + self.attention(self.seen(plus(x, at.stream), at), at.bias)
         x = x + self.mlp(self.norm2(x))
         return x
 

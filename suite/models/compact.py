@@ -18,13 +18,13 @@ class CompactBlock(Block):
     plain pre-norm block.
     """
 
-    def forward(self, x: Tensor, at: BlockTerms) -> Tensor:
-        """[batch, tokens, width] to the same."""
+    def forward(self, x: Tensor, at: BlockTerms, wanted: int | None = None) -> Tensor:
+        """[batch, tokens, width] to the same, or to its first tokens."""
         x = plus(x, at.stream)
-        x = x + self.attend(x, at)
+        x = self.attend(x, at, wanted)
         x = self.norm2(x)
-        x = x + self.drop_path(self.mlp(x))
-        return x
+        added: Tensor = self.drop_path(x, self.mlp, x)
+        return added
 
 
 class _Compact(VisionTransformer):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from suite.models.dropout import attention, drop_path
+from suite.models.dropout import add_branch, attention, drop_path, packed_attention
 from suite.models.embedding import BlockTerms
 from suite.models.sizes import Size
+from suite.models.sparing import first, spares
 
 
 def plus(x: Tensor, term: Tensor | None) -> Tensor:
@@ -24,9 +27,13 @@ class DropPath(nn.Module):
         super().__init__()
         self.rate = rate
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
-        return drop_path(x, self.rate) if self.training else x
+    def forward(self, stream: Tensor, branch: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """The stream and the branch of x: [batch, tokens, width], and returned."""
+        if not self.training or self.rate == 0:
+            return stream + branch(x)
+        if spares():
+            return add_branch(stream, branch, x, self.rate)
+        return stream + drop_path(branch(x), self.rate)
 
     def extra_repr(self) -> str:
         """For `print(model)`."""
@@ -61,13 +68,32 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """[batch, tokens, width] to the same; bias: [heads, tokens, tokens], added to the scaled products."""
+        if self.talking is None and spares() and torch.is_grad_enabled() and x.device.type == "cpu":
+            mixed: Tensor = self.proj(packed_attention(self.qkv(x), self.heads, bias, self._rate))
+            return mixed
         q, k, v = self.project(x)
         return self.attend(q, k, v, bias)
+
+    @property
+    def _rate(self) -> float:
+        return self.drop if self.training else 0.0
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q, k and v: [batch, heads, tokens, width of a head] each."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
         return q, k, v
+
+    def of_first(self, x: Tensor, bias: Tensor | None, queries: int) -> Tensor:
+        """So many first tokens of `forward`: only they ask, and all are looked at. [batch, queries, width]."""
+        width, offsets = x.shape[2], self.qkv.bias
+        parts = ((x[:, :queries], slice(width)), (x, slice(width, 2 * width)), (x, slice(2 * width, None)))
+        q, k, v = (
+            linear(tokens, self.qkv.weight[rows], None if offsets is None else offsets[rows])
+            .unflatten(2, (self.heads, -1))
+            .transpose(1, 2)
+            for tokens, rows in parts
+        )
+        return self.attend(q, k, v, None if bias is None else bias[:, :queries])
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         """The fused kernel and the output projection: [batch, queries, width]."""
@@ -78,7 +104,7 @@ class Attention(nn.Module):
 
     def weigh(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         """What each query sees of v: [batch, heads, queries, width of a head]. bias: [batch, heads, queries, keys]."""
-        rate, talking = self.drop if self.training else 0.0, self.talking
+        rate, talking = self._rate, self.talking
         if talking is None:
             return attention(q, k, v, bias, rate)
         mixers = (partial(self.over_heads, talking.before), partial(self.over_heads, talking.after))
@@ -103,6 +129,9 @@ class MLP(nn.Sequential):
 class Block(nn.Module):
     """What a transformer block is made of; a family's own `forward` says in which order.
 
+    `forward(x, at, wanted)` takes [batch, tokens, width] to the same; `at` is what the position adds to this block.
+    With `wanted`, only so many first tokens are made, since nothing asks for the others.
+
     norm: makes one of its two norms; LayerNorm without it.
     """
 
@@ -119,26 +148,33 @@ class Block(nn.Module):
         self.mlp: nn.Module = MLP(width, int(width * size.mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def attend(self, x: Tensor, at: BlockTerms) -> Tensor:
-        """The attention branch: what the joining method gives to attention alone enters here."""
-        seen = plus(self.norm1(plus(x, at.inside)), at.branch)
-        attended: Tensor = self.drop_path(self.attention(seen, at.bias))
+    def attend(self, x: Tensor, at: BlockTerms, wanted: int | None = None) -> Tensor:
+        """The sum of x and the attention branch, or so many first tokens of it."""
+
+        def branch(x: Tensor) -> Tensor:
+            seen = self.seen(x, at)
+            attended: Tensor = (
+                self.attention(seen, at.bias) if wanted is None else self.attention.of_first(seen, at.bias, wanted)
+            )
+            return attended
+
+        attended: Tensor = self.drop_path(first(x, wanted), branch, x)
         return attended
 
-    def forward(self, x: Tensor, at: BlockTerms) -> Tensor:
-        """[batch, tokens, width] to the same; `at` is what the position adds to this block."""
-        raise NotImplementedError
+    def seen(self, x: Tensor, at: BlockTerms) -> Tensor:
+        """What attention sees of [batch, tokens, width]."""
+        return plus(self.norm1(plus(x, at.inside)), at.branch)
 
 
 class PreNormBlock(Block):
     """Both branches see a normalised copy; the residual stream itself is never normalised."""
 
-    def forward(self, x: Tensor, at: BlockTerms) -> Tensor:
-        """[batch, tokens, width] to the same."""
+    def forward(self, x: Tensor, at: BlockTerms, wanted: int | None = None) -> Tensor:
+        """[batch, tokens, width] to the same, or to its first tokens."""
         x = plus(x, at.stream)
-        x = x + self.attend(x, at)
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return x
+        x = self.attend(x, at, wanted)
+        added: Tensor = self.drop_path(x, lambda x: self.mlp(self.norm2(x)), x)
+        return added
 
 
 def drop_path_rates(rate: float, depth: int) -> list[float]:

@@ -17,6 +17,7 @@ from suite.models.normalisers import norm_maker
 from suite.models.norms import Norm, normalised_blocks
 from suite.models.positions import Position
 from suite.models.sizes import PlainSize
+from suite.models.sparing import spares
 
 
 class Tokens(NamedTuple):
@@ -138,7 +139,12 @@ class VisionTransformer(Transformer):
         for number, (block, at) in enumerate(zip(self.blocks, joined.blocks, strict=True)):
             if self.late and number == self.late:
                 x = self._with_prefix(x, None if stem is None else stem[:, :prefix])
-            x = block(x, at.of_patches(prefix) if number < self.late else at)
+            wanted = self._wanted() if after is None and number + 1 == len(self.blocks) else None
+            x = block(x, at.of_patches(prefix) if number < self.late else at, wanted)
             if after is not None:
                 after.append(x if number < self.late else x[:, prefix:])
         return x
+
+    def _wanted(self) -> int | None:
+        """How many first tokens the head reads, where it spares the others; None: all of them."""
+        return self.position.prefix if spares() and isinstance(self.pool, ClassTokenPool) else None

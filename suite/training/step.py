@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from suite.models.dropout import masks_from
+from suite.models.sparing import sparing
 from suite.training.memory import share_arena
 from suite.training.objective import Output
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-HELD = 128 * 2**20  # bytes for the backward pass at a time: more is no faster
+HELD = 128 * 2**20  # bytes for the backward pass at a time, of each thread: more is hardly faster
 Forward = Callable[[Tensor], Output]  # a model, or what was made of it
 LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a share of the batch, by a model
 
@@ -91,8 +92,13 @@ class Split:
         return masks_from([self.generators[share]]) if self._named else nullcontext()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """The function of each item, in their order, as many at a time as there are threads."""
-        return map(function, items) if len(self._forwards) == 1 else self._pool.map(function, items)
+        """The function of each item, in their order, as many at a time as there are threads; on a CPU, sparing."""
+
+        def one(item: Item) -> Result:
+            with sparing() if self._named else nullcontext():
+                return function(item)
+
+        return map(one, items) if len(self._forwards) == 1 else self._pool.map(one, items)
 
 
 def micro_batches(batch: int, most: int | None, workers: int) -> int:
@@ -105,7 +111,7 @@ def choose_shares(model: nn.Module, shape: Sequence[int], batch: int, threads: i
 
     shape: of an image, [C, H, W]. It depends on the model alone, not on the machine's memory: results must not.
     """
-    most = max(1, HELD // threads // max(1, held_for_backward(model, shape)))  # images
+    most = max(1, HELD // max(1, held_for_backward(model, shape)))  # images
     whole = [shares for shares in range(threads, batch + 1, threads) if batch % shares == 0]
     return next((shares for shares in whole if batch // shares <= most), threads if not whole else whole[-1])
 
@@ -118,7 +124,8 @@ def held_for_backward(model: nn.Module, shape: Sequence[int]) -> int:
         held[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
-    with torch.random.fork_rng([]), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+    hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with torch.random.fork_rng([]), hooks, sparing():
         out = tried(torch.zeros(2, *shape))
     weights = {parameter.untyped_storage().data_ptr() for parameter in tried.parameters()}
     total = sum(tensor.untyped_storage().nbytes() for key, tensor in held.items() if key not in weights)

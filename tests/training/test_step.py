@@ -107,7 +107,8 @@ def test_what_is_held_for_the_backward_pass() -> None:
         (2, 0, 12, 2),
         (1, 4, 12, 2),
         (1, 7, 12, 3),
-        (2, 4, 12, 4),
+        (2, 4, 12, 2),
+        (2, 7, 12, 4),
         (1, 99, 12, 12),
         (1, 99, 13, 13),
         (2, 99, 13, 2),
@@ -116,7 +117,7 @@ def test_what_is_held_for_the_backward_pass() -> None:
 def test_as_few_shares_as_hold_little_enough(
     threads: int, held: int, batch: int, shares: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """held: by an image, where 28 may be held at all."""
+    """held: by an image, where a thread may hold 28."""
     monkeypatch.setattr(step, "held_for_backward", lambda model, shape: held * 1000)
     monkeypatch.setattr(step, "HELD", 28_000)
     assert choose_shares(model(), (3, 8, 8), batch, threads) == shares

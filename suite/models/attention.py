@@ -1,0 +1,70 @@
+"""Attention with a backward pass of its own, for a CPU: it copies and keeps less than the operators' own would."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class PackedAttention(torch.autograd.Function):
+    """softmax(q kᵀ / √width + bias) v of all heads, its weights multiplied by a mask of dropout.
+
+    packed: [batch, tokens, 3 × heads × width], the outcome of the projection to q, k and v in this order. bias:
+    [heads, tokens, tokens], or None. mask: [heads, batch, tokens, tokens], or None. Returns [batch, tokens,
+    heads × width].
+
+    torch's own attention has no fused kernel with dropout on a CPU. Here one head after another is computed where it
+    lies, small enough for a core's cache, and its gradients are written where the projection's backward pass wants
+    them: nothing is transposed in memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, heads: int, bias: Tensor | None, mask: Tensor | None) -> Tensor:
+        """As the class says."""
+        batch, tokens, channels = packed.shape
+        width = channels // (3 * heads)
+        scale = 1 / math.sqrt(width)
+        apart = packed.view(batch, tokens, 3, heads, width)
+        mixed = packed.new_empty(batch, tokens, heads, width)
+        weights = packed.new_empty(heads, batch, tokens, tokens)
+        for head in range(heads):
+            q, k, v = apart[:, :, :, head].unbind(dim=2)
+            scores = _product(q, k.transpose(1, 2), scale)
+            if bias is not None:
+                scores += bias[head]
+            torch.softmax(scores, dim=-1, out=weights[head])
+            used = weights[head] if mask is None else torch.mul(weights[head], mask[head], out=scores)
+            torch.bmm(used, v, out=mixed[:, :, head])
+        ctx.save_for_backward(apart, weights, mask)
+        ctx.biased = bias is not None
+        return mixed.view(batch, tokens, heads * width)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        """Of packed and bias."""
+        apart, weights, mask = ctx.saved_tensors
+        batch, tokens, _, heads, width = apart.shape
+        scale = 1 / math.sqrt(width)
+        grads, of_bias = torch.empty_like(apart), []
+        for head, of_mixed in enumerate(grad.reshape(batch, tokens, heads, width).unbind(dim=2)):
+            q, k, v = apart[:, :, :, head].unbind(dim=2)
+            of_q, of_k, of_v = grads[:, :, :, head].unbind(dim=2)
+            used = weights[head] if mask is None else weights[head] * mask[head]
+            torch.bmm(used.transpose(1, 2), of_mixed, out=of_v)
+            of_weights = torch.bmm(of_mixed, v.transpose(1, 2))
+            if mask is not None:
+                of_weights *= mask[head]
+            of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights[head], -1, weights.dtype)
+            _product(of_scores, k, scale, out=of_q)
+            _product(of_scores.transpose(1, 2), q, scale, out=of_k)
+            if ctx.biased:
+                of_bias.append(of_scores.sum(dim=0))
+        return grads.view(batch, tokens, -1), None, torch.stack(of_bias) if of_bias else None, None
+
+
+def _product(first: Tensor, second: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
+    """The product of [batch, …, …] and [batch, …, …], times the scale, in one pass."""
+    return torch.baddbmm(first.new_empty(()), first, second, beta=0, alpha=scale, out=out)
