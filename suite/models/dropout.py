@@ -1,6 +1,6 @@
 """Dropout, with masks from a generator that whoever trains may name: of a share of a batch, or of one of many models.
 
-On a CPU all of it draws and rounds as torch's own functions do, to the bit.
+On a CPU all of it draws and rounds as torch's own functions do, to the bit, but within `suite.models.sparing`.
 """
 
 from __future__ import annotations

@@ -187,7 +187,9 @@ class Trainer:
                 logits = model(self.normalise(batch)).float()
             return logits.argmax(1) == labels, cross_entropy(logits, labels, reduction="sum").double()
 
-        parts = torch.split(torch.arange(len(images)), TEST_BATCH)
+        # Without a backward pass an image holds a part of what it does in training.
+        size = TEST_BATCH if self._split is None else min(TEST_BATCH, 4 * self.images_at_once)
+        parts = torch.split(torch.arange(len(images)), size)
         found = list(map(one, parts) if self._split is None else self._split.map(one, parts))
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for _, loss in found:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
+_ARENA_MAX, _TRIM_THRESHOLD, _MMAP_THRESHOLD = -8, -1, -3  # of glibc's malloc.h
 
 
 class PeakMemory:
@@ -39,10 +39,16 @@ class PeakMemory:
 
 
 def share_arena() -> None:
-    """Let all threads of this process allocate from one arena of glibc's: each one's own keeps what it has freed."""
+    """Let all threads of this process allocate from one arena of glibc's: each one's own keeps what it has freed.
+
+    It keeps what is freed until `release`: memory that goes back and comes again is cleared page by page, in
+    every step.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None and sys.platform == "linux":
         mallopt(_ARENA_MAX, 1)
+        mallopt(_TRIM_THRESHOLD, 2**30)
+        mallopt(_MMAP_THRESHOLD, 2**25)
 
 
 def release(device: torch.device) -> None:
