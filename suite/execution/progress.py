@@ -37,7 +37,9 @@ class ProgressDisplay:
         self._running: set[str] = set()
         self._ended: Counter[str] = Counter()
         self._last = "–"
-        self._began = time.monotonic()
+        self._since: dict[str, float] = {}  # when each was started last
+        self._took = 0.0  # seconds of those that have ended
+        self._at_once = 1
         self._bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
@@ -58,6 +60,8 @@ class ProgressDisplay:
     def started(self, trial: Trial) -> None:
         """A trial is being trained."""
         self._running.add(trial.id)
+        self._since[trial.id] = time.monotonic()
+        self._at_once = max(self._at_once, len(self._running))
         self._show()
 
     def progressed(self, beat: Beat) -> None:
@@ -67,6 +71,9 @@ class ProgressDisplay:
         """A trial has ended: a line of its own, where there is no terminal to redraw."""
         self._running.discard(record.trial_id)
         self._left.pop(record.trial_id, None)
+        now = time.monotonic()
+        began = self._since.pop(record.trial_id, now)
+        self._took += now - began if record.train_seconds is None else record.train_seconds
         self._ended["done" if record.status == "done" else "failed"] += 1
         name = f"{record.arch} {record.pe} {record.join} {record.dataset} seed {record.seed_index}"
         result = record.status if record.top1 is None else f"{record.top1:.2f} %"
@@ -86,10 +93,18 @@ class ProgressDisplay:
         )
 
     def _time_left(self) -> str:
-        elapsed, left = time.monotonic() - self._began, fsum(self._left.values())
+        left = fsum(self._left.values())
         ended = self._whole - left
-        if self._ended.total():  # of the work that is done, how long it took tells more than any estimate
-            return duration(elapsed / ended * left) if ended else "?"
-        if not self._expected.known or self._expected.unknown:
+        if self._took and ended > 0:
+            pace = self._took / ended  # what has ended says how far off the estimates are
+        elif self._expected.known and not self._expected.unknown:
+            pace = 1.0
+        else:
             return "?"
-        return duration(max(self._expected.wall - elapsed, 0.0))
+        now = time.monotonic()
+        gone = fsum(
+            min(now - self._since[trial_id], pace * self._left[trial_id])
+            for trial_id in self._running
+            if trial_id in self._left and trial_id in self._since
+        )
+        return duration((pace * left - gone) / max(min(self._at_once, len(self._left)), 1))

@@ -12,6 +12,7 @@ from rich.console import Console
 from suite.estimate import estimate
 from suite.execution.progress import ProgressDisplay
 from suite.grid import load_grid
+from suite.pace import Paces
 from suite.text import duration
 from tests.records import make_record
 
@@ -43,6 +44,36 @@ def test_in_a_terminal_there_is_one_line_that_changes(write_grid: Write) -> None
     assert "━" in text
     assert "1/4 done · 0 running · 1 failed" in text
     assert "\x1b[2K" in text  # the line is drawn anew
+
+
+def test_time_left_goes_by_estimates_corrected_by_what_has_ended(
+    write_grid: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("suite.execution.progress.time.monotonic", lambda: now[0])
+    trials = load_grid(write_grid(), seeds=3).expand().trials
+    pace = Paces().of_record(make_record(trials[0], train_seconds=10.0))
+    assert pace is not None
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+
+    def left(display: ProgressDisplay) -> str:
+        return display._line().partition(" left")[0].rpartition("· ")[2]
+
+    with ProgressDisplay(console, trials, estimate(trials, [pace])) as display:
+        assert left(display) == "1 min"  # six of ten seconds
+        display.started(trials[0])
+        display.started(trials[1])
+        assert left(display) == "30 s"  # two at a time
+        now[0] += 100  # workers begin: that isn't taken for work
+        display.finished(make_record(trials[0], train_seconds=20.0))
+        display.started(trials[2])
+        assert left(display) == "40 s"  # five of twenty seconds, one of them about to end, two at a time
+    with ProgressDisplay(console, trials, estimate(trials, [])) as display:
+        display.started(trials[0])
+        assert left(display) == "?"
+        now[0] += 100
+        display.finished(make_record(trials[0], train_seconds=20.0))
+        assert left(display) == "1 min 40 s"
 
 
 @pytest.mark.parametrize(
