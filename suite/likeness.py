@@ -79,7 +79,7 @@ def draw_likeness(likeness: Likeness) -> str:
             _plot(axes, line, row)
         axes.set_xlim(1 - 0.1, max(len(line.mean) for line in likeness.lines) + 0.1)
         axes.locator_params(axis="x", integer=True)
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, 1.08 * max(mean for line in likeness.lines for mean in line.mean))
         return to_svg(figure, likeness.name)
 
 
