@@ -22,6 +22,7 @@ from suite.models.build import build_model
 from suite.models.sizes import Size
 from suite.models.transformer import Tokens
 from suite.train import run_trial, train_trials
+from suite.training.diversity import Seen, cosine, mixing
 from suite.training.learner import Learner
 from suite.training.losses import LOSSES, refusal
 from suite.training.objective import Objective
@@ -245,3 +246,19 @@ def test_shares_are_as_many_as_the_defaults(cells: dict[str, list[Trial]], machi
     record = run_trial(cells["diversepatch"][0], two)
     assert record.status == "done", record.error
     assert lasting(run_trial(cells["diversepatch"][0], two)) == lasting(record)
+
+
+def test_terms_are_added_to_what_a_teacher_says_by_their_weights() -> None:
+    taught = {"distillation": "hard", "teacher": "test_resnet", "teacher_sha256": "0" * 64}
+    chosen = recipe(cutmix=1.0, cutmix_grid=16, cosine_weight=0.25, contrastive_weight=0.0, mixing_weight=2.0, **taught)
+    learner = Learner(build("deit_distilled", "learnable", "lape", image_size=SIDE, drop_path=0.0, attn_drop=0.0),
+                      LOSSES["diversepatch"], chosen, classes=5)  # fmt: skip
+    learner.initialise(7)
+    learner.train()
+    images, labels = torch.randn(4, 3, SIDE, SIDE), torch.tensor([0, 1, 2, 3])
+    target = learner.target(Target.of(labels, torch.ones(4, 1)), None, torch.Generator())
+    teacher = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * SIDE**2, 5)).eval()
+    (heads, seen), task = learner(images, target.own), Objective(chosen, teacher)
+    found = Objective(chosen, teacher, LOSSES["diversepatch"])((heads, seen), target, images)
+    terms = 0.25 * cosine(Seen(*seen), target, 0.0) + 2 * mixing(Seen(*seen), target, 0.0)
+    torch.testing.assert_close(found, task(heads, target, images) + terms)
