@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from suite.errors import InputError, first_line
 from suite.estimate import Estimate, Interval
-from suite.files import check_folder, write_atomic
+from suite.files import check_folder, check_inside, read_regular, write_atomic
 from suite.pace import Device, Kind, Pace
 from suite.text import duration
 
@@ -183,12 +183,13 @@ def _scaled(interval: Interval | None, factor: float) -> Interval | None:
 
 def _read(path: Path, model: type[M], fix: str) -> M | None:
     check_folder(path.parent)
-    try:
-        with path.open("rb") as file:
-            return model.model_validate_json(file.read(_LONGEST))
-    except FileNotFoundError:
+    check_inside(path, path.parent)
+    content = read_regular(path, _LONGEST)
+    if content is None:
         return None
-    except (OSError, ValueError) as error:
+    try:
+        return model.model_validate_json(content)
+    except ValueError as error:
         raise InputError(
             f"{path.name} is damaged",
             expected="what the suite wrote there",

@@ -29,10 +29,22 @@ _WEIGHTS = re.compile(r"([0-9a-f]{16})\.safetensors")
 
 
 class SharedStore(Store):
-    """The records of one grid, some of which may still be at a shared address."""
+    """The records of one grid, some of which may still be at a shared address.
+
+    Raises:
+        InputError: the address is the results folder itself, from which nothing can come home.
+    """
 
     def __init__(self, folder: Path, storage: Storage) -> None:
         super().__init__(folder)
+        if storage.is_folder(folder):
+            raise InputError(
+                "the storage is the folder of the results itself",
+                expected="another folder, or none: snapshots and records are in this one anyway",
+                found=str(folder),
+                where="--storage",
+                fix="leave --storage out",
+            )
         self._storage = storage
 
     def snapshots(self) -> Place:

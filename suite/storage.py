@@ -152,6 +152,11 @@ class Storage:
             return Folder(folder / self.name / kind)
         return _Remote("/".join((self.address.rstrip("/"), self.name, kind)), patience)
 
+    def is_folder(self, folder: Path) -> bool:
+        """Whether the grid's objects are in this very folder."""
+        found = _local(self.address)
+        return found is not None and (found / self.name).resolve() == folder.resolve()
+
     def check(self) -> None:
         """Write, read and remove a small object.
 
@@ -162,7 +167,7 @@ class Storage:
         if (folder := _local(self.address)) is not None:
             make_folder(folder / self.name)
         try:
-            place = self.place("probe", patience=10.0)
+            place = self.place("records", patience=10.0)
             place.write(name, content)
             found = place.read(name)
             place.remove([name])

@@ -32,6 +32,7 @@ from suite.errors import InputError, first_line
 from suite.files import cannot_read, cannot_write, check_folder, check_inside, make_folder, read_regular, write_atomic
 from suite.heartbeat import RUNNING
 from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
+from suite.redaction import scrub
 from suite.storage import Folder, Place
 from suite.training.losses import WEIGHTS as LOSS_WEIGHTS
 from suite.versions import sweep
@@ -71,7 +72,13 @@ class Store:
         self._lines: dict[str, tuple[RunRecord, str]] = {}  # by trial
 
     def put(self, record: RunRecord) -> None:
-        """Keep a record: atomic, safe beside other writers. Raises `InputError` if it can't be written."""
+        """Keep a record, without what is secret in its error: atomic, safe beside other writers.
+
+        Raises:
+            InputError: it can't be written.
+        """
+        if record.error is not None:
+            record = record.model_copy(update={"error": scrub(record.error)})
         write_atomic(self._inside(SPOOL) / f"{record.trial_id}.json", record.model_dump_json().encode())
 
     def has_spooled(self, trial_id: str) -> bool:

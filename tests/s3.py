@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import fsspec
+import pytest
+
+from suite import storage
+
 BUCKET = "bucket"
 SECRET = "qvXyTz0123456789abcdefSecretKeyOfNobody00"
 CREDENTIALS = {
@@ -73,6 +78,16 @@ class Server:
         self.requests.clear()
         for key in self.keys():
             self("DELETE", f"/{BUCKET}/{key}")
+
+
+def use(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Empty the bucket, and let this process use the server for a test, without long pauses."""
+    server.empty()
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # of another module's server
+    monkeypatch.setattr(storage, "_FIRST_PAUSE", 0.02)
+    return server
 
 
 class _Proxy(BaseHTTPRequestHandler):

@@ -17,6 +17,7 @@ import torch
 
 from suite import storage
 from suite.cli import main
+from suite.errors import InputError
 from suite.execution.worker import Worker
 from suite.grid import load_grid
 from suite.machine import Machine
@@ -28,7 +29,7 @@ from suite.training.snapshot import Snapshots
 from suite.trial import Trial
 from tests.processes import Process
 from tests.records import lasting, lines, make_record
-from tests.s3 import BUCKET, Server, s3_server
+from tests.s3 import BUCKET, Server, s3_server, use
 
 Write = Callable[..., Path]
 
@@ -41,11 +42,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    server.empty()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(storage, "_FIRST_PAUSE", 0.02)
-    return server
+    return use(server, monkeypatch)
 
 
 @pytest.fixture
@@ -127,6 +124,14 @@ class TestRecords:
             store.put(make_record(trial, status=status))
         store.collect()
         assert place.names() == sorted(names[2:])  # of the one that ran out of time, and of the one to come
+
+    def test_the_results_themselves_are_no_storage(self, trials: list[Trial], tmp_path: Path) -> None:
+        """What comes home from there would be removed."""
+        (tmp_path / "link").symlink_to(tmp_path / "results")
+        for address in (tmp_path / "results", tmp_path / "link"):
+            with pytest.raises(InputError, match="leave --storage out"):
+                SharedStore(tmp_path / "results" / "small", open_storage(str(address), "small"))
+        SharedStore(tmp_path / "results" / "small", open_storage(str(tmp_path), "small"))
 
     def test_a_storage_that_fails_costs_no_record(
         self, s3: Server, trials: list[Trial], tmp_path: Path, capsys: pytest.CaptureFixture[str],

@@ -14,7 +14,7 @@ import pytest
 from suite import storage
 from suite.errors import InputError
 from suite.storage import Folder, Place, Storage, open_storage
-from tests.s3 import BUCKET, CREDENTIALS, SECRET, Server, s3_server
+from tests.s3 import BUCKET, CREDENTIALS, SECRET, Server, s3_server, use
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    server.empty()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(storage, "_FIRST_PAUSE", 0.02)
-    return server
+    return use(server, monkeypatch)
 
 
 ADDRESSES = ("folder", "file", "memory", "s3")
@@ -62,7 +58,7 @@ def test_what_is_written_is_read(kind: str, tmp_path: Path, request: pytest.Fixt
         place.read("b", largest=2)
     place.remove(["a", "none"])
     assert pickle.loads(pickle.dumps(shared)).place("records", 5.0).names() == ["b"]
-    assert shared.place("snapshots", 5.0).names() == shared.place("probe", 5.0).names() == []
+    assert shared.place("snapshots", 5.0).names() == []
 
 
 class TestFaults:
@@ -79,9 +75,9 @@ class TestFaults:
         monkeypatch.setattr(storage, "_CALL", 0.5)
         place = open_storage(f"s3://{BUCKET}/x", "grid").place("records", 1.0)
         s3.fault, began = fault, time.monotonic()
-        for use in (lambda: place.write("a", b"one"), place.names, lambda: place.read("a")):
+        for call in (lambda: place.write("a", b"one"), place.names, lambda: place.read("a")):
             with pytest.raises(InputError, match="the storage can't be") as caught:
-                use()
+                call()
             assert "127.0.0.1" not in str(caught.value)
             assert BUCKET not in str(caught.value)
         assert time.monotonic() - began < 30
