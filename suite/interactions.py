@@ -184,7 +184,11 @@ def factorials(frame: pd.DataFrame, test: Interactions = USUAL) -> list[Factoria
         for key, runs in groups.items()
         if (axes := _axes(runs))
     ]
-    found.sort(key=lambda one: cell_order(one.cell))
+    return analysed(sorted(found, key=lambda one: cell_order(one.cell)), test)
+
+
+def analysed(found: Sequence[Factorial], test: Interactions = USUAL) -> list[Factorial]:
+    """The factorials with their effects and sums, whose p-values are adjusted over all of them."""
     effects = [list(_effects(one, test.alpha)) for one in found]
     sums = [list(_sums(one, test.margin, test.alpha)) for one in found]
     return [

@@ -56,7 +56,7 @@ def _joins() -> Iterator[str]:
 def _norms() -> Iterator[str]:
     from suite.models.norms import NORMS
 
-    return columns({name: f"{norm.summary} [{norm.source}]" for name, norm in NORMS.items()})
+    return columns({name: f"{norm.summary}: {norm.equation} [{norm.source}]" for name, norm in NORMS.items()})
 
 
 def _losses() -> Iterator[str]:

@@ -21,15 +21,17 @@ POOLED_SIDE = 14  # of the grid of cells, about, over which DTN takes its statis
 class Norm:
     """A normalisation.
 
+    equation: what it makes of x; tokens are [images, tokens, C], maps [images, C, H, W], and var is biased.
     tokens, maps: "module:class" for tokens and for feature maps, imported when a model is built; "" where it is of
-    none. In a transformer it takes the place of LayerNorm before attention and before the MLP, in all blocks but
-    the last `PLAIN_BLOCKS`; the norms of the head, of the tokenizer and of patch merging stay. In a convolutional
+    none. In a transformer it takes the place of LayerNorm before attention and before the MLP, in all blocks but the
+    last `PLAIN_BLOCKS`; the norms of the head, of the tokenizer and of patch merging stay. In a convolutional
     network it takes the place of every BatchNorm. grid: its tokens must fill a grid, so that the class token (and
     the distillation token) join after those blocks.
     """
 
     name: str
     summary: str
+    equation: str
     source: str
     tokens: str = ""
     maps: str = ""
@@ -85,31 +87,45 @@ NORMS: Registry[Norm] = Registry("norm")
 _DTN = "DTN (arXiv 2112.02624)"
 _DTN_RELEASE = "released code of DTN (arXiv 2112.02624)"
 
+_AFFINE = "γ ⊙ (x − μ) / √(v + ε) + β"
+
 for _norm in (
-    Norm("ln", "LayerNorm, with the eps of the architecture", "LayerNorm (arXiv 1607.06450)", "torch.nn:LayerNorm"),
-    Norm("dtn", "(x − μ) / √(v + ε), with μ and v mixed of LayerNorm's and of those over tokens nearby, per head",
+    Norm("ln", "LayerNorm, with the eps of the architecture",
+         f"{_AFFINE}; μ, v = mean, var over a token's C channels", "LayerNorm (arXiv 1607.06450)",
+         "torch.nn:LayerNorm"),
+    Norm("dtn", "LayerNorm's statistics mixed with those over tokens nearby, per head",
+         f"{_AFFINE}; of head h μ = λ μ_ln + (1 − λ) P x, v = λ v_ln + (1 − λ) [P (x ⊙ x) − (P x) ⊙ (P x)]; "
+         "P = softmax(R a), R = [dx, dy, dx² + dy²] between tokens, λ a sigmoid",
          _DTN, "suite.models.dtn:DynamicTokenNorm", grid=True),
     Norm("dtn_release", "dtn with a division by each head's root mean square before it, the unbiased variance, a gate "
-         "each for mean and variance, and no local start", _DTN_RELEASE,
-         "suite.models.dtn:ReleasedDynamicTokenNorm", grid=True),
-    Norm("dtn_variance", "dtn_release with LayerNorm's mean: only the variance is taken over tokens", _DTN_RELEASE,
-         "suite.models.dtn:DynamicVarianceNorm", grid=True),
+         "each for mean and variance, and no local start",
+         "dtn of x / √(mean over a head's channels of x² + ε), with v_ln unbiased, λ_μ and λ_v, and R a + b",
+         _DTN_RELEASE, "suite.models.dtn:ReleasedDynamicTokenNorm", grid=True),
+    Norm("dtn_variance", "dtn_release with LayerNorm's mean: only the variance is taken over tokens",
+         "dtn_release with λ_μ = 1", _DTN_RELEASE, "suite.models.dtn:DynamicVarianceNorm", grid=True),
     Norm("bn", "BatchNorm: each channel over images and tokens (or pixels), with running statistics in evaluation",
-         "BatchNorm (arXiv 1502.03167)", "suite.models.normalisers:BatchNorm", "torch.nn:BatchNorm2d"),
+         f"{_AFFINE}; μ, v = mean, var over images and tokens (or H, W)", "BatchNorm (arXiv 1502.03167)",
+         "suite.models.normalisers:BatchNorm", "torch.nn:BatchNorm2d"),
     Norm("in", "InstanceNorm: each image and channel over tokens",
+         f"{_AFFINE}; μ, v = mean, var over an image's tokens",
          "InstanceNorm (arXiv 1607.08022)", "suite.models.normalisers:InstanceNorm"),
     Norm("gn", "GroupNorm: each image and head over tokens and the head's channels",
-         "GroupNorm (arXiv 1803.08494)", "suite.models.normalisers:GroupNorm"),
-    Norm("scalenorm", "g x / ‖x‖ of each token, with one learned g",
+         f"{_AFFINE}; μ, v = mean, var over an image's tokens and a head's channels", "GroupNorm (arXiv 1803.08494)",
+         "suite.models.normalisers:GroupNorm"),
+    Norm("scalenorm", "each token at one learned length", "g x / max(‖x‖₂, ε) of each token, g a learned number",
          "ScaleNorm (arXiv 1910.05895)", "suite.models.normalisers:ScaleNorm"),
-    Norm("powernorm", "x / ψ of each channel, with ψ² a running mean of squares, in the gradient too",
+    Norm("powernorm", "each channel by a running mean of squares, in the gradient too",
+         "γ ⊙ x / √(ψ² + ε) + β; ψ² = 0.9 ψ² + 0.1 · mean over images and tokens of x², of the steps before",
          "PowerNorm (arXiv 2003.07845) Algorithm 2", "suite.models.normalisers:PowerNorm"),
     Norm("switchable", "statistics mixed of InstanceNorm's, LayerNorm's and BatchNorm's, with learned shares",
+         f"{_AFFINE}; μ = Σ w_k μ_k, v = Σ w'_k v_k over k = in, ln, bn, with w and w' softmaxes",
          "Switchable Normalization (arXiv 1806.10779)", "suite.models.normalisers:SwitchableNorm"),
-    Norm("l2bn", "bn of each image's features divided by their length", "L2BN (arXiv 2207.02625)",
+    Norm("l2bn", "bn of each image's features divided by their length",
+         "bn(x / max(‖x‖₂, 10⁻¹²)), ‖x‖₂ over an image's C, H, W", "L2BN (arXiv 2207.02625)",
          maps="suite.models.l2bn:L2BatchNorm"),
     Norm("l2bn_rms", "bn of each image's features divided by their root mean square: l2bn at bn's scale",
-         "L2BN (arXiv 2207.02625), rescaled", maps="suite.models.l2bn:RootMeanSquareBatchNorm"),
+         "bn(√(C H W) x / max(‖x‖₂, 10⁻¹²))", "L2BN (arXiv 2207.02625), rescaled",
+         maps="suite.models.l2bn:RootMeanSquareBatchNorm"),
 ):  # fmt: skip
     NORMS.register(_norm.name, _norm)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from suite.models import create_model
 from suite.models.architectures import resolve_architecture
@@ -121,3 +122,26 @@ def test_every_join_and_a_relative_bias_go_with_a_late_class_token(small: Any, i
     for join in JOINS:
         logits = small("deit", depth=3, norm="dtn", pe="learnable+rpe2d", join=join)(images)
         assert torch.isfinite(logits).all(), join
+
+
+@pytest.mark.parametrize(("side", "width", "heads"), [(56, 64, 1), (28, 128, 2), (14, 320, 5), (7, 512, 8)])
+def test_dtn_serves_the_stages_of_a_pyramid_of_pvts_sizes(side: int, width: int, heads: int) -> None:
+    """The tokens, channels and heads of PVT's stages at 224 pixels: P is among 196 cells at most."""
+    norm = DynamicTokenNorm(width, heads=heads, grid=(side, side))
+    cells = min(side, 14) ** 2
+    assert norm.shares().shape == (heads, cells, cells)
+    x = torch.randn(1, side * side, width, generator=torch.Generator().manual_seed(0))
+    assert not torch.allclose(norm(x), layer_norm(x, (width,)), atol=1e-3)
+    with torch.no_grad():
+        norm.gate.fill_(100.0)
+    torch.testing.assert_close(norm(x), layer_norm(x, (width,)), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arch", "millions"),
+    [("vit_tiny_h4_c192", 5.7), ("vit_small_h6_c384", 22.1), ("vit_small_h9_c432", 27.8), ("vit_base_h16_c768", 86.5)],
+)
+def test_dtns_models_have_the_published_numbers_of_parameters(arch: str, millions: float) -> None:
+    with torch.device("meta"):
+        model = create_model(arch, pe="learnable", norm="dtn", num_classes=1000, image_size=224)
+    assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1) == millions

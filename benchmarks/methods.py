@@ -1,0 +1,53 @@
+"""What each norm costs in training and evaluation beside the default one, by `lape bench`.
+
+`python -m benchmarks.methods [NORM…]` writes docs/methods.json, of all norms or of those that are named; on a machine that
+does nothing else, or its intervals say so. The tables of docs/methods.md are made of it by `python -m tests.test_pages`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FIGURES = REPOSITORY / "docs" / "methods.json"
+
+# DeiT-Ti's size, with the class token late whatever the norm; and the zoo's smallest ResNet, on images of CIFAR's size.
+MODELS = {
+    "lape bench --axis norm --arch vit_late --size patch_size=16 --size embed_dim=192 --size depth=12 "
+    "--size num_heads=4 --size mlp_ratio=4 --batch-size 2 --rounds 7 --device cpu": (
+        "dtn", "dtn_release", "dtn_variance", "bn", "in", "gn", "scalenorm", "powernorm", "switchable"),
+    "lape bench --axis norm --arch resnet20 --image-size 32 --classes 10 --batch-size 16 --rounds 7 --device cpu": (
+        "l2bn", "l2bn_rms"),
+}  # fmt: skip
+
+
+def measured(command: str) -> list[dict[str, Any]]:
+    """The rows of a command's CSV, numbers as numbers."""
+    arguments = [*shlex.split(command)[1:], "--csv", "-"]
+    done = subprocess.run([sys.executable, "-m", "suite", *arguments], capture_output=True, text=True, check=True,
+                          cwd=REPOSITORY)  # fmt: skip
+    return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(done.stdout.splitlines())]
+
+
+def _number(text: str) -> str | float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
+
+
+if __name__ == "__main__":
+    load = os.getloadavg()[0]
+    found = [
+        {"command": command, "rows": [row for norm in chosen for row in measured(f"{command} --treatment {norm}")]}
+        for command, norms in MODELS.items()
+        if (chosen := [norm for norm in norms if norm in sys.argv[1:] or not sys.argv[1:]])
+    ]
+    FIGURES.write_text(json.dumps({"load_before": load, "models": found}, indent=1) + "\n", encoding="utf-8")
