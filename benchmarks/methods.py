@@ -1,7 +1,7 @@
 """What each norm costs in training and evaluation beside the default one, by `lape bench`.
 
-`python -m benchmarks.methods [NORM…]` writes docs/methods.json, of all norms or of those that are named; on a machine that
-does nothing else, or its intervals say so. The tables of docs/methods.md are made of it by `python -m tests.test_pages`.
+`python -m benchmarks.methods [NORM…]` writes docs/methods.json, of all norms or of those that are named; on a machine
+that does nothing else, or its intervals say so. `python -m tests.test_pages` makes the table of docs/methods.md of it.
 """
 
 from __future__ import annotations
