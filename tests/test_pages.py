@@ -1,0 +1,182 @@
+"""Pages whose tables are made: of the registered levels, of figures that were measured, and of committed runs.
+
+`python -m tests.test_pages` writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.documents import filled, markdown
+from benchmarks.interactions import DOCUMENT, FIGURES, simulate
+from benchmarks.interactions import filled as with_simulations
+from benchmarks.interactions import rows as bounds
+from benchmarks.methods import FIGURES as MEASURED
+from suite import interaction_text, tables
+from suite.commands.workspace import Workspace, open_workspace
+from suite.models import create_model
+from suite.models.norms import NORMS
+from suite.training.losses import LOSSES
+from tests.conftest import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+NETWORKS = {
+    "ResNet-18, 224 px": ("resnet18", 224, {}),
+    "ResNet-50, 224 px": ("resnet50", 224, {}),
+    "MobileNetV2, 224 px": ("mobilenet_v2", 224, {}),
+    "ResNet-20, 32 px": ("resnet20", 32, {}),
+    "ResNet-8 of 8 channels, 8 px": ("resnet_cifar", 8, {"blocks": 1, "channels": 8}),
+}
+
+
+@cache
+def workspace(grid: str) -> Workspace:
+    """A grid of the repository with its committed runs."""
+    return open_workspace(str(REPOSITORY / "grids" / f"{grid}.yaml"), (), None, REPOSITORY / "results", Path("reports"))
+
+
+def norms() -> str:
+    lines = ([f"`{name}`", norm.summary, norm.equation, norm.source] for name, norm in NORMS.items())
+    return markdown(("level", "is", "equation", "source"), lines, ":--")
+
+
+def losses() -> str:
+    lines = ([f"`{name}`", loss.summary, loss.equation, loss.source] for name, loss in LOSSES.items())
+    return markdown(("level", "is", "equation", "source"), map(_escaped, lines), ":--")
+
+
+def _escaped(line: list[str]) -> list[str]:
+    return [text.replace("|", "\\|") for text in line]
+
+
+def costs() -> str:
+    if not MEASURED.exists():
+        return "Not measured yet: it takes a machine that does nothing else."
+    told = json.loads(MEASURED.read_text(encoding="utf-8"))
+    lines, notes = [], []
+    for model in told["models"]:
+        first = model["rows"][0]
+        for row in model["rows"]:
+            if row["side"] == "treatment":
+                ratios = [_ratio(row, key) for key in ("time_ratio", "cpu_time_ratio")]
+                lines.append([row["arch"], row["norm"], row["mode"], *ratios, f"{row['memory_ratio']:.3f}"])
+        notes.append(
+            f"`{model['command']}`: {first['processor']}, {first['threads']:.0f} thread, torch {first['torch']}, "
+            f"{first['precision']}, {first['rounds']:.0f} rounds; a training step with {first['norm']} takes "
+            f"{first['ms_per_step']:.0f} ms."
+        )
+    table = markdown(("model", "norm", "mode", "time", "CPU time", "memory"), lines)
+    return "\n\n".join([table, *notes, f"Load of the machine before it began: {told['load_before']:.1f}."])
+
+
+def _ratio(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+
+
+def scale() -> str:
+    lines = []
+    for name, (arch, size, sizes) in NETWORKS.items():
+        with torch.device("meta"):
+            model = create_model(arch, pe="none", norm="l2bn", num_classes=10, image_size=size, **sizes)
+            counts = features(model.eval(), torch.zeros(1, 3, size, size))
+        lines.append([name, *(f"{1e-5 * count:.3g}" for count in (counts[0], counts[-1]))])
+    return markdown(("network", "first norm", "last norm"), lines)
+
+
+def features(model: nn.Module, images: torch.Tensor) -> list[int]:
+    """C H W of what each norm gets, in the order in which they see it."""
+    counts: list[int] = []
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_hook(lambda *hooked: counts.append(hooked[1][0][0].numel()))
+    with torch.no_grad():
+        model(images)
+    return counts
+
+
+def runs() -> str:
+    if workspace("l2bn_budget").frame.empty:
+        return "No runs are committed yet: `lape run l2bn_budget` makes them."
+    return tables.to_markdown(workspace("l2bn_budget").frame).strip()
+
+
+def verdicts() -> str:
+    if workspace("l2bn_budget").frame.empty:
+        return "Not tested yet."
+    found = workspace("l2bn_budget").verdicts
+    return "\n".join(f"- {one.claim.id}: {one.sentence}" for one in found)
+
+
+def combined() -> str:
+    space = workspace("combined")
+    if space.frame.empty:
+        return "No runs are committed yet: `lape run combined` makes them."
+    effects, sums = interaction_text.texts(space.factorials)
+    return "\n".join([tables.to_markdown(space.frame), *map(interaction_text.to_markdown, (sums, effects))]).strip()
+
+
+MADE: dict[str, dict[str, Callable[[], str]]] = {
+    "methods.md": {"norms": norms, "losses": losses, "costs": costs},
+    "l2bn.md": {"scale": scale, "runs": runs, "verdicts": verdicts},
+    "interactions.md": {"combined": combined},
+}
+
+
+def made(page: str) -> str:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return filled(text, {name: make() for name, make in MADE[page].items()})
+
+
+@pytest.mark.parametrize("page", MADE)
+def test_each_table_is_what_it_is_made_of(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert text == made(page), "run: python -m tests.test_pages"
+    for name in MADE[page]:
+        assert f"<!-- {name} -->" in text
+
+
+@pytest.mark.parametrize("page", MADE)
+def test_every_link_leads_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", (DOCS / page).read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (DOCS / link).exists(), link
+
+
+@pytest.mark.parametrize("grid", ["combined", "l2bn_budget"])
+def test_the_committed_runs_are_those_of_the_grid(grid: str) -> None:
+    space = workspace(grid)
+    if space.frame.empty:
+        pytest.skip("no runs are committed")
+    assert set(space.frame["trial_id"]) == space.expansion.ids
+    assert set(space.frame["status"]) == {"done"}
+
+
+def test_the_page_has_the_simulated_figures_and_they_keep_their_bounds() -> None:
+    figures = json.loads(FIGURES.read_text(encoding="utf-8"))
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert with_simulations(text, figures) == text, "run: python -m benchmarks.interactions"
+    assert figures["factorials"] == 1000
+    assert [str(row) for row in bounds(figures) if not row.kept] == []
+
+
+def test_a_small_simulation_keeps_its_bounds() -> None:
+    assert [str(row) for row in bounds(simulate(5)) if not row.kept] == []
+
+
+@pytest.mark.skipif(not MEASURED.exists(), reason="nothing was measured yet")
+def test_dtn_and_l2bn_were_measured() -> None:
+    told = json.loads(MEASURED.read_text(encoding="utf-8"))
+    assert {"dtn", "l2bn"} <= {row["norm"] for model in told["models"] for row in model["rows"]}
+
+
+if __name__ == "__main__":
+    for name in MADE:
+        (DOCS / name).write_text(made(name), encoding="utf-8")
