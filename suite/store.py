@@ -32,7 +32,6 @@ from suite.errors import InputError, first_line
 from suite.files import cannot_read, cannot_write, check_folder, check_inside, make_folder, read_regular, write_atomic
 from suite.heartbeat import RUNNING
 from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
-from suite.redaction import scrub
 from suite.storage import Folder, Place
 from suite.training.losses import WEIGHTS as LOSS_WEIGHTS
 from suite.versions import sweep
@@ -72,13 +71,7 @@ class Store:
         self._lines: dict[str, tuple[RunRecord, str]] = {}  # by trial
 
     def put(self, record: RunRecord) -> None:
-        """Keep a record, without what is secret in its error: atomic, safe beside other writers.
-
-        Raises:
-            InputError: it can't be written.
-        """
-        if record.error is not None:
-            record = record.model_copy(update={"error": scrub(record.error)})
+        """Keep a record: atomic, safe beside other writers. Raises `InputError` if it can't be written."""
         write_atomic(self._inside(SPOOL) / f"{record.trial_id}.json", record.model_dump_json().encode())
 
     def has_spooled(self, trial_id: str) -> bool:
@@ -285,7 +278,7 @@ def _read_history(content: bytes, path: Path) -> pd.DataFrame:
     import pandas as pd
 
     expected = _history_frame([]).columns
-    types = dict.fromkeys(expected, "float64") | {"trial_id": "str", "epoch": "int64", _LISTS: "object"}
+    types = _history_types()
     try:
         table = _bounded_table(content, list(expected.drop(_LISTS)), [_LISTS])
         frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
@@ -356,7 +349,13 @@ def _history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [{"trial_id": record.trial_id, **epoch.model_dump()} for record in records for epoch in record.history or ()]
-    return pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields]).astype({_LISTS: "object"})
+    # With types: those of no rows, or of numbers that all are missing, would be read as damage.
+    return pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields]).astype(_history_types())
+
+
+def _history_types() -> dict[str, str]:
+    numbers = dict.fromkeys(Epoch.model_fields, "float64")
+    return {"trial_id": "str", **numbers, "epoch": "int64", _LISTS: "object"}
 
 
 def _row(record: RunRecord) -> dict[str, Any]:

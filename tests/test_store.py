@@ -98,6 +98,17 @@ def test_what_was_folded_is_parsed_no_second_time_unless_it_was_changed(
     assert len(parsed) == 1
 
 
+def test_runs_without_an_epoch_have_a_history_that_is_read_again(tmp_path: Path, trials: list[Trial]) -> None:
+    """All of the first runs failed before their first epoch, say."""
+    kept = Store(tmp_path / "results")
+    kept.put(make_record(trials[0], status="error", epochs=0, history=()))
+    kept.collect()
+    assert load_history(kept.folder).empty
+    kept.put(make_record(trials[1]))
+    assert len(kept.collect()) == 2
+    assert len(load_history(kept.folder)) == trials[1].recipe.epochs
+
+
 def test_lines_are_sorted_by_axes_and_seed(kept: Store) -> None:
     lines = [json.loads(line) for line in (kept.folder / RUNS).read_text().splitlines()]
     assert [(line["join"], line["seed_index"]) for line in lines] == [

@@ -42,7 +42,7 @@ class Head:
 
 
 @pytest.fixture
-def head(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Iterator[Head]:
+def head(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Iterator[Head]:
     port, dashboard = free_port(), free_port()
     session = tmp_path_factory.mktemp("ray")
     environment = {
@@ -56,10 +56,10 @@ def head(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Iterato
     command = [
         str(BIN / "ray"), "start", "--head", "--port", str(port), "--dashboard-port", str(dashboard), "--num-cpus", "1",
         "--node-ip-address", "127.0.0.1", "--temp-dir", str(session), "--object-store-memory", str(80 * 2**20),
-        "--disable-usage-stats", "--block",
+        "--disable-usage-stats", "--ray-client-server-port", str(free_port()), "--block",
     ]  # fmt: skip
     with (session / "start.log").open("w") as log:
-        started = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        started = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT)
     found = Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", environment)
     deadline = time.monotonic() + 90
     while found.job("list").returncode:
@@ -73,7 +73,8 @@ def head(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Iterato
 
 def test_a_submitted_job_runs_the_grid_and_only_with_the_token(head: Head, write_grid: Write, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    run = ["lape", "run", str(write_grid()), "--address", "auto", "--results", str(results), "--device", "cpu"]
+    grid = write_grid().name  # in the folder where the head was started
+    run = ["lape", "run", grid, "--address", "auto", "--results", str(results), "--device", "cpu"]
     submit = ["submit", "--submission-id", "small", "--", *run, "--reports", str(tmp_path / "reports")]
     refused = head.job(*submit, RAY_AUTH_TOKEN="another-token-of-thirty-two-characters")
     assert refused.returncode != 0

@@ -43,9 +43,9 @@ def unbroken(fault_grid: Path, data_folder: Path) -> Store:
     return Store(fault_grid.parent / "unbroken" / NAME)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def nodes() -> Iterator[Nodes]:
-    """A head and two nodes with a CPU each."""
+    """A head and two nodes with a CPU each, which tests leave as they found them."""
     cluster = Nodes()
     yield cluster
     cluster.end()

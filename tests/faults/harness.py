@@ -20,8 +20,9 @@ from tests.processes import Process
 from tests.records import lasting
 
 NAME = "small"  # of the grid
+OPTIONS = ("--snapshot-minutes", "0", "--device", "cpu")
 STEPS = 128  # of an epoch of the grid
-PATIENCE = 120.0  # seconds to wait for what must happen
+PATIENCE = 300.0  # seconds to wait for what must happen
 
 
 class Nodes:
@@ -32,8 +33,14 @@ class Nodes:
 
         small = {"include_dashboard": False, "include_log_monitor": False, "object_store_memory": 80 * 2**20}
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
-        self._workers = [self._cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20) for _ in range(workers)]
+        self._workers: list[Any] = []
+        for _ in range(workers):
+            self.gain()
         self.address = str(self._cluster.address)
+
+    def gain(self) -> None:
+        """One node more."""
+        self._workers.append(self._cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20))
 
     def trainers(self, node: int | None = None) -> list[psutil.Process]:
         """The processes that train, of one node or of all."""
@@ -80,7 +87,7 @@ class Run:
     grid: Path
     address: str
     results: str = "broken"
-    options: tuple[str, ...] = ("--snapshot-minutes", "0", "--device", "cpu")
+    options: tuple[str, ...] = ("--snapshot-minutes", "0", "--device", "cpu", "--retry-wait", "0.5")
 
     @property
     def store(self) -> Store:

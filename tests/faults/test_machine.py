@@ -20,6 +20,7 @@ from tests.processes import Process
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("default"),  # Ray's own: unclosed sockets and deprecations
 ]
 

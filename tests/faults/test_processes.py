@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from suite.store import Store
 from tests.faults.evidence import Row, Tell
 from tests.faults.harness import Nodes, Run, compare, kill
+from tests.processes import Process
 
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("default"),  # Ray's own: unclosed sockets and deprecations
 ]
 
@@ -44,6 +48,7 @@ def test_a_node_is_lost(nodes: Nodes, run: Run, unbroken: Store, tell: Tell) -> 
     recovery = run.wait_until_going_on(driver, interrupted)
     assert recovery.went_on == len(interrupted)
     run.finish(driver)
+    nodes.gain()
     tell(
         Row(
             "a node is lost, with all that ran there",
@@ -81,38 +86,29 @@ def test_the_driver_is_killed_and_started_again(nodes: Nodes, run: Run, unbroken
     )
 
 
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray gives up a head after 10 seconds instead of a minute."""
-    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
-
-
 def test_the_head_is_lost_and_the_grid_started_on_another_cluster(
-    soon: None, nodes: Nodes, run: Run, unbroken: Store, tell: Tell
+    tmp_path: Path, data_folder: Path, fault_grid: Path, nodes: Nodes, unbroken: Store, tell: Tell
 ) -> None:
+    lost = Nodes()
+    run = Run(Process(tmp_path, data_folder), fault_grid, lost.address)
     driver = run.start()
     run.wait(driver, run.stored)
     run.wait_until_training(driver, trials=1)
-    nodes.lose_head()
+    lost.lose_head()
     code, out = run.process.end(driver)
-    print(code, out)
+    lost.end()
+    assert code != 0, out
     kept, interrupted = run.recorded(), run.positions()
     interrupted = {name: steps for name, steps in interrupted.items() if name not in kept}
     assert kept
-    nodes.end()
-    other = Nodes()
-    try:
-        run.address = other.address
-        again = run.start()
-        recovery = run.wait_until_going_on(again, interrupted)
-        out = run.finish(again)
-    finally:
-        other.end()
-    assert "4 of 4 trials to run" not in out
+    run.address = nodes.address
+    again = run.start()
+    recovery = run.wait_until_going_on(again, interrupted)
+    assert "4 of 4 trials to run" not in run.finish(again)
     tell(
         Row(
             "the head is lost, and `lape run` started again on another cluster",
-            "as with the driver",
+            "as with the driver, which Ray ends a minute later",
             compare(run.store, unbroken),
             len(kept),
             recovery.went_on,

@@ -11,13 +11,14 @@ import pytest
 
 from suite.store import Store
 from tests.faults.evidence import Row, Tell
-from tests.faults.harness import NAME, Nodes, Run, compare, kill
+from tests.faults.harness import NAME, OPTIONS, Nodes, Run, compare, kill
 from tests.processes import Process
 from tests.s3 import BUCKET, Server, s3_server
 
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("default"),  # Ray's own: unclosed sockets and deprecations
 ]
 FAULTS = ("500", "503", "hang", "drop")
@@ -56,7 +57,7 @@ def test_s3_answers_with_errors_and_timeouts(
 ) -> None:
     nodes = Nodes()
     try:
-        options = ("--snapshot-minutes", "0", "--device", "cpu", "--storage", f"s3://{BUCKET}/grids")
+        options = (*OPTIONS, "--storage", f"s3://{BUCKET}/grids")
         run = SharedRun(Process(tmp_path, data_folder), fault_grid, nodes.address, options=options, server=server)
         driver = run.start()
         run.wait_until_training(driver)
