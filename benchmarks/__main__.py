@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import judging as judged
@@ -17,6 +17,8 @@ from benchmarks.grids import expand, record, write_grid
 from benchmarks.rows import Row
 from suite import tables
 from suite.execution.events import Job
+from suite.execution.queue import Queue
+from suite.faults import MachineFault
 from suite.heartbeat import Beat
 from suite.record import RunRecord
 from suite.store import RUNS, Store, load_frame
@@ -107,6 +109,12 @@ class _Count:
         """Note the time."""
         self.times.append(time.perf_counter())
 
+    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
+        """It doesn't happen."""
+
+    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
+        """It doesn't happen."""
+
 
 def _nothing(job: Job) -> list[RunRecord]:
     return [record(trial) for trial in job]
@@ -119,7 +127,7 @@ def scheduling() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         trials = expand(Path(folder), 200).trials
     listener, began = _Count(), time.perf_counter()
-    run_ray([(trial,) for trial in trials], _nothing, listener, resources=Resources(cpus=1))
+    run_ray(Queue([(trial,) for trial in trials], listener), _nothing, resources=Resources(cpus=1))
     whole = time.perf_counter() - began
     steady = (listener.times[-1] - listener.times[1]) / (len(trials) - 2)
     return [

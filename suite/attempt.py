@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from suite.cost.macs import count_macs, count_parameters
 from suite.data.images import Images, balanced_subset
 from suite.environment import describe
+from suite.faults import TimeLimitError
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.initialise import initialise
 from suite.models.model import Model
 from suite.record import Epoch, Status, pack_bits
+from suite.text import duration
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.learner import Learner, learner_for
 from suite.training.loop import DivergedError, Trainer, check_finite
@@ -193,6 +195,7 @@ class Attempt:
             losses.append(part)
             if self.heart is not None:
                 self.heart.stepped(epoch, sum(map(len, losses)), len(part) * recipe.batch_size)
+            self._check_time(clock)
             if self.snapshots is not None:
                 self.snapshots.offer(
                     lambda: (
@@ -213,6 +216,14 @@ class Attempt:
             rest = [order[step * recipe.batch_size :] for order in orders]
             trainer.train_epoch(self.images, rest, draws, rates, mixing, each)
         return torch.cat(losses)
+
+    def _check_time(self, clock: Clock) -> None:
+        limit = self.machine.time_limit
+        if limit is not None and clock.all() > limit * len(self.members):
+            raise TimeLimitError(
+                f"not done after {duration(clock.all())}, of which {duration(limit * len(self.members))} were allowed;"
+                " next to try: a higher --time-limit, with --retry timeout"
+            )
 
     def _order(self, trial: Trial, epoch: int) -> Tensor:
         shuffled = torch.randperm(len(self.subset), generator=_generator(trial.seed("order", epoch)))

@@ -69,6 +69,15 @@ MicroBatchOption = Annotated[
         help="At most N images per forward and backward pass; batches stay as they are. [default: whole batches]",
     ),
 ]
+GPUsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-trial",
+        min=0,
+        show_default=False,
+        help="GPUs of each trial: whole ones, or 1/k of one, such as 0.5. [default: 1 where there is one]",
+    ),
+]
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell says of a command whose reader has gone, such as `head`
 RESULTS, REPORTS = Path("results"), Path("reports")
@@ -149,7 +158,15 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     target: CSVOption = None,
     device: Annotated[str, typer.Option(help="Of --calibrate: auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="Of --calibrate: CPU threads of each trial.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
+    gpus_per_trial: GPUsOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="Say how many trials run at once on this Ray cluster ('auto': on this machine).")
+    ] = None,
+    nodes: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NxCPU:C,GPU:G", help="Or on such nodes, as 64xCPU:64,GPU:8 (repeat for other kinds)."),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Of --calibrate: folder of the prepared data sets.")] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
@@ -167,7 +184,12 @@ def plan(
         from suite.machine import Machine
 
         calibrate_grid(workspace, Machine(data, device, threads), workers)
-    print_plan(workspace, workers=workers, as_json=as_json, target=target)
+    room = None
+    if address is not None or nodes:
+        from suite.commands.rooms import find_room
+
+        room = find_room(workspace, address, nodes or [], threads, gpus_per_trial)
+    print_plan(workspace, workers=workers or (room and room.at_once), as_json=as_json, target=target, room=room)
 
 
 @app.command()
@@ -206,9 +228,21 @@ def run(
         ),
     ] = None,
     micro_batch: MicroBatchOption = None,
-    gpus_per_trial: Annotated[
-        float | None, typer.Option(min=0, help="GPUs of each trial, such as 0.5. [default: 1 where there is one]")
+    gpus_per_trial: GPUsOption = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="MINUTES", min=0.001, help="Of a trial's training. [default: none]"),
     ] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="How often a trial is begun again after an error of the machine.")
+    ] = 3,
+    retry_wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Before the first of them; then twice as long each time.")
+    ] = 10,
+    stop_cell: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Skip the rest of a cell whose first N seeds have failed; 0: never."),
+    ] = 3,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep the weights of done trials, in weights/ beside their records.")
@@ -229,8 +263,10 @@ def run(
     grid is done; 1: some are missing (after --limit, say) or have failed.
     """
     from suite.commands.running import run_grid
+    from suite.execution.policy import Policy
     from suite.machine import Machine
 
+    seconds = None if time_limit is None else 60 * time_limit
     workspace = _workspace(grid, overrides, seeds, results, reports)
     complete = run_grid(
         workspace,
@@ -247,7 +283,9 @@ def run(
             _snapshot_seconds(snapshot_minutes, snapshot_epochs),
             micro_batch,
             snapshot_epochs,
+            time_limit=seconds,
         ),
+        policy=Policy(retries, retry_wait, stop_cell, seconds),
         storage=storage,
         gpus_per_trial=gpus_per_trial,
         keep_weights=keep_weights,

@@ -37,10 +37,16 @@ class Expansion:
 
 @dataclass(frozen=True)
 class Grid:
-    """A validated grid file."""
+    """A validated grid file, and what was changed in it from outside: see `load_grid`."""
 
     file: GridFile
     document: Document
+    overrides: tuple[str, ...] = ()
+    seeds: int | None = None
+
+    def reloaded(self) -> Grid:
+        """The same grid as its files have it now; raises `InputError` as `load_grid` does."""
+        return load_grid(self.document.path, self.overrides, self.seeds)
 
     @property
     def name(self) -> str:
@@ -227,7 +233,7 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
             )
         following = range(max(file.seeds) + 1, max(file.seeds) + 1 + seeds)
         file = file.model_copy(update={"seeds": [*file.seeds, *following][:seeds]})
-    return Grid(file, document)
+    return Grid(file, document, tuple(overrides), seeds)
 
 
 def _find(path: Path) -> Path:

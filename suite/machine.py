@@ -25,7 +25,7 @@ class Machine:
     a training is long enough to win the time back. snapshot_seconds: from one snapshot of a training to the next; None:
     never for the time that has passed. snapshot_epochs: one at the end of every so many epochs; None: of none.
     micro_batch: images of a forward and backward pass at most, None: the whole batch; the steps stay those of the
-    whole batch.
+    whole batch. time_limit: of a trial's training, in seconds, with what it took before an interruption.
     """
 
     data_root: Path | None = None
@@ -36,6 +36,7 @@ class Machine:
     snapshot_seconds: float | None = 600.0
     micro_batch: int | None = None
     snapshot_epochs: int | None = None
+    time_limit: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= MOST_THREADS:

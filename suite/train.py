@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import torch
@@ -15,6 +16,7 @@ from suite.data.cache import data_root
 from suite.data.images import load_images
 from suite.data.teachers import load_teacher
 from suite.environment import node_name
+from suite.faults import MachineFault, TimeLimitError, ending, is_machine_fault, is_out_of_memory
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.model import Model
@@ -44,8 +46,8 @@ def train_trials(
     """Train and test trials that differ only in their seeds: their records, and the models of those that are done.
 
     Several are trained at once, as one batched program, where that is faster here, which is measured; one after
-    another where it isn't, or where it fails. Whatever happens in a training is an outcome: a record with status
-    diverged, oom or error.
+    another where it isn't, or where it fails. Whatever a trial does is an outcome: a record with status diverged,
+    error, timeout or oom. Where memory is out it is tried once more, with half as many images at once.
 
     snapshots: where a training writes its state as it goes on, as `machine` says how often, under its first trial's id
     (see `suite.versions`). If it is there already, the training goes on from it, to the same record. It is the caller's
@@ -53,14 +55,15 @@ def train_trials(
 
     Raises:
         InputError: the data or the teacher are not prepared or damaged, or the device is not there. Nothing was run.
+        MachineFault: device, disk, network or a neighbour failed: that says nothing of the trial.
     """
     machine = machine or Machine()
     if len(trials) == 1:
-        return _attempt(trials, machine, snapshots, heart)
+        return _alone(trials[0], machine, snapshots, heart)
     if machine.micro_batch is not None:
         note(f"{len(trials)} seeds are trained one by one: several at once take whole batches")
     else:
-        together = _attempt(trials, machine, snapshots, heart) if _stacks(trials, machine) else []
+        together = _attempt(trials, machine, snapshots, heart)[0] if _stacks(trials, machine) else []
         failed = [record.error or "" for record, _ in together if record.status in ("oom", "error")]
         if together and not failed:
             return together
@@ -69,9 +72,18 @@ def train_trials(
     return [trained for trial in trials for trained in train_trials([trial], machine, snapshots, heart)]
 
 
+def _alone(trial: Trial, machine: Machine, snapshots: Place | None, heart: Heartbeat | None) -> list[Trained]:
+    trained, smaller = _attempt([trial], machine, snapshots, heart)
+    if trained[0][0].status == "oom" and smaller is not None:
+        note(f"out of memory, and tried again with {smaller} images at once: {trial.label}")
+        trained, _ = _attempt([trial], replace(machine, micro_batch=smaller), snapshots, heart)
+    return trained
+
+
 def _attempt(
     trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None
-) -> list[Trained]:
+) -> tuple[list[Trained], int | None]:
+    """What came of the trials, and the micro-batch to try next where memory was out."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
     attempt = _prepared(trials, machine)
     attempt.heart = heart
@@ -79,8 +91,13 @@ def _attempt(
         about = {"trials": [trial.id for trial in trials], **attempt.environment.model_dump(exclude={"commit"})}
         versions = Versions(snapshots, trials[0].id)
         attempt.snapshots = Snapshots(versions, machine.snapshot_seconds, about, machine.snapshot_epochs)
-    with process_for(attempt.device, machine, attempt.compiled):
-        failure = _failure(attempt.train, attempt)
+    failure: Outcome | None = None
+    try:
+        with process_for(attempt.device, machine, attempt.compiled):
+            failure = _failure(attempt.train, attempt)
+    except RuntimeError:  # a device that failed can't be tidied up either
+        if failure is None:
+            raise
     found = []
     for member in attempt.members:
         status, fields = failure or member.outcome()
@@ -93,7 +110,7 @@ def _attempt(
             **{**attempt.so_far(member), **fields},
         )
         found.append((record, member.model))
-    return found
+    return found, attempt.smaller_micro_batch()
 
 
 def _prepared(trials: Sequence[Trial], machine: Machine) -> Attempt:
@@ -141,33 +158,34 @@ def process_for(device: torch.device, machine: Machine, compiled: bool) -> Itera
         release(device)
 
 
-def smaller_micro_batch(trial: Trial, machine: Machine) -> int | None:
-    """The `micro_batch` to try for a trial whose memory is out on such a machine; None: no smaller one can be."""
-    attempt = _prepared([trial], machine)
-    attempt.trainer()
-    return attempt.smaller_micro_batch()
-
-
 def _failure(train: Callable[[], None], attempt: Attempt) -> Outcome | None:
-    """Train; what became of it if anything was raised."""
+    """Train; what became of it if the trial failed.
+
+    Raises:
+        MachineFault: it was not the trial that failed.
+    """
     try:
         train()
-    except IndivisibleError as error:
-        return "error", {"error": str(error)}
+    except (IndivisibleError, TimeLimitError) as error:
+        return "timeout" if isinstance(error, TimeLimitError) else "error", {"error": str(error)}
     except Exception as error:  # whatever a model or a recipe can raise is that trial's outcome, not the grid's
-        last = "\n".join(traceback.format_exc().rstrip().splitlines()[-12:])
-        if not _is_out_of_memory(error):
-            return "error", {"error": last}
-        batch, smaller = attempt.recipe.batch_size, attempt.smaller_micro_batch()
-        told = f"out of memory with {attempt.images_at_once or batch} images at once"
-        if smaller is not None:
-            told += f"; next to try: --micro-batch {smaller}"
-        elif batch > 1:
-            told += f"; next to try: --set recipe.batch_size={batch // 2}, which is another training"
-        return "oom", {"error": f"{told}\n{last}"}
+        last = ending(traceback.format_exc())
+        if is_out_of_memory(error):
+            return "oom", {"error": f"{_advice(attempt)}\n{last}"}
+        if is_machine_fault(error):
+            raise MachineFault(last, node_name()) from None
+        return "error", {"error": last}
     return None
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU torch has no class for it.
-    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
+def _advice(attempt: Attempt) -> str:
+    """What was too much for the memory, and what to try."""
+    batch, smaller = attempt.recipe.batch_size, attempt.smaller_micro_batch()
+    told = f"out of memory with {attempt.images_at_once or batch} images at once"
+    if smaller is not None:
+        return f"{told}; next to try: --micro-batch {smaller}"
+    if attempt.images_at_once is not None and not attempt.divisible:
+        told += ", of a model with statistics over the batch, which can't be taken in parts"
+    if batch > 1:
+        told += f"; next to try: --set recipe.batch_size={batch // 2}, which is another training"
+    return told

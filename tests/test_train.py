@@ -12,13 +12,15 @@ import pytest
 import torch
 
 from suite.data.images import ArrayImages, balanced_subset, load_images
+from suite.environment import node_name
 from suite.errors import InputError
+from suite.faults import MachineFault
 from suite.grid import load_grid
 from suite.machine import Machine
 from suite.models import create_model
 from suite.recipe import Recipe
 from suite.record import unpack_bits
-from suite.train import run_trial, smaller_micro_batch
+from suite.train import run_trial
 from suite.training import loop
 from suite.training.loop import Trainer
 from suite.trial import Trial
@@ -161,6 +163,85 @@ def test_other_failures_are_outcomes_too(
     assert record.params is not None
 
 
+def test_out_of_memory_is_tried_once_more_with_half_the_images_at_once(
+    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first attempt fails in its second epoch; the second is the training that --micro-batch asks for."""
+    epoch, tried = Trainer.train_epoch, list[int]()
+
+    def fail(trainer: Trainer, *arguments: Any, **more: Any) -> torch.Tensor:
+        tried.append(trainer.images_at_once)
+        if tried == [64, 64]:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return epoch(trainer, *arguments, **more)
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    record = run_trial(trials[0], machine)
+    assert tried == [64, 64, 32, 32]
+    assert (record.status, record.trial_id, record.environment.micro_batch) == ("done", trials[0].id, 32)
+    assert lasting(record) == lasting(run_trial(trials[0], replace(machine, micro_batch=32)))
+    assert "tried again with 32 images at once" in capsys.readouterr().err
+
+
+def test_a_model_with_statistics_over_the_batch_is_not_taken_in_parts(
+    machine: Machine, write_grid: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fail(*arguments: object) -> torch.Tensor:
+        calls.append(1)
+        raise MemoryError
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    path = write_grid(("  join: [default, lape]", "  join: [default]\n  norm: [bn]"), ("depth: 2", "depth: 3"))
+    record = run_trial(load_grid(path).expand().trials[0], machine)
+    assert (record.status, record.environment.micro_batch, len(calls)) == ("oom", None, 1)
+    assert "statistics over the batch, which can't be taken in parts" in (record.error or "")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), RuntimeError("CUDA error: uncorrectable ECC error encountered")]
+)
+def test_an_error_of_the_machine_is_no_outcome(
+    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*arguments: object) -> torch.Tensor:
+        raise error
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    with pytest.raises(MachineFault) as caught:
+        run_trial(trials[0], machine)
+    assert str(error) in caught.value.reason
+    assert caught.value.node == node_name()
+    monkeypatch.undo()
+    assert run_trial(trials[0], machine).status == "done"
+
+
+def test_a_device_that_cannot_be_tidied_up_hides_nothing(
+    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failed assertion every call of a GPU fails: the record says what came first."""
+
+    def fail(*arguments: object) -> torch.Tensor:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    def release(device: torch.device) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered, again")
+
+    monkeypatch.setattr(Trainer, "train_epoch", fail)
+    monkeypatch.setattr("suite.train.release", release)
+    record = run_trial(trials[0], machine)
+    assert record.status == "error"
+    assert not (record.error or "").endswith("again")
+
+
+def test_a_trial_that_takes_too_long_ends_between_two_stretches(trials: list[Trial], machine: Machine) -> None:
+    record = run_trial(trials[0], replace(machine, time_limit=1e-9))
+    assert (record.status, record.epochs, record.top1, record.machine_fault) == ("timeout", 0, None, False)
+    assert "a higher --time-limit" in (record.error or "")
+    assert run_trial(trials[0], replace(machine, time_limit=3600)).status == "done"
+
+
 @pytest.mark.parametrize("on_gpu", [False, True])
 def test_out_of_memory_names_what_was_tried_and_the_next_to_try(
     trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch, on_gpu: bool
@@ -171,7 +252,8 @@ def test_out_of_memory_names_what_was_tried_and_the_next_to_try(
         return torch.empty(2**60, dtype=torch.uint8)  # torch's own message of a CPU
 
     monkeypatch.setattr(Trainer, "train_epoch", fail)
-    for tried, at_once, smaller in ((None, 64, 32), (32, 32, 16), (3, 3, 1), (1, 1, None)):
+    # What is told is of the second attempt, with half as many.
+    for tried, at_once, smaller in ((None, 32, 16), (32, 16, 8), (3, 1, None), (1, 1, None)):
         machine = replace(machine, micro_batch=tried)
         record = run_trial(trials[0], machine)
         assert record.status == "oom"
@@ -179,7 +261,7 @@ def test_out_of_memory_names_what_was_tried_and_the_next_to_try(
         assert first.startswith(f"out of memory with {at_once} images at once")
         assert first.endswith(f"next to try: --micro-batch {smaller}") == (smaller is not None)
         assert any("memory" in line for line in rest)
-        assert smaller_micro_batch(trials[0], machine) == smaller
+        assert record.environment.micro_batch == at_once
 
 
 def test_data_that_are_not_prepared_are_no_outcome(trials: list[Trial], tmp_path: Path) -> None:

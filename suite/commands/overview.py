@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from suite import stats
+from suite.capacity import Capacity
 from suite.claims import untested
 from suite.commands.workspace import Workspace
 from suite.contrasts import contrasts
@@ -52,9 +53,17 @@ def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
 
 
 def print_plan(
-    workspace: Workspace, *, workers: int | None = None, as_json: bool = False, target: str | None = None
+    workspace: Workspace,
+    *,
+    workers: int | None = None,
+    as_json: bool = False,
+    target: str | None = None,
+    room: Capacity | None = None,
 ) -> None:
-    """`lape plan`. workers: trials at a time; target: a file for a row of CSV per cell, "-" prints that alone."""
+    """`lape plan`. workers: trials at a time; target: a file for a row of CSV per cell, "-" prints that alone.
+
+    room: what a cluster has, if that was asked.
+    """
     console = open_console()
     if as_json or target is not None:
         plan = make_plan(workspace.expansion, workspace.records)
@@ -79,6 +88,8 @@ def print_plan(
     )
     if plan.others:
         _print(console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone")
+    if room is not None:
+        _print(console, f"  at once  {room.line}")
     expected = workspace.estimate(plan.to_do, workers)
     _print(console, f"  time     {_time(workspace, plan, expected)}")
     for line in _time_details(expected):

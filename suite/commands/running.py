@@ -11,18 +11,23 @@ from pathlib import Path
 
 from rich.console import Console
 
+from suite.capacity import Needs
 from suite.commands.overview import open_console, print_outcome, print_plan_line, print_weights
 from suite.commands.workspace import Workspace, open_workspace
-from suite.data.cache import open_root, verify
+from suite.data.cache import open_root
 from suite.errors import InputError, nearest
 from suite.execution.curves import Curves, check_curves
 from suite.execution.dashboard import check_dashboard
 from suite.execution.driver import Execute, run_missing
-from suite.execution.events import Job, Listener
+from suite.execution.events import Listener
+from suite.execution.policy import Policy
+from suite.execution.prepared import Prepared, needed
 from suite.execution.progress import ProgressDisplay
+from suite.execution.queue import Queue
 from suite.execution.serial import run_serial
 from suite.execution.timekeeping import Timekeeper
 from suite.execution.worker import Worker
+from suite.faults import MachineFault
 from suite.files import make_folder
 from suite.machine import Machine
 from suite.plan import Plan
@@ -43,6 +48,7 @@ def run_grid(
     limit: int | None,
     retry: str,
     machine: Machine,
+    policy: Policy,
     gpus_per_trial: float | None,
     keep_weights: bool,
     dashboard: bool,
@@ -74,12 +80,13 @@ def run_grid(
     if curves is not None:
         check_curves(curves)
     statuses = _statuses(retry)
+    Needs(machine.threads, gpus_per_trial or 0.0)  # a fraction that can't be is told before a cluster is looked for
     _check_micro_batch(workspace.expansion.trials, machine)
     make_folder(workspace.report_folder)
     _ = workspace.claims  # a claim file that can't be read is told before the training, not after it
-    for dataset in {trial.dataset.name: trial.dataset for trial in workspace.expansion.trials}.values():
-        verify(dataset, root)
-    _verify_teachers(workspace.expansion.trials, root)
+    data = needed(workspace.expansion.trials, root)
+    if address is None or executor == "serial":
+        data()  # a cluster's nodes are asked each for itself, once there is something to do
 
     told: str | None = None
     store, shared = workspace.store, None
@@ -99,24 +106,41 @@ def run_grid(
             keepers.append(Timekeeper(shown, trials, expected, workspace.store.folder))
             return keepers[-1]
 
-        def execute(jobs: Sequence[Job], listener: Listener) -> None:
+        def execute(queue: Queue) -> None:
             # Only now: a run that has nothing to do needs neither torch nor Ray.
             worker = Worker(machine, store.folder, keep_weights, shared)
-            _executor(executor, worker, gpus_per_trial, address, dashboard)(jobs, listener)
+            _executor(executor, worker, gpus_per_trial, address, data, dashboard)(queue)
 
         keepers: list[Timekeeper] = []
         try:
-            plan = run_missing(workspace.expansion, store, execute, open_display, retry=statuses, limit=limit)
+            plan = run_missing(
+                workspace.expansion, store, execute, open_display, policy=policy, retry=statuses, limit=limit
+            )
         finally:
             for keeper in keepers:
                 with suppress(InputError):  # the disk is full: what ended the run is told, or what it ended with
                     told = keeper.close().verdict
     print_outcome(console, replace(workspace))  # a copy, which reads the records anew
+    for line in _changed(workspace):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     if told:
         console.print(f"time: {told}", highlight=False, markup=False, soft_wrap=True)
     if keep_weights:
         print_weights(console, workspace, plan)
     return len(plan.done) == plan.total
+
+
+def _changed(workspace: Workspace) -> list[str]:
+    """What to say if the grid's files have changed since the run began: it went by what they said then."""
+    try:
+        now = workspace.grid.reloaded().expand()
+    except InputError as error:
+        return [f"the grid changed during the run and can't be read now: {error.problems[0].what}; what ran is kept"]
+    new, gone = now.ids - workspace.expansion.ids, workspace.expansion.ids - now.ids
+    if not new and not gone:
+        return []
+    told = f"the grid changed during the run, which went by its old text: {len(new)} trials are new"
+    return [f"{told}, {len(gone)} no longer in it; what ran is kept, and `{workspace.command}` runs what is new"]
 
 
 def _check_micro_batch(trials: Sequence[Trial], machine: Machine) -> None:
@@ -131,27 +155,19 @@ def _check_micro_batch(trials: Sequence[Trial], machine: Machine) -> None:
         )
 
 
-def _verify_teachers(trials: Sequence[Trial], root: Path) -> None:
-    taught = dict.fromkeys((trial.recipe, trial.dataset) for trial in trials if trial.recipe.teacher is not None)
-    if taught:
-        from suite.data.teachers import load_teacher  # torch and timm, only where there is a teacher
-
-        for recipe, dataset in taught:
-            load_teacher(recipe, dataset, root)
-
-
-def _executor(name: str, worker: Worker, gpus_per_trial: float | None, address: str | None, dashboard: bool) -> Execute:
+def _executor(
+    name: str, worker: Worker, gpus_per_trial: float | None, address: str | None, data: Prepared, dashboard: bool
+) -> Execute:
     machine = worker.machine
     if name == "serial":
         machine.torch_device()  # say now if it is not there
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which stores what has finished
-        return lambda jobs, listener: run_serial(jobs, worker, listener)
+        return lambda queue: run_serial(queue, worker)
     from suite.execution.ray import Resources, run_ray
 
     resources = Resources(cpus=machine.threads, gpus=0 if machine.device == "cpu" else gpus_per_trial)
-    return lambda jobs, listener: run_ray(
-        jobs, worker, listener, resources=resources, address=address, dashboard=dashboard
-    )
+    check = None if address is None else data
+    return lambda queue: run_ray(queue, worker, resources=resources, address=address, dashboard=dashboard, check=check)
 
 
 def _statuses(text: str) -> Collection[str]:
@@ -192,7 +208,16 @@ def rerun_trial(
         check_name(weights)
     console = open_console()
     console.print(f"{trial.id}  {trial.label}", highlight=False)
-    ((record, model),) = train_trials([trial], machine)
+    try:
+        ((record, model),) = train_trials([trial], machine)
+    except MachineFault as fault:
+        raise InputError(
+            "the machine failed, not the trial",
+            expected="a device, a disk and a network that work",
+            found=fault.reason.splitlines()[-1],
+            where=str(fault.node),
+            fix="run the same command again, here or on another machine",
+        ) from None
     console.print(_told("now", record), highlight=False)
     same = _compare(console, workspace, record)
     if weights is not None and model is not None:

@@ -12,6 +12,7 @@ for _name, _value in {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # with actor reuse: 0.01 s per trial instead of 4 s
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the driver's to handle
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # of a searcher's trials it would start one at a time; ours counts itself
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }.items():

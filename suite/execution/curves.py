@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from suite.errors import InputError
 from suite.execution.events import Listener
+from suite.faults import MachineFault
 from suite.files import make_folder
 from suite.heartbeat import Beat
 from suite.record import Epoch, RunRecord
@@ -57,6 +58,14 @@ class Curves:
                 note(f"curves for TensorBoard can't be written any more: {error}")
             self._failed = True
         self._display.finished(record)
+
+    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
+        """The display's to show."""
+        self._display.delayed(trial, fault, seconds)
+
+    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
+        """The display's to show."""
+        self._display.skipped(trials, reason)
 
 
 def write_curves(record: RunRecord, folder: Path) -> Path | None:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from suite.execution.events import Job, Listener
+from suite.execution.policy import Policy
+from suite.execution.queue import Queue
+from suite.faults import MachineFault
 from suite.grid import Expansion
 from suite.heartbeat import Beat, Running, starting
 from suite.plan import Plan, make_plan
@@ -15,7 +18,7 @@ from suite.trial import Trial
 
 FOLD_EVERY = 200  # records between two foldings of the spool, so that it stays small in a long run
 
-Execute = Callable[[Sequence[Job], Listener], None]
+Execute = Callable[[Queue], None]
 
 
 @dataclass
@@ -36,7 +39,8 @@ class _Keeper:
         self.display.progressed(beat)
 
     def finished(self, record: RunRecord) -> None:
-        if not self.store.has_spooled(record.trial_id):  # the worker may have stored it already
+        # The worker may have stored it already, but can't know how often it was begun.
+        if record.attempts > 1 or not self.store.has_spooled(record.trial_id):
             self.store.put(record)
         self.running.remove(record.trial_id)
         self.kept += 1
@@ -44,17 +48,30 @@ class _Keeper:
             self.store.collect()
         self.display.finished(record)
 
+    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
+        self.running.remove(trial.id)
+        self.display.delayed(trial, fault, seconds)
+
+    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
+        self.display.skipped(trials, reason)
+
+    def stored(self, trial: Trial) -> RunRecord | None:
+        """The record of a trial that is done, though nobody said so: its worker stored it and died."""
+        record = self.store.records().get(trial.id)
+        return record if record is not None and record.status == "done" else None
+
 
 def _jobs(trials: Sequence[Trial], stack_seeds: int) -> list[Job]:
-    """The trials, in their order; of a cell, so many seeds together."""
-    jobs: list[Job] = []
+    """The trials, in their order; of a cell, so many seeds together, in the place of the first."""
+    jobs: list[list[Trial]] = []
+    open_jobs: dict[str, list[Trial]] = {}
     for trial in trials:
-        last = jobs[-1] if jobs else ()
-        if last and last[0].cell_id == trial.cell_id and len(last) < stack_seeds:
-            jobs[-1] = (*last, trial)
-        else:
-            jobs.append((trial,))
-    return jobs
+        job = open_jobs.get(trial.cell_id)
+        if job is None or len(job) == stack_seeds:
+            job = open_jobs[trial.cell_id] = []
+            jobs.append(job)
+        job.append(trial)
+    return [tuple(job) for job in jobs]
 
 
 def run_missing(
@@ -63,14 +80,15 @@ def run_missing(
     execute: Execute,
     open_display: Callable[[Plan], Listener],
     *,
+    policy: Policy | None = None,
     retry: Collection[str] = (),
     limit: int | None = None,
 ) -> Plan:
     """Run the trials of a grid that the store has no record of; safe to stop at any point, and to repeat.
 
-    execute: runs jobs and tells a listener; it isn't called if there is nothing to do.
+    execute: runs the jobs of a queue; it isn't called if there is nothing to do.
     open_display: gets the plan before the run; what it returns is told how the run goes.
-    retry: failures to run again, by status. limit: at most so many trials now.
+    policy: what is done about failures. retry: failures to run again, by status. limit: at most so many trials now.
 
     Returns the plan after the run: what is done, failed, and (after a `limit`) still to do.
 
@@ -86,7 +104,9 @@ def run_missing(
         running = Running(store.folder)
         running.clear()
         try:
-            execute(_jobs(trials, expansion.stack_seeds), _Keeper(store, display, running))
+            keeper, known = _Keeper(store, display, running), [*plan.done, *plan.failed]
+            jobs = _jobs(trials, expansion.stack_seeds)
+            execute(Queue(jobs, keeper, policy, known=known, stored=keeper.stored))
         finally:
             running.clear()
             # Also after Ctrl-C: what has finished is folded in. A failing store must not hide the first error.

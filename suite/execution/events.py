@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from suite.faults import MachineFault
 from suite.heartbeat import Beat
 from suite.record import RunRecord
 from suite.trial import Trial
 
 Job = tuple[Trial, ...]  # what is run as one: a trial, or several seeds of a cell
-Run = Callable[[Job], Sequence[RunRecord]]  # how, with a record of each trial
+
+# How a job is run, with a record of each trial. It raises MachineFault if it should be tried again, and InputError if
+# there is no use in it.
+Run = Callable[[Job], Sequence[RunRecord]]
 
 
 class Listener(Protocol):
@@ -24,3 +28,9 @@ class Listener(Protocol):
 
     def finished(self, record: RunRecord) -> None:
         """A trial has ended, well or not."""
+
+    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
+        """The machine spoilt a trial, which is tried again after so many seconds."""
+
+    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
+        """These trials are left out of this run; they have no record."""

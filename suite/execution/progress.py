@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from suite.estimate import Estimate
+from suite.faults import MachineFault
 from suite.heartbeat import Beat
 from suite.record import RunRecord
 from suite.text import duration
@@ -80,7 +81,29 @@ class ProgressDisplay:
         self._last = f"{result} ({name})"
         self._show()
         if not self._console.is_terminal:
-            self._console.print(self._line(), highlight=False, soft_wrap=True, markup=False)
+            self._say(self._line())
+
+    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
+        """A trial that the machine spoilt waits: a line of its own."""
+        self._running.discard(trial.id)
+        self._show()
+        where = f" on {fault.node}" if fault.node else ""
+        reason = (fault.reason.strip().splitlines() or ["?"])[-1]
+        self._say(f"again in {duration(seconds)}: {trial.label} (an error of the machine{where}: {reason})")
+
+    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
+        """Trials are left out: a line for them all."""
+        self._total -= len(trials)
+        for trial in trials:
+            self._whole -= self._left.pop(trial.id, 0.0)
+        self._bar.update(self._task, total=self._total)
+        seeds = ", ".join(str(trial.seed_index) for trial in trials)
+        cell = " ".join(trials[0].levels.values())
+        self._say(f"skipped: {cell}, seeds {seeds} ({reason}; --retry error runs them)")
+        self._show()
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def _show(self) -> None:
         self._bar.update(self._task, description=self._line(), completed=self._ended.total())

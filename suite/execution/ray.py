@@ -6,29 +6,37 @@ holds. The settings of `suite.execution` are what makes Tune cost hundredths of 
 
 from __future__ import annotations
 
-import logging
 import signal
-import socket
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
+from ray.tune.search import Searcher
 
-from suite.environment import describe
+from suite.capacity import room
+from suite.environment import node_name, public_name
 from suite.errors import InputError, Problem
-from suite.execution.dashboard import HOST, secure_token, tell_dashboard
-from suite.execution.events import Job, Listener, Run
+from suite.execution.cluster import check_on, cluster_nodes, connect, feasible
+from suite.execution.events import Job, Run
+from suite.execution.queue import Queue, lost_record
+from suite.faults import MachineFault, ending, is_machine_fault
 from suite.heartbeat import Beat, parse_beat, reporting
-from suite.record import RunRecord
-from suite.trial import Trial
+from suite.record import RunRecord, Status
+from suite.text import duration
 
-RETRIES = 2  # of a trial whose worker died; an error inside a trial is an outcome and isn't tried again
-OBJECT_STORE = 100 * 2**20  # bytes: records are small, and data sets don't travel through Ray
+AHEAD = 2  # jobs that Tune holds beyond what the cluster has room for, so that none of it waits for the driver
+CONTEXT = 600e6  # bytes of a GPU that each process takes beside what torch allocates
+LOOK_EVERY = 1.0  # seconds between two looks for hung workers
 
 
 @dataclass(frozen=True)
@@ -40,41 +48,49 @@ class Resources:
 
 
 def run_ray(
-    jobs: Sequence[Job],
+    queue: Queue,
     run: Run,
-    listener: Listener,
     *,
     resources: Resources,
     address: str | None = None,
     dashboard: bool = False,
+    check: Callable[[], None] | None = None,
 ) -> None:
-    """Run the jobs, as many at a time as the resources allow.
+    """Run the jobs of a queue, as many at a time as the resources allow.
 
     run: what to do with one job, in a worker; it must be picklable. address: an existing cluster
     ("auto" for the one on this machine); None starts one here, and stops it in the end. dashboard: of that one.
+    check: is called on each node that can run trials, before the first of them; picklable too.
 
     Raises:
-        InputError: no such cluster, the cluster can never run such a trial, or a worker met bad input.
+        InputError: no such cluster, the cluster can never run such a trial, a node failed the check, or a worker met
+            bad input.
     """
-    _connect(address, dashboard)
+    connect(address, dashboard)
     _stop_on_sigterm()
     try:
-        gpus = _feasible_gpus(resources)
-        by_id = {job[0].id: job for job in jobs}
-        hears = _Callback(by_id, listener)
+        needs, nodes = feasible(cluster_nodes(), resources.cpus, resources.gpus)
+        if check is not None:
+            check_on(nodes, check)
+        source = _Source(queue, sum(room(node, needs) for node in nodes))
+        hears = _Callback(source)
         # Tune insists on a folder of its own; nothing in it is needed afterwards.
         with tempfile.TemporaryDirectory(prefix="lape-tune-") as folder:
-            trainable = tune.with_parameters(_run_in_worker, jobs=by_id, run=run)
+            # In a list, so that Ray doesn't look into it: each worker fetches the jobs once, not once per trial.
+            trainable = tune.with_parameters(_run_in_worker, run=run, jobs=[ray.put(queue.jobs)], shares=needs.shares)
             tuner = tune.Tuner(
-                tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": gpus}),
-                param_space={"trial": tune.grid_search(list(by_id))},
+                tune.with_resources(trainable, {"cpu": needs.cpus, "gpu": needs.ray_gpus}),
                 tune_config=tune.TuneConfig(
-                    reuse_actors=True, trial_name_creator=_trial_id, trial_dirname_creator=_trial_id
+                    search_alg=source,
+                    num_samples=-1,
+                    reuse_actors=True,
+                    trial_name_creator=_trial_id,
+                    trial_dirname_creator=_trial_id,
                 ),
                 run_config=tune.RunConfig(
                     storage_path=folder,
                     callbacks=[hears],
-                    failure_config=tune.FailureConfig(max_failures=RETRIES),
+                    failure_config=tune.FailureConfig(max_failures=0),  # what is tried again is the queue's to say
                     verbose=0,
                 ),
             )
@@ -89,14 +105,64 @@ def run_ray(
         ray.shutdown()
 
 
-def _run_in_worker(config: dict[str, Any], jobs: dict[str, Job], run: Run) -> None:
-    """The trainable. It never raises for what a trial can do: a raise would cost the worker and seconds."""
+def _run_in_worker(config: dict[str, Any], run: Run, jobs: list[Any], shares: int) -> None:
+    """The trainable. It raises for a machine's fault alone, which costs the worker and seconds: that may be broken."""
     try:
+        _check_gpu()
+        _share_gpu(shares)
         with reporting(_report_beats):
-            records = run(jobs[config["trial"]])
-        tune.report({"records": [record.model_dump_json() for record in records]})
+            records = run(_fetch(jobs[0])[config["trial"]])
     except InputError as error:
         tune.report({"input_error": error.problems})
+    except Exception as error:
+        fault = error if isinstance(error, MachineFault) else MachineFault(ending(traceback.format_exc()), node_name())
+        is_machines = error is fault or is_machine_fault(error)
+        tune.report({"fault": fault, "is_machines": is_machines})
+        if is_machines:
+            raise
+    else:
+        tune.report({"records": [record.model_dump_json() for record in records]})
+
+
+@lru_cache(maxsize=1)
+def _fetch(jobs: Any) -> Mapping[str, Job]:
+    fetched: Mapping[str, Job] = ray.get(jobs)
+    return fetched
+
+
+class _Source(Searcher):  # type: ignore[misc]
+    """Gives Tune the jobs of the queue one by one, each when it may start: so none of Tune's trials ever waits."""
+
+    def __init__(self, queue: Queue, room: int) -> None:
+        """room: how many jobs the cluster can run at once."""
+        super().__init__()
+        self.queue, self.room = queue, room
+        self.jobs: dict[str, Job] = {}  # under way, by Tune's id
+        self.running: set[str] = set()
+
+    def suggest(self, trial_id: str) -> Any:
+        if len(self.jobs) - len(self.running) >= max(AHEAD, self.room - len(self.running)):
+            return None
+        job = self.queue.take()
+        if job is None:
+            return Searcher.FINISHED if self.queue.wait() is None else None
+        self.jobs[trial_id] = job
+        return {"trial": job[0].id}
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        return True
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        pass
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: see the module."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
 
 def _report_beats(beats: Sequence[Beat]) -> None:
@@ -110,39 +176,87 @@ def _trial_id(trial: Any) -> str:
 class _Callback(tune.Callback):
     """Passes on what Tune tells. Tune pickles its callbacks, though it never needs the copy: that one is empty."""
 
-    def __init__(self, jobs: dict[str, Job], listener: Listener) -> None:
-        self._jobs, self._listener = jobs, listener
+    def __init__(self, source: _Source) -> None:
+        self._source, self._queue = source, source.queue
         self._input_errors: list[Problem] = []
+        self._deadlines: dict[str, float] = {}  # by Tune's id: when a worker counts as hung
+        self._hung: set[str] = set()
+        self._looked = time.monotonic()
         self.failure: BaseException | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        for started in self._jobs[_trial_id(trial)]:
-            self._tell(self._listener.started, started)
+        job = self._source.jobs[trial.trial_id]
+        self._source.running.add(trial.trial_id)
+        after = self._queue.policy.hung_after(len(job))
+        if after is not None:
+            self._deadlines[trial.trial_id] = time.monotonic() + after
+        self._tell(lambda: self._queue.started(job))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        if "input_error" in result:
-            self._input_errors += result["input_error"]
-        for text in result.get("beats", ()):
-            if (beat := parse_beat(text)) is not None:
-                self._tell(self._listener.progressed, beat)
-        for record in result.get("records", ()):
-            self._tell(self._listener.finished, RunRecord.model_validate_json(record))
+        if "beats" in result:
+            beats = [beat for text in result["beats"] if (beat := parse_beat(text)) is not None]
+            self._tell(lambda: self._queue.progressed(beats))
+            return
+        job = self._over(trial)
+        if job is None:
+            return
+        self._input_errors += result.get("input_error", ())
+        if "fault" in result:
+            self._failed(job, result["fault"], result["is_machines"])
+            return
+        records = [RunRecord.model_validate_json(record) for record in result.get("records", ())]
+        self._tell(lambda: self._queue.finished(job, records))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The worker died more often than `RETRIES`: that is the trial's record."""
+        """The worker died, was killed, or raised: the last of these it has said before."""
+        hung, job = trial.trial_id in self._hung, self._over(trial)
+        if job is None:
+            return
         reason = str(trial.get_error() or "the worker died")
-        for lost in self._jobs[_trial_id(trial)]:
-            self._tell(self._listener.finished, _lost(lost, reason))
+        fault = MachineFault(ending(reason), _node(trial))
+        if hung:
+            limit = duration(self._queue.policy.hung_after(len(job)) or 0.0)
+            late = MachineFault(f"the worker gave no sign of an end for {limit}, and was killed", fault.node)
+            self._failed(job, late, False, "timeout")
+        else:
+            # Ray's own name of it: of the host's memory.
+            self._failed(job, fault, True, "oom" if "OutOfMemoryError" in reason else "error")
 
-    def _tell(self, told: Callable[[Any], None], what: Trial | Beat | RunRecord) -> None:
+    def _failed(self, job: Job, fault: MachineFault, is_machines: bool, status: Status = "error") -> None:
+        if is_machines:
+            self._tell(lambda: self._queue.lost(job, fault, status))
+        else:
+            records = [lost_record(trial, fault, status, is_machines=False) for trial in job]
+            self._tell(lambda: self._queue.finished(job, records))
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Kill workers that are far over the time limit."""
+        now = time.monotonic()
+        if not self._deadlines or now < self._looked + LOOK_EVERY:
+            return
+        self._looked = now
+        late = {identity for identity, deadline in self._deadlines.items() if deadline < now} - self._hung
+        for trial in trials if late else ():
+            if trial.trial_id in late and trial.temporary_state.ray_actor is not None:
+                self._hung.add(trial.trial_id)
+                ray.kill(trial.temporary_state.ray_actor)
+
+    def _over(self, trial: Any) -> Job | None:
+        """The job of a trial of Tune's that has ended, if nobody said so before."""
+        self._source.running.discard(trial.trial_id)
+        self._deadlines.pop(trial.trial_id, None)
+        self._hung.discard(trial.trial_id)
+        return self._source.jobs.pop(trial.trial_id, None)
+
+    def _tell(self, told: Callable[[], None]) -> None:
         """A listener that fails (the disk is full, say) ends the run, with its own error."""
         try:
-            told(what)
+            told()
         except BaseException as error:
             self.failure = error
             raise
@@ -153,72 +267,37 @@ class _Callback(tune.Callback):
             raise InputError(problems=dict.fromkeys(self._input_errors))
 
 
-def _lost(trial: Trial, reason: str) -> RunRecord:
-    """The record of a trial that never came back."""
-    return RunRecord(
-        **trial.identity,
-        status="error",
-        epochs=0,
-        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=describe("unknown", "unknown", "unknown", 0),
-        error="\n".join(reason.strip().splitlines()[-12:]),
-    )
+def _node(trial: Any) -> str | None:
+    """The name of the node where one of Tune's trials was, if it got as far as that."""
+    with suppress(RayError):
+        hostname = trial.last_result.get("hostname")
+        return None if hostname is None else public_name(str(hostname))
+    return None
 
 
-def _connect(address: str | None, dashboard: bool = False) -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    if address is None:
-        # "local": without it Ray joins any cluster that it finds on this machine, be it of somebody else's run.
-        secure_token()
-        shown: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": HOST}
-        context = ray.init(address="local", object_store_memory=OBJECT_STORE, **shown, **quiet)
-        if dashboard:
-            tell_dashboard(context.dashboard_url)
+@lru_cache
+def _share_gpu(shares: int) -> None:
+    """Let this process allocate no more than its part of a GPU: to Ray a fraction is a number, and nothing else."""
+    if shares > 1:
+        import torch
+
+        if torch.cuda.is_available():
+            context = CONTEXT / torch.cuda.get_device_properties(0).total_memory
+            torch.cuda.set_per_process_memory_fraction(max(1 / shares - context, 0.5 / shares))
+
+
+def _check_gpu() -> None:
+    """Raise MachineFault if an earlier trial left this worker's GPU unusable: only a new process can use it then."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
         return
     try:
-        _knock(address)
-        ray.init(address=address, **quiet)
-    except (OSError, ValueError) as error:  # a ConnectionError is an OSError
-        raise InputError(
-            "no Ray cluster at that address",
-            expected="a running cluster",
-            found=str(error).strip().splitlines()[0],
-            where=f"--address {address}",
-            fix="start one with `ray start --head`, or leave --address out to use this machine",
-        ) from None
-
-
-def _knock(address: str) -> None:
-    """Raise OSError if nobody listens at HOST:PORT: Ray itself would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        torch.cuda.synchronize()
+    except RuntimeError as error:
+        raise MachineFault(ending(str(error)), node_name(), spent=True) from None
 
 
 def _stop_on_sigterm() -> None:
     """Let a cluster's SIGTERM end a run as Ctrl-C does; Ray's own handler would print a crash."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def _feasible_gpus(resources: Resources) -> float:
-    """How many GPUs a trial gets.
-
-    Raises:
-        InputError: no node has what a trial asks for. It would wait for ever, with one line in a log.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    gpus = resources.gpus
-    if gpus is None:
-        gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
-    if not any(node.get("CPU", 0) >= resources.cpus and node.get("GPU", 0) >= gpus for node in nodes):
-        most = [f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes]
-        raise InputError(
-            "no node of the cluster can run such a trial",
-            expected=f"a node with {resources.cpus:g} CPUs and {gpus:g} GPUs",
-            found="; ".join(most) or "no node at all",
-            where="the Ray cluster",
-            fix="ask for less with --threads or --gpus-per-trial",
-        )
-    return gpus

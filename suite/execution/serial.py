@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
 
-from suite.execution.events import Job, Listener, Run
+from suite.execution.events import Run
+from suite.execution.queue import Queue
+from suite.faults import MachineFault
 
 
-def run_serial(jobs: Sequence[Job], run: Run, listener: Listener) -> None:
+def run_serial(queue: Queue, run: Run) -> None:
     """Run the jobs in their order."""
-    for job in jobs:
-        for trial in job:
-            listener.started(trial)
-        for record in run(job):
-            listener.finished(record)
+    while (wait := queue.wait()) is not None:
+        job = queue.take()
+        if job is None:
+            time.sleep(wait)
+            continue
+        queue.started(job)
+        try:
+            records = run(job)
+        except MachineFault as fault:
+            queue.lost(job, fault)
+        else:
+            queue.finished(job, records)

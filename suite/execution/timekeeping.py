@@ -9,6 +9,7 @@ from pathlib import Path
 
 from suite.estimate import Estimate, side_by_side
 from suite.execution.events import Listener
+from suite.faults import MachineFault
 from suite.heartbeat import Beat
 from suite.measured import Forecast, Took, forecast
 from suite.record import RunRecord
@@ -48,6 +49,15 @@ class Timekeeper:
         if record.status == "done" and record.train_seconds is not None:
             self._done[record.trial_id] = record.cell_id, record.train_seconds
         self._display.finished(record)
+
+    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
+        """It takes no machine meanwhile."""
+        self._running.discard(trial.id)
+        self._display.delayed(trial, fault, seconds)
+
+    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
+        """The display's to show; the run isn't whole."""
+        self._display.skipped(trials, reason)
 
     def close(self) -> Forecast:
         """The run is over, or was stopped: say what it took, and keep it."""

@@ -18,7 +18,7 @@ from tests.conftest import GRID, REPOSITORY
 PROBE = r"""
 import json, re, sys, urllib.error, urllib.request
 from pathlib import Path
-from suite.execution.ray import _connect
+from suite.execution.cluster import connect
 import ray
 
 def status(url, token=None, body=None):
@@ -41,7 +41,7 @@ def listening(port):
                 found.append(host)
     return found
 
-_connect(None, dashboard=True)
+connect(None, dashboard=True)
 url = re.search(r"http://\S+?(?=;)", Path(sys.argv[1]).read_text()).group()
 token = Path.home().joinpath(".ray/auth_token").read_text()
 job = json.dumps({"entrypoint": "touch " + sys.argv[2]}).encode()

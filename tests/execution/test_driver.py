@@ -9,8 +9,10 @@ import pytest
 
 from suite.errors import InputError
 from suite.execution.driver import run_missing
-from suite.execution.events import Job, Listener
+from suite.execution.policy import Policy
+from suite.execution.queue import Queue
 from suite.execution.serial import run_serial
+from suite.faults import MachineFault
 from suite.grid import Expansion, load_grid
 from suite.heartbeat import Beat
 from suite.plan import Plan
@@ -28,6 +30,8 @@ class Display:
     def __init__(self) -> None:
         self.starts: list[str] = []
         self.ends: list[str] = []
+        self.delays: list[str] = []
+        self.left_out: list[str] = []
 
     def started(self, trial: Trial) -> None:
         self.starts.append(trial.id)
@@ -38,6 +42,12 @@ class Display:
     def finished(self, record: RunRecord) -> None:
         self.ends.append(record.trial_id)
 
+    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
+        self.delays.append(trial.id)
+
+    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
+        self.left_out += [trial.id for trial in trials]
+
 
 class Runner:
     """A run of a grid whose trials take no time. `fail` says which trials end how."""
@@ -47,18 +57,22 @@ class Runner:
         self.display = Display()
         self.fail: dict[str, str] = {}
         self.stop_after: int | None = None
+        self.break_down: dict[str, int] = {}
 
     def __call__(self, expansion: Expansion, **options: object) -> Plan:
         self.display = Display()
         return run_missing(expansion, self.store, self._execute, lambda plan: self.display, **options)  # type: ignore[arg-type]
 
-    def _execute(self, jobs: Sequence[Job], listener: Listener) -> None:
-        self.jobs = list(jobs)
-        run_serial(jobs, EachOf(self._run), listener)
+    def _execute(self, queue: Queue) -> None:
+        self.jobs = list(queue.jobs.values())
+        run_serial(queue, EachOf(self._run))
 
     def _run(self, trial: Trial) -> RunRecord:
         if self.stop_after is not None and len(self.display.ends) >= self.stop_after:
             raise KeyboardInterrupt
+        if self.break_down.get(trial.id, 0):
+            self.break_down[trial.id] -= 1
+            raise MachineFault("it broke")
         return make_record(trial, status=self.fail.get(trial.id, "done"))
 
 
@@ -106,6 +120,41 @@ def test_failures_stay_until_they_are_retried(write_grid: Write, run: Runner) ->
     plan = run(expansion, retry=["error", "oom"])
     assert set(run.display.starts) == set(ids[:2])
     assert [record.trial_id for record in plan.failed] == [ids[2]]
+
+
+def test_a_cell_that_fails_on_every_seed_is_skipped_until_it_is_retried(write_grid: Write, run: Runner) -> None:
+    expansion = load_grid(write_grid(), seeds=5).expand()
+    cell = [trial.id for trial in expansion.trials if trial.join == "lape"]
+    run.fail = dict.fromkeys(cell, "diverged")
+    plan = run(expansion)
+    assert (len(plan.done), len(plan.failed), len(plan.to_do)) == (5, 3, 2)
+    assert run.display.left_out == cell[3:]
+    assert run.store.records().keys().isdisjoint(cell[3:])  # no record says that they ran
+    run(expansion)
+    assert (run.display.starts, run.display.left_out) == ([], cell[3:])
+    run.fail = {}
+    assert len(run(expansion, retry=["diverged"]).done) == 10
+    assert run.display.starts == cell
+
+
+def test_errors_of_the_machine_are_tried_again_without_ray_too(write_grid: Write, run: Runner) -> None:
+    expansion = load_grid(write_grid()).expand()
+    run.break_down = {expansion.trials[0].id: 1, expansion.trials[1].id: 99}
+    plan = run(expansion, policy=Policy(retries=1, first_wait=0.01))
+    assert (len(plan.done), len(plan.failed)) == (3, 1)
+    records = run.store.records()
+    again, given_up = (records[trial.id] for trial in expansion.trials[:2])
+    assert (again.status, again.attempts, again.machine_fault) == ("done", 2, False)
+    assert (given_up.status, given_up.attempts, given_up.machine_fault) == ("error", 2, True)
+    assert run.display.delays.count(given_up.trial_id) == 1
+
+
+def test_seeds_of_a_cell_are_stacked_in_grids_of_several_cells(write_grid: Write, run: Runner) -> None:
+    expansion = load_grid(write_grid(("seeds: [0, 1]", "seeds: [0, 1, 2, 3, 4]\nstack_seeds: 3"))).expand()
+    run(expansion)
+    assert [[(trial.join, trial.seed_index) for trial in job] for job in run.jobs] == [
+        [(join, seed) for seed in seeds] for seeds in ((0, 1, 2), (3, 4)) for join in ("default", "lape")
+    ]
 
 
 def test_a_limit_leaves_the_rest_to_do(write_grid: Write, run: Runner) -> None:

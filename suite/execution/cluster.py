@@ -1,0 +1,188 @@
+"""Joining a Ray cluster: is there one, is it one that fits, what does it have, and are the data there?"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from suite.capacity import Needs, Node, check_feasible, default_gpus, room
+from suite.environment import public_name
+from suite.errors import InputError, Problem
+from suite.execution.dashboard import HOST, secure_token, tell_dashboard
+from suite.faults import without_addresses
+
+OBJECT_STORE = 100 * 2**20  # bytes: records are small, and data sets don't travel through Ray
+PATIENCE = 60.0  # seconds for a cluster to say its version
+LOOKING = 1800.0  # seconds for a node to look through its data: ImageNet has 1.3 million files
+
+# Asked in a process of its own: at what is no Ray, or another one, the client waits for minutes or aborts.
+_ASK = """
+import sys
+from ray._raylet import GcsClient
+from ray._common.usage.usage_lib import get_cluster_metadata
+import json
+print(json.dumps(get_cluster_metadata(GcsClient(address=sys.argv[1]))))
+"""
+
+
+def connect(address: str | None, dashboard: bool = False) -> None:
+    """Join the cluster at an address ("auto": the one on this machine), or start one here for this process.
+
+    dashboard: whether the one that is started here has one.
+
+    Raises:
+        InputError: there is none, or it is of another version of Ray or Python.
+    """
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if address is None:
+        # "local": without it Ray joins any cluster that it finds on this machine, be it of somebody else's run.
+        secure_token()
+        shown: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": HOST}
+        context = ray.init(address="local", object_store_memory=OBJECT_STORE, **shown, **quiet)
+        if dashboard:
+            tell_dashboard(context.dashboard_url)
+        return
+    try:
+        _knock(address)
+        ray.init(address=address, **quiet)
+    except (OSError, ValueError) as error:  # a ConnectionError is an OSError
+        raise _no_cluster(str(error).strip().splitlines()[0]) from None
+    except RuntimeError as error:
+        if (versions := re.findall(r"(?:Ray|Python): (\S+)", str(error))) and "ersion mismatch" in str(error):
+            check_versions(versions[0], versions[1])
+        raise
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or `InputError` if no cluster answers at HOST:PORT that can be used: Ray would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), timeout=10).close()
+    if address.startswith("ray://"):
+        return  # Ray's client asks for the versions itself
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-c", _ASK, address], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise _no_cluster("something listens there, but doesn't answer as Ray does") from None
+    try:
+        metadata = json.loads(answer.stdout)
+        versions = str(metadata["ray_version"]), str(metadata["python_version"])
+    except (ValueError, TypeError, KeyError):
+        last = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
+        raise _no_cluster(f"no answer that tells its version: {without_addresses(last)}") from None
+    check_versions(*versions)
+
+
+def check_versions(of_cluster: str, python_of_cluster: str) -> None:
+    """Raise `InputError` if a cluster of these versions can't be used from this process."""
+    here = platform.python_version()
+    exact = os.environ.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", "patch") == "patch"
+    parts = None if exact else 2
+    same = here.split(".")[:parts] == python_of_cluster.split(".")[:parts]
+    if of_cluster == ray.__version__ and same:
+        return
+    raise InputError(
+        "a Ray cluster of another version",
+        expected=f"Ray {ray.__version__} and Python {here}, as this command has them",
+        found=f"Ray {of_cluster} and Python {python_of_cluster}",
+        where="--address",
+        fix="install the same environment here and on all nodes (`uv sync --frozen`, with the same Python)",
+    )
+
+
+def _no_cluster(found: str) -> InputError:
+    return InputError(
+        "no Ray cluster at that address",
+        expected="a running cluster",
+        found=found,
+        where="--address",
+        fix="start one with `ray start --head`, or leave --address out to use this machine; if it asks for a token, "
+        "set RAY_AUTH_MODE=token here too",
+    )
+
+
+def cluster_nodes() -> list[Node]:
+    """The nodes of the cluster that this process is connected to."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [
+        Node(
+            public_name(node["NodeManagerHostname"]),
+            cpus=node["Resources"].get("CPU", 0.0),
+            gpus=node["Resources"].get("GPU", 0.0),
+            identity=node["NodeID"],
+        )
+        for node in nodes
+    ]
+
+
+def ask_nodes(address: str) -> list[Node]:
+    """The nodes of the cluster at an address; raises `InputError` as `connect` does."""
+    connect(address)
+    try:
+        return cluster_nodes()
+    finally:
+        ray.shutdown()
+
+
+def feasible(nodes: Sequence[Node], cpus: float, gpus: float | None) -> tuple[Needs, list[Node]]:
+    """What a trial gets, and the nodes that have room for any. gpus None: one, if any node has one.
+
+    Raises:
+        InputError: no node has what a trial asks for. It would wait for ever, with one line in a log.
+    """
+    needs = Needs(cpus, default_gpus(nodes) if gpus is None else gpus)
+    check_feasible(nodes, needs, "the Ray cluster")
+    return needs, [node for node in nodes if room(node, needs)]
+
+
+def check_on(nodes: Sequence[Node], check: Callable[[], None]) -> None:
+    """Call a function on each node, all at once, and raise all `InputError`s that it raised there as one.
+
+    check: picklable. It is called before any trial starts: what a node lacks is said with its name.
+    """
+    asked = {
+        _call.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.identity, soft=False)).remote(check): node
+        for node in nodes
+    }
+    problems: list[Problem] = []
+    for answer, node in asked.items():
+        try:
+            found: Iterable[Problem] = ray.get(answer, timeout=LOOKING)
+        except RayError as error:
+            found = [
+                Problem(
+                    "a node that can't run the suite",
+                    expected="this suite and its environment on every node",
+                    found=without_addresses(str(error).strip().splitlines()[-1]),
+                    fix="install the same environment there, or take the node out of the cluster",
+                )
+            ]
+        problems += [replace(problem, where=f"{problem.where} on node {node.name}".strip()) for problem in found]
+    if problems:
+        raise InputError(problems=dict.fromkeys(problems))
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _call(check: Callable[[], None]) -> tuple[Problem, ...]:
+    try:
+        check()
+    except InputError as error:
+        return error.problems
+    return ()

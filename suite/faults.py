@@ -1,0 +1,105 @@
+"""Whose fault an exception is: the machine's, the memory's, or the trial's own. Needs no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from suite.errors import InputError
+from suite.redaction import scrub
+
+_LINES = 12  # of a traceback that a record keeps
+
+# What is raised when something beside the model failed. By name, so that neither torch nor Ray has to be imported.
+_MACHINES_TYPES = frozenset(
+    ("OSError", "EOFError", "DistBackendError", "DistNetworkError", "DistStoreError", "RayError", "GRPCError")
+)
+# What torch says of a device that failed, and of neighbours that it lost. Of CUDA's errors all but those that a program
+# causes. An illegal access may be either's: it is tried again, and comes again if it is the program's.
+_MACHINES_WORDS = re.compile(
+    r"CUDA error: (?!out of memory|device-side assert|invalid|misaligned|operation|too many|an illegal instruction)|"
+    r"uncorrectable|CUDA driver (error|initialization)|No CUDA GPUs are available|"
+    r"CUDNN_STATUS_(INTERNAL_ERROR|NOT_INITIALIZED|EXECUTION_FAILED)|"
+    r"CUBLAS_STATUS_(NOT_INITIALIZED|EXECUTION_FAILED|INTERNAL_ERROR)|NCCL (error|communicator)|"
+    r"[Cc]onnection (closed|reset|refused|timed out|was lost)|[Bb]roken pipe|shared memory"
+)
+_MEMORYS_TYPES = frozenset(("OutOfMemoryError", "MemoryError"))
+_MEMORYS_WORDS = re.compile(
+    r"DefaultCPUAllocator|out of memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|(Cannot|[Cc]an't) allocate memory"
+)
+_ADDRESSES = re.compile(
+    r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>)\]]+"  # with whatever credentials stand in it
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?"
+    r"|\[?(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\]?(?::\d+)?"
+    r"|\[?\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*::(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*)?\]?"
+)
+
+
+class MachineFault(Exception):  # noqa: N818 -- a fault is what it is
+    """The machine failed while it trained, not the trial: another attempt may well succeed.
+
+    reason: the end of the traceback, or what is known. node: the name of the machine, if that is known.
+    spent: the worker could do nothing any more before the trial began; no attempt at the trial was made.
+    """
+
+    def __init__(self, reason: str, node: str | None = None, *, spent: bool = False) -> None:
+        super().__init__(reason, node, spent)
+        self.reason, self.node, self.spent = reason, node, spent
+
+    def __str__(self) -> str:
+        return self.reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _fault, (self.reason, self.node, self.spent)
+
+
+def _fault(reason: str, node: str | None, spent: bool) -> MachineFault:
+    return MachineFault(reason, node, spent=spent)
+
+
+class TimeLimitError(Exception):
+    """A training took longer than it may."""
+
+
+def is_machine_fault(error: BaseException) -> bool:
+    """Whether an exception tells of the machine: its device, disk, network or a neighbour, not the trial."""
+    return not is_out_of_memory(error) and any(
+        not _MACHINES_TYPES.isdisjoint(_names(each))
+        or ("RuntimeError" in _names(each) and _MACHINES_WORDS.search(str(each)) is not None)
+        for each in _chain(error)
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory, of the GPU or the host, was too small."""
+    return any(
+        not _MEMORYS_TYPES.isdisjoint(_names(each))
+        or (not _names(each).isdisjoint(("RuntimeError", "OSError")) and _MEMORYS_WORDS.search(str(each)) is not None)
+        for each in _chain(error)
+    )
+
+
+def ending(text: str) -> str:
+    """The end of a traceback, as records keep it: without secrets and addresses, for records are public."""
+    return without_addresses(scrub("\n".join(text.strip().splitlines()[-_LINES:])))
+
+
+def without_addresses(text: str) -> str:
+    """The text with addresses of hosts and of storage, and the credentials in them, left out."""
+    return _ADDRESSES.sub("(address)", text)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception, and what it was raised from or for."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        # Our messages are raised `from None`: what they are about is still there.
+        hidden = following.__suppress_context__ and not isinstance(following, InputError)
+        following = following.__cause__ or (None if hidden else following.__context__)
+
+
+def _names(error: BaseException) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
