@@ -189,7 +189,8 @@ def plan(
         from suite.commands.rooms import find_room
 
         room = find_room(workspace, address, nodes or [], threads, gpus_per_trial)
-    print_plan(workspace, workers=workers or (room and room.at_once), as_json=as_json, target=target, room=room)
+        workers = workers or room.at_once
+    print_plan(workspace, workers=workers, as_json=as_json, target=target, room=room)
 
 
 @app.command()

@@ -82,9 +82,9 @@ def _knock(address: str) -> None:
     except subprocess.TimeoutExpired:
         raise _no_cluster("something listens there, but doesn't answer as Ray does") from None
     try:
-        metadata = json.loads(answer.stdout)
+        metadata = json.loads(answer.stdout.strip().splitlines()[-1])
         versions = str(metadata["ray_version"]), str(metadata["python_version"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, IndexError):
         last = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
         raise _no_cluster(f"no answer that tells its version: {without_addresses(last)}") from None
     check_versions(*versions)
@@ -157,10 +157,11 @@ def check_on(nodes: Sequence[Node], check: Callable[[], None]) -> None:
 
     check: picklable. It is called before any trial starts: what a node lacks is said with its name.
     """
-    asked = {
-        _call.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.identity, soft=False)).remote(check): node
-        for node in nodes
-    }
+    call: Any = ray.remote(_call)
+    asked = {}
+    for node in nodes:
+        there = NodeAffinitySchedulingStrategy(node.identity, soft=False)
+        asked[call.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(check)] = node
     problems: list[Problem] = []
     for answer, node in asked.items():
         try:
@@ -179,7 +180,6 @@ def check_on(nodes: Sequence[Node], check: Callable[[], None]) -> None:
         raise InputError(problems=dict.fromkeys(problems))
 
 
-@ray.remote(num_cpus=0, max_retries=0)
 def _call(check: Callable[[], None]) -> tuple[Problem, ...]:
     try:
         check()

@@ -130,7 +130,7 @@ def _fetch(jobs: Any) -> Mapping[str, Job]:
     return fetched
 
 
-class _Source(Searcher):  # type: ignore[misc]
+class _Source(Searcher):
     """Gives Tune the jobs of the queue one by one, each when it may start: so none of Tune's trials ever waits."""
 
     def __init__(self, queue: Queue, room: int) -> None:
