@@ -31,9 +31,11 @@ from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
 from suite.training.schedule import learning_rate
 from suite.training.similarity import Similarity
-from suite.training.snapshot import Snapshots
+from suite.training.snapshot import Snapshots, TeamSnapshots
 from suite.training.stack import StackTrainer, stackable
 from suite.training.step import Recorded, splittable
+from suite.training.synchronised import synchronise
+from suite.training.team import ALONE, Team
 from suite.trial import Trial
 
 COMPILE_FROM = 10_000  # steps of a training on a GPU: fewer don't win back the minute that compiling takes
@@ -45,7 +47,8 @@ _BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "second
 class Attempt:
     """A training of one trial, or of several that differ only in their seeds, as one batched program.
 
-    snapshots: where its state is kept meanwhile, if anywhere. heart: hears how far it is, if anybody does.
+    snapshots: where its state is kept meanwhile, if anywhere. heart: hears how far it is, if anybody does. team: the
+    processes that make this attempt together.
     """
 
     def __init__(
@@ -56,8 +59,9 @@ class Attempt:
         train: Images,
         test: Images,
         teacher: nn.Module | None = None,
+        team: Team = ALONE,
     ) -> None:
-        self.machine, self.device, self.teacher = machine, device, teacher
+        self.machine, self.device, self.teacher, self.team = machine, device, teacher, team
         self.recipe, self.dataset = trials[0].recipe, trials[0].dataset
         self.images, self.test_images = train.to(device), test.to(device)
         self.members = [Member(trial) for trial in trials]
@@ -73,8 +77,9 @@ class Attempt:
             compiled=self.compiled,
             stacked=len(trials),
             micro_batch=machine.micro_batch,
+            processes=team.size,
         )
-        self.snapshots: Snapshots | None = None
+        self.snapshots: Snapshots | TeamSnapshots | None = None
         self.heart: Heartbeat | None = None
         self.params: int | None = None
         self.macs: int | None = None
@@ -133,8 +138,9 @@ class Attempt:
                 return
             tensors = {}
             clock.next_epoch()
+        most = self.team.largest(memory.megabytes())
         for member, model in zip(self.members, trainer.models(), strict=True):
-            member.finish(clock.all() / len(self.members), self.steps * recipe.batch_size, memory.megabytes(), model)
+            member.finish(clock.all() / len(self.members), self.steps * recipe.batch_size, most, model)
 
     def trainer(self) -> StackTrainer | Alone:
         """What takes the steps, at its first one."""
@@ -151,6 +157,8 @@ class Attempt:
         if len(models) > 1:
             return StackTrainer(models, recipe, normalise, self.precision, self.device, recorded=recorded)
         (learner,) = models
+        if self.team.size > 1 and self.device.type == "cuda":
+            synchronise(learner)
         trainer = Trainer(
             learner,
             build_optimiser(learner, recipe, learner.position_and_class_parameters()),
@@ -164,6 +172,7 @@ class Attempt:
             micro_batch=self.machine.micro_batch,
             compiled=self.compiled,
             recorded=recorded,
+            team=self.team,
         )
         self.images_at_once, self.divisible = trainer.images_at_once, splittable(model)
         return Alone(trainer)

@@ -78,6 +78,16 @@ GPUsOption = Annotated[
         help="GPUs of each trial: whole ones, or 1/k of one, such as 0.5. [default: 1 where there is one]",
     ),
 ]
+ProcessesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--processes",
+        min=1,
+        metavar="N",
+        show_default=False,
+        help="Processes that train a trial together, of --threads each. [default: one for each of --gpus-per-trial]",
+    ),
+]
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell says of a command whose reader has gone, such as `head`
 RESULTS, REPORTS = Path("results"), Path("reports")
@@ -229,6 +239,7 @@ def run(
         ),
     ] = None,
     micro_batch: MicroBatchOption = None,
+    processes: ProcessesOption = None,
     gpus_per_trial: GPUsOption = None,
     time_limit: Annotated[
         float | None,
@@ -285,6 +296,7 @@ def run(
             micro_batch,
             snapshot_epochs,
             time_limit=seconds,
+            processes=processes or 1,
         ),
         policy=Policy(retries, retry_wait, stop_cell, seconds),
         storage=storage,
@@ -348,6 +360,7 @@ def rerun(
     deterministic: DeterministicOption = False,
     compiled: CompileOption = None,
     micro_batch: MicroBatchOption = None,
+    processes: ProcessesOption = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep its weights in this .safetensors file.")
@@ -364,7 +377,9 @@ def rerun(
         overrides or [],
         seeds,
         results,
-        machine=Machine(data, device, threads, deterministic, compiled, micro_batch=micro_batch),
+        machine=Machine(
+            data, device, threads, deterministic, compiled, micro_batch=micro_batch, processes=processes or 1
+        ),
         weights=weights,
     )
     raise typer.Exit(0 if same else 1)

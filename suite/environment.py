@@ -25,6 +25,7 @@ def describe(
     compiled: bool = False,
     stacked: int = 1,
     micro_batch: int | None = None,
+    processes: int = 1,
 ) -> Environment:
     """The environment of a run on this machine."""
     return Environment(
@@ -40,6 +41,7 @@ def describe(
         compiled=compiled,
         stacked=stacked,
         micro_batch=micro_batch,
+        processes=processes,
     )
 
 

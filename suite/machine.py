@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 
+MOST_PROCESSES = 1024
 MOST_THREADS = 1024  # torch aborts the process at numbers that the system can't start
 
 
@@ -25,7 +26,8 @@ class Machine:
     a training is long enough to win the time back. snapshot_seconds: from one snapshot of a training to the next; None:
     never for the time that has passed. snapshot_epochs: one at the end of every so many epochs; None: of none.
     micro_batch: images of a forward and backward pass at most, None: the whole batch; the steps stay those of the
-    whole batch. time_limit: of a trial's training, in seconds, with what it took before an interruption.
+    whole batch. time_limit: of a trial's training, in seconds, with what it took before an interruption. processes:
+    that train a trial together, each on a part of every batch: on GPUs one for each.
     """
 
     data_root: Path | None = None
@@ -37,6 +39,7 @@ class Machine:
     micro_batch: int | None = None
     snapshot_epochs: int | None = None
     time_limit: float | None = None
+    processes: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= MOST_THREADS:
@@ -55,9 +58,34 @@ class Machine:
                 where=f"--micro-batch {self.micro_batch}",
                 fix="leave it out to take whole batches",
             )
+        if not 1 <= self.processes <= MOST_PROCESSES:
+            raise InputError(
+                "an impossible number of processes",
+                expected=f"from 1 to {MOST_PROCESSES} processes per trial",
+                found=str(self.processes),
+                where=f"--processes {self.processes}",
+                fix="give no more than a machine has cores or GPUs; leave it out for one",
+            )
 
-    def torch_device(self) -> torch.device:
-        """The device to train on; raises `InputError` if it is not there."""
+    def torch_device(self, rank: int = 0) -> torch.device:
+        """The device to train on, by the process of that rank; raises `InputError` if it is not there."""
+        import torch
+
+        device = self._device()
+        if self.processes == 1 or device.type != "cuda":
+            return device
+        found = torch.cuda.device_count()
+        if device.index is not None or found < self.processes:
+            raise InputError(
+                "a trial by several processes takes the first GPUs, one for each",
+                expected=f"{self.processes} GPUs, and --device cuda or auto",
+                found=f"{found} GPUs, and --device {self.device}",
+                where="this machine",
+                fix="ask for fewer with --processes or --gpus-per-trial, or choose --device cpu",
+            )
+        return torch.device("cuda", rank)
+
+    def _device(self) -> torch.device:
         import torch
 
         name = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

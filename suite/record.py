@@ -60,6 +60,7 @@ class Environment(_Model):
     compiled: bool = Field(default=False, description="whether torch.compile made the training step")
     stacked: Count = Field(default=1, description="seeds that were trained at once; times are shares of theirs")
     micro_batch: Count | None = Field(default=None, description="images of a forward pass, where fewer than the batch")
+    processes: Count = Field(default=1, description="that trained it together, each on a part of every batch")
 
     @property
     def group(self) -> str:
@@ -111,7 +112,9 @@ class RunRecord(_Model):
 
     train_seconds: NotNegative | None = Field(default=None, description="training and its evaluations, without set-up")
     images_per_second: NotNegative | None = Field(default=None, description="training images, evaluations excluded")
-    peak_memory_mb: NotNegative | None = Field(default=None, description="of the GPU, or of the process on a CPU")
+    peak_memory_mb: NotNegative | None = Field(
+        default=None, description="of the GPU, or of the process on a CPU: the largest"
+    )
     started_at: str = Field(description="UTC, ISO 8601")
     node: str | None = Field(default=None, description="the machine's name, without its domain; never an address")
     attempts: Count = Field(default=1, description="how often it was begun: more than once after errors of the machine")

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import torch
+from safetensors.torch import load, save
 
 from suite.attempt import Attempt, Outcome
+from suite.canonical import canonical_json
 from suite.data.cache import data_root
 from suite.data.images import load_images
 from suite.data.teachers import load_teacher
-from suite.environment import node_name
+from suite.environment import describe, node_name
+from suite.errors import InputError, Problem
 from suite.faults import MachineFault, TimeLimitError, ending, is_machine_fault, is_out_of_memory
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
+from suite.models.build import build_model
 from suite.models.model import Model
 from suite.record import RunRecord
 from suite.storage import Place
 from suite.text import note
 from suite.training.memory import release
-from suite.training.snapshot import Snapshots
-from suite.training.step import IndivisibleError
+from suite.training.precision import choose_precision
+from suite.training.processes import Found, LostError, work_together
+from suite.training.snapshot import Snapshots, TeamSnapshots
+from suite.training.synchronised import IndivisibleError
+from suite.training.team import ALONE, Team
 from suite.trial import Trial
 from suite.versions import Versions
 
@@ -60,8 +68,8 @@ def train_trials(
     machine = machine or Machine()
     if len(trials) == 1:
         return _alone(trials[0], machine, snapshots, heart)
-    if machine.micro_batch is not None:
-        note(f"{len(trials)} seeds are trained one by one: several at once take whole batches")
+    if machine.micro_batch is not None or machine.processes > 1:
+        note(f"{len(trials)} seeds are trained one by one: several at once take whole batches, in one process")
     else:
         together = _attempt(trials, machine, snapshots, heart)[0] if _stacks(trials, machine) else []
         failed = [record.error or "" for record, _ in together if record.status in ("oom", "error")]
@@ -73,24 +81,26 @@ def train_trials(
 
 
 def _alone(trial: Trial, machine: Machine, snapshots: Place | None, heart: Heartbeat | None) -> list[Trained]:
-    trained, smaller = _attempt([trial], machine, snapshots, heart)
+    attempt = _attempt if machine.processes == 1 else _together
+    trained, smaller = attempt([trial], machine, snapshots, heart)
     if trained[0][0].status == "oom" and smaller is not None:
         note(f"out of memory, and tried again with {smaller} images at once: {trial.label}")
-        trained, _ = _attempt([trial], replace(machine, micro_batch=smaller), snapshots, heart)
+        trained, _ = attempt([trial], replace(machine, micro_batch=smaller), snapshots, heart)
     return trained
 
 
 def _attempt(
-    trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None
+    trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None, team: Team = ALONE
 ) -> tuple[list[Trained], int | None]:
     """What came of the trials, and the micro-batch to try next where memory was out."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    attempt = _prepared(trials, machine)
+    attempt = _prepared(trials, machine, team)
     attempt.heart = heart
     if snapshots is not None:
         about = {"trials": [trial.id for trial in trials], **attempt.environment.model_dump(exclude={"commit"})}
         versions = Versions(snapshots, trials[0].id)
-        attempt.snapshots = Snapshots(versions, machine.snapshot_seconds, about, machine.snapshot_epochs)
+        own = Snapshots(versions, machine.snapshot_seconds, about, machine.snapshot_epochs)
+        attempt.snapshots = own if team.size == 1 else TeamSnapshots(own if team.leads else None, team)
     failure: Outcome | None = None
     try:
         with process_for(attempt.device, machine, attempt.compiled):
@@ -113,10 +123,99 @@ def _attempt(
     return found, attempt.smaller_micro_batch()
 
 
-def _prepared(trials: Sequence[Trial], machine: Machine) -> Attempt:
-    device, root, first = machine.torch_device(), machine.data_root or data_root(), trials[0]
+class _Echo(Heartbeat):
+    """Passes on what it hears, as a news of (epochs, steps, device) or (epoch, step, images) in JSON."""
+
+    def __init__(self, tell: Callable[[bytes], None]) -> None:
+        super().__init__([], None)
+        self._tell = tell
+
+    def trains(self, *news: int | str) -> None:
+        self._tell(canonical_json(["trains", *news]).encode())
+
+    def stepped(self, *news: int) -> None:
+        self._tell(canonical_json(["stepped", *news]).encode())
+
+
+def _together(
+    trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None
+) -> tuple[list[Trained], int | None]:
+    """As `_attempt`, of one trial by several processes."""
+    (trial,) = trials
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    device = machine.torch_device()
+
+    def hear(news: bytes) -> None:
+        kind, *told = json.loads(news)
+        if heart is not None:
+            (heart.trains if kind == "trains" else heart.stepped)(*told)
+
+    try:
+        _, found = work_together(
+            _take_part, machine.processes, (trial, machine, snapshots), hear, on_gpus=device.type == "cuda"
+        )
+    except LostError as lost:
+        if not lost.silent:
+            raise MachineFault(str(lost), node_name()) from None
+        return [(_silent(trial, machine, device, started, str(lost)), None)], None
+    header, _, weights = found.partition(b"\n")
+    told = json.loads(header)
+    if "problems" in told:
+        raise InputError(problems=[Problem(**problem) for problem in told["problems"]])
+    if "fault" in told:
+        raise MachineFault(told["fault"], node_name())
+    model = None
+    if weights:
+        model = build_model(trial.model)
+        model.load_state_dict(load(weights))
+    return [(RunRecord.model_validate(told["record"]), model)], told["smaller"]
+
+
+def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | None) -> Found:
+    """What each of the processes does: it finds, in a line of JSON, the record, the bad input or the machine's fault;
+    then the weights.
+    """
+    if machine.torch_device(team.rank).type == "cuda":
+        torch.cuda.set_device(team.rank)
+    heart = _Echo(team.tell) if team.leads else None
+    try:
+        ((record, model),), smaller = _attempt([trial], machine, snapshots, heart, team)
+    except InputError as error:
+        return False, canonical_json({"problems": [asdict(problem) for problem in error.problems]}).encode()
+    except MachineFault as fault:
+        return False, canonical_json({"fault": fault.reason}).encode()
+    header = canonical_json({"record": record.model_dump(mode="json"), "smaller": smaller}).encode()
+    weights = b""
+    if model is not None and team.leads:
+        weights = save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
+    # A training that has diverged did so in all processes; what else may fail can have failed in this one alone.
+    return record.status in ("done", "diverged"), header + b"\n" + weights
+
+
+def _silent(trial: Trial, machine: Machine, device: torch.device, started: str, told: str) -> RunRecord:
+    """The record of a trial whose processes hung."""
+    return RunRecord(
+        **trial.identity,
+        status="timeout",
+        epochs=0,
+        started_at=started,
+        node=node_name(),
+        environment=describe(
+            torch.__version__,
+            torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            choose_precision(trial.recipe, device).name,
+            machine.threads,
+            micro_batch=machine.micro_batch,
+            processes=machine.processes,
+        ),
+        error=told,
+    )
+
+
+def _prepared(trials: Sequence[Trial], machine: Machine, team: Team = ALONE) -> Attempt:
+    device, root, first = machine.torch_device(team.rank), machine.data_root or data_root(), trials[0]
     train, test = (load_images(first.dataset, split, root) for split in ("train", "test"))
-    return Attempt(trials, machine, device, train, test, load_teacher(first.recipe, first.dataset, root))
+    return Attempt(trials, machine, device, train, test, load_teacher(first.recipe, first.dataset, root), team)
 
 
 _STACKS: dict[tuple[str, int, Machine], bool] = {}  # of this process: what was measured

@@ -81,7 +81,8 @@ def run_grid(
         check_curves(curves)
     statuses = _statuses(retry)
     Needs(machine.threads, gpus_per_trial or 0.0)  # a fraction that can't be is told before a cluster is looked for
-    _check_micro_batch(workspace.expansion.trials, machine)
+    machine = _one_process_for_each_gpu(machine, gpus_per_trial)
+    _check_batches(workspace.expansion.trials, machine)
     make_folder(workspace.report_folder)
     _ = workspace.claims  # a claim file that can't be read is told before the training, not after it
     data = needed(workspace.expansion.trials, root)
@@ -143,16 +144,45 @@ def _changed(workspace: Workspace) -> list[str]:
     return [f"{told}, {len(gone)} no longer in it; what ran is kept, and `{workspace.command}` runs what is new"]
 
 
-def _check_micro_batch(trials: Sequence[Trial], machine: Machine) -> None:
-    smallest = min((trial.recipe.batch_size for trial in trials), default=None)
-    if machine.micro_batch is not None and smallest is not None and machine.micro_batch > smallest:
+def _one_process_for_each_gpu(machine: Machine, gpus_per_trial: float | None) -> Machine:
+    """How the machine is used by trials with so many GPUs: several train a trial together."""
+    if gpus_per_trial is None or gpus_per_trial < 2 or machine.device == "cpu":
+        return machine
+    if machine.processes not in (1, gpus_per_trial):
         raise InputError(
-            "a micro-batch that is larger than the batch",
-            expected=f"at most {smallest} images, which is the batch size of the recipe",
-            found=str(machine.micro_batch),
-            where=f"--micro-batch {machine.micro_batch}",
-            fix="lower it, or leave it out to take whole batches",
+            "a number of processes that isn't that of the GPUs",
+            expected=f"{gpus_per_trial:g}, one for each GPU of a trial",
+            found=str(machine.processes),
+            where=f"--processes {machine.processes}",
+            fix="leave it out",
         )
+    return replace(machine, processes=int(gpus_per_trial))
+
+
+def _gpus(machine: Machine, gpus_per_trial: float | None) -> float | None:
+    """What a trial asks Ray for; None: a GPU, where there is one."""
+    if machine.device == "cpu":
+        return 0
+    if gpus_per_trial is None and machine.processes > 1:
+        return machine.processes if machine.device == "cuda" else 0
+    return gpus_per_trial
+
+
+def _check_batches(trials: Sequence[Trial], machine: Machine) -> None:
+    """Refuse what the smallest batch can't be cut into."""
+    smallest = min((trial.recipe.batch_size for trial in trials), default=None)
+    for asked, found, what in (
+        ("--micro-batch", machine.micro_batch, "a micro-batch that is larger than the batch"),
+        ("--processes", machine.processes, "more processes than images in a batch"),
+    ):
+        if found is not None and smallest is not None and found > smallest:
+            raise InputError(
+                what,
+                expected=f"at most {smallest}, the batch size of the recipe",
+                found=str(found),
+                where=f"{asked} {found}",
+                fix="lower it, or leave it out",
+            )
 
 
 def _executor(
@@ -165,7 +195,7 @@ def _executor(
         return lambda queue: run_serial(queue, worker)
     from suite.execution.ray import Resources, run_ray
 
-    resources = Resources(cpus=machine.threads, gpus=0 if machine.device == "cpu" else gpus_per_trial)
+    resources = Resources(cpus=machine.threads * machine.processes, gpus=_gpus(machine, gpus_per_trial))
     check = None if address is None else data
     return lambda queue: run_ray(queue, worker, resources=resources, address=address, dashboard=dashboard, check=check)
 
@@ -203,7 +233,7 @@ def rerun_trial(
 
     machine = replace(machine, data_root=open_root(machine.data_root))
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
-    _check_micro_batch([trial], machine)
+    _check_batches([trial], machine)
     if weights is not None:
         check_name(weights)
     console = open_console()

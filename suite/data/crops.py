@@ -49,6 +49,10 @@ class Crops:
         corner = torch.where(found[:, None], (self.place * (free + 1)).long(), free // 2)
         return torch.cat([corner, height[:, None], width[:, None]], dim=1)
 
+    def take(self, images: Tensor) -> Crops:
+        """Of these images alone, int64 [n]."""
+        return Crops(self.scale, self.ratio, self.uniform[images], self.place[images], self.bicubic[images])
+
     def window(self, image: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Top, left, height and width of one image's crop, given that image's size."""
         one = slice(image, image + 1)

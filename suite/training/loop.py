@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from suite.canonical import derive_seed
 from suite.data.images import Images
+from suite.data.transfer import to_device
 from suite.models.model import Model
 from suite.recipe import Recipe
 from suite.text import note
@@ -24,8 +25,10 @@ from suite.training.optimiser import set_rate
 from suite.training.precision import Precision
 from suite.training.similarity import Similarity, layer_similarity
 from suite.training.state import Tensors, gather, restore
-from suite.training.step import IndivisibleError, Recorded, Split, choose_shares, micro_batches, splittable
+from suite.training.step import Recorded, Split, choose_shares, micro_batches, splittable
+from suite.training.synchronised import check_whole
 from suite.training.target import Target
+from suite.training.team import ALONE, Team
 
 TEST_BATCH = 256  # images at once in a test pass; it is no part of a recipe
 
@@ -51,10 +54,10 @@ class Trainer:
     teacher: see `Objective`. threads: of the CPU. shape: of an image, [C, H, W]: with it, batches whose training would
     hold much memory are taken in shares on a CPU. micro_batch: images of a forward and backward pass at most; the
     gradients are those of the whole batch. compiled: the model, by torch.compile. recorded: steps as CUDA graphs, on a
-    GPU.
+    GPU. team: the processes that train this trial; each has a trainer, and makes the same of it.
 
     Raises:
-        IndivisibleError: micro-batches, of a model with statistics over the batch.
+        IndivisibleError: micro-batches, or several processes on a CPU, of a model with statistics over the batch.
     """
 
     model: nn.Module
@@ -69,6 +72,7 @@ class Trainer:
     micro_batch: int | None = None
     compiled: bool = False
     recorded: bool = False
+    team: Team = ALONE
 
     def __post_init__(self) -> None:
         self._augmentation = Augmentation(self.recipe, self.normalise)
@@ -81,25 +85,27 @@ class Trainer:
         # Tests run the model as it is: for their last batch alone it would be compiled once more.
         self._forward = torch.compile(self.model, dynamic=False) if self.compiled else self.model
         self._split = self._splits()
-        # A scaler looks at the gradients to decide whether to step, which no graph can.
-        records = self.recorded and self.device.type == "cuda" and not self._scaler.is_enabled()
+        # A scaler looks at the gradients to decide whether to step, which no graph can; nor may one wait for others.
+        alone = self.team.size == 1 and not self._scaler.is_enabled()
+        records = self.recorded and self.device.type == "cuda" and alone
         self._step = Recorded(self._one_step, note) if records else self._one_step
 
     def _splits(self) -> Split | None:
-        size = self.recipe.batch_size
+        size, team = self.recipe.batch_size, self.team
         plain = self.device.type == "cpu" and not self.compiled  # what several threads can share
-        threads = self.threads if plain and self.threads <= size else 1
-        shares = micro_batches(size, self.micro_batch, threads)
+        enough = plain and self.threads * team.size <= size
+        threads = self.threads if enough else 1
+        workers = threads * team.size
+        shares = max(workers, micro_batches(size, self.micro_batch, workers))
         if not splittable(self.model):
-            if shares > 1:
-                raise IndivisibleError("a model with statistics over the batch can't be trained in micro-batches")
-            return None
-        if plain and self.threads <= size:
+            threads, enough = 1, False
+            shares = max(team.size, micro_batches(size, self.micro_batch, team.size))
+            check_whole(self.model, shares, team.size)
+        if enough and self.shape is not None:
             # By the model alone: both sides of a contrast of losses have as many shares, and so the same dropout.
             model = self.model if self._learner is None else self._learner.model
-            chosen = threads if self.shape is None else choose_shares(model, self.shape, size, threads)
-            shares = max(shares, chosen)
-        return Split(self.model, threads, shares, None if plain else self._forward) if shares > 1 else None
+            shares = max(shares, choose_shares(model, self.shape, size, workers))
+        return Split(self.model, threads, shares, None if plain else self._forward, team) if shares > 1 else None
 
     @property
     def tested(self) -> nn.Module:
@@ -145,10 +151,11 @@ class Trainer:
             target = Target.of(labels[number * size : (number + 1) * size], share)
             if self._learner is not None:
                 target = self._learner.target(target, boxes, self._draws)
-            return self._step(inputs, *target)
+            return self._step(inputs, *(target if part is None else target.take(to_device(part, self.device))))
 
+        part = None if self._split is None else self._split.images(size)
         return train_stretches(
-            [self._augmentation.stretches(images, order, self.device, generator, mixing)], step, each
+            [self._augmentation.stretches(images, order, self.device, generator, mixing, part)], step, each
         )
 
     def _one_step(self, inputs: Tensor, labels: Tensor, *rest: Tensor | None) -> Tensor:
@@ -156,7 +163,9 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         if self._split is not None:
             loss = self._split.gradients(
-                lambda model, part: self._loss(model, inputs[part], target.take(part)), len(inputs), self._scaler.scale
+                lambda model, part: self._loss(model, inputs[part], target.take(part)),
+                self.recipe.batch_size,
+                self._scaler.scale,
             )
         else:
             loss = self._loss(self._forward, inputs, target)
@@ -185,16 +194,26 @@ class Trainer:
             batch = images.batch(indices, self.recipe.test_crop_ratio).to(self.device)
             with self.precision.autocast(self.device):
                 logits = model(self.normalise(batch)).float()
+            self.team.beat()
             return logits.argmax(1) == labels, cross_entropy(logits, labels, reduction="sum").double()
 
         # Without a backward pass an image holds a part of what it does in training.
         size = TEST_BATCH if self._split is None else min(TEST_BATCH, 4 * self.images_at_once)
         parts = torch.split(torch.arange(len(images)), size)
-        found = list(map(one, parts) if self._split is None else self._split.map(one, parts))
+        own = range(self.team.rank, len(parts), self.team.size)
+        mine = [parts[number] for number in own]
+        correct = torch.zeros(len(images), dtype=torch.uint8, device=self.device)
+        losses = torch.zeros(len(parts), dtype=torch.float64, device=self.device)
+        found = map(one, mine) if self._split is None else self._split.map(one, mine)
+        for number, (right, loss) in zip(own, found, strict=True):
+            correct[parts[number].to(self.device)] = right.byte()
+            losses[number] = loss
+        self.team.add([correct])
+        self.team.add([losses])
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for _, loss in found:
+        for loss in losses:  # one after another: sums of committed runs were made so
             total += loss
-        return torch.cat([correct for correct, _ in found]).cpu(), total.item() / len(images)
+        return correct.bool().cpu(), total.item() / len(images)
 
     def similarity(self, images: Images) -> Similarity | None:
         """How alike the patches of the test images are, layer by layer."""
@@ -202,7 +221,9 @@ class Trainer:
         return layer_similarity(model, images, ratio, self.normalise, self.precision, self.device)
 
     def state(self) -> Tensors:
-        """All that the steps so far have changed, by name; to be written before the next step."""
+        """All that the steps so far have changed, by name; to be written before the next step. All of a team call."""
+        if self._split is not None:
+            self._split.gather()
         scaler = {f"scaler.{name}": torch.tensor(value) for name, value in self._scaler.state_dict().items()}
         return {**gather(*self._changed()), **scaler}
 

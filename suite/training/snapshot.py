@@ -15,6 +15,7 @@ from torch import Tensor
 from suite.canonical import canonical_json
 from suite.errors import InputError
 from suite.text import note
+from suite.training.team import Team
 from suite.versions import Versions
 
 _KEY = "lape_snapshot"
@@ -86,6 +87,45 @@ def _metadata(content: bytes) -> dict[str, str]:
         raise ValueError("no header")
     metadata: dict[str, str] = json.loads(content[8 : 8 + size])["__metadata__"]
     return metadata
+
+
+class TeamSnapshots:
+    """The snapshots of a training by several processes: the leader decides on them, reads and writes for all.
+
+    own: the leader's. All processes call every method at the same point.
+    """
+
+    def __init__(self, own: Snapshots | None, team: Team) -> None:
+        self._own, self._team = own, team
+
+    def offer(self, make: Callable[[], State], ended: int | None = None) -> None:
+        """As `Snapshots.offer`. make: a part of what it gathers may lie with the other processes."""
+        if self._own is None:
+            if self._team.from_leader():
+                make()
+            return
+        made = False
+
+        def announced() -> State:
+            nonlocal made
+            made = True
+            self._team.from_leader(b"made")
+            return make()
+
+        self._own.offer(announced, ended)
+        if not made:
+            self._team.from_leader()
+
+    def last(self) -> State | None:
+        """As `Snapshots.last`, the same for all."""
+        found = None if self._own is None else self._own.last()
+        content = b""
+        if found is not None:
+            tensors, facts = found
+            content = save({name: value.contiguous() for name, value in tensors.items()})
+            content = b"\n".join([canonical_json(facts).encode(), content])
+        told, _, rest = self._team.from_leader(content).partition(b"\n")
+        return (load(rest), json.loads(told)) if told else None
 
 
 def _difference(before: dict[str, Any], about: dict[str, Any]) -> str:

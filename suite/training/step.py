@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from itertools import accumulate
 from typing import TypeVar
 
 import torch
@@ -16,16 +17,13 @@ from suite.models.dropout import masks_from
 from suite.models.sparing import sparing
 from suite.training.memory import share_arena
 from suite.training.objective import Output
+from suite.training.team import ALONE, Team
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 HELD = 128 * 2**20  # bytes for the backward pass at a time, of each thread: more is hardly faster
 Forward = Callable[[Tensor], Output]  # a model, or what was made of it
 LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a share of the batch, by a model
-
-
-class IndivisibleError(Exception):
-    """A batch was to be taken in parts, by a model that looks over the whole of it."""
 
 
 class Split:
@@ -37,20 +35,29 @@ class Split:
     dropout, and the same in every run with as many threads and shares.
 
     Masks: on a CPU each share has a generator of its own. On a GPU, whose fused attention knows torch's generator
-    alone, and in compiled models, the shares draw from that, one after another.
+    alone, and in compiled models, the shares of a process draw from that, one after another.
+
+    Several processes are as so many times the threads: each takes some of the shares, and their gradients are added.
     """
 
-    def __init__(self, model: nn.Module, threads: int, shares: int, forward: Forward | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, threads: int, shares: int, forward: Forward | None = None, team: Team = ALONE
+    ) -> None:
         """model: in training mode, without statistics over the batch (see `splittable`). forward: what to call in
         its place, by one thread, with torch's own generator: on a GPU, or compiled.
         """
-        self._model, self._shares, self._named = model, shares, forward is None
+        self._model, self._shares, self._team, self._named = model, shares, team, forward is None
         self._forwards: list[Forward] = [forward or model]
         self._twins = [_twin(model) for _ in range(threads - 1)]
         self._forwards += self._twins
-        self.generators = [torch.Generator() for _ in range(shares if self._named else 0)]
         if self._named:
             share_arena()
+            self.generators = [torch.Generator() for _ in range(shares)]
+        elif team.size > 1:
+            own = _torchs_own(next(model.parameters()).device)
+            self.generators = [own if rank == team.rank else torch.Generator(own.device) for rank in range(team.size)]
+        else:
+            self.generators = []  # torch's own, which whoever trains begins anew
         self._pool = ThreadPoolExecutor(threads, "share", _one_thread)
 
     def at_once(self, size: int) -> int:
@@ -59,25 +66,56 @@ class Split:
 
     def seed(self, seed: int) -> None:
         """Begin the masks of dropout anew."""
-        for share, generator in enumerate(self.generators):
-            generator.manual_seed((seed + share) % 2**63)
+        for number, generator in enumerate(self.generators):
+            generator.manual_seed((seed + number) % 2**63)
+
+    def gather(self) -> None:
+        """Bring the generators of all processes to the state that they have where they are used."""
+        if self._team.size == 1:
+            return
+        own = self._own if self._named else [self._team.rank]
+        states = [generator.get_state() for generator in self.generators]
+        for number, state in enumerate(states):
+            if number not in own:
+                state.zero_()
+        self._team.add(states)
+        for generator, state in zip(self.generators, states, strict=True):
+            generator.set_state(state)
+
+    def images(self, size: int) -> Tensor | None:
+        """The places in a batch of `size` images whose gradients this process computes, ascending; None: all."""
+        if self._team.size == 1:
+            return None
+        bounds = self._bounds(size)
+        return torch.cat([torch.arange(bounds[share], bounds[share + 1]) for share in self._own])
+
+    @property
+    def _own(self) -> list[int]:
+        """The shares of this process: each thread of each process takes every so many-th."""
+        threads, rank = len(self._forwards), self._team.rank
+        workers = threads * self._team.size
+        return [share for share in range(self._shares) if share % workers // threads == rank]
+
+    def _bounds(self, size: int) -> list[int]:
+        return [size * share // self._shares for share in range(self._shares + 1)]
 
     def gradients(self, loss_of: LossOf, size: int, scaled: Callable[[Tensor], Tensor] = lambda loss: loss) -> Tensor:
         """Add the gradients of the mean loss of `size` images to the model's; returns the loss, a scalar.
 
-        scaled: makes of a loss what is differentiated.
+        loss_of: gets the place of a share among this process's `images`. scaled: makes of a loss what is derived.
         """
-        shares, threads = self._shares, len(self._forwards)
-        bounds = [size * share // shares for share in range(shares + 1)]
+        threads, bounds, own = len(self._forwards), self._bounds(size), self._own
+        ends = list(accumulate((bounds[share + 1] - bounds[share] for share in own), initial=0))
 
         def work(thread: int) -> list[Tensor]:
             losses = []
-            for share in range(thread, shares, threads):
-                first, end = bounds[share], bounds[share + 1]
-                with torch.enable_grad(), self._masks(share):
+            for place in range(thread, len(own), threads):
+                first, end = ends[place], ends[place + 1]
+                with torch.enable_grad(), self._masks(own[place]):
                     loss = loss_of(self._forwards[thread], slice(first, end)) * ((end - first) / size)
                     scaled(loss).backward()
                 losses.append(loss.detach())
+                self._team.beat()
             return losses
 
         losses = [loss for found in self.map(work, range(threads)) for loss in found]
@@ -86,7 +124,11 @@ class Split:
                 if other.grad is not None:
                     parameter.grad = other.grad if parameter.grad is None else parameter.grad.add_(other.grad)
                     other.grad = None
-        return torch.stack(losses).sum()
+        loss = torch.stack(losses).sum()
+        if self._team.size > 1:
+            gradients = [parameter.grad for parameter in self._model.parameters() if parameter.grad is not None]
+            self._team.add([*gradients, loss])
+        return loss
 
     def _masks(self, share: int) -> AbstractContextManager[None]:
         return masks_from([self.generators[share]]) if self._named else nullcontext()
@@ -99,6 +141,12 @@ class Split:
                 return function(item)
 
         return map(one, items) if len(self._forwards) == 1 else self._pool.map(one, items)
+
+
+def _torchs_own(device: torch.device) -> torch.Generator:
+    if device.type == "cpu":
+        return torch.default_generator
+    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
 
 
 def micro_batches(batch: int, most: int | None, workers: int) -> int:

@@ -27,8 +27,8 @@ class Target(NamedTuple):
         """share: of each mixed image's own label, as `mix` gives it, or None."""
         return cls(labels, None if share is None else labels.flip(0), share, own, kept)
 
-    def take(self, part: slice | int) -> Target:
-        """Of these images alone; or of one of several models."""
+    def take(self, part: slice | int | Tensor) -> Target:
+        """Of these images alone, int64 [n] or a slice; or of one of several models."""
         return Target(self.labels[part], *(None if value is None else value[part] for value in self[1:]))
 
 

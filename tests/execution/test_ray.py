@@ -28,7 +28,7 @@ from suite.machine import Machine
 from suite.record import VOLATILE, RunRecord
 from suite.store import Store
 from suite.trial import Trial
-from tests.records import EachOf, make_record
+from tests.records import EachOf, lasting, make_record
 
 pytestmark = [
     pytest.mark.ray,
@@ -342,3 +342,30 @@ def test_a_tune_callback_is_pickled_empty() -> None:
 
     source = _Source(Queue([], Listener()), 1)
     assert source.__getstate__() == _Callback(source).__getstate__() == {}
+
+
+@pytest.mark.slow
+def test_a_trial_by_several_processes_gets_what_all_of_them_need(
+    trials: list[Trial], data_folder: Path, tmp_path: Path
+) -> None:
+    """Two CPUs and two GPUs, which don't exist, so that it trains by gloo: to the record of a serial run."""
+    from ray.cluster_utils import Cluster
+
+    from suite.execution.ray import Resources, run_ray
+
+    worker = Worker(Machine(data_folder, "cpu", processes=2), tmp_path)
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 2, "num_gpus": 2, "include_dashboard": False, "object_store_memory": 80 * 2**20},
+    )
+    by_ray, serially = Listener(), Listener()
+    try:
+        run_ray(Queue(alone(trials[:2]), by_ray), worker, resources=Resources(2, 2), address=str(cluster.address))
+    finally:
+        cluster.shutdown()
+    run_serial(Queue(alone(trials[:2]), serially), Worker(worker.machine, tmp_path / "elsewhere"))
+    assert by_ray.records.keys() == serially.records.keys() == {trial.id for trial in trials[:2]}
+    for identity, record in by_ray.records.items():
+        assert record.status == "done", record.error
+        assert record.environment.processes == 2
+        assert lasting(record) == lasting(serially.records[identity])

@@ -78,7 +78,7 @@ def test_pairs_see_the_same_inputs_and_targets(
     def note(self: Augmentation, *arguments: Any) -> Iterator[Stretch]:
         for stretch in stretches(self, *arguments):
             batches = [(inputs.clone(), share) for inputs, share in stretch.batches]
-            seen.setdefault(current.id, []).extend((*batch, arguments[-1]) for batch in batches)
+            seen.setdefault(current.id, []).extend((*batch, arguments[4]) for batch in batches)
             yield replace(stretch, batches=batches)
 
     monkeypatch.setattr(Augmentation, "stretches", note)

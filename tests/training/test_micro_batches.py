@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from suite.training.augmentation.pipeline import Normalise
 from suite.training.loop import Trainer
 from suite.training.optimiser import build_optimiser
 from suite.training.precision import Precision
-from suite.training.step import IndivisibleError, Split, micro_batches
+from suite.training.step import Split, micro_batches
+from suite.training.synchronised import IndivisibleError
 from tests.training.test_loop import WHOLE
 
 Write = Callable[..., Path]
@@ -38,15 +40,20 @@ def small(**changes: Any) -> Model:
 
 
 def train(
-    micro_batch: int | None, precision: Precision = FP32, teacher: nn.Module | None = None, **options: Any
+    micro_batch: int | None,
+    precision: Precision = FP32,
+    teacher: nn.Module | None = None,
+    batch: int = BATCH,
+    values: Mapping[str, Any] = MappingProxyType({}),
+    **options: Any,
 ) -> tuple[Tensor, Tensor]:
     """The losses of 50 steps by the whole recipe, and the weights after them, which are a running mean."""
-    values = {**WHOLE, "erase_mode": "pixel", "mixup_off_epoch": 0, "batch_size": BATCH}
+    values = {**WHOLE, "erase_mode": "pixel", "mixup_off_epoch": 0, "batch_size": batch, **values}
     if teacher is not None:
         values |= {"distillation": "soft", "distillation_temperature": 2.0, "teacher": "t", "teacher_sha256": "0" * 64}
     recipe = Recipe.model_validate({"version": 1, "lr": 0.003, **values})
     drawn = torch.Generator().manual_seed(5)
-    pixels = torch.randint(0, 256, (STEPS * BATCH, 8, 8, 3), dtype=torch.uint8, generator=drawn)
+    pixels = torch.randint(0, 256, (STEPS * batch, 8, 8, 3), dtype=torch.uint8, generator=drawn)
     images = ArrayImages(pixels, torch.arange(len(pixels)) % 7)
     model = options.pop("model", None) or small()
     optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())

@@ -22,6 +22,10 @@ class Moves:
     flipped: Tensor
     offset: Tensor
 
+    def take(self, images: Tensor) -> Moves:
+        """Of these images alone, int64 [n]."""
+        return Moves(self.padding, self.flipped[images], self.offset[:, images])
+
 
 def draw_moves(count: int, padding: int, flip: bool, generator: torch.Generator) -> Moves | None:
     """Draw a crop from each image, padded with zeros, and whether it is then flipped; None if neither is asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from suite.data.crops import Crops, draw_crops
 from suite.policies import LearnedPolicy, RandAugment
@@ -25,6 +26,15 @@ class Reading:
     moves: Moves | None
     after: list[Layer]
 
+    def take(self, images: Tensor) -> Reading:
+        """Of these images alone, int64 [n]."""
+        return Reading(
+            None if self.crops is None else self.crops.take(images),
+            [layer.take(images) for layer in self.before],
+            None if self.moves is None else self.moves.take(images),
+            [layer.take(images) for layer in self.after],
+        )
+
 
 @dataclass(frozen=True)
 class Finish:
@@ -32,6 +42,11 @@ class Finish:
 
     mixing: Mixing | None
     patches: list[Patch]
+
+    def take(self, images: Tensor, batch: int) -> Finish:
+        """Of these images alone, int64 [n], out of a batch of so many; where they are mixed, each with its partner."""
+        mixing = None if self.mixing is None else self.mixing.take(images)
+        return Finish(mixing, [patch.take(images, batch) for patch in self.patches])
 
 
 def draw_reading(

@@ -27,6 +27,14 @@ class Patch:
     pixel: Tensor
     shown: Tensor
 
+    def take(self, images: Tensor, batch: int) -> Patch:
+        """Of these images alone, int64 [n], out of a batch of so many; they are numbered anew."""
+        number = torch.full((batch,), -1)
+        number[images] = torch.arange(len(images))
+        image = number[self.image]
+        kept = image >= 0
+        return Patch(image[kept], self.pixel[kept], self.shown[kept])
+
 
 def draw_patches(
     shape: tuple[int, int, int, int],

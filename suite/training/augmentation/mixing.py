@@ -30,6 +30,12 @@ class Mixing:
         """The box of each image that its partner fills, empty where none is cut: int64 [4, B]."""
         return (self.box * self.cut).expand(4, len(self.share))
 
+    def take(self, images: Tensor) -> Mixing:
+        """Of these images alone, int64 [n], each of them with its partner."""
+        if len(self.cut) == 1:  # all are mixed alike
+            return Mixing(self.blend, self.cut, self.box, self.share[images])
+        return Mixing(self.blend[images], self.cut[images], self.box[:, images], self.share[images])
+
 
 def draw_mixing(shape: tuple[int, int, int, int], recipe: Recipe, generator: torch.Generator) -> Mixing:
     """Draw what a batch [B, C, H, W] needs, B even.

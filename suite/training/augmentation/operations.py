@@ -33,6 +33,10 @@ class Layer:
     argument: Tensor
     interpolation: Tensor
 
+    def take(self, images: Tensor) -> Layer:
+        """Of these images alone, int64 [n]."""
+        return Layer(self.operation[images], self.argument[images], self.interpolation[images])
+
 
 def draw_rand_augment(
     policy: RandAugment, count: int, size: tuple[int, int], interpolation: Interpolation, generator: torch.Generator

@@ -46,10 +46,10 @@ class Stretch:
     """Whole batches that are drawn and augmented together.
 
     indices: int64 [n], of the images. batches: each batch's inputs, float32 [B, C, H, W] on the device, and the share
-    of an image's own label, float32 [B, 1] on the device, or None where nothing is mixed; to be iterated once. state:
-    the generator's after all draws of this stretch, from which the rest of the order goes on as if never interrupted.
-    boxes: of each batch, the box of each image that is its partner's, int64 [4, B] on the CPU (top, bottom, left,
-    right, in pixels), or None where nothing is mixed.
+    of an image's own label, float32 [B, 1] on the device, or None where nothing is mixed; to be iterated once; inputs
+    are of the part that was asked for, all else of the whole. state: the generator's after all draws of this stretch,
+    from which the rest of the order goes on as if never interrupted. boxes: of each batch, the box of each image that
+    is its partner's, int64 [4, B] on the CPU (top, bottom, left, right, in pixels), or None where nothing is mixed.
     """
 
     indices: Tensor
@@ -60,13 +60,15 @@ class Stretch:
 
 @dataclass(frozen=True)
 class _Started:
-    """A stretch that is drawn and is being read."""
+    """A stretch that is drawn and is being read. seen: the places of a batch that are read; part: that are wanted."""
 
     indices: Tensor
     reading: Reading
     finishes: list[Finish]
     state: Tensor
     pixels: Pending
+    seen: Tensor
+    part: Tensor | None
 
 
 class Augmentation:
@@ -88,17 +90,24 @@ class Augmentation:
         return size * max(1, TOGETHER // size) if differs else size
 
     def stretches(
-        self, images: Images, order: Tensor, device: torch.device, generator: torch.Generator, mixing: bool
+        self,
+        images: Images,
+        order: Tensor,
+        device: torch.device,
+        generator: torch.Generator,
+        mixing: bool,
+        part: Tensor | None = None,
     ) -> Iterator[Stretch]:
         """The images at `order`, int64 [N] on the CPU, in whole batches, augmented on the device.
 
-        generator: on the CPU. mixing: whether the epoch mixes images, if the recipe does. While a stretch is in use,
-        the next one is drawn and its files are decoded.
+        generator: on the CPU. mixing: whether the epoch mixes images, if the recipe does. part: places in a batch,
+        int64, ascending: all is drawn as for whole batches, but the pixels are these images' alone (and their
+        partners', where they are mixed). While a stretch is in use, the next one is drawn and its files are decoded.
         """
         ahead: deque[_Started] = deque()
         try:
             for indices in order.split(self.stretch_size):
-                ahead.append(self._start(images, indices, generator, mixing))
+                ahead.append(self._start(images, indices, generator, mixing, part))
                 if len(ahead) > 1:
                     yield self._stretch(ahead[0], device)
                     ahead.popleft()
@@ -108,11 +117,20 @@ class Augmentation:
             for started in ahead:
                 started.pixels.cancel()
 
-    def _start(self, images: Images, indices: Tensor, generator: torch.Generator, mixing: bool) -> _Started:
+    def _start(
+        self, images: Images, indices: Tensor, generator: torch.Generator, mixing: bool, part: Tensor | None
+    ) -> _Started:
         reading = draw_reading(self._recipe, self._policy, len(indices), images.shape[1:], generator)
         parts = indices.split(self._recipe.batch_size)
         finishes = [draw_finish(self._recipe, (len(part), *images.shape), mixing, generator) for part in parts]
-        return _Started(indices, reading, finishes, generator.get_state(), images.start(indices, reading.crops))
+        state, size, read = generator.get_state(), self._recipe.batch_size, indices
+        if part is not None:
+            seen = torch.cat([part, size - 1 - part]).unique() if mixing and self._recipe.mixes else part
+            chosen = (torch.arange(0, len(indices), size)[:, None] + seen).flatten()
+            read, reading = indices[chosen], reading.take(chosen)
+        else:
+            seen = torch.arange(min(size, len(indices)))
+        return _Started(indices, reading, finishes, state, images.start(read, reading.crops), seen, part)
 
     def _stretch(self, started: _Started, device: torch.device) -> Stretch:
         boxes = [None if finish.mixing is None else finish.mixing.boxes() for finish in started.finishes]
@@ -121,8 +139,12 @@ class Augmentation:
     def _batches(self, started: _Started, device: torch.device) -> Iterator[tuple[Tensor, Tensor | None]]:
         pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
         # One batch after another: in float32 the whole stretch would take four times as much.
-        for batch, finish in zip(pixels.split(self._recipe.batch_size), started.finishes, strict=True):
-            yield self._finish(batch, finish)
+        size, seen, part = self._recipe.batch_size, started.seen, started.part
+        for batch, finish in zip(pixels.split(len(seen)), started.finishes, strict=True):
+            inputs = self._finish(batch, finish if part is None else finish.take(seen, size))
+            if part is not None and len(part) < len(seen):
+                inputs = inputs[to_device(torch.searchsorted(seen, part), device)]
+            yield inputs, None if finish.mixing is None else to_device(finish.mixing.share, device)
 
     def _augment(self, pixels: Tensor, reading: Reading) -> Tensor:
         """All that changes pixels, but for the random resized crop: uint8 [n, C, H, W] on the device."""
@@ -135,7 +157,7 @@ class Augmentation:
             pixels = apply_layer(pixels, layer, fill)
         return pixels
 
-    def _finish(self, batch: Tensor, finish: Finish) -> tuple[Tensor, Tensor | None]:
+    def _finish(self, batch: Tensor, finish: Finish) -> Tensor:
         """Normalise, erase and mix."""
         inputs, mixing = self._normalise(batch), finish.mixing
         if mixing is not None and self._recipe.mixup_first:
@@ -143,4 +165,4 @@ class Augmentation:
         inputs = erase(inputs, finish.patches)
         if mixing is not None and not self._recipe.mixup_first:
             inputs = mix(inputs, mixing)
-        return inputs, None if mixing is None else to_device(mixing.share, inputs.device)
+        return inputs

@@ -69,7 +69,11 @@ def batches(chosen: Case) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
 
 
 def stretches(
-    chosen: Case, done: int = 0, state: torch.Tensor | None = None, device: torch.device = CPU
+    chosen: Case,
+    done: int = 0,
+    state: torch.Tensor | None = None,
+    device: torch.device = CPU,
+    part: torch.Tensor | None = None,
 ) -> Iterator[Stretch]:
     """What is left after `done` images, from that state."""
     channels = chosen.shape[0]
@@ -79,7 +83,7 @@ def stretches(
         generator.set_state(state)
     order = torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(8))[done:]
     images = chosen.images(10 * BATCH).to(device)
-    return Augmentation(chosen.recipe, normalise).stretches(images, order, device, generator, chosen.mixing)
+    return Augmentation(chosen.recipe, normalise).stretches(images, order, device, generator, chosen.mixing, part)
 
 
 def described(chosen: Case, exact: bool) -> dict[str, Any]:
@@ -165,3 +169,15 @@ def write_missing() -> None:
 
 if __name__ == "__main__":
     write_missing()
+
+
+@pytest.mark.parametrize("part", [torch.arange(0, 64, 2), torch.arange(20), torch.tensor([7])])
+@pytest.mark.parametrize("name", CASES)
+def test_a_part_of_each_batch_is_what_it_is_in_the_whole(name: str, part: torch.Tensor) -> None:
+    """With the draws of the whole, whoever computes the rest."""
+    for whole, some in zip(stretches(CASES[name]), stretches(CASES[name], part=part), strict=True):
+        assert torch.equal(whole.state, some.state)
+        for (inputs, share), (found, of_part) in zip(whole.batches, some.batches, strict=True):
+            assert torch.allclose(found, inputs[part], rtol=0, atol=1e-6)
+            assert (share is None) == (of_part is None)
+            assert share is None or torch.equal(share, of_part)  # type: ignore[arg-type]
