@@ -117,7 +117,7 @@ def _rng(*parts: float | str) -> np.random.Generator:
 
 def rows(figures: Figures) -> list[Row]:
     """What must hold, beside how it came out: what chance exceeds once in 1,000."""
-    count = figures["factorials"]
+    count: int = figures["factorials"]
 
     def at_most(share: float, settings: int = 1) -> float:
         return float(binom.ppf(1 - 0.001 / settings, count, share)) / count
