@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from suite.capacity import Capacity, Needs, capacity, default_gpus, parse_nodes
 from suite.commands.opening import OpenGrid
@@ -33,5 +34,6 @@ def find_room(
 
         nodes, where = ask_nodes(address), "--address"
     needs = Needs(threads, default_gpus(nodes) if gpus is None else gpus)
+    needs = replace(needs, cpus=threads * max(1, int(needs.gpus)))  # a process of so many threads for each GPU
     to_do = make_plan(opened.expansion, opened.store.records()).to_do
     return capacity(nodes, needs, max(1, len(to_do)), where)

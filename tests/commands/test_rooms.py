@@ -30,6 +30,12 @@ def test_no_more_run_at_once_than_are_to_do(opened: OpenGrid) -> None:
     assert (room.at_once, room.most) == (18, 32)
 
 
+def test_several_gpus_are_several_processes(opened: OpenGrid) -> None:
+    """Each has its own threads, as `lape run` asks for them."""
+    room = find_room(opened, None, ["CPU:8,GPU:4"], 4, 2)
+    assert (room.needs.cpus, room.needs.gpus, room.most) == (8, 2, 1)
+
+
 def test_what_could_never_run_is_refused(opened: OpenGrid) -> None:
     with pytest.raises(InputError, match="no node can ever run"):
         find_room(opened, None, ["4xCPU:8"], 9, None)
