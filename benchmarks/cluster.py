@@ -1,7 +1,8 @@
-"""What docs/cluster.md tells of faults: `python -m benchmarks.cluster [faults] [tables]`.
+"""What docs/cluster.md tells of faults and of scale: `python -m benchmarks.cluster [faults] [scale] [tables]`.
 
 `faults` runs the tests in tests/faults, which break things for real (a quarter of an hour), and keeps what each of
-them showed in docs/cluster.json, of which the page's table is made; `tables` makes it alone.
+them showed; `scale` runs 10,000 trials that do nothing. Both write docs/cluster.json, of which the page's tables are
+made.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import scale
 from benchmarks.documents import filled, markdown
 from suite.environment import describe
 from tests.faults.evidence import VARIABLE
@@ -51,12 +53,13 @@ def faults() -> dict[str, Any]:
     return rows
 
 
-PARTS: dict[str, Callable[[], dict[str, Any]]] = {"faults": faults}
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {"faults": faults, "scale": scale.measure}
 
 
 def tables(figures: Figures) -> dict[str, str]:
-    """The tables of the page."""
-    return {"faults": _faults(figures["faults"])}
+    """The tables of the page, of what was measured."""
+    makers = {"faults": _faults, "scale": _scale}
+    return {name: makers[name](told) for name, told in figures.items()}
 
 
 def _faults(told: dict[str, Any]) -> str:
@@ -99,6 +102,14 @@ def _shown(row: dict[str, Any]) -> str:
 def _name(test: str) -> str:
     file, _, function = test.partition("::")
     return f"[{function.removeprefix('test_').replace('_', ' ')}](../{file})"
+
+
+def _scale(told: dict[str, Any]) -> str:
+    lines = [
+        [row.what, f"{row.found:,.3g}{row.unit}", f"{row.most:,g}{row.unit}", "met" if row.kept else "**missed**"]
+        for row in scale.rows(told["found"])
+    ]
+    return f"{markdown(['what', 'measured', 'at most', ''], lines, ':--')}\n\n{_where(told['machine'])}"
 
 
 def _where(machine: dict[str, Any]) -> str:
