@@ -188,7 +188,8 @@ class Swin(Transformer):
 
     def forward(self, images: Tensor, watched: Sequence[int] = ()) -> Any:
         """[batch, channels, height, width] to logits [batch, classes], and the tokens that are watched."""
-        x = embedded = self.token_norm(self.tokenizer(images)).to(self.norm.weight.dtype)
+        x = self.token_norm(self.tokenizer(images)).to(self.norm.weight.dtype)
+        embedded = x if watched else None  # which is kept until the end
         after: list[Tensor] = []
         omega = None
         for merge, blocks, position in zip(self.merges, self.stages, self.position, strict=True):
@@ -202,4 +203,6 @@ class Swin(Transformer):
             omega = joined.omega
         x = self.norm(x)
         logits: Tensor = self.head(self.pool(x))
-        return (logits, Tokens(embedded, tuple(after[block] for block in watched), x)) if watched else logits
+        if embedded is None:
+            return logits
+        return logits, Tokens(embedded, tuple(after[block] for block in watched), x)

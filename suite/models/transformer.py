@@ -95,12 +95,12 @@ class VisionTransformer(Transformer):
 
     def forward(self, images: Tensor, watched: Sequence[int] = ()) -> Any:
         """[batch, channels, height, width] to logits [batch, classes], and the tokens that are watched."""
-        after: list[Tensor] | None = [] if watched else None
+        if not watched:  # with no name for what is embedded, which would keep it until the end
+            return self.classify(self.norm(self.encode(self.embed(images))))
+        after: list[Tensor] = []
         embedded = self.embed(images)
         x = self.norm(self.encode(embedded, after))
         output = self.classify(x)
-        if after is None:
-            return output
         patches = embedded if self.late else embedded[:, self.position.prefix :]
         return output, Tokens(patches, tuple(after[block] for block in watched), self.normalised(x, after))
 

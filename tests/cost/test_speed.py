@@ -26,12 +26,17 @@ def setting(rounds: int = 3, steps: int = 2, compiled: bool = False, batch_size:
 
 def test_the_sides_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Mode, str, int]] = []
-    run = speed._Side.run
+    make, run, joins = speed._Side.__init__, speed._Side.run, dict[speed._Side, str]()
+
+    def note(side: speed._Side, trained: speed.Trained, setting: Setting) -> None:
+        joins[side] = trained[0].join
+        make(side, trained, setting)
 
     def spy(side: speed._Side, mode: Mode, steps: int) -> None:
-        calls.append((mode, side.cell.join, steps))
+        calls.append((mode, joins[side], steps))
         run(side, mode, steps)
 
+    monkeypatch.setattr(speed._Side, "__init__", note)
     monkeypatch.setattr(speed._Side, "run", spy)
     found = compare([cell("default"), cell("lape")], setting())
     expected = ["default", "lape", "lape", "default", "default", "lape"]

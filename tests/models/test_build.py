@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from suite.errors import InputError
 from suite.models import create_model
@@ -181,15 +181,16 @@ def test_a_fixed_table_is_a_frozen_parameter(pe: str, small: Any) -> None:
 def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
     torch.manual_seed(2)
     count, rate = 20_000, 0.3
-    dropped = DropPath(rate).train()(torch.ones(count, 3, 5))
+    nothing, ones = torch.zeros(count, 3, 5), torch.ones(count, 3, 5)
+    dropped = DropPath(rate).train()(nothing, nn.Identity(), ones)
     assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert torch.equal(dropped, dropped[:, :1, :1].expand_as(dropped))
     kept = (dropped[:, 0, 0] != 0).float().mean().item()
     assert kept == pytest.approx(0.7, abs=5 * (rate * (1 - rate) / count) ** 0.5)
     assert dropped.mean().item() == pytest.approx(1, abs=0.03)
     x = torch.randn(4, 3, 5)
-    assert torch.equal(DropPath(rate).eval()(x), x)
-    assert torch.equal(DropPath(0.0).train()(x), x)
+    assert torch.equal(DropPath(rate).eval()(x, nn.Identity(), x), 2 * x)
+    assert torch.equal(DropPath(0.0).train()(x, nn.Identity(), x), 2 * x)
 
 
 def test_drop_path_grows_linearly_from_zero(small: Any) -> None:

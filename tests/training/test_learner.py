@@ -21,6 +21,7 @@ from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.sizes import Size
 from suite.models.transformer import Tokens
+from suite.storage import Folder
 from suite.train import run_trial, train_trials
 from suite.training.diversity import Seen, cosine, mixing
 from suite.training.learner import Learner
@@ -183,7 +184,7 @@ def test_a_training_goes_on_from_its_snapshot(
 ) -> None:
     trials = cells[loss][:1]
     (whole,) = (record for record, _ in train_trials(trials, machine))
-    (again,) = stopped(trials, machine, tmp_path / "snapshot.safetensors", 3, monkeypatch)
+    (again,) = stopped(trials, machine, Folder(tmp_path / "kept"), 3, monkeypatch)
     assert lasting(again) == lasting(whole)
 
 

@@ -17,6 +17,7 @@ from suite.grid import load_grid
 from suite.machine import Machine
 from suite.recipe import Recipe
 from suite.record import RunRecord
+from suite.storage import Folder
 from suite.train import run_trial, train_trials
 from suite.trial import Trial
 from tests.records import lasting
@@ -122,7 +123,7 @@ def test_a_stack_goes_on_from_its_snapshot(
 ) -> None:
     trials = cell(write_grid, "lape")
     whole = [record for record, _ in train_trials(trials, machine)]
-    again: list[RunRecord] = stopped(trials, machine, tmp_path / "snapshot.safetensors", 3, monkeypatch)
+    again: list[RunRecord] = stopped(trials, machine, Folder(tmp_path / "kept"), 3, monkeypatch)
     assert [lasting(record) for record in again] == [lasting(record) for record in whole]
 
 
