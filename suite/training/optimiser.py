@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +41,28 @@ def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimi
     groups = [group for group in groups if group["params"]]
     first: Tensor = groups[0]["params"][0]  # type: ignore[index]
     lr = torch.tensor(recipe.lr, device=first.device) if first.is_cuda else recipe.lr
-    return torch.optim.AdamW(groups, lr=lr, betas=recipe.betas, eps=recipe.eps, fused=True, capturable=first.is_cuda)
+    return _AdamW(groups, lr=lr, betas=recipe.betas, eps=recipe.eps, fused=True, capturable=first.is_cuda)
+
+
+class _AdamW(torch.optim.AdamW):
+    """torch's, without torch's compiler, which optimisers load only to be left alone by it.
+
+    That would take 150 MB and seconds in every process that trains. No compiled model calls an optimiser.
+    Source: torch/_compile.py, whose `_disable_dynamo` keeps what it has made of a function as an attribute of it, and
+    `_use_grad_for_differentiable` of torch/optim/optimizer.py. In a torch that does it otherwise nothing is gained.
+    """
+
+    def __init__(self, groups: list[dict[str, object]], **options: Any) -> None:
+        for method in vars(torch.optim.Optimizer).values():
+            plain = getattr(method, "__wrapped__", None)
+            if plain is not None:
+                vars(plain).setdefault("__dynamo_disable", plain)
+        super().__init__(groups, **options)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step."""
+        inspect.unwrap(torch.optim.AdamW.step)(self, closure)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from suite.models import create_model
@@ -48,3 +51,24 @@ def test_the_recipes_values_reach_every_group() -> None:
     optimiser = build_optimiser(model, recipe, set())
     found = {(group["lr"], group["betas"], group["eps"]) for group in optimiser.param_groups}
     assert found == {(0.5, (0.8, 0.9), 1e-5)}
+
+
+def test_training_leaves_the_compiler_of_torch_alone() -> None:
+    """It takes 150 MB and seconds to load. In a process of its own, since other tests load it."""
+    code = """
+import sys, torch
+from suite.training.optimiser import adamw
+from suite.recipe import Recipe
+weight = torch.nn.Parameter(torch.ones(2, 2))
+recipe = Recipe.model_validate({"version": 1, "epochs": 1, "batch_size": 1, "lr": 1.0, "weight_decay": 0.0})
+optimiser = adamw([{"params": [weight], "weight_decay": 0.0}], recipe)
+weight.sum().backward()
+optimiser.step()
+optimiser.zero_grad()
+optimiser.load_state_dict(optimiser.state_dict())
+assert "torch._dynamo" not in sys.modules
+print(weight[0, 0].item())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(0.0, abs=1e-6)
