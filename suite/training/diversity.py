@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, cross_entropy, kl_div, normalize, softplus
 
+from suite.training.patch_labels import PatchCrossEntropy
 from suite.training.target import Target
 
 NEIGHBOURHOOD = 7  # patches a side
@@ -25,7 +26,8 @@ class Seen(NamedTuple):
 
     embedded: before any position joins. first, last: after the first and the last block. normalised: after the norm of
     the head. logits: of a linear classifier, [B, n, classes] of each patch, or [B, 2, classes] of the mean of the
-    patches that are the image's own and of the others.
+    patches that are the image's own and of the others. weight, bias: of a classifier of each patch, in place of logits
+    that would be too many to keep.
     """
 
     embedded: Tensor
@@ -33,13 +35,17 @@ class Seen(NamedTuple):
     last: Tensor
     normalised: Tensor
     logits: Tensor | None = None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
 
 
 def mean_similarity(h: Tensor) -> Tensor:
     """1/(n(n−1)) Σ_{i≠j} |h_i·h_j| / (‖h_i‖ ‖h_j‖) of each image: [B, n, d] to [B] (§3.1)."""
     h = normalize(_single(h), dim=-1)
     patches = h.shape[1]
-    sums = (h @ h.transpose(1, 2)).abs().sum((1, 2)) - h.square().sum((1, 2))
+    # As one of each pair changes with the other, the gradient is twice that by the first alone: a product less.
+    of_first = (h @ h.detach().transpose(1, 2)).abs().sum((1, 2))
+    sums = 2 * of_first - of_first.detach() - h.square().sum((1, 2))
     return sums / (patches * (patches - 1))
 
 
@@ -79,10 +85,14 @@ def released_contrastive(seen: Seen, target: Target, smoothing: float) -> Tensor
 
 def mixing(seen: Seen, target: Target, smoothing: float) -> Tensor:
     """L_mix = 1/n Σ_i CE(g(h_i), y_i), y_i the label of the image that patch i is from, not smoothed (§3.3)."""
-    assert seen.logits is not None and target.own is not None  # noqa: PT018 -- the learner gives them
+    assert target.own is not None  # the learner gives it
     labels = target.labels[:, None].expand(target.own.shape)
     if target.partners is not None:
         labels = torch.where(target.own, labels, target.partners[:, None])
+    if seen.logits is None:
+        h = _single(seen.last).flatten(0, 1)
+        pieced: Tensor = PatchCrossEntropy.apply(h, seen.weight, seen.bias, labels.flatten())
+        return pieced
     return cross_entropy(_single(seen.logits).flatten(0, 1), labels.flatten())
 
 
@@ -91,7 +101,7 @@ def released_mixing(seen: Seen, target: Target, smoothing: float) -> Tensor:
 
     y_r: the smoothed label of the image that the region is from. An image that isn't mixed is one region.
     """
-    assert seen.logits is not None and target.own is not None  # noqa: PT018
+    assert seen.logits is not None and target.own is not None  # noqa: PT018 -- the learner gives them
     logits = _single(seen.logits)
     classes = logits.shape[-1]
     partners = target.labels if target.partners is None else target.partners

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from suite.canonical import derive_seed
 from suite.data.transfer import to_device
+from suite.models.dropout import for_many_models
 from suite.models.model import Model
 from suite.models.sizes import Size
 from suite.recipe import Recipe
@@ -71,14 +72,21 @@ class Learner(nn.Module):
             return self.model(images)
         output, tokens = self.model(images, (0, -1))
         first, last = tokens.blocks
-        seen: tuple[Tensor, ...] = (tokens.embedded, first, last, tokens.normalised)
+        seen: tuple[Tensor | None, ...] = (tokens.embedded, first, last, tokens.normalised)
         if self.classifier is None:
             return output, seen
         if self._classifies == "patches":
+            if self._in_pieces(images):
+                return output, (*seen, None, self.classifier.weight, self.classifier.bias)
             return output, (*seen, self.classifier(last))
         own = torch.ones(tokens.normalised.shape[:2], dtype=torch.bool, device=images.device) if own is None else own
         means = region_means(tokens.normalised, own)
         return output, (*seen, self.classifier(means if kept is None else means * kept))
+
+    def _in_pieces(self, images: Tensor) -> bool:
+        """Whether the classifier's loss is to be computed without all of its logits at once: see the loss."""
+        plain = images.device.type == "cpu" and not torch.compiler.is_compiling()
+        return plain and torch.is_grad_enabled() and not for_many_models()
 
 
 def learner_for(model: Model, loss: Loss, recipe: Recipe, classes: int, seed: int) -> Model | Learner:

@@ -147,7 +147,7 @@ def test_a_term_is_its_equation(
     seen, target = drawn(seed, images, side, width, term, dtype, mixed)
     values = []
     for number in range(images):
-        image = {name: value[number].tolist() for name, value in seen._asdict().items()}
+        image = {name: value[number].tolist() for name, value in seen._asdict().items() if value is not None}
         partner = target.labels if target.partners is None else target.partners
         image |= {
             "own": target.own[number].tolist(),
@@ -166,15 +166,15 @@ def test_a_term_is_its_equation(
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: term.code.split(":")[1])
 def test_a_terms_gradient_is_its_slope(term: Term) -> None:
     seen, target = drawn(5, 2, 2, 3, term, torch.float64, True)
-    inputs = [tensor.requires_grad_() for tensor in seen]
+    inputs = [tensor.requires_grad_() for tensor in seen if tensor is not None]
 
     def value(*tensors: Tensor) -> Tensor:
         return function(term)(Seen(*tensors), target, 0.1)
 
     value(*inputs).backward()  # type: ignore[no-untyped-call]
-    used = [tensor for tensor in inputs if tensor.grad is not None]
+    used = [tensor for tensor in inputs if tensor is not None and tensor.grad is not None]
     assert used
-    places = [number for number, tensor in enumerate(inputs) if tensor.grad is not None]
+    places = [number for number, tensor in enumerate(inputs) if tensor is not None and tensor.grad is not None]
 
     def of_used(*tensors: Tensor) -> Tensor:
         every = [tensor.detach() for tensor in inputs]
@@ -191,9 +191,12 @@ def test_the_anchor_of_the_release_is_a_constant_and_the_papers_isnt() -> None:
         (term,) = LOSSES[name].terms
         seen, target = drawn(5, 2, 3, 4, term, torch.float32, True)
         for tensor in seen:
-            tensor.requires_grad_()
+            if tensor is not None:
+                tensor.requires_grad_()
         function(term)(seen, target, 0.0).backward()  # type: ignore[no-untyped-call]
-        graphs[name] = [field for field, tensor in seen._asdict().items() if tensor.grad is not None]
+        graphs[name] = [
+            field for field, tensor in seen._asdict().items() if tensor is not None and tensor.grad is not None
+        ]
     assert graphs == {"diverse_contrastive": ["first", "last"], "diverse_contrastive_release": ["normalised"]}
 
 
