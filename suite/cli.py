@@ -542,7 +542,7 @@ def bench(
     compiled: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help="[default: compile on a GPU only]")
     ] = None,
-    precision: Annotated[str, typer.Option(help="auto: mixed on a GPU; or fp32.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto: mixed on a GPU alone; fp32; or bf16: on a CPU too.")] = "auto",
     claims: Annotated[
         list[Path] | None, typer.Option(help="A claim file whose published ratios to judge, such as table6's.")
     ] = None,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from suite.errors import InputError
 from suite.policies import RandAugment, parse_policy
 
+AskedPrecision = Literal["auto", "fp32", "bf16"]
 WHOLE_RATIO = (0.75, 1.3333333333333333)  # 3/4 to 4/3, of random resized crops
 
 
@@ -214,8 +215,9 @@ class Recipe(BaseModel):
         description="test images are resized to the image size over this, and cropped at the centre",
         json_schema_extra=_neutral(1.0),
     )
-    precision: Literal["auto", "fp32"] = Field(
-        default="auto", description="auto: bfloat16 autocast (float16 before it) on a GPU, float32 on a CPU"
+    precision: AskedPrecision = Field(
+        default="auto",
+        description="auto: bfloat16 autocast (float16 before it) on a GPU, float32 on a CPU; bf16: bfloat16 on both",
     )
 
     @model_validator(mode="after")

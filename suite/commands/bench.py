@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast, get_args
 
 import torch
 from rich.console import Console
@@ -38,7 +38,7 @@ from suite.models.joins import JOINS
 from suite.models.norms import NORMS
 from suite.models.sizes import Size
 from suite.ratio_claims import judge_ratios
-from suite.recipe import Recipe
+from suite.recipe import AskedPrecision, Recipe
 from suite.record import Environment
 from suite.tables import HEADS, open_table
 from suite.training.losses import LOSSES, refusal
@@ -245,17 +245,16 @@ def _check_losses(sides: _Sides, recipe: Recipe) -> None:
         )
 
 
-def _precision(name: str) -> Literal["auto", "fp32"]:
-    if name == "auto":
-        return "auto"
-    if name == "fp32":
-        return "fp32"
+def _precision(name: str) -> AskedPrecision:
+    for known in get_args(AskedPrecision):
+        if name == known:
+            return cast(AskedPrecision, known)
     raise InputError(
         f"unknown precision {name!r}",
-        expected="auto or fp32",
+        expected=f"one of {', '.join(get_args(AskedPrecision))}",
         found=repr(name),
         where=f"--precision {name}",
-        fix="choose one of: auto, fp32",
+        fix=nearest(name, get_args(AskedPrecision)),
     )
 
 

@@ -13,7 +13,7 @@ from suite.cost.trainer import make_trainer
 from suite.cost.watch import Watch
 from suite.data.images import ArrayImages
 from suite.models.cell import ModelCell
-from suite.recipe import Recipe
+from suite.recipe import AskedPrecision, Recipe
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.memory import PeakMemory, release
 from suite.training.precision import choose_precision
@@ -60,7 +60,7 @@ class Measured:
     memory_mb: float
 
 
-def recipe_for(batch_size: int, precision: Literal["auto", "fp32"], patch: int | None = None) -> Recipe:
+def recipe_for(batch_size: int, precision: AskedPrecision, patch: int | None = None) -> Recipe:
     """AdamW without augmentation. The steps see one batch, so they are small: the weights should stay ordinary.
 
     patch: pixels of its side, where images are mixed on the patch grid, as losses that classify patches need it.

@@ -14,7 +14,7 @@ class PackedAttention(torch.autograd.Function):
 
     packed: [batch, tokens, 3 × heads × width], the outcome of the projection to q, k and v in this order. bias:
     [heads, tokens, tokens], or None. mask: [heads, batch, tokens, tokens], or None. Returns [batch, tokens,
-    heads × width].
+    heads × width]. All of one type, but for the bias, which is rounded to it.
 
     torch's own attention has no fused kernel with dropout on a CPU. Here one head after another is computed where it
     lies, small enough for a core's cache, and its gradients are written where the projection's backward pass wants

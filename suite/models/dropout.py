@@ -42,6 +42,11 @@ def masks_from(generators: Sequence[torch.Generator]) -> Iterator[None]:
         _source.generators = before
 
 
+def for_many_models() -> bool:
+    """Whether this thread's forward pass is one of many models at once, as in `masks_from`."""
+    return len(_source.generators) > 1
+
+
 def dropout(x: Tensor, rate: float) -> Tensor:
     """Zero at probability `rate`, else x / (1 - rate)."""
     if rate == 0:
@@ -60,7 +65,7 @@ def add_branch(stream: Tensor, branch: Callable[[Tensor], Tensor], x: Tensor, ra
     kept = _mask(x, (len(x),), rate).nonzero().flatten()
     if len(kept) == len(x):
         return torch.add(stream, branch(x), alpha=scale)
-    return stream.index_add(0, kept, branch(x[kept]), alpha=scale)
+    return stream.index_add(0, kept, branch(x[kept]).to(stream.dtype), alpha=scale)
 
 
 def attention(
@@ -91,7 +96,7 @@ def attention(
 def packed_attention(packed: Tensor, heads: int, bias: Tensor | None, rate: float) -> Tensor:
     """`attention` of q, k and v side by side, with less copied and kept: see `PackedAttention`. For one model alone."""
     batch, tokens, _ = packed.shape
-    mask = None if rate == 0 else _quick_mask((heads, batch, tokens, tokens), rate)
+    mask = None if rate == 0 else _quick_mask((heads, batch, tokens, tokens), rate).to(packed.dtype)
     mixed: Tensor = PackedAttention.apply(packed, heads, bias, mask)
     return mixed
 
@@ -110,7 +115,7 @@ def _quick_mask(shape: Sequence[int], rate: float) -> Tensor:
 
 
 def _mask(like: Tensor, shape: Sequence[int], rate: float) -> Tensor:
-    if len(_source.generators) > 1:
+    if for_many_models():
         stacked: Tensor = _stacked_mask(like.detach(), list(shape), rate)
         return stacked
     return _draw(like, shape, rate, _source.generators[0] if _source.generators else None)

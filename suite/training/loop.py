@@ -104,7 +104,7 @@ class Trainer:
         if enough and self.shape is not None:
             # By the model alone: both sides of a contrast of losses have as many shares, and so the same dropout.
             model = self.model if self._learner is None else self._learner.model
-            shares = max(shares, choose_shares(model, self.shape, size, workers))
+            shares = max(shares, choose_shares(model, self.shape, size, workers, self.precision))
         return Split(self.model, threads, shares, None if plain else self._forward, team) if shares > 1 else None
 
     @property

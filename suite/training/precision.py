@@ -29,10 +29,18 @@ class Precision:
         return torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
 
 
+SINGLE = Precision("fp32", None)
+
+
 def choose_precision(recipe: Recipe, device: torch.device) -> Precision:
-    """float32 on a CPU and where the recipe asks for it; else bfloat16, or float16 on older GPUs."""
-    if recipe.precision == "fp32" or device.type != "cuda":
-        return Precision("fp32", None)
-    if torch.cuda.is_bf16_supported(including_emulation=False):
+    """float32 on a CPU, unless the recipe asks for bfloat16, and where it asks for that; else bfloat16, or float16 on
+    older GPUs.
+
+    On a CPU bfloat16 is much faster where it has instructions for it (AMX, AVX512_BF16), and slower where not. It isn't
+    chosen by itself there: the same grid would be rounded in two ways on the machines of a cluster.
+    """
+    if recipe.precision == "fp32" or (recipe.precision == "auto" and device.type != "cuda"):
+        return SINGLE
+    if recipe.precision == "bf16" or torch.cuda.is_bf16_supported(including_emulation=False):
         return Precision("bf16", torch.bfloat16)
     return Precision("fp16", torch.float16)

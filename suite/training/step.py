@@ -17,6 +17,7 @@ from suite.models.dropout import masks_from
 from suite.models.sparing import sparing
 from suite.training.memory import share_arena
 from suite.training.objective import Output
+from suite.training.precision import SINGLE, Precision
 from suite.training.team import ALONE, Team
 
 Item = TypeVar("Item")
@@ -154,17 +155,18 @@ def micro_batches(batch: int, most: int | None, workers: int) -> int:
     return 1 if most is None else min(batch, workers * math.ceil(math.ceil(batch / most) / workers))
 
 
-def choose_shares(model: nn.Module, shape: Sequence[int], batch: int, threads: int) -> int:
-    """In how many shares to take a batch on a CPU: the fewest, whole and for every thread, that hold little enough.
+def choose_shares(
+    model: nn.Module, shape: Sequence[int], batch: int, threads: int, precision: Precision = SINGLE
+) -> int:
+    """In how many shares to take a batch on a CPU: the fewest, as many for every thread, that hold little enough.
 
     shape: of an image, [C, H, W]. It depends on the model alone, not on the machine's memory: results must not.
     """
-    most = max(1, HELD // max(1, held_for_backward(model, shape)))  # images
-    whole = [shares for shares in range(threads, batch + 1, threads) if batch % shares == 0]
-    return next((shares for shares in whole if batch // shares <= most), threads if not whole else whole[-1])
+    most = max(1, HELD // max(1, held_for_backward(model, shape, precision)))  # images
+    return micro_batches(batch, most, threads)
 
 
-def held_for_backward(model: nn.Module, shape: Sequence[int]) -> int:
+def held_for_backward(model: nn.Module, shape: Sequence[int], precision: Precision = SINGLE) -> int:
     """The bytes that a training step holds for its backward pass, for each image: of one with two images."""
     tried, held = copy.deepcopy(model).train(), dict[int, Tensor]()
 
@@ -173,7 +175,7 @@ def held_for_backward(model: nn.Module, shape: Sequence[int]) -> int:
         return tensor
 
     hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
-    with torch.random.fork_rng([]), hooks, sparing():
+    with torch.random.fork_rng([]), hooks, sparing(), precision.autocast(torch.device("cpu")):
         out = tried(torch.zeros(2, *shape))
     weights = {parameter.untyped_storage().data_ptr() for parameter in tried.parameters()}
     total = sum(tensor.untyped_storage().nbytes() for key, tensor in held.items() if key not in weights)

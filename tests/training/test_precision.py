@@ -24,6 +24,13 @@ def test_a_cpu_computes_in_float32(asked: str) -> None:
     assert not precision.scaler(CPU).is_enabled()
 
 
+def test_a_cpu_computes_in_bfloat16_where_the_recipe_says_so() -> None:
+    precision = choose_precision(recipe("bf16"), CPU)
+    assert precision == Precision("bf16", torch.bfloat16)
+    with precision.autocast(CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize(("bf16", "name"), [(True, "bf16"), (False, "fp16")])
 def test_a_gpu_uses_what_it_has(monkeypatch: pytest.MonkeyPatch, bf16: bool, name: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
