@@ -32,6 +32,7 @@ _HEADLINE = "--arch vit_lite_7_4 --recipe compact_transformers_cifar10 --dataset
 COMMANDS = {
     "alone": f"lape bench --throughput {_HEADLINE} --json -",
     "pair": f"lape bench --throughput {_HEADLINE} --side-by-side 2 --json -",
+    "bf16": f"lape bench --throughput {_HEADLINE} --precision bf16 --json -",
     "join": "lape bench --arch vit_lite_7_4 --image-size 32 --classes 10 --batch-size 128 --rounds 5 --csv -",
 }
 PARTS = (*COMMANDS, "products", "stack")
@@ -82,6 +83,7 @@ def tables(figures: Figures) -> Mapping[str, str]:
         "targets": _targets(figures),
         "alone": _rates(figures["alone"]),
         "pair": _rates(figures["pair"]),
+        "bf16": _rates(figures["bf16"]),
         "shares": _shares(figures),
         "tried": _tried(figures["alone"]),
         "join": _joins(figures["join"]),
@@ -123,11 +125,12 @@ def _targets(figures: Figures) -> str:
         ("two trainings side by side, against two of timm's loops", 1.4, pair["summary"]["training"]["ratio"]),
         ("input pipeline, images per CPU second, against timm's", 4.0, alone["summary"]["pipeline_per_core"]["ratio"]),
     )
-    memory, most = alone["memory_mb"]["ours"] / 1e3, 1.2
+    most = 1.2
     lines = [[what, f"≥ {least:g} ×", ratio_text(ratio), _word(ratio, least)] for what, least, ratio in ratios]
-    lines.append(
-        ["memory of a training", f"≤ {most:g} GB", f"{memory:.2f} GB", "met" if memory <= most else "**missed**"]
-    )
+    for threads, told in (("one thread", pair), ("two threads", alone)):
+        memory = told["memory_mb"]["ours"] / 1e3
+        word = "met" if memory <= most else "**missed**"
+        lines.append([f"memory of a training on {threads}", f"≤ {most:g} GB", f"{memory:.2f} GB", word])
     if _busy(figures):
         lines = [[*parts[:3], "provisional"] for parts in lines]
     lines += [[what, target, "–", "**open**"] for what, target, _ in OPEN]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class OurLoop:
         self._images: Images = workload.pictures().to(device)
         self._normalise = Normalise(dataset.mean, dataset.std, device)
         self._augmentation = Augmentation(recipe, self._normalise)
-        self._trainer = self._made(threads=1)
+        self._trainer: Trainer | None = None
         first = torch.arange(recipe.batch_size) % len(self._images)
         pixels = self._images.batch(first).permute(0, 2, 3, 1).contiguous()
         self._batch = ArrayImages(pixels, self._images.labels[first.to(device)])
@@ -40,22 +41,31 @@ class OurLoop:
     @contextmanager
     def ready(self, task: Task, setting: LoopSetting) -> Iterator[Callable[[int], None]]:
         """What runs so many batches; the setting's threads are torch's already."""
-        if setting.threads != self._trainer.threads:
-            self._trainer = self._made(setting.threads)
-        if task == "step":
-            self._trainer = replace(self._trainer, recipe=without_augmentation(self._workload.recipe))
-        elif self._trainer.recipe != self._workload.recipe:
-            self._trainer = replace(self._trainer, recipe=self._workload.recipe)
-        run = {"step": self._step, "pipeline": self._pipeline, "training": self._train}[task]
+        if task == "pipeline":
+            run = self._pipeline
+        elif task == "step":
+            recipe = without_augmentation(self._workload.recipe)
+            run = partial(self._step, self._as_asked(recipe, setting.threads))
+        else:
+            run = partial(self._train, self._as_asked(self._workload.recipe, setting.threads))
         run(1)
         yield run
 
-    def _step(self, batches: int) -> None:
+    def _step(self, trainer: Trainer, batches: int) -> None:
         order = torch.arange(self._workload.recipe.batch_size).repeat(batches)
-        self._trainer.train_epoch(self._batch, order, self._generator, [LEARNING_RATE] * batches)
+        trainer.train_epoch(self._batch, order, self._generator, [LEARNING_RATE] * batches)
 
-    def _train(self, batches: int) -> None:
-        self._trainer.train_epoch(self._images, self._order(batches), self._generator, [LEARNING_RATE] * batches)
+    def _train(self, trainer: Trainer, batches: int) -> None:
+        trainer.train_epoch(self._images, self._order(batches), self._generator, [LEARNING_RATE] * batches)
+
+    def _as_asked(self, recipe: Recipe, threads: int) -> Trainer:
+        """The one trainer that there is: memory is measured, too, and a trial has one."""
+        if self._trainer is None or self._trainer.threads != threads:
+            self._trainer = None  # before there is another
+            self._trainer = self._made(threads)
+        if self._trainer.recipe != recipe:
+            self._trainer = replace(self._trainer, recipe=recipe)
+        return self._trainer
 
     def _pipeline(self, count: int) -> None:
         """All that a step does before the model, the targets of mixed labels included."""

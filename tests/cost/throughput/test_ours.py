@@ -34,14 +34,29 @@ def test_without_augmentation_images_stay_as_they_are(path: Path) -> None:
     assert torch.equal(inputs, normalise(images.batch(order)))
 
 
-@pytest.mark.parametrize(("task", "moves"), [("step", True), ("pipeline", False), ("training", True)])
-def test_each_task(task: str, moves: bool) -> None:
+@pytest.mark.parametrize(
+    ("task", "threads", "moves"), [("step", 1, True), ("pipeline", 2, False), ("training", 1, True)]
+)
+def test_each_task(task: str, threads: int, moves: bool) -> None:
+    """The pipeline's setting, too, leaves the trainer as it is: there is one at a time."""
     loop = OurLoop(workload())
-    before = [parameter.clone() for parameter in loop._trainer.model.parameters()]
-    with loop.ready(task, LoopSetting(1)) as run:  # type: ignore[arg-type]
+    with loop.ready("step", LoopSetting(1)):
+        trainer = loop._trainer
+    assert trainer is not None
+    before = [parameter.clone() for parameter in trainer.model.parameters()]
+    with loop.ready(task, LoopSetting(threads)) as run:  # type: ignore[arg-type]
         run(3)
-    after = list(loop._trainer.model.parameters())
+    after = list(trainer.model.parameters())
     assert any(not torch.equal(one, other) for one, other in zip(before, after, strict=True)) == moves
+
+
+def test_a_trainer_has_the_threads_of_its_setting() -> None:
+    loop = OurLoop(workload())
+    for threads in (1, 2, 1):
+        with loop.ready("training", LoopSetting(threads)) as run:
+            run(1)
+        assert loop._trainer is not None
+        assert loop._trainer.threads == threads
 
 
 def test_no_image_comes_again_before_all_have_come() -> None:
