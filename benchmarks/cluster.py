@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import scale
-from benchmarks.documents import filled, markdown
+from benchmarks.documents import fill, markdown, write_figures
 from suite.environment import describe
 from tests.faults.evidence import VARIABLE
 
@@ -126,8 +126,8 @@ def main(names: Sequence[str]) -> None:
     for name in names:
         where = machine()
         figures[name] = {"machine": where, "found": PARTS[name]()}
-        FIGURES.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), tables(figures)), encoding="utf-8")
+        write_figures(FIGURES, figures)
+    fill(DOCUMENT, tables(figures))
 
 
 if __name__ == "__main__":

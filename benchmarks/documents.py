@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 
 def filled(document: str, tables: Mapping[str, str]) -> str:
@@ -15,3 +18,18 @@ def filled(document: str, tables: Mapping[str, str]) -> str:
 def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]], align: str = "--:") -> str:
     """A table in Markdown. align: of all columns."""
     return "\n".join(f"| {' | '.join(line)} |" for line in (heads, [align] * len(heads), *lines))
+
+
+def percent(share: float) -> str:
+    """As a table has it."""
+    return f"{100 * share:.1f} %"
+
+
+def fill(document: Path, tables: Mapping[str, str]) -> None:
+    """Make a document's tables anew."""
+    document.write_text(filled(document.read_text(encoding="utf-8"), tables), encoding="utf-8")
+
+
+def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
+    """Write what tables are made from, as JSON."""
+    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

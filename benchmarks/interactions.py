@@ -7,7 +7,6 @@ from them. Seeds are fixed: the same code gives the same figures.
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,8 +16,7 @@ import numpy as np
 from scipy import stats
 from scipy.stats import binom
 
-from benchmarks import documents
-from benchmarks.documents import markdown
+from benchmarks.documents import fill, markdown, percent, write_figures
 from benchmarks.rows import Row
 from suite.canonical import derive_seed
 from suite.gridfile import Interactions
@@ -147,27 +145,18 @@ def tables(figures: Figures) -> Mapping[str, str]:
         "effects": markdown(
             ("beside runs varies", "seeds", "contrasts by seed", "blocked model", "mixed model", "interval covers",
              "any of 7, by Holm"),
-            ([row["source"], str(row["seeds"]), *(_percent(row[name]) for name in names)]
+            ([row["source"], str(row["seeds"]), *(percent(row[name]) for name in names)]
              for row in figures["effects"]),
         ),
         "sums": markdown(
             ("beyond the sum", "seeds", *SUM_WORDS[:-1]),
-            ([f"{row['excess']:+g}", str(row["seeds"]), *(_percent(row[word]) for word in SUM_WORDS[:-1])]
+            ([f"{row['excess']:+g}", str(row["seeds"]), *(percent(row[word]) for word in SUM_WORDS[:-1])]
              for row in figures["sums"]),
         ),
     }  # fmt: skip
 
 
-def filled(document: str, figures: Figures) -> str:
-    """The document with its tables made anew from the figures."""
-    return documents.filled(document, tables(figures))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
 if __name__ == "__main__":
     whole = simulate()
-    FIGURES.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), whole), encoding="utf-8")
+    write_figures(FIGURES, whole)
+    fill(DOCUMENT, tables(whole))

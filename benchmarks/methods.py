@@ -1,19 +1,20 @@
-"""What each norm costs in training and evaluation beside the default one, by `lape bench`.
+"""What each norm and each loss costs beside the default one, in training and evaluation, by `lape bench`.
 
-`python -m benchmarks.methods [NORM…]` writes docs/methods.json, of all norms or of those that are named; on a machine
+`python -m benchmarks.methods [LEVEL…]` writes docs/methods.json, of all levels or of those that are named; on a machine
 that does nothing else, or its intervals say so. `python -m tests.test_pages` makes the table of docs/methods.md of it.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from benchmarks.documents import write_figures
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FIGURES = REPOSITORY / "docs" / "methods.json"
@@ -25,6 +26,8 @@ MODELS = {
         "dtn", "dtn_release", "dtn_variance", "bn", "in", "gn", "scalenorm", "powernorm", "switchable"),
     "lape bench --axis norm --arch resnet20 --image-size 32 --classes 10 --batch-size 16 --rounds 7 --device cpu": (
         "l2bn", "l2bn_rms"),
+    "lape bench --axis loss --arch deit_tiny --batch-size 16 --threads 2 --rounds 15 --device cpu": (
+        "diversepatch", "diverse_cosine", "diverse_contrastive", "diverse_mixing", "diversepatch_release"),
 }  # fmt: skip
 
 
@@ -46,8 +49,8 @@ def _number(text: str) -> str | float | None:
 if __name__ == "__main__":
     load = os.getloadavg()[0]
     found = [
-        {"command": command, "rows": [row for norm in chosen for row in measured(f"{command} --treatment {norm}")]}
-        for command, norms in MODELS.items()
-        if (chosen := [norm for norm in norms if norm in sys.argv[1:] or not sys.argv[1:]])
+        {"command": command, "rows": [row for level in chosen for row in measured(f"{command} --treatment {level}")]}
+        for command, levels in MODELS.items()
+        if (chosen := [level for level in levels if level in sys.argv[1:] or not sys.argv[1:]])
     ]
-    FIGURES.write_text(json.dumps({"load_before": load, "models": found}, indent=1) + "\n", encoding="utf-8")
+    write_figures(FIGURES, {"load_before": load, "models": found})

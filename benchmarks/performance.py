@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import stacking
-from benchmarks.documents import filled, markdown
+from benchmarks.documents import fill, markdown, write_figures
 from benchmarks.products import products
 from suite.commands.throughput import LABELS, QUIET, REACHED, rate_text, ratio_text
 from suite.cost.throughput.measure import SIDES
@@ -220,8 +220,8 @@ def main(names: Sequence[str], options: Sequence[str]) -> None:
     figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
     for name in names:
         figures[name] = measure(name, options)
-        FIGURES.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), tables(figures)), encoding="utf-8")
+        write_figures(FIGURES, figures)
+    fill(DOCUMENT, tables(figures))
 
 
 if __name__ == "__main__":

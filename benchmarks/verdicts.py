@@ -7,7 +7,6 @@ same figures.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,8 +19,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 from scipy.stats import binom
 
-from benchmarks import documents
-from benchmarks.documents import markdown
+from benchmarks.documents import fill, markdown, percent, write_figures
 from benchmarks.rows import Row
 from suite import stats
 from suite.canonical import derive_seed
@@ -265,41 +263,32 @@ def tables(figures: Figures) -> Mapping[str, str]:
     return {
         "words": markdown(
             ("true gain", "sd", "pairs", *(word.replace("_", " ") for word in WORDS)),
-            ([f"{row['gain']:+g}", f"{row['sd']:g}", str(row["pairs"]), *(_percent(row[word]) for word in WORDS)]
+            ([f"{row['gain']:+g}", f"{row['sd']:g}", str(row["pairs"]), *(percent(row[word]) for word in WORDS)]
              for row in figures["words"] if row["pairs"] >= claim().min_pairs),
         ),
         "coverage": markdown(
             ("pairs", "t interval covers"),
-            ([str(row["pairs"]), _percent(row["covered"])] for row in figures["coverage"]),
+            ([str(row["pairs"]), percent(row["covered"])] for row in figures["coverage"]),
         ),
         "power": markdown(
             ("by", "true gain", "pairs", "shown"),
-            ([row["of"], f"{row['gain']:+.2f}", str(row["pairs"]), _percent(row["shown"])] for row in figures["power"]),
+            ([row["of"], f"{row['gain']:+.2f}", str(row["pairs"]), percent(row["shown"])] for row in figures["power"]),
         ),
         "families": markdown(
             ("claims with a gain", "without", "a gain wrongly seen in any", "gains found"),
-            ([str(row["real"]), str(row["null"]), _percent(row["any_wrong"]),
-              "–" if row["real_found"] is None else _percent(row["real_found"])] for row in figures["families"]),
+            ([str(row["real"]), str(row["null"]), percent(row["any_wrong"]),
+              "–" if row["real_found"] is None else percent(row["real_found"])] for row in figures["families"]),
         ),
         "images": markdown(
             ("gains vary by", "pairs", "t, these images", "t, all images", "bootstrap, all images", "width to t's"),
-            ([row["source"], str(row["pairs"]), _percent(row["t_on_these_images"]),
-              _percent(row["t_on_all_images"]), _percent(row["bootstrap_on_all_images"]), f"{row['width_to_t']:.2f}"]
+            ([row["source"], str(row["pairs"]), percent(row["t_on_these_images"]),
+              percent(row["t_on_all_images"]), percent(row["bootstrap_on_all_images"]), f"{row['width_to_t']:.2f}"]
              for row in figures["images"]),
         ),
     }  # fmt: skip
 
 
-def filled(document: str, figures: Figures) -> str:
-    """The document with its tables made anew from the figures."""
-    return documents.filled(document, tables(figures))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
 if __name__ == "__main__":
     whole = simulate()
-    FIGURES.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), whole), encoding="utf-8")
+    write_figures(FIGURES, whole)
+    fill(DOCUMENT, tables(whole))

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from suite.errors import InputError, first_line
@@ -32,6 +33,13 @@ def write_atomic(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write each text under its name into the folder; raises `InputError` if that can't be."""
+    for name, text in texts.items():
+        write_atomic(folder / name, text.encode())
+    return [folder / name for name in texts]
 
 
 def read_regular(path: Path, largest: int) -> bytes | None:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from suite import markup, stats
+from suite import files, markup, stats
 from suite.contrasts import points, recipe_ids_tell, seed_list
-from suite.files import write_atomic
 from suite.interactions import Effect, Factorial, Levels, Sum, two_sided
 from suite.tables import HEADS, NONE, budget_note, open_table
 
@@ -294,9 +293,5 @@ def to_terminal(text: Text) -> RichTable:
 def write_texts(found: Sequence[Text], folder: Path) -> list[Path]:
     """Write each table as CSV, Markdown, LaTeX and HTML into the folder; raises `InputError` if that can't be."""
     renderers = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
-    paths = []
-    for text in found:
-        for suffix, render in renderers.items():
-            paths.append(folder / f"{text.name}.{suffix}")
-            write_atomic(paths[-1], render(text).encode())
-    return paths
+    made = {f"{text.name}.{suffix}": render(text) for text in found for suffix, render in renderers.items()}
+    return files.write_texts(made, folder)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from suite import markup
-from suite.files import write_atomic
+from suite.files import write_texts
 from suite.layout import Entry, PublishedTable
 from suite.published import METRICS, decimals
 from suite.record import AXIS_FIELDS
@@ -209,9 +209,5 @@ def to_terminal(table: PublishedTable) -> RichTable:
 def write_published(tables: Sequence[PublishedTable], folder: Path) -> list[Path]:
     """Write each table as CSV, Markdown, LaTeX and HTML into the folder; raises `InputError` if that can't be."""
     renderers = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
-    paths = []
-    for table in tables:
-        for suffix, render in renderers.items():
-            paths.append(folder / f"{table.name}.{suffix}")
-            write_atomic(paths[-1], render(table).encode())
-    return paths
+    made = {f"{table.name}.{suffix}": render(table) for table in tables for suffix, render in renderers.items()}
+    return write_texts(made, folder)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from suite.faults import MachineFault
+from suite.heartbeat import Beat
 from suite.record import VOLATILE, Environment, Epoch, RunRecord, pack_bits
 from suite.trial import Trial
 
@@ -79,3 +81,30 @@ def lines(path: Path) -> list[dict[str, Any]]:
         {key: value for key, value in json.loads(line).items() if key not in ignored}
         for line in path.read_text().splitlines()
     ]
+
+
+class Heard:
+    """Keeps what it is told of a run."""
+
+    def __init__(self) -> None:
+        self.starts: list[str] = []
+        self.beats: list[Beat] = []
+        self.records: dict[str, RunRecord] = {}
+        self.delays: list[tuple[str, MachineFault, float]] = []
+        self.left_out: list[str] = []
+
+    def started(self, trial: Trial) -> None:
+        self.starts.append(trial.id)
+
+    def progressed(self, beat: Beat) -> None:
+        self.beats.append(beat)
+
+    def finished(self, record: RunRecord) -> None:
+        assert record.trial_id not in self.records
+        self.records[record.trial_id] = record
+
+    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
+        self.delays.append((trial.id, fault, seconds))
+
+    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
+        self.left_out += [trial.id for trial in trials]

@@ -18,8 +18,8 @@ from torch import nn
 
 from benchmarks.documents import filled, markdown
 from benchmarks.interactions import DOCUMENT, FIGURES, simulate
-from benchmarks.interactions import filled as with_simulations
 from benchmarks.interactions import rows as bounds
+from benchmarks.interactions import tables as simulated
 from benchmarks.methods import FIGURES as MEASURED
 from suite import interaction_text, tables
 from suite.commands.workspace import Workspace, open_workspace
@@ -64,17 +64,17 @@ def costs() -> str:
     told = json.loads(MEASURED.read_text(encoding="utf-8"))
     lines, notes = [], []
     for model in told["models"]:
-        first = model["rows"][0]
+        first, axis = model["rows"][0], "loss" if "--axis loss" in model["command"] else "norm"
         for row in model["rows"]:
             if row["side"] == "treatment":
                 ratios = [_ratio(row, key) for key in ("time_ratio", "cpu_time_ratio")]
-                lines.append([row["arch"], row["norm"], row["mode"], *ratios, f"{row['memory_ratio']:.3f}"])
+                lines.append([row["arch"], row[axis], row["mode"], *ratios, f"{row['memory_ratio']:.3f}"])
         notes.append(
-            f"`{model['command']}`: {first['processor']}, {first['threads']:.0f} thread, torch {first['torch']}, "
-            f"{first['precision']}, {first['rounds']:.0f} rounds; a training step with {first['norm']} takes "
+            f"`{model['command']}`: {first['processor']}, {first['threads']:.0f} thread(s), torch {first['torch']}, "
+            f"{first['precision']}, {first['rounds']:.0f} rounds; a training step with {first[axis]} takes "
             f"{first['ms_per_step']:.0f} ms."
         )
-    table = markdown(("model", "norm", "mode", "time", "CPU time", "memory"), lines)
+    table = markdown(("model", "norm or loss", "mode", "time", "CPU time", "memory"), lines)
     return "\n\n".join([table, *notes, f"Load of the machine before it began: {told['load_before']:.1f}."])
 
 
@@ -162,7 +162,7 @@ def test_the_committed_runs_are_those_of_the_grid(grid: str) -> None:
 def test_the_page_has_the_simulated_figures_and_they_keep_their_bounds() -> None:
     figures = json.loads(FIGURES.read_text(encoding="utf-8"))
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert with_simulations(text, figures) == text, "run: python -m benchmarks.interactions"
+    assert filled(text, simulated(figures)) == text, "run: python -m benchmarks.interactions"
     assert figures["factorials"] == 1000
     assert [str(row) for row in bounds(figures) if not row.kept] == []
 

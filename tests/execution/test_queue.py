@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,38 +14,11 @@ from suite.execution.policy import LONGEST_WAIT, Policy
 from suite.execution.queue import Queue
 from suite.faults import MachineFault
 from suite.grid import load_grid
-from suite.heartbeat import Beat
-from suite.record import RunRecord
 from suite.trial import Trial
 from tests.conftest import GRID
-from tests.records import make_record
+from tests.records import Heard, make_record
 
 FAULT = MachineFault("it broke", "gpu-1")
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.starts: list[str] = []
-        self.records: dict[str, RunRecord] = {}
-        self.delays: list[tuple[str, float]] = []
-        self.left_out: list[str] = []
-        self.beats: list[Beat] = []
-
-    def started(self, trial: Trial) -> None:
-        self.starts.append(trial.id)
-
-    def progressed(self, beat: Beat) -> None:
-        self.beats.append(beat)
-
-    def finished(self, record: RunRecord) -> None:
-        assert record.trial_id not in self.records
-        self.records[record.trial_id] = record
-
-    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
-        self.delays.append((trial.id, seconds))
-
-    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
-        self.left_out += [trial.id for trial in trials]
 
 
 class Clock:
@@ -98,7 +70,7 @@ def test_a_wait_blocks_nobody_and_ends_in_front(trials: list[Trial]) -> None:
     first, second = take(queue), take(queue)
     queue.lost(first, FAULT)
     assert heard.delays[0][0] == first[0].id
-    assert 75 <= heard.delays[0][1] <= 125
+    assert 75 <= heard.delays[0][2] <= 125
     third = take(queue)
     assert third[0].id == trials[2].id
     clock.now = 126
@@ -114,7 +86,7 @@ def test_who_waits_alone_says_how_long(trials: list[Trial]) -> None:
     queue, heard, clock = make_queue(trials[:1], Policy(first_wait=100))
     queue.lost(take(queue), FAULT)
     assert queue.take() is None
-    assert queue.wait() == heard.delays[0][1]
+    assert queue.wait() == heard.delays[0][2]
     clock.now = 1000
     assert queue.wait() == 0
     end(queue, take(queue))
@@ -129,14 +101,14 @@ def test_a_machine_that_fails_again_and_again_is_given_up(trials: list[Trial]) -
     record = heard.records[trials[0].id]
     assert (record.status, record.machine_fault, record.attempts, record.node) == ("error", True, 3, "gpu-1")
     assert record.error == "it broke"
-    assert [round(seconds / 10) for _, seconds in heard.delays] == pytest.approx([1, 2], abs=0.5)
+    assert [round(seconds / 10) for _, _, seconds in heard.delays] == pytest.approx([1, 2], abs=0.5)
     assert queue.wait() is None
 
 
 def test_a_worker_that_was_spent_before_costs_no_attempt(trials: list[Trial]) -> None:
     queue, heard, _ = make_queue(trials[:1], Policy(retries=0))
     queue.lost(take(queue), MachineFault("spent", spent=True))
-    assert heard.delays == [(trials[0].id, 0.0)]
+    assert [(identity, seconds) for identity, _, seconds in heard.delays] == [(trials[0].id, 0.0)]
     end(queue, take(queue))
     assert heard.records[trials[0].id].attempts == 1
 

@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,12 @@ from suite.execution.policy import Policy
 from suite.execution.queue import Queue
 from suite.execution.serial import run_serial
 from suite.execution.worker import Worker
-from suite.faults import MachineFault
 from suite.grid import load_grid
-from suite.heartbeat import Beat
 from suite.machine import Machine
 from suite.record import VOLATILE, RunRecord
 from suite.store import Store
 from suite.trial import Trial
-from tests.records import EachOf, lasting, make_record
+from tests.records import EachOf, Heard, lasting, make_record
 
 pytestmark = [
     pytest.mark.ray,
@@ -36,31 +34,6 @@ pytestmark = [
 ]
 
 Write = Callable[..., Path]
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.starts: list[str] = []
-        self.beats: list[Beat] = []
-        self.records: dict[str, RunRecord] = {}
-        self.delays: list[tuple[str, MachineFault, float]] = []
-        self.left_out: list[str] = []
-
-    def started(self, trial: Trial) -> None:
-        self.starts.append(trial.id)
-
-    def progressed(self, beat: Beat) -> None:
-        self.beats.append(beat)
-
-    def finished(self, record: RunRecord) -> None:
-        assert record.trial_id not in self.records
-        self.records[record.trial_id] = record
-
-    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
-        self.delays.append((trial.id, fault, seconds))
-
-    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
-        self.left_out += [trial.id for trial in trials]
 
 
 @dataclass(frozen=True)
@@ -108,12 +81,12 @@ def alone(trials: list[Trial]) -> list[Job]:
     return [(trial,) for trial in trials]
 
 
-def run(trials: list[Trial], function: Run, address: str, cpus: float = 1, gpus: float = 0, **policy: Any) -> Listener:
+def run(trials: list[Trial], function: Run, address: str, cpus: float = 1, gpus: float = 0, **policy: Any) -> Heard:
     from suite.execution.ray import Resources, run_ray
 
-    queue = Queue(alone(trials), Listener(), Policy(**{"first_wait": 0.1, **policy}))
+    queue = Queue(alone(trials), Heard(), Policy(**{"first_wait": 0.1, **policy}))
     run_ray(queue, function, resources=Resources(cpus, gpus), address=address)
-    listener: Listener = queue._listener  # type: ignore[assignment]
+    listener: Heard = queue._listener  # type: ignore[assignment]
     return listener
 
 
@@ -128,7 +101,7 @@ def test_the_records_are_those_of_the_serial_executor(
     results = tmp_path / "results"
     results.mkdir()
     worker = Worker(Machine(data_folder, "cpu"), results, keep_weights=True)
-    by_ray, serially = run(trials, worker, address), Listener()
+    by_ray, serially = run(trials, worker, address), Heard()
     assert Store(results).records() == by_ray.records  # stored by the workers, before the driver heard of them
     assert all(Store(results).weights(trial.id).is_file() for trial in trials)
     run_serial(Queue(alone(trials), serially), Worker(Machine(data_folder, "cpu"), tmp_path / "elsewhere"))
@@ -212,7 +185,7 @@ def test_a_worker_that_hangs_is_killed_long_after_the_time_limit(
 def test_bad_input_in_a_worker_is_raised_and_the_other_trials_are_kept(trials: list[Trial], address: str) -> None:
     from suite.execution.ray import Resources, run_ray
 
-    listener = Listener()
+    listener = Heard()
     with pytest.raises(InputError, match="prepare them") as caught:
         run_ray(Queue(alone(trials), listener), EachOf(Unprepared(1)), resources=Resources(gpus=0), address=address)
     assert len(caught.value.problems) == 1
@@ -222,7 +195,7 @@ def test_bad_input_in_a_worker_is_raised_and_the_other_trials_are_kept(trials: l
 def test_a_listener_that_fails_ends_the_run_with_its_own_error(trials: list[Trial], address: str) -> None:
     from suite.execution.ray import Resources, run_ray
 
-    class Full(Listener):
+    class Full(Heard):
         def finished(self, record: RunRecord) -> None:
             raise InputError("the disk is full")
 
@@ -274,7 +247,7 @@ def no_data() -> None:
 def test_data_that_a_node_lacks_are_told_with_its_name_before_any_trial(trials: list[Trial], address: str) -> None:
     from suite.execution.ray import Resources, run_ray
 
-    listener = Listener()
+    listener = Heard()
     with pytest.raises(InputError, match=rf"is not prepared[\s\S]*/data/digits on node {node_name()}"):
         run_ray(
             Queue(alone(trials), listener),
@@ -340,7 +313,7 @@ def test_workers_use_the_environment_of_the_driver() -> None:
 def test_a_tune_callback_is_pickled_empty() -> None:
     from suite.execution.ray import _Callback, _Source
 
-    source = _Source(Queue([], Listener()), 1)
+    source = _Source(Queue([], Heard()), 1)
     assert source.__getstate__() == _Callback(source).__getstate__() == {}
 
 
@@ -358,7 +331,7 @@ def test_a_trial_by_several_processes_gets_what_all_of_them_need(
         initialize_head=True,
         head_node_args={"num_cpus": 2, "num_gpus": 2, "include_dashboard": False, "object_store_memory": 80 * 2**20},
     )
-    by_ray, serially = Listener(), Listener()
+    by_ray, serially = Heard(), Heard()
     try:
         run_ray(Queue(alone(trials[:2]), by_ray), worker, resources=Resources(2, 2), address=str(cluster.address))
     finally:
