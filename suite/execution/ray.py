@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -28,6 +28,7 @@ from suite.environment import node_name, public_name
 from suite.errors import InputError, Problem
 from suite.execution.cluster import check_on, cluster_nodes, connect, feasible
 from suite.execution.events import Job, Run
+from suite.execution.lifeline import lifeline
 from suite.execution.queue import Queue, lost_record
 from suite.faults import MachineFault, ending, is_machine_fault
 from suite.heartbeat import Beat, parse_beat, reporting
@@ -63,12 +64,13 @@ def run_ray(
     check: is called on each node that can run trials, before the first of them; picklable too.
 
     Raises:
-        InputError: no such cluster, the cluster can never run such a trial, a node failed the check, or a worker met
-            bad input.
+        InputError: no such cluster, the cluster can never run such a trial, a node failed the check, a worker met bad
+            input, or the cluster lost its head.
     """
     connect(address, dashboard)
     _stop_on_sigterm()
-    try:
+    with lifeline(_head(address)), ExitStack() as stack:
+        stack.callback(ray.shutdown)
         needs, nodes = feasible(cluster_nodes(), resources.cpus, resources.gpus)
         if check is not None:
             check_on(nodes, check)
@@ -101,8 +103,13 @@ def run_ray(
                     raise hears.failure from None
                 raise
         hears.raise_input_errors()
-    finally:
-        ray.shutdown()
+
+
+def _head(address: str | None) -> str:
+    """HOST:PORT of the head of the cluster that this process is connected to."""
+    if address is not None and address.startswith("ray://"):
+        return address.removeprefix("ray://")
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _run_in_worker(config: dict[str, Any], run: Run, jobs: list[Any], shares: int) -> None:

@@ -1,6 +1,6 @@
 """What the tests of faults show, as rows of the table in docs/cluster.md.
 
-`python -m benchmarks.faults` runs them all, and fills the table with what they showed.
+`python -m benchmarks.cluster faults` runs them all, and fills the table with what they showed.
 """
 
 from __future__ import annotations

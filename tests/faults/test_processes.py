@@ -89,26 +89,35 @@ def test_the_driver_is_killed_and_started_again(nodes: Nodes, run: Run, unbroken
 def test_the_head_is_lost_and_the_grid_started_on_another_cluster(
     tmp_path: Path, data_folder: Path, fault_grid: Path, nodes: Nodes, unbroken: Store, tell: Tell
 ) -> None:
+    """A node is lost with it: what trained there is to go on elsewhere. The other node still ends its training."""
     lost = Nodes()
-    run = Run(Process(tmp_path, data_folder), fault_grid, lost.address)
-    driver = run.start()
-    run.wait(driver, run.stored)
-    run.wait_until_training(driver, trials=1)
-    lost.lose_head()
-    code, out = run.process.end(driver)
-    lost.end()
-    assert code != 0, out
+    try:
+        run = Run(Process(tmp_path, data_folder), fault_grid, lost.address)
+        driver = run.start()
+        run.wait(driver, run.stored)
+        run.wait_until_training(driver)
+        kept = run.recorded()
+        lost.lose_head()
+        lost.lose(0)
+        code, out = run.process.end(driver)
+    finally:
+        lost.end()
+    assert code == 2, out
+    assert "error: the Ray cluster has lost its head\n  expected:" in out
+    assert "Traceback" not in out
+    assert kept <= run.recorded()
     kept, interrupted = run.recorded(), run.positions()
     interrupted = {name: steps for name, steps in interrupted.items() if name not in kept}
-    assert kept
+    assert interrupted
     run.address = nodes.address
     again = run.start()
     recovery = run.wait_until_going_on(again, interrupted)
+    assert recovery.went_on == len(interrupted)
     assert "4 of 4 trials to run" not in run.finish(again)
     tell(
         Row(
-            "the head is lost, and `lape run` started again on another cluster",
-            "as with the driver, which Ray ends a minute later",
+            "the head is lost, and a node with it; `lape run` is started again on another cluster",
+            "when the head hasn't answered for 40 s, the run ends with one message and exit code 2; then as above",
             compare(run.store, unbroken),
             len(kept),
             recovery.went_on,
