@@ -117,7 +117,7 @@ def test_the_head_is_lost_and_the_grid_started_on_another_cluster(
     tell(
         Row(
             "the head is lost, and a node with it; `lape run` is started again on another cluster",
-            "when the head hasn't answered for 40 s, the run ends with one message and exit code 2; then as above",
+            "after 40 s without an answer the run ends with one message and exit code 2; then as with a driver",
             compare(run.store, unbroken),
             len(kept),
             recovery.went_on,
