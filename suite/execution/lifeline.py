@@ -59,7 +59,7 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         # Knocks are counted, not seconds: a machine that was suspended for an hour has missed none.
         silent, pause = 0, self._every
-        while silent * self._every < self._seconds:
+        while silent == 0 or silent * self._every < self._seconds:
             if self._over.wait(pause):
                 return
             began = time.monotonic()

@@ -145,10 +145,16 @@ class Run:
             found[name[:16]] = max(steps, found.get(name[:16], 0))
         return found
 
+    def under_way(self) -> dict[str, int]:
+        """The positions of those that have no record: a snapshot stays until its training's record is kept."""
+        positions = self.positions()
+        recorded = self.recorded()  # after it: what is being recorded now counts as ended
+        return {name: steps for name, steps in positions.items() if name not in recorded}
+
     def wait_until_training(self, driver: subprocess.Popen[str], trials: int = 2) -> dict[str, int]:
-        """Until so many trainings are past their first epoch; how many steps they took."""
-        self.wait(driver, lambda: sum(steps >= STEPS for steps in self.positions().values()) >= trials)
-        return self.positions()
+        """Until so many trainings are under way and past their first epoch; how many steps they took."""
+        self.wait(driver, lambda: sum(steps >= STEPS for steps in self.under_way().values()) >= trials)
+        return self.under_way()
 
     def wait_until_going_on(self, driver: subprocess.Popen[str], interrupted: dict[str, int]) -> Recovery:
         """Until all these trials have written a new snapshot or a record, and from where they went on."""

@@ -70,8 +70,7 @@ def test_the_disk_of_the_results_is_full(small_disk: Path, run: Run, unbroken: S
     assert "the disk is full" in out
     assert "Traceback" not in out
     assert kept <= run.recorded()
-    kept = run.recorded()
-    interrupted = {name: steps for name, steps in run.positions().items() if name not in kept}
+    interrupted, kept = run.under_way(), run.recorded()
     again = run.start()
     recovery = run.wait_until_going_on(again, interrupted)
     run.finish(again)
@@ -93,15 +92,14 @@ def test_a_snapshot_is_torn(run: Run, unbroken: Store, tell: Tell) -> None:
     run.wait_until_training(driver)
     kill(driver)
     run.process.end(driver)
-    kept, interrupted = run.recorded(), run.positions()
-    interrupted = {name: steps for name, steps in interrupted.items() if name not in kept}
+    interrupted, kept = run.under_way(), run.recorded()
     folder = run.store.folder / SNAPSHOTS
     for trial_id in interrupted:
         newest = max(folder.glob(f"{trial_id}*"), key=lambda path: path.stat().st_mtime_ns)
         content = newest.read_bytes()
         newest.write_bytes(content[: len(content) // 2])
         (folder / f".{newest.name}.torn").write_bytes(content[:100])
-    older = run.positions()
+    older = run.under_way()
     assert interrupted.keys() == older.keys(), "the one before is kept"
     again = run.start()
     recovery = run.wait_until_going_on(again, older)
@@ -148,8 +146,7 @@ def test_the_clock_is_set_back_by_an_hour(
         run.wait(driver, lambda: any(steps >= STEPS for name, steps in run.positions().items() if name not in before))
         kill(driver)
         run.process.end(driver)
-        kept, interrupted = run.recorded(), run.positions()
-        interrupted = {name: steps for name, steps in interrupted.items() if name not in kept}
+        interrupted, kept = run.under_way(), run.recorded()
         assert kept
         assert interrupted
         again = run.start()

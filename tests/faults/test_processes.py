@@ -67,8 +67,7 @@ def test_the_driver_is_killed_and_started_again(nodes: Nodes, run: Run, unbroken
     run.wait_until_training(driver, trials=1)
     kill(driver)
     run.process.end(driver)
-    kept, interrupted = run.recorded(), run.positions()
-    interrupted = {name: steps for name, steps in interrupted.items() if name not in kept}
+    interrupted, kept = run.under_way(), run.recorded()
     assert kept
     again = run.start()
     recovery = run.wait_until_going_on(again, interrupted)
@@ -89,7 +88,7 @@ def test_the_driver_is_killed_and_started_again(nodes: Nodes, run: Run, unbroken
 def test_the_head_is_lost_and_the_grid_started_on_another_cluster(
     tmp_path: Path, data_folder: Path, fault_grid: Path, nodes: Nodes, unbroken: Store, tell: Tell
 ) -> None:
-    """A node is lost with it: what trained there is to go on elsewhere. The other node still ends its training."""
+    """A worker is lost before it: its training is to go on elsewhere. The other one still ends its own."""
     lost = Nodes()
     try:
         run = Run(Process(tmp_path, data_folder), fault_grid, lost.address)
@@ -97,8 +96,9 @@ def test_the_head_is_lost_and_the_grid_started_on_another_cluster(
         run.wait(driver, run.stored)
         run.wait_until_training(driver)
         kept = run.recorded()
+        (worker,) = lost.trainers(0)
+        kill(worker)
         lost.lose_head()
-        lost.lose(0)
         code, out = run.process.end(driver)
     finally:
         lost.end()
@@ -106,8 +106,7 @@ def test_the_head_is_lost_and_the_grid_started_on_another_cluster(
     assert "error: the Ray cluster has lost its head\n  expected:" in out
     assert "Traceback" not in out
     assert kept <= run.recorded()
-    kept, interrupted = run.recorded(), run.positions()
-    interrupted = {name: steps for name, steps in interrupted.items() if name not in kept}
+    interrupted, kept = run.under_way(), run.recorded()
     assert interrupted
     run.address = nodes.address
     again = run.start()
@@ -116,7 +115,7 @@ def test_the_head_is_lost_and_the_grid_started_on_another_cluster(
     assert "4 of 4 trials to run" not in run.finish(again)
     tell(
         Row(
-            "the head is lost, and a node with it; `lape run` is started again on another cluster",
+            "a worker and the head are lost, and `lape run` is started again on another cluster",
             "after 40 s without an answer the run ends with one message and exit code 2; then as with a driver",
             compare(run.store, unbroken),
             len(kept),
