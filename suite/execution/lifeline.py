@@ -16,7 +16,7 @@ from suite.errors import InputError
 EVERY = 5.0  # seconds between two knocks, and for an answer
 RAYS_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"  # seconds after which Ray ends each process, whatever it does
 PART = 2 / 3  # of them: what is left is for storing and telling
-GRACE = 10.0  # seconds for the main thread to come to its end: it may wait in Ray for an answer that never comes
+GRACE = 5.0  # seconds for the main thread to come to its end: it mostly waits in Ray for an answer that never comes
 
 
 @contextmanager

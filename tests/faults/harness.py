@@ -52,6 +52,8 @@ class Nodes:
 
     def lose(self, node: int) -> None:
         """A worker node is gone, with all that ran there."""
+        for trainer in self.trainers(node):  # Ray's own would live on for some seconds, and write another snapshot
+            kill(trainer)
         self._cluster.remove_node(self._workers.pop(node), allow_graceful=False)
 
     def lose_head(self) -> None:
