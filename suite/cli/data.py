@@ -1,0 +1,63 @@
+"""`lape ls` and `lape data`: what there is to put into a grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+commands = typer.Typer()
+data_commands = typer.Typer(
+    help="Prepare and list data sets; prepare teachers.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@commands.command("ls")
+def list_things(
+    kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
+) -> None:
+    """List what there is to put into a grid."""
+    from suite.commands.listing import list_kind
+
+    for line in list_kind(kind):
+        typer.echo(line)
+
+
+@data_commands.command("prepare")
+def data_prepare(
+    name: Annotated[str, typer.Argument(help="digits, fashion_mnist, cifar10, cifar100, or a name of your own.")],
+    source: Annotated[Path | None, typer.Option("--from", help="A folder or archive. [default: download]")] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Resize to this (data sets of your own).")] = None,
+    storage: Annotated[str, typer.Option(help="arrays: cached whole; folder: read from disk; auto: by size.")] = "auto",
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+) -> None:
+    """Download or read a data set, verify it, and cache it. Trials never download."""
+    from suite.commands.data import prepare_data
+
+    for line in prepare_data(name, source, image_size, storage, data):
+        typer.echo(line)
+
+
+@data_commands.command("teacher")
+def data_teacher(
+    name: Annotated[str, typer.Argument(help="timm's name of the model, such as regnety_160.")],
+    source: Annotated[Path | None, typer.Option("--from", help="A file of its weights. [default: download]")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+) -> None:
+    """Download or read the weights of a teacher for distillation, verify them, and cache them."""
+    from suite.commands.data import add_teacher
+
+    for line in add_teacher(name, source, data):
+        typer.echo(line)
+
+
+@data_commands.command("ls")
+def data_list(
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+) -> None:
+    """List the data sets, and which are prepared here."""
+    from suite.commands.data import list_data
+
+    for line in list_data(data):
+        typer.echo(line)

@@ -1,0 +1,84 @@
+"""`lape check` and `lape plan`: what a grid is, before it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from suite.cli.options import (
+    REPORTS,
+    RESULTS,
+    CSVOption,
+    GPUsOption,
+    GridArgument,
+    ResultsOption,
+    SeedsOption,
+    SetOption,
+    chosen_workspace,
+)
+
+commands = typer.Typer()
+
+
+@commands.command()
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")],
+) -> None:
+    """Validate grids and claims: everything that is wrong, with file and line.
+
+    Of a claim file, say too which of the paper's stated differences don't follow from its own tables. These are
+    findings, and no errors: the exit code is 0.
+    """
+    from suite.commands.workspace import check_files
+
+    for line in check_files(files):
+        typer.echo(line)
+
+
+@commands.command()
+def plan(
+    grid: GridArgument,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrate", help="First train a few steps of each kind of trial here, to tell the time.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials at a time. [default: what this machine's cores allow]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    target: CSVOption = None,
+    device: Annotated[str, typer.Option(help="Of --calibrate: auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
+    gpus_per_trial: GPUsOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="Say how many trials run at once on this Ray cluster ('auto': on this machine).")
+    ] = None,
+    nodes: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NxCPU:C,GPU:G", help="Or on such nodes, as 64xCPU:64,GPU:8 (repeat for other kinds)."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Of --calibrate: folder of the prepared data sets.")] = None,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Say what a run would do: trials to do and done, dropped cells, time, and what the seeds can show.
+
+    Time is estimated from the stored runs, and where there are none from a calibration, which is kept beside them.
+    """
+    from suite.commands.overview import print_plan
+
+    workspace = chosen_workspace(grid, overrides, seeds, results, REPORTS)
+    if calibrated:
+        from suite.commands.calibrating import calibrate_grid
+        from suite.machine import Machine
+
+        calibrate_grid(workspace, Machine(data, device, threads), workers)
+    room = None
+    if address is not None or nodes:
+        from suite.commands.rooms import find_room
+
+        room = find_room(workspace, address, nodes or [], threads, gpus_per_trial)
+        workers = workers or room.at_once
+    print_plan(workspace, workers=workers, as_json=as_json, target=target, room=room)

@@ -1,0 +1,80 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from suite.commands.workspace import Workspace
+
+GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or the name of one in grids/.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the grid, such as recipe.epochs=10."),
+]
+SeedsOption = Annotated[int | None, typer.Option("--seeds", metavar="N", help="Use N seed indices.")]
+ResultsOption = Annotated[Path, typer.Option("--results", help="The folder of all grids' results.")]
+ReportsOption = Annotated[Path, typer.Option("--reports", help="The folder of all grids' reports.")]
+ArchOption = Annotated[list[str] | None, typer.Option("--arch", help="A named size, or a family (repeat for more).")]
+SizeOption = Annotated[
+    list[str] | None, typer.Option("--size", metavar="KEY=VALUE", help="A size of the architecture, as embed_dim=32.")
+]
+ClassesOption = Annotated[int, typer.Option("--classes", min=1, help="Classes.")]
+ImageSizeOption = Annotated[int, typer.Option("--image-size", min=1, help="Pixels on each side.")]
+ChannelsOption = Annotated[int, typer.Option("--channels", min=1, help="Colour channels.")]
+CSVOption = Annotated[
+    str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers as CSV ('-': print that alone).")
+]
+DeterministicOption = Annotated[
+    bool, typer.Option("--deterministic", help="The same bits in every run, on a GPU too, where that costs time.")
+]
+CompileOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile",
+        show_default=False,
+        help="Compile models, and on a GPU record steps as CUDA graphs. [default: on a GPU, where it pays]",
+    ),
+]
+MicroBatchOption = Annotated[
+    int | None,
+    typer.Option(
+        "--micro-batch",
+        min=1,
+        metavar="N",
+        show_default=False,
+        help="At most N images per forward and backward pass; batches stay as they are. [default: whole batches]",
+    ),
+]
+GPUsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-trial",
+        min=0,
+        show_default=False,
+        help="GPUs of each trial: whole ones, or 1/k of one, such as 0.5. [default: 1 where there is one]",
+    ),
+]
+ProcessesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--processes",
+        min=1,
+        metavar="N",
+        show_default=False,
+        help="Processes that train a trial together, of --threads each. [default: one for each of --gpus-per-trial]",
+    ),
+]
+RESULTS, REPORTS = Path("results"), Path("reports")
+
+
+def chosen_workspace(
+    grid: str, overrides: list[str] | None, seeds: int | None, results: Path, reports: Path
+) -> Workspace:
+    """The grid that a command is about, with what is said of it."""
+    from suite.commands.workspace import open_workspace
+
+    return open_workspace(grid, overrides or [], seeds, results, reports)

@@ -1,0 +1,91 @@
+"""`lape tables`, `verify` and `report`: what records say."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from suite.cli.options import (
+    REPORTS,
+    RESULTS,
+    CSVOption,
+    GridArgument,
+    ReportsOption,
+    ResultsOption,
+    SeedsOption,
+    SetOption,
+    chosen_workspace,
+)
+from suite.errors import InputError
+
+commands = typer.Typer()
+
+
+@commands.command()
+def tables(
+    grid: GridArgument,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    results: ResultsOption = RESULTS,
+    reports: ReportsOption = REPORTS,
+) -> None:
+    """Print a grid's table, and write it as CSV, Markdown and LaTeX."""
+    from suite.commands.overview import print_tables
+
+    print_tables(chosen_workspace(grid, overrides, seeds, results, reports))
+
+
+@commands.command()
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="GRID", help="A grid; with --static, claim files. [default: all of grids/claims/]"),
+    ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="Count the parameters that claim files print: no training, no grid.")
+    ] = False,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+    target: CSVOption = None,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Judge a grid's claims by its runs. Exit code 0: none is contradicted; 1: some are.
+
+    With --static, judge printed counts of parameters by those of the models: what rounds to the printed digits is
+    confirmed, anything else contradicted.
+    """
+    if static:
+        if overrides or seeds is not None:
+            raise _misused("--set and --seeds belong to a grid", "claim files alone", "--static with a grid's options")
+        from suite.commands.static import print_static_verdicts
+
+        contradicted = print_static_verdicts(names or [], as_json=as_json, target=target)
+    else:
+        if names is None or len(names) != 1 or target is not None:
+            found = "--csv" if target is not None else ", ".join(names or ()) or "nothing"
+            raise _misused("verify judges one grid", "one grid, and --csv with --static only", found)
+        from suite.commands.overview import print_verdicts
+
+        contradicted = print_verdicts(chosen_workspace(names[0], overrides, seeds, results, REPORTS), as_json=as_json)
+    raise typer.Exit(1 if contradicted else 0)
+
+
+def _misused(what: str, expected: str, found: str) -> InputError:
+    fix = "for instance `lape verify quickstart`, or `lape verify --static`"
+    return InputError(what, expected=expected, found=found, where="lape verify", fix=fix)
+
+
+@commands.command()
+def report(
+    grid: GridArgument,
+    overrides: SetOption = None,
+    seeds: SeedsOption = None,
+    results: ResultsOption = RESULTS,
+    reports: ReportsOption = REPORTS,
+) -> None:
+    """Write a grid's report: a web page that needs nothing but itself, with tables, figures and verdicts."""
+    from suite.commands.overview import write_report
+
+    typer.echo(write_report(chosen_workspace(grid, overrides, seeds, results, reports)))
