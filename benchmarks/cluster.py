@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import scale
-from benchmarks.documents import fill, markdown, write_figures
+from benchmarks.documents import add_parts, chosen_parts, fill, markdown, write_figures
 from suite.environment import describe
 from tests.faults.evidence import VARIABLE
 
@@ -132,6 +132,5 @@ def main(names: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Measure what docs/cluster.md tells, and fill its tables.")
-    parser.add_argument("names", nargs="*", choices=[*PARTS, "tables"], help="parts, or tables: none of them")
-    asked = parser.parse_args().names
-    main([name for name in asked or PARTS if name != "tables"])
+    add_parts(parser, PARTS)
+    main(chosen_parts(parser.parse_args().names, PARTS))

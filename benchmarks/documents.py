@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,3 +34,15 @@ def fill(document: Path, tables: Mapping[str, str]) -> None:
 def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
     """Write what tables are made from, as JSON."""
     path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def add_parts(parser: argparse.ArgumentParser, parts: Iterable[str]) -> None:
+    """Let a command take the names of the parts to measure: see `chosen_parts`."""
+    # A list as default would itself be looked for among the choices.
+    choices = [*parts, "tables", "all"]
+    parser.add_argument("names", nargs="*", choices=choices, default="all", help="parts; tables: none of them")
+
+
+def chosen_parts(names: Sequence[str], parts: Iterable[str]) -> list[str]:
+    """Those of the parts that were named, or all."""
+    return [part for part in parts if part in names or "all" in names]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import stacking
-from benchmarks.documents import fill, markdown, write_figures
+from benchmarks.documents import add_parts, chosen_parts, fill, markdown, write_figures
 from benchmarks.products import products
 from suite.commands.throughput import LABELS, QUIET, REACHED, rate_text, ratio_text
 from suite.cost.throughput.measure import SIDES
@@ -226,9 +226,8 @@ def main(names: Sequence[str], options: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Measure what docs/performance.md tells, and fill its tables.")
-    parser.add_argument("names", nargs="*", choices=[*PARTS, "tables"], help="parts, or tables: none of them")
+    add_parts(parser, PARTS)
     for option in ("--rounds", "--seconds"):
         parser.add_argument(option, default="5", help="of `lape bench --throughput`")
     asked = parser.parse_args()
-    chosen = [name for name in asked.names or PARTS if name != "tables"]
-    main(chosen, ["--rounds", asked.rounds, "--seconds", asked.seconds])
+    main(chosen_parts(asked.names, PARTS), ["--rounds", asked.rounds, "--seconds", asked.seconds])
