@@ -22,7 +22,7 @@ from suite.training.team import ALONE, Team
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-HELD = 128 * 2**20  # bytes for the backward pass at a time, of each thread: more is hardly faster
+HELD = 96 * 2**20  # bytes for the backward pass at a time, of each thread: more is hardly faster
 Forward = Callable[[Tensor], Output]  # a model, or what was made of it
 LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a share of the batch, by a model
 

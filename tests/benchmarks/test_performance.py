@@ -62,7 +62,7 @@ def test_a_target_is_met_by_the_whole_interval_on_a_quiet_machine(
     changed = copy.deepcopy(figures)
     for name in ("alone", "pair"):
         changed[name]["environment"]["load_before"] = load
-        changed[name]["memory_mb"]["ours"] = 1e3 * memory
+    changed["memory"] = [{"threads": threads, "megabytes": 1e3 * memory} for threads in (1, 2)]
     changed["alone"]["summary"]["training"]["ratio"] = {"median": 1.4, "low": ends[0], "high": ends[1]}
     lines = tables(changed)["targets"].splitlines()
     assert lines[2].endswith(f"| {words[0]} |")
