@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError, Problem
 from suite.files import check_folder, read_regular, write_atomic
-from suite.record import VOLATILE, RunRecord
+from suite.record import VOLATILE, RunRecord, run_name
 from suite.storage import LARGEST
 from suite.store import HISTORY, RUNS, SPOOL, Store, load_history
 
@@ -199,9 +199,9 @@ def _conflict(
     trial_id: str, one: Path, other: Path, found: Iterable[tuple[str, Any, Any]], record: RunRecord
 ) -> Problem:
     told = "; ".join(f"{name}: {_short(mine)} and {_short(theirs)}" for name, mine, theirs in found)
-    levels = f"{record.arch} {record.pe} {record.join} {record.dataset} seed {record.seed_index}"
+    name = run_name(vars(record), record.seed_index)
     return Problem(
-        f"two runs of trial {trial_id} are in conflict ({levels})",
+        f"two runs of trial {trial_id} are in conflict ({name})",
         expected="the same of a trial that is done twice, times and machines aside",
         found=told,
         where=f"{one} and {other}",

@@ -14,7 +14,7 @@ from suite.data.datasets import Dataset
 from suite.errors import InputError
 from suite.files import check_folder, check_inside
 from suite.pace import Pace, Paces
-from suite.record import Status
+from suite.record import Status, run_name
 from suite.store import RUNS, SPOOL, damaged_record, parse_values, read_text
 
 Key = tuple[str, int]  # a cell's id and a seed index: as good as a trial's id, and known without hashing each trial
@@ -102,12 +102,11 @@ class Outcomes:
 
     def _outcome(self, values: Mapping[str, Any]) -> Outcome:
         environment, status = values["environment"], values["status"]
-        levels = (values[name] for name in ("arch", "pe", "join", "dataset"))
         return Outcome(
             trial_id=str(values["trial_id"]),
             key=(str(values["cell_id"]), int(values["seed_index"])),
             status=status,
-            label=f"{' '.join(map(str, levels))} seed {values['seed_index']}",
+            label=run_name(values, values["seed_index"]),
             error=str(values.get("error") or ""),
             seconds=float(values.get("train_seconds") or 0.0),
             gpu=environment["device"] not in ("cpu", "unknown"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -25,6 +25,7 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _say_whe
 
 Status = Literal["done", "diverged", "error", "timeout", "oom"]
 AXIS_FIELDS = ("dataset", "arch", "pe", "join", "norm", "loss")  # in the order of tables
+_UNSAID = {"norm": "ln", "loss": "default"}  # levels that a run's name leaves out
 FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
 
 # Fields that differ between two runs of the same trial on machines of the same kind.
@@ -83,6 +84,13 @@ class Epoch(_Model):
     similarity: tuple[Annotated[float, Field(ge=0, le=1.001)], ...] | None = Field(
         default=None, description="of a transformer: mean of |cos| over pairs of patches of a test image, by block"
     )
+
+
+def run_name(levels: Mapping[str, Any], seed_index: int) -> str:
+    """A run in a few words, for people. levels: by axis, of at least all `AXIS_FIELDS`."""
+    axes = ("arch", "pe", "join", "norm", "loss", "dataset")
+    told = [str(levels[axis]) for axis in axes if levels[axis] != _UNSAID.get(axis)]
+    return " ".join([*told, f"seed {seed_index}"])
 
 
 class RunRecord(_Model):

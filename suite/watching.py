@@ -15,6 +15,7 @@ from suite.grid import Expansion
 from suite.heartbeat import LOST, Beat, Running, Seen
 from suite.outcomes import Outcome, Outcomes
 from suite.pace import Device, Pace
+from suite.record import run_name
 from suite.trial import Trial
 
 _ENOUGH = 0.02  # of a training: from so much of it on, its own pace says when it ends
@@ -173,13 +174,9 @@ class Watcher:
             else:
                 silent = seen.age if before is None else 0.0
                 self._heard[trial.id] = (seen.written, now - silent)
-            found.append(Underway(_label(trial), seen.beat, round(silent, 1), silent > LOST))
+            found.append(Underway(run_name(trial.levels, trial.seed_index), seen.beat, round(silent, 1), silent > LOST))
         self._heard = {trial_id: heard for trial_id, heard in self._heard.items() if trial_id in beats}
         return tuple(found)
-
-
-def _label(trial: Trial) -> str:
-    return f"{trial.arch.name} {trial.pe} {trial.join} {trial.dataset.name} seed {trial.seed_index}"
 
 
 def _remaining(trial: Trial, beat: Beat | None, expected: Estimate) -> float | None:

@@ -17,7 +17,7 @@ from rich.table import Column
 from suite.estimate import Estimate
 from suite.faults import MachineFault
 from suite.heartbeat import Beat
-from suite.record import RunRecord
+from suite.record import RunRecord, run_name
 from suite.text import duration
 from suite.trial import Trial
 
@@ -76,7 +76,7 @@ class ProgressDisplay:
         began = self._since.pop(record.trial_id, now)
         self._took += now - began if record.train_seconds is None else record.train_seconds
         self._ended["done" if record.status == "done" else "failed"] += 1
-        name = f"{record.arch} {record.pe} {record.join} {record.dataset} seed {record.seed_index}"
+        name = run_name(vars(record), record.seed_index)
         result = record.status if record.top1 is None else f"{record.top1:.2f} %"
         self._last = f"{result} ({name})"
         self._show()
