@@ -26,7 +26,7 @@ from suite.training.augmentation.pipeline import Normalise
 from suite.training.learner import Learner, learner_for
 from suite.training.loop import DivergedError, Trainer, check_finite
 from suite.training.losses import LOSSES
-from suite.training.memory import PeakMemory
+from suite.training.memory import PeakMemory, trim
 from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
 from suite.training.schedule import learning_rate
@@ -130,7 +130,9 @@ class Attempt:
             for member, of_member in zip(self.members, losses.unbind(dim=1), strict=True):
                 member.trained(epoch, learning_rate(recipe, epoch, 0, self.steps), of_member, seconds)
             if (epoch + 1) % recipe.test_every == 0 or epoch + 1 == recipe.total_epochs:
+                trim()
                 right, test_losses = trainer.test(self.test_images)
+                trim()
                 similar, last = trainer.similarity(self.test_images), (epoch + 1) * self.steps - 1
                 for number, member in enumerate(self.members):
                     member.tested(right[number].numpy(), test_losses[number], similar[number], last)

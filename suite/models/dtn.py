@@ -20,11 +20,13 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import init
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, threshold
 
 from suite.models.normalisers import EPS, TokenNorm
 from suite.models.norms import pooling
 from suite.models.sizes import Grid
+
+LEAST = 1e-30  # of a share in P
 
 
 class DynamicTokenNorm(TokenNorm):
@@ -69,7 +71,7 @@ class DynamicTokenNorm(TokenNorm):
 
     def shares(self) -> Tensor:
         """P, [heads, T, T], of targets by sources: each row sums to 1. T counts cells where the grid is pooled."""
-        return (self.offsets @ self.position.T).permute(2, 0, 1).softmax(dim=2)
+        return _shares(self.offsets @ self.position.T)
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, tokens, width] to the same."""
@@ -149,7 +151,7 @@ class ReleasedDynamicTokenNorm(DynamicTokenNorm):
 
     def shares(self) -> Tensor:
         """P, [heads, T, T], as in the paper's."""
-        return (self.offsets @ self.position.T + self.position_bias).permute(2, 0, 1).softmax(dim=2)
+        return _shares(self.offsets @ self.position.T + self.position_bias)
 
     def _normalise(self, x: Tensor) -> Tensor:
         heads = x.unflatten(2, (self.heads, -1))
@@ -172,6 +174,15 @@ class DynamicVarianceNorm(ReleasedDynamicTokenNorm):
     """The released code's variant whose mean is LayerNorm's: only the variance is taken among tokens."""
 
     dynamic_mean = False
+
+
+def _shares(scores: Tensor) -> Tensor:
+    """The softmax over sources: [T, T, heads] to [heads, T, T].
+
+    Of tokens far apart it would leave powers so small that a CPU multiplies them at a fraction of its speed, since they
+    are no normal numbers: the whole model took twice its time. They are zero here.
+    """
+    return threshold(scores.permute(2, 0, 1).softmax(dim=2), LEAST, 0.0)
 
 
 def _offsets(grid: Grid) -> Tensor:

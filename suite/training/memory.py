@@ -60,6 +60,11 @@ def release(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other systems have none
-    if trim is not None:
-        trim(0)
+    trim()
+
+
+def trim() -> None:
+    """Give back what is free in glibc's arenas: what comes next needs other sizes, and would be held beside it."""
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other systems have none
+    if give_back is not None:
+        give_back(0)

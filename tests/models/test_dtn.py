@@ -146,6 +146,16 @@ def test_permuted_with_their_coordinates_tokens_give_the_same(kind: type[Dynamic
     torch.testing.assert_close(norm(x[:, order]), before)
 
 
+def test_no_share_is_so_small_that_products_are_slow() -> None:
+    """Numbers below 10⁻³⁸ aren't normal: a CPU takes many times as long for each. Of 14×14 tokens some would be."""
+    norm = DynamicTokenNorm(16, heads=4, grid=(14, 14))
+    norm.start("position", norm.position.data, torch.Generator().manual_seed(0))
+    shares = norm.shares()
+    assert ((shares == 0) | (shares > 1e-30)).all()
+    assert (shares == 0).any()
+    torch.testing.assert_close(shares.sum(dim=2), torch.ones(4, 196))
+
+
 def test_each_head_starts_at_a_neighbour_of_its_own() -> None:
     norm = create_model("deit", pe="none", norm="dtn", patch_size=4, embed_dim=20, depth=3, num_heads=5, mlp_ratio=1,
                         num_classes=2, image_size=20).blocks[0].norm1  # fmt: skip
