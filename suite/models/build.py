@@ -86,3 +86,14 @@ def _resolve(arch: str | Architecture, overrides: dict[str, Any]) -> Architectur
     if not overrides:
         return arch
     return resolve_architecture(arch.family.name, {**arch.size.model_dump(), **overrides}, label=arch.name)
+
+
+def plain_sibling(model: Model) -> Model:
+    """What a model's contrasts begin from: its architecture without position, joined by default, with its usual norm.
+
+    Torch's generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return create_model(
+            model.architecture, pe="none", num_classes=1, image_size=model.image_size, in_chans=model.in_chans
+        )

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from suite.canonical import derive_seed
 from suite.data.images import Images
 from suite.data.transfer import to_device
+from suite.models.build import plain_sibling
 from suite.models.model import Model
 from suite.recipe import Recipe
 from suite.text import note
@@ -102,9 +103,10 @@ class Trainer:
             shares = max(team.size, micro_batches(size, self.micro_batch, team.size))
             check_whole(self.model, shares, team.size)
         if enough and self.shape is not None:
-            # By the model alone: both sides of a contrast of losses have as many shares, and so the same dropout.
+            # All sides of a contrast, of whichever axis, have as many shares, and so the same masks of dropout.
             model = self.model if self._learner is None else self._learner.model
-            shares = max(shares, choose_shares(model, self.shape, size, workers, self.precision))
+            plain_model = plain_sibling(model) if isinstance(model, Model) else model
+            shares = max(shares, choose_shares(plain_model, self.shape, size, workers, self.precision))
         return Split(self.model, threads, shares, None if plain else self._forward, team) if shares > 1 else None
 
     @property

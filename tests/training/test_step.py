@@ -10,12 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from suite.cost.trainer import make_trainer
 from suite.grid import load_grid
 from suite.machine import Machine
 from suite.models import create_model
+from suite.models.build import plain_sibling
+from suite.models.cell import ModelCell, Shape
 from suite.models.norms import NORMS
 from suite.train import run_trial
 from suite.training import step
+from suite.training.augmentation.pipeline import Normalise
 from suite.training.objective import Objective, Target
 from suite.training.precision import SINGLE, Precision
 from suite.training.step import Forward, Recorded, Split, choose_shares, held_for_backward, splittable
@@ -143,6 +147,24 @@ def test_as_few_shares_as_hold_little_enough(
     monkeypatch.setattr(step, "held_for_backward", lambda model, shape, precision: held * 1000)
     monkeypatch.setattr(step, "HELD", 28_000)
     assert choose_shares(model(), (3, 8, 8), batch, threads) == shares
+
+
+@pytest.mark.parametrize(
+    ("pe", "join", "norm"), [("learnable", "lape", "ln"), ("sin1d", "lape", "ln"), ("learnable", "default", "dtn")]
+)
+def test_all_sides_of_a_contrast_have_as_many_shares(
+    pe: str, join: str, norm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so the same masks of dropout, where one side holds a little more than a thread may."""
+    size = {"patch_size": 2, "embed_dim": 16, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0, "attn_drop": 0.1}
+    net = create_model("vit_late", pe=pe, join=join, norm=norm, num_classes=7, image_size=8, **size)
+    held = held_for_backward(plain_sibling(net), (3, 8, 8))
+    assert held_for_backward(net, (3, 8, 8)) > held
+    monkeypatch.setattr(step, "HELD", 6 * held)
+    cell = ModelCell(net.architecture, pe, join, norm, Shape(7, 8, 3))
+    normalise = Normalise((0.5,) * 3, (0.5,) * 3, torch.device("cpu"))
+    trainer = make_trainer(cell, recipe(batch_size=12), normalise, torch.device("cpu"), shape=(3, 8, 8))
+    assert trainer.images_at_once == 6
 
 
 @pytest.mark.parametrize("norm", [name for name, norm in NORMS.items() if norm.tokens])
