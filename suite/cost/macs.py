@@ -42,6 +42,7 @@ FREE_OPERATORS = frozenset(
         "aten::square",
         "aten::sub",
         "aten::sum",
+        "aten::threshold",
         "aten::unflatten",
         "aten::var_mean",
     }
