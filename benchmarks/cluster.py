@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import scale
-from benchmarks.documents import add_parts, chosen_parts, fill, markdown, write_figures
+from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures
 from suite.environment import describe
 from tests.faults.evidence import VARIABLE
 
@@ -122,7 +122,7 @@ def _where(machine: dict[str, Any]) -> str:
 
 def main(names: Sequence[str]) -> None:
     """Measure the parts that are named, and make the tables of all."""
-    figures: Figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+    figures = read_figures(FIGURES)
     for name in names:
         where = machine()
         figures[name] = {"machine": where, "found": PARTS[name]()}

@@ -31,6 +31,12 @@ def fill(document: Path, tables: Mapping[str, str]) -> None:
     document.write_text(filled(document.read_text(encoding="utf-8"), tables), encoding="utf-8")
 
 
+def read_figures(path: Path) -> dict[str, Any]:
+    """What `write_figures` wrote; nothing where there is no file yet."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
 def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
     """Write what tables are made from, as JSON."""
     path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import stacking
-from benchmarks.documents import add_parts, chosen_parts, fill, markdown, write_figures
+from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures
 from benchmarks.products import products
 from suite.commands.throughput import LABELS, QUIET, REACHED, rate_text, ratio_text
 from suite.cost.throughput.measure import SIDES
@@ -252,7 +252,7 @@ def _interval(row: Mapping[str, str], name: str) -> str:
 
 def main(names: Sequence[str], options: Sequence[str]) -> None:
     """Measure the parts that are named, and make the tables of all."""
-    figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+    figures = read_figures(FIGURES)
     for name in names:
         rest()
         figures[name] = measure(name, options)

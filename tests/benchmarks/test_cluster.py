@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 
 import pytest
 
 from benchmarks.cluster import DOCUMENT, FIGURES, Figures, fault_tests, tables
-from benchmarks.documents import filled
+from benchmarks.documents import filled, read_figures
 from tests.deploy.commands import parse_lape
 
 
 @pytest.fixture(scope="module")
 def figures() -> Figures:
-    found: Figures = json.loads(FIGURES.read_text(encoding="utf-8"))
-    return found
+    return read_figures(FIGURES)
 
 
 def test_the_document_has_the_committed_figures(figures: Figures) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import json
 
 import pytest
 
-from benchmarks.documents import filled
+from benchmarks.documents import filled, read_figures
 from benchmarks.performance import COMMANDS, DOCUMENT, FIGURES, OPEN, Figures, tables
 from tests.conftest import REPOSITORY
 
@@ -15,8 +14,7 @@ from tests.conftest import REPOSITORY
 @pytest.fixture(scope="module")
 def figures() -> Figures:
     """The committed figures."""
-    found: Figures = json.loads(FIGURES.read_text(encoding="utf-8"))
-    return found
+    return read_figures(FIGURES)
 
 
 def test_the_document_has_the_committed_figures(figures: Figures) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from benchmarks.documents import filled
+from benchmarks.documents import filled, read_figures
 from benchmarks.verdicts import DOCUMENT, FIGURES, Figures, rows, simulate, tables
 
 
 @pytest.fixture(scope="module")
 def figures() -> Figures:
     """The committed figures."""
-    found: Figures = json.loads(FIGURES.read_text(encoding="utf-8"))
-    return found
+    return read_figures(FIGURES)
 
 
 def test_a_small_simulation_keeps_its_bounds() -> None:
