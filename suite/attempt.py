@@ -33,12 +33,10 @@ from suite.training.schedule import learning_rate
 from suite.training.similarity import Similarity
 from suite.training.snapshot import Snapshots, TeamSnapshots
 from suite.training.stack import StackTrainer, stackable
-from suite.training.step import Recorded, splittable
+from suite.training.step import Recorded, splittable, worth_compiling
 from suite.training.synchronised import synchronise
 from suite.training.team import ALONE, Team
 from suite.trial import Trial
-
-COMPILE_FROM = 10_000  # steps of a training on a GPU: fewer don't win back the minute that compiling takes
 
 Outcome = tuple[Status, dict[str, Any]]  # what became of a training, and the fields of the record that go with it
 _BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "seconds": 0.0, "epoch_seconds": 0.0})
@@ -87,11 +85,8 @@ class Attempt:
         self.divisible = False  # could it be fewer?
 
     def _compiles(self) -> bool:
-        if len(self.members) > 1:
-            return False
         wanted = self.machine.compiled
-        long = self.device.type == "cuda" and self.steps * self.recipe.total_epochs >= COMPILE_FROM
-        return long if wanted is None else wanted
+        return worth_compiling(self.device, self.steps * self.recipe.total_epochs) if wanted is None else wanted
 
     def stackable(self) -> bool:
         """Whether such trials can be trained at once."""
@@ -157,7 +152,9 @@ class Attempt:
         normalise = Normalise(dataset.mean, dataset.std, self.device)
         recorded = self.machine.compiled is not False
         if len(models) > 1:
-            return StackTrainer(models, recipe, normalise, self.precision, self.device, recorded=recorded)
+            return StackTrainer(
+                models, recipe, normalise, self.precision, self.device, compiled=self.compiled, recorded=recorded
+            )
         (learner,) = models
         if self.team.size > 1 and self.device.type == "cuda":
             synchronise(learner)

@@ -126,7 +126,7 @@ class _Side:
         self._order = torch.arange(recipe.batch_size)
         half = (0.5,) * shape.in_chans
         self._trainer = make_trainer(
-            cell, recipe, Normalise(half, half, device), device, compiled=setting.compiled, loss=loss
+            cell, recipe, Normalise(half, half, device), device, graphs=setting.compiled, loss=loss
         )
 
     def run(self, mode: Mode, steps: int) -> None:

@@ -24,20 +24,22 @@ def make_trainer(
     device: torch.device,
     *,
     compiled: bool = False,
+    graphs: bool = False,
     threads: int = 1,
     shape: Sequence[int] | None = None,
     recorded: bool = False,
     loss: str = "default",
 ) -> Trainer:
-    """A new model in training. compiled: all of it, tests too, by torch.compile, as CUDA graphs where there is a GPU.
+    """A new model in training. graphs: all of it, tests too, by torch.compile, as CUDA graphs where there is a GPU.
 
     The others: see `Trainer`.
     """
     model = learner_for(build_model(cell), LOSSES[loss], recipe, cell.shape.num_classes, seed=0).to(device)
     optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())
-    if compiled:
+    if graphs:
         model.compile(mode="reduce-overhead", dynamic=False)
     precision = choose_precision(recipe, device)
     return Trainer(
-        model, optimiser, recipe, normalise, precision, device, threads=threads, shape=shape, recorded=recorded
-    )
+        model, optimiser, recipe, normalise, precision, device,
+        threads=threads, shape=shape, compiled=compiled, recorded=recorded,
+    )  # fmt: skip

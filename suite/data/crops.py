@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +53,12 @@ class Crops:
     def take(self, images: Tensor) -> Crops:
         """Of these images alone, int64 [n]."""
         return Crops(self.scale, self.ratio, self.uniform[images], self.place[images], self.bicubic[images])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Crops]) -> Crops:
+        """Those of several batches, one after another."""
+        drawn = (torch.cat([getattr(part, name) for part in parts]) for name in ("uniform", "place", "bicubic"))
+        return cls(parts[0].scale, parts[0].ratio, *drawn)
 
     def window(self, image: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Top, left, height and width of one image's crop, given that image's size."""

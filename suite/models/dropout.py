@@ -26,6 +26,8 @@ class _Source(threading.local):
 
 
 _source = _Source()
+# Whether a stack of models runs, of which a process has one at a time: what is compiled can read this, not `_source`.
+_stack_runs = False
 
 
 @contextmanager
@@ -35,23 +37,26 @@ def masks_from(generators: Sequence[torch.Generator]) -> Iterator[None]:
     With more than one, the forward pass is a `torch.vmap` with `randomness="same"` over so many models, and each has
     its own.
     """
-    _source.generators, before = generators, _source.generators
+    global _stack_runs
+    before = _source.generators, _stack_runs
+    _source.generators, _stack_runs = generators, len(generators) > 1
     try:
         yield
     finally:
-        _source.generators = before
+        _source.generators, _stack_runs = before
 
 
 def for_many_models() -> bool:
-    """Whether this thread's forward pass is one of many models at once, as in `masks_from`."""
-    return len(_source.generators) > 1
+    """Whether the forward pass is one of many models at once, as in `masks_from`."""
+    return _stack_runs
 
 
 def dropout(x: Tensor, rate: float) -> Tensor:
     """Zero at probability `rate`, else x / (1 - rate)."""
     if rate == 0:
         return x
-    return x * _mask(x, x.shape, rate) if _source.generators else functional.dropout(x, rate)
+    named = for_many_models() or (not torch.compiler.is_compiling() and _source.generators)
+    return x * _mask(x, x.shape, rate) if named else functional.dropout(x, rate)
 
 
 def drop_path(x: Tensor, rate: float) -> Tensor:
@@ -80,10 +85,8 @@ def attention(
     if mixers is not None:
         weights = mixers[0]((q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-2, -1))
         weights = mixers[1]((weights if bias is None else weights + bias).softmax(dim=-1))
-        compiling = torch.compiler.is_compiling()
-        return (functional.dropout(weights, rate) if compiling else dropout(weights, rate)) @ v
-    named = len(_source.generators)
-    if torch.compiler.is_compiling() or (named < 2 and (rate == 0 or (q.is_cuda and not named))):
+        return dropout(weights, rate) @ v
+    if not for_many_models() and (torch.compiler.is_compiling() or rate == 0 or (q.is_cuda and not _source.generators)):
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
     root = math.sqrt(1 / math.sqrt(q.shape[-1]))  # on either side, as in torch's fallback
     scores = (q * root) @ (k.transpose(-2, -1) * root)
@@ -126,6 +129,8 @@ def _draw(like: Tensor, shape: Sequence[int], rate: float, generator: torch.Gene
     return like.new_empty(shape).bernoulli_(keep, generator=generator).div_(keep)
 
 
+# Two operators, of which a compiler sees the second alone. It looks into neither: an operator's masks come from
+# generators, and what a compiler would make of these is none of the models'.
 @torch.library.custom_op("lape::stacked_mask", mutates_args=())
 def _stacked_mask(like: Tensor, shape: list[int], rate: float) -> Tensor:
     raise NotImplementedError("several generators, but no vmap")
@@ -133,4 +138,17 @@ def _stacked_mask(like: Tensor, shape: list[int], rate: float) -> Tensor:
 
 @_stacked_mask.register_vmap
 def _each_its_own(info: object, in_dims: object, like: Tensor, shape: list[int], rate: float) -> tuple[Tensor, int]:
-    return torch.stack([_draw(like, shape, rate, generator) for generator in _source.generators]), 0
+    return _masks(like, shape, rate), 0
+
+
+@torch.library.custom_op("lape::masks", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
+def _masks(like: Tensor, shape: list[int], rate: float) -> Tensor:
+    masks = like.new_empty((len(_source.generators), *shape))
+    for mask, generator in zip(masks, _source.generators, strict=True):
+        mask.bernoulli_(1 - rate, generator=generator)
+    return masks.div_(1 - rate)
+
+
+@_masks.register_fake
+def _masks_shape(like: Tensor, shape: list[int], rate: float) -> Tensor:
+    return like.new_empty((len(_source.generators), *shape))

@@ -156,9 +156,8 @@ class Trainer:
             return self._step(inputs, *(target if part is None else target.take(to_device(part, self.device))))
 
         part = None if self._split is None else self._split.images(size)
-        return train_stretches(
-            [self._augmentation.stretches(images, order, self.device, generator, mixing, part)], step, each
-        )
+        streams = self._augmentation.streams(images, [order], self.device, [generator], mixing, part)
+        return train_stretches(streams, step, each)
 
     def _one_step(self, inputs: Tensor, labels: Tensor, *rest: Tensor | None) -> Tensor:
         target = Target(labels, *rest)
@@ -200,7 +199,8 @@ class Trainer:
             return logits.argmax(1) == labels, cross_entropy(logits, labels, reduction="sum").double()
 
         # Without a backward pass an image holds a part of what it does in training.
-        size = TEST_BATCH if self._split is None else min(TEST_BATCH, 4 * self.images_at_once)
+        size = images_at_once_in_test(self.device, images.shape)
+        size = size if self._split is None else min(size, 4 * self.images_at_once)
         parts = torch.split(torch.arange(len(images)), size)
         own = range(self.team.rank, len(parts), self.team.size)
         mine = [parts[number] for number in own]
@@ -247,12 +247,25 @@ class Trainer:
         return self.model.state_dict(), means, self.optimiser, generators
 
 
+def images_at_once_in_test(device: torch.device, shape: Sequence[int], models: int = 1) -> int:
+    """How many images a test takes at once, of a shape [C, H, W]: of small ones a GPU takes as long for eight times as
+    many. models: that are tested at once.
+    """
+    if device.type == "cpu":
+        return TEST_BATCH
+    small = 2**16 // (shape[1] * shape[2])  # times as many pixels are still few
+    return TEST_BATCH * min(max(1, small // models), 8)
+
+
 def train_stretches(
-    streams: Sequence[Iterator[Stretch]], step: Callable[[int, Sequence[Batch]], Tensor], each: Each | None
+    streams: Iterator[tuple[Stretch, ...]], step: Callable[[int, Sequence[Batch]], Tensor], each: Each | None
 ) -> Tensor:
-    """Take the steps of an epoch: each by its number, on a batch of every stream. Returns what the steps return."""
+    """Take the steps of an epoch: each by its number, on a batch of every stream. Returns what the steps return.
+
+    streams: as of `Augmentation.streams`.
+    """
     losses: list[Tensor] = []
-    for stretches in zip(*streams, strict=True):
+    for stretches in streams:
         begun = len(losses)
         of_each = (zip(stretch.batches, stretch.boxes, strict=True) for stretch in stretches)
         for batches in zip(*of_each, strict=True):

@@ -23,7 +23,7 @@ from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise
 from suite.training.averaging import Follower
 from suite.training.learner import Learner
-from suite.training.loop import TEST_BATCH, Batch, Each, train_stretches
+from suite.training.loop import Batch, Each, images_at_once_in_test, train_stretches
 from suite.training.objective import Objective, Output
 from suite.training.optimiser import adamw, parameter_groups, set_rate
 from suite.training.precision import Precision
@@ -54,9 +54,12 @@ class StackTrainer:
         precision: Precision,
         device: torch.device,
         *,
+        compiled: bool = False,
         recorded: bool = False,
     ) -> None:
-        """models: on the device; they are the start, and `models()` fills them with the end."""
+        """models: on the device; they are the start, and `models()` fills them with the end. The others: as of
+        `Trainer`.
+        """
         self._models, self._recipe, self._normalise = models, recipe, normalise
         self._precision, self._device = precision, device
         self._parameters, self._buffers = stack_module_state(list(models))
@@ -73,6 +76,7 @@ class StackTrainer:
         if recipe.ema_decay is not None:
             self._means = {name: value.detach().clone() for name, value in self._weights.items()}
             self._follower = Follower(self._means, self._weights, recipe.ema_decay)
+        self._training_losses = torch.compile(self._losses, dynamic=False) if compiled else self._losses
         records = recorded and device.type == "cuda"
         self._step = Recorded(self._one_step, note, self._generators) if records else self._one_step
 
@@ -115,29 +119,36 @@ class StackTrainer:
                 targets[i] = learner.target(targets[i], batches[i][2], self._draws[i])
             return self._step(torch.stack([inputs for inputs, _, _ in batches]), *_stack(targets))
 
-        streams = [
-            self._augmentation.stretches(images, order, self._device, generator, mixing)
-            for order, generator in zip(orders, generators, strict=True)
-        ]
+        streams = self._augmentation.streams(images, orders, self._device, generators, mixing)
         return train_stretches(streams, step, each)
 
     def _one_step(self, inputs: Tensor, labels: Tensor, *rest: Tensor | None) -> Tensor:
         """inputs: [models, B, C, H, W]; labels, rest: the fields of targets, [models, …] each. The losses, [models]."""
         self._optimiser.zero_grad(set_to_none=True)
-        target = Target(labels, *rest)
-        seen = [field for field in (target.own, target.kept) if field is not None]
         with self._precision.autocast(self._device), masks_from(self._generators):
-            outputs = self._forward(self._weights, inputs, *seen, stacked=True)
-            # Of each model apart: the loss is cheap, and not all of it can be batched.
-            losses = [self._objective(_take(outputs, i), target.take(i), inputs[i]) for i in range(len(inputs))]
-        total = torch.stack(losses)
-        total.sum().backward()
+            losses = self._training_losses(self._weights, inputs, Target(labels, *rest))
+        losses.sum().backward()
         if self._recipe.clip_grad is not None:
             self._clip(self._recipe.clip_grad)
         self._optimiser.step()
         if self._follower is not None:
             self._follower.update()
-        return total.detach()
+        return losses.detach()
+
+    def _losses(self, weights: Tensors, inputs: Tensor, target: Target) -> Tensor:
+        """The loss of each model: [models]."""
+        if self._learners:  # the terms on patches can't all be batched
+            seen = [field for field in (target.own, target.kept) if field is not None]
+            outputs = self._forward(weights, inputs, *seen, stacked=True)
+            losses = [self._objective(_take(outputs, i), target.take(i), inputs[i]) for i in range(len(inputs))]
+            return torch.stack(losses)
+
+        def one(weights: Tensors, inputs: Tensor, *fields: Tensor) -> Tensor:
+            return self._objective(functional_call(self._template, weights, (inputs,)), Target(*fields), inputs)
+
+        fields = [field for field in target if field is not None]  # the last ones are a learner's
+        found: Tensor = torch.vmap(one, randomness="same")(weights, inputs, *fields)
+        return found
 
     def _forward(self, weights: Tensors, *inputs: Tensor, stacked: bool) -> Output:
         def one(weights: Tensors, *inputs: Tensor) -> Output:
@@ -162,7 +173,8 @@ class StackTrainer:
         self._template.eval()
         weights = self._means or self._weights
         correct, total = [], torch.zeros(len(self._models), dtype=torch.float64, device=self._device)
-        for indices in torch.split(torch.arange(len(images)), TEST_BATCH):
+        size = images_at_once_in_test(self._device, images.shape, len(self._models))
+        for indices in torch.split(torch.arange(len(images)), size):
             labels = images.labels[indices].to(self._device)
             batch = images.batch(indices, self._recipe.test_crop_ratio).to(self._device)
             with self._precision.autocast(self._device), masks_from(self._generators):

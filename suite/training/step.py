@@ -22,6 +22,7 @@ from suite.training.team import ALONE, Team
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+COMPILE_FROM = 10_000  # steps of a training on a GPU: fewer don't win back the minute that compiling takes
 HELD = 96 * 2**20  # bytes for the backward pass at a time, of each thread: more is hardly faster
 Forward = Callable[[Tensor], Output]  # a model, or what was made of it
 LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a share of the batch, by a model
@@ -181,6 +182,11 @@ def held_for_backward(model: nn.Module, shape: Sequence[int], precision: Precisi
     total = sum(tensor.untyped_storage().nbytes() for key, tensor in held.items() if key not in weights)
     del out  # it kept what was held alive
     return total // 2
+
+
+def worth_compiling(device: torch.device, steps: int) -> bool:
+    """Whether a training of so many steps is shorter with a compiled model."""
+    return device.type == "cuda" and steps >= COMPILE_FROM
 
 
 def splittable(model: nn.Module) -> bool:

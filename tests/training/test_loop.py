@@ -73,15 +73,15 @@ def test_pairs_see_the_same_inputs_and_targets(
     trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, list[tuple[torch.Tensor, torch.Tensor | None, bool]]] = {}
-    stretches = Augmentation.stretches
+    streams = Augmentation.streams
 
-    def note(self: Augmentation, *arguments: Any) -> Iterator[Stretch]:
-        for stretch in stretches(self, *arguments):
+    def note(self: Augmentation, *arguments: Any) -> Iterator[tuple[Stretch]]:
+        for (stretch,) in streams(self, *arguments):
             batches = [(inputs.clone(), share) for inputs, share in stretch.batches]
             seen.setdefault(current.id, []).extend((*batch, arguments[4]) for batch in batches)
-            yield replace(stretch, batches=batches)
+            yield (replace(stretch, batches=batches),)
 
-    monkeypatch.setattr(Augmentation, "stretches", note)
+    monkeypatch.setattr(Augmentation, "streams", note)
     for current in trials[:3]:
         assert run_trial(current, machine).status == "done"
     default, lape, other = (seen[trial.id] for trial in trials[:3])

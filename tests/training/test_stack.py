@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,24 @@ def test_fifty_steps_have_the_losses_of_fifty_steps_alone(
         alone = losses_of_steps([trial], data_folder, 7)[:, 0]
         assert (together[:, number] / alone - 1).abs().max() < 1e-4
     assert not torch.equal(together[:, 0], together[:, 1])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_compiler_makes_the_same_steps_of_a_stack(
+    write_grid: Write, data_folder: Path, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced as one graph, with each model's own masks of dropout."""
+    compile_ = partial(torch.compile, backend="aot_eager", fullgraph=True)
+    monkeypatch.setattr(torch, "compile", compile_)
+    changes = ("lr: 1e-3,", f"lr: 1e-3, mixup: 0.8, label_smoothing: 0.1, precision: {precision},")
+    trials = cell(write_grid, "lape", changes, ("batch_size: 64", "batch_size: 16"))
+    found = []
+    for compiled in (False, True):
+        made = attempt(trials, data_folder)
+        made.compiled = compiled
+        found.append(made.train_epoch(made.trainer(), 0, {}, Clock()))
+    torch.compiler.reset()
+    assert torch.equal(*found)
 
 
 @pytest.mark.usefixtures("stacks")

@@ -19,6 +19,7 @@ from suite.recipe import Recipe
 from suite.training.augmentation.mixing import mixed_targets
 from suite.training.augmentation.pipeline import Augmentation, Normalise
 from suite.training.loop import Trainer
+from suite.training.step import worth_compiling
 
 _CHANGES_IMAGES = ("crop_", "flip", "auto_augment", "interpolation", "erase_", "mixup", "cutmix", "repeats")
 
@@ -80,11 +81,12 @@ class OurLoop:
                 mixed_targets(shown, shown.flip(0), share, classes, recipe.label_smoothing)
 
     def _made(self, threads: int) -> Trainer:
-        """As a trial has it: on a GPU with its steps recorded."""
+        """As a trial has it: on a GPU with its steps recorded, and compiled where a training has many."""
         work = self._workload
+        steps = len(self._images) // work.recipe.batch_size * work.recipe.total_epochs
         return make_trainer(
             work.cell, work.recipe, self._normalise, work.device,
-            threads=threads, shape=self._images.shape, recorded=True,
+            threads=threads, shape=self._images.shape, recorded=True, compiled=worth_compiling(work.device, steps),
         )  # fmt: skip
 
     def _order(self, batches: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,12 @@ class Moves:
     def take(self, images: Tensor) -> Moves:
         """Of these images alone, int64 [n]."""
         return Moves(self.padding, self.flipped[images], self.offset[:, images])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Moves]) -> Moves:
+        """Those of several batches, one after another."""
+        flipped, offset = torch.cat([part.flipped for part in parts]), torch.cat([part.offset for part in parts], dim=1)
+        return cls(parts[0].padding, flipped, offset)
 
 
 def draw_moves(count: int, padding: int, flip: bool, generator: torch.Generator) -> Moves | None:

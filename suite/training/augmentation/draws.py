@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,21 @@ class Reading:
             [layer.take(images) for layer in self.after],
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Reading]) -> Reading:
+        """That of several stretches, one after another."""
+        if len(parts) == 1:
+            return parts[0]
+        crops, moves = ([getattr(part, name) for part in parts] for name in ("crops", "moves"))
+        before, after = (
+            [Layer.joined(layers) for layers in zip(*(getattr(part, name) for part in parts), strict=True)]
+            for name in ("before", "after")
+        )
+        return cls(
+            None if crops[0] is None else Crops.joined(crops), before,
+            None if moves[0] is None else Moves.joined(moves), after,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Finish:
@@ -47,6 +63,13 @@ class Finish:
         """Of these images alone, int64 [n], out of a batch of so many; where they are mixed, each with its partner."""
         mixing = None if self.mixing is None else self.mixing.take(images)
         return Finish(mixing, [patch.take(images, batch) for patch in self.patches])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Finish], batch: int) -> Finish:
+        """That of several batches of one size, one after another."""
+        mixings = [part.mixing for part in parts if part.mixing is not None]
+        patches = zip(*(part.patches for part in parts), strict=True)
+        return cls(Mixing.joined(mixings) if mixings else None, [Patch.joined(boxes, batch) for boxes in patches])
 
 
 def draw_reading(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +35,12 @@ class Patch:
         image = number[self.image]
         kept = image >= 0
         return Patch(image[kept], self.pixel[kept], self.shown[kept])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Patch], batch: int) -> Patch:
+        """Those of several batches of one size, one after another."""
+        image = torch.cat([part.image + number * batch for number, part in enumerate(parts)])
+        return cls(image, torch.cat([part.pixel for part in parts]), torch.cat([part.shown for part in parts]))
 
 
 def draw_patches(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,15 @@ class Mixing:
     def boxes(self) -> Tensor:
         """The box of each image that its partner fills, empty where none is cut: int64 [4, B]."""
         return (self.box * self.cut).expand(4, len(self.share))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Mixing]) -> Mixing:
+        """Those of several batches, one after another, with a draw for each image."""
+        blend, cut = (
+            torch.cat([getattr(part, name).expand(len(part.share)) for part in parts]) for name in ("blend", "cut")
+        )
+        box = torch.cat([part.box.expand(4, len(part.share)) for part in parts], dim=1)
+        return cls(blend, cut, box, torch.cat([part.share for part in parts]))
 
     def take(self, images: Tensor) -> Mixing:
         """Of these images alone, int64 [n], each of them with its partner."""
@@ -59,10 +69,14 @@ def draw_mixing(shape: tuple[int, int, int, int], recipe: Recipe, generator: tor
     return Mixing(blend, cut, box, share.expand(batch)[:, None])
 
 
-def mix(images: Tensor, mixing: Mixing) -> Tensor:
-    """Mix the images of a batch: float32 [B, C, H, W] on any device, and as returned; they may be overwritten."""
+def mix(images: Tensor, mixing: Mixing, batch: int | None = None) -> Tensor:
+    """Mix the images of a batch: float32 [B, C, H, W] on any device, and as returned; they may be overwritten.
+
+    batch: the size of each of several batches, if that is what the images are, with a draw for each image.
+    """
     if len(mixing.cut) > 1:
-        return images.flip(0).lerp_(images, _own_part(mixing, images)[:, None])
+        partners: Tensor = images.unflatten(0, (-1, batch or len(images))).flip(1).flatten(0, 1)
+        return partners.lerp_(images, _own_part(mixing, images)[:, None])
     if not mixing.cut:
         return images.flip(0).lerp_(images, mixing.blend.item())
     top, bottom, left, right = mixing.box[:, 0].tolist()
@@ -87,9 +101,8 @@ def mixed_targets(labels: Tensor, partners: Tensor, share: Tensor, classes: int,
     Source: timm's `mixup_target`.
     """
     off = smoothing / classes
-    own, other = torch.full((2, len(labels), classes), off, device=labels.device)
-    own.scatter_(1, labels[:, None], 1 - smoothing + off)
-    other.scatter_(1, partners[:, None], 1 - smoothing + off)
+    rest = torch.full((len(labels), classes), off, device=labels.device)
+    own, other = (rest.scatter(1, classes_[:, None], 1 - smoothing + off) for classes_ in (labels, partners))
     share = share.to(labels.device)
     mixed: Tensor = own * share + other * (1 - share)
     return mixed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +37,12 @@ class Layer:
     def take(self, images: Tensor) -> Layer:
         """Of these images alone, int64 [n]."""
         return Layer(self.operation[images], self.argument[images], self.interpolation[images])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Layer]) -> Layer:
+        """Those of several batches, one after another."""
+        fields = ("operation", "argument", "interpolation")
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in fields))
 
 
 def draw_rand_augment(

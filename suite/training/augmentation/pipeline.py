@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import torch
 from torch import Tensor
@@ -17,11 +19,16 @@ from suite.training.augmentation.crop_and_flip import move
 from suite.training.augmentation.draws import Finish, Reading, draw_finish, draw_reading
 from suite.training.augmentation.erasing import erase
 from suite.training.augmentation.layers import apply_layer
-from suite.training.augmentation.mixing import mix
+from suite.training.augmentation.mixing import Mixing, mix
 
 # Images augmented at once, in whole batches, where what is done differs from one to the next: small groups cost as much
 # as larger ones. With another number the same seed would give other draws.
 TOGETHER = 512
+
+# Bytes of pixels that a GPU augments at once, of some five thousand images of CIFAR. Fewer take it hardly less time.
+JOINED = 2**24
+
+Batch = tuple[Tensor, Tensor | None]  # of a stretch
 
 
 class Normalise:
@@ -53,38 +60,78 @@ class Stretch:
     """
 
     indices: Tensor
-    batches: Iterable[tuple[Tensor, Tensor | None]]
+    batches: Iterable[Batch]
     state: Tensor
     boxes: Sequence[Tensor | None]
 
 
 @dataclass(frozen=True)
-class _Started:
-    """A stretch that is drawn and is being read. seen: the places of a batch that are read; part: that are wanted."""
+class _Part:
+    """The places of a batch of `size` that are wanted, and those that are read for them; None: all."""
+
+    size: int
+    wanted: Tensor | None
+    read: Tensor | None
+
+    @classmethod
+    def of(cls, size: int, wanted: Tensor | None, mixes: bool) -> _Part:
+        """wanted: int64, ascending. mixes: whether each image needs its partner too."""
+        if wanted is None or not mixes:
+            return cls(size, wanted, wanted)
+        return cls(size, wanted, torch.cat([wanted, size - 1 - wanted]).unique())
+
+    def places(self, count: int) -> Tensor:
+        """Of those that are read, in a stretch of so many images."""
+        if self.read is None:
+            return torch.arange(count)
+        return (torch.arange(0, count, self.size)[:, None] + self.read).flatten()
+
+    def of_read(self, inputs: Tensor) -> Tensor:
+        """What is wanted of what was read of one batch or several: [n, …]."""
+        if self.wanted is None or self.read is None or len(self.wanted) == len(self.read):
+            return inputs
+        chosen = to_device(torch.searchsorted(self.read, self.wanted), inputs.device)
+        found: Tensor = inputs.unflatten(0, (-1, len(self.read))).index_select(1, chosen).flatten(0, 1)
+        return found
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What is drawn for a stretch. reading, finishes: of what is read of it. mixings: of the whole batches."""
 
     indices: Tensor
     reading: Reading
     finishes: list[Finish]
+    mixings: list[Mixing | None]
     state: Tensor
+
+
+@dataclass(frozen=True)
+class _Started:
+    """Stretches that are drawn, and are being read and augmented as one."""
+
+    drawn: Sequence[_Drawn]
+    reading: Reading
     pixels: Pending
-    seen: Tensor
-    part: Tensor | None
 
 
 class Augmentation:
     """The recipe's whole augmentation, in the order of the published code.
 
     AutoAugment's policy comes first, as in Compact Transformers' first script; RandAugment after crop and flip, as
-    in timm. normalise: of the data set, on the device of the batches.
+    in timm. normalise: of the data set, on the device of the batches. joined: bytes of pixels to augment as one, where
+    a stretch has fewer; None: as suits the device. Neither what is drawn nor what becomes of an image depends on it.
     """
 
-    def __init__(self, recipe: Recipe, normalise: Normalise) -> None:
+    def __init__(self, recipe: Recipe, normalise: Normalise, joined: int | None = None) -> None:
         self._recipe, self._normalise = recipe, normalise
         self._policy = parse_policy(recipe.auto_augment) if recipe.auto_augment is not None else None
+        usual = JOINED if normalise.fill.device.type == "cuda" else 0
+        self._joined = usual if joined is None else joined
 
     @property
     def stretch_size(self) -> int:
-        """Images of one stretch: as many as are augmented together, in whole batches."""
+        """Images of one stretch: as many as are drawn together, in whole batches."""
         size = self._recipe.batch_size
         differs = self._recipe.crop_scale is not None or self._policy is not None
         return size * max(1, TOGETHER // size) if differs else size
@@ -98,53 +145,106 @@ class Augmentation:
         mixing: bool,
         part: Tensor | None = None,
     ) -> Iterator[Stretch]:
-        """The images at `order`, int64 [N] on the CPU, in whole batches, augmented on the device.
+        """Those of one order: see `streams`."""
+        for (stretch,) in self.streams(images, [order], device, [generator], mixing, part):
+            yield stretch
 
-        generator: on the CPU. mixing: whether the epoch mixes images, if the recipe does. part: places in a batch,
-        int64, ascending: all is drawn as for whole batches, but the pixels are these images' alone (and their
-        partners', where they are mixed). While a stretch is in use, the next one is drawn and its files are decoded.
+    def streams(
+        self,
+        images: Images,
+        orders: Sequence[Tensor],
+        device: torch.device,
+        generators: Sequence[torch.Generator],
+        mixing: bool,
+        part: Tensor | None = None,
+    ) -> Iterator[tuple[Stretch, ...]]:
+        """The images at each of the orders, int64 [N] on the CPU, in whole batches, augmented on the device.
+
+        Gives a stretch of each order at a time. generators: one for each order, on the CPU. mixing: whether the epoch
+        mixes images, if the recipe does. part: places in a batch, int64, ascending: all is drawn as for whole batches,
+        but the pixels are these images' alone (and their partners', where they are mixed). While some stretches are in
+        use, the next ones are drawn and their files are decoded.
         """
-        ahead: deque[_Started] = deque()
+        some = _Part.of(self._recipe.batch_size, part, mixing and self._recipe.mixes)
+        together, ahead = self._together(images, orders), deque[list[_Started]]()
+        rounds = zip(*(order.split(self.stretch_size) for order in orders), strict=True)
         try:
-            for indices in order.split(self.stretch_size):
-                ahead.append(self._start(images, indices, generator, mixing, part))
+            while next_rounds := list(islice(rounds, max(1, together))):
+                drawn = [
+                    self._draw(images, indices, generator, mixing, some)
+                    for one_round in next_rounds
+                    for indices, generator in zip(one_round, generators, strict=True)
+                ]
+                sets = [drawn] if together else [[one] for one in drawn]
+                ahead.append([self._start(images, one_set, some) for one_set in sets])
                 if len(ahead) > 1:
-                    yield self._stretch(ahead[0], device)
+                    yield from self._finished(ahead[0], len(orders), device, some)
                     ahead.popleft()
-            yield self._stretch(ahead[0], device)
+            yield from self._finished(ahead[0], len(orders), device, some)
             ahead.popleft()
         finally:  # what is left here, nobody wants any more
-            for started in ahead:
+            for started in chain.from_iterable(ahead):
                 started.pixels.cancel()
 
-    def _start(
-        self, images: Images, indices: Tensor, generator: torch.Generator, mixing: bool, part: Tensor | None
-    ) -> _Started:
-        reading = draw_reading(self._recipe, self._policy, len(indices), images.shape[1:], generator)
-        parts = indices.split(self._recipe.batch_size)
-        finishes = [draw_finish(self._recipe, (len(part), *images.shape), mixing, generator) for part in parts]
-        state, size, read = generator.get_state(), self._recipe.batch_size, indices
-        if part is not None:
-            seen = torch.cat([part, size - 1 - part]).unique() if mixing and self._recipe.mixes else part
-            chosen = (torch.arange(0, len(indices), size)[:, None] + seen).flatten()
-            read, reading = indices[chosen], reading.take(chosen)
-        else:
-            seen = torch.arange(min(size, len(indices)))
-        return _Started(indices, reading, finishes, state, images.start(read, reading.crops), seen, part)
+    def _together(self, images: Images, orders: Sequence[Tensor]) -> int:
+        """How many stretches of each order to augment as one, with those of the other orders; 0: each by itself."""
+        bytes_ = self.stretch_size * math.prod(images.shape)
+        if bytes_ > self._joined or any(len(order) % self._recipe.batch_size for order in orders):
+            return 0
+        return max(1, self._joined // (len(orders) * bytes_))
 
-    def _stretch(self, started: _Started, device: torch.device) -> Stretch:
-        boxes = [None if finish.mixing is None else finish.mixing.boxes() for finish in started.finishes]
-        return Stretch(started.indices, self._batches(started, device), started.state, boxes)
+    def _draw(self, images: Images, indices: Tensor, generator: torch.Generator, mixing: bool, some: _Part) -> _Drawn:
+        recipe = self._recipe
+        reading = draw_reading(recipe, self._policy, len(indices), images.shape[1:], generator)
+        batches = indices.split(recipe.batch_size)
+        finishes = [draw_finish(recipe, (len(batch), *images.shape), mixing, generator) for batch in batches]
+        mixings, state = [finish.mixing for finish in finishes], generator.get_state()
+        if some.read is not None:
+            reading = reading.take(some.places(len(indices)))
+            finishes = [finish.take(some.read, recipe.batch_size) for finish in finishes]
+        return _Drawn(indices, reading, finishes, mixings, state)
 
-    def _batches(self, started: _Started, device: torch.device) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _start(self, images: Images, drawn: Sequence[_Drawn], some: _Part) -> _Started:
+        reading = Reading.joined([one.reading for one in drawn])
+        read = torch.cat([one.indices[some.places(len(one.indices))] for one in drawn])
+        return _Started(drawn, reading, images.start(read, reading.crops))
+
+    def _finished(
+        self, sets: Sequence[_Started], orders: int, device: torch.device, some: _Part
+    ) -> Iterator[tuple[Stretch, ...]]:
+        """The stretches of these sets, one of each order at a time."""
+        stretches = []
+        for started in sets:
+            alone = len(started.drawn) == 1
+            batches = [self._one_by_one(started, device, some)] if alone else self._at_once(started, device, some)
+            for one, its in zip(started.drawn, batches, strict=True):
+                boxes = [None if mixing is None else mixing.boxes() for mixing in one.mixings]
+                stretches.append(Stretch(one.indices, its, one.state, boxes))
+        for first in range(0, len(stretches), orders):
+            yield tuple(stretches[first : first + orders])
+
+    def _one_by_one(self, started: _Started, device: torch.device, some: _Part) -> Iterator[Batch]:
+        """The batches of one stretch: in float32 the whole stretch would take four times as much."""
+        (one,) = started.drawn
         pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
-        # One batch after another: in float32 the whole stretch would take four times as much.
-        size, seen, part = self._recipe.batch_size, started.seen, started.part
-        for batch, finish in zip(pixels.split(len(seen)), started.finishes, strict=True):
-            inputs = self._finish(batch, finish if part is None else finish.take(seen, size))
-            if part is not None and len(part) < len(seen):
-                inputs = inputs[to_device(torch.searchsorted(seen, part), device)]
-            yield inputs, None if finish.mixing is None else to_device(finish.mixing.share, device)
+        read = some.size if some.read is None else len(some.read)
+        for batch, finish, mixing in zip(pixels.split(read), one.finishes, one.mixings, strict=True):
+            inputs = some.of_read(self._finish(batch, finish))
+            yield inputs, None if mixing is None else to_device(mixing.share, device)
+
+    def _at_once(self, started: _Started, device: torch.device, some: _Part) -> list[list[Batch]]:
+        """The batches of each stretch: to launch an operation takes a GPU as long for few images as for many."""
+        pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
+        read = some.size if some.read is None else len(some.read)
+        finish = Finish.joined([finish for one in started.drawn for finish in one.finishes], read)
+        inputs = some.of_read(self._finish(pixels, finish, read))
+        shares = self._shares([mixing for one in started.drawn for mixing in one.mixings], device)
+        batches = zip(inputs.split(len(inputs) // len(shares)), shares, strict=True)
+        return [list(islice(batches, len(one.finishes))) for one in started.drawn]
+
+    def _shares(self, mixings: Sequence[Mixing | None], device: torch.device) -> Sequence[Tensor | None]:
+        shares = [mixing.share for mixing in mixings if mixing is not None]
+        return to_device(torch.cat(shares), device).split(self._recipe.batch_size) if shares else [None] * len(mixings)
 
     def _augment(self, pixels: Tensor, reading: Reading) -> Tensor:
         """All that changes pixels, but for the random resized crop: uint8 [n, C, H, W] on the device."""
@@ -157,12 +257,12 @@ class Augmentation:
             pixels = apply_layer(pixels, layer, fill)
         return pixels
 
-    def _finish(self, batch: Tensor, finish: Finish) -> Tensor:
-        """Normalise, erase and mix."""
-        inputs, mixing = self._normalise(batch), finish.mixing
+    def _finish(self, pixels: Tensor, finish: Finish, batch: int | None = None) -> Tensor:
+        """Normalise, erase and mix one batch, or several of this size."""
+        inputs, mixing = self._normalise(pixels), finish.mixing
         if mixing is not None and self._recipe.mixup_first:
-            inputs = mix(inputs, mixing)
+            inputs = mix(inputs, mixing, batch)
         inputs = erase(inputs, finish.patches)
         if mixing is not None and not self._recipe.mixup_first:
-            inputs = mix(inputs, mixing)
+            inputs = mix(inputs, mixing, batch)
         return inputs

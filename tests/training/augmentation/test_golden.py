@@ -160,6 +160,42 @@ def test_a_device_is_never_waited_for(name: str) -> None:
         assert share is None or (share.is_meta and share.shape == (BATCH, 1))
 
 
+def joined(chosen: Case, device: torch.device, part: torch.Tensor | None, bytes_: int) -> list[tuple[Stretch, ...]]:
+    """All stretches of three orders, augmented as one where they have so many bytes."""
+    channels = chosen.shape[0]
+    normalise = Normalise((0.4914, 0.4822, 0.4465)[:channels], (0.2470, 0.2435, 0.2616)[:channels], device)
+    orders = [torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    generators = [torch.Generator().manual_seed(seed) for seed in (7, 8, 9)]
+    images = chosen.images(10 * BATCH).to(device)
+    augmentation = Augmentation(chosen.recipe, normalise, bytes_)
+    return list(augmentation.streams(images, orders, device, generators, chosen.mixing, part))
+
+
+@pytest.mark.parametrize("part", [None, torch.arange(20)])
+@pytest.mark.parametrize("name", CASES)
+def test_stretches_augmented_as_one_are_as_each_by_itself(name: str, part: torch.Tensor | None) -> None:
+    """As a GPU has them: of several orders, and several of each."""
+    each, all_ = (joined(CASES[name], CPU, part, bytes_) for bytes_ in (0, 2**30))
+    assert len(each) == len(all_) > 1
+    for one_round, of_all in zip(each, all_, strict=True):
+        for expected, found in zip(one_round, of_all, strict=True):
+            assert torch.equal(found.indices, expected.indices)
+            assert torch.equal(found.state, expected.state)
+            assert [None if box is None else box.tolist() for box in found.boxes] == [
+                None if box is None else box.tolist() for box in expected.boxes
+            ]
+            for (inputs, share), (wanted, own) in zip(found.batches, expected.batches, strict=True):
+                assert torch.equal(inputs, wanted)
+                assert share is own is None or torch.equal(share, own)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_device_is_never_waited_for_by_stretches_as_one(name: str) -> None:
+    with OneDevice():
+        stretches_ = joined(CASES[name], torch.device("meta"), None, 2**30)
+    assert all(inputs.is_meta for found in stretches_ for stretch in found for inputs, _ in stretch.batches)
+
+
 def write_missing() -> None:
     """Write down what becomes of images by new recipes: `python -m tests.training.augmentation.test_golden`."""
     missing = {name: described(CASES[name], name in EXACT) for name in CASES if name not in GOLDEN}
