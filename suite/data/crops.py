@@ -116,9 +116,11 @@ def _distinct_weights(
     start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Tensor, device: torch.device
 ) -> Tensor:
     """`_weights` on the device, of windows on the CPU: many are alike, and each kind of them is computed once."""
-    kinds, which = torch.stack([start, length, bicubic.long()]).unique(dim=1, return_inverse=True)
-    start, length, cubic = to_device(kinds, device)
-    return _weights(start.float(), length.float(), inner, outer, cubic > 0).index_select(0, to_device(which, device))
+    most = inner + 1
+    kinds, which = ((start * most + length) * 2 + bicubic).unique(return_inverse=True)
+    kinds = to_device(kinds, device)
+    start, length = kinds // (2 * most), kinds // 2 % most
+    return _weights(start.float(), length.float(), inner, outer, kinds % 2 > 0).index_select(0, to_device(which, device))
 
 
 def _weights(start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Tensor) -> Tensor:
