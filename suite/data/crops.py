@@ -120,7 +120,9 @@ def _distinct_weights(
     kinds, which = ((start * most + length) * 2 + bicubic).unique(return_inverse=True)
     kinds = to_device(kinds, device)
     start, length = kinds // (2 * most), kinds // 2 % most
-    return _weights(start.float(), length.float(), inner, outer, kinds % 2 > 0).index_select(0, to_device(which, device))
+    return _weights(start.float(), length.float(), inner, outer, kinds % 2 > 0).index_select(
+        0, to_device(which, device)
+    )
 
 
 def _weights(start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Tensor) -> Tensor:

@@ -78,15 +78,18 @@ def attention(
 ) -> Tensor:
     """softmax(q kᵀ / √width + bias) v, its weights dropped out at `rate`: [batch, heads, tokens, width] each.
 
-    A fused kernel where there is one: not for many models at once, and on a CPU not with dropout. What torch falls
-    back to there would also look for rows without any key, which this leaves out. mixers: of the scaled products,
-    before the bias is added, and of the weights; no kernel has them.
+    A fused kernel where there is one: on a CPU not with dropout, nor for many models at once. What torch falls back to
+    there would also look for rows without any key, which this leaves out. mixers: of the scaled products, before the
+    bias is added, and of the weights; no kernel has them.
+
+    A fused kernel knows torch's own generator alone. On a GPU many models draw from that one after another, unless
+    algorithms have to be deterministic: then each draws from its own, which takes twice the step's time.
     """
     if mixers is not None:
         weights = mixers[0]((q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-2, -1))
         weights = mixers[1]((weights if bias is None else weights + bias).softmax(dim=-1))
         return dropout(weights, rate) @ v
-    if not for_many_models() and (torch.compiler.is_compiling() or rate == 0 or (q.is_cuda and not _source.generators)):
+    if _fuses(q, bias, rate):
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
     root = math.sqrt(1 / math.sqrt(q.shape[-1]))  # on either side, as in torch's fallback
     scores = (q * root) @ (k.transpose(-2, -1) * root)
@@ -94,6 +97,12 @@ def attention(
     if rate == 0:
         return weights @ v
     return weights * (_quick_mask(weights.shape, rate) if spares() else _mask(weights, weights.shape, rate)) @ v
+
+
+def _fuses(q: Tensor, bias: Tensor | None, rate: float) -> bool:
+    if for_many_models():
+        return q.is_cuda and bias is None and (rate == 0 or not torch.are_deterministic_algorithms_enabled())
+    return torch.compiler.is_compiling() or rate == 0 or (q.is_cuda and not _source.generators)
 
 
 def packed_attention(packed: Tensor, heads: int, bias: Tensor | None, rate: float) -> Tensor:

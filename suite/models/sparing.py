@@ -6,8 +6,10 @@ Within `sparing`, models compute the same but for rounding and the masks of drop
 - a sample whose branch stochastic depth drops doesn't go through the branch;
 - attention keeps and copies less for its backward pass (`suite.models.attention`).
 
-It is asked for, and never on by itself: what is counted, exported or compiled is the model as it is published, and so
-is what small models train by.
+A GPU, for which to choose samples would be to wait, spares the tokens alone: see `sparing_tokens`.
+
+It is asked for, and never on by itself: what is counted, exported or tested is the model as it is published, and so
+is what small models train by on a CPU.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ class _Asked(threading.local):
 
 
 _asked = _Asked()
+_tokens_only = False  # of the whole process: what is compiled can't see what a thread has for itself
 
 
 @contextmanager
@@ -34,6 +37,22 @@ def sparing() -> Iterator[None]:
         yield
     finally:
         _asked.spares = before
+
+
+@contextmanager
+def sparing_tokens() -> Iterator[None]:
+    """Let the last block have the tokens that the head reads, and no others, in all threads."""
+    global _tokens_only
+    before, _tokens_only = _tokens_only, True
+    try:
+        yield
+    finally:
+        _tokens_only = before
+
+
+def spares_tokens() -> bool:
+    """Whether the last block is to have only the tokens that the head reads."""
+    return _tokens_only or _asked.spares
 
 
 def spares() -> bool:

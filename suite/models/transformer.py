@@ -17,7 +17,7 @@ from suite.models.normalisers import norm_maker
 from suite.models.norms import Norm, normalised_blocks
 from suite.models.positions import Position
 from suite.models.sizes import PlainSize
-from suite.models.sparing import spares
+from suite.models.sparing import spares_tokens
 
 
 class Tokens(NamedTuple):
@@ -147,4 +147,4 @@ class VisionTransformer(Transformer):
 
     def _wanted(self) -> int | None:
         """How many first tokens the head reads, where it spares the others; None: all of them."""
-        return self.position.prefix if spares() and isinstance(self.pool, ClassTokenPool) else None
+        return self.position.prefix if spares_tokens() and isinstance(self.pool, ClassTokenPool) else None

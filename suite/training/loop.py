@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +17,7 @@ from suite.data.images import Images
 from suite.data.transfer import to_device
 from suite.models.build import plain_sibling
 from suite.models.model import Model
+from suite.models.sparing import sparing_tokens
 from suite.recipe import Recipe
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
@@ -80,11 +82,13 @@ class Trainer:
         self._learner = self.model if isinstance(self.model, Learner) else None
         self._objective = Objective(self.recipe, self.teacher, None if self._learner is None else self._learner.loss)
         self._draws = torch.Generator()  # of the learner, on the CPU
+        self._sparing = sparing_tokens if self.device.type == "cuda" else nullcontext
         self._scaler = self.precision.scaler(self.device)
         decay = self.recipe.ema_decay
         self._average = None if decay is None else Average(self.model, decay)
         # Tests run the model as it is: for their last batch alone it would be compiled once more.
         self._forward = torch.compile(self.model, dynamic=False) if self.compiled else self.model
+        self._task = torch.compile(self._output_and_loss, dynamic=False) if self.compiled else self._output_and_loss
         self._split = self._splits()
         # A scaler looks at the gradients to decide whether to step, which no graph can; nor may one wait for others.
         alone = self.team.size == 1 and not self._scaler.is_enabled()
@@ -169,7 +173,8 @@ class Trainer:
                 self._scaler.scale,
             )
         else:
-            loss = self._loss(self._forward, inputs, target)
+            with self.precision.autocast(self.device), self._sparing():
+                loss = self._task(self.model, inputs, target)
             self._scaler.scale(loss).backward()
         if self.recipe.clip_grad is not None:
             self._scaler.unscale_(self.optimiser)
@@ -182,8 +187,11 @@ class Trainer:
 
     def _loss(self, model: Callable[..., Output], inputs: Tensor, target: Target) -> Tensor:
         with self.precision.autocast(self.device):
-            output = model(inputs) if self._learner is None else model(inputs, target.own, target.kept)
-            return self._objective(output, target, inputs)
+            return self._output_and_loss(model, inputs, target)
+
+    def _output_and_loss(self, model: Callable[..., Output], inputs: Tensor, target: Target) -> Tensor:
+        output = model(inputs) if self._learner is None else model(inputs, target.own, target.kept)
+        return self._objective(output, target, inputs)
 
     def test(self, images: Images) -> tuple[Tensor, float]:
         """Whether each image is classified right (bool [N], on the CPU), and the mean loss."""
@@ -199,7 +207,7 @@ class Trainer:
             return logits.argmax(1) == labels, cross_entropy(logits, labels, reduction="sum").double()
 
         # Without a backward pass an image holds a part of what it does in training.
-        size = images_at_once_in_test(self.device, images.shape)
+        size = images_at_once_in_test(images, self.device)
         size = size if self._split is None else min(size, 4 * self.images_at_once)
         parts = torch.split(torch.arange(len(images)), size)
         own = range(self.team.rank, len(parts), self.team.size)
@@ -247,14 +255,17 @@ class Trainer:
         return self.model.state_dict(), means, self.optimiser, generators
 
 
-def images_at_once_in_test(device: torch.device, shape: Sequence[int], models: int = 1) -> int:
-    """How many images a test takes at once, of a shape [C, H, W]: of small ones a GPU takes as long for eight times as
-    many. models: that are tested at once.
+def images_at_once_in_test(images: Images, device: torch.device, models: int = 1) -> int:
+    """How many of these images a test takes at once. models: that are tested at once.
+
+    Of small images a GPU takes as long for eight times as many; there batches are of one size, if any such divides
+    their number, so that a compiled model is compiled once.
     """
     if device.type == "cpu":
         return TEST_BATCH
-    small = 2**16 // (shape[1] * shape[2])  # times as many pixels are still few
-    return TEST_BATCH * min(max(1, small // models), 8)
+    small = 2**16 // math.prod(images.shape[1:])  # times as many pixels are still few
+    most = TEST_BATCH * min(max(1, small // models), 8)
+    return next((size for size in range(most, most // 2, -1) if len(images) % size == 0), most)
 
 
 def train_stretches(

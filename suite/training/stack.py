@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -18,19 +19,22 @@ from suite.canonical import derive_seed
 from suite.data.images import Images
 from suite.models.dropout import masks_from
 from suite.models.model import Model
+from suite.models.sparing import sparing_tokens
 from suite.recipe import Recipe
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise
 from suite.training.averaging import Follower
 from suite.training.learner import Learner
 from suite.training.loop import Batch, Each, images_at_once_in_test, train_stretches
-from suite.training.objective import Objective, Output
+from suite.training.objective import Objective
 from suite.training.optimiser import adamw, parameter_groups, set_rate
 from suite.training.precision import Precision
 from suite.training.similarity import Similarity, layer_similarity
 from suite.training.state import Tensors, gather, restore
-from suite.training.step import Recorded, splittable
+from suite.training.step import Recorded, splittable, torchs_own
 from suite.training.target import Target
+
+RANDOMNESS = "different"  # from model to model, of what isn't drawn by `masks_from`: a GPU's fused attention
 
 
 def stackable(model: nn.Module, precision: Precision) -> bool:
@@ -42,8 +46,8 @@ class StackTrainer:
     """Models of one architecture in training together; each gives the same as it would alone, but for rounding.
 
     Every model has its own batches, its own augmentation and its own masks of dropout: the very ones of a `Trainer`
-    with the same generators on a CPU. On a GPU, masks within the attention are drawn otherwise than a fused kernel
-    draws them.
+    with the same generators on a CPU. On a GPU, a fused kernel draws the masks within the attention for all models, by
+    the first one's seed, unless algorithms have to be deterministic: see `suite.models.dropout.attention`.
     """
 
     def __init__(
@@ -71,12 +75,14 @@ class StackTrainer:
         self._objective = Objective(recipe, loss=self._learners[0].loss if self._learners else None)
         self._generators = [torch.Generator(device) for _ in models]
         self._draws = [torch.Generator() for _ in self._learners]
+        self._sparing = sparing_tokens if device.type == "cuda" else nullcontext
         self._means: Tensors = {}
         self._follower: Follower | None = None
         if recipe.ema_decay is not None:
             self._means = {name: value.detach().clone() for name, value in self._weights.items()}
             self._follower = Follower(self._means, self._weights, recipe.ema_decay)
         self._training_losses = torch.compile(self._losses, dynamic=False) if compiled else self._losses
+        self._test_logits = torch.compile(self._logits, dynamic=False) if compiled else self._logits
         records = recorded and device.type == "cuda"
         self._step = Recorded(self._one_step, note, self._generators) if records else self._one_step
 
@@ -86,6 +92,7 @@ class StackTrainer:
 
     def seed_dropout(self, seeds: Sequence[int]) -> None:
         """Begin the masks of dropout anew, of each model by its seed."""
+        torchs_own(self._device).manual_seed(seeds[0])  # of the fused attention of all, on a GPU
         for generator, seed in zip(self._generators, seeds, strict=True):
             generator.manual_seed(seed)
         for generator, seed in zip(self._draws, seeds, strict=False):
@@ -125,7 +132,7 @@ class StackTrainer:
     def _one_step(self, inputs: Tensor, labels: Tensor, *rest: Tensor | None) -> Tensor:
         """inputs: [models, B, C, H, W]; labels, rest: the fields of targets, [models, …] each. The losses, [models]."""
         self._optimiser.zero_grad(set_to_none=True)
-        with self._precision.autocast(self._device), masks_from(self._generators):
+        with self._precision.autocast(self._device), masks_from(self._generators), self._sparing():
             losses = self._training_losses(self._weights, inputs, Target(labels, *rest))
         losses.sum().backward()
         if self._recipe.clip_grad is not None:
@@ -139,25 +146,25 @@ class StackTrainer:
         """The loss of each model: [models]."""
         if self._learners:  # the terms on patches can't all be batched
             seen = [field for field in (target.own, target.kept) if field is not None]
-            outputs = self._forward(weights, inputs, *seen, stacked=True)
+            outputs = torch.vmap(self._output, randomness=RANDOMNESS)(weights, inputs, *seen)
             losses = [self._objective(_take(outputs, i), target.take(i), inputs[i]) for i in range(len(inputs))]
             return torch.stack(losses)
 
         def one(weights: Tensors, inputs: Tensor, *fields: Tensor) -> Tensor:
-            return self._objective(functional_call(self._template, weights, (inputs,)), Target(*fields), inputs)
+            return self._objective(self._output(weights, inputs), Target(*fields), inputs)
 
         fields = [field for field in target if field is not None]  # the last ones are a learner's
-        found: Tensor = torch.vmap(one, randomness="same")(weights, inputs, *fields)
+        found: Tensor = torch.vmap(one, randomness=RANDOMNESS)(weights, inputs, *fields)
         return found
 
-    def _forward(self, weights: Tensors, *inputs: Tensor, stacked: bool) -> Output:
-        def one(weights: Tensors, *inputs: Tensor) -> Output:
-            found: Output = functional_call(self._template, weights, inputs)
-            return found
+    def _logits(self, weights: Tensors, inputs: Tensor) -> Tensor:
+        """Of the same images by each model: [models, B, classes]."""
+        found: Tensor = torch.vmap(self._output, (0, None), randomness=RANDOMNESS)(weights, inputs)
+        return found
 
-        # "same": only what isn't drawn by `masks_from` would be, and there is nothing of the kind.
-        places = [0 if stacked else None] * len(inputs)
-        return torch.vmap(one, (0, *places), randomness="same")(weights, *inputs)
+    def _output(self, weights: Tensors, *inputs: Tensor) -> Any:
+        """What one model makes of its inputs."""
+        return functional_call(self._template, weights, inputs)
 
     def _clip(self, most: float) -> None:
         """Clip each model's gradients by their common norm, as `clip_grad_norm_` does a single one's."""
@@ -173,13 +180,12 @@ class StackTrainer:
         self._template.eval()
         weights = self._means or self._weights
         correct, total = [], torch.zeros(len(self._models), dtype=torch.float64, device=self._device)
-        size = images_at_once_in_test(self._device, images.shape, len(self._models))
+        size = images_at_once_in_test(images, self._device, len(self._models))
         for indices in torch.split(torch.arange(len(images)), size):
             labels = images.labels[indices].to(self._device)
             batch = images.batch(indices, self._recipe.test_crop_ratio).to(self._device)
             with self._precision.autocast(self._device), masks_from(self._generators):
-                logits = self._forward(weights, self._normalise(batch), stacked=False)
-            assert isinstance(logits, Tensor)  # of a distilled model in evaluation the mean of its heads
+                logits = self._test_logits(weights, self._normalise(batch))
             logits = logits.float()
             total += torch.stack([cross_entropy(each, labels, reduction="sum") for each in logits]).double()
             correct.append(logits.argmax(2) == labels)
@@ -199,11 +205,15 @@ class StackTrainer:
 
     def state(self) -> Tensors:
         """As `Trainer.state`, of all models together."""
-        return gather(self._weights, self._means, self._optimiser, [*self._generators, *self._draws])
+        return gather(self._weights, self._means, self._optimiser, self._all_generators())
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state` of the same trials, on the same kind of device."""
-        restore(state, self._weights, self._means, self._optimiser, [*self._generators, *self._draws])
+        restore(state, self._weights, self._means, self._optimiser, self._all_generators())
+
+    def _all_generators(self) -> list[torch.Generator]:
+        fused = [torchs_own(self._device)] if self._device.type == "cuda" else []
+        return [*self._generators, *self._draws, *fused]
 
 
 def _stack(targets: Sequence[Target]) -> Target:

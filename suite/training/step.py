@@ -56,7 +56,7 @@ class Split:
             share_arena()
             self.generators = [torch.Generator() for _ in range(shares)]
         elif team.size > 1:
-            own = _torchs_own(next(model.parameters()).device)
+            own = torchs_own(next(model.parameters()).device)
             self.generators = [own if rank == team.rank else torch.Generator(own.device) for rank in range(team.size)]
         else:
             self.generators = []  # torch's own, which whoever trains begins anew
@@ -145,7 +145,8 @@ class Split:
         return map(one, items) if len(self._forwards) == 1 else self._pool.map(one, items)
 
 
-def _torchs_own(device: torch.device) -> torch.Generator:
+def torchs_own(device: torch.device) -> torch.Generator:
+    """The generator of what names none, on this device."""
     if device.type == "cpu":
         return torch.default_generator
     return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]

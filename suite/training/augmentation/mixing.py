@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from suite.data.transfer import to_device
 from suite.recipe import Recipe
+
+Shares = NDArray[np.float32]  # of an image that is mixed, its own
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,14 @@ def draw_mixing(shape: tuple[int, int, int, int], recipe: Recipe, generator: tor
     """
     batch, _, height, width = shape
     count = {"batch": 1, "pair": batch // 2, "elem": batch}[recipe.mixup_mode]
-    blend, cut = _draw_shares(recipe, count, _numpy(generator))
+    drawn, cuts = _draw_shares(recipe, count, _numpy(generator))
     if recipe.cutmix_grid is None:
-        box = _draw_boxes(blend, height, width, generator)
+        boxes = _draw_boxes(drawn, height, width, generator)
     else:
-        box = _draw_cells(blend, height, width, recipe.cutmix_grid, generator)
-    top, bottom, left, right = box
-    share = torch.where(cut, 1 - ((bottom - top) * (right - left)).float() / (height * width), blend)
+        boxes = _draw_cells(drawn, height, width, recipe.cutmix_grid, generator)
+    top, bottom, left, right = boxes
+    of_cut = 1 - ((bottom - top) * (right - left)).astype(np.float32) / np.float32(height * width)
+    blend, cut, box, share = map(torch.from_numpy, (drawn, cuts, boxes, np.where(cuts, of_cut, drawn)))
     if recipe.mixup_mode == "pair":
         blend, cut, share = (torch.cat([part, part.flip(0)]) for part in (blend, cut, share))
         box = torch.cat([box, box.flip(1)], dim=1)
@@ -108,35 +112,36 @@ def mixed_targets(labels: Tensor, partners: Tensor, share: Tensor, classes: int,
     return mixed
 
 
-def _draw_shares(recipe: Recipe, count: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _draw_shares(recipe: Recipe, count: int, random: np.random.Generator) -> tuple[Shares, NDArray[np.bool_]]:
     """Each image's own share, float32 [count] (1: it isn't mixed), and whether a box is cut instead of a blend."""
     both = recipe.mixup > 0 and recipe.cutmix > 0
     cut = random.random(count) < recipe.mixup_switch_prob if both else np.full(count, recipe.cutmix > 0)
     alpha = np.where(cut, recipe.cutmix, recipe.mixup)
     share = np.where(random.random(count) < recipe.mixup_prob, random.beta(alpha, alpha), 1.0)
-    return torch.from_numpy(share.astype(np.float32)), torch.from_numpy(cut & (share < 1))
+    return share.astype(np.float32), cut & (share < 1)
 
 
-def _draw_boxes(share: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """The boxes that the partner fills, each with 1 - share of the image unless the border cuts it: int64 [4, n]."""
-    side = (1 - share.double()).sqrt()
+def _draw_boxes(share: Shares, height: int, width: int, generator: torch.Generator) -> NDArray[np.int64]:
+    """The boxes that the partner fills, each with 1 - share of the image unless the border cuts it: [4, n]."""
+    side = np.sqrt(1 - share.astype(np.float64))
     bounds = []
     for length in (height, width):
-        half = (length * side).long() // 2
-        centre = torch.randint(0, length, (len(share),), generator=generator)
-        bounds += [(centre - half).clamp(min=0), (centre + half).clamp(max=length)]
-    return torch.stack(bounds)
+        half = (length * side).astype(np.int64) // 2
+        centre = torch.randint(0, length, (len(share),), generator=generator).numpy()
+        bounds += [np.maximum(centre - half, 0), np.minimum(centre + half, length)]
+    return np.stack(bounds)
 
 
-def _draw_cells(share: Tensor, height: int, width: int, cell: int, generator: torch.Generator) -> Tensor:
-    """The same of whole cells, as square and as large as they can be, anywhere within the image: int64 [4, n]."""
-    side = (1 - share.double()).sqrt()
+def _draw_cells(share: Shares, height: int, width: int, cell: int, generator: torch.Generator) -> NDArray[np.int64]:
+    """The same of whole cells, as square and as large as they can be, anywhere within the image: [4, n]."""
+    side = np.sqrt(1 - share.astype(np.float64))
     bounds = []
     for cells in (height // cell, width // cell):
-        length = (cells * side).round().long()
-        first = (torch.rand(len(share), dtype=torch.float64, generator=generator) * (cells - length + 1)).long()
+        length = np.rint(cells * side).astype(np.int64)
+        place = torch.rand(len(share), dtype=torch.float64, generator=generator).numpy()
+        first = (place * (cells - length + 1)).astype(np.int64)
         bounds += [cell * first, cell * (first + length)]
-    return torch.stack(bounds)
+    return np.stack(bounds)
 
 
 def _numpy(generator: torch.Generator) -> np.random.Generator:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from suite.policies import LEVELS, RAND_OPERATIONS, LearnedPolicy, RandAugment
@@ -15,6 +17,7 @@ from suite.training.augmentation.geometry import BICUBIC, BILINEAR, NEAREST
 
 Interpolation = Literal["bilinear", "bicubic", "random"]
 NOTHING = -1
+Reals = NDArray[np.float64]
 
 _ENHANCE = ("Color", "Contrast", "Brightness", "Sharpness")
 _GEOMETRY = ("Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
@@ -50,37 +53,37 @@ def draw_rand_augment(
 ) -> list[Layer]:
     """The layers for `count` images of this height and width, as timm draws them for one image after another."""
     shape = (policy.layers, count)
-    drawn = torch.randint(0, len(OPERATIONS), shape, generator=generator)
-    applied = torch.rand(shape, generator=generator) < policy.probability
-    level = torch.full(shape, float(policy.magnitude), dtype=torch.float64)
+    drawn = torch.randint(0, len(OPERATIONS), shape, generator=generator).numpy()
+    applied = torch.rand(shape, generator=generator).numpy() < policy.probability
+    level = np.full(shape, float(policy.magnitude))
     if policy.magnitude_std == float("inf"):
-        level *= torch.rand(shape, generator=generator, dtype=torch.float64)
+        level *= torch.rand(shape, generator=generator, dtype=torch.float64).numpy()
     elif policy.magnitude_std > 0:
-        level += policy.magnitude_std * torch.randn(shape, generator=generator, dtype=torch.float64)
-    level = level.clamp(0, policy.magnitude_max) / LEVELS
-    sign = 1.0 - 2.0 * torch.randint(0, 2, shape, generator=generator)
+        level += policy.magnitude_std * torch.randn(shape, generator=generator, dtype=torch.float64).numpy()
+    level = level.clip(0, policy.magnitude_max) / LEVELS
+    sign = 1.0 - 2.0 * torch.randint(0, 2, shape, generator=generator).numpy()
     kind = draw_interpolation(interpolation, shape, generator)
 
-    argument = torch.zeros(shape, dtype=torch.float64)
+    argument = np.zeros(shape)
     for number, name in enumerate(OPERATIONS):
-        chosen = drawn == number
+        chosen = (drawn == number).nonzero()
         argument[chosen] = _argument(name, level[chosen], sign[chosen], policy.increasing, *size)
-    operation = torch.where(applied, drawn, NOTHING)
-    return [Layer(*parts) for parts in zip(operation, argument, kind, strict=True)]
+    operation = torch.from_numpy(np.where(applied, drawn, NOTHING))
+    return [Layer(*parts) for parts in zip(operation, torch.from_numpy(argument), kind, strict=True)]
 
 
-def _argument(name: str, level: Tensor, sign: Tensor, increasing: bool, height: int, width: int) -> Tensor:
+def _argument(name: str, level: Reals, sign: Reals, increasing: bool, height: int, width: int) -> Reals:
     """An operation's argument. level: magnitudes, of which 1.0 is timm's 10. Source: timm 1.0, `LEVEL_TO_ARG`."""
     if name in _ENHANCE:
-        return (1 + sign * level * 0.9).clamp(min=0.1) if increasing else level * 1.8 + 0.1
+        return np.maximum(1 + sign * level * 0.9, 0.1) if increasing else level * 1.8 + 0.1
     if name == "Posterize":
-        bits = (level * 4).trunc()
+        bits = np.trunc(level * 4)
         return 4 - bits if increasing else bits
     if name == "Solarize":
-        threshold = (level * 256).trunc().clamp(max=256)
+        threshold = np.minimum(np.trunc(level * 256), 256)
         return 256 - threshold if increasing else threshold
     if name == "SolarizeAdd":
-        return (level * 110).trunc().clamp(max=128)
+        return np.minimum(np.trunc(level * 110), 128)
     spans = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45 * width, "TranslateY": 0.45 * height}
     return sign * level * spans[name] if name in spans else level
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -166,25 +167,51 @@ class Augmentation:
         use, the next ones are drawn and their files are decoded.
         """
         some = _Part.of(self._recipe.batch_size, part, mixing and self._recipe.mixes)
-        together, ahead = self._together(images, orders), deque[list[_Started]]()
-        rounds = zip(*(order.split(self.stretch_size) for order in orders), strict=True)
+        together = self._together(images, orders)
+        sets = self._sets(images, orders, generators, mixing, some, together)
+        # What launches a GPU's operations often waits for it, and a thread can draw meanwhile.
+        pool, unfinished = ThreadPoolExecutor(1, "draws") if together else None, deque[list[_Started]]()
+
+        def start_next() -> None:
+            unfinished.extend(islice(sets, 1))
+
         try:
-            while next_rounds := list(islice(rounds, max(1, together))):
-                drawn = [
-                    self._draw(images, indices, generator, mixing, some)
-                    for one_round in next_rounds
-                    for indices, generator in zip(one_round, generators, strict=True)
-                ]
-                sets = [drawn] if together else [[one] for one in drawn]
-                ahead.append([self._start(images, one_set, some) for one_set in sets])
-                if len(ahead) > 1:
-                    yield from self._finished(ahead[0], len(orders), device, some)
-                    ahead.popleft()
-            yield from self._finished(ahead[0], len(orders), device, some)
-            ahead.popleft()
-        finally:  # what is left here, nobody wants any more
-            for started in chain.from_iterable(ahead):
-                started.pixels.cancel()
+            start_next()
+            while unfinished:
+                if pool is None:
+                    start_next()
+                else:
+                    starting = pool.submit(start_next)
+                yield from self._finished(unfinished[0], len(orders), device, some)
+                if pool is not None:
+                    starting.result()
+                unfinished.popleft()
+        finally:
+            if pool is not None:
+                pool.shutdown()
+            for rest in chain.from_iterable(unfinished):  # which nobody wants any more
+                rest.pixels.cancel()
+
+    def _sets(
+        self,
+        images: Images,
+        orders: Sequence[Tensor],
+        generators: Sequence[torch.Generator],
+        mixing: bool,
+        some: _Part,
+        together: int,
+    ) -> Iterator[list[_Started]]:
+        """Stretches of each order at a time: all as one, or if not together each by itself."""
+        rounds = zip(*(order.split(self.stretch_size) for order in orders), strict=True)
+        while next_rounds := list(islice(rounds, max(1, together))):
+            drawn = [
+                self._draw(images, indices, generator, mixing, some)
+                for one_round in next_rounds
+                for indices, generator in zip(one_round, generators, strict=True)
+            ]
+            yield [
+                self._start(images, one_set, some) for one_set in ([drawn] if together else [[one] for one in drawn])
+            ]
 
     def _together(self, images: Images, orders: Sequence[Tensor]) -> int:
         """How many stretches of each order to augment as one, with those of the other orders; 0: each by itself."""
