@@ -151,17 +151,23 @@ class Trainer:
         order = order[: len(rates) * size]
         labels = images.labels[order.to(images.labels.device)].to(self.device)
 
+        part = None if self._split is None else self._split.images(size)
+
         def step(number: int, batches: Sequence[Batch]) -> Tensor:
             ((inputs, share, boxes),) = batches
-            set_rate(self.optimiser, rates[number])
             target = Target.of(labels[number * size : (number + 1) * size], share)
             if self._learner is not None:
                 target = self._learner.target(target, boxes, self._draws)
-            return self._step(inputs, *(target if part is None else target.take(to_device(part, self.device))))
+            target = target if part is None else target.take(to_device(part, self.device))
+            return self.step(inputs, target, rates[number])
 
-        part = None if self._split is None else self._split.images(size)
         streams = self._augmentation.streams(images, [order], self.device, [generator], mixing, part)
         return train_stretches(streams, step, each)
+
+    def step(self, inputs: Tensor, target: Target, rate: float) -> Tensor:
+        """One step at a learning rate, on a batch that lies ready on the device: its loss, there."""
+        set_rate(self.optimiser, rate)
+        return self._step(inputs, *target)
 
     def _one_step(self, inputs: Tensor, labels: Tensor, *rest: Tensor | None) -> Tensor:
         target = Target(labels, *rest)

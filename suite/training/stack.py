@@ -118,13 +118,13 @@ class StackTrainer:
 
         def step(number: int, batches: Sequence[Batch]) -> Tensor:
             set_rate(self._optimiser, rates[number])
-            part = slice(number * size, (number + 1) * size)
-            targets = [
-                Target.of(of_model[part], share) for of_model, (_, share, _) in zip(labels, batches, strict=True)
-            ]
-            for i, learner in enumerate(self._learners):
-                targets[i] = learner.target(targets[i], batches[i][2], self._draws[i])
-            return self._step(torch.stack([inputs for inputs, _, _ in batches]), *_stack(targets))
+            inputs, shares, boxes = zip(*batches, strict=True)
+            target = Target.of(labels[:, number * size : (number + 1) * size], _stacked(shares))
+            if self._learners:
+                drawn = zip(self._learners, boxes, self._draws, strict=True)
+                targets = [learner.target(target.take(i), *rest) for i, (learner, *rest) in enumerate(drawn)]
+                target = Target._make(map(_stacked, zip(*targets, strict=True)))
+            return self._step(torch.stack(inputs), *target)
 
         streams = self._augmentation.streams(images, orders, self._device, generators, mixing)
         return train_stretches(streams, step, each)
@@ -216,10 +216,10 @@ class StackTrainer:
         return [*self._generators, *self._draws, *fused]
 
 
-def _stack(targets: Sequence[Target]) -> Target:
-    """One target for all models, whose fields are [models, …] each."""
-    labels, *rest = ([field for field in fields if field is not None] for fields in zip(*targets, strict=True))
-    return Target(torch.stack(labels), *(torch.stack(fields) if fields else None for fields in rest))
+def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """What all models have, or none: [models, …]."""
+    there = [part for part in parts if part is not None]
+    return torch.stack(there) if there else None
 
 
 def _take(output: Any, number: int) -> Any:

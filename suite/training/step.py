@@ -272,6 +272,8 @@ class Recorded:
                 self._result = self._step(*self._held)
         except RuntimeError as error:
             self._works, self._held = False, []
+            for drawn_from in (torchs_own(torch.device("cuda")), *self._generators):
+                drawn_from.graphsafe_set_state(drawn_from.clone_state())  # it believes that recording goes on
             self._say(f"this step can't be recorded as a CUDA graph, and runs without: {error}")
             return
         self._graph = graph

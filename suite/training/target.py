@@ -24,8 +24,8 @@ class Target(NamedTuple):
 
     @classmethod
     def of(cls, labels: Tensor, share: Tensor | None, own: Tensor | None = None, kept: Tensor | None = None) -> Target:
-        """share: of each mixed image's own label, as `mix` gives it, or None."""
-        return cls(labels, None if share is None else labels.flip(0), share, own, kept)
+        """share: of each mixed image's own label, as `mix` gives it, or None. Of several models: [models, …] each."""
+        return cls(labels, None if share is None else labels.flip(-1), share, own, kept)
 
     def take(self, part: slice | int | Tensor) -> Target:
         """Of these images alone, int64 [n] or a slice; or of one of several models."""

@@ -185,6 +185,20 @@ def test_the_norms_of_convolutional_networks_are_not_split() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_step_that_waits_is_not_recorded_and_runs_all_the_same() -> None:
+    said: list[str] = []
+
+    def draw(x: Tensor) -> Tensor:
+        return x * float(torch.rand((), device="cuda").item())
+
+    run = Recorded(draw, said.append)
+    drawn = [run(torch.ones(3, device="cuda")).tolist() for _ in range(8)]
+    assert len({tuple(one) for one in drawn}) == 8
+    (told,) = said
+    assert "can't be recorded as a CUDA graph" in told
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_recorded_steps_are_those_that_are_not() -> None:
     """Two models on a GPU, one with recorded steps: the same losses to the tolerance of the GPU's own noise."""
     losses: list[list[float]] = []

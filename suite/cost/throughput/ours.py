@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -14,14 +13,12 @@ from torch import Tensor
 from suite.cost.throughput.turns import LoopSetting, Task
 from suite.cost.throughput.workload import LEARNING_RATE, Workload
 from suite.cost.trainer import make_trainer
-from suite.data.images import ArrayImages, Images
-from suite.recipe import Recipe
+from suite.data.images import Images
 from suite.training.augmentation.mixing import mixed_targets
 from suite.training.augmentation.pipeline import Augmentation, Normalise
 from suite.training.loop import Trainer
 from suite.training.step import worth_compiling
-
-_CHANGES_IMAGES = ("crop_", "flip", "auto_augment", "interpolation", "erase_", "mixup", "cutmix", "repeats")
+from suite.training.target import Target
 
 
 class OurLoop:
@@ -34,39 +31,42 @@ class OurLoop:
         self._normalise = Normalise(dataset.mean, dataset.std, device)
         self._augmentation = Augmentation(recipe, self._normalise)
         self._trainer: Trainer | None = None
-        first = torch.arange(recipe.batch_size) % len(self._images)
-        pixels = self._images.batch(first).permute(0, 2, 3, 1).contiguous()
-        self._batch = ArrayImages(pixels, self._images.labels[first.to(device)])
+        self._batch: tuple[Tensor, Target] | None = None
         self._generator = torch.Generator().manual_seed(0)
 
     @contextmanager
     def ready(self, task: Task, setting: LoopSetting) -> Iterator[Callable[[int], None]]:
         """What runs so many batches; the setting's threads are torch's already."""
-        if task == "pipeline":
-            run = self._pipeline
-        elif task == "step":
-            recipe = without_augmentation(self._workload.recipe)
-            run = partial(self._step, self._as_asked(recipe, setting.threads))
-        else:
-            run = partial(self._train, self._as_asked(self._workload.recipe, setting.threads))
+        run = self._pipeline
+        if task == "step":
+            run = partial(self._step, self._with(setting.threads), *self._fixed_batch())
+        elif task == "training":
+            run = partial(self._train, self._with(setting.threads))
         run(1)
         yield run
 
-    def _step(self, trainer: Trainer, batches: int) -> None:
-        order = torch.arange(self._workload.recipe.batch_size).repeat(batches)
-        trainer.train_epoch(self._batch, order, self._generator, [LEARNING_RATE] * batches)
+    def _step(self, trainer: Trainer, inputs: Tensor, target: Target, batches: int) -> None:
+        trainer.model.train()
+        for _ in range(batches):
+            trainer.step(inputs, target, LEARNING_RATE)
 
     def _train(self, trainer: Trainer, batches: int) -> None:
         trainer.train_epoch(self._images, self._order(batches), self._generator, [LEARNING_RATE] * batches)
 
-    def _as_asked(self, recipe: Recipe, threads: int) -> Trainer:
+    def _with(self, threads: int) -> Trainer:
         """The one trainer that there is: memory is measured, too, and a trial has one."""
         if self._trainer is None or self._trainer.threads != threads:
             self._trainer = None  # before there is another
             self._trainer = self._made(threads)
-        if self._trainer.recipe != recipe:
-            self._trainer = replace(self._trainer, recipe=recipe)
         return self._trainer
+
+    def _fixed_batch(self) -> tuple[Tensor, Target]:
+        if self._batch is None:
+            order, device = self._order(1), self._workload.device
+            (stretch,) = self._augmentation.stretches(self._images, order, device, self._generator, mixing=True)
+            ((inputs, share),) = stretch.batches
+            self._batch = inputs, Target.of(self._images.labels[order.to(device)], share)
+        return self._batch
 
     def _pipeline(self, count: int) -> None:
         """All that a step does before the model, the targets of mixed labels included."""
@@ -83,7 +83,7 @@ class OurLoop:
     def _made(self, threads: int) -> Trainer:
         """As a trial has it: on a GPU with its steps recorded, and compiled where a training has many."""
         work = self._workload
-        steps = len(self._images) // work.recipe.batch_size * work.recipe.total_epochs
+        steps = work.dataset.train_images // work.recipe.batch_size * work.recipe.total_epochs
         return make_trainer(
             work.cell, work.recipe, self._normalise, work.device,
             threads=threads, shape=self._images.shape, recorded=True, compiled=worth_compiling(work.device, steps),
@@ -94,9 +94,3 @@ class OurLoop:
         count, images = batches * self._workload.recipe.batch_size, len(self._images)
         epochs = [torch.randperm(images, generator=self._generator) for _ in range(math.ceil(count / images))]
         return torch.cat(epochs)[:count]
-
-
-def without_augmentation(recipe: Recipe) -> Recipe:
-    """The recipe, with images left as they are."""
-    kept = {key: value for key, value in recipe.model_dump().items() if not key.startswith(_CHANGES_IMAGES)}
-    return Recipe.model_validate(kept)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -26,8 +25,8 @@ from suite.training.augmentation.mixing import Mixing, mix
 # as larger ones. With another number the same seed would give other draws.
 TOGETHER = 512
 
-# Bytes of pixels that a GPU augments at once, of some five thousand images of CIFAR. Fewer take it hardly less time.
-JOINED = 2**24
+# Bytes of pixels that a GPU augments at once, of some ten thousand images of CIFAR. Fewer take it hardly less time.
+JOINED = 2**25
 
 Batch = tuple[Tensor, Tensor | None]  # of a stretch
 
@@ -169,8 +168,7 @@ class Augmentation:
         some = _Part.of(self._recipe.batch_size, part, mixing and self._recipe.mixes)
         together = self._together(images, orders)
         sets = self._sets(images, orders, generators, mixing, some, together)
-        # What launches a GPU's operations often waits for it, and a thread can draw meanwhile.
-        pool, unfinished = ThreadPoolExecutor(1, "draws") if together else None, deque[list[_Started]]()
+        unfinished = deque[list[_Started]]()
 
         def start_next() -> None:
             unfinished.extend(islice(sets, 1))
@@ -178,19 +176,13 @@ class Augmentation:
         try:
             start_next()
             while unfinished:
-                if pool is None:
-                    start_next()
-                else:
-                    starting = pool.submit(start_next)
-                yield from self._finished(unfinished[0], len(orders), device, some)
-                if pool is not None:
-                    starting.result()
+                stretches = list(self._finished(unfinished[0], len(orders), device, some))
+                start_next()
+                yield from stretches
                 unfinished.popleft()
         finally:
-            if pool is not None:
-                pool.shutdown()
-            for rest in chain.from_iterable(unfinished):  # which nobody wants any more
-                rest.pixels.cancel()
+            for started in chain.from_iterable(unfinished):  # which nobody wants any more
+                started.pixels.cancel()
 
     def _sets(
         self,
@@ -201,9 +193,13 @@ class Augmentation:
         some: _Part,
         together: int,
     ) -> Iterator[list[_Started]]:
-        """Stretches of each order at a time: all as one, or if not together each by itself."""
-        rounds = zip(*(order.split(self.stretch_size) for order in orders), strict=True)
-        while next_rounds := list(islice(rounds, max(1, together))):
+        """Stretches of each order at a time: so many of each together as one, or if none each by itself.
+
+        The first ones are fewer, so that a GPU has something to do while the others are drawn.
+        """
+        rounds, count = zip(*(order.split(self.stretch_size) for order in orders), strict=True), 1
+        while next_rounds := list(islice(rounds, count)):
+            count = min(2 * count, max(1, together))
             drawn = [
                 self._draw(images, indices, generator, mixing, some)
                 for one_round in next_rounds

@@ -1,37 +1,26 @@
-"""Our side runs the suite's own trainer, and the step alone is without augmentation."""
+"""Our side runs the suite's own trainer, and the step alone is on a batch that lies ready."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 import torch
 
-from suite.cost.throughput.ours import OurLoop, without_augmentation
+from suite.cost.throughput.ours import OurLoop
 from suite.cost.throughput.turns import LoopSetting
-from suite.documents import load_document
-from suite.recipe import Recipe
-from suite.training.augmentation.pipeline import Augmentation, Normalise
-from tests.cost.throughput.workloads import RECIPES, workload
+from tests.cost.throughput.workloads import workload
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_without_augmentation_images_stay_as_they_are(path: Path) -> None:
-    recipe = load_document(path, Recipe)
-    bare = without_augmentation(recipe)
-    assert (bare.batch_size, bare.label_smoothing, bare.clip_grad, bare.ema_decay) == (
-        recipe.batch_size, recipe.label_smoothing, recipe.clip_grad, recipe.ema_decay,
-    )  # fmt: skip
-    made = workload()
-    images = made.pictures()
-    normalise = Normalise(made.dataset.mean, made.dataset.std, made.device)
-    generator = torch.Generator().manual_seed(0)
-    order = torch.arange(8)
-    augmentation = Augmentation(bare.model_copy(update={"batch_size": 8}), normalise)
-    (stretch,) = augmentation.stretches(images, order, made.device, generator, mixing=True)
-    ((inputs, share),) = stretch.batches
-    assert share is None
-    assert torch.equal(inputs, normalise(images.batch(order)))
+def test_a_step_is_on_one_batch_as_the_pipeline_makes_it() -> None:
+    loop = OurLoop(workload())
+    with loop.ready("step", LoopSetting(1)):
+        assert loop._batch is not None
+    inputs, target = loop._batch
+    with loop.ready("step", LoopSetting(1)):
+        assert loop._batch == (inputs, target)
+    assert len(inputs) == len(target.labels) == workload().recipe.batch_size
+    assert target.share is not None
+    assert target.partners is not None
+    assert torch.equal(target.partners, target.labels.flip(0))
 
 
 @pytest.mark.parametrize(
