@@ -107,7 +107,7 @@ class Attempt:
             return (time.perf_counter() - began) / steps
 
         run(Recorded.WARM_UP + 1 if on_gpu else 1)
-        return run(20 if on_gpu else 2)
+        return run(100 if on_gpu else 2)
 
     def train(self) -> None:
         """The whole training: its outcomes and models are in `members` then."""
@@ -119,7 +119,7 @@ class Attempt:
             member.restore(held)
         clock = Clock(facts["seconds"], facts["epoch_seconds"])
         for epoch in range(facts["epoch"], recipe.total_epochs):
-            losses = self.train_epoch(trainer, epoch, tensors, clock)
+            losses = self.train_epoch(trainer, epoch, tensors, clock).cpu()  # waits for a GPU, before the time is told
             # Of a stack, each member's share of the time: what it costs in machines.
             seconds = clock.epoch() / len(self.members)
             for member, of_member in zip(self.members, losses.unbind(dim=1), strict=True):

@@ -101,7 +101,8 @@ def attention(
 
 def _fuses(q: Tensor, bias: Tensor | None, rate: float) -> bool:
     if for_many_models():
-        return q.is_cuda and bias is None and (rate == 0 or not torch.are_deterministic_algorithms_enabled())
+        half = q.is_cuda and q.dtype in (torch.float16, torch.bfloat16)
+        return half and bias is None and (rate == 0 or not torch.are_deterministic_algorithms_enabled())
     return torch.compiler.is_compiling() or rate == 0 or (q.is_cuda and not _source.generators)
 
 

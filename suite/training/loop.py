@@ -28,7 +28,7 @@ from suite.training.optimiser import set_rate
 from suite.training.precision import Precision
 from suite.training.similarity import Similarity, layer_similarity
 from suite.training.state import Tensors, gather, restore
-from suite.training.step import Recorded, Split, choose_shares, micro_batches, splittable
+from suite.training.step import Recorded, Split, choose_shares, compiled_for, micro_batches, splittable
 from suite.training.synchronised import check_whole
 from suite.training.target import Target
 from suite.training.team import ALONE, Team
@@ -87,8 +87,8 @@ class Trainer:
         decay = self.recipe.ema_decay
         self._average = None if decay is None else Average(self.model, decay)
         # Tests run the model as it is: for their last batch alone it would be compiled once more.
-        self._forward = torch.compile(self.model, dynamic=False) if self.compiled else self.model
-        self._task = torch.compile(self._output_and_loss, dynamic=False) if self.compiled else self._output_and_loss
+        self._forward = compiled_for(self.device, self.model) if self.compiled else self.model
+        self._task = compiled_for(self.device, self._output_and_loss) if self.compiled else self._output_and_loss
         self._split = self._splits()
         # A scaler looks at the gradients to decide whether to step, which no graph can; nor may one wait for others.
         alone = self.team.size == 1 and not self._scaler.is_enabled()

@@ -6,13 +6,14 @@ On a GPU a small model takes longer to launch than to compute, and k of them in 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from suite.canonical import derive_seed
@@ -31,7 +32,7 @@ from suite.training.optimiser import adamw, parameter_groups, set_rate
 from suite.training.precision import Precision
 from suite.training.similarity import Similarity, layer_similarity
 from suite.training.state import Tensors, gather, restore
-from suite.training.step import Recorded, splittable, torchs_own
+from suite.training.step import Recorded, compiled_for, splittable, torchs_own
 from suite.training.target import Target
 
 RANDOMNESS = "different"  # from model to model, of what isn't drawn by `masks_from`: a GPU's fused attention
@@ -81,8 +82,8 @@ class StackTrainer:
         if recipe.ema_decay is not None:
             self._means = {name: value.detach().clone() for name, value in self._weights.items()}
             self._follower = Follower(self._means, self._weights, recipe.ema_decay)
-        self._training_losses = torch.compile(self._losses, dynamic=False) if compiled else self._losses
-        self._test_logits = torch.compile(self._logits, dynamic=False) if compiled else self._logits
+        self._training_losses = compiled_for(device, self._losses) if compiled else self._losses
+        self._test_logits = compiled_for(device, self._logits) if compiled else self._logits
         records = recorded and device.type == "cuda"
         self._step = Recorded(self._one_step, note, self._generators) if records else self._one_step
 
@@ -132,7 +133,7 @@ class StackTrainer:
     def _one_step(self, inputs: Tensor, labels: Tensor, *rest: Tensor | None) -> Tensor:
         """inputs: [models, B, C, H, W]; labels, rest: the fields of targets, [models, …] each. The losses, [models]."""
         self._optimiser.zero_grad(set_to_none=True)
-        with self._precision.autocast(self._device), masks_from(self._generators), self._sparing():
+        with self._computing(), self._sparing():
             losses = self._training_losses(self._weights, inputs, Target(labels, *rest))
         losses.sum().backward()
         if self._recipe.clip_grad is not None:
@@ -141,6 +142,14 @@ class StackTrainer:
         if self._follower is not None:
             self._follower.update()
         return losses.detach()
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """What a pass through the models runs in."""
+        # The other fused kernels ask whether there will be a backward pass, and vmap hides it from them.
+        fused = sdpa_kernel(SDPBackend.FLASH_ATTENTION) if self._device.type == "cuda" else nullcontext()
+        with self._precision.autocast(self._device), masks_from(self._generators), fused:
+            yield
 
     def _losses(self, weights: Tensors, inputs: Tensor, target: Target) -> Tensor:
         """The loss of each model: [models]."""
@@ -184,7 +193,7 @@ class StackTrainer:
         for indices in torch.split(torch.arange(len(images)), size):
             labels = images.labels[indices].to(self._device)
             batch = images.batch(indices, self._recipe.test_crop_ratio).to(self._device)
-            with self._precision.autocast(self._device), masks_from(self._generators):
+            with self._computing():
                 logits = self._test_logits(weights, self._normalise(batch))
             logits = logits.float()
             total += torch.stack([cross_entropy(each, labels, reduction="sum") for each in logits]).double()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -82,6 +83,29 @@ def test_a_compiler_makes_the_same_steps_of_a_stack(
         found.append(made.train_epoch(made.trainer(), 0, {}, Clock()))
     torch.compiler.reset()
     assert torch.equal(*found)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.filterwarnings("ignore")  # of a compiler
+def test_on_a_gpu_a_compiled_stack_has_the_losses_of_models_alone(write_grid: Write, data_folder: Path) -> None:
+    """In bfloat16, with a fused attention, small kernels joined, and steps as CUDA graphs."""
+    path = write_grid(
+        ("seeds: [0, 1]", "seeds: [0, 1, 2]"), ("lr: 1e-3,", "lr: 1e-3, mixup: 0.8, crop_scale: [0.8, 1],")
+    )
+    trials = [trial for trial in load_grid(path).expand().trials if trial.join == "lape"]
+
+    def losses(trials: list[Trial], compiled: bool) -> Tensor:
+        images = (load_images(trials[0].dataset, split, data_folder) for split in ("train", "test"))
+        made = Attempt(trials, Machine(data_folder, "cuda", compiled=compiled), torch.device("cuda"), *images)
+        trainer, clock = made.trainer(), Clock()
+        found = torch.cat([made.train_epoch(trainer, epoch, {}, clock) for epoch in range(3)])
+        assert all(math.isfinite(loss) for loss in trainer.test(made.test_images)[1])
+        return found.cpu()
+
+    together = losses(trials, True)
+    alone = torch.cat([losses([trial], number == 0) for number, trial in enumerate(trials)], dim=1)
+    assert together.shape == alone.shape
+    assert (together / alone - 1).abs().max() < 0.03
 
 
 @pytest.mark.usefixtures("stacks")

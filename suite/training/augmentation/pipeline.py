@@ -167,47 +167,31 @@ class Augmentation:
         """
         some = _Part.of(self._recipe.batch_size, part, mixing and self._recipe.mixes)
         together = self._together(images, orders)
-        sets = self._sets(images, orders, generators, mixing, some, together)
-        unfinished = deque[list[_Started]]()
+        rounds = (
+            [self._draw(images, indices, draws, mixing, some) for indices, draws in zip(one, generators, strict=True)]
+            for one in zip(*(order.split(self.stretch_size) for order in orders), strict=True)
+        )
+        count, unfinished = 1, deque[list[_Started]]()
 
-        def start_next() -> None:
-            unfinished.extend(islice(sets, 1))
+        def start(drawn: Sequence[list[_Drawn]]) -> None:
+            sets = [list(chain.from_iterable(drawn))] if together else [[one] for one in chain.from_iterable(drawn)]
+            unfinished.append([self._start(images, one_set, some) for one_set in sets if one_set])
 
         try:
-            start_next()
-            while unfinished:
-                stretches = list(self._finished(unfinished[0], len(orders), device, some))
-                start_next()
-                yield from stretches
+            start(list(islice(rounds, 1)))
+            while unfinished[0]:
+                # The first sets are small, and the next one is drawn bit by bit: a GPU has little to do ahead of it.
+                stretches, drawn = list(self._finished(unfinished[0], len(orders), device, some)), list[list[_Drawn]]()
+                count = min(2 * count, max(1, together))
+                for number, stretch in enumerate(stretches, 1):
+                    drawn += islice(rounds, count * number // len(stretches) - len(drawn))
+                    if number == len(stretches):
+                        start(drawn)
+                    yield stretch
                 unfinished.popleft()
         finally:
             for started in chain.from_iterable(unfinished):  # which nobody wants any more
                 started.pixels.cancel()
-
-    def _sets(
-        self,
-        images: Images,
-        orders: Sequence[Tensor],
-        generators: Sequence[torch.Generator],
-        mixing: bool,
-        some: _Part,
-        together: int,
-    ) -> Iterator[list[_Started]]:
-        """Stretches of each order at a time: so many of each together as one, or if none each by itself.
-
-        The first ones are fewer, so that a GPU has something to do while the others are drawn.
-        """
-        rounds, count = zip(*(order.split(self.stretch_size) for order in orders), strict=True), 1
-        while next_rounds := list(islice(rounds, count)):
-            count = min(2 * count, max(1, together))
-            drawn = [
-                self._draw(images, indices, generator, mixing, some)
-                for one_round in next_rounds
-                for indices, generator in zip(one_round, generators, strict=True)
-            ]
-            yield [
-                self._start(images, one_set, some) for one_set in ([drawn] if together else [[one] for one in drawn])
-            ]
 
     def _together(self, images: Images, orders: Sequence[Tensor]) -> int:
         """How many stretches of each order to augment as one, with those of the other orders; 0: each by itself."""

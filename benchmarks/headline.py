@@ -1,0 +1,90 @@
+"""How long Table 2's ViT-Lite-7/4 on CIFAR-10 takes, both sides, five seeds of each at once: some epochs of it, timed.
+
+`python -m benchmarks.headline --device cuda`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+
+from benchmarks.stacking import HEADLINE, device_name, headline, pictures, prepared, seeds_of
+from suite.attempt import Attempt
+from suite.heartbeat import Heartbeat
+from suite.machine import Machine
+from suite.train import process_for
+
+SEEDS, SIDES = 5, ("default", "lape")
+SHORT = ("recipe.epochs=5", "recipe.warmup_epochs=1", "recipe.cooldown_epochs=0")
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One side: seconds of a whole epoch with its test, after the first; and of the first, which compiles.
+
+    images_per_second: of all seeds together, the tests left out. epochs: of the whole recipe.
+    """
+
+    join: str
+    seeds: int
+    first_epoch: float
+    epoch: float
+    images_per_second: float
+    epochs: int
+    pictures: str
+    device: str
+
+    @property
+    def minutes(self) -> float:
+        """Of the whole recipe."""
+        return (self.first_epoch + (self.epochs - 1) * self.epoch) / 60
+
+
+class _Starts(Heartbeat):
+    """Hears when each epoch's first steps are over."""
+
+    def __init__(self) -> None:
+        super().__init__([], None)
+        self.at: dict[int, float] = {}
+
+    def trains(self, epochs: int, steps: int, device: str) -> None:
+        """A training begins."""
+
+    def stepped(self, epoch: int, steps: int, images: int) -> None:
+        """Some steps of an epoch are over."""
+        self.at.setdefault(epoch, time.perf_counter())
+
+
+def timed(join: str, device: str) -> Timed:
+    """Some epochs of five seeds at once, as a run trains them."""
+    whole = seeds_of(HEADLINE, [headline(join)], 1)[0].recipe
+    trials = seeds_of(HEADLINE, [headline(join), *SHORT], SEEDS)
+    machine, dataset = Machine(device=device, compiled=True), trials[0].dataset
+    attempt = Attempt(trials, machine, machine.torch_device(), *pictures(dataset))
+    attempt.heart = starts = _Starts()
+    began = time.perf_counter()
+    with process_for(attempt.device, machine, attempt.compiled):
+        attempt.train()
+    last = max(starts.at)
+    return Timed(
+        join=join,
+        seeds=SEEDS,
+        first_epoch=starts.at[1] - began,
+        epoch=(starts.at[last] - starts.at[1]) / (last - 1),
+        images_per_second=max(
+            dataset.train_images / record.seconds for member in attempt.members for record in member.history
+        ),
+        epochs=whole.total_epochs,
+        pictures=dataset.name if prepared(dataset) else "made up",
+        device=device_name(attempt.device),
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Time some epochs of Table 2's ViT-Lite-7/4.")
+    parser.add_argument("joins", nargs="*", default=SIDES)
+    parser.add_argument("--device", default="auto")
+    asked = parser.parse_args()
+    print(json.dumps([asdict(timed(join, asked.device)) for join in asked.joins], indent=1))
