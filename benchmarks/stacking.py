@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from suite.train import process_for
 from suite.trial import Trial
 
 GRIDS = Path(__file__).resolve().parents[1] / "grids"
-ROUNDS = 2
+ROUNDS = 2  # one, where a model is compiled first
 SMALL, HEADLINE = "quickstart", "table2"
 
 
@@ -29,7 +30,7 @@ SMALL, HEADLINE = "quickstart", "table2"
 class Stacked:
     """One cell: images per second of its seeds one after another, and at once; each the best of some rounds.
 
-    pictures: whether they are the data set's, or made up where it isn't prepared.
+    seconds: that it took to find out. pictures: the data set's, or made-up ones where it isn't prepared.
     """
 
     arch: str
@@ -37,6 +38,7 @@ class Stacked:
     seeds: int
     alone: float
     together: float
+    seconds: float
     pictures: str
     device: str
 
@@ -75,13 +77,17 @@ def stacked(grid: str, seeds: int, device: str) -> Stacked:
     trials = seeds_of(grid, [headline("lape")] if grid == HEADLINE else [], seeds)
     first, machine = trials[0], Machine(data_root(), device)
     train, test = pictures(first.dataset)
+    began = time.perf_counter()
     alone, together = (Attempt(part, machine, machine.torch_device(), train, test) for part in (trials[:1], trials))
     with process_for(alone.device, machine, alone.compiled):
-        paces = [(alone.pace(), together.pace()) for _ in range(ROUNDS)]
+        paces = [(alone.pace(), together.pace()) for _ in range(1 if alone.compiled else ROUNDS)]
     size = first.recipe.batch_size
     one, all_ = (min(values) for values in zip(*paces, strict=True))
     shown = first.dataset.name if prepared(first.dataset) else "made up"
-    return Stacked(first.arch.name, size, seeds, size / one, seeds * size / all_, shown, device_name(alone.device))
+    return Stacked(
+        first.arch.name, size, seeds, size / one, seeds * size / all_,
+        time.perf_counter() - began, shown, device_name(alone.device),
+    )  # fmt: skip
 
 
 def main(device: str, seeds: int, grids: Sequence[str] = (SMALL, HEADLINE)) -> list[Stacked]:

@@ -126,8 +126,10 @@ class _Bench:
             per_core = [Timed("pipeline_per_core", "timm", timed.setting, timed.turn) for timed in loaders]
             chosen["pipeline_per_core", "timm"] = best = max(per_core, key=lambda timed: timed.rate)
         # Where the model computes on the same cores, the loader that takes the least of them leaves it the most.
+        on_cpu = self._workload.device.type == "cpu"
         settings = {
-            LoopSetting(threads, workers, best.setting.prefetcher): None
+            LoopSetting(threads, workers, prefetcher): None
+            for prefetcher in ((best.setting.prefetcher,) if on_cpu else (False, True))
             for workers in plan.workers
             for threads in (plan.threads_each, max(1, plan.threads_each - workers))
         }

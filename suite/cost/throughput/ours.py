@@ -17,7 +17,7 @@ from suite.data.images import Images
 from suite.training.augmentation.mixing import mixed_targets
 from suite.training.augmentation.pipeline import Augmentation, Normalise
 from suite.training.loop import Trainer
-from suite.training.step import worth_compiling
+from suite.training.step import Recorded, worth_compiling
 from suite.training.target import Target
 
 
@@ -42,7 +42,7 @@ class OurLoop:
             run = partial(self._step, self._with(setting.threads), *self._fixed_batch())
         elif task == "training":
             run = partial(self._train, self._with(setting.threads))
-        run(1)
+        run(Recorded.WARM_UP + 2 if self._workload.device.type == "cuda" else 1)
         yield run
 
     def _step(self, trainer: Trainer, inputs: Tensor, target: Target, batches: int) -> None:
