@@ -237,6 +237,8 @@ class Recorded:
         """
         self._step, self._say, self._generators = step, say, generators
         self._works = True
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._held: list[Tensor | None] = []
         self._forget(())
 
     def __call__(self, *given: Tensor | None) -> Tensor:
@@ -247,35 +249,40 @@ class Recorded:
         self._calls += 1
         if not self._works:
             return self._step(*given)
+        self._hold(given)
         if self._calls <= self.WARM_UP:
-            return self._aside(given)
+            return self._aside()
         if self._graph is None:
-            self._record(given)
+            self._record()
             if self._graph is None:
                 return self._step(*given)
-        for held, tensor in zip(self._held, given, strict=True):
-            if held is not None and tensor is not None:
-                held.copy_(tensor, non_blocking=True)
         self._graph.replay()
         return self._result.clone()
 
+    def _hold(self, given: Sequence[Tensor | None]) -> None:
+        """Copy to where the graph will read: from the first call on, since for other strides a compiler begins anew."""
+        if not self._held:
+            self._held = [None if tensor is None else tensor.clone() for tensor in given]
+            return
+        for held, tensor in zip(self._held, given, strict=True):
+            if held is not None and tensor is not None:
+                held.copy_(tensor, non_blocking=True)
+
     def _forget(self, shapes: Sequence[torch.Size | None]) -> None:
         self._shapes, self._calls = tuple(shapes), 0
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._held: list[Tensor | None] = []
+        self._graph, self._held = None, []
         self._result = torch.empty(0)
 
-    def _aside(self, given: Sequence[Tensor | None]) -> Tensor:
+    def _aside(self) -> Tensor:
         """Run the step on a stream of its own, as recording will."""
         now, aside = torch.cuda.current_stream(), torch.cuda.Stream()
         aside.wait_stream(now)
         with torch.cuda.stream(aside):
-            result = self._step(*given)
+            result = self._step(*self._held)
         now.wait_stream(aside)
         return result
 
-    def _record(self, given: Sequence[Tensor | None]) -> None:
-        self._held = [None if tensor is None else tensor.clone() for tensor in given]
+    def _record(self) -> None:
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)

@@ -76,13 +76,18 @@ def test_a_compiler_makes_the_same_steps_of_a_stack(
     monkeypatch.setattr(torch, "compile", compile_)
     changes = ("lr: 1e-3,", f"lr: 1e-3, mixup: 0.8, label_smoothing: 0.1, precision: {precision},")
     trials = cell(write_grid, "lape", changes, ("batch_size: 64", "batch_size: 16"))
-    found = []
+    found, tested = [], []
     for compiled in (False, True):
         made = attempt(trials, data_folder)
         made.compiled = compiled
-        found.append(made.train_epoch(made.trainer(), 0, {}, Clock()))
+        trainer, clock = made.trainer(), Clock()
+        losses = [made.train_epoch(trainer, 0, {}, clock)]
+        tested.append(trainer.test(made.test_images)[1])
+        with torch._dynamo.config.patch(error_on_recompile=True):
+            found.append(torch.cat([*losses, made.train_epoch(trainer, 1, {}, clock)]))
     torch.compiler.reset()
     assert torch.equal(*found)
+    assert tested[0] == tested[1]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -184,6 +184,24 @@ def test_the_norms_of_convolutional_networks_are_not_split() -> None:
     assert not splittable(create_model("resnet20", pe="none", norm="bn", num_classes=7, image_size=8))
 
 
+def test_a_step_sees_tensors_laid_out_alike_before_it_is_recorded_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is recorded, a compiler must not find other strides than before, and compile anew."""
+    seen = list[tuple[tuple[int, ...], list[int]]]()
+
+    def step(labels: Tensor, none: None) -> Tensor:
+        seen.append((labels.stride(), labels.flatten().tolist()))
+        return labels.sum()
+
+    monkeypatch.setattr(Recorded, "_aside", lambda self: self._step(*self._held))
+    monkeypatch.setattr(Recorded, "_record", lambda self: self._step(*self._held))
+    run, labels = Recorded(step, pytest.fail), torch.arange(12).view(2, 6)
+    for number in range(Recorded.WARM_UP):
+        assert run(labels[:, number : number + 2], None) == labels[:, number : number + 2].sum()
+    run(labels[:, 4:], None)
+    assert [values for _, values in seen] == [[0, 1, 6, 7], [1, 2, 7, 8], [2, 3, 8, 9], [4, 5, 10, 11], [4, 5, 10, 11]]
+    assert {strides for strides, _ in seen[:-1]} == {(2, 1)}
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_step_that_waits_is_not_recorded_and_runs_all_the_same() -> None:
     said: list[str] = []
