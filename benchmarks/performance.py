@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import stacking
+from benchmarks import gpu, stacking
 from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures
 from benchmarks.products import products
 from suite.commands.throughput import LABELS, QUIET, REACHED, rate_text, ratio_text
@@ -49,32 +49,14 @@ TRAINED = (
     "--executor serial"
 )
 _PATIENCE = 180  # seconds for the machine to come to rest
-_TEN = (
-    "blocks=[{recipe: compact_transformers_cifar10, axes: {arch: [vit_lite_7_4], pe: [learnable], "
-    "join: [default, lape], dataset: [cifar10]}}]"
-)
-# What no machine at hand can tell: the target, and the command that would.
-OPEN = (
-    (
-        "one H200-class GPU, end to end, against timm's loop with 16 workers",
-        "≥ 10 ×",
-        f"lape bench --throughput {_HEADLINE} --device cuda --workers 16",
-    ),
-    (
-        "one H200-class GPU, ten seeds stacked",
-        "≥ 60,000 images/s",
-        "python -m benchmarks.stacking --device cuda --seeds 10",
-    ),
-    (
-        "one H200-class GPU, ten trials of Table 2's ViT-Lite-7/4",
-        "≤ 45 min",
-        f"time lape run table2 --set stack_seeds=5 --set '{_TEN}'",
-    ),
-)
 
 
 def measure(name: str, options: Sequence[str]) -> Any:
     """The figures of one part. options: further ones, of `lape bench --throughput`."""
+    if name == "gpu":
+        return json.loads(_run(f"{gpu.BENCH} --json -"))
+    if name in gpu.PARTS:
+        return gpu.measure(name)
     if name == "products":
         return products()
     if name == "stack":
@@ -119,9 +101,8 @@ def tables(figures: Figures) -> Mapping[str, str]:
         "tried": _tried(figures["alone"]),
         "join": _joins(figures["join"]),
         "stack": _stack(figures["stack"]),
-        "open": markdown(
-            ("target", "is", "command"), ([what, target, f"`{command}`"] for what, target, command in OPEN), ":--"
-        ),
+        "gpu": gpu.commands(),
+        "seen": gpu.seen(figures),
     }
 
 
@@ -168,8 +149,7 @@ def _targets(figures: Figures) -> str:
         memory, threads = told["megabytes"] / 1e3, "one thread" if told["threads"] == 1 else "two threads"
         word = "met" if memory <= most else "**missed**"
         lines.append([f"memory of a trial on {threads}", f"≤ {most:g} GB", f"{memory:.2f} GB", word])
-    lines += [[what, target, "–", "**open**"] for what, target, _ in OPEN]
-    return markdown(("what", "target", "measured", ""), lines, ":--")
+    return markdown(("what", "target", "measured", ""), [*lines, *gpu.targets(figures)], ":--")
 
 
 def _word(ratio: Mapping[str, float | None], least: float) -> str:
@@ -254,7 +234,8 @@ def main(names: Sequence[str], options: Sequence[str]) -> None:
     """Measure the parts that are named, and make the tables of all."""
     figures = read_figures(FIGURES)
     for name in names:
-        rest()
+        if name not in gpu.PARTS:
+            rest()
         figures[name] = measure(name, options)
         write_figures(FIGURES, figures)
     fill(DOCUMENT, tables(figures))
@@ -262,8 +243,9 @@ def main(names: Sequence[str], options: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Measure what docs/performance.md tells, and fill its tables.")
-    add_parts(parser, PARTS)
+    add_parts(parser, (*PARTS, *gpu.PARTS))
     for option in ("--rounds", "--seconds"):
         parser.add_argument(option, default="5", help="of `lape bench --throughput`")
     asked = parser.parse_args()
-    main(chosen_parts(asked.names, PARTS), ["--rounds", asked.rounds, "--seconds", asked.seconds])
+    on_gpu = [name for name in gpu.PARTS if name in asked.names]  # not among all: few machines have one
+    main([*chosen_parts(asked.names, PARTS), *on_gpu], ["--rounds", asked.rounds, "--seconds", asked.seconds])
