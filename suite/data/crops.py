@@ -116,7 +116,7 @@ def _distinct_weights(
     start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Tensor, device: torch.device
 ) -> Tensor:
     """`_weights` on the device, of windows on the CPU: many are alike, and each kind of them is computed once."""
-    most = inner + 1
+    most = inner + 1  # of a length; windows as single numbers, since of these torch sorts many times faster
     kinds, which = ((start * most + length) * 2 + bicubic).unique(return_inverse=True)
     kinds = to_device(kinds, device)
     start, length = kinds // (2 * most), kinds // 2 % most

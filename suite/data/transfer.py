@@ -12,7 +12,6 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     The host allocator keeps the pinned copy until the GPU has read it.
     """
     if tensor.device.type == "cpu" and device.type == "cuda":
-        return (
-            tensor.contiguous().pin_memory().to(device, non_blocking=True)
-        )  # one number seen many times can't be pinned
+        # Contiguous, since one number that is seen in many places can't be pinned.
+        return tensor.contiguous().pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -82,8 +82,8 @@ def attention(
     there would also look for rows without any key, which this leaves out. mixers: of the scaled products, before the
     bias is added, and of the weights; no kernel has them.
 
-    A fused kernel knows torch's own generator alone. On a GPU many models draw from that one after another, unless
-    algorithms have to be deterministic: then each draws from its own, which takes twice the step's time.
+    A fused kernel knows torch's own generator alone. On a GPU many models draw from that together, unless algorithms
+    have to be deterministic: then each draws from its own, and no kernel is fused.
     """
     if mixers is not None:
         weights = mixers[0]((q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-2, -1))

@@ -112,7 +112,7 @@ class _Bench:
         plan, chosen = self._plan, dict[tuple[Figure, Side], Timed]()
         whole = LoopSetting(plan.threads_each)
         for figure in figures(self._workload.device):
-            # A thread of its own does what a core can be told of; and what launches a GPU's operations is one.
+            # By one thread a core's share is told best, and small operations are launched fastest.
             alone = figure == "pipeline_per_core" or self._workload.device.type == "cuda"
             chosen[figure, "ours"] = self._try(figure, "ours", LoopSetting(1) if alone else whole)
         chosen["step", "timm"] = self._try("step", "timm", whole)
