@@ -128,6 +128,16 @@ def test_a_training_step(family: str, combination: tuple[str, ...], images: Tens
     assert (rough - exact).abs().max() <= (0.02 if family in TRANSFORMERS else 0.05) * exact.abs().max()
 
 
+@pytest.mark.parametrize(("family", "combination"), sorted(DISTINCT), ids=names)
+def test_channels_may_come_last_in_memory(family: str, combination: tuple[str, ...], images: Tensor) -> None:
+    """As a GPU gets them."""
+    last, model = images.contiguous(memory_format=torch.channels_last), build(family, *combination)
+    torch.stack([logits.square().mean() for logits in outputs(model(last))]).sum().backward()
+    model.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model(last), model(images), atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize(("family", "combination"), EVERYTHING, ids=names)
 def test_shared_weights_start_alike(family: str, combination: tuple[str, ...]) -> None:
     """A contrast's two sides differ in their position's parameters alone, whose names say so, and in their norms'."""

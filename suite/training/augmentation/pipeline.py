@@ -119,8 +119,9 @@ class Augmentation:
     """The recipe's whole augmentation, in the order of the published code.
 
     AutoAugment's policy comes first, as in Compact Transformers' first script; RandAugment after crop and flip, as
-    in timm. normalise: of the data set, on the device of the batches. joined: bytes of pixels to augment as one, where
-    a stretch has fewer; None: as suits the device. Neither what is drawn nor what becomes of an image depends on it.
+    in timm. normalise: of the data set, on the device of the batches. joined: as on a GPU, with so many bytes of pixels
+    augmented as one where a stretch has fewer, and with channels last in memory; 0: as on a CPU; None: as the device
+    wants it. Neither what is drawn nor what becomes of an image depends on it.
     """
 
     def __init__(self, recipe: Recipe, normalise: Normalise, joined: int | None = None) -> None:
@@ -236,7 +237,7 @@ class Augmentation:
         pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
         read = some.size if some.read is None else len(some.read)
         for batch, finish, mixing in zip(pixels.split(read), one.finishes, one.mixings, strict=True):
-            inputs = some.of_read(self._finish(batch, finish))
+            inputs = self._laid_out(some.of_read(self._finish(batch, finish)))
             yield inputs, None if mixing is None else to_device(mixing.share, device)
 
     def _at_once(self, started: _Started, device: torch.device, some: _Part) -> list[list[Batch]]:
@@ -244,7 +245,7 @@ class Augmentation:
         pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
         read = some.size if some.read is None else len(some.read)
         finish = Finish.joined([finish for one in started.drawn for finish in one.finishes], read)
-        inputs = some.of_read(self._finish(pixels, finish, read))
+        inputs = self._laid_out(some.of_read(self._finish(pixels, finish, read)))
         shares = self._shares([mixing for one in started.drawn for mixing in one.mixings], device)
         batches = zip(inputs.split(len(inputs) // len(shares)), shares, strict=True)
         return [list(islice(batches, len(one.finishes))) for one in started.drawn]
@@ -273,3 +274,7 @@ class Augmentation:
         if mixing is not None and not self._recipe.mixup_first:
             inputs = mix(inputs, mixing, batch)
         return inputs
+
+    def _laid_out(self, inputs: Tensor) -> Tensor:
+        """On a GPU with channels last, for its convolutions. On a CPU these would add in another order than before."""
+        return inputs.contiguous(memory_format=torch.channels_last) if self._joined else inputs

@@ -186,6 +186,7 @@ def test_stretches_augmented_as_one_are_as_each_by_itself(name: str, part: torch
             ]
             for (inputs, share), (wanted, own) in zip(found.batches, expected.batches, strict=True):
                 assert torch.equal(inputs, wanted)
+                assert inputs.is_contiguous(memory_format=torch.channels_last)
                 assert share is own is None or torch.equal(share, own)  # type: ignore[arg-type]
 
 
