@@ -19,7 +19,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 Side = Literal["greater", "less"]
 Floats = npt.NDArray[np.float64]
@@ -80,6 +79,8 @@ def paired_gain(gains: Sequence[float], level: float = 0.95) -> PairedGain:
         return PairedGain(n, mean, sd, math.nan, math.nan, 1.0, 1.0)
     if sd < IDENTICAL:
         return PairedGain(n, mean, 0.0, mean, mean, _identical_p(mean, n), _identical_p(-mean, n))
+    from scipy import special  # here: a process that trains does without its 40 MB
+
     error = sd / math.sqrt(n)
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
     p_greater, p_less = (float(special.stdtr(n - 1, t)) for t in (-mean / error, mean / error))
@@ -133,6 +134,8 @@ def equivalence(gains: Sequence[float], target: float, margin: float) -> float:
     off = part.mean - target
     if part.sd < IDENTICAL:
         return max(_identical_p(off + margin, part.n), _identical_p(margin - off, part.n))
+    from scipy import special  # here: a process that trains does without its 40 MB
+
     nearer_end = margin - abs(off)
     return float(special.stdtr(part.n - 1, -nearer_end / (part.sd / math.sqrt(part.n))))
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 # [pairs, images]: 1 where only the treatment got the image right, -1 where only the baseline did, else 0.
 Differences = npt.NDArray[np.int8]
@@ -99,6 +98,8 @@ def mcnemar(gained: npt.ArrayLike, lost: npt.ArrayLike) -> npt.NDArray[np.float6
     gained: right by the treatment alone; lost: by the baseline alone. Pairs without such images have p = 1.
     Of one pair it tells whether two trained models differ on such images; not whether another seed's would.
     """
+    from scipy import special  # here: a process that trains does without its 40 MB
+
     gained, lost = np.asarray(gained, dtype=np.int64), np.asarray(lost, dtype=np.int64)
     at_most: npt.NDArray[np.float64] = special.bdtr(np.minimum(gained, lost), gained + lost, 0.5)
     return np.minimum(2 * at_most, 1.0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from scipy import optimize, special
-
 from suite.stats.gains import IDENTICAL
 
 
@@ -46,12 +44,16 @@ def seeds_needed(gain: float, sd: float, alpha: float = 0.05, power: float = 0.8
 
 def _power(effect: float, n: int, alpha: float) -> float:
     """The probability of p < alpha if the true gain is `effect` standard deviations: a noncentral t."""
+    from scipy import special  # here: a process that trains does without its 40 MB
+
     critical = special.stdtrit(n - 1, 1 - alpha)
     return 1 - float(special.nctdtr(n - 1, effect * math.sqrt(n), critical))
 
 
 @lru_cache(maxsize=4096)
 def _smallest_effect(n: int, alpha: float, power: float) -> float:
+    from scipy import optimize
+
     most = 1.0
     while _power(most, n, alpha) < power:
         most *= 2

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import special
-
 from suite.stats.gains import IDENTICAL, spread
 
 Consistency = Literal["consistent", "not_consistent", "cant_say"]
@@ -57,6 +55,8 @@ def prediction_interval(values: Sequence[float], level: float = 0.95, published_
     part = spread(values)
     half = math.nan
     if part.n >= 2:
+        from scipy import special  # here: a process that trains does without its 40 MB
+
         half = (
             float(special.stdtrit(part.n - 1, (1 + level) / 2)) * part.sd * math.sqrt(1 / part.n + 1 / published_runs)
         )
