@@ -10,7 +10,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 
-from benchmarks.stacking import HEADLINE, device_name, headline, pictures, prepared, seeds_of
+from benchmarks.stacking import HEADLINE, headline, pictures, prepared, seeds_of
 from suite.attempt import Attempt
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
@@ -78,7 +78,7 @@ def timed(join: str, device: str) -> Timed:
         ),
         epochs=whole.total_epochs,
         pictures=dataset.name if prepared(dataset) else "made up",
-        device=device_name(attempt.device),
+        device=attempt.environment.device,
     )
 
 

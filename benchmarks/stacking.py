@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-
 from suite.attempt import Attempt
 from suite.cost.throughput.workload import made_up
 from suite.data.cache import data_root, load_meta
@@ -67,11 +65,6 @@ def pictures(dataset: Dataset) -> tuple[Images, Images]:
     return made_up(dataset, dataset.train_images), made_up(dataset, dataset.test_images)
 
 
-def device_name(device: torch.device) -> str:
-    """As people call it."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
 def stacked(grid: str, seeds: int, device: str) -> Stacked:
     """The first cell of a grid, by `Attempt.pace`, which also decides in a run."""
     trials = seeds_of(grid, [headline("lape")] if grid == HEADLINE else [], seeds)
@@ -86,7 +79,7 @@ def stacked(grid: str, seeds: int, device: str) -> Stacked:
     shown = first.dataset.name if prepared(first.dataset) else "made up"
     return Stacked(
         first.arch.name, size, seeds, size / one, seeds * size / all_,
-        time.perf_counter() - began, shown, device_name(alone.device),
+        time.perf_counter() - began, shown, alone.environment.device,
     )  # fmt: skip
 
 

@@ -34,8 +34,7 @@ _stack_runs = False
 def masks_from(generators: Sequence[torch.Generator]) -> Iterator[None]:
     """Let this thread's masks come from a generator on the model's device, not from torch's own.
 
-    With more than one, the forward pass is a `torch.vmap` with `randomness="same"` over so many models, and each has
-    its own.
+    With more than one, the forward pass is a `torch.vmap` over so many models, and each has its own.
     """
     global _stack_runs
     before = _source.generators, _stack_runs

@@ -68,7 +68,7 @@ class _AdamW(torch.optim.AdamW):
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
     """Let the next step have this learning rate."""
     for group in optimiser.param_groups:
-        if not isinstance(group["lr"], Tensor):
-            group["lr"] = lr
-        elif group is optimiser.param_groups[0] or group["lr"] is not optimiser.param_groups[0]["lr"]:
+        if isinstance(group["lr"], Tensor):
             group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr

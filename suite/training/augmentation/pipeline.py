@@ -80,6 +80,11 @@ class _Part:
             return cls(size, wanted, wanted)
         return cls(size, wanted, torch.cat([wanted, size - 1 - wanted]).unique())
 
+    @property
+    def count(self) -> int:
+        """Images that are read of a whole batch."""
+        return self.size if self.read is None else len(self.read)
+
     def places(self, count: int) -> Tensor:
         """Of those that are read, in a stretch of so many images."""
         if self.read is None:
@@ -235,17 +240,15 @@ class Augmentation:
         """The batches of one stretch: in float32 the whole stretch would take four times as much."""
         (one,) = started.drawn
         pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
-        read = some.size if some.read is None else len(some.read)
-        for batch, finish, mixing in zip(pixels.split(read), one.finishes, one.mixings, strict=True):
+        for batch, finish, mixing in zip(pixels.split(some.count), one.finishes, one.mixings, strict=True):
             inputs = self._laid_out(some.of_read(self._finish(batch, finish)))
             yield inputs, None if mixing is None else to_device(mixing.share, device)
 
     def _at_once(self, started: _Started, device: torch.device, some: _Part) -> list[list[Batch]]:
         """The batches of each stretch: to launch an operation takes a GPU as long for few images as for many."""
         pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
-        read = some.size if some.read is None else len(some.read)
-        finish = Finish.joined([finish for one in started.drawn for finish in one.finishes], read)
-        inputs = self._laid_out(some.of_read(self._finish(pixels, finish, read)))
+        finish = Finish.joined([finish for one in started.drawn for finish in one.finishes], some.count)
+        inputs = self._laid_out(some.of_read(self._finish(pixels, finish, some.count)))
         shares = self._shares([mixing for one in started.drawn for mixing in one.mixings], device)
         batches = zip(inputs.split(len(inputs) // len(shares)), shares, strict=True)
         return [list(islice(batches, len(one.finishes))) for one in started.drawn]
