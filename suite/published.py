@@ -98,7 +98,7 @@ def unknown_level(axis: str, level: str) -> str | None:
         "join": list(JOINS),
         "norm": list(NORMS),
         "loss": list(LOSSES),
-        "dataset": list(SHAPES),
+        "dataset": list(DATASETS),
     }
     return None if level in known[axis] else nearest(level, known[axis])
 

@@ -25,6 +25,7 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _say_whe
 
 Status = Literal["done", "diverged", "error", "timeout", "oom"]
 AXIS_FIELDS = ("dataset", "arch", "pe", "join", "norm", "loss")  # in the order of tables
+LOSS_KEYS = ("cosine_weight", "contrastive_weight", "mixing_weight")  # recipe keys that belong to the loss axis
 _UNSAID = {"norm": "ln", "loss": "default"}  # levels that a run's name leaves out
 FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
 

@@ -31,16 +31,16 @@ from suite.canonical import fingerprint
 from suite.errors import InputError, first_line
 from suite.files import cannot_read, cannot_write, check_folder, check_inside, make_folder, read_regular, write_atomic
 from suite.heartbeat import RUNNING
-from suite.record import AXIS_FIELDS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
+from suite.record import AXIS_FIELDS, LOSS_KEYS, MIGRATIONS, SCHEMA_VERSION, Epoch, RunRecord
 from suite.storage import Folder, Place
-from suite.training.losses import WEIGHTS as LOSS_WEIGHTS
 from suite.versions import sweep
 
 if TYPE_CHECKING:
     import pandas as pd  # imported by what makes a frame: workers and `lape status` do without that second
     import pyarrow as pa
 
-RUNS, HISTORY, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "history.parquet", "spool", "weights", ".lock"
+RUNS, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "spool", "weights", ".lock"
+HISTORY = "history.parquet"
 SNAPSHOTS = "snapshots"
 LARGEST_RECORD = 64 * 2**20  # bytes: a training of 100,000 epochs, with the answers of 100 million test images
 LARGEST_FILE = 2 * 2**30  # bytes of runs.jsonl, and of history.parquet
@@ -120,7 +120,7 @@ class Store:
         """
         spooled = self._spooled()
         records = self._merged(spooled)
-        history = load_history(self.folder, spool=False)
+        history = stored_history(self.folder)
         if spooled:
             fresh = [record for record in records.values() if record.history is not None]
             kept = history[history["trial_id"].isin(records.keys() - {record.trial_id for record in fresh})]
@@ -256,12 +256,10 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
     Raises:
         InputError: history.parquet, or a record that waits to be folded, is damaged.
     """
-    store, path = Store(Path(folder)), Path(folder) / HISTORY
-    check_inside(path, store.folder)
     # What waits is read first: what is folded meanwhile is then in both.
+    store = Store(Path(folder))
     fresh = [record for record in store._spooled().values() if record.history is not None] if spool else []
-    content = read_regular(path, LARGEST_FILE)
-    frame = _history_frame([]) if content is None else _read_history(content, path)
+    frame = stored_history(store.folder)
     if fresh:
         old = frame[~frame["trial_id"].isin([record.trial_id for record in fresh])]
         frame = _joined(old, _history_frame(fresh))
@@ -272,6 +270,18 @@ def _joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     return pd.concat([one, other]) if len(one) else other  # pandas warns of empty frames
+
+
+def stored_history(folder: Path) -> pd.DataFrame:
+    """What a folder's history.parquet holds: a row per epoch of every folded run.
+
+    Raises:
+        InputError: the file is damaged, or a link out of its folder.
+    """
+    path = folder / HISTORY
+    check_inside(path, folder)
+    content = read_regular(path, LARGEST_FILE)
+    return _history_frame([]) if content is None else _read_history(content, path)
 
 
 def _read_history(content: bytes, path: Path) -> pd.DataFrame:
@@ -362,7 +372,7 @@ def _row(record: RunRecord) -> dict[str, Any]:
     row = record.model_dump(exclude=_NOT_COLUMNS)
     training = {key: value for key, value in record.config.items() if key not in ("axes", "seed_index")}
     # The weights of a loss's terms are the loss's: both sides of a contrast of losses are of one recipe.
-    training["recipe"] = {key: value for key, value in training["recipe"].items() if key not in LOSS_WEIGHTS}
+    training["recipe"] = {key: value for key, value in training["recipe"].items() if key not in LOSS_KEYS}
     return {**row, "environment": record.environment.group, "recipe_id": fingerprint(training)}
 
 

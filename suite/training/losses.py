@@ -13,6 +13,7 @@ from suite.errors import InputError
 from suite.models.architectures import Architecture
 from suite.models.sizes import Size
 from suite.recipe import Recipe
+from suite.record import LOSS_KEYS
 from suite.registry import Registry
 
 
@@ -110,8 +111,7 @@ class Loss:
 
 LOSSES: Registry[Loss] = Registry("loss")
 
-_SYMBOLS = {"cosine_weight": "α₁", "contrastive_weight": "α₂", "mixing_weight": "α₃"}
-WEIGHTS = tuple(_SYMBOLS)  # the recipe's keys that belong to this axis
+_SYMBOLS = dict(zip(LOSS_KEYS, ("α₁", "α₂", "α₃"), strict=True))
 
 _PAPER = "DiversePatch (arXiv 2104.12753)"
 _FIRST = "first version of DiversePatch (arXiv 2104.12753v1)"
@@ -181,7 +181,7 @@ def refusal(loss: str, architecture: Architecture, image_size: int, recipe: Reci
 def idle_weights(recipe: Recipe, losses: Iterable[str]) -> list[str]:
     """The weights that the recipe sets and none of the losses has a term for."""
     known = frozenset[str]().union(*(LOSSES[loss].weights for loss in losses))
-    return [name for name in WEIGHTS if getattr(recipe, name) != 1 and name not in known]
+    return [name for name in LOSS_KEYS if getattr(recipe, name) != 1 and name not in known]
 
 
 def without_idle_weights(recipe: Recipe, loss: str) -> Recipe:

@@ -17,7 +17,8 @@ from suite.models.architectures import FAMILIES, resolve_architecture
 from suite.models.sizes import Size
 from suite.recipe import Recipe
 from suite.store import to_frame
-from suite.training.losses import LOSSES, WEIGHTS, refusal
+from suite.record import LOSS_KEYS
+from suite.training.losses import LOSSES, refusal
 from tests.models.test_conformance import SIZES
 from tests.records import make_record
 
@@ -43,7 +44,7 @@ def test_each_level_says_what_it_is_and_where_its_code_is() -> None:
         for term in loss.terms:
             module, function = term.code.split(":")
             assert getattr(import_module(module), function).__doc__
-            assert term.weight in WEIGHTS
+            assert term.weight in LOSS_KEYS
         assert sum(bool(term.classifies) for term in loss.terms) <= 1
 
 
@@ -110,7 +111,7 @@ def test_losses_that_compare_patches_need_two_of_them() -> None:
 
 
 @pytest.mark.parametrize("value", ["-0.5", ".nan", ".inf"])
-@pytest.mark.parametrize("weight", WEIGHTS)
+@pytest.mark.parametrize("weight", LOSS_KEYS)
 def test_a_weight_is_finite_and_not_negative(write_grid: Write, weight: str, value: str) -> None:
     with pytest.raises(InputError, match=weight):
         expand(write_grid, f"{weight}: {value},", "[default, diverse_cosine]")
