@@ -19,9 +19,10 @@ from suite import tables
 from suite.execution.events import Job
 from suite.execution.queue import Queue
 from suite.faults import MachineFault
-from suite.heartbeat import Beat
-from suite.record import RunRecord
-from suite.store import RUNS, Store, load_frame
+from suite.store.beats import Beat
+from suite.store.folder import RUNS, Store
+from suite.store.frames import load_frame
+from suite.store.record import RunRecord
 from suite.trial import Trial
 
 REPEATS = 3
@@ -52,7 +53,7 @@ def planning() -> list[Row]:
 
 def watching() -> list[Row]:
     """`lape status` on 10,000 trials, of which 9,000 have a record and 64 are under way."""
-    from suite.heartbeat import Running, starting
+    from suite.store.beats import Running, starting
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

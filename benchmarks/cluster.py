@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import scale
 from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures
-from suite.environment import describe
+from suite.store.environment import describe
 from tests.faults.evidence import VARIABLE
 
 DOCUMENT, FIGURES = Path("docs/cluster.md"), Path("docs/cluster.json")

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from suite.grid import Expansion, load_grid
-from suite.record import Environment, Epoch, RunRecord
+from suite.store.record import Environment, Epoch, RunRecord
 from suite.trial import Trial
 
 _TEXT = """

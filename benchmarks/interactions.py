@@ -18,9 +18,9 @@ from scipy.stats import binom
 
 from benchmarks.documents import fill, markdown, percent, write_figures
 from benchmarks.rows import Row
-from suite.canonical import derive_seed
 from suite.gridfile import Interactions
 from suite.interactions import SUM_WORDS, Factorial, Levels, analysed
+from suite.store.canonical import derive_seed
 
 FACTORIALS = 1_000  # simulated for each figure
 SEEDS = (3, 5, 10)

@@ -26,7 +26,7 @@ from benchmarks.products import products
 from suite.commands.throughput import LABELS, QUIET, REACHED, rate_text, ratio_text
 from suite.cost.throughput.measure import SIDES
 from suite.cost.throughput.turns import LoopSetting
-from suite.store import Store
+from suite.store.folder import Store
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FIGURES, DOCUMENT = DOCS / "performance.json", DOCS / "performance.md"

@@ -22,11 +22,11 @@ from scipy.stats import binom
 from benchmarks.documents import fill, markdown, percent, write_figures
 from benchmarks.rows import Row
 from suite import stats
-from suite.canonical import derive_seed
 from suite.claims import Claim
 from suite.contrasts import Contrast, Side
 from suite.evidence import POWER, image_checks
-from suite.record import pack_bits
+from suite.store.canonical import derive_seed
+from suite.store.record import pack_bits
 from suite.verdict import WORDS, Case, Word, judge_cases
 
 CLAIMS = 2_000  # simulated for each figure

@@ -10,8 +10,8 @@ import pandas as pd
 
 from suite.contrasts import Contrast, Side
 from suite.errors import InputError
-from suite.record import unpack_bits
 from suite.stats import Differences
+from suite.store.record import unpack_bits
 
 _MEND = "restore its record from version control, or delete it: the trial then runs again"
 

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from suite.cost.macs import count_macs, count_parameters
 from suite.data.images import Images, balanced_subset
-from suite.environment import describe
 from suite.faults import TimeLimitError
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.initialise import initialise
 from suite.models.model import Model
-from suite.record import Epoch, Status, pack_bits
+from suite.store.environment import describe
+from suite.store.record import Epoch, Status, pack_bits
 from suite.text import duration
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.learner import Learner, learner_for

@@ -34,7 +34,7 @@ from suite.published import (
     table_name,
     unknown_level,
 )
-from suite.record import AXIS_FIELDS
+from suite.store.record import AXIS_FIELDS
 from suite.trial import Trial
 
 # Published means are rounded, most of them to two decimals; a gain may differ from their difference by this much.

@@ -22,7 +22,7 @@ from suite.models.architectures import named_architectures
 from suite.models.joins import JOINS
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
-from suite.record import AXIS_FIELDS, FAILURES
+from suite.store.record import AXIS_FIELDS, FAILURES
 from suite.training.losses import LOSSES
 
 Run = dict[str, Any]  # a row of the frame
@@ -56,7 +56,7 @@ class Side:
     """The runs of one cell. values: the metric (percent) of each finished seed; failures: seed → status.
 
     trials, test_images, correct: of the finished seeds, the trial id, and where the record has them the number
-    of test images, and whether each was right, as `suite.record.pack_bits` packs it.
+    of test images, and whether each was right, as `suite.store.record.pack_bits` packs it.
     """
 
     level: str

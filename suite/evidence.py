@@ -10,9 +10,9 @@ import numpy as np
 
 from suite import stats
 from suite.answers import check_test_images, differences
-from suite.canonical import derive_seed
 from suite.claims import Claim
 from suite.contrasts import Contrast
+from suite.store.canonical import derive_seed
 
 POWER = 0.8
 

@@ -17,7 +17,7 @@ def lazy(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         names: each public name, and the module below the package that defines it.
     """
 
-    def __getattr__(name: str) -> Any:  # noqa: N807: it becomes the package's own
+    def __getattr__(name: str) -> Any:  # noqa: N807 (it becomes the package's own)
         if name not in names:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(f"{package}.{names[name]}"), name)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from suite.errors import InputError
-from suite.redaction import scrub
+from suite.store.redaction import scrub
 
 _LINES = 12  # of a traceback that a record keeps
 

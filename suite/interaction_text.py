@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from suite import files, markup, stats
+from suite import markup, stats
 from suite.contrasts import points, recipe_ids_tell, seed_list
 from suite.interactions import Effect, Factorial, Levels, Sum, two_sided
+from suite.store import files
 from suite.tables import HEADS, NONE, budget_note, open_table
 
 if TYPE_CHECKING:

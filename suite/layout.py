@@ -17,7 +17,7 @@ from suite import stats
 from suite.budget import Budget
 from suite.contrasts import Run, failed_trials, pair_count, unique_runs
 from suite.published import METRICS, Value, table_name
-from suite.record import AXIS_FIELDS
+from suite.store.record import AXIS_FIELDS
 
 # What a run's record says of a metric. Other metrics are counted or measured by other commands.
 _MEASURED: Mapping[str, Callable[[Run], float]] = {

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from suite import markup
-from suite.files import write_texts
 from suite.layout import Entry, PublishedTable
 from suite.published import METRICS, decimals
-from suite.record import AXIS_FIELDS
 from suite.stats import Consistency
+from suite.store.files import write_texts
+from suite.store.record import AXIS_FIELDS
 from suite.tables import NONE, budget_note, open_table
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from suite.errors import InputError, first_line
 from suite.estimate import Estimate, Interval
-from suite.files import check_folder, check_inside, read_regular, write_atomic
 from suite.pace import Device, Kind, Pace
+from suite.store.files import check_folder, check_inside, read_regular, write_atomic
 from suite.text import duration
 
 CALIBRATION, ESTIMATE = "calibration.json", "estimate.json"

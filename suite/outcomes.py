@@ -12,10 +12,11 @@ from typing import Any
 
 from suite.data.datasets import Dataset
 from suite.errors import InputError
-from suite.files import check_folder, check_inside
 from suite.pace import Pace, Paces
-from suite.record import Status, run_name
-from suite.store import RUNS, SPOOL, damaged_record, parse_values, read_text
+from suite.store.files import check_folder, check_inside
+from suite.store.folder import RUNS, SPOOL
+from suite.store.parsing import damaged_record, parse_values, read_text
+from suite.store.record import Status, run_name
 
 Key = tuple[str, int]  # a cell's id and a seed index: as good as a trial's id, and known without hashing each trial
 

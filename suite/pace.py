@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from suite.canonical import fingerprint
 from suite.data.datasets import DATASETS, Dataset
+from suite.store.canonical import fingerprint
 
 if TYPE_CHECKING:
-    from suite.record import RunRecord
+    from suite.store.record import RunRecord
     from suite.trial import Trial
 
 # Keys of a recipe without a part in what an image costs: how many there are, and numbers in the optimiser.

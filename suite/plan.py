@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from suite.cells import Dropped, matches
 from suite.grid import Expansion
 from suite.gridfile import Expected
-from suite.record import RunRecord
+from suite.store.record import RunRecord
 from suite.trial import Trial
 
 

@@ -19,7 +19,7 @@ from suite.models.cell import Shape
 from suite.models.joins import JOINS
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
-from suite.record import AXIS_FIELDS
+from suite.store.record import AXIS_FIELDS
 from suite.training.losses import LOSSES
 
 Axis = Literal["arch", "pe", "join", "norm", "loss", "dataset"]

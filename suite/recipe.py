@@ -21,7 +21,7 @@ def _neutral(value: Any) -> dict[str, Any]:
 class Recipe(BaseModel):
     """How a model is trained and tested. The order of the keys and the files' layout don't matter.
 
-    A new key needs a `neutral` value (see `suite.canonical.resolved_values`), or every trial id changes.
+    A new key needs a `neutral` value (see `suite.store.canonical.resolved_values`), or every trial id changes.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

@@ -20,10 +20,10 @@ from markupsafe import Markup
 from suite import __version__, figures, interaction_figures, interaction_text, layout_text, likeness, tables
 from suite.contrasts import Run, is_usual, points, unique_runs
 from suite.evidence import Evidence
-from suite.files import write_atomic
 from suite.interactions import Factorial
 from suite.layout import PublishedTable
-from suite.record import AXIS_FIELDS
+from suite.store.files import write_atomic
+from suite.store.record import AXIS_FIELDS
 from suite.templates import template
 from suite.text import duration
 from suite.verdict import MEANINGS, Verdict, Word, to_json

@@ -29,8 +29,8 @@ from suite.contrasts import (
     seed_list,
     unique_runs,
 )
-from suite.files import write_atomic
 from suite.models.norms import NORMS
+from suite.store.files import write_atomic
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

@@ -14,19 +14,20 @@ import torch
 from safetensors.torch import load, save
 
 from suite.attempt import Attempt, Outcome
-from suite.canonical import canonical_json
 from suite.data.cache import data_root
 from suite.data.images import load_images
 from suite.data.teachers import load_teacher
-from suite.environment import describe, node_name
 from suite.errors import InputError, Problem
 from suite.faults import MachineFault, TimeLimitError, ending, is_machine_fault, is_out_of_memory
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.model import Model
-from suite.record import RunRecord
-from suite.storage import Place
+from suite.store.canonical import canonical_json
+from suite.store.environment import describe, node_name
+from suite.store.record import RunRecord
+from suite.store.storage import Place
+from suite.store.versions import Versions
 from suite.text import note
 from suite.training.memory import release
 from suite.training.precision import choose_precision
@@ -35,7 +36,6 @@ from suite.training.snapshot import Snapshots, TeamSnapshots
 from suite.training.synchronised import IndivisibleError
 from suite.training.team import ALONE, Team
 from suite.trial import Trial
-from suite.versions import Versions
 
 Trained = tuple[RunRecord, Model | None]  # the model if the trial is done
 
@@ -58,7 +58,7 @@ def train_trials(
     error, timeout or oom. Where memory is out it is tried once more, with half as many images at once.
 
     snapshots: where a training writes its state as it goes on, as `machine` says how often, under its first trial's id
-    (see `suite.versions`). If it is there already, the training goes on from it, to the same record. It is the caller's
+    (see `suite.store.versions`). If it is there already, the training goes on from it, to the same record. It is the caller's
     to remove once the record is safe. heart: hears how far the training is.
 
     Raises:

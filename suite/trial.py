@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 from suite import CODE_EPOCH
-from suite.canonical import derive_seed, fingerprint, resolved_values
 from suite.data.datasets import Dataset
 from suite.models.architectures import Architecture
 from suite.models.cell import ModelCell, Shape
 from suite.recipe import Recipe
+from suite.store.canonical import derive_seed, fingerprint, resolved_values
 
 AXES = ("arch", "pe", "join", "norm", "loss", "dataset")
 

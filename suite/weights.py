@@ -14,8 +14,8 @@ from safetensors import SafetensorError, deserialize
 from safetensors.torch import load_file
 from torch import Tensor
 
-from suite.canonical import canonical_json
 from suite.errors import InputError, first_line
+from suite.store.canonical import canonical_json
 
 WRAPPERS = ("model", "state_dict")
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel, and of torch.compile

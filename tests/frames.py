@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from suite.canonical import fingerprint
-from suite.record import AXIS_FIELDS
+from suite.store.canonical import fingerprint
+from suite.store.record import AXIS_FIELDS
 
 COLUMNS = (
     "trial_id", "cell_id", "grid", "status", "arch", "pe", "join", "norm", "loss", "dataset", "recipe", "seed_index",

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from suite.store import SNAPSHOTS
+from suite.store.folder import SNAPSHOTS
 
 
 class Process:

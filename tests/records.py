@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from suite.faults import MachineFault
-from suite.heartbeat import Beat
-from suite.record import VOLATILE, Environment, Epoch, RunRecord, pack_bits
+from suite.store.beats import Beat
+from suite.store.record import VOLATILE, Environment, Epoch, RunRecord, pack_bits
 from suite.trial import Trial
 
 ENVIRONMENT = Environment(

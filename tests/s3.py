@@ -17,7 +17,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from suite import storage
+from suite.store import storage
 
 BUCKET = "bucket"
 SECRET = "qvXyTz0123456789abcdefSecretKeyOfNobody00"

@@ -8,7 +8,7 @@ import pytest
 from suite.answers import check_accuracies, check_test_images, copies, differences, lacking
 from suite.contrasts import Contrast, contrasts
 from suite.errors import InputError
-from suite.record import pack_bits
+from suite.store.record import pack_bits
 from tests.frames import frame_of, paired_rows, run
 
 

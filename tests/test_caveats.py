@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.record import pack_bits
+from suite.store.record import pack_bits
 from suite.verdict import Verdict, judge
 from tests.frames import frame_of, paired_rows, run
 from tests.test_verdict import claim

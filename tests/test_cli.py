@@ -24,8 +24,8 @@ from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.cell import ModelCell, Shape
 from suite.models.checkpoint import read_checkpoint, write_checkpoint
-from suite.record import SCHEMA_VERSION, unpack_bits
-from suite.store import Store
+from suite.store.folder import Store
+from suite.store.record import SCHEMA_VERSION, unpack_bits
 from tests.conftest import REPOSITORY
 from tests.records import lines, make_record
 

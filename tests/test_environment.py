@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from suite import environment
-from suite.environment import describe, node_name, public_name
-from suite.record import Environment
+import suite
+from suite.store import environment
+from suite.store.environment import describe, node_name, public_name
+from suite.store.record import Environment
 
 
 def commit_of(package: Path, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    monkeypatch.setattr(environment, "__file__", str(package / "environment.py"))
+    monkeypatch.setattr(suite, "__file__", str(package / "__init__.py"))
     return environment._commit.__wrapped__()
 
 

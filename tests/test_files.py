@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from suite.errors import InputError
-from suite.files import check_folder, make_folder, write_atomic
+from suite.store.files import check_folder, make_folder, write_atomic
 
 
 def test_a_file_is_written_in_a_folder_that_is_made(tmp_path: Path) -> None:

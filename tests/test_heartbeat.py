@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.heartbeat import Beat, Heartbeat, Running, reporting, starting
+from suite.heartbeat import Heartbeat, reporting
+from suite.store.beats import Beat, Running, starting
 
 ONE, OTHER = "0" * 16, "1" * 16
 

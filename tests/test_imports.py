@@ -25,7 +25,7 @@ def imported(code: str) -> set[str]:
         "suite.cost.ratios",
         "suite.report",
         "suite.figures",
-        "suite.store",
+        "suite.store.folder",
         "suite.models",
     ],
 )
@@ -44,6 +44,6 @@ def test_training_without_a_teacher_needs_no_timm() -> None:
 def test_the_public_api_is_where_the_design_says() -> None:
     code = (
         "from suite.models import create_model, load_reference; from suite.grid import load_grid;"
-        "from suite.train import run_trial; from suite.store import load_frame; from suite.verdict import judge"
+        "from suite.train import run_trial; from suite.store.frames import load_frame; from suite.verdict import judge"
     )
     assert "torch" in imported(code)

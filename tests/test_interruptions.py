@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.store import SNAPSHOTS, Store
+from suite.store.folder import SNAPSHOTS, Store
 from tests.processes import Process
 from tests.records import lasting, lines
 

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from suite import store
 from suite.cli import main
 from suite.errors import InputError
 from suite.grid import load_grid
-from suite.merging import merge
-from suite.record import RunRecord
-from suite.store import HISTORY, RUNS, Store, load_history
+from suite.store import folder
+from suite.store.files import write_atomic
+from suite.store.folder import RUNS, Store
+from suite.store.frames import load_history
+from suite.store.history import HISTORY
+from suite.store.merge import merge
+from suite.store.record import RunRecord
 from suite.trial import Trial
 from tests.records import ENVIRONMENT, make_record
 
@@ -126,8 +129,8 @@ def test_weights_come_with_their_run_as_files_of_their_own(tmp_path: Path, trial
     failed = make_record(first, status="error", error="boom")
     there, a = results(tmp_path / "there", failed), results(tmp_path / "a", make_record(first), make_record(second))
     b = results(tmp_path / "b", make_record(second))
-    for folder, trial, content in ((a, first, b"one"), (b, second, b"two"), (b, trials[2], b"of no run")):
-        path = Store(folder).weights(trial.id)
+    for where, trial, content in ((a, first, b"one"), (b, second, b"two"), (b, trials[2], b"of no run")):
+        path = Store(where).weights(trial.id)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
     (joined,) = merge([a, b], there)
@@ -148,7 +151,7 @@ def test_a_curve_that_one_folder_lost_comes_from_another(tmp_path: Path, trials:
 def test_a_crash_loses_nothing(tmp_path: Path, trials: list[Trial], monkeypatch: pytest.MonkeyPatch) -> None:
     a = results(tmp_path / "a", *(make_record(trial) for trial in trials[:3]))
     there = results(tmp_path / "there", *(make_record(trial) for trial in trials[3:]))
-    write = store.write_atomic
+    write = write_atomic
 
     def write_or_die(path: Path, content: bytes) -> None:
         if path.name == RUNS:
@@ -156,7 +159,7 @@ def test_a_crash_loses_nothing(tmp_path: Path, trials: list[Trial], monkeypatch:
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write_atomic", write_or_die)
+        patch.setattr(folder, "write_atomic", write_or_die)
         with pytest.raises(KeyboardInterrupt):
             merge([a], there)
     assert len(Store(there).records()) == 3
@@ -222,11 +225,11 @@ def test_a_kill_in_the_middle(tmp_path: Path, trials: list[Trial]) -> None:
     a = results(tmp_path / "a", *(make_record(trial) for trial in trials[:3]))
     there = results(tmp_path / "there", *(make_record(trial) for trial in trials[3:]))
     program = (
-        "import os, signal, sys; from pathlib import Path; from suite import store; from suite.merging import merge\n"
-        "write = store.write_atomic\n"
+        "import os, signal, sys; from pathlib import Path; from suite.store import folder; from suite.store.merge import merge\n"
+        "write = folder.write_atomic\n"
         "def die(path, content):\n"
         f"    os.kill(os.getpid(), {int(signal.SIGKILL)}) if path.name == 'runs.jsonl' else write(path, content)\n"
-        "store.write_atomic = die\n"
+        "folder.write_atomic = die\n"
         "merge([Path(sys.argv[1])], Path(sys.argv[2]))"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(a), str(there)], check=False, cwd=os.getcwd())

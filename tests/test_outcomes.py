@@ -10,7 +10,7 @@ import pytest
 from suite.errors import InputError
 from suite.grid import load_grid
 from suite.outcomes import Outcomes
-from suite.store import RUNS, Store
+from suite.store.folder import RUNS, Store
 from tests.records import make_record
 
 Write = Callable[..., Path]

@@ -14,7 +14,7 @@ import pytest
 from suite.cli import main
 from suite.grid import load_grid
 from suite.measured import read_calibration, read_forecast
-from suite.store import Store
+from suite.store.folder import Store
 from tests.records import make_record
 
 Write = Callable[..., Path]

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from suite.grid import load_grid
-from suite.store import load_frame
+from suite.registry import Registry
+from suite.store.frames import load_frame
 from suite.tables import to_markdown
 from tests.conftest import REPOSITORY
 
@@ -92,9 +93,9 @@ def test_the_example_method_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
     example = re.search(r"## Add a method.*?```python\n(.*?)```", TEXT, re.DOTALL)
     assert example is not None
-    monkeypatch.setattr(joins, "JOINS", joins.Registry("join"))
+    monkeypatch.setattr(joins, "JOINS", Registry("join"))
     exec(compile(example[1], "README.md", "exec"), vars(joins))
-    monkeypatch.setattr("suite.models.build.JOINS", joins.JOINS)
+    monkeypatch.setattr("suite.models.joins.JOINS", joins.JOINS)
     size = {"patch_size": 2, "embed_dim": 8, "depth": 2, "num_heads": 2, "mlp_ratio": 1.0}
     model = create_model("vit_lite", join="halved", num_classes=3, image_size=4, **size)
     joined = model.position()

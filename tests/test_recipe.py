@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from suite.canonical import resolved_values
 from suite.documents import load_document
 from suite.errors import InputError
 from suite.recipe import Recipe
+from suite.store.canonical import resolved_values
 from tests.conftest import REPOSITORY
 
 PLAIN = {"version": 1, "epochs": 1, "batch_size": 1, "lr": 1.0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suite.record import run_name
+from suite.store.record import run_name
 
 
 def test_a_runs_name_says_the_norm_and_the_loss_where_they_are_not_the_usual() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from suite.redaction import has_secret, scrub
+from suite.store.redaction import has_secret, scrub
 
 SECRET = "/wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 

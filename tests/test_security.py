@@ -21,14 +21,16 @@ import pytest
 from suite.answers import check_accuracies
 from suite.cli import main
 from suite.errors import InputError
-from suite.files import read_regular
 from suite.grid import load_grid
-from suite.heartbeat import RUNNING
-from suite.merging import merge
 from suite.outcomes import Outcomes
-from suite.shared import SharedStore
-from suite.storage import open_storage
-from suite.store import HISTORY, LOCK, RUNS, SNAPSHOTS, SPOOL, WEIGHTS, Store, load_frame, load_history
+from suite.store.beats import RUNNING
+from suite.store.files import read_regular
+from suite.store.folder import LOCK, RUNS, SNAPSHOTS, SPOOL, WEIGHTS, Store
+from suite.store.frames import load_frame, load_history
+from suite.store.history import HISTORY
+from suite.store.merge import merge
+from suite.store.shared_store import SharedStore
+from suite.store.storage import open_storage
 from suite.trial import Trial
 from tests.conftest import REPOSITORY
 from tests.records import make_record
@@ -142,8 +144,8 @@ def test_a_pickle_is_damage_whatever_it_is_called(
 def test_a_pickle_as_weights_or_snapshot_is_not_run(
     kept: Store, trials: list[Trial], tmp_path: Path, protocol: int, lape: Callable[..., tuple[int, str]]
 ) -> None:
+    from suite.store.versions import Versions
     from suite.training.snapshot import Snapshots
-    from suite.versions import Versions
 
     content = pickle.dumps(Trap(tmp_path / "ran"), protocol)
     weights = kept.weights(trials[0].id)
@@ -330,7 +332,7 @@ def test_a_parquet_file_that_swells_is_damage(
     kept: Store, content: Callable[[], bytes], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without limits they would be gigabytes."""
-    monkeypatch.setattr("suite.store._MOST_ROWS", 1_000_000)
+    monkeypatch.setattr("suite.store.history._MOST_ROWS", 1_000_000)
     data = content()
     assert len(data) < 4_000_000
     (kept.folder / HISTORY).write_bytes(data)

@@ -15,15 +15,16 @@ from typing import Any
 import pytest
 import torch
 
-from suite import storage
 from suite.cli import main
 from suite.errors import InputError
 from suite.execution.worker import Worker
 from suite.grid import load_grid
 from suite.machine import Machine
-from suite.shared import SharedStore
-from suite.storage import Storage, open_storage
-from suite.store import RUNS, Store, load_history
+from suite.store import storage
+from suite.store.folder import RUNS, Store
+from suite.store.frames import load_history
+from suite.store.shared_store import SharedStore
+from suite.store.storage import Storage, open_storage
 from suite.train import run_trial, train_trials
 from suite.training.snapshot import Snapshots
 from suite.trial import Trial
@@ -137,7 +138,7 @@ class TestRecords:
         self, s3: Server, trials: list[Trial], tmp_path: Path, capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
-        monkeypatch.setattr("suite.shared._PATIENCE", 0.5)
+        monkeypatch.setattr("suite.store.shared_store._PATIENCE", 0.5)
         shared = open_storage(f"s3://{BUCKET}/x", "small")
         store = SharedStore(tmp_path / "results", shared)
         leave(shared, trials[0])

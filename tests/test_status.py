@@ -14,8 +14,8 @@ import pytest
 
 from suite.cli import main
 from suite.grid import load_grid
-from suite.heartbeat import LOST, Beat, Running, starting
-from suite.store import Store
+from suite.store.beats import LOST, Beat, Running, starting
+from suite.store.folder import Store
 from tests.records import make_record
 
 Write = Callable[..., Path]

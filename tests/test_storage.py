@@ -11,9 +11,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from suite import storage
 from suite.errors import InputError
-from suite.storage import Folder, Place, Storage, open_storage
+from suite.store import storage
+from suite.store.storage import Folder, Place, Storage, open_storage
 from tests.s3 import BUCKET, CREDENTIALS, SECRET, Server, s3_server, use
 
 

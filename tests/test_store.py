@@ -17,11 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite import files, record, store
 from suite.errors import InputError
 from suite.grid import load_grid
-from suite.record import SCHEMA_VERSION, RunRecord, pack_bits, unpack_bits
-from suite.store import HISTORY, RUNS, Store, load_frame, load_history
+from suite.store import files, folder, record
+from suite.store.folder import RUNS, Store
+from suite.store.frames import load_frame, load_history
+from suite.store.history import HISTORY
+from suite.store.parsing import parse_record
+from suite.store.record import SCHEMA_VERSION, RunRecord, pack_bits, unpack_bits
 from suite.trial import Trial
 from tests.records import make_record
 
@@ -78,13 +81,13 @@ def test_what_was_folded_is_parsed_no_second_time_unless_it_was_changed(
     tmp_path: Path, trials: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed: list[str] = []
-    parse = store.parse_record
+    parse = parse_record
 
     def count(line: str, where: str, *rest: str) -> RunRecord:
         parsed.append(where)
         return parse(line, where, *rest)
 
-    monkeypatch.setattr(store, "parse_record", count)
+    monkeypatch.setattr(folder, "parse_record", count)
     kept = Store(tmp_path / "results")
     for trial in trials:
         kept.put(make_record(trial))
@@ -139,7 +142,7 @@ def test_a_crash_while_folding_loses_nothing(
         unlink(path, missing_ok)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write_atomic", write_or_die)
+        patch.setattr(folder, "write_atomic", write_or_die)
         if dies_at == "unlink":
             patch.setattr(Path, "unlink", unlink_or_die)
         with pytest.raises(KeyboardInterrupt):
@@ -347,7 +350,7 @@ class TestLock:
 
     def test_it_goes_with_a_process_that_is_killed(self, tmp_path: Path) -> None:
         code = (
-            "import os, signal, sys; from pathlib import Path; from suite.store import Store\n"
+            "import os, signal, sys; from pathlib import Path; from suite.store.folder import Store\n"
             "with Store(Path(sys.argv[1])).lock():\n    os.kill(os.getpid(), signal.SIGKILL)"
         )
         ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "results")], check=False)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from suite import tables
-from suite.store import load_frame
+from suite.store.frames import load_frame
 from tests.frames import GPU, frame_of, paired_rows, run
 
 GOLDEN = Path(__file__).parent / "golden_tables"

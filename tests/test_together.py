@@ -19,14 +19,14 @@ from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models import create_model
 from suite.recipe import Recipe
-from suite.storage import Folder
-from suite.store import Store
+from suite.store.folder import Store
+from suite.store.storage import Folder
 from suite.train import run_trial, train_trials
 from suite.training import processes
 from suite.training.synchronised import IndivisibleError, check_whole, synchronise
 from suite.trial import Trial
+from tests.processes import Process
 from tests.records import lasting
-from tests.test_interruptions import Process
 from tests.training.test_loop import WHOLE
 
 Write = Callable[..., Path]

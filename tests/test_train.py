@@ -12,17 +12,19 @@ import pytest
 import torch
 
 from suite.data.images import ArrayImages, balanced_subset, load_images
-from suite.environment import node_name
 from suite.errors import InputError
 from suite.faults import MachineFault
 from suite.grid import load_grid
 from suite.machine import Machine
 from suite.models import create_model
 from suite.recipe import Recipe
-from suite.record import unpack_bits
+from suite.store.environment import node_name
+from suite.store.record import unpack_bits
 from suite.train import run_trial
 from suite.training import loop
+from suite.training.augmentation.pipeline import Normalise
 from suite.training.loop import Trainer
+from suite.training.precision import Precision
 from suite.trial import Trial
 from tests.records import lasting
 
@@ -108,7 +110,7 @@ def test_pairs_share_weights_and_batches_and_seeds_do_not(
             )
             return super().train_epoch(images, order, *rest)
 
-    monkeypatch.setattr("suite.attempt.Trainer", Spy)
+    monkeypatch.setattr("suite.training.loop.Trainer", Spy)
     for current in trials:
         assert run_trial(current, machine).status == "done"
 
@@ -229,7 +231,7 @@ def test_a_device_that_cannot_be_tidied_up_hides_nothing(
         raise RuntimeError("CUDA error: device-side assert triggered, again")
 
     monkeypatch.setattr(Trainer, "train_epoch", fail)
-    monkeypatch.setattr("suite.train.release", release)
+    monkeypatch.setattr("suite.training.memory.release", release)
     record = run_trial(trials[0], machine)
     assert record.status == "error"
     assert not (record.error or "").endswith("again")
@@ -333,8 +335,8 @@ def test_the_test_pass_counts_every_image_once() -> None:
         model,
         torch.optim.SGD(model.parameters()),
         recipe,
-        loop.Normalise((0.5,), (0.5,), device),
-        loop.Precision("fp32", None),
+        Normalise((0.5,), (0.5,), device),
+        Precision("fp32", None),
         device,
     )
     correct, loss = trainer.test(images)

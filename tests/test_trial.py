@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field
 from ruamel.yaml import YAML
 
 from suite import CODE_EPOCH
-from suite.canonical import canonical_json, derive_seed, fingerprint, resolved_values
 from suite.grid import load_grid
 from suite.recipe import Recipe
+from suite.store.canonical import canonical_json, derive_seed, fingerprint, resolved_values
 from suite.trial import Trial
 from tests.conftest import GRID
 

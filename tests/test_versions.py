@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from suite.errors import InputError
-from suite.storage import Folder
-from suite.versions import KEPT, Versions, sweep
+from suite.store.storage import Folder
+from suite.store.versions import KEPT, Versions, sweep
 
 NAME, OTHER = "0123456789abcdef", "fedcba9876543210"
 
@@ -89,7 +89,7 @@ def test_a_kill_at_any_point_leaves_a_whole_one(tmp_path: Path, dies_at: str) ->
     """A process of its own, killed with -9 as its third version is written, or as the first one is removed."""
     program = (
         "import os, pathlib, signal, sys\n"
-        "from suite.storage import Folder; from suite.versions import Versions\n"
+        "from suite.store.storage import Folder; from suite.store.versions import Versions\n"
         f"versions = Versions(Folder(pathlib.Path(sys.argv[1])), {NAME!r})\n"
         "versions.add(b'one' * 10**6); versions.add(b'two' * 10**6)\n"
         f"{dies_at} = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from suite.grid import Expansion, load_grid
-from suite.heartbeat import LOST, Beat, Running, starting
-from suite.store import Store
+from suite.store.beats import LOST, Beat, Running, starting
+from suite.store.folder import Store
 from suite.watching import View, Watcher
 from tests.records import ENVIRONMENT, make_record
 

@@ -29,7 +29,6 @@ from suite.commands.costs import (
 from suite.commands.overview import open_console
 from suite.cost.ratios import Ratio, only, paired_ratio, quartiles
 from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
-from suite.environment import describe
 from suite.errors import InputError, nearest
 from suite.machine import Machine
 from suite.models.architectures import Architecture
@@ -39,7 +38,8 @@ from suite.models.norms import NORMS
 from suite.models.sizes import Size
 from suite.ratio_claims import judge_ratios
 from suite.recipe import AskedPrecision, Recipe
-from suite.record import Environment
+from suite.store.environment import describe
+from suite.store.record import Environment
 from suite.tables import HEADS, open_table
 from suite.training.losses import LOSSES, refusal
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from suite.documents import Document
 from suite.errors import InputError
-from suite.files import write_atomic
 from suite.heatmaps import Heatmap, Scale, draw
 from suite.inspection import Inspection, Layer, all_pairs, difference, inspect, neighbours, token_map
 from suite.models import load_reference
@@ -23,6 +22,7 @@ from suite.models.cell import ModelCell, Shape
 from suite.models.checkpoint import read_checkpoint
 from suite.models.model import Model
 from suite.models.sizes import Grid
+from suite.store.files import write_atomic
 from suite.weights import read_state
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from suite.commands.overview import open_console
 from suite.errors import InputError
-from suite.merging import Joined, merge
+from suite.store.merge import Joined, merge
 
 
 def print_merge(folders: Sequence[Path]) -> None:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from suite.grid import Expansion, Grid, load_grid
-from suite.store import Store
+from suite.store.folder import Store
 
 
 @dataclass

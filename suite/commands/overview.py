@@ -22,8 +22,8 @@ from suite.claims import untested
 from suite.commands.workspace import Workspace
 from suite.contrasts import contrasts
 from suite.estimate import LEVEL, CellEstimate, Estimate, Interval
-from suite.files import make_folder, write_atomic
 from suite.plan import Plan, expectation, make_plan
+from suite.store.files import make_folder, write_atomic
 from suite.text import duration
 
 COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}

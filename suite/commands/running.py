@@ -28,12 +28,12 @@ from suite.execution.serial import run_serial
 from suite.execution.timekeeping import Timekeeper
 from suite.execution.worker import Worker
 from suite.faults import MachineFault
-from suite.files import make_folder
 from suite.machine import Machine
 from suite.plan import Plan
-from suite.record import FAILURES, VOLATILE, RunRecord
-from suite.shared import SharedStore
-from suite.storage import open_storage
+from suite.store.files import make_folder
+from suite.store.record import FAILURES, VOLATILE, RunRecord
+from suite.store.shared_store import SharedStore
+from suite.store.storage import open_storage
 from suite.text import note
 from suite.trial import Trial
 

@@ -29,14 +29,14 @@ from suite.cost.throughput.workload import Workload
 from suite.data.cache import load_meta, open_root, verify
 from suite.data.datasets import DATASETS, Dataset
 from suite.documents import read_document
-from suite.environment import describe
 from suite.errors import InputError, nearest
-from suite.files import make_folder, write_atomic
 from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.cell import ModelCell, Shape
 from suite.recipe import Recipe
-from suite.record import Environment
+from suite.store.environment import describe
+from suite.store.files import make_folder, write_atomic
+from suite.store.record import Environment
 from suite.tables import open_table
 from suite.training.precision import choose_precision
 

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.text import Text
 
 from suite.commands.opening import OpenGrid
-from suite.heartbeat import LOST
 from suite.measured import read_calibration, read_forecast
+from suite.store.beats import LOST
 from suite.text import duration
 from suite.watching import Underway, View, Watcher
 

@@ -27,8 +27,8 @@ from suite.layout import PublishedTable, published_table
 from suite.measured import Measured, read_calibration
 from suite.pace import Pace, Paces
 from suite.published import Value
-from suite.record import RunRecord
-from suite.store import load_history, to_frame
+from suite.store.frames import load_history, to_frame
+from suite.store.record import RunRecord
 from suite.trial import Trial
 from suite.verdict import Verdict, judge
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from suite.errors import InputError
-from suite.files import cannot_write
+from suite.store.files import cannot_write
 
 # What the standard library raises for a damaged archive, or one with a password.
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)

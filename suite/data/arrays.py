@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from suite.canonical import canonical_json
+from suite.store.canonical import canonical_json
 
 SPLITS = ("train", "test")
 

@@ -26,7 +26,7 @@ from suite.data.arrays import SPLITS, Split, arrays_checksum
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.index import Index, check_files, classes_checksum, index_checksum, read_index, write_index
 from suite.errors import InputError, first_line
-from suite.files import cannot_write, check_folder
+from suite.store.files import cannot_write, check_folder
 
 META = "meta.json"
 TEACHERS = "teachers"  # a folder of the cache that is no data set

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.canonical import canonical_json
 from suite.data.arrays import SPLITS, Labels
 from suite.errors import InputError
+from suite.store.canonical import canonical_json
 
 
 @dataclass(frozen=True, order=True)

@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 
-from suite.canonical import canonical_json
 from suite.data import sources
 from suite.data.archives import is_archive, unpack
 from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
@@ -23,6 +22,7 @@ from suite.data.decode import GREY_MODES, decode, header, in_parallel, read_file
 from suite.data.index import Index, Row, classes_checksum, index_checksum
 from suite.data.tree import Tree, find_top, list_tree
 from suite.errors import InputError, nearest
+from suite.store.canonical import canonical_json
 
 STORAGES = ("auto", "arrays", "folder")
 _STORED = {"arrays": "arrays", "folder": "a folder"}

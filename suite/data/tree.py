@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.canonical import canonical_json
 from suite.data.decode import SUFFIXES
 from suite.errors import InputError
+from suite.store.canonical import canonical_json
 
 TEST_NAMES = ("test", "val", "validation")
 

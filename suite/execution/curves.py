@@ -15,9 +15,9 @@ from pathlib import Path
 from suite.errors import InputError
 from suite.execution.events import Listener
 from suite.faults import MachineFault
-from suite.files import make_folder
-from suite.heartbeat import Beat
-from suite.record import Epoch, RunRecord
+from suite.store.beats import Beat
+from suite.store.files import make_folder
+from suite.store.record import Epoch, RunRecord
 from suite.text import note
 from suite.trial import Trial
 

@@ -16,8 +16,8 @@ from rich.table import Column
 
 from suite.estimate import Estimate
 from suite.faults import MachineFault
-from suite.heartbeat import Beat
-from suite.record import RunRecord, run_name
+from suite.store.beats import Beat
+from suite.store.record import RunRecord, run_name
 from suite.text import duration
 from suite.trial import Trial
 

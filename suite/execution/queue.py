@@ -8,12 +8,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from suite.environment import describe
 from suite.execution.events import Job, Listener
 from suite.execution.policy import Policy
 from suite.faults import MachineFault, ending
-from suite.heartbeat import Beat
-from suite.record import RunRecord, Status
+from suite.store.beats import Beat
+from suite.store.environment import describe
+from suite.store.record import RunRecord, Status
 from suite.trial import Trial
 
 

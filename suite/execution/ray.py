@@ -24,15 +24,16 @@ from ray.exceptions import RayError
 from ray.tune.search import Searcher
 
 from suite.capacity import room
-from suite.environment import node_name, public_name
 from suite.errors import InputError, Problem
 from suite.execution.cluster import check_on, cluster_nodes, connect, feasible
 from suite.execution.events import Job, Run
 from suite.execution.lifeline import lifeline
 from suite.execution.queue import Queue, lost_record
 from suite.faults import MachineFault, ending, is_machine_fault
-from suite.heartbeat import Beat, parse_beat, reporting
-from suite.record import RunRecord, Status
+from suite.heartbeat import reporting
+from suite.store.beats import Beat, parse_beat
+from suite.store.environment import node_name, public_name
+from suite.store.record import RunRecord, Status
 from suite.text import duration
 
 AHEAD = 2  # jobs that Tune holds beyond what the cluster has room for, so that none of it waits for the driver

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.environment import node_name
 from suite.errors import InputError
 from suite.execution.events import Job
-from suite.files import write_atomic
-from suite.heartbeat import Heartbeat, Running
+from suite.heartbeat import Heartbeat
 from suite.machine import Machine
-from suite.record import RunRecord
-from suite.redaction import scrub
-from suite.shared import RECORDS, WEIGHTS
-from suite.storage import Place, Storage
-from suite.store import GOING_ON, SNAPSHOTS, Store
+from suite.store.beats import Running
+from suite.store.environment import node_name
+from suite.store.files import write_atomic
+from suite.store.folder import GOING_ON, SNAPSHOTS, Store
+from suite.store.record import RunRecord
+from suite.store.redaction import scrub
+from suite.store.shared_store import RECORDS, WEIGHTS
+from suite.store.storage import Place, Storage
+from suite.store.versions import Versions
 from suite.text import note
 from suite.trial import Trial
-from suite.versions import Versions
 
 if TYPE_CHECKING:
     from suite.models.model import Model

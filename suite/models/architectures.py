@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from suite.canonical import resolved_values
 from suite.errors import InputError, Problem, nearest
 from suite.models.sizes import (
     AnySize,
@@ -26,6 +25,7 @@ from suite.models.sizes import (
     WindowSize,
 )
 from suite.registry import Registry
+from suite.store.canonical import resolved_values
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from suite.canonical import canonical_json
 from suite.models.architectures import Architecture, resolve_architecture
+from suite.store.canonical import canonical_json
 
 
 @dataclass(frozen=True)

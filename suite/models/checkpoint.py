@@ -9,12 +9,12 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from suite.canonical import canonical_json
 from suite.errors import InputError, first_line
-from suite.files import write_atomic
 from suite.models.build import build_model
 from suite.models.cell import ModelCell
 from suite.models.model import Model
+from suite.store.canonical import canonical_json
+from suite.store.files import write_atomic
 from suite.weights import must_be_file
 
 SUFFIX = ".safetensors"

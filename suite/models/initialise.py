@@ -14,10 +14,10 @@ from torch import Generator, Tensor, nn
 from torch.nn import init
 from torch.nn.modules.batchnorm import _BatchNorm as _Batch
 
-from suite.canonical import derive_seed
 from suite.models.embedding import PositionMap, RelativeBias
 from suite.models.normalisers import Normaliser
 from suite.models.tokenizers import RandomFeatures
+from suite.store.canonical import derive_seed
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any, cast
 import torch
 from torch import Generator, Tensor, nn
 
-from suite.canonical import derive_seed
 from suite.data.transfer import to_device
 from suite.models.dropout import for_many_models
 from suite.models.model import Model
 from suite.models.sizes import Size
 from suite.recipe import Recipe
+from suite.store.canonical import derive_seed
 from suite.training.diversity import region_means
 from suite.training.losses import Loss
 from suite.training.target import Target, own_patches

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from suite.canonical import derive_seed
 from suite.data.images import Images
 from suite.data.transfer import to_device
 from suite.models.build import plain_sibling
 from suite.models.model import Model
 from suite.models.sparing import sparing_tokens
 from suite.recipe import Recipe
+from suite.store.canonical import derive_seed
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 from suite.training.averaging import Average

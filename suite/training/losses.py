@@ -13,8 +13,8 @@ from suite.errors import InputError
 from suite.models.architectures import Architecture
 from suite.models.sizes import Size
 from suite.recipe import Recipe
-from suite.record import LOSS_KEYS
 from suite.registry import Registry
+from suite.store.record import LOSS_KEYS
 
 
 @dataclass(frozen=True)

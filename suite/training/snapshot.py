@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from suite.canonical import canonical_json
 from suite.errors import InputError
+from suite.store.canonical import canonical_json
+from suite.store.versions import Versions
 from suite.text import note
 from suite.training.team import Team
-from suite.versions import Versions
 
 _KEY = "lape_snapshot"
 _LARGEST_HEADER = 100 * 2**20  # bytes, as safetensors itself has it

@@ -16,12 +16,12 @@ from torch.func import functional_call, stack_module_state
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
-from suite.canonical import derive_seed
 from suite.data.images import Images
 from suite.models.dropout import masks_from
 from suite.models.model import Model
 from suite.models.sparing import sparing_tokens
 from suite.recipe import Recipe
+from suite.store.canonical import derive_seed
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise
 from suite.training.averaging import Follower

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import judging
 from benchmarks.rows import Row
-from suite.store import load_frame
+from suite.store.frames import load_frame
 from suite.verdict import judge
 
 

@@ -10,7 +10,7 @@ import pytest
 from suite.commands.opening import OpenGrid, open_grid
 from suite.commands.rooms import find_room
 from suite.errors import InputError
-from suite.store import Store
+from suite.store.folder import Store
 from tests.records import make_record
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from suite.cost import counting
 from suite.cost.counting import Cost, Impossible, count_costs, product
-from suite.cost.macs import ForwardCost
+from suite.cost.macs import ForwardCost, count_forward
 from suite.grid import load_grid
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.cell import ModelCell, Shape
@@ -32,7 +32,7 @@ def possible(*archs: Architecture, pes: list[str], joins: list[str]) -> list[Mod
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[VisionTransformer]:
     """The models whose forward was counted."""
     seen: list[VisionTransformer] = []
-    count = counting.count_forward
+    count = count_forward
 
     def spy(model: VisionTransformer, image_size: int, in_chans: int) -> ForwardCost:
         seen.append(model)

@@ -168,7 +168,7 @@ def test_data_are_verified_once_and_again_after_they_were_touched(data_folder, t
     shutil.copytree(data_folder, root)
     verified = []
     real = suite.data.images.verify
-    monkeypatch.setattr("suite.data.images.verify", lambda *what: (verified.append(what), real(*what)))
+    monkeypatch.setattr("suite.data.cache.verify", lambda *what: (verified.append(what), real(*what)))
     for split in ("train", "test", "train"):
         load_images(DIGITS, split, root)
     assert len(verified) == 1

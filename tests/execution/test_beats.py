@@ -9,7 +9,7 @@ import pytest
 
 from suite.execution.events import Job
 from suite.heartbeat import Heartbeat
-from suite.record import RunRecord
+from suite.store.record import RunRecord
 from suite.trial import Trial
 from tests.execution.test_ray import address, run, trials  # noqa: F401
 from tests.records import make_record

@@ -12,8 +12,8 @@ from suite.cli import main
 from suite.errors import InputError
 from suite.execution.curves import Curves, check_curves, write_curves
 from suite.grid import load_grid
-from suite.heartbeat import starting
-from suite.record import RunRecord
+from suite.store.beats import starting
+from suite.store.record import RunRecord
 from suite.trial import Trial
 from tests.execution.test_timekeeping import Display
 from tests.records import make_record

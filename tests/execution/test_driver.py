@@ -14,10 +14,11 @@ from suite.execution.queue import Queue
 from suite.execution.serial import run_serial
 from suite.faults import MachineFault
 from suite.grid import Expansion, load_grid
-from suite.heartbeat import Beat
 from suite.plan import Plan
-from suite.record import RunRecord
-from suite.store import RUNS, Store, load_history
+from suite.store.beats import Beat
+from suite.store.folder import RUNS, Store
+from suite.store.frames import load_history
+from suite.store.record import RunRecord
 from suite.trial import Trial
 from tests.records import EachOf, make_record
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from suite.environment import node_name
 from suite.errors import InputError
 from suite.execution.events import Job, Run
 from suite.execution.policy import Policy
@@ -23,8 +22,9 @@ from suite.execution.serial import run_serial
 from suite.execution.worker import Worker
 from suite.grid import load_grid
 from suite.machine import Machine
-from suite.record import VOLATILE, RunRecord
-from suite.store import Store
+from suite.store.environment import node_name
+from suite.store.folder import Store
+from suite.store.record import VOLATILE, RunRecord
 from suite.trial import Trial
 from tests.records import EachOf, Heard, lasting, make_record
 

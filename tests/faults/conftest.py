@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.store import Store
+from suite.store.folder import Store
 from tests.conftest import GRID
 from tests.faults.evidence import Tell, teller
 from tests.faults.harness import NAME, Nodes, Run

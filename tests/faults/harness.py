@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 
-from suite.record import RunRecord
-from suite.store import RUNS, SNAPSHOTS, SPOOL, Store
+from suite.store.folder import RUNS, SNAPSHOTS, SPOOL, Store
+from suite.store.record import RunRecord
 from tests.processes import Process
 from tests.records import lasting
 
@@ -199,7 +199,7 @@ def compare(found: Store, unbroken: Store) -> int:
 
 
 def _with_history(store: Store) -> dict[str, tuple[dict[str, Any], Any]]:
-    from suite.store import load_history
+    from suite.store.frames import load_history
 
     history = load_history(store.folder).drop(columns="seconds")
     curves = {

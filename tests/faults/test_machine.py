@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.store import SNAPSHOTS, Store
+from suite.store.folder import SNAPSHOTS, Store
 from tests.faults.evidence import Row, Tell
 from tests.faults.harness import STEPS, Nodes, Run, compare, kill
 from tests.processes import Process

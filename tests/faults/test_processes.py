@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.store import Store
+from suite.store.folder import Store
 from tests.faults.evidence import Row, Tell
 from tests.faults.harness import Nodes, Run, compare, kill
 from tests.processes import Process

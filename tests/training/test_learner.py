@@ -21,7 +21,7 @@ from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.sizes import Size
 from suite.models.transformer import Tokens
-from suite.storage import Folder
+from suite.store.storage import Folder
 from suite.train import run_trial, train_trials
 from suite.training.diversity import Seen, cosine, mixing
 from suite.training.learner import Learner

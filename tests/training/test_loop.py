@@ -15,7 +15,7 @@ from suite.data.images import ArrayImages
 from suite.grid import load_grid
 from suite.machine import Machine
 from suite.recipe import Recipe
-from suite.record import RunRecord
+from suite.store.record import RunRecord
 from suite.train import run_trial, train_trials
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 from suite.training.loop import Trainer

@@ -16,8 +16,8 @@ from suite.grid import Expansion, load_grid
 from suite.models.architectures import FAMILIES, resolve_architecture
 from suite.models.sizes import Size
 from suite.recipe import Recipe
-from suite.store import to_frame
-from suite.record import LOSS_KEYS
+from suite.store.frames import to_frame
+from suite.store.record import LOSS_KEYS
 from suite.training.losses import LOSSES, refusal
 from tests.models.test_conformance import SIZES
 from tests.records import make_record

@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from suite.storage import Folder
+from suite.store.storage import Folder
+from suite.store.versions import Versions
 from suite.training import processes
 from suite.training.processes import Found, LostError, work_together
 from suite.training.snapshot import Snapshots, TeamSnapshots
 from suite.training.team import Team
-from suite.versions import Versions
 from tests.conftest import REPOSITORY
 from tests.training.test_micro_batches import small, train
 

@@ -14,7 +14,9 @@ from torch import Tensor
 from suite.data.images import ArrayImages
 from suite.grid import load_grid
 from suite.machine import Machine
-from suite.store import HISTORY, Store, load_history
+from suite.store.folder import Store
+from suite.store.frames import load_history
+from suite.store.history import HISTORY
 from suite.train import run_trial
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.precision import Precision

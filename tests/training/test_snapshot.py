@@ -13,12 +13,12 @@ from safetensors.torch import save
 
 from suite.grid import load_grid
 from suite.machine import Machine
-from suite.record import RunRecord
-from suite.storage import Folder
+from suite.store.record import RunRecord
+from suite.store.storage import Folder
+from suite.store.versions import Versions
 from suite.train import run_trial, train_trials
 from suite.training.snapshot import Snapshots
 from suite.trial import Trial
-from suite.versions import Versions
 from tests.records import lasting
 
 Write = Callable[..., Path]

@@ -18,8 +18,8 @@ from suite.data.images import load_images
 from suite.grid import load_grid
 from suite.machine import Machine
 from suite.recipe import Recipe
-from suite.record import RunRecord
-from suite.storage import Folder
+from suite.store.record import RunRecord
+from suite.store.storage import Folder
 from suite.train import run_trial, train_trials
 from suite.trial import Trial
 from tests.records import lasting
@@ -159,7 +159,7 @@ def test_what_fails_together_is_trained_alone(
         raise MemoryError
 
     trials = cell(write_grid, "default")
-    monkeypatch.setattr("suite.attempt.StackTrainer.train_epoch", fail)
+    monkeypatch.setattr("suite.training.stack.StackTrainer.train_epoch", fail)
     assert [lasting(record) for record, _ in train_trials(trials, machine)] == [
         lasting(run_trial(trial, machine)) for trial in trials
     ]

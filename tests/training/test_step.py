@@ -20,9 +20,10 @@ from suite.models.norms import NORMS
 from suite.train import run_trial
 from suite.training import step
 from suite.training.augmentation.pipeline import Normalise
-from suite.training.objective import Objective, Target
+from suite.training.objective import Objective
 from suite.training.precision import SINGLE, Precision
 from suite.training.step import Forward, Recorded, Split, choose_shares, held_for_backward, splittable
+from suite.training.target import Target
 from tests.records import lasting
 from tests.training.test_objective import recipe
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from suite.errors import InputError, first_line
-from suite.files import make_folder, read_regular, write_atomic
-from suite.redaction import has_secret, scrub
+from suite.store.files import make_folder, read_regular, write_atomic
+from suite.store.redaction import has_secret, scrub
 
 T = TypeVar("T")
 

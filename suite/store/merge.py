@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError, Problem
-from suite.files import check_folder, read_regular, write_atomic
-from suite.record import VOLATILE, RunRecord, run_name
-from suite.storage import LARGEST
-from suite.store import HISTORY, RUNS, SPOOL, Store, load_history
+from suite.store.files import check_folder, read_regular, write_atomic
+from suite.store.folder import RUNS, SPOOL, Store
+from suite.store.frames import load_history
+from suite.store.history import HISTORY
+from suite.store.record import VOLATILE, RunRecord, run_name
+from suite.store.storage import LARGEST
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,9 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
+import suite
 from suite import __version__
-from suite.record import Environment
+from suite.store.record import Environment
 
 _ADDRESS = re.compile(r"\d{1,3}([.-]\d{1,3}){3}|:")  # 10.0.0.1, ip-10-0-0-1, or one of IPv6
 
@@ -70,7 +71,7 @@ def _processor() -> str:
 @lru_cache
 def _commit() -> str | None:
     """The commit of the code, '+dirty' if it has local changes; None where it is no git checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(suite.__file__).resolve().parent
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(package), *arguments]

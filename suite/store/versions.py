@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from suite.errors import InputError
-from suite.storage import Place
+from suite.store.storage import Place
 
 KEPT = 2
 _NAME = re.compile(r"([0-9a-f]{16})\.([0-9]{6,12})\.([0-9a-f]{16})\.safetensors")

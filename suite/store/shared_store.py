@@ -16,10 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from suite.errors import InputError
-from suite.files import write_atomic
-from suite.record import RunRecord
-from suite.storage import Place, Storage
-from suite.store import LARGEST_RECORD, Store, parse_record
+from suite.store.files import write_atomic
+from suite.store.folder import LARGEST_RECORD, Store
+from suite.store.parsing import parse_record
+from suite.store.record import RunRecord
+from suite.store.storage import Place, Storage
 from suite.text import note
 
 RECORDS, WEIGHTS = "records", "weights"

@@ -1,0 +1,82 @@
+"""The records of a results folder as a data frame: one row per run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from suite.errors import InputError
+from suite.store.canonical import fingerprint
+from suite.store.folder import Store
+from suite.store.history import history_frame, joined, stored_history
+from suite.store.parsing import sort_key
+from suite.store.record import LOSS_KEYS, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# The columns of `load_frame` that are no fields of a record, and the fields that are no columns.
+_NOT_COLUMNS = {"schema_version", "config", "history", "environment"}
+_COLUMNS = [
+    *(name for name in RunRecord.model_fields if name not in _NOT_COLUMNS),
+    "environment",
+    "recipe_id",
+]
+_NUMBERS = (
+    "top1", "top1_best_epoch", "test_loss", "params", "macs", "train_seconds", "images_per_second", "peak_memory_mb",
+)  # fmt: skip
+
+
+def load_frame(path: str | Path) -> pd.DataFrame:
+    """The records below a results folder (or of one runs.jsonl) as a frame, a row per run.
+
+    Its columns are the fields of `suite.store.record.RunRecord`; accuracies are percent, missing numbers NaN.
+    `environment` is the group whose runs compare without a footnote; `recipe_id` tells trainings apart
+    that differ in anything but the axes and the seed.
+
+    Raises:
+        InputError: there is no such folder or file, or a record in it is damaged or newer than this suite.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(
+            "no results", expected="a results folder", found="nothing", where=str(path), fix="run the grid first"
+        )
+    store = Store(path if path.is_dir() else path.parent)
+    return to_frame(store.records().values())
+
+
+def to_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Records as the frame of `load_frame`, sorted by their axes and seed."""
+    import pandas as pd
+
+    frame = pd.DataFrame([_row(record) for record in sorted(records, key=sort_key)], columns=_COLUMNS)
+    return frame.astype(dict.fromkeys(_NUMBERS, "float64"))
+
+
+def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
+    """A row per epoch of every run: trial_id, epoch, lr, train_loss, top1 (percent, test), test_loss, seconds.
+
+    And similarity, of the patches of test images after each block: a tuple, or None.
+
+    Raises:
+        InputError: history.parquet, or a record that waits to be folded, is damaged.
+    """
+    # What waits is read first: what is folded meanwhile is then in both.
+    store = Store(Path(folder))
+    fresh = [record for record in store._spooled().values() if record.history is not None] if spool else []
+    frame = stored_history(store.folder)
+    if fresh:
+        old = frame[~frame["trial_id"].isin([record.trial_id for record in fresh])]
+        frame = joined(old, history_frame(fresh))
+    return frame.reset_index(drop=True)
+
+
+def _row(record: RunRecord) -> dict[str, Any]:
+    row = record.model_dump(exclude=_NOT_COLUMNS)
+    training = {key: value for key, value in record.config.items() if key not in ("axes", "seed_index")}
+    # The weights of a loss's terms are the loss's: both sides of a contrast of losses are of one recipe.
+    training["recipe"] = {key: value for key, value in training["recipe"].items() if key not in LOSS_KEYS}
+    return {**row, "environment": record.environment.group, "recipe_id": fingerprint(training)}

@@ -1,0 +1,127 @@
+"""The training curves beside the records: history.parquet, one row per tested epoch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from suite.errors import InputError, first_line
+from suite.store.files import check_inside, read_regular
+from suite.store.record import Epoch, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+HISTORY = "history.parquet"
+LARGEST_FILE = 2 * 2**30  # bytes of runs.jsonl, and of history.parquet
+_MOST_ROWS = 50_000_000  # of a history: a hundred thousand runs of 500 epochs
+_ROWS_AT_ONCE, _ROW_VALUES, _LONGEST_ID = 65_536, 1024, 64  # values of a row, generously: a hundred blocks
+_LISTS = "similarity"  # the column of the history that holds no numbers
+
+
+def stored_history(folder: Path) -> pd.DataFrame:
+    """What a folder's history.parquet holds: a row per epoch of every folded run.
+
+    Raises:
+        InputError: the file is damaged, or a link out of its folder.
+    """
+    path = folder / HISTORY
+    check_inside(path, folder)
+    content = read_regular(path, LARGEST_FILE)
+    return history_frame([]) if content is None else _read_history(content, path)
+
+
+def joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Two histories, one below the other."""
+    import pandas as pd
+
+    return pd.concat([one, other]) if len(one) else other  # pandas warns of empty frames
+
+
+def _read_history(content: bytes, path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    expected = history_frame([]).columns
+    types = _history_types()
+    try:
+        table = _bounded_table(content, list(expected.drop(_LISTS)), [_LISTS])
+        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+        lists = frame[_LISTS] if _LISTS in frame else [None] * len(frame)  # which older files don't have
+        found = [None if values is None else tuple(map(float, values)) for values in lists]
+        frame[_LISTS] = pd.Series(found, frame.index, dtype="object")
+        frame = frame[list(expected)].astype(types)
+    except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:  # pyarrow's own errors are ValueErrors
+        raise InputError(
+            "the history of the runs is damaged",
+            expected=f"a Parquet file with the columns {', '.join(expected)}",
+            found=first_line(error),
+            where=str(path),
+            fix="restore the file from version control, or delete it: the runs stay, only their curves are lost",
+        ) from None
+    return frame
+
+
+def _bounded_table(content: bytes, columns: list[str], optional: list[str]) -> pa.Table:
+    """Some columns of a Parquet file, in so much memory as a history can need; those that are optional if there.
+
+    A few bytes can stand for any number of rows, and for a text of any length in each of them: so rows are counted as
+    they are read, ids stay the dictionary that they are stored as, and the rest are numbers.
+
+    Raises:
+        ValueError: it isn't such a file, or is larger than any history.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(io.BytesIO(content), read_dictionary=["trial_id"]) as file:
+        schema = file.schema_arrow
+        if missing := [name for name in columns if name not in schema.names]:
+            raise ValueError(f"no column {', '.join(missing)}")
+        columns = [*columns, *(name for name in optional if name in schema.names)]
+        for name in columns:
+            if not _is_kind(schema.field(name).type, name):
+                raise ValueError(f"a column {name} of the type {schema.field(name).type}")
+        if any(
+            group.column(number).num_values > _ROWS_AT_ONCE * _ROW_VALUES
+            for group in map(file.metadata.row_group, range(file.num_row_groups))
+            for number in range(group.num_columns)
+        ):
+            raise ValueError("more than any number of runs can have")
+        batches, rows = [], 0
+        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
+            rows += len(batch)
+            longest = pc.max(pc.binary_length(batch.column("trial_id").dictionary)).as_py() or 0
+            if rows > _MOST_ROWS or longest > _LONGEST_ID:
+                raise ValueError("more than any number of runs can have" if rows > _MOST_ROWS else "ids that are none")
+            batches.append(batch)
+        return pa.Table.from_batches(batches, schema.empty_table().select(columns).schema)
+
+
+def _is_kind(found: pa.DataType, column: str) -> bool:
+    """Whether a column is of numbers; the ids of texts, and what holds lists, of lists of numbers."""
+    from pyarrow import types
+
+    if column == "trial_id":
+        return bool(types.is_dictionary(found) and str(found.value_type) in ("string", "large_string"))
+    if column == _LISTS and types.is_list(found):
+        found = found.value_type
+    return bool(types.is_primitive(found) or types.is_null(found))
+
+
+def history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """The histories of records, in the columns and types of history.parquet."""
+    import pandas as pd
+
+    rows = [{"trial_id": record.trial_id, **epoch.model_dump()} for record in records for epoch in record.history or ()]
+    # With types: those of no rows, or of numbers that all are missing, would be read as damage.
+    return pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields]).astype(_history_types())
+
+
+def _history_types() -> dict[str, str]:
+    numbers = dict.fromkeys(Epoch.model_fields, "float64")
+    return {"trial_id": "str", **numbers, "epoch": "int64", _LISTS: "object"}
