@@ -6,10 +6,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.workloads import headline
-from suite.cost.macs import count_macs
 from suite.cost.throughput.ours import OurLoop
 from suite.cost.throughput.turns import LoopSetting
 from suite.models.build import build_model
+from suite.models.costs.macs import count_macs
 
 STEPS = 2
 _NAMES = ("mm", "scaled_dot_product", "convolution")  # in those of operators that multiply matrices

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from suite.cost.macs import count_macs, count_parameters
 from suite.data.images import Images, balanced_subset
 from suite.faults import TimeLimitError
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.build import build_model
+from suite.models.costs.macs import count_macs, count_parameters
 from suite.models.initialise import initialise
 from suite.models.model import Model
 from suite.store.environment import describe

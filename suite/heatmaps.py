@@ -1,4 +1,4 @@
-"""Heat maps of what `suite.inspection` found: a panel per layer, with one colour scale for all of them."""
+"""Heat maps of what `suite.models.inspection` found: a panel per layer, with one colour scale for all of them."""
 
 from __future__ import annotations
 

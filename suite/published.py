@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from suite.data.datasets import DATASETS
 from suite.errors import nearest
 from suite.models.architectures import named_architectures
-from suite.models.cell import Shape
 from suite.models.joins import JOINS
+from suite.models.model_cell import Shape
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
 from suite.store.record import AXIS_FIELDS

@@ -13,11 +13,11 @@ from typing import Literal
 
 import torch
 
-from suite.cost.macs import count_macs, count_parameters
 from suite.errors import InputError
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
-from suite.models.cell import ModelCell
+from suite.models.costs.macs import count_macs, count_parameters
+from suite.models.model_cell import ModelCell
 from suite.published import SHAPES, Value, decimals
 
 _UNITS = {"params_millions": 10**6, "pe_params_thousands": 10**3, "macs_billions": 10**9}

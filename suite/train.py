@@ -58,8 +58,8 @@ def train_trials(
     error, timeout or oom. Where memory is out it is tried once more, with half as many images at once.
 
     snapshots: where a training writes its state as it goes on, as `machine` says how often, under its first trial's id
-    (see `suite.store.versions`). If it is there already, the training goes on from it, to the same record. It is the caller's
-    to remove once the record is safe. heart: hears how far the training is.
+    (see `suite.store.versions`). If it is there already, the training goes on from it, to the same record. It is
+    the caller's to remove once the record is safe. heart: hears how far the training is.
 
     Raises:
         InputError: the data or the teacher are not prepared or damaged, or the device is not there. Nothing was run.

@@ -57,7 +57,7 @@ def write_grid(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the digits prepared."""
-    from suite.data.prepare import prepare
+    from suite.data.preparation import prepare
 
     root = tmp_path_factory.mktemp("data")
     prepare("digits", root=root)

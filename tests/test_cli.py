@@ -22,8 +22,8 @@ from suite.data.images import ArrayImages, load_images
 from suite.grid import load_grid
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
-from suite.models.cell import ModelCell, Shape
-from suite.models.checkpoint import read_checkpoint, write_checkpoint
+from suite.models.model_cell import ModelCell, Shape
+from suite.models.weights.checkpoint import read_checkpoint, write_checkpoint
 from suite.store.folder import Store
 from suite.store.record import SCHEMA_VERSION, unpack_bits
 from tests.conftest import REPOSITORY

@@ -172,7 +172,7 @@ def test_the_teacher_sees_what_the_student_sees_and_learns_nothing(
                     )
             return super().train_epoch(*arguments)
 
-    monkeypatch.setattr("suite.training.loop.Trainer", Spy)
+    monkeypatch.setattr("suite.attempt.Trainer", Spy)
     assert run_trial(trials["hard"], Machine(prepared.root, "cpu")).status == "done"
     assert len(seen["student"]) == len(seen["teacher"]) == 8
     assert all(torch.equal(*pair) for pair in zip(*seen.values(), strict=True))
@@ -193,7 +193,7 @@ def test_without_distillation_the_second_head_stays_as_it_was(
             heads[kind].append(weight.detach().clone())  # type: ignore[union-attr, operator]
             return losses
 
-    monkeypatch.setattr("suite.training.loop.Trainer", Spy)
+    monkeypatch.setattr("suite.attempt.Trainer", Spy)
     for kind in KINDS:
         run_trial(trials[kind], Machine(prepared.root, "cpu"))
         assert torch.equal(heads[kind][0], heads["none"][0])  # the kinds start from the same weights

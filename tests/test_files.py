@@ -45,7 +45,7 @@ def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_atomic(path, b"old")
     program = (
-        "import os, signal, sys; from pathlib import Path; from suite import files\n"
+        "import os, signal, sys; from pathlib import Path; from suite.store import files\n"
         "os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)\n"
         "files.write_atomic(Path(sys.argv[1]), b'new')"
     )

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from suite.errors import InputError
-from suite.inspection import Layer, all_pairs, difference, inspect, neighbours, token_map
 from suite.models import create_model
+from suite.models.families.transformer import Transformer
+from suite.models.inspection import Layer, all_pairs, difference, inspect, neighbours, token_map
 from suite.models.joins import JOINS
 from suite.models.positions import POSITIONS
-from suite.models.transformer import Transformer
 
 BODY: dict[str, Any] = {"embed_dim": 12, "depth": 3, "num_heads": 2, "mlp_ratio": 1.5}
 SIZES: dict[str, dict[str, Any]] = {

@@ -225,7 +225,8 @@ def test_a_kill_in_the_middle(tmp_path: Path, trials: list[Trial]) -> None:
     a = results(tmp_path / "a", *(make_record(trial) for trial in trials[:3]))
     there = results(tmp_path / "there", *(make_record(trial) for trial in trials[3:]))
     program = (
-        "import os, signal, sys; from pathlib import Path; from suite.store import folder; from suite.store.merge import merge\n"
+        "import os, signal, sys; from pathlib import Path; from suite.store import folder\n"
+        "from suite.store.merge import merge\n"
         "write = folder.write_atomic\n"
         "def die(path, content):\n"
         f"    os.kill(os.getpid(), {int(signal.SIGKILL)}) if path.name == 'runs.jsonl' else write(path, content)\n"

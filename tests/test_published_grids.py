@@ -11,11 +11,11 @@ import torch
 from suite.cells import matches
 from suite.claims import read_claim_files
 from suite.commands.workspace import open_workspace
-from suite.cost.macs import count_parameters
 from suite.grid import load_grid
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
-from suite.models.cell import ModelCell, Shape
+from suite.models.costs.macs import count_parameters
+from suite.models.model_cell import ModelCell, Shape
 from suite.published import Value
 from suite.store.record import AXIS_FIELDS
 from tests.conftest import REPOSITORY

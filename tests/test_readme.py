@@ -95,7 +95,7 @@ def test_the_example_method_works(monkeypatch: pytest.MonkeyPatch) -> None:
     assert example is not None
     monkeypatch.setattr(joins, "JOINS", Registry("join"))
     exec(compile(example[1], "README.md", "exec"), vars(joins))
-    monkeypatch.setattr("suite.models.joins.JOINS", joins.JOINS)
+    monkeypatch.setattr("suite.models.build.JOINS", joins.JOINS)
     size = {"patch_size": 2, "embed_dim": 8, "depth": 2, "num_heads": 2, "mlp_ratio": 1.0}
     model = create_model("vit_lite", join="halved", num_classes=3, image_size=4, **size)
     joined = model.position()

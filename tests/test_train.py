@@ -110,7 +110,7 @@ def test_pairs_share_weights_and_batches_and_seeds_do_not(
             )
             return super().train_epoch(images, order, *rest)
 
-    monkeypatch.setattr("suite.training.loop.Trainer", Spy)
+    monkeypatch.setattr("suite.attempt.Trainer", Spy)
     for current in trials:
         assert run_trial(current, machine).status == "done"
 
@@ -231,7 +231,7 @@ def test_a_device_that_cannot_be_tidied_up_hides_nothing(
         raise RuntimeError("CUDA error: device-side assert triggered, again")
 
     monkeypatch.setattr(Trainer, "train_epoch", fail)
-    monkeypatch.setattr("suite.training.memory.release", release)
+    monkeypatch.setattr("suite.train.release", release)
     record = run_trial(trials[0], machine)
     assert record.status == "error"
     assert not (record.error or "").endswith("again")

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from suite.errors import InputError
-from suite.weights import read_state, weights_checksum
+from suite.models.weights.reading import read_state, weights_checksum
 
 STATE = {"head.weight": torch.arange(6.0).reshape(2, 3), "head.bias": torch.ones(2)}
 

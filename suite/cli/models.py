@@ -45,7 +45,7 @@ def cost(
             fix="for instance `lape cost quickstart`, or `lape cost --arch deit_tiny`",
         )
     from suite.commands.costs import grid_cells, listed_cells, print_costs
-    from suite.models.cell import Shape
+    from suite.models.model_cell import Shape
 
     if grid is not None:
         cells = grid_cells(grid, overrides or [])
@@ -179,7 +179,7 @@ def bench(
     _check_bench(given, only, "for --throughput")
     from suite.commands.bench import Asked as Sides
     from suite.commands.bench import print_bench
-    from suite.models.cell import Shape
+    from suite.models.model_cell import Shape
 
     shape = Shape(classes, image_size, channels)
     print_bench(

@@ -32,8 +32,8 @@ from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
 from suite.errors import InputError, nearest
 from suite.machine import Machine
 from suite.models.architectures import Architecture
-from suite.models.cell import ModelCell, Shape
 from suite.models.joins import JOINS
+from suite.models.model_cell import ModelCell, Shape
 from suite.models.norms import NORMS
 from suite.models.sizes import Size
 from suite.ratio_claims import judge_ratios

@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.commands.overview import open_console
-from suite.cost.counting import Cost, Impossible, count_costs, product
 from suite.errors import InputError
 from suite.grid import load_grid
 from suite.models.architectures import Architecture, resolve_architecture
-from suite.models.cell import ModelCell, Shape
+from suite.models.costs.counting import Cost, Impossible, count_costs, product
 from suite.models.joins import JOINS
+from suite.models.model_cell import ModelCell, Shape
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
 from suite.store.files import write_atomic

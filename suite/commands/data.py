@@ -8,7 +8,7 @@ from pathlib import Path
 from suite.commands.listing import columns
 from suite.data.cache import Listed, list_prepared, load_meta, open_root, prepare_command
 from suite.data.datasets import DATASETS, Dataset
-from suite.data.prepare import declaration, prepare
+from suite.data.preparation import declaration, prepare
 from suite.errors import InputError
 from suite.text import note
 

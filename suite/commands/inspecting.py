@@ -14,16 +14,16 @@ import numpy as np
 from suite.documents import Document
 from suite.errors import InputError
 from suite.heatmaps import Heatmap, Scale, draw
-from suite.inspection import Inspection, Layer, all_pairs, difference, inspect, neighbours, token_map
 from suite.models import load_reference
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
-from suite.models.cell import ModelCell, Shape
-from suite.models.checkpoint import read_checkpoint
+from suite.models.inspection import Inspection, Layer, all_pairs, difference, inspect, neighbours, token_map
 from suite.models.model import Model
+from suite.models.model_cell import ModelCell, Shape
 from suite.models.sizes import Grid
+from suite.models.weights.checkpoint import read_checkpoint
+from suite.models.weights.reading import read_state
 from suite.store.files import write_atomic
-from suite.weights import read_state
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def rerun_trial(
 
     weights: a file for the weights, if the training is done.
     """
-    from suite.models.checkpoint import check_name, write_checkpoint
+    from suite.models.weights.checkpoint import check_name, write_checkpoint
     from suite.train import train_trials
 
     machine = replace(machine, data_root=open_root(machine.data_root))

@@ -21,7 +21,6 @@ from rich.text import Text
 from suite.commands.costs import WIDTH, chosen_architecture, listed_cells, possible, usual_pe
 from suite.commands.listing import yaml_files
 from suite.commands.overview import open_console
-from suite.cost.macs import count_macs
 from suite.cost.ratios import Quartiles, Ratio, paired_ratio, quartiles
 from suite.cost.throughput.measure import SIDES, Figure, Plan, Throughput, Timed, figures, measure
 from suite.cost.throughput.turns import LoopSetting
@@ -32,7 +31,8 @@ from suite.documents import read_document
 from suite.errors import InputError, nearest
 from suite.machine import Machine
 from suite.models.build import build_model
-from suite.models.cell import ModelCell, Shape
+from suite.models.costs.macs import count_macs
+from suite.models.model_cell import ModelCell, Shape
 from suite.recipe import Recipe
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic

@@ -12,7 +12,7 @@ import torch
 from suite.cost.trainer import make_trainer
 from suite.cost.watch import Watch
 from suite.data.images import ArrayImages
-from suite.models.cell import ModelCell
+from suite.models.model_cell import ModelCell
 from suite.recipe import AskedPrecision, Recipe
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.memory import PeakMemory, release

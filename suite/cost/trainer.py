@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from suite.models.build import build_model
-from suite.models.cell import ModelCell
+from suite.models.model_cell import ModelCell
 from suite.recipe import Recipe
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.learner import learner_for

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from suite.data.pixels import to_bytes
-from suite.data.transfer import to_device
+from suite.data.transfer import to_bytes, to_device
 
 _ATTEMPTS = 10  # then the largest window at the centre
 

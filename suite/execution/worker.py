@@ -104,7 +104,7 @@ class Worker:
 
 def _weights(trial: Trial, model: Model) -> bytes | None:
     """The file of a trained model's weights; None if it can't be made: the record is worth more."""
-    from suite.models.checkpoint import checkpoint_bytes
+    from suite.models.weights.checkpoint import checkpoint_bytes
 
     with suppress(Exception):
         return checkpoint_bytes(model, trial.model, dataset=trial.dataset.name, trial_id=trial.id)

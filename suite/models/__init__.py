@@ -1,31 +1,27 @@
-"""The models: vision transformers of published architectures, with any position embedding, joining method and norm.
+"""The models: vision transformers with any position embedding, joining method and norm, and their exact costs.
 
-Convolutional networks are there for the norms that are theirs. What this package exports imports torch when it is
-first used; the facts about architectures, position embeddings, joining methods and norms need none.
+`joins.py` holds LaPE itself. Convolutional networks are there for the norms that are published for them. The facts
+about architectures, positions, joins and norms are torch-free; the public names import torch when first used.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from suite.faces import lazy
 
 if TYPE_CHECKING:
-    from suite.models.build import create_model
-    from suite.models.reference import load_reference
-    from suite.models.timm_join import apply_join
-    from suite.weights import read_state
+    from suite.models.build import create_model as create_model
+    from suite.models.timm_join import apply_join as apply_join
+    from suite.models.weights.reading import read_state as read_state
+    from suite.models.weights.reference import load_reference as load_reference
 
-__all__ = ["apply_join", "create_model", "load_reference", "read_state"]
-
-_MODULES = {
-    "apply_join": "suite.models.timm_join",
-    "create_model": "suite.models.build",
-    "load_reference": "suite.models.reference",
-    "read_state": "suite.weights",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(
+    __name__,
+    {
+        "apply_join": "timm_join",
+        "create_model": "build",
+        "load_reference": "weights.reference",
+        "read_state": "weights.reading",
+    },
+)

@@ -10,10 +10,10 @@ import torch
 from suite.errors import InputError
 from suite.models import norms, positions
 from suite.models.architectures import Architecture, resolve_architecture
-from suite.models.cell import ModelCell
 from suite.models.initialise import initialise
 from suite.models.joins import JOINS, refusal
 from suite.models.model import Model
+from suite.models.model_cell import ModelCell
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
 

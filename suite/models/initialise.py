@@ -15,8 +15,8 @@ from torch.nn import init
 from torch.nn.modules.batchnorm import _BatchNorm as _Batch
 
 from suite.models.embedding import PositionMap, RelativeBias
-from suite.models.normalisers import Normaliser
-from suite.models.tokenizers import RandomFeatures
+from suite.models.layers.tokenizers import RandomFeatures
+from suite.models.normalisers.plain import Normaliser
 from suite.store.canonical import derive_seed
 
 

@@ -254,7 +254,7 @@ def _largest_divisor(side: int, most: int) -> int:
 class MapSize(AnySize):
     """What every convolutional network here is sized by. norm_eps: ε of its BatchNorms.
 
-    Against the scale of the features, ε says what L2BN does: see `suite.models.l2bn`.
+    Against the scale of the features, ε says what L2BN does: see `suite.models.normalisers.l2bn`.
     """
 
     norm_eps: float = Field(default=1e-5, gt=0)

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from suite.errors import InputError
 from suite.models.architectures import FAMILIES, Family, named_architectures, resolve_architecture
 from suite.models.build import create_model
-from suite.models.deit import DistilledDeiT
-from suite.models.transformer import Transformer, VisionTransformer
+from suite.models.families.deit import DistilledDeiT
+from suite.models.families.transformer import Transformer, VisionTransformer
 
 __all__: list[str] = []  # timm adds the names of what is registered
 

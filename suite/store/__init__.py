@@ -17,5 +17,10 @@ if TYPE_CHECKING:
 
 __getattr__ = lazy(
     __name__,
-    {"RunRecord": "record", "Store": "folder", "load_frame": "frames", "load_history": "frames"},
+    {
+        "RunRecord": "record",
+        "Store": "folder",
+        "load_frame": "frames",
+        "load_history": "frames",
+    },
 )

@@ -4,7 +4,7 @@
     results/NAME/history.parquet   a row per epoch of every run
     results/NAME/spool/ID.json     runs that have not been folded into the two files yet
     results/NAME/weights/          ID.safetensors: the weights at the end of a run, if they were asked for
-    results/NAME/snapshots/        the states of trainings under way, from which they can go on: see `suite.store.versions`
+    results/NAME/snapshots/        checkpoints of unfinished training runs: see `suite.store.versions`
 
 A run is stored by writing one spool file under a temporary name and renaming it. One writer, which
 holds the folder's lock, folds the spool into the files: the new files are in place before a spool file

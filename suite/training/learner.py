@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from suite.data.transfer import to_device
-from suite.models.dropout import for_many_models
+from suite.models.layers.dropout import for_many_models
 from suite.models.model import Model
 from suite.models.sizes import Size
 from suite.recipe import Recipe

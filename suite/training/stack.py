@@ -17,9 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from suite.data.images import Images
-from suite.models.dropout import masks_from
+from suite.models.layers.dropout import masks_from
+from suite.models.layers.sparing import sparing_tokens
 from suite.models.model import Model
-from suite.models.sparing import sparing_tokens
 from suite.recipe import Recipe
 from suite.store.canonical import derive_seed
 from suite.text import note
@@ -48,7 +48,7 @@ class StackTrainer:
 
     Every model has its own batches, its own augmentation and its own masks of dropout: the very ones of a `Trainer`
     with the same generators on a CPU. On a GPU, a fused kernel draws the masks within the attention for all models, by
-    the first one's seed, unless algorithms have to be deterministic: see `suite.models.dropout.attention`.
+    the first one's seed, unless algorithms have to be deterministic: see `suite.models.layers.dropout.attention`.
     """
 
     def __init__(

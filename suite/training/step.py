@@ -13,8 +13,8 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from suite.models.dropout import masks_from
-from suite.models.sparing import sparing
+from suite.models.layers.dropout import masks_from
+from suite.models.layers.sparing import sparing
 from suite.training.memory import share_arena
 from suite.training.objective import Output
 from suite.training.precision import SINGLE, Precision

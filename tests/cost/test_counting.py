@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from suite.cost import counting
-from suite.cost.counting import Cost, Impossible, count_costs, product
-from suite.cost.macs import ForwardCost, count_forward
 from suite.grid import load_grid
 from suite.models.architectures import Architecture, resolve_architecture
-from suite.models.cell import ModelCell, Shape
-from suite.models.transformer import VisionTransformer
+from suite.models.costs import counting
+from suite.models.costs.counting import Cost, Impossible, count_costs, product
+from suite.models.costs.macs import ForwardCost, count_forward
+from suite.models.families.transformer import VisionTransformer
+from suite.models.model_cell import ModelCell, Shape
 
 SIZE = {"patch_size": 4, "embed_dim": 8, "depth": 2, "num_heads": 2, "mlp_ratio": 1.0}
 SHAPE = Shape(num_classes=7, image_size=8)

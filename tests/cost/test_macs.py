@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from suite.cost.macs import UncountedOperatorError, count_forward, count_macs, count_parameters
 from suite.models import create_model
+from suite.models.costs.macs import UncountedOperatorError, count_forward, count_macs, count_parameters
 
 # arch, classes, image size; parameters, of which position; parameters that LaPE adds; GMACs. Counted by
 # running the authors' code.

@@ -11,7 +11,7 @@ from suite.cost import speed
 from suite.cost.speed import MODES, Mode, Setting, compare, recipe_for
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
-from suite.models.cell import ModelCell, Shape
+from suite.models.model_cell import ModelCell, Shape
 
 
 def cell(join: str, image_size: int = 8, **changes: Any) -> ModelCell:

@@ -11,7 +11,7 @@ import pytest
 from suite.data.arrays import SPLITS
 from suite.data.cache import data_root, list_prepared, load_split, verify
 from suite.data.datasets import DATASETS, Dataset
-from suite.data.prepare import prepare
+from suite.data.preparation import prepare
 from suite.errors import InputError
 
 DIGITS = DATASETS["digits"]

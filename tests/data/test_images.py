@@ -16,7 +16,7 @@ from suite.data.cache import load_index, load_split
 from suite.data.crops import crop_and_resize, draw_crops, resize_and_crop_centre
 from suite.data.datasets import DATASETS
 from suite.data.images import ArrayImages, balanced_subset, load_images
-from suite.data.prepare import prepare
+from suite.data.preparation import prepare
 from suite.errors import InputError
 from tests.pictures import from_pillow
 
@@ -168,7 +168,7 @@ def test_data_are_verified_once_and_again_after_they_were_touched(data_folder, t
     shutil.copytree(data_folder, root)
     verified = []
     real = suite.data.images.verify
-    monkeypatch.setattr("suite.data.cache.verify", lambda *what: (verified.append(what), real(*what)))
+    monkeypatch.setattr("suite.data.images.verify", lambda *what: (verified.append(what), real(*what)))
     for split in ("train", "test", "train"):
         load_images(DIGITS, split, root)
     assert len(verified) == 1

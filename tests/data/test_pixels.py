@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from suite.data.pixels import to_bytes
+from suite.data.transfer import to_bytes
 
 
 def test_floats_are_clamped_and_truncated():

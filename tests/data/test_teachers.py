@@ -14,7 +14,7 @@ import timm
 import torch
 
 from suite.data.datasets import DATASETS
-from suite.data.prepare import prepare
+from suite.data.preparation import prepare
 from suite.data.teachers import add_teacher, load_teacher
 from suite.errors import InputError
 from suite.recipe import Recipe

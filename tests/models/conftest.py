@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from suite.models import create_model
-from suite.models.transformer import VisionTransformer
+from suite.models.families.transformer import VisionTransformer
 
 Small = Callable[..., VisionTransformer]
 

@@ -13,9 +13,9 @@ from suite.errors import InputError
 from suite.models import create_model
 from suite.models.architectures import named_architectures, resolve_architecture
 from suite.models.embedding import BlockTerms
-from suite.models.layers import DropPath
+from suite.models.layers.blocks import DropPath
+from suite.models.layers.tokenizers import HIDDEN_PLANES
 from suite.models.sizes import Size, WindowSize
-from suite.models.tokenizers import HIDDEN_PLANES
 
 
 @pytest.mark.parametrize(

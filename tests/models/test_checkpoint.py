@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from suite.errors import InputError
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
-from suite.models.cell import ModelCell, Shape
-from suite.models.checkpoint import read_checkpoint, write_checkpoint
-from suite.models.transformer import Transformer
+from suite.models.families.transformer import Transformer
+from suite.models.model_cell import ModelCell, Shape
+from suite.models.weights.checkpoint import read_checkpoint, write_checkpoint
 
 ID = "0123456789abcdef"
 BODY: dict[str, Any] = {"embed_dim": 12, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5}

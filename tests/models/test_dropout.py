@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from suite.models.dropout import attention, drop_path, dropout, masks_from
+from suite.models.layers.dropout import attention, drop_path, dropout, masks_from
 
 RATE = 0.3
 

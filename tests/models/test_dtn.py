@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from suite.models import create_model
-from suite.models.dtn import DynamicTokenNorm, DynamicVarianceNorm, ReleasedDynamicTokenNorm
-from suite.models.normalisers import EPS
+from suite.models.normalisers.dtn import DynamicTokenNorm, DynamicVarianceNorm, ReleasedDynamicTokenNorm
+from suite.models.normalisers.plain import EPS
 
 HERE = Path(__file__).parents[1] / "golden"
 NAMES = {

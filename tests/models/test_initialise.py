@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from suite.models import create_model
+from suite.models.families.transformer import VisionTransformer
 from suite.models.initialise import initialise
 from suite.models.joins import JOINS
 from suite.models.positions import POSITIONS
-from suite.models.transformer import VisionTransformer
 
 COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses(pe) is None]
 

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from suite.models.families.transformer import VisionTransformer
 from suite.models.joins import JOINS
 from suite.models.positions import POSITIONS
-from suite.models.transformer import VisionTransformer
 
 ARCHS = ("deit", "deit_distilled", "vit_lite", "cvt", "cct", "t2t_vit", "ceit")
 COMPACT = ("vit_lite", "cvt", "cct")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from suite.models import create_model
 from suite.models.architectures import resolve_architecture
-from suite.models.l2bn import L2BatchNorm, RootMeanSquareBatchNorm
 from suite.models.model import Model
+from suite.models.normalisers.l2bn import L2BatchNorm, RootMeanSquareBatchNorm
 
 SHAPE = (6, 4, 3, 5)  # C H W = 60
 
@@ -108,7 +108,7 @@ def test_sizes_are_the_published_ones(name: str, classes: int, parameters: int) 
 
 
 def test_a_shortcut_keeps_every_other_pixel_and_adds_zeros() -> None:
-    from suite.models.resnet import ZeroShortcut
+    from suite.models.families.resnet import ZeroShortcut
 
     x = torch.randn(2, 3, 5, 5)
     y = ZeroShortcut(4)(x)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from suite.models.normalisers import (
+from suite.models.normalisers.plain import (
     EPS,
     BatchNorm,
     GroupNorm,

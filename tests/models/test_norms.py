@@ -11,11 +11,11 @@ from torch.nn.functional import layer_norm
 
 from suite.models import create_model
 from suite.models.architectures import resolve_architecture
-from suite.models.dtn import DynamicTokenNorm
+from suite.models.families.swin import Swin
 from suite.models.joins import JOINS
+from suite.models.normalisers.dtn import DynamicTokenNorm
 from suite.models.norms import NORMS, normalised_blocks, pooling
 from suite.models.sizes import WindowSize
-from suite.models.swin import Swin
 
 GRIDDED = [name for name, norm in NORMS.items() if norm.grid]
 

@@ -15,9 +15,9 @@ from torch.nn.functional import cross_entropy
 
 from suite.errors import InputError
 from suite.models import create_model, load_reference
+from suite.models.families.transformer import Transformer
 from suite.models.positions import sin1d
-from suite.models.sources import SOURCES
-from suite.models.transformer import Transformer
+from suite.models.weights.sources import SOURCES
 
 HERE = Path(__file__).parents[1] / "golden"
 SOURCE = {

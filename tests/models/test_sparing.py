@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from suite.models import create_model
-from suite.models.attention import PackedAttention
-from suite.models.dropout import add_branch, masks_from, packed_attention
-from suite.models.layers import MLP, Attention
-from suite.models.sparing import first, spares, sparing
+from suite.models.layers.attention import PackedAttention
+from suite.models.layers.blocks import MLP, Attention
+from suite.models.layers.dropout import add_branch, masks_from, packed_attention
+from suite.models.layers.sparing import first, spares, sparing
 
 FAMILIES = ["vit_lite", "cvt", "cct", "deit", "deit_distilled", "vit_late", "ceit"]
 # No dropout: spared or not, a model draws other masks.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from suite.errors import InputError
 from suite.models import create_model
-from suite.models.transformer import Transformer
+from suite.models.families.transformer import Transformer
 
 SIZE: dict[str, Any] = {
     "embed_dim": 12, "depth": (2, 2, 1), "num_heads": (2, 3, 4), "mlp_ratio": 2.0, "patch_size": 2, "window_size": 4,

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from suite.cost.macs import count_macs
 from suite.errors import InputError
 from suite.models.architectures import resolve_architecture
-from suite.models.dropout import masks_from
-from suite.models.layers import Attention
-from suite.models.swin import WindowAttention
+from suite.models.costs.macs import count_macs
+from suite.models.families.swin import WindowAttention
+from suite.models.layers.blocks import Attention
+from suite.models.layers.dropout import masks_from
 from tests.models.test_conformance import SIZES, TRANSFORMERS, build
 
 

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from suite import train
 from suite.attempt import Alone, Attempt
-from suite.cost.macs import count_parameters
 from suite.data.images import load_images
 from suite.grid import load_grid
 from suite.machine import Machine
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
+from suite.models.costs.macs import count_parameters
+from suite.models.families.transformer import Tokens
 from suite.models.sizes import Size
-from suite.models.transformer import Tokens
 from suite.store.storage import Folder
 from suite.train import run_trial, train_trials
 from suite.training.diversity import Seen, cosine, mixing

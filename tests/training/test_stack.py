@@ -159,7 +159,7 @@ def test_what_fails_together_is_trained_alone(
         raise MemoryError
 
     trials = cell(write_grid, "default")
-    monkeypatch.setattr("suite.training.stack.StackTrainer.train_epoch", fail)
+    monkeypatch.setattr("suite.attempt.StackTrainer.train_epoch", fail)
     assert [lasting(record) for record, _ in train_trials(trials, machine)] == [
         lasting(run_trial(trial, machine)) for trial in trials
     ]

@@ -15,7 +15,7 @@ from suite.grid import load_grid
 from suite.machine import Machine
 from suite.models import create_model
 from suite.models.build import plain_sibling
-from suite.models.cell import ModelCell, Shape
+from suite.models.model_cell import ModelCell, Shape
 from suite.models.norms import NORMS
 from suite.train import run_trial
 from suite.training import step

@@ -10,7 +10,7 @@ import torch
 
 from suite.data.datasets import Dataset
 from suite.data.images import ArrayImages, Images, load_images
-from suite.models.cell import ModelCell
+from suite.models.model_cell import ModelCell
 from suite.recipe import Recipe
 
 LEARNING_RATE = 1e-5  # of all steps, so that the weights stay ordinary however many there are

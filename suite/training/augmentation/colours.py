@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from suite.data.pixels import to_bytes
+from suite.data.transfer import to_bytes
 
 
 def colour(images: Tensor, factor: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from suite.data.pixels import to_bytes
+from suite.data.transfer import to_bytes
 
 NEAREST, BILINEAR, BICUBIC = range(3)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from suite.data.pixels import to_bytes
+from suite.data.transfer import to_bytes
 from suite.training.augmentation.colours import blend, grey
 
 

@@ -11,7 +11,7 @@ from suite.cost.throughput.workload import Workload
 from suite.data.datasets import DATASETS
 from suite.documents import load_document
 from suite.models.architectures import resolve_architecture
-from suite.models.cell import ModelCell, Shape
+from suite.models.model_cell import ModelCell, Shape
 from suite.recipe import Recipe
 from tests.conftest import REPOSITORY
 

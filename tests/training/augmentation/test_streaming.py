@@ -13,7 +13,7 @@ import torch
 
 from suite.data import decode
 from suite.data.images import FolderImages, load_images
-from suite.data.prepare import prepare
+from suite.data.preparation import prepare
 from suite.errors import InputError
 from suite.recipe import Recipe
 from suite.training.augmentation import pipeline

@@ -4,7 +4,7 @@ Within `sparing`, models compute the same but for rounding and the masks of drop
 
 - the last block has the tokens that the head reads, and no others;
 - a sample whose branch stochastic depth drops doesn't go through the branch;
-- attention keeps and copies less for its backward pass (`suite.models.attention`).
+- attention keeps and copies less for its backward pass (`suite.models.layers.attention`).
 
 A GPU, for which to choose samples would be to wait, spares the tokens alone: see `sparing_tokens`.
 

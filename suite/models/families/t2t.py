@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from suite.models.families.transformer import VisionTransformer
 from suite.models.initialise import Rules
-from suite.models.layers import PreNormBlock
-from suite.models.tokenizers import TokensToToken
-from suite.models.transformer import VisionTransformer
+from suite.models.layers.blocks import PreNormBlock
+from suite.models.layers.tokenizers import TokensToToken
 
 
 class T2TViT(VisionTransformer):

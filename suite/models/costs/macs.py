@@ -56,7 +56,7 @@ class UncountedOperatorError(RuntimeError):
         self.operators = tuple(operators)
         super().__init__(
             f"no rule says what these operators cost: {', '.join(operators)}; "
-            "give them a handle or list them in FREE_OPERATORS, in suite/cost/macs.py"
+            "give them a handle or list them in FREE_OPERATORS, in suite/models/costs/macs.py"
         )
 
 

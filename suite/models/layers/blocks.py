@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from suite.models.dropout import add_branch, attention, drop_path, packed_attention
 from suite.models.embedding import BlockTerms
+from suite.models.layers.dropout import add_branch, attention, drop_path, packed_attention
+from suite.models.layers.sparing import first, spares
 from suite.models.sizes import Size
-from suite.models.sparing import first, spares
 
 
 def plus(x: Tensor, term: Tensor | None) -> Tensor:

@@ -13,10 +13,10 @@ from torch.nn.functional import interpolate
 
 from suite.errors import InputError
 from suite.models.embedding import PositionEmbedding, RelativeBias
+from suite.models.families.transformer import Transformer
 from suite.models.sizes import Grid
-from suite.models.sources import SOURCES
-from suite.models.transformer import Transformer
-from suite.weights import unwrap
+from suite.models.weights.reading import unwrap
+from suite.models.weights.sources import SOURCES
 
 FIXED_TOLERANCE = 1e-3  # between two computations of a sinusoid, in float32 at angles of a thousand
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from suite.models.embedding import BlockTerms
+from suite.models.families.transformer import VisionTransformer
 from suite.models.initialise import Rules
-from suite.models.layers import Block, plus
-from suite.models.tokenizers import ConvolutionTokenizer, PatchTokenizer
-from suite.models.transformer import VisionTransformer
+from suite.models.layers.blocks import Block, plus
+from suite.models.layers.tokenizers import ConvolutionTokenizer, PatchTokenizer
 
 
 class CompactBlock(Block):

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, max_pool2d
 
 from suite.models.embedding import BlockTerms
+from suite.models.families.transformer import VisionTransformer
 from suite.models.initialise import Rules
-from suite.models.layers import Attention, Block, PreNormBlock, plus
+from suite.models.layers.blocks import Attention, Block, PreNormBlock, plus
 from suite.models.sizes import PlainSize, Size, StemSize
-from suite.models.transformer import VisionTransformer
 
 STEM_PLANES = 64
 _NOTHING = BlockTerms()  # no position joins

@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save
 
 from suite.errors import InputError, first_line
 from suite.models.build import build_model
-from suite.models.cell import ModelCell
 from suite.models.model import Model
+from suite.models.model_cell import ModelCell
+from suite.models.weights.reading import must_be_file
 from suite.store.canonical import canonical_json
 from suite.store.files import write_atomic
-from suite.weights import must_be_file
 
 SUFFIX = ".safetensors"
 _KEY = "lape"  # of our files' metadata: one alone, since safetensors shuffles several, and files then differ

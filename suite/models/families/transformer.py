@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from suite.models.architectures import Architecture
 from suite.models.embedding import PositionEmbedding
 from suite.models.joins import Join
-from suite.models.layers import Block, ClassTokenPool, SequencePool, drop_path_rates, plus
+from suite.models.layers.blocks import Block, ClassTokenPool, SequencePool, drop_path_rates, plus
+from suite.models.layers.sparing import spares_tokens
 from suite.models.model import Model
-from suite.models.normalisers import norm_maker
+from suite.models.normalisers.plain import norm_maker
 from suite.models.norms import Norm, normalised_blocks
 from suite.models.positions import Position
 from suite.models.sizes import PlainSize
-from suite.models.sparing import spares_tokens
 
 
 class Tokens(NamedTuple):

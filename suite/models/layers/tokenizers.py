@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import max_pool2d, relu, unfold
 
-from suite.models.dropout import dropout
+from suite.models.layers.dropout import dropout
 from suite.models.sizes import ConvolutionSize, PatchSize, TokensToTokenSize, WindowSize
 
 HIDDEN_PLANES = 64  # of every convolution of a tokenizer but the last (Compact Transformers)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from suite.cost.macs import ForwardCost, Parameters, count_forward, count_parameters
 from suite.errors import InputError
 from suite.models.architectures import Architecture
 from suite.models.build import build_model
-from suite.models.cell import ModelCell, Shape
+from suite.models.costs.macs import ForwardCost, Parameters, count_forward, count_parameters
+from suite.models.model_cell import ModelCell, Shape
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from suite.models.families.transformer import VisionTransformer
 from suite.models.initialise import Rules
-from suite.models.layers import PreNormBlock
-from suite.models.tokenizers import PatchTokenizer
-from suite.models.transformer import VisionTransformer
+from suite.models.layers.blocks import PreNormBlock
+from suite.models.layers.tokenizers import PatchTokenizer
 
 
 class DeiT(VisionTransformer):

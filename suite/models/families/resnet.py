@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 from torchvision.models import resnet as torchvision_resnet
 
 from suite.models.architectures import Architecture
-from suite.models.convolutional import ConvolutionalNetwork, first_convolution, map_norm
+from suite.models.families.convolutional import ConvolutionalNetwork, first_convolution, map_norm
 from suite.models.initialise import Rules
 from suite.models.joins import Join
 from suite.models.norms import Norm

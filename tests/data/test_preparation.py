@@ -25,7 +25,7 @@ from suite.data.cache import list_prepared, load_index, load_meta, load_split, v
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.images import load_images
 from suite.data.index import Index, classes_checksum, read_index, write_index
-from suite.data.prepare import declaration, prepare
+from suite.data.preparation import declaration, prepare
 from suite.data.sources import read_digits
 from suite.errors import InputError
 from tests.data.drawings import CLASSES, drawing
@@ -166,9 +166,9 @@ def test_a_folder_stays_where_it_is(write_tree, tmp_path):
 
 def test_large_sets_stay_in_their_folder(write_tree, tmp_path, monkeypatch):
     folder = write_tree()
-    monkeypatch.setattr("suite.data.prepare.ARRAYS_LIMIT", 18 * 12 * 12 * 3)
+    monkeypatch.setattr("suite.data.preparation.ARRAYS_LIMIT", 18 * 12 * 12 * 3)
     assert prepare("drawings", root=tmp_path / "cache", source=folder).storage == "arrays"
-    monkeypatch.setattr("suite.data.prepare.ARRAYS_LIMIT", 18 * 12 * 12 * 3 - 1)
+    monkeypatch.setattr("suite.data.preparation.ARRAYS_LIMIT", 18 * 12 * 12 * 3 - 1)
     assert prepare("more", root=tmp_path / "cache", source=folder).storage == "folder"
     archive = Path(shutil.make_archive(str(tmp_path / "packed"), "tar", folder))
     assert "unpack it" in refused("packed", root=tmp_path / "cache", source=archive).fix
@@ -437,7 +437,7 @@ def known_by_its_classes(monkeypatch):
     dataset = Dataset(
         **facts, mean=(0.5,) * 3, std=(0.5,) * 3, checksum=checksum, storage="folder", checksum_of="classes"
     )
-    for module in ("prepare", "cache"):
+    for module in ("preparation", "cache"):
         monkeypatch.setattr(f"suite.data.{module}.DATASETS", {"drawings": dataset})
     return dataset
 

@@ -1,6 +1,6 @@
 """Dropout, with masks from a generator that whoever trains may name: of a share of a batch, or of one of many models.
 
-On a CPU all of it draws and rounds as torch's own functions do, to the bit, but within `suite.models.sparing`.
+On a CPU all of it draws and rounds as torch's own functions do, to the bit, but within `suite.models.layers.sparing`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from suite.models.attention import PackedAttention
-from suite.models.sparing import spares
+from suite.models.layers.attention import PackedAttention
+from suite.models.layers.sparing import spares
 
 Mixer = Callable[[Tensor], Tensor]  # of attention's scores over heads: [batch, heads, queries, keys] to the same
 

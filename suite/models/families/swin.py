@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from suite.models.architectures import Architecture
 from suite.models.embedding import PositionEmbedding
+from suite.models.families.transformer import Tokens, Transformer
 from suite.models.initialise import Rules
 from suite.models.joins import JOINS, Join
-from suite.models.layers import Attention, MeanPool, PreNormBlock, drop_path_rates, plus
-from suite.models.normalisers import norm_maker
+from suite.models.layers.blocks import Attention, MeanPool, PreNormBlock, drop_path_rates, plus
+from suite.models.layers.tokenizers import PatchTokenizer
+from suite.models.normalisers.plain import norm_maker
 from suite.models.norms import Norm, normalised_blocks
 from suite.models.positions import Position
 from suite.models.sizes import Grid, WindowSize
-from suite.models.tokenizers import PatchTokenizer
-from suite.models.transformer import Tokens, Transformer
 
 
 class WindowAttention(Attention):

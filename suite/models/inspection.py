@@ -35,13 +35,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from suite.errors import InputError
-from suite.models.compact import CompactBlock
 from suite.models.embedding import PositionEmbedding
-from suite.models.layers import Block
+from suite.models.families.compact import CompactBlock
+from suite.models.families.swin import PatchMerging, Swin, WindowAttention
+from suite.models.families.transformer import VisionTransformer
+from suite.models.layers.blocks import Block
 from suite.models.model import Model
 from suite.models.sizes import Grid
-from suite.models.swin import PatchMerging, Swin, WindowAttention
-from suite.models.transformer import VisionTransformer
 
 Matrix = npt.NDArray[np.float64]
 

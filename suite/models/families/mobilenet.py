@@ -5,11 +5,11 @@ from __future__ import annotations
 from torchvision.models import mobilenetv2 as torchvision_mobilenet
 
 from suite.models.architectures import Architecture
-from suite.models.convolutional import ConvolutionalNetwork, first_convolution, map_norm
+from suite.models.families.convolutional import ConvolutionalNetwork, first_convolution, map_norm
+from suite.models.families.resnet import RULES
 from suite.models.joins import Join
 from suite.models.norms import Norm
 from suite.models.positions import Position
-from suite.models.resnet import RULES
 from suite.models.sizes import InvertedSize
 
 

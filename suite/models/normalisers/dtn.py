@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import init
 from torch.nn.functional import avg_pool2d, threshold
 
-from suite.models.normalisers import EPS, TokenNorm
+from suite.models.normalisers.plain import EPS, TokenNorm
 from suite.models.norms import pooling
 from suite.models.sizes import Grid
 

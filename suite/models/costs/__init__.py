@@ -1,0 +1,1 @@
+"""What a model costs without running it: parameters, multiply-accumulates and activations."""

@@ -1,0 +1,1 @@
+"""The normalisation layers behind the levels of the norm axis."""

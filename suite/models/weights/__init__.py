@@ -1,0 +1,1 @@
+"""Reading weight files without running code from them, and loading published checkpoints."""
