@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.grids import expand
 from suite.estimate import estimate
+from suite.grid.trial import Trial
 from suite.pace import Device, Kind, Pace, kind_of, work_of
-from suite.trial import Trial
 
 DEVICE = Device("simulated", False, "fp32", 1)
 REPEATS = 2000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from suite.grid import Expansion, load_grid
+from suite.grid.grid import Expansion, load_grid
+from suite.grid.trial import Trial
 from suite.store.record import Environment, Epoch, RunRecord
-from suite.trial import Trial
 
 _TEXT = """
 name: bench

@@ -18,7 +18,7 @@ from scipy.stats import binom
 
 from benchmarks.documents import fill, markdown, percent, write_figures
 from benchmarks.rows import Row
-from suite.gridfile import Interactions
+from suite.grid.schema import Interactions
 from suite.interactions import SUM_WORDS, Factorial, Levels, analysed
 from suite.store.canonical import derive_seed
 

@@ -14,10 +14,10 @@ from suite.cost.throughput.workload import made_up
 from suite.data.cache import data_root, load_meta
 from suite.data.datasets import Dataset
 from suite.data.images import Images, load_images
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.machine import Machine
 from suite.train import process_for
-from suite.trial import Trial
 
 GRIDS = Path(__file__).resolve().parents[1] / "grids"
 ROUNDS = 2  # one, where a model is compiled first

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from suite.data.images import Images, balanced_subset
 from suite.faults import TimeLimitError
+from suite.grid.losses import LOSSES
+from suite.grid.trial import Trial
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.build import build_model
@@ -25,7 +27,6 @@ from suite.text import duration
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.learner import Learner, learner_for
 from suite.training.loop import DivergedError, Trainer, check_finite
-from suite.training.losses import LOSSES
 from suite.training.memory import PeakMemory, trim
 from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
@@ -36,7 +37,6 @@ from suite.training.stack import StackTrainer, stackable
 from suite.training.step import Recorded, splittable, worth_compiling
 from suite.training.synchronised import synchronise
 from suite.training.team import ALONE, Team
-from suite.trial import Trial
 
 Outcome = tuple[Status, dict[str, Any]]  # what became of a training, and the fields of the record that go with it
 _BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "seconds": 0.0, "epoch_seconds": 0.0})

@@ -25,13 +25,13 @@ from suite.data.cache import data_root
 from suite.data.images import Images, load_images
 from suite.data.teachers import load_teacher
 from suite.errors import InputError, first_line
+from suite.grid.trial import Trial
 from suite.machine import Machine
 from suite.measured import Measured
 from suite.pace import Pace, device_of, kind_of
 from suite.train import process_for
 from suite.training.loop import TEST_BATCH
 from suite.training.step import Recorded
-from suite.trial import Trial
 
 ROUNDS = 3
 SECONDS = 1.0  # of training, and of testing, in a round; a step is never cut

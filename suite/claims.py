@@ -16,26 +16,14 @@ from typing import Any, Literal, Self, TypeGuard, TypeVar
 
 from pydantic import Field, model_validator
 
-from suite.budget import Budget
 from suite.claimfile import ClaimFile, Sides
-from suite.documents import Document, Location, read_document
 from suite.errors import InputError, Problem, nearest
-from suite.published import (
-    GRADES,
-    TESTED,
-    Axis,
-    Grade,
-    Id,
-    MetricName,
-    Model,
-    Statement,
-    Value,
-    gain_label,
-    table_name,
-    unknown_level,
-)
+from suite.grid.axes import unknown_level
+from suite.grid.budget import Budget
+from suite.grid.documents import Document, Location, read_document
+from suite.grid.trial import Trial
+from suite.published import GRADES, TESTED, Axis, Grade, Id, MetricName, Model, Statement, Value, gain_label, table_name
 from suite.store.record import AXIS_FIELDS
-from suite.trial import Trial
 
 # Published means are rounded, most of them to two decimals; a gain may differ from their difference by this much.
 _ROUNDING = 0.0101

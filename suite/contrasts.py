@@ -16,14 +16,9 @@ from typing import Any
 import pandas as pd
 
 from suite import stats
-from suite.data.datasets import DATASETS
 from suite.errors import InputError, nearest
-from suite.models.architectures import named_architectures
-from suite.models.joins import JOINS
-from suite.models.norms import NORMS
-from suite.models.positions import POSITIONS
+from suite.grid.axes import is_usual, level_order
 from suite.store.record import AXIS_FIELDS, FAILURES
-from suite.training.losses import LOSSES
 
 Run = dict[str, Any]  # a row of the frame
 Key = tuple[str, ...]
@@ -39,16 +34,6 @@ _COLUMNS = [
 ]  # fmt: skip
 # A frame without these has no evidence of single test images.
 _EVIDENCE = ["test_images", "correct"]
-
-# Tables and reports list levels in the order of their registration, so that the baseline comes first.
-_REGISTERED: Mapping[str, Iterable[str]] = {
-    "dataset": DATASETS,
-    "arch": named_architectures(),
-    "pe": POSITIONS,
-    "join": JOINS,
-    "norm": NORMS,
-    "loss": LOSSES,
-}
 
 
 @dataclass(frozen=True)
@@ -187,12 +172,6 @@ def unique_runs(frame: pd.DataFrame) -> list[Run]:
     return list(trials.values())
 
 
-def level_order(axis: str, level: str) -> tuple[int, str]:
-    """The place of a level in tables: registered ones in order of registration, others after them by name."""
-    known = list(_REGISTERED.get(axis, ()))
-    return (known.index(level), "") if level in known else (len(known), level)
-
-
 def recipe_ids_tell(cells: Iterable[Mapping[str, Any]]) -> bool:
     """Whether a recipe's name stands for several trainings on one data set, so that only the ids tell them apart.
 
@@ -208,11 +187,6 @@ def cell_order(cell: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
     """The place of a cell in tables: by data set, architecture, PE, norm and loss, recipe, and joins last."""
     names = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")
     return tuple(level_order(name, str(cell[name])) for name in names if name in cell)
-
-
-def is_usual(axis: str, level: str) -> bool:
-    """Whether a label can leave the level out: it is what every training has unless it is said."""
-    return (axis, level) in {("norm", "ln"), ("loss", "default")}
 
 
 def points(value: float) -> str:

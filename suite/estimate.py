@@ -19,8 +19,8 @@ from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
+from suite.grid.trial import Trial
 from suite.pace import Device, Kind, Pace, Work, kind_of, work_of
-from suite.trial import Trial
 
 LEVEL = 0.95
 Basis = Literal["runs", "calibration", "another recipe", "nothing"]

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from suite.contrasts import CELL_FIELDS, Contrast, cell_order, is_usual, level_order, points, recipe_ids_tell
+from suite.contrasts import CELL_FIELDS, Contrast, cell_order, points, recipe_ids_tell
+from suite.grid.axes import is_usual, level_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from suite.contrasts import is_usual
 from suite.figures import DASHES, INK, PALETTE, style, to_svg
+from suite.grid.axes import is_usual
 from suite.interactions import Factorial, Levels
 
 

@@ -20,8 +20,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from suite import stats
-from suite.contrasts import CELL_FIELDS, Run, cell_order, level_order, unique_runs
-from suite.gridfile import Interactions
+from suite.contrasts import CELL_FIELDS, Run, cell_order, unique_runs
+from suite.grid.axes import level_order
+from suite.grid.schema import Interactions
 
 USUAL = Interactions()
 FACTORS = ("join", "norm", "loss")  # the axes that are methods: those whose effects and sums are asked for

@@ -14,8 +14,8 @@ from functools import cached_property
 import pandas as pd
 
 from suite import stats
-from suite.budget import Budget
 from suite.contrasts import Run, failed_trials, pair_count, unique_runs
+from suite.grid.budget import Budget
 from suite.published import METRICS, Value, table_name
 from suite.store.record import AXIS_FIELDS
 

@@ -16,8 +16,8 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.store.canonical import fingerprint
 
 if TYPE_CHECKING:
+    from suite.grid.trial import Trial
     from suite.store.record import RunRecord
-    from suite.trial import Trial
 
 # Keys of a recipe without a part in what an image costs: how many there are, and numbers in the optimiser.
 _COSTLESS = frozenset({

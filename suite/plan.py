@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from suite.cells import Dropped, matches
-from suite.grid import Expansion
-from suite.gridfile import Expected
+from suite.grid.expansion import Dropped, matches
+from suite.grid.grid import Expansion
+from suite.grid.schema import Expected
+from suite.grid.trial import Trial
 from suite.store.record import RunRecord
-from suite.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from suite.data.datasets import DATASETS
 from suite.errors import nearest
-from suite.models.architectures import named_architectures
-from suite.models.joins import JOINS
+from suite.grid.axes import unknown_level
 from suite.models.model_cell import Shape
-from suite.models.norms import NORMS
-from suite.models.positions import POSITIONS
 from suite.store.record import AXIS_FIELDS
-from suite.training.losses import LOSSES
 
 Axis = Literal["arch", "pe", "join", "norm", "loss", "dataset"]
 Id = Annotated[
@@ -88,19 +84,6 @@ def _known_metric(name: str) -> str:
 
 MetricName = Annotated[str, AfterValidator(_known_metric), Field(description=f"one of {', '.join(METRICS)}")]
 TESTED = tuple(name for name, metric in METRICS.items() if metric.tested)
-
-
-def unknown_level(axis: str, level: str) -> str | None:
-    """Advice if the suite has no such level on the axis, else None."""
-    known: dict[str, list[str]] = {
-        "arch": named_architectures(),
-        "pe": list(POSITIONS),
-        "join": list(JOINS),
-        "norm": list(NORMS),
-        "loss": list(LOSSES),
-        "dataset": list(DATASETS),
-    }
-    return None if level in known[axis] else nearest(level, known[axis])
 
 
 class Model(BaseModel):

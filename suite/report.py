@@ -18,8 +18,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from suite import __version__, figures, interaction_figures, interaction_text, layout_text, likeness, tables
-from suite.contrasts import Run, is_usual, points, unique_runs
+from suite.contrasts import Run, points, unique_runs
 from suite.evidence import Evidence
+from suite.grid.axes import is_usual
 from suite.interactions import Factorial
 from suite.layout import PublishedTable
 from suite.store.files import write_atomic

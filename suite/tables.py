@@ -23,12 +23,12 @@ from suite.contrasts import (
     cell_order,
     contrasts,
     failed_trials,
-    is_usual,
     points,
     recipe_ids_tell,
     seed_list,
     unique_runs,
 )
+from suite.grid.axes import is_usual
 from suite.models.norms import NORMS
 from suite.store.files import write_atomic
 

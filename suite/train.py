@@ -19,6 +19,7 @@ from suite.data.images import load_images
 from suite.data.teachers import load_teacher
 from suite.errors import InputError, Problem
 from suite.faults import MachineFault, TimeLimitError, ending, is_machine_fault, is_out_of_memory
+from suite.grid.trial import Trial
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models.build import build_model
@@ -35,7 +36,6 @@ from suite.training.processes import Found, LostError, work_together
 from suite.training.snapshot import Snapshots, TeamSnapshots
 from suite.training.synchronised import IndivisibleError
 from suite.training.team import ALONE, Team
-from suite.trial import Trial
 
 Trained = tuple[RunRecord, Model | None]  # the model if the trial is done
 

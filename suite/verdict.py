@@ -32,8 +32,9 @@ import pandas as pd
 from suite import stats
 from suite.caveats import caveats
 from suite.claims import Claim
-from suite.contrasts import METRICS, Contrast, contrasts, is_usual, pair_count, points
+from suite.contrasts import METRICS, Contrast, contrasts, pair_count, points
 from suite.evidence import Evidence, gather, image_checks, raw_p
+from suite.grid.axes import is_usual
 
 Word = Literal["not_tested", "contradicted", "confirmed", "direction_only", "inconclusive"]
 WORDS: tuple[Word, ...] = ("not_tested", "contradicted", "confirmed", "direction_only", "inconclusive")

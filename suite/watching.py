@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from suite.estimate import Estimate, estimate, side_by_side
-from suite.grid import Expansion
+from suite.grid.grid import Expansion
+from suite.grid.trial import Trial
 from suite.outcomes import Outcome, Outcomes
 from suite.pace import Device, Pace
 from suite.store.beats import LOST, Beat, Running, Seen
 from suite.store.record import run_name
-from suite.trial import Trial
 
 _ENOUGH = 0.02  # of a training: from so much of it on, its own pace says when it ends
 

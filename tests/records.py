@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from suite.faults import MachineFault
+from suite.grid.trial import Trial
 from suite.store.beats import Beat
 from suite.store.record import VOLATILE, Environment, Epoch, RunRecord, pack_bits
-from suite.trial import Trial
 
 ENVIRONMENT = Environment(
     torch="2.15.0",

@@ -10,7 +10,7 @@ import pytest
 
 from suite.claims import Claim, Claims, load_claims, read_claim_files, untested
 from suite.errors import InputError
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.published import GRADES, Value
 from tests.conftest import REPOSITORY
 

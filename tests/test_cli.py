@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 from suite.cli import main
 from suite.data.images import ArrayImages, load_images
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.model_cell import ModelCell, Shape

@@ -20,7 +20,8 @@ from torch.nn.functional import cross_entropy
 from suite.data.images import load_images
 from suite.data.teachers import add_teacher
 from suite.errors import InputError
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.machine import Machine
 from suite.models import create_model
 from suite.store.folder import Store
@@ -28,7 +29,6 @@ from suite.store.record import VOLATILE, RunRecord
 from suite.train import run_trial
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.loop import Trainer
-from suite.trial import Trial
 from tests.test_cli import Shell
 
 Write = Callable[..., Path]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from suite.documents import load_document, read_document
 from suite.errors import InputError
+from suite.grid.documents import load_document, read_document
 
 
 class Inner(BaseModel):

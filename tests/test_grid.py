@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.errors import InputError
-from suite.grid import Grid, load_grid
+from suite.grid.grid import Grid, load_grid
+from suite.grid.trial import AXES
 from suite.models.joins import JOINS
 from suite.models.positions import POSITIONS
 from suite.plan import Expectation, expectation
-from suite.trial import AXES
 from tests.conftest import GRID, REPOSITORY
 
 Write = Callable[..., Path]

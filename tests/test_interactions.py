@@ -17,7 +17,7 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.multitest import multipletests
 
-from suite.gridfile import Interactions
+from suite.grid.schema import Interactions
 from suite.interactions import (
     FACTORS,
     Effect,

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from suite import layout_text
-from suite.budget import Budget
+from suite.grid.budget import Budget
 from suite.layout import Entry, PublishedTable, published_table
 from suite.published import Value
 from tests.frames import CPU, GPU, frame_of, history_of, paired_rows, run

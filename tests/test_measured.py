@@ -9,7 +9,7 @@ import pytest
 
 from suite.errors import InputError
 from suite.estimate import estimate
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.measured import CALIBRATION, ESTIMATE, Forecast, Measured, Took, forecast, read_calibration, read_forecast
 from suite.pace import Device, Kind, Pace
 

@@ -13,7 +13,8 @@ import pytest
 
 from suite.cli import main
 from suite.errors import InputError
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.store import folder
 from suite.store.files import write_atomic
 from suite.store.folder import RUNS, Store
@@ -21,7 +22,6 @@ from suite.store.frames import load_history
 from suite.store.history import HISTORY
 from suite.store.merge import merge
 from suite.store.record import RunRecord
-from suite.trial import Trial
 from tests.records import ENVIRONMENT, make_record
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from suite.errors import InputError
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.outcomes import Outcomes
 from suite.store.folder import RUNS, Store
 from tests.records import make_record

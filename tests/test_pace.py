@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.pace import Paces, kind_of, work_of
-from suite.trial import Trial
 from tests.records import ENVIRONMENT, make_record
 
 Write = Callable[..., Path]

@@ -23,9 +23,9 @@ from benchmarks.interactions import tables as simulated
 from benchmarks.methods import FIGURES as MEASURED
 from suite import interaction_text, tables
 from suite.commands.workspace import Workspace, open_workspace
+from suite.grid.losses import LOSSES
 from suite.models import create_model
 from suite.models.norms import NORMS
-from suite.training.losses import LOSSES
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from suite.cli import main
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.measured import read_calibration, read_forecast
 from suite.store.folder import Store
 from tests.records import make_record

@@ -9,7 +9,7 @@ from timm.data import auto_augment as timm
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
 from suite.errors import InputError
-from suite.policies import LEARNED_POLICIES, RAND_OPERATIONS, RandAugment, parse_policy
+from suite.grid.auto_augment import LEARNED_POLICIES, RAND_OPERATIONS, RandAugment, parse_policy
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from suite.cells import matches
 from suite.claims import read_claim_files
 from suite.commands.workspace import open_workspace
-from suite.grid import load_grid
+from suite.grid.expansion import matches
+from suite.grid.grid import load_grid
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.costs.macs import count_parameters

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.registry import Registry
 from suite.store.frames import load_frame
 from suite.tables import to_markdown

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from suite.documents import load_document
 from suite.errors import InputError
-from suite.recipe import Recipe
+from suite.grid.documents import load_document
+from suite.grid.recipe import Recipe
 from suite.store.canonical import resolved_values
 from tests.conftest import REPOSITORY
 

@@ -21,7 +21,8 @@ import pytest
 from suite.answers import check_accuracies
 from suite.cli import main
 from suite.errors import InputError
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.outcomes import Outcomes
 from suite.store.beats import RUNNING
 from suite.store.files import read_regular
@@ -31,7 +32,6 @@ from suite.store.history import HISTORY
 from suite.store.merge import merge
 from suite.store.shared_store import SharedStore
 from suite.store.storage import open_storage
-from suite.trial import Trial
 from tests.conftest import REPOSITORY
 from tests.records import make_record
 

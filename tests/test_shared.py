@@ -18,7 +18,8 @@ import torch
 from suite.cli import main
 from suite.errors import InputError
 from suite.execution.worker import Worker
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.machine import Machine
 from suite.store import storage
 from suite.store.folder import RUNS, Store
@@ -27,7 +28,6 @@ from suite.store.shared_store import SharedStore
 from suite.store.storage import Storage, open_storage
 from suite.train import run_trial, train_trials
 from suite.training.snapshot import Snapshots
-from suite.trial import Trial
 from tests.processes import Process
 from tests.records import lasting, lines, make_record
 from tests.s3 import BUCKET, Server, s3_server, use

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from suite.cli import main
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.store.beats import LOST, Beat, Running, starting
 from suite.store.folder import Store
 from tests.records import make_record

@@ -18,14 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.errors import InputError
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.store import files, folder, record
 from suite.store.folder import RUNS, Store
 from suite.store.frames import load_frame, load_history
 from suite.store.history import HISTORY
 from suite.store.parsing import parse_record
 from suite.store.record import SCHEMA_VERSION, RunRecord, pack_bits, unpack_bits
-from suite.trial import Trial
 from tests.records import make_record
 
 NOW = f'"schema_version":{SCHEMA_VERSION}'  # as a record has it

@@ -14,17 +14,17 @@ import torch
 
 from suite.errors import InputError
 from suite.faults import MachineFault
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.recipe import Recipe
+from suite.grid.trial import Trial
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.models import create_model
-from suite.recipe import Recipe
 from suite.store.folder import Store
 from suite.store.storage import Folder
 from suite.train import run_trial, train_trials
 from suite.training import processes
 from suite.training.synchronised import IndivisibleError, check_whole, synchronise
-from suite.trial import Trial
 from tests.processes import Process
 from tests.records import lasting
 from tests.training.test_loop import WHOLE

@@ -14,10 +14,11 @@ import torch
 from suite.data.images import ArrayImages, balanced_subset, load_images
 from suite.errors import InputError
 from suite.faults import MachineFault
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.recipe import Recipe
+from suite.grid.trial import Trial
 from suite.machine import Machine
 from suite.models import create_model
-from suite.recipe import Recipe
 from suite.store.environment import node_name
 from suite.store.record import unpack_bits
 from suite.train import run_trial
@@ -25,7 +26,6 @@ from suite.training import loop
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.loop import Trainer
 from suite.training.precision import Precision
-from suite.trial import Trial
 from tests.records import lasting
 
 Write = Callable[..., Path]

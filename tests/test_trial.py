@@ -16,10 +16,10 @@ from pydantic import BaseModel, Field
 from ruamel.yaml import YAML
 
 from suite import CODE_EPOCH
-from suite.grid import load_grid
-from suite.recipe import Recipe
+from suite.grid.grid import load_grid
+from suite.grid.recipe import Recipe
+from suite.grid.trial import Trial
 from suite.store.canonical import canonical_json, derive_seed, fingerprint, resolved_values
-from suite.trial import Trial
 from tests.conftest import GRID
 
 GOLDEN = Path(__file__).parent / "golden" / "trial_ids.json"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.grid import Expansion, load_grid
+from suite.grid.grid import Expansion, load_grid
 from suite.store.beats import LOST, Beat, Running, starting
 from suite.store.folder import Store
 from suite.watching import View, Watcher

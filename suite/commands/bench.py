@@ -30,6 +30,8 @@ from suite.commands.overview import open_console
 from suite.cost.ratios import Ratio, only, paired_ratio, quartiles
 from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
 from suite.errors import InputError, nearest
+from suite.grid.losses import LOSSES, refusal
+from suite.grid.recipe import AskedPrecision, Recipe
 from suite.machine import Machine
 from suite.models.architectures import Architecture
 from suite.models.joins import JOINS
@@ -37,11 +39,9 @@ from suite.models.model_cell import ModelCell, Shape
 from suite.models.norms import NORMS
 from suite.models.sizes import Size
 from suite.ratio_claims import judge_ratios
-from suite.recipe import AskedPrecision, Recipe
 from suite.store.environment import describe
 from suite.store.record import Environment
 from suite.tables import HEADS, open_table
-from suite.training.losses import LOSSES, refusal
 
 # In which two sides can differ, with the levels.
 AXES: Mapping[str, Mapping[str, Any]] = {"join": JOINS, "norm": NORMS, "loss": LOSSES}

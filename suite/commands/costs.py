@@ -16,7 +16,7 @@ from rich.text import Text
 
 from suite.commands.overview import open_console
 from suite.errors import InputError
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.costs.counting import Cost, Impossible, count_costs, product
 from suite.models.joins import JOINS

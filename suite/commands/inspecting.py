@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.documents import Document
 from suite.errors import InputError
+from suite.grid.documents import Document
 from suite.heatmaps import Heatmap, Scale, draw
 from suite.models import load_reference
 from suite.models.architectures import resolve_architecture

@@ -60,7 +60,7 @@ def _norms() -> Iterator[str]:
 
 
 def _losses() -> Iterator[str]:
-    from suite.training.losses import LOSSES
+    from suite.grid.losses import LOSSES
 
     return columns({name: f"{loss.summary}: {loss.equation} [{loss.source}]" for name, loss in LOSSES.items()})
 
@@ -78,8 +78,8 @@ def _datasets() -> Iterator[str]:
 
 
 def _recipes() -> Iterator[str]:
-    from suite.documents import load_document
-    from suite.recipe import Recipe
+    from suite.grid.documents import load_document
+    from suite.grid.recipe import Recipe
 
     rows = {path.stem: load_document(path, Recipe) for path in yaml_files("grids/recipes")}
     return columns({name: f"{recipe.total_epochs} epochs, batch {recipe.batch_size}" for name, recipe in rows.items()})
@@ -98,7 +98,7 @@ def _claims() -> Iterator[str]:
 
 
 def _grids() -> Iterator[str]:
-    from suite.grid import load_grid
+    from suite.grid.grid import load_grid
 
     rows = {}
     for path in yaml_files("grids"):

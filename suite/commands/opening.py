@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from suite.grid import Expansion, Grid, load_grid
+from suite.grid.grid import Expansion, Grid, load_grid
 from suite.store.folder import Store
 
 

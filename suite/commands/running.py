@@ -28,6 +28,7 @@ from suite.execution.serial import run_serial
 from suite.execution.timekeeping import Timekeeper
 from suite.execution.worker import Worker
 from suite.faults import MachineFault
+from suite.grid.trial import Trial
 from suite.machine import Machine
 from suite.plan import Plan
 from suite.store.files import make_folder
@@ -35,7 +36,6 @@ from suite.store.record import FAILURES, VOLATILE, RunRecord
 from suite.store.shared_store import SharedStore
 from suite.store.storage import open_storage
 from suite.text import note
-from suite.trial import Trial
 
 EXECUTORS = ("ray", "serial")
 

@@ -27,13 +27,13 @@ from suite.cost.throughput.turns import LoopSetting
 from suite.cost.throughput.workload import Workload
 from suite.data.cache import load_meta, open_root, verify
 from suite.data.datasets import DATASETS, Dataset
-from suite.documents import read_document
 from suite.errors import InputError, nearest
+from suite.grid.documents import read_document
+from suite.grid.recipe import Recipe
 from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.costs.macs import count_macs
 from suite.models.model_cell import ModelCell, Shape
-from suite.recipe import Recipe
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
 from suite.store.record import Environment

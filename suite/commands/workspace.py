@@ -13,15 +13,16 @@ import pandas as pd
 
 from suite.answers import check_accuracies
 from suite.audit import NAMES, audit
-from suite.budget import Budget
-from suite.cells import matches
 from suite.claims import Claim, Claims, carried_over, read_claim_files, untested
 from suite.commands.opening import OpenGrid, open_grid
 from suite.contrasts import points
-from suite.documents import read_document
 from suite.errors import InputError, Problem
 from suite.estimate import Estimate, estimate
-from suite.gridfile import is_claim_file
+from suite.grid.budget import Budget
+from suite.grid.documents import read_document
+from suite.grid.expansion import matches
+from suite.grid.schema import is_claim_file
+from suite.grid.trial import Trial
 from suite.interactions import Factorial, factorials
 from suite.layout import PublishedTable, published_table
 from suite.measured import Measured, read_calibration
@@ -29,7 +30,6 @@ from suite.pace import Pace, Paces
 from suite.published import Value
 from suite.store.frames import load_history, to_frame
 from suite.store.record import RunRecord
-from suite.trial import Trial
 from suite.verdict import Verdict, judge
 
 

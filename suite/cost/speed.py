@@ -12,8 +12,8 @@ import torch
 from suite.cost.trainer import make_trainer
 from suite.cost.watch import Watch
 from suite.data.images import ArrayImages
+from suite.grid.recipe import AskedPrecision, Recipe
 from suite.models.model_cell import ModelCell
-from suite.recipe import AskedPrecision, Recipe
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.memory import PeakMemory, release
 from suite.training.precision import choose_precision

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
+from suite.grid.losses import LOSSES
+from suite.grid.recipe import Recipe
 from suite.models.build import build_model
 from suite.models.model_cell import ModelCell
-from suite.recipe import Recipe
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.learner import learner_for
 from suite.training.loop import Trainer
-from suite.training.losses import LOSSES
 from suite.training.optimiser import build_optimiser
 from suite.training.precision import choose_precision
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from suite.data.cache import TEACHERS
 from suite.data.datasets import Dataset
 from suite.errors import InputError, first_line
+from suite.grid.recipe import Recipe
 from suite.models.weights.reading import read_state, weights_checksum
-from suite.recipe import Recipe
 from suite.store.files import write_atomic
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from suite.faults import MachineFault
+from suite.grid.trial import Trial
 from suite.store.beats import Beat
 from suite.store.record import RunRecord
-from suite.trial import Trial
 
 Job = tuple[Trial, ...]  # what is run as one: a trial, or several seeds of a cell
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from suite.data.cache import verify
 from suite.data.datasets import Dataset
 from suite.errors import InputError, Problem
-from suite.recipe import Recipe
-from suite.trial import Trial
+from suite.grid.recipe import Recipe
+from suite.grid.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from suite.errors import InputError
 from suite.execution.events import Job
+from suite.grid.trial import Trial
 from suite.heartbeat import Heartbeat
 from suite.machine import Machine
 from suite.store.beats import Running
@@ -21,7 +22,6 @@ from suite.store.shared_store import RECORDS, WEIGHTS
 from suite.store.storage import Place, Storage
 from suite.store.versions import Versions
 from suite.text import note
-from suite.trial import Trial
 
 if TYPE_CHECKING:
     from suite.models.model import Model

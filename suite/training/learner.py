@@ -8,13 +8,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from suite.data.transfer import to_device
+from suite.grid.losses import Loss
+from suite.grid.recipe import Recipe
 from suite.models.layers.dropout import for_many_models
 from suite.models.model import Model
 from suite.models.sizes import Size
-from suite.recipe import Recipe
 from suite.store.canonical import derive_seed
 from suite.training.diversity import region_means
-from suite.training.losses import Loss
 from suite.training.target import Target, own_patches
 
 CLASSIFIER_STD = 0.02  # of its weights at the start, a normal cut at ±2, as of a head

@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 
 from suite.data.images import Images
 from suite.data.transfer import to_device
+from suite.grid.recipe import Recipe
 from suite.models.build import plain_sibling
 from suite.models.layers.sparing import sparing_tokens
 from suite.models.model import Model
-from suite.recipe import Recipe
 from suite.store.canonical import derive_seed
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch

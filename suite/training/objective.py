@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from suite.recipe import Recipe
+from suite.grid.losses import Loss
+from suite.grid.recipe import Recipe
 from suite.training.augmentation.mixing import mixed_targets
 from suite.training.diversity import Seen
-from suite.training.losses import Loss
 from suite.training.target import Target
 
 # Logits [B, classes]; of a distilled model those of its two heads; of a learner these, and the fields of `Seen`.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 
 
 def parameter_groups(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, epoch: int, step: int = 0, steps: int = 1) -> float:

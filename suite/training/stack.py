@@ -17,10 +17,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from suite.data.images import Images
+from suite.grid.recipe import Recipe
 from suite.models.layers.dropout import masks_from
 from suite.models.layers.sparing import sparing_tokens
 from suite.models.model import Model
-from suite.recipe import Recipe
 from suite.store.canonical import derive_seed
 from suite.text import note
 from suite.training.augmentation.pipeline import Augmentation, Normalise

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.costs import counting
 from suite.models.costs.counting import Cost, Impossible, count_costs, product

@@ -17,7 +17,7 @@ from suite.data.datasets import DATASETS
 from suite.data.preparation import prepare
 from suite.data.teachers import add_teacher, load_teacher
 from suite.errors import InputError
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 
 NAME = "test_resnet"
 DIGITS = DATASETS["digits"]

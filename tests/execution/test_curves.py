@@ -11,10 +11,10 @@ import pytest
 from suite.cli import main
 from suite.errors import InputError
 from suite.execution.curves import Curves, check_curves, write_curves
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.store.beats import starting
 from suite.store.record import RunRecord
-from suite.trial import Trial
 from tests.execution.test_timekeeping import Display
 from tests.records import make_record
 

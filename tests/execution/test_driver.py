@@ -13,13 +13,13 @@ from suite.execution.policy import Policy
 from suite.execution.queue import Queue
 from suite.execution.serial import run_serial
 from suite.faults import MachineFault
-from suite.grid import Expansion, load_grid
+from suite.grid.grid import Expansion, load_grid
+from suite.grid.trial import Trial
 from suite.plan import Plan
 from suite.store.beats import Beat
 from suite.store.folder import RUNS, Store
 from suite.store.frames import load_history
 from suite.store.record import RunRecord
-from suite.trial import Trial
 from tests.records import EachOf, make_record
 
 Write = Callable[..., Path]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from suite.estimate import estimate
 from suite.execution.progress import ProgressDisplay
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.pace import Paces
 from suite.text import duration
 from tests.records import make_record

@@ -13,8 +13,8 @@ from suite.execution.events import Job
 from suite.execution.policy import LONGEST_WAIT, Policy
 from suite.execution.queue import Queue
 from suite.faults import MachineFault
-from suite.grid import load_grid
-from suite.trial import Trial
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from tests.conftest import GRID
 from tests.records import Heard, make_record
 

@@ -20,12 +20,12 @@ from suite.execution.policy import Policy
 from suite.execution.queue import Queue
 from suite.execution.serial import run_serial
 from suite.execution.worker import Worker
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.machine import Machine
 from suite.store.environment import node_name
 from suite.store.folder import Store
 from suite.store.record import VOLATILE, RunRecord
-from suite.trial import Trial
 from tests.records import EachOf, Heard, lasting, make_record
 
 pytestmark = [

@@ -9,12 +9,12 @@ import pytest
 
 from suite.estimate import estimate
 from suite.execution.timekeeping import Timekeeper
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.measured import read_forecast
 from suite.pace import Paces
 from suite.store.beats import starting
 from suite.store.record import RunRecord
-from suite.trial import Trial
 from tests.records import make_record
 
 Write = Callable[..., Path]

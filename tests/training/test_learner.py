@@ -14,7 +14,9 @@ from torch import Tensor
 from suite import train
 from suite.attempt import Alone, Attempt
 from suite.data.images import load_images
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.losses import LOSSES, refusal
+from suite.grid.trial import Trial
 from suite.machine import Machine
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
@@ -25,11 +27,9 @@ from suite.store.storage import Folder
 from suite.train import run_trial, train_trials
 from suite.training.diversity import Seen, cosine, mixing
 from suite.training.learner import Learner
-from suite.training.losses import LOSSES, refusal
 from suite.training.objective import Objective
 from suite.training.step import Split
 from suite.training.target import Target
-from suite.trial import Trial
 from tests.models.test_conformance import SIZES, TRANSFORMERS, build
 from tests.records import lasting
 from tests.training.test_losses import recipe

@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 from suite.data.images import ArrayImages
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.recipe import Recipe
+from suite.grid.trial import Trial
 from suite.machine import Machine
-from suite.recipe import Recipe
 from suite.store.record import RunRecord
 from suite.train import run_trial, train_trials
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 from suite.training.loop import Trainer
 from suite.training.precision import Precision
 from suite.training.schedule import learning_rate
-from suite.trial import Trial
 from tests.records import lasting
 
 CPU = torch.device("cpu")

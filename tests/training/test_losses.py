@@ -12,13 +12,13 @@ import pytest
 from suite.commands.listing import list_kind
 from suite.contrasts import contrasts
 from suite.errors import InputError
-from suite.grid import Expansion, load_grid
+from suite.grid.grid import Expansion, load_grid
+from suite.grid.losses import LOSSES, refusal
+from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES, resolve_architecture
 from suite.models.sizes import Size
-from suite.recipe import Recipe
 from suite.store.frames import to_frame
 from suite.store.record import LOSS_KEYS
-from suite.training.losses import LOSSES, refusal
 from tests.models.test_conformance import SIZES
 from tests.records import make_record
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from suite.data.images import ArrayImages
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.recipe import Recipe
 from suite.machine import Machine
 from suite.models import create_model
 from suite.models.model import Model
-from suite.recipe import Recipe
 from suite.train import run_trial, train_trials
 from suite.training.augmentation.pipeline import Normalise
 from suite.training.loop import Trainer

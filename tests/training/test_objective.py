@@ -12,7 +12,7 @@ from timm.loss import SoftTargetCrossEntropy
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 from suite.training.objective import Objective
 from suite.training.target import Target
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from suite.grid.recipe import Recipe
 from suite.models import create_model
-from suite.recipe import Recipe
 from suite.training.optimiser import build_optimiser, parameter_groups
 
 SIZE = {"patch_size": 2, "embed_dim": 6, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0}
@@ -58,7 +58,7 @@ def test_training_leaves_the_compiler_of_torch_alone() -> None:
     code = """
 import sys, torch
 from suite.training.optimiser import adamw
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 weight = torch.nn.Parameter(torch.ones(2, 2))
 recipe = Recipe.model_validate({"version": 1, "epochs": 1, "batch_size": 1, "lr": 1.0, "weight_decay": 0.0})
 optimiser = adamw([{"params": [weight], "weight_decay": 0.0}], recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 from suite.training.precision import Precision, choose_precision
 
 CPU = torch.device("cpu")

@@ -10,8 +10,8 @@ import pytest
 from timm.scheduler import CosineLRScheduler
 from torch import nn, optim
 
-from suite.documents import load_document
-from suite.recipe import Recipe
+from suite.grid.documents import load_document
+from suite.grid.recipe import Recipe
 from suite.training.schedule import learning_rate
 from tests.conftest import REPOSITORY
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from suite.data.images import ArrayImages
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.machine import Machine
 from suite.store.folder import Store
 from suite.store.frames import load_history

@@ -11,14 +11,14 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
 from suite.machine import Machine
 from suite.store.record import RunRecord
 from suite.store.storage import Folder
 from suite.store.versions import Versions
 from suite.train import run_trial, train_trials
 from suite.training.snapshot import Snapshots
-from suite.trial import Trial
 from tests.records import lasting
 
 Write = Callable[..., Path]

@@ -15,13 +15,13 @@ from torch import Tensor
 from suite import train
 from suite.attempt import Attempt, Clock
 from suite.data.images import load_images
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
+from suite.grid.recipe import Recipe
+from suite.grid.trial import Trial
 from suite.machine import Machine
-from suite.recipe import Recipe
 from suite.store.record import RunRecord
 from suite.store.storage import Folder
 from suite.train import run_trial, train_trials
-from suite.trial import Trial
 from tests.records import lasting
 from tests.training.test_snapshot import RECIPES, stopped
 

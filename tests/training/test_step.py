@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from suite.cost.trainer import make_trainer
-from suite.grid import load_grid
+from suite.grid.grid import load_grid
 from suite.machine import Machine
 from suite.models import create_model
 from suite.models.build import plain_sibling

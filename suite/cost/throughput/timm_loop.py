@@ -26,9 +26,9 @@ from suite.cost.throughput.turns import LoopSetting, Task
 from suite.cost.throughput.workload import LEARNING_RATE, Workload
 from suite.data.datasets import Dataset
 from suite.data.images import ArrayImages, FolderImages, Images
+from suite.grid.auto_augment import LearnedPolicy, RandAugment, parse_policy
+from suite.grid.recipe import Recipe
 from suite.models.build import build_model
-from suite.policies import LearnedPolicy, RandAugment, parse_policy
-from suite.recipe import Recipe
 from suite.training.precision import choose_precision
 
 

@@ -10,8 +10,8 @@ import torch
 
 from suite.data.datasets import Dataset
 from suite.data.images import ArrayImages, Images, load_images
+from suite.grid.recipe import Recipe
 from suite.models.model_cell import ModelCell
-from suite.recipe import Recipe
 
 LEARNING_RATE = 1e-5  # of all steps, so that the weights stay ordinary however many there are
 MADE_UP = 2048  # pictures

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from suite.data.crops import Crops, draw_crops
-from suite.policies import LearnedPolicy, RandAugment
-from suite.recipe import Recipe
+from suite.grid.auto_augment import LearnedPolicy, RandAugment
+from suite.grid.recipe import Recipe
 from suite.training.augmentation.crop_and_flip import Moves, draw_moves
 from suite.training.augmentation.erasing import Patch, draw_patches
 from suite.training.augmentation.geometry import BICUBIC

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from suite.data.transfer import to_device
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 
 Shares = NDArray[np.float32]  # of an image that is mixed, its own
 

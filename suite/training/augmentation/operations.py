@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from suite.policies import LEVELS, RAND_OPERATIONS, LearnedPolicy, RandAugment
+from suite.grid.auto_augment import LEVELS, RAND_OPERATIONS, LearnedPolicy, RandAugment
 from suite.training.augmentation.geometry import BICUBIC, BILINEAR, NEAREST
 
 Interpolation = Literal["bilinear", "bicubic", "random"]

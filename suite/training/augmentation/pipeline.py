@@ -13,8 +13,8 @@ from torch import Tensor
 
 from suite.data.images import Images, Pending
 from suite.data.transfer import to_device
-from suite.policies import parse_policy
-from suite.recipe import Recipe
+from suite.grid.auto_augment import parse_policy
+from suite.grid.recipe import Recipe
 from suite.training.augmentation.crop_and_flip import move
 from suite.training.augmentation.draws import Finish, Reading, draw_finish, draw_reading
 from suite.training.augmentation.erasing import erase

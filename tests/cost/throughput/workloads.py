@@ -9,10 +9,10 @@ import torch
 
 from suite.cost.throughput.workload import Workload
 from suite.data.datasets import DATASETS
-from suite.documents import load_document
+from suite.grid.documents import load_document
+from suite.grid.recipe import Recipe
 from suite.models.architectures import resolve_architecture
 from suite.models.model_cell import ModelCell, Shape
-from suite.recipe import Recipe
 from tests.conftest import REPOSITORY
 
 RECIPES = sorted((REPOSITORY / "grids" / "recipes").glob("*.yaml"))

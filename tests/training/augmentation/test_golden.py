@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from suite.data.images import ArrayImages
-from suite.documents import load_document
-from suite.recipe import Recipe
+from suite.grid.documents import load_document
+from suite.grid.recipe import Recipe
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 from tests.conftest import REPOSITORY
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from timm.data.mixup import Mixup, mixup_target
 
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 from suite.training.augmentation.mixing import draw_mixing, mix, mixed_targets
 
 BATCH, SIDE = 8, 12

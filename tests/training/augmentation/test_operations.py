@@ -13,7 +13,7 @@ from PIL import Image
 from timm.data import auto_augment as timm
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy, autoaugment
 
-from suite.policies import RAND_OPERATIONS, LearnedPolicy, RandAugment, parse_policy
+from suite.grid.auto_augment import RAND_OPERATIONS, LearnedPolicy, RandAugment, parse_policy
 from suite.training.augmentation.geometry import BICUBIC, BILINEAR
 from suite.training.augmentation.layers import apply_layer
 from suite.training.augmentation.operations import (

@@ -13,7 +13,7 @@ import torch
 from timm.data.transforms_factory import create_transform
 
 from suite.data.images import ArrayImages
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 from suite.training.augmentation.pipeline import Augmentation, Normalise
 from tests.pictures import photographs, to_pillow
 

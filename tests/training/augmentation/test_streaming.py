@@ -15,7 +15,7 @@ from suite.data import decode
 from suite.data.images import FolderImages, load_images
 from suite.data.preparation import prepare
 from suite.errors import InputError
-from suite.recipe import Recipe
+from suite.grid.recipe import Recipe
 from suite.training.augmentation import pipeline
 from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
 

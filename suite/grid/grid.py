@@ -9,13 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from suite.cells import Catalogue, Dropped, Point, block_cells, check_cell, check_weights
-from suite.documents import Document, Location, read_document
 from suite.errors import InputError, Problem, nearest
-from suite.gridfile import MOST_SEEDS, Block, GridFile, is_claim_file
-from suite.recipe import Recipe
-from suite.training.losses import without_idle_weights
-from suite.trial import AXES, Trial
+from suite.grid.compatibility import check_cell, check_weights
+from suite.grid.documents import Document, Location, read_document
+from suite.grid.expansion import Dropped, Point, block_cells
+from suite.grid.levels import Catalogue
+from suite.grid.losses import without_idle_weights
+from suite.grid.recipe import Recipe
+from suite.grid.schema import MOST_SEEDS, Block, GridFile, is_claim_file
+from suite.grid.trial import AXES, Trial
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 
 from suite.errors import InputError, Problem, nearest
-from suite.yamlfile import load_yaml
+from suite.grid.yaml import load_yaml
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from suite.errors import InputError
-from suite.policies import RandAugment, parse_policy
+from suite.grid.auto_augment import RandAugment, parse_policy
 
 AskedPrecision = Literal["auto", "fp32", "bf16"]
 WHOLE_RATIO = (0.75, 1.3333333333333333)  # 3/4 to 4/3, of random resized crops

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from suite.errors import InputError
+from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
 from suite.models.sizes import Size
-from suite.recipe import Recipe
 from suite.registry import Registry
 from suite.store.record import LOSS_KEYS
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from suite.budget import Budget
+from suite.grid.budget import Budget
 
 MOST_SEEDS = 1000  # a hundred times what a paper has; the trials of a slip of the finger would take minutes to list
 

@@ -8,9 +8,9 @@ from typing import Any, Literal, Self
 
 from suite import CODE_EPOCH
 from suite.data.datasets import Dataset
+from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
 from suite.models.model_cell import ModelCell, Shape
-from suite.recipe import Recipe
 from suite.store.canonical import derive_seed, fingerprint, resolved_values
 
 AXES = ("arch", "pe", "join", "norm", "loss", "dataset")

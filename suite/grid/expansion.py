@@ -1,0 +1,67 @@
+"""The cells of a block: the product of its axes, less what it excludes and what can't be built."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from suite.errors import InputError
+from suite.grid.documents import Document, Location
+from suite.grid.levels import Catalogue
+from suite.grid.schema import Block, Cell, When
+from suite.grid.trial import AXES
+
+Point = Mapping[str, str]  # axis → level
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A cell of the product that is no trial, and why."""
+
+    cell: Point
+    reason: str
+
+    @property
+    def label(self) -> str:
+        """The cell in one line."""
+        return " ".join(self.cell[axis] for axis in AXES)
+
+
+def block_cells(block: Block, at: Location, catalogue: Catalogue, document: Document) -> Iterator[Point | Dropped]:
+    """The cells of a block, and those that its rules exclude; raises `InputError` for an unknown level."""
+    for axis in AXES:
+        for index, level in enumerate(getattr(block.axes, axis)):
+            catalogue.find(axis, level, (*at, "axes", axis, index))
+    for index, rule in enumerate(block.exclude):
+        for axis in AXES:
+            for level in getattr(rule.when, axis) or ():
+                catalogue.find(axis, level, (*at, "exclude", index, "when", axis))
+    for combination in itertools.product(*(getattr(block.axes, axis) for axis in AXES)):
+        cell = dict(zip(AXES, combination, strict=True))
+        reason = next((rule.reason for rule in block.exclude if matches(rule.when, cell)), None)
+        yield cell if reason is None else Dropped(cell, reason)
+    for index, extra in enumerate(block.include):
+        yield _included(extra, block, (*at, "include", index), catalogue, document)
+
+
+def matches(when: When, cell: Point) -> bool:
+    """Whether a cell has the levels."""
+    return all(cell[axis] in levels for axis in AXES if (levels := getattr(when, axis)) is not None)
+
+
+def _included(extra: Cell, block: Block, at: Location, catalogue: Catalogue, document: Document) -> Point:
+    cell: dict[str, str] = {}
+    for axis in AXES:
+        level, levels = getattr(extra, axis), getattr(block.axes, axis)
+        if level is None and len(levels) > 1:
+            raise InputError(
+                f"an included cell must say its {axis}",
+                expected=f"one of {', '.join(levels)}",
+                found="nothing, and the block has several",
+                where=document.where(at),
+                fix=f"add the key {axis!r} to the cell",
+            )
+        cell[axis] = levels[0] if level is None else level
+        catalogue.find(axis, cell[axis], (*at, axis))
+    return cell

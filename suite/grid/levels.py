@@ -1,0 +1,74 @@
+"""From a block of a grid file to its cells: each level looked up, each combination checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from suite.data.datasets import DATASETS, Dataset
+from suite.errors import InputError, nearest
+from suite.grid.documents import Document, Location
+from suite.grid.losses import LOSSES
+from suite.grid.schema import GridFile
+from suite.models.architectures import Architecture, resolve_architecture
+from suite.models.joins import JOINS
+from suite.models.norms import NORMS
+from suite.models.positions import POSITIONS
+
+
+class Catalogue:
+    """What the levels of a grid's axes mean: built-in things, and what the grid file declares."""
+
+    def __init__(self, file: GridFile, document: Document) -> None:
+        self._file, self._document = file, document
+        self._known: dict[tuple[str, str], Any] = {}
+
+    def find(self, axis: str, level: str, location: Location) -> Any:
+        """The object of a level: an `Architecture`, a `Dataset`, or the level itself on the other axes."""
+        if (axis, level) not in self._known:
+            try:
+                self._known[axis, level] = self._look_up(axis, level)
+            except InputError as error:
+                raise error.at(self._document.where(location)) from None
+        return self._known[axis, level]
+
+    def _look_up(self, axis: str, level: str) -> Any:
+        if axis == "arch":
+            return self._architecture(level)
+        if axis == "dataset":
+            return self._dataset(level)
+        registries: dict[str, Mapping[str, Any]] = {"pe": POSITIONS, "join": JOINS, "norm": NORMS, "loss": LOSSES}
+        registries[axis][level]  # raises for an unknown name
+        return level
+
+    def _architecture(self, level: str) -> Architecture:
+        if level not in self._file.architectures:
+            return resolve_architecture(level)
+        sizes = dict(self._file.architectures[level])
+        at = ("architectures", level)
+        if "family" not in sizes:
+            raise InputError(
+                f"architecture {level!r} names no family",
+                expected="family: a family, or a named size to change",
+                found=f"the keys {', '.join(sizes) or 'of an empty mapping'}",
+                where=self._document.where(at),
+                fix="add, for instance, `family: vit_lite`",
+            )
+        try:
+            return resolve_architecture(str(sizes.pop("family")), sizes, label=level)
+        except InputError as error:
+            raise error.at(self._document.where(at)) from None
+
+    def _dataset(self, level: str) -> Dataset:
+        declared = self._file.datasets
+        if level in declared:
+            return self._document.validate(Dataset, {"name": level, **declared[level]}, ("datasets", level))
+        if level not in DATASETS:
+            raise InputError(
+                f"unknown data set {level!r}",
+                expected="a built-in data set, or one that the grid declares under `datasets:`",
+                found=repr(level),
+                fix=f"{nearest(level, [*DATASETS, *declared])}; "
+                "`lape data prepare NAME --from FOLDER` prints the declaration of your own",
+            )
+        return DATASETS[level]
