@@ -18,12 +18,12 @@ from benchmarks.rows import Row
 from suite import tables
 from suite.execution.events import Job
 from suite.execution.queue import Queue
-from suite.faults import MachineFault
 from suite.grid.trial import Trial
 from suite.store.beats import Beat
 from suite.store.folder import RUNS, Store
 from suite.store.frames import load_frame
 from suite.store.record import RunRecord
+from suite.train.faults import MachineFault
 
 REPEATS = 3
 LAPE = [sys.executable, "-m", "suite"]

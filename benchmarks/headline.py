@@ -11,10 +11,10 @@ import time
 from dataclasses import asdict, dataclass
 
 from benchmarks.stacking import HEADLINE, headline, pictures, prepared, seeds_of
-from suite.attempt import Attempt
-from suite.heartbeat import Heartbeat
-from suite.machine import Machine
-from suite.train import process_for
+from suite.train.attempt import Attempt
+from suite.train.heartbeat import Heartbeat
+from suite.train.machine import Machine
+from suite.train.one_attempt import process_for
 
 SEEDS, SIDES = 5, ("default", "lape")
 SHORT = ("recipe.epochs=5", "recipe.warmup_epochs=1", "recipe.cooldown_epochs=0")

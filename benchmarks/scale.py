@@ -22,11 +22,11 @@ from benchmarks.rows import Row
 from suite.execution.driver import run_missing
 from suite.execution.events import Job
 from suite.execution.queue import Queue
-from suite.faults import MachineFault
 from suite.grid.trial import Trial
 from suite.store.beats import Beat
 from suite.store.folder import Store
 from suite.store.record import RunRecord
+from suite.train.faults import MachineFault
 
 TRIALS = 10_000
 _MEGABYTE = 2**20

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from suite.attempt import Attempt
 from suite.cost.throughput.workload import made_up
 from suite.data.cache import data_root, load_meta
 from suite.data.datasets import Dataset
 from suite.data.images import Images, load_images
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.machine import Machine
-from suite.train import process_for
+from suite.train.attempt import Attempt
+from suite.train.machine import Machine
+from suite.train.one_attempt import process_for
 
 GRIDS = Path(__file__).resolve().parents[1] / "grids"
 ROUNDS = 2  # one, where a model is compiled first

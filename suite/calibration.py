@@ -20,18 +20,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from suite.attempt import Alone, Attempt, Clock
 from suite.data.cache import data_root
 from suite.data.images import Images, load_images
-from suite.data.teachers import load_teacher
 from suite.errors import InputError, first_line
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.measured import Measured
 from suite.pace import Pace, device_of, kind_of
-from suite.train import process_for
-from suite.training.loop import TEST_BATCH
-from suite.training.step import Recorded
+from suite.train.attempt import Attempt, Clock
+from suite.train.machine import Machine
+from suite.train.one_attempt import process_for
+from suite.train.steps.cuda_graph import Recorded
+from suite.train.steps.trainer import TEST_BATCH, Alone
+from suite.train.teachers import load_teacher
 
 ROUNDS = 3
 SECONDS = 1.0  # of training, and of testing, in a round; a step is never cut

@@ -12,7 +12,7 @@ import pytest
 from tests.data.drawings import CLASSES, drawing
 
 if TYPE_CHECKING:
-    from suite.machine import Machine
+    from suite.train.machine import Machine
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -67,7 +67,7 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def machine(data_folder: Path) -> Machine:
     """A CPU, with the digits at hand."""
-    from suite.machine import Machine
+    from suite.train.machine import Machine
 
     return Machine(data_folder, "cpu")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from suite.faults import MachineFault
 from suite.grid.trial import Trial
 from suite.store.beats import Beat
 from suite.store.record import VOLATILE, Environment, Epoch, RunRecord, pack_bits
+from suite.train.faults import MachineFault
 
 ENVIRONMENT = Environment(
     torch="2.15.0",

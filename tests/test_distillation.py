@@ -18,17 +18,17 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from suite.data.images import load_images
-from suite.data.teachers import add_teacher
 from suite.errors import InputError
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.models import create_model
 from suite.store.folder import Store
 from suite.store.record import VOLATILE, RunRecord
-from suite.train import run_trial
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.loop import Trainer
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.machine import Machine
+from suite.train.steps.trainer import Trainer
+from suite.train.teachers import add_teacher
+from suite.train.trials import run_trial
 from tests.test_cli import Shell
 
 Write = Callable[..., Path]
@@ -172,7 +172,7 @@ def test_the_teacher_sees_what_the_student_sees_and_learns_nothing(
                     )
             return super().train_epoch(*arguments)
 
-    monkeypatch.setattr("suite.attempt.Trainer", Spy)
+    monkeypatch.setattr("suite.train.attempt.Trainer", Spy)
     assert run_trial(trials["hard"], Machine(prepared.root, "cpu")).status == "done"
     assert len(seen["student"]) == len(seen["teacher"]) == 8
     assert all(torch.equal(*pair) for pair in zip(*seen.values(), strict=True))
@@ -193,7 +193,7 @@ def test_without_distillation_the_second_head_stays_as_it_was(
             heads[kind].append(weight.detach().clone())  # type: ignore[union-attr, operator]
             return losses
 
-    monkeypatch.setattr("suite.attempt.Trainer", Spy)
+    monkeypatch.setattr("suite.train.attempt.Trainer", Spy)
     for kind in KINDS:
         run_trial(trials[kind], Machine(prepared.root, "cpu"))
         assert torch.equal(heads[kind][0], heads["none"][0])  # the kinds start from the same weights

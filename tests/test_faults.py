@@ -9,7 +9,7 @@ import torch
 import torch.distributed
 
 from suite.errors import InputError
-from suite.faults import MachineFault, ending, is_machine_fault, is_out_of_memory, without_addresses
+from suite.train.faults import MachineFault, ending, is_machine_fault, is_out_of_memory, without_addresses
 
 
 def open_nothing(code: int) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.heartbeat import Heartbeat, reporting
 from suite.store.beats import Beat, Running, starting
+from suite.train.heartbeat import Heartbeat, reporting
 
 ONE, OTHER = "0" * 16, "1" * 16
 
@@ -94,7 +94,7 @@ def test_a_training_that_goes_on_beats_and_a_short_one_does_not(
     with Heartbeat([ONE], running) as heart:
         heart.stepped(0, 1, 64)
     assert not running.folder.exists()
-    monkeypatch.setattr("suite.heartbeat.FIRST", 0.01)
+    monkeypatch.setattr("suite.train.heartbeat.FIRST", 0.01)
     with Heartbeat([ONE, OTHER], running, "a-node", every=0.01) as heart:
         heart.trains(epochs=3, steps=10, device="cpu")
         heart.stepped(1, 5, 640)
@@ -122,7 +122,7 @@ def test_it_is_reported_where_there_is_no_folder(monkeypatch: pytest.MonkeyPatch
         with Heartbeat([ONE], None, "a-node") as heart:
             heart.stepped(0, 1, 64)
         assert told == []  # too short to be worth a message
-        monkeypatch.setattr("suite.heartbeat.FIRST", 0.0)
+        monkeypatch.setattr("suite.train.heartbeat.FIRST", 0.0)
         with Heartbeat([ONE], None, "a-node", every=0.05) as heart:
             heart.trains(epochs=1, steps=100, device="cpu")
             for step in range(1, 4):

@@ -38,7 +38,7 @@ def test_the_help_needs_neither_pandas_nor_pydantic() -> None:
 
 
 def test_training_without_a_teacher_needs_no_timm() -> None:
-    assert "timm" not in imported("import suite.train, suite.commands.running, suite.data.teachers")
+    assert "timm" not in imported("import suite.train, suite.commands.running, suite.train.teachers")
 
 
 def test_the_public_api_is_where_the_design_says() -> None:

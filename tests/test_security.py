@@ -145,7 +145,7 @@ def test_a_pickle_as_weights_or_snapshot_is_not_run(
     kept: Store, trials: list[Trial], tmp_path: Path, protocol: int, lape: Callable[..., tuple[int, str]]
 ) -> None:
     from suite.store.versions import Versions
-    from suite.training.snapshot import Snapshots
+    from suite.train.snapshot import Snapshots
 
     content = pickle.dumps(Trap(tmp_path / "ran"), protocol)
     weights = kept.weights(trials[0].id)

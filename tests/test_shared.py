@@ -20,14 +20,14 @@ from suite.errors import InputError
 from suite.execution.worker import Worker
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.store import storage
 from suite.store.folder import RUNS, Store
 from suite.store.frames import load_history
 from suite.store.shared_store import SharedStore
 from suite.store.storage import Storage, open_storage
-from suite.train import run_trial, train_trials
-from suite.training.snapshot import Snapshots
+from suite.train.machine import Machine
+from suite.train.snapshot import Snapshots
+from suite.train.trials import run_trial, train_trials
 from tests.processes import Process
 from tests.records import lasting, lines, make_record
 from tests.s3 import BUCKET, Server, s3_server, use
@@ -218,7 +218,7 @@ class TestWorker:
         def fail(*arguments: Any, **more: Any) -> None:
             raise RuntimeError("https://me:pw@host/x?key=1 refused not-to-be-seen")
 
-        monkeypatch.setattr("suite.attempt.Attempt.train", fail)
+        monkeypatch.setattr("suite.train.attempt.Attempt.train", fail)
         (record,) = Worker(machine, tmp_path, storage=memory)(trials[:1])
         assert record.status == "error"
         assert "RuntimeError: (address) refused ***" in (record.error or "")

@@ -13,18 +13,18 @@ import pytest
 import torch
 
 from suite.errors import InputError
-from suite.faults import MachineFault
 from suite.grid.grid import load_grid
 from suite.grid.recipe import Recipe
 from suite.grid.trial import Trial
-from suite.heartbeat import Heartbeat
-from suite.machine import Machine
 from suite.models import create_model
 from suite.store.folder import Store
 from suite.store.storage import Folder
-from suite.train import run_trial, train_trials
-from suite.training import processes
-from suite.training.synchronised import IndivisibleError, check_whole, synchronise
+from suite.train.faults import MachineFault
+from suite.train.heartbeat import Heartbeat
+from suite.train.machine import Machine
+from suite.train.parallel import processes
+from suite.train.parallel.synchronised import IndivisibleError, check_whole, synchronise
+from suite.train.trials import run_trial, train_trials
 from tests.processes import Process
 from tests.records import lasting
 from tests.training.test_loop import WHOLE

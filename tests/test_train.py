@@ -13,19 +13,19 @@ import torch
 
 from suite.data.images import ArrayImages, balanced_subset, load_images
 from suite.errors import InputError
-from suite.faults import MachineFault
 from suite.grid.grid import load_grid
 from suite.grid.recipe import Recipe
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.models import create_model
 from suite.store.environment import node_name
 from suite.store.record import unpack_bits
-from suite.train import run_trial
-from suite.training import loop
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.loop import Trainer
-from suite.training.precision import Precision
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.faults import MachineFault
+from suite.train.machine import Machine
+from suite.train.steps import trainer as training_loop
+from suite.train.steps.precision import Precision
+from suite.train.steps.trainer import Trainer
+from suite.train.trials import run_trial
 from tests.records import lasting
 
 Write = Callable[..., Path]
@@ -110,7 +110,7 @@ def test_pairs_share_weights_and_batches_and_seeds_do_not(
             )
             return super().train_epoch(images, order, *rest)
 
-    monkeypatch.setattr("suite.attempt.Trainer", Spy)
+    monkeypatch.setattr("suite.train.attempt.Trainer", Spy)
     for current in trials:
         assert run_trial(current, machine).status == "done"
 
@@ -145,10 +145,10 @@ def test_a_last_step_that_spoils_the_weights_is_no_result(trials: list[Trial], m
 
 
 def test_the_step_that_diverged_is_the_first_one() -> None:
-    with pytest.raises(loop.DivergedError) as caught:
-        loop.check_finite(torch.tensor([1.0, 2.0, float("inf"), float("nan")]), first_step=10)
+    with pytest.raises(training_loop.DivergedError) as caught:
+        training_loop.check_finite(torch.tensor([1.0, 2.0, float("inf"), float("nan")]), first_step=10)
     assert caught.value.step == 12
-    assert loop.check_finite(torch.tensor([1.0, 2.0]), first_step=0) == 1.5
+    assert training_loop.check_finite(torch.tensor([1.0, 2.0]), first_step=0) == 1.5
 
 
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError("boom"), "error"), (MemoryError(), "oom")])
@@ -231,7 +231,7 @@ def test_a_device_that_cannot_be_tidied_up_hides_nothing(
         raise RuntimeError("CUDA error: device-side assert triggered, again")
 
     monkeypatch.setattr(Trainer, "train_epoch", fail)
-    monkeypatch.setattr("suite.train.release", release)
+    monkeypatch.setattr("suite.train.one_attempt.release", release)
     record = run_trial(trials[0], machine)
     assert record.status == "error"
     assert not (record.error or "").endswith("again")
@@ -327,7 +327,7 @@ def test_the_test_pass_counts_every_image_once() -> None:
     model = create_model(
         "cvt", num_classes=3, image_size=4, in_chans=1, patch_size=2, embed_dim=6, depth=1, num_heads=2, mlp_ratio=1.0
     )
-    count = loop.TEST_BATCH + 13
+    count = training_loop.TEST_BATCH + 13
     images = ArrayImages(torch.randint(0, 256, (count, 4, 4, 1), dtype=torch.uint8), torch.randint(0, 3, (count,)))
     recipe = Recipe(version=1, epochs=1, batch_size=1, lr=1.0)
     device = torch.device("cpu")

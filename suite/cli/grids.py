@@ -72,7 +72,7 @@ def plan(
     workspace = chosen_workspace(grid, overrides, seeds, results, REPORTS)
     if calibrated:
         from suite.commands.calibrating import calibrate_grid
-        from suite.machine import Machine
+        from suite.train.machine import Machine
 
         calibrate_grid(workspace, Machine(data, device, threads), workers)
     room = None

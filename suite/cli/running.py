@@ -99,7 +99,7 @@ def run(
     """
     from suite.commands.running import run_grid
     from suite.execution.policy import Policy
-    from suite.machine import Machine
+    from suite.train.machine import Machine
 
     seconds = None if time_limit is None else 60 * time_limit
     workspace = chosen_workspace(grid, overrides, seeds, results, reports)
@@ -192,7 +192,7 @@ def rerun(
 ) -> None:
     """Run one trial again, in this process, and compare it with its record. The record stays as it is."""
     from suite.commands.running import rerun_trial
-    from suite.machine import Machine
+    from suite.train.machine import Machine
 
     same = rerun_trial(
         trial_id,

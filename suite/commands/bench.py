@@ -32,7 +32,6 @@ from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
 from suite.errors import InputError, nearest
 from suite.grid.losses import LOSSES, refusal
 from suite.grid.recipe import AskedPrecision, Recipe
-from suite.machine import Machine
 from suite.models.architectures import Architecture
 from suite.models.joins import JOINS
 from suite.models.model_cell import ModelCell, Shape
@@ -42,6 +41,7 @@ from suite.ratio_claims import judge_ratios
 from suite.store.environment import describe
 from suite.store.record import Environment
 from suite.tables import HEADS, open_table
+from suite.train.machine import Machine
 
 # In which two sides can differ, with the levels.
 AXES: Mapping[str, Mapping[str, Any]] = {"join": JOINS, "norm": NORMS, "loss": LOSSES}

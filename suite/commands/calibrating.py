@@ -7,10 +7,10 @@ from dataclasses import replace
 from suite.calibration import calibrate
 from suite.commands.workspace import Workspace
 from suite.data.cache import open_root, verify
-from suite.machine import Machine
 from suite.pace import kind_of
 from suite.plan import make_plan
 from suite.store.files import make_folder
+from suite.train.machine import Machine
 
 
 def calibrate_grid(workspace: Workspace, machine: Machine, workers: int | None) -> None:

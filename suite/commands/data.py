@@ -48,7 +48,7 @@ def _prepared(name: str, root: Path) -> Dataset | None:
 
 def add_teacher(name: str, source: Path | None, data: Path | None) -> Iterator[str]:
     """`lape data teacher`."""
-    from suite.data import teachers  # torch and timm, which no other command here needs
+    from suite.train import teachers  # torch and timm, which no other command here needs
 
     teacher, checksum, path = teachers.add_teacher(name, open_root(data), source)
     parameters = sum(parameter.numel() for parameter in teacher.model.parameters())

@@ -27,15 +27,15 @@ from suite.execution.queue import Queue
 from suite.execution.serial import run_serial
 from suite.execution.timekeeping import Timekeeper
 from suite.execution.worker import Worker
-from suite.faults import MachineFault
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.plan import Plan
 from suite.store.files import make_folder
 from suite.store.record import FAILURES, VOLATILE, RunRecord
 from suite.store.shared_store import SharedStore
 from suite.store.storage import open_storage
 from suite.text import note
+from suite.train.faults import MachineFault
+from suite.train.machine import Machine
 
 EXECUTORS = ("ray", "serial")
 
@@ -229,7 +229,7 @@ def rerun_trial(
     weights: a file for the weights, if the training is done.
     """
     from suite.models.weights.checkpoint import check_name, write_checkpoint
-    from suite.train import train_trials
+    from suite.train.trials import train_trials
 
     machine = replace(machine, data_root=open_root(machine.data_root))
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)

@@ -30,7 +30,6 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError, nearest
 from suite.grid.documents import read_document
 from suite.grid.recipe import Recipe
-from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.costs.macs import count_macs
 from suite.models.model_cell import ModelCell, Shape
@@ -38,7 +37,8 @@ from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
 from suite.store.record import Environment
 from suite.tables import open_table
-from suite.training.precision import choose_precision
+from suite.train.machine import Machine
+from suite.train.steps.precision import choose_precision
 
 SYNTHETIC = "synthetic"
 USUAL = "cifar10"  # the data set that is taken where none is named; made up where it isn't prepared

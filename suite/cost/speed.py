@@ -14,9 +14,9 @@ from suite.cost.watch import Watch
 from suite.data.images import ArrayImages
 from suite.grid.recipe import AskedPrecision, Recipe
 from suite.models.model_cell import ModelCell
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.memory import PeakMemory, release
-from suite.training.precision import choose_precision
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.steps.memory import PeakMemory, release
+from suite.train.steps.precision import choose_precision
 
 Mode = Literal["training", "evaluation"]
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -10,11 +10,11 @@ from suite.grid.losses import LOSSES
 from suite.grid.recipe import Recipe
 from suite.models.build import build_model
 from suite.models.model_cell import ModelCell
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.learner import learner_for
-from suite.training.loop import Trainer
-from suite.training.optimiser import build_optimiser
-from suite.training.precision import choose_precision
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.losses.learner import learner_for
+from suite.train.steps.optimiser import build_optimiser
+from suite.train.steps.precision import choose_precision
+from suite.train.steps.trainer import Trainer
 
 
 def make_trainer(

@@ -1,6 +1,6 @@
 """The cache of prepared data sets: where it is, what lies in it, and whether it is whole.
 
-Beside them is a folder of teachers, of which `suite.data.teachers` tells.
+Beside them is a folder of teachers, of which `suite.train.teachers` tells.
 
 <root>/<name>/meta.json                          what it is, with its checksum
               {train,test}-{images,labels}.npy   storage "arrays", in canonical order

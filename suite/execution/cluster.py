@@ -21,8 +21,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from suite.capacity import Needs, Node, check_feasible, default_gpus, room
 from suite.errors import InputError, Problem
 from suite.execution.dashboard import HOST, secure_token, tell_dashboard
-from suite.faults import without_addresses
 from suite.store.environment import public_name
+from suite.train.faults import without_addresses
 
 OBJECT_STORE = 100 * 2**20  # bytes: records are small, and data sets don't travel through Ray
 PATIENCE = 60.0  # seconds for a cluster to say its version

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from suite.errors import InputError
 from suite.execution.events import Listener
-from suite.faults import MachineFault
 from suite.grid.trial import Trial
 from suite.store.beats import Beat
 from suite.store.files import make_folder
 from suite.store.record import Epoch, RunRecord
 from suite.text import note
+from suite.train.faults import MachineFault
 
 
 def check_curves(folder: Path) -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from suite.execution.events import Job, Listener
 from suite.execution.policy import Policy
 from suite.execution.queue import Queue
-from suite.faults import MachineFault
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
 from suite.plan import Plan, make_plan
 from suite.store.beats import Beat, Running, starting
 from suite.store.folder import Store
 from suite.store.record import RunRecord
+from suite.train.faults import MachineFault
 
 FOLD_EVERY = 200  # records between two foldings of the spool, so that it stays small in a long run
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from suite.faults import MachineFault
 from suite.grid.trial import Trial
 from suite.store.beats import Beat
 from suite.store.record import RunRecord
+from suite.train.faults import MachineFault
 
 Job = tuple[Trial, ...]  # what is run as one: a trial, or several seeds of a cell
 

@@ -30,7 +30,7 @@ class Prepared:
             except InputError as error:
                 problems += error.problems
         if self.taught:
-            from suite.data.teachers import load_teacher  # torch and timm, only where there is a teacher
+            from suite.train.teachers import load_teacher  # torch and timm, only where there is a teacher
 
             for recipe, dataset in self.taught:
                 try:

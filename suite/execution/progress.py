@@ -15,11 +15,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from suite.estimate import Estimate
-from suite.faults import MachineFault
 from suite.grid.trial import Trial
 from suite.store.beats import Beat
 from suite.store.record import RunRecord, run_name
 from suite.text import duration
+from suite.train.faults import MachineFault
 
 
 class ProgressDisplay:

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 from suite.execution.events import Job, Listener
 from suite.execution.policy import Policy
-from suite.faults import MachineFault, ending
 from suite.grid.trial import Trial
 from suite.store.beats import Beat
 from suite.store.environment import describe
 from suite.store.record import RunRecord, Status
+from suite.train.faults import MachineFault, ending
 
 
 class Queue:

@@ -29,12 +29,12 @@ from suite.execution.cluster import check_on, cluster_nodes, connect, feasible
 from suite.execution.events import Job, Run
 from suite.execution.lifeline import lifeline
 from suite.execution.queue import Queue, lost_record
-from suite.faults import MachineFault, ending, is_machine_fault
-from suite.heartbeat import reporting
 from suite.store.beats import Beat, parse_beat
 from suite.store.environment import node_name, public_name
 from suite.store.record import RunRecord, Status
 from suite.text import duration
+from suite.train.faults import MachineFault, ending, is_machine_fault
+from suite.train.heartbeat import reporting
 
 AHEAD = 2  # jobs that Tune holds beyond what the cluster has room for, so that none of it waits for the driver
 CONTEXT = 600e6  # bytes of a GPU that each process takes beside what torch allocates

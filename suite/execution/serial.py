@@ -6,7 +6,7 @@ import time
 
 from suite.execution.events import Run
 from suite.execution.queue import Queue
-from suite.faults import MachineFault
+from suite.train.faults import MachineFault
 
 
 def run_serial(queue: Queue, run: Run) -> None:

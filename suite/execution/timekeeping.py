@@ -9,11 +9,11 @@ from pathlib import Path
 
 from suite.estimate import Estimate, side_by_side
 from suite.execution.events import Listener
-from suite.faults import MachineFault
 from suite.grid.trial import Trial
 from suite.measured import Forecast, Took, forecast
 from suite.store.beats import Beat
 from suite.store.record import RunRecord
+from suite.train.faults import MachineFault
 
 
 class Timekeeper:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from suite.errors import InputError
 from suite.execution.events import Job
 from suite.grid.trial import Trial
-from suite.heartbeat import Heartbeat
-from suite.machine import Machine
 from suite.store.beats import Running
 from suite.store.environment import node_name
 from suite.store.files import write_atomic
@@ -22,6 +20,8 @@ from suite.store.shared_store import RECORDS, WEIGHTS
 from suite.store.storage import Place, Storage
 from suite.store.versions import Versions
 from suite.text import note
+from suite.train.heartbeat import Heartbeat
+from suite.train.machine import Machine
 
 if TYPE_CHECKING:
     from suite.models.model import Model
@@ -49,7 +49,7 @@ class Worker:
         Weights before the record: what has one isn't run again.
         """
         # torch: a driver that only schedules does without it
-        from suite.train import train_trials
+        from suite.train.trials import train_trials
 
         snapshots = self._snapshots()
         beats = Running(self.results) if self.results.is_dir() else None

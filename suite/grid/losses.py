@@ -1,6 +1,6 @@
 """The levels of the `loss` axis. Facts only: nothing here needs torch.
 
-A loss is the recipe's cross entropy and a weighted sum of terms, each a function of `suite.training.diversity`.
+A loss is the recipe's cross entropy and a weighted sum of terms, each a function of `suite.train.losses.diversity`.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ _SYMBOLS = dict(zip(LOSS_KEYS, ("α₁", "α₂", "α₃"), strict=True))
 _PAPER = "DiversePatch (arXiv 2104.12753)"
 _FIRST = "first version of DiversePatch (arXiv 2104.12753v1)"
 _RELEASE = "released code of DiversePatch (arXiv 2104.12753)"
-_CODE = "suite.training.diversity"
+_CODE = "suite.train.losses.diversity"
 
 _COSINE = Term(f"{_CODE}:cosine", "cosine_weight", "mean over i≠j of |cos(h_i, h_j)|")
 _SIGNED_COSINE = Term(f"{_CODE}:signed_cosine", "cosine_weight", "mean over i≠j of cos(h_i, h_j)")

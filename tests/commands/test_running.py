@@ -10,8 +10,8 @@ import pytest
 from suite.commands.running import _changed, rerun_trial
 from suite.commands.workspace import Workspace, open_workspace
 from suite.errors import InputError
-from suite.faults import MachineFault
-from suite.machine import Machine
+from suite.train.faults import MachineFault
+from suite.train.machine import Machine
 
 Write = Callable[..., Path]
 
@@ -47,7 +47,7 @@ def test_a_rerun_on_a_machine_that_fails_says_so(
     def fail(*arguments: object) -> None:
         raise MachineFault("Traceback\nOSError: Input/output error", "gpu-1")
 
-    monkeypatch.setattr("suite.train.train_trials", fail)
+    monkeypatch.setattr("suite.train.trials.train_trials", fail)
     path, trial = str(opened.grid.document.path), opened.expansion.trials[0]
     with pytest.raises(InputError, match=r"the machine failed, not the trial[\s\S]*Input/output error[\s\S]*gpu-1"):
         rerun_trial(trial.id, path, ["recipe.lr=2e-3"], 3, tmp_path / "results", machine=machine, weights=None)

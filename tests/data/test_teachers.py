@@ -15,9 +15,9 @@ import torch
 
 from suite.data.datasets import DATASETS
 from suite.data.preparation import prepare
-from suite.data.teachers import add_teacher, load_teacher
 from suite.errors import InputError
 from suite.grid.recipe import Recipe
+from suite.train.teachers import add_teacher, load_teacher
 
 NAME = "test_resnet"
 DIGITS = DATASETS["digits"]

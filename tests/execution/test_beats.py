@@ -9,8 +9,8 @@ import pytest
 
 from suite.execution.events import Job
 from suite.grid.trial import Trial
-from suite.heartbeat import Heartbeat
 from suite.store.record import RunRecord
+from suite.train.heartbeat import Heartbeat
 from tests.execution.test_ray import address, run, trials  # noqa: F401
 from tests.records import make_record
 

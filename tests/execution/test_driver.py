@@ -12,7 +12,6 @@ from suite.execution.driver import run_missing
 from suite.execution.policy import Policy
 from suite.execution.queue import Queue
 from suite.execution.serial import run_serial
-from suite.faults import MachineFault
 from suite.grid.grid import Expansion, load_grid
 from suite.grid.trial import Trial
 from suite.plan import Plan
@@ -20,6 +19,7 @@ from suite.store.beats import Beat
 from suite.store.folder import RUNS, Store
 from suite.store.frames import load_history
 from suite.store.record import RunRecord
+from suite.train.faults import MachineFault
 from tests.records import EachOf, make_record
 
 Write = Callable[..., Path]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from suite.execution.events import Job
 from suite.execution.policy import LONGEST_WAIT, Policy
 from suite.execution.queue import Queue
-from suite.faults import MachineFault
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
+from suite.train.faults import MachineFault
 from tests.conftest import GRID
 from tests.records import Heard, make_record
 

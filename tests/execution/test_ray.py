@@ -22,10 +22,10 @@ from suite.execution.serial import run_serial
 from suite.execution.worker import Worker
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.store.environment import node_name
 from suite.store.folder import Store
 from suite.store.record import VOLATILE, RunRecord
+from suite.train.machine import Machine
 from tests.records import EachOf, Heard, lasting, make_record
 
 pytestmark = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from suite.training.averaging import Average
+from suite.train.steps.averaging import Average
 
 
 def test_it_follows_parameters_and_buffers() -> None:

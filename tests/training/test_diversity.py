@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from suite.grid.losses import LOSSES, Term
-from suite.training.diversity import Seen, mean_similarity, region_means
-from suite.training.target import Target, own_patches
+from suite.train.losses.diversity import Seen, mean_similarity, region_means
+from suite.train.losses.target import Target, own_patches
 
 TERMS = list(dict.fromkeys(term for loss in LOSSES.values() for term in loss.terms))
 Vector = list[float]

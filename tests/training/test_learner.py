@@ -11,25 +11,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from suite import train
-from suite.attempt import Alone, Attempt
 from suite.data.images import load_images
 from suite.grid.grid import load_grid
 from suite.grid.losses import LOSSES, refusal
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.costs.macs import count_parameters
 from suite.models.families.transformer import Tokens
 from suite.models.sizes import Size
 from suite.store.storage import Folder
-from suite.train import run_trial, train_trials
-from suite.training.diversity import Seen, cosine, mixing
-from suite.training.learner import Learner
-from suite.training.objective import Objective
-from suite.training.step import Split
-from suite.training.target import Target
+from suite.train import trials as entrance
+from suite.train.attempt import Attempt
+from suite.train.losses.diversity import Seen, cosine, mixing
+from suite.train.losses.learner import Learner
+from suite.train.losses.objective import Objective
+from suite.train.losses.target import Target
+from suite.train.machine import Machine
+from suite.train.steps.shares import Split
+from suite.train.steps.trainer import Alone
+from suite.train.trials import run_trial, train_trials
 from tests.models.test_conformance import SIZES, TRANSFORMERS, build
 from tests.records import lasting
 from tests.training.test_losses import recipe
@@ -163,7 +164,7 @@ def test_pairs_see_the_same_batches_and_the_same_dropout(
         return lambda seen, target, smoothing: torch.zeros(())
 
     expected = losses_of_steps(cells["default"][:1], data_folder, 2)
-    monkeypatch.setattr("suite.training.objective._function", nothing)
+    monkeypatch.setattr("suite.train.losses.objective._function", nothing)
     assert torch.equal(losses_of_steps(cells[loss][:1], data_folder, 2), expected)
 
 
@@ -201,7 +202,7 @@ def test_stacked_seeds_have_the_losses_of_seeds_alone(
 def test_a_stack_ends_in_plain_models(
     cells: dict[str, list[Trial]], machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "_stacks", lambda trials, machine: True)
+    monkeypatch.setattr(entrance, "_stacks", lambda trials, machine: True)
     trials = cells["diversepatch"]
     together, alone = train_trials(trials, machine), [train_trials([trial], machine)[0] for trial in trials]
     for (record, model), (expected, other) in zip(together, alone, strict=True):

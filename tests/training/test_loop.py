@@ -15,13 +15,13 @@ from suite.data.images import ArrayImages
 from suite.grid.grid import load_grid
 from suite.grid.recipe import Recipe
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.store.record import RunRecord
-from suite.train import run_trial, train_trials
-from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
-from suite.training.loop import Trainer
-from suite.training.precision import Precision
-from suite.training.schedule import learning_rate
+from suite.train.augmentation.pipeline import Augmentation, Normalise, Stretch
+from suite.train.machine import Machine
+from suite.train.steps.precision import Precision
+from suite.train.steps.schedule import learning_rate
+from suite.train.steps.trainer import Trainer
+from suite.train.trials import run_trial, train_trials
 from tests.records import lasting
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ import pytest
 # In a process of its own: what other tests leave behind is freed at any time, and moves the resident set.
 SCRIPT = """
 import torch
-from suite.training.memory import PeakMemory, release
+from suite.train.steps.memory import PeakMemory, release
 
 device = torch.device("cpu")
 torch.ones(10).sum()

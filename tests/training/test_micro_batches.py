@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from suite.data.images import ArrayImages
 from suite.grid.grid import load_grid
 from suite.grid.recipe import Recipe
-from suite.machine import Machine
 from suite.models import create_model
 from suite.models.model import Model
-from suite.train import run_trial, train_trials
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.loop import Trainer
-from suite.training.optimiser import build_optimiser
-from suite.training.precision import Precision
-from suite.training.step import Split, micro_batches
-from suite.training.synchronised import IndivisibleError
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.machine import Machine
+from suite.train.parallel.synchronised import IndivisibleError
+from suite.train.steps.optimiser import build_optimiser
+from suite.train.steps.precision import Precision
+from suite.train.steps.shares import Split, micro_batches
+from suite.train.steps.trainer import Trainer
+from suite.train.trials import run_trial, train_trials
 from tests.training.test_loop import WHOLE
 
 Write = Callable[..., Path]

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from suite.grid.recipe import Recipe
-from suite.training.objective import Objective
-from suite.training.target import Target
+from suite.train.losses.objective import Objective
+from suite.train.losses.target import Target
 
 IMAGES, CLASSES = 5, 7
 SHA = "0" * 64

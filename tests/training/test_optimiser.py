@@ -9,7 +9,7 @@ import pytest
 
 from suite.grid.recipe import Recipe
 from suite.models import create_model
-from suite.training.optimiser import build_optimiser, parameter_groups
+from suite.train.steps.optimiser import build_optimiser, parameter_groups
 
 SIZE = {"patch_size": 2, "embed_dim": 6, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0}
 
@@ -57,7 +57,7 @@ def test_training_leaves_the_compiler_of_torch_alone() -> None:
     """It takes 150 MB and seconds to load. In a process of its own, since other tests load it."""
     code = """
 import sys, torch
-from suite.training.optimiser import adamw
+from suite.train.steps.optimiser import adamw
 from suite.grid.recipe import Recipe
 weight = torch.nn.Parameter(torch.ones(2, 2))
 recipe = Recipe.model_validate({"version": 1, "epochs": 1, "batch_size": 1, "lr": 1.0, "weight_decay": 0.0})

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from suite.training import patch_labels
-from suite.training.diversity import Seen, mixing
-from suite.training.patch_labels import PatchCrossEntropy
-from suite.training.target import Target
+from suite.train.losses import patch_labels
+from suite.train.losses.diversity import Seen, mixing
+from suite.train.losses.patch_labels import PatchCrossEntropy
+from suite.train.losses.target import Target
 
 
 def drawn(patches: int, width: int, classes: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

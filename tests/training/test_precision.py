@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from suite.grid.recipe import Recipe
-from suite.training.precision import Precision, choose_precision
+from suite.train.steps.precision import Precision, choose_precision
 
 CPU = torch.device("cpu")
 

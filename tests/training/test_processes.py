@@ -17,10 +17,10 @@ from torch import Tensor
 
 from suite.store.storage import Folder
 from suite.store.versions import Versions
-from suite.training import processes
-from suite.training.processes import Found, LostError, work_together
-from suite.training.snapshot import Snapshots, TeamSnapshots
-from suite.training.team import Team
+from suite.train.parallel import processes
+from suite.train.parallel.processes import Found, LostError, work_together
+from suite.train.parallel.team import Team
+from suite.train.snapshot import Snapshots, TeamSnapshots
 from tests.conftest import REPOSITORY
 from tests.training.test_micro_batches import small, train
 
@@ -133,7 +133,7 @@ def test_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
     program = (
         "from tests.training.test_processes import wait\n"
-        "from suite.training.processes import work_together\n"
+        "from suite.train.parallel.processes import work_together\n"
         f"if __name__ == '__main__': work_together(wait, 2, ({str(tmp_path)!r},))\n"
     )
     script = tmp_path / "program.py"

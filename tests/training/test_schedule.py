@@ -12,7 +12,7 @@ from torch import nn, optim
 
 from suite.grid.documents import load_document
 from suite.grid.recipe import Recipe
-from suite.training.schedule import learning_rate
+from suite.train.steps.schedule import learning_rate
 from tests.conftest import REPOSITORY
 
 RECIPES = REPOSITORY / "grids" / "recipes"

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from suite.data.images import ArrayImages
 from suite.grid.grid import load_grid
-from suite.machine import Machine
 from suite.store.folder import Store
 from suite.store.frames import load_history
 from suite.store.history import HISTORY
-from suite.train import run_trial
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.precision import Precision
-from suite.training.similarity import SAMPLE, layer_similarity, sample
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.machine import Machine
+from suite.train.steps.precision import Precision
+from suite.train.steps.similarity import SAMPLE, layer_similarity, sample
+from suite.train.trials import run_trial
 from tests.models.test_conformance import TRANSFORMERS, build
 from tests.records import make_record
 

@@ -13,12 +13,12 @@ from safetensors.torch import save
 
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.store.record import RunRecord
 from suite.store.storage import Folder
 from suite.store.versions import Versions
-from suite.train import run_trial, train_trials
-from suite.training.snapshot import Snapshots
+from suite.train.machine import Machine
+from suite.train.snapshot import Snapshots
+from suite.train.trials import run_trial, train_trials
 from tests.records import lasting
 
 Write = Callable[..., Path]
@@ -83,7 +83,7 @@ def test_to_the_last_bit(
         (trial, *_) = make(augmentation, batch=64 if augmentation == "everything" else 32)
         with monkeypatch.context() as patch:
             if augmentation == "everything":  # stretches of one batch
-                patch.setattr("suite.training.augmentation.pipeline.TOGETHER", 64)
+                patch.setattr("suite.train.augmentation.pipeline.TOGETHER", 64)
             whole = run_trial(trial, machine)
             (record,) = stopped([trial], machine, Folder(tmp_path / str(after)), after, patch)
         assert whole.status == "done", whole.error

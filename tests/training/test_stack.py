@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from suite import train
-from suite.attempt import Attempt, Clock
 from suite.data.images import load_images
 from suite.grid.grid import load_grid
 from suite.grid.recipe import Recipe
 from suite.grid.trial import Trial
-from suite.machine import Machine
 from suite.store.record import RunRecord
 from suite.store.storage import Folder
-from suite.train import run_trial, train_trials
+from suite.train import trials as entrance
+from suite.train.attempt import Attempt, Clock
+from suite.train.machine import Machine
+from suite.train.trials import run_trial, train_trials
 from tests.records import lasting
 from tests.training.test_snapshot import RECIPES, stopped
 
@@ -32,7 +32,7 @@ NOISE = "mlp_ratio: 1, attn_drop: 0.2, drop_path: 0.2}"
 @pytest.fixture
 def stacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once even where it is slower."""
-    monkeypatch.setattr(train, "_stacks", lambda trials, machine: True)
+    monkeypatch.setattr(entrance, "_stacks", lambda trials, machine: True)
 
 
 def cell(write_grid: Write, join: str, *changes: tuple[str, str]) -> list[Trial]:
@@ -159,7 +159,7 @@ def test_what_fails_together_is_trained_alone(
         raise MemoryError
 
     trials = cell(write_grid, "default")
-    monkeypatch.setattr("suite.attempt.StackTrainer.train_epoch", fail)
+    monkeypatch.setattr("suite.train.attempt.StackTrainer.train_epoch", fail)
     assert [lasting(record) for record, _ in train_trials(trials, machine)] == [
         lasting(run_trial(trial, machine)) for trial in trials
     ]
@@ -181,12 +181,12 @@ def test_whether_they_are_trained_at_once_is_measured(
     trials = cell(write_grid, "default")
     paces = {1: 1.0, 3: 2.9}
     monkeypatch.setattr(Attempt, "pace", lambda self: paces[len(self.members)])
-    monkeypatch.setattr(train, "_STACKS", {})
-    assert train._stacks(trials, machine)
+    monkeypatch.setattr(entrance, "_STACKS", {})
+    assert entrance._stacks(trials, machine)
     paces[3] = 0.1
-    assert train._stacks(trials, machine)  # it was measured already
+    assert entrance._stacks(trials, machine)  # it was measured already
     paces[3] = 3.1
-    assert not train._stacks(trials, replace(machine, threads=2))
+    assert not entrance._stacks(trials, replace(machine, threads=2))
 
 
 def test_a_pace_is_a_time(write_grid: Write, data_folder: Path) -> None:

@@ -12,18 +12,19 @@ from torch import Tensor, nn
 
 from suite.cost.trainer import make_trainer
 from suite.grid.grid import load_grid
-from suite.machine import Machine
 from suite.models import create_model
 from suite.models.build import plain_sibling
 from suite.models.model_cell import ModelCell, Shape
 from suite.models.norms import NORMS
-from suite.train import run_trial
-from suite.training import step
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.objective import Objective
-from suite.training.precision import SINGLE, Precision
-from suite.training.step import Forward, Recorded, Split, choose_shares, held_for_backward, splittable
-from suite.training.target import Target
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.losses.objective import Objective
+from suite.train.losses.target import Target
+from suite.train.machine import Machine
+from suite.train.steps import shares
+from suite.train.steps.cuda_graph import Recorded
+from suite.train.steps.precision import SINGLE, Precision
+from suite.train.steps.shares import Forward, Split, choose_shares, held_for_backward, splittable
+from suite.train.trials import run_trial
 from tests.records import lasting
 from tests.training.test_objective import recipe
 
@@ -128,7 +129,7 @@ def test_what_is_held_for_the_backward_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("threads", "held", "batch", "shares"),
+    ("threads", "held", "batch", "expected"),
     [
         (1, 0, 12, 1),
         (2, 0, 12, 2),
@@ -142,12 +143,12 @@ def test_what_is_held_for_the_backward_pass() -> None:
     ],
 )
 def test_as_few_shares_as_hold_little_enough(
-    threads: int, held: int, batch: int, shares: int, monkeypatch: pytest.MonkeyPatch
+    threads: int, held: int, batch: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """held: by an image, where a thread may hold 28."""
-    monkeypatch.setattr(step, "held_for_backward", lambda model, shape, precision: held * 1000)
-    monkeypatch.setattr(step, "HELD", 28_000)
-    assert choose_shares(model(), (3, 8, 8), batch, threads) == shares
+    monkeypatch.setattr(shares, "held_for_backward", lambda model, shape, precision: held * 1000)
+    monkeypatch.setattr(shares, "HELD", 28_000)
+    assert choose_shares(model(), (3, 8, 8), batch, threads) == expected
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_all_sides_of_a_contrast_have_as_many_shares(
     net = create_model("vit_late", pe=pe, join=join, norm=norm, num_classes=7, image_size=8, **size)
     held = held_for_backward(plain_sibling(net), (3, 8, 8))
     assert held_for_backward(net, (3, 8, 8)) > held
-    monkeypatch.setattr(step, "HELD", 6 * held)
+    monkeypatch.setattr(shares, "HELD", 6 * held)
     cell = ModelCell(net.architecture, pe, join, norm, Shape(7, 8, 3))
     normalise = Normalise((0.5,) * 3, (0.5,) * 3, torch.device("cpu"))
     trainer = make_trainer(cell, recipe(batch_size=12), normalise, torch.device("cpu"), shape=(3, 8, 8))

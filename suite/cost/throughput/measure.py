@@ -12,8 +12,8 @@ from suite.cost.throughput.crowd import Crowd, Side
 from suite.cost.throughput.matmul import matmul_rate
 from suite.cost.throughput.turns import LoopSetting, Task, Turn
 from suite.cost.throughput.workload import Workload
-from suite.training.memory import release
-from suite.training.precision import choose_precision
+from suite.train.steps.memory import release
+from suite.train.steps.precision import choose_precision
 
 # What is told of both sides, and the task that it is measured by.
 Figure = Literal["step", "pipeline", "pipeline_per_core", "training"]

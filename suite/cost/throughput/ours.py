@@ -1,4 +1,4 @@
-"""The suite's own training, piece by piece. What it calls of `suite.training` is all in this file."""
+"""The suite's own training, piece by piece. What it calls of `suite.train` is all in this file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from suite.cost.throughput.turns import LoopSetting, Task
 from suite.cost.throughput.workload import LEARNING_RATE, Workload
 from suite.cost.trainer import make_trainer
 from suite.data.images import Images
-from suite.training.augmentation.mixing import mixed_targets
-from suite.training.augmentation.pipeline import Augmentation, Normalise
-from suite.training.loop import Trainer
-from suite.training.step import Recorded, worth_compiling
-from suite.training.target import Target
+from suite.train.augmentation.mixing import mixed_targets
+from suite.train.augmentation.pipeline import Augmentation, Normalise
+from suite.train.losses.target import Target
+from suite.train.steps.compiling import worth_compiling
+from suite.train.steps.cuda_graph import Recorded
+from suite.train.steps.trainer import Trainer
 
 
 class OurLoop:

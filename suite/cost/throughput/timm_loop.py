@@ -29,7 +29,7 @@ from suite.data.images import ArrayImages, FolderImages, Images
 from suite.grid.auto_augment import LearnedPolicy, RandAugment, parse_policy
 from suite.grid.recipe import Recipe
 from suite.models.build import build_model
-from suite.training.precision import choose_precision
+from suite.train.steps.precision import choose_precision
 
 
 class TimmLoop:

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 import torch
 
-from suite.training.memory import PeakMemory, release
+from suite.train.steps.memory import PeakMemory, release
 
 # The training step on a batch that lies ready; the input pipeline alone; one feeding the other.
 Task = Literal["step", "pipeline", "training"]

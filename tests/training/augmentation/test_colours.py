@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import ImageEnhance
 
-from suite.training.augmentation import colours
+from suite.train.augmentation import colours
 from tests.pictures import BATCHES, FACTORS, assert_alike, photographs, to_pillow, turns
 
 

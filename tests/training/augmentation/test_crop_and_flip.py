@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from suite.training.augmentation.crop_and_flip import draw_moves, move
+from suite.train.augmentation.crop_and_flip import draw_moves, move
 
 
 def pictures(batch: int, channels: int = 3, height: int = 7, width: int = 5) -> torch.Tensor:

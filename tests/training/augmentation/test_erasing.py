@@ -8,7 +8,7 @@ import pytest
 import torch
 from timm.data.random_erasing import RandomErasing
 
-from suite.training.augmentation.erasing import draw_patches, erase
+from suite.train.augmentation.erasing import draw_patches, erase
 
 COUNT = 3000
 START = 9.0  # far from anything that is drawn

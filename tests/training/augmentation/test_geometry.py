@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from suite.training.augmentation.geometry import BICUBIC, BILINEAR, NEAREST, affine, rotation, slide
+from suite.train.augmentation.geometry import BICUBIC, BILINEAR, NEAREST, affine, rotation, slide
 from tests.pictures import assert_alike, photographs, to_pillow
 
 KINDS = {

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from suite.data.images import ArrayImages
 from suite.grid.documents import load_document
 from suite.grid.recipe import Recipe
-from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
+from suite.train.augmentation.pipeline import Augmentation, Normalise, Stretch
 from tests.conftest import REPOSITORY
 
 GOLDEN = json.loads((REPOSITORY / "tests/golden/augmentation.json").read_text())

@@ -10,7 +10,7 @@ import torch
 from timm.data.mixup import Mixup, mixup_target
 
 from suite.grid.recipe import Recipe
-from suite.training.augmentation.mixing import draw_mixing, mix, mixed_targets
+from suite.train.augmentation.mixing import draw_mixing, mix, mixed_targets
 
 BATCH, SIDE = 8, 12
 

@@ -14,9 +14,9 @@ from timm.data import auto_augment as timm
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy, autoaugment
 
 from suite.grid.auto_augment import RAND_OPERATIONS, LearnedPolicy, RandAugment, parse_policy
-from suite.training.augmentation.geometry import BICUBIC, BILINEAR
-from suite.training.augmentation.layers import apply_layer
-from suite.training.augmentation.operations import (
+from suite.train.augmentation.geometry import BICUBIC, BILINEAR
+from suite.train.augmentation.layers import apply_layer
+from suite.train.augmentation.operations import (
     NOTHING,
     OPERATIONS,
     Layer,

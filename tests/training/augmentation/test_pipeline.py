@@ -14,7 +14,7 @@ from timm.data.transforms_factory import create_transform
 
 from suite.data.images import ArrayImages
 from suite.grid.recipe import Recipe
-from suite.training.augmentation.pipeline import Augmentation, Normalise
+from suite.train.augmentation.pipeline import Augmentation, Normalise
 from tests.pictures import photographs, to_pillow
 
 CPU = torch.device("cpu")

@@ -16,8 +16,8 @@ from suite.data.images import FolderImages, load_images
 from suite.data.preparation import prepare
 from suite.errors import InputError
 from suite.grid.recipe import Recipe
-from suite.training.augmentation import pipeline
-from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
+from suite.train.augmentation import pipeline
+from suite.train.augmentation.pipeline import Augmentation, Normalise, Stretch
 
 CPU = torch.device("cpu")
 SIZE = 8  # of a stretch

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from timm.data import auto_augment as timm
 
-from suite.training.augmentation import tables
+from suite.train.augmentation import tables
 from tests.pictures import BATCHES, FACTORS, assert_alike, photographs, to_pillow, turns
 
 Picture = Image.Image

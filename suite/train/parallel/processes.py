@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from suite.training.team import Team
+from suite.train.parallel.team import Team
 
 PATIENCE = 900.0  # seconds without a sign of life from any process: compiling a large model takes minutes
 _BEAT = 1.0  # seconds from one sign of life to the next, at least

@@ -14,8 +14,8 @@ from suite.models.layers.dropout import for_many_models
 from suite.models.model import Model
 from suite.models.sizes import Size
 from suite.store.canonical import derive_seed
-from suite.training.diversity import region_means
-from suite.training.target import Target, own_patches
+from suite.train.losses.diversity import region_means
+from suite.train.losses.target import Target, own_patches
 
 CLASSIFIER_STD = 0.02  # of its weights at the start, a normal cut at ±2, as of a head
 

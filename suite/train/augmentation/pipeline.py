@@ -15,11 +15,11 @@ from suite.data.images import Images, Pending
 from suite.data.transfer import to_device
 from suite.grid.auto_augment import parse_policy
 from suite.grid.recipe import Recipe
-from suite.training.augmentation.crop_and_flip import move
-from suite.training.augmentation.draws import Finish, Reading, draw_finish, draw_reading
-from suite.training.augmentation.erasing import erase
-from suite.training.augmentation.layers import apply_layer
-from suite.training.augmentation.mixing import Mixing, mix
+from suite.train.augmentation.crop_and_flip import move
+from suite.train.augmentation.draws import Finish, Reading, draw_finish, draw_reading
+from suite.train.augmentation.erasing import erase
+from suite.train.augmentation.layers import apply_layer
+from suite.train.augmentation.mixing import Mixing, mix
 
 # Images augmented at once, in whole batches, where what is done differs from one to the next: small groups cost as much
 # as larger ones. With another number the same seed would give other draws.

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, cross_entropy, kl_div, normalize, softplus
 
-from suite.training.patch_labels import PatchCrossEntropy
-from suite.training.target import Target
+from suite.train.losses.patch_labels import PatchCrossEntropy
+from suite.train.losses.target import Target
 
 NEIGHBOURHOOD = 7  # patches a side
 LEAST_PROBABILITY = 1e-8  # added to probabilities before their logarithm, as released

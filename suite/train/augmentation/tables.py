@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from suite.data.transfer import to_bytes
-from suite.training.augmentation.colours import blend, grey
+from suite.train.augmentation.colours import blend, grey
 
 
 def look_up(images: Tensor, tables: Tensor) -> Tensor:

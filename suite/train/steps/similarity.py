@@ -10,9 +10,9 @@ from torch import Tensor
 from suite.data.images import Images
 from suite.models.model import Model
 from suite.models.sizes import Size
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.diversity import mean_similarity
-from suite.training.precision import Precision
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.losses.diversity import mean_similarity
+from suite.train.steps.precision import Precision
 
 SAMPLE = 64  # test images, at even distances; a hundredth of a test of CIFAR's
 _PRODUCTS = 2**25  # at a time

@@ -23,17 +23,19 @@ from suite.models.layers.sparing import sparing_tokens
 from suite.models.model import Model
 from suite.store.canonical import derive_seed
 from suite.text import note
-from suite.training.augmentation.pipeline import Augmentation, Normalise
-from suite.training.averaging import Follower
-from suite.training.learner import Learner
-from suite.training.loop import Batch, Each, images_at_once_in_test, train_stretches
-from suite.training.objective import Objective
-from suite.training.optimiser import adamw, parameter_groups, set_rate
-from suite.training.precision import Precision
-from suite.training.similarity import Similarity, layer_similarity
-from suite.training.state import Tensors, gather, restore
-from suite.training.step import Recorded, compiled_for, splittable, torchs_own
-from suite.training.target import Target
+from suite.train.augmentation.pipeline import Augmentation, Normalise
+from suite.train.losses.learner import Learner
+from suite.train.losses.objective import Objective
+from suite.train.losses.target import Target
+from suite.train.steps.averaging import Follower
+from suite.train.steps.compiling import compiled_for
+from suite.train.steps.cuda_graph import Recorded
+from suite.train.steps.optimiser import adamw, parameter_groups, set_rate
+from suite.train.steps.precision import Precision
+from suite.train.steps.shares import splittable, torchs_own
+from suite.train.steps.similarity import Similarity, layer_similarity
+from suite.train.steps.state import Tensors, gather, restore
+from suite.train.steps.trainer import Batch, Each, images_at_once_in_test, train_stretches
 
 RANDOMNESS = "different"  # from model to model, of what isn't drawn by `masks_from`: a GPU's fused attention
 

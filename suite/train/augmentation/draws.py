@@ -11,11 +11,11 @@ from torch import Tensor
 from suite.data.crops import Crops, draw_crops
 from suite.grid.auto_augment import LearnedPolicy, RandAugment
 from suite.grid.recipe import Recipe
-from suite.training.augmentation.crop_and_flip import Moves, draw_moves
-from suite.training.augmentation.erasing import Patch, draw_patches
-from suite.training.augmentation.geometry import BICUBIC
-from suite.training.augmentation.mixing import Mixing, draw_mixing
-from suite.training.augmentation.operations import Layer, draw_interpolation, draw_learned, draw_rand_augment
+from suite.train.augmentation.crop_and_flip import Moves, draw_moves
+from suite.train.augmentation.erasing import Patch, draw_patches
+from suite.train.augmentation.geometry import BICUBIC
+from suite.train.augmentation.mixing import Mixing, draw_mixing
+from suite.train.augmentation.operations import Layer, draw_interpolation, draw_learned, draw_rand_augment
 
 
 @dataclass(frozen=True)

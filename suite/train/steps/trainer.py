@@ -20,18 +20,20 @@ from suite.models.layers.sparing import sparing_tokens
 from suite.models.model import Model
 from suite.store.canonical import derive_seed
 from suite.text import note
-from suite.training.augmentation.pipeline import Augmentation, Normalise, Stretch
-from suite.training.averaging import Average
-from suite.training.learner import Learner
-from suite.training.objective import Objective, Output
-from suite.training.optimiser import set_rate
-from suite.training.precision import Precision
-from suite.training.similarity import Similarity, layer_similarity
-from suite.training.state import Tensors, gather, restore
-from suite.training.step import Recorded, Split, choose_shares, compiled_for, micro_batches, splittable
-from suite.training.synchronised import check_whole
-from suite.training.target import Target
-from suite.training.team import ALONE, Team
+from suite.train.augmentation.pipeline import Augmentation, Normalise, Stretch
+from suite.train.losses.learner import Learner
+from suite.train.losses.objective import Objective, Output
+from suite.train.losses.target import Target
+from suite.train.parallel.synchronised import check_whole
+from suite.train.parallel.team import ALONE, Team
+from suite.train.steps.averaging import Average
+from suite.train.steps.compiling import compiled_for
+from suite.train.steps.cuda_graph import Recorded
+from suite.train.steps.optimiser import set_rate
+from suite.train.steps.precision import Precision
+from suite.train.steps.shares import Split, choose_shares, micro_batches, splittable
+from suite.train.steps.similarity import Similarity, layer_similarity
+from suite.train.steps.state import Tensors, gather, restore
 
 TEST_BATCH = 256  # images at once in a test pass; it is no part of a recipe
 
@@ -299,3 +301,44 @@ def check_finite(losses: Tensor, first_step: int) -> float:
         raise DivergedError(first_step + int((~torch.isfinite(values)).nonzero()[0]))
     mean = values.mean().item()
     return mean if math.isfinite(mean) else math.inf
+
+
+class Alone:
+    """A `Trainer` that is called as a `StackTrainer` of one model is."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self.state, self.load = trainer.state, trainer.load
+
+    def seed_dropout(self, seeds: Sequence[int]) -> None:
+        """Of one model."""
+        self._trainer.seed_dropout(seeds[0])
+
+    def train_epoch(
+        self,
+        images: Images,
+        orders: Sequence[Tensor],
+        generators: Sequence[torch.Generator],
+        rates: Sequence[float],
+        mixing: bool,
+        each: Callable[[Tensor, Tensor], None],
+    ) -> Tensor:
+        """Of one model: losses [steps, 1]."""
+
+        def one(part: Tensor, states: Tensor) -> None:
+            each(part[:, None], states)
+
+        return self._trainer.train_epoch(images, orders[0], generators[0], rates, mixing, one)[:, None]
+
+    def test(self, images: Images) -> tuple[Tensor, list[float]]:
+        """Of one model."""
+        correct, loss = self._trainer.test(images)
+        return correct[None], [loss]
+
+    def similarity(self, images: Images) -> list[Similarity | None]:
+        """Of one model."""
+        return [self._trainer.similarity(images)]
+
+    def models(self) -> list[Model]:
+        """The one that is tested."""
+        return [cast(Model, self._trainer.tested)]

@@ -12,9 +12,9 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from suite.grid.losses import Loss
 from suite.grid.recipe import Recipe
-from suite.training.augmentation.mixing import mixed_targets
-from suite.training.diversity import Seen
-from suite.training.target import Target
+from suite.train.augmentation.mixing import mixed_targets
+from suite.train.losses.diversity import Seen
+from suite.train.losses.target import Target
 
 # Logits [B, classes]; of a distilled model those of its two heads; of a learner these, and the fields of `Seen`.
 Output = Tensor | tuple[Any, Any]

@@ -8,22 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from suite.models.layers.dropout import masks_from
 from suite.models.layers.sparing import sparing
-from suite.training.memory import share_arena
-from suite.training.objective import Output
-from suite.training.precision import SINGLE, Precision
-from suite.training.team import ALONE, Team
+from suite.train.losses.objective import Output
+from suite.train.parallel.team import ALONE, Team
+from suite.train.steps.memory import share_arena
+from suite.train.steps.precision import SINGLE, Precision
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Compiled = TypeVar("Compiled", bound=Callable[..., Any])
-COMPILE_FROM = 10_000  # steps of a training on a GPU: fewer don't win back the minute that compiling takes
 HELD = 96 * 2**20  # bytes for the backward pass at a time, of each thread: more is hardly faster
 Forward = Callable[[Tensor], Output]  # a model, or what was made of it
 LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a share of the batch, by a model
@@ -186,22 +184,6 @@ def held_for_backward(model: nn.Module, shape: Sequence[int], precision: Precisi
     return total // 2
 
 
-def worth_compiling(device: torch.device, steps: int) -> bool:
-    """Whether a training of so many steps is shorter with a compiled model."""
-    return device.type == "cuda" and steps >= COMPILE_FROM
-
-
-def compiled_for(device: torch.device, function: Compiled) -> Compiled:
-    """The function by torch.compile, each set of shapes by itself.
-
-    On a GPU small kernels that don't depend on each other become one: most of those that cast a weight or sum up its
-    gradient. A tenth of a small model's step.
-    """
-    options: Any = {"combo_kernels": True} if device.type == "cuda" else None
-    compiled: Any = torch.compile(function, dynamic=False, options=options)
-    return cast(Compiled, compiled)
-
-
 def splittable(model: nn.Module) -> bool:
     """Whether a batch's gradients are the sum of those of its shares: no layer looks over the whole batch."""
     return model.state_dict().keys() == dict(model.named_parameters()).keys()  # those are buffers that are kept
@@ -217,82 +199,3 @@ def _twin(model: nn.Module) -> nn.Module:
 
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-class Recorded:
-    """A step that is recorded as a CUDA graph and replayed: a small model takes longer to launch than to compute.
-
-    step: takes tensors on the GPU and returns one; all that it changes must stay where it is in memory. It is
-    recorded once for each set of shapes. The first calls run it as it is, since what is lazy must be done before.
-    Source: PyTorch's notes on CUDA graphs, "whole-network capture".
-    """
-
-    WARM_UP = 3
-
-    def __init__(
-        self, step: Callable[..., Tensor], say: Callable[[str], None], generators: Sequence[torch.Generator] = ()
-    ) -> None:
-        """say: is told if the step can't be recorded; it runs as it is then. generators: that it draws from, beside
-        torch's own.
-        """
-        self._step, self._say, self._generators = step, say, generators
-        self._works = True
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._held: list[Tensor | None] = []
-        self._forget(())
-
-    def __call__(self, *given: Tensor | None) -> Tensor:
-        """One step."""
-        shapes = tuple(None if tensor is None else tensor.shape for tensor in given)
-        if shapes != self._shapes:
-            self._forget(shapes)
-        self._calls += 1
-        if not self._works:
-            return self._step(*given)
-        self._hold(given)
-        if self._calls <= self.WARM_UP:
-            return self._aside()
-        if self._graph is None:
-            self._record()
-            if self._graph is None:
-                return self._step(*given)
-        self._graph.replay()
-        return self._result.clone()
-
-    def _hold(self, given: Sequence[Tensor | None]) -> None:
-        """Copy to where the graph will read: from the first call on, since for other strides a compiler begins anew."""
-        if not self._held:
-            self._held = [None if tensor is None else tensor.clone() for tensor in given]
-            return
-        for held, tensor in zip(self._held, given, strict=True):
-            if held is not None and tensor is not None:
-                held.copy_(tensor, non_blocking=True)
-
-    def _forget(self, shapes: Sequence[torch.Size | None]) -> None:
-        self._shapes, self._calls = tuple(shapes), 0
-        self._graph, self._held = None, []
-        self._result = torch.empty(0)
-
-    def _aside(self) -> Tensor:
-        """Run the step on a stream of its own, as recording will."""
-        now, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(now)
-        with torch.cuda.stream(aside):
-            result = self._step(*self._held)
-        now.wait_stream(aside)
-        return result
-
-    def _record(self) -> None:
-        graph = torch.cuda.CUDAGraph()
-        for generator in self._generators:
-            graph.register_generator_state(generator)
-        try:
-            with torch.cuda.graph(graph):
-                self._result = self._step(*self._held)
-        except RuntimeError as error:
-            self._works, self._held = False, []
-            for drawn_from in (torchs_own(torch.device("cuda")), *self._generators):
-                drawn_from.graphsafe_set_state(drawn_from.clone_state())  # it believes that recording goes on
-            self._say(f"this step can't be recorded as a CUDA graph, and runs without: {error}")
-            return
-        self._graph = graph

@@ -16,7 +16,7 @@ from suite.errors import InputError
 from suite.store.canonical import canonical_json
 from suite.store.versions import Versions
 from suite.text import note
-from suite.training.team import Team
+from suite.train.parallel.team import Team
 
 _KEY = "lape_snapshot"
 _LARGEST_HEADER = 100 * 2**20  # bytes, as safetensors itself has it

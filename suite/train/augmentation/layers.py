@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from suite.data.transfer import to_device
-from suite.training.augmentation import colours, tables
-from suite.training.augmentation.geometry import BICUBIC, affine, rotation, slide
-from suite.training.augmentation.operations import NOTHING, OPERATIONS, Layer
+from suite.train.augmentation import colours, tables
+from suite.train.augmentation.geometry import BICUBIC, affine, rotation, slide
+from suite.train.augmentation.operations import NOTHING, OPERATIONS, Layer
 
 _PLAIN_TABLES: dict[str, Callable[[Tensor], Tensor]] = {
     "AutoContrast": tables.auto_contrast,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from suite.grid.auto_augment import LEVELS, RAND_OPERATIONS, LearnedPolicy, RandAugment
-from suite.training.augmentation.geometry import BICUBIC, BILINEAR, NEAREST
+from suite.train.augmentation.geometry import BICUBIC, BILINEAR, NEAREST
 
 Interpolation = Literal["bilinear", "bicubic", "random"]
 NOTHING = -1
@@ -30,7 +30,7 @@ class Layer:
 
     operation: int64 [B], a place in `OPERATIONS`, or `NOTHING`. argument: float64 [B]: degrees counter-clockwise, bits
     to keep, a threshold, an amount, a factor of enhancement, a shear, or pixels by which the input is read further on.
-    interpolation: int64 [B], of `suite.training.augmentation.geometry`.
+    interpolation: int64 [B], of `suite.train.augmentation.geometry`.
     """
 
     operation: Tensor

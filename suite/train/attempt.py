@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from suite.data.images import Images, balanced_subset
-from suite.faults import TimeLimitError
 from suite.grid.losses import LOSSES
 from suite.grid.trial import Trial
-from suite.heartbeat import Heartbeat
-from suite.machine import Machine
 from suite.models.build import build_model
 from suite.models.costs.macs import count_macs, count_parameters
 from suite.models.initialise import initialise
 from suite.models.model import Model
 from suite.store.environment import describe
-from suite.store.record import Epoch, Status, pack_bits
 from suite.text import duration
-from suite.training.augmentation.pipeline import Normalise
-from suite.training.learner import Learner, learner_for
-from suite.training.loop import DivergedError, Trainer, check_finite
-from suite.training.memory import PeakMemory, trim
-from suite.training.optimiser import build_optimiser
-from suite.training.precision import choose_precision
-from suite.training.schedule import learning_rate
-from suite.training.similarity import Similarity
-from suite.training.snapshot import Snapshots, TeamSnapshots
-from suite.training.stack import StackTrainer, stackable
-from suite.training.step import Recorded, splittable, worth_compiling
-from suite.training.synchronised import synchronise
-from suite.training.team import ALONE, Team
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.faults import TimeLimitError
+from suite.train.heartbeat import Heartbeat
+from suite.train.losses.learner import Learner, learner_for
+from suite.train.machine import Machine
+from suite.train.member import Member
+from suite.train.parallel.synchronised import synchronise
+from suite.train.parallel.team import ALONE, Team
+from suite.train.snapshot import Snapshots, TeamSnapshots
+from suite.train.steps.compiling import worth_compiling
+from suite.train.steps.cuda_graph import Recorded
+from suite.train.steps.memory import PeakMemory, trim
+from suite.train.steps.optimiser import build_optimiser
+from suite.train.steps.precision import choose_precision
+from suite.train.steps.schedule import learning_rate
+from suite.train.steps.seed_stack import StackTrainer, stackable
+from suite.train.steps.shares import splittable
+from suite.train.steps.trainer import Alone, Trainer
 
-Outcome = tuple[Status, dict[str, Any]]  # what became of a training, and the fields of the record that go with it
 _BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "seconds": 0.0, "epoch_seconds": 0.0})
 
 
@@ -245,117 +243,6 @@ class Attempt:
             "macs": self.macs,
             "history": tuple(member.history),
         }
-
-
-class Member:
-    """One of the trials of an attempt."""
-
-    def __init__(self, trial: Trial) -> None:
-        self.trial = trial
-        self.history: list[Epoch] = []
-        self.diverged: DivergedError | None = None
-        self.correct = np.zeros(0, dtype=bool)
-        self.result: dict[str, Any] = {}
-        self.model: Model | None = None
-
-    def trained(self, epoch: int, lr: float, losses: Tensor, seconds: float) -> None:
-        """An epoch is over: the losses of its steps."""
-        if self.diverged is not None:
-            return
-        try:
-            mean = check_finite(losses, epoch * len(losses))
-        except DivergedError as error:
-            self.diverged = error
-            return
-        self.history.append(Epoch(epoch=epoch, lr=lr, train_loss=mean, top1=None, test_loss=None, seconds=seconds))
-
-    def tested(
-        self, correct: np.ndarray[Any, np.dtype[np.bool_]], loss: float, similarity: Similarity | None, step: int
-    ) -> None:
-        """The epoch was tested. step: its last one."""
-        if self.diverged is not None:
-            return
-        if not math.isfinite(loss):  # the last step spoilt the weights
-            self.diverged = DivergedError(step)
-            self.history.pop()
-            return
-        self.correct = correct
-        top1 = 100.0 * int(correct.sum()) / len(correct)
-        found = {"top1": top1, "test_loss": loss, "similarity": similarity}
-        self.history[-1] = self.history[-1].model_copy(update=found)
-
-    def finish(self, seconds: float, images: int, memory: float, model: Model) -> None:
-        """The training is over. images: of an epoch."""
-        if self.diverged is not None:
-            return
-        self.model = model
-        self.result = {
-            "top1": self.history[-1].top1,
-            "top1_best_epoch": max(epoch.top1 for epoch in self.history if epoch.top1 is not None),
-            "test_loss": self.history[-1].test_loss,
-            "train_seconds": seconds,
-            "images_per_second": len(self.history) * images / sum(epoch.seconds for epoch in self.history),
-            "peak_memory_mb": memory,
-            "test_images": len(self.correct),
-            "correct": pack_bits(self.correct),
-        }
-
-    def outcome(self) -> Outcome:
-        """What became of it, if nothing was raised."""
-        if self.diverged is not None:
-            return "diverged", {"diverged_step": self.diverged.step, "error": str(self.diverged)}
-        return "done", self.result
-
-    def held(self) -> dict[str, Any]:
-        """What a snapshot keeps of it."""
-        step = None if self.diverged is None else self.diverged.step
-        return {"history": [epoch.model_dump() for epoch in self.history], "diverged": step}
-
-    def restore(self, held: Mapping[str, Any]) -> None:
-        """The inverse of `held`."""
-        self.history = [Epoch.model_validate(epoch) for epoch in held["history"]]
-        self.diverged = None if held["diverged"] is None else DivergedError(held["diverged"])
-
-
-class Alone:
-    """A `Trainer` that is called as a `StackTrainer` of one model is."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self.state, self.load = trainer.state, trainer.load
-
-    def seed_dropout(self, seeds: Sequence[int]) -> None:
-        """Of one model."""
-        self._trainer.seed_dropout(seeds[0])
-
-    def train_epoch(
-        self,
-        images: Images,
-        orders: Sequence[Tensor],
-        generators: Sequence[torch.Generator],
-        rates: Sequence[float],
-        mixing: bool,
-        each: Callable[[Tensor, Tensor], None],
-    ) -> Tensor:
-        """Of one model: losses [steps, 1]."""
-
-        def one(part: Tensor, states: Tensor) -> None:
-            each(part[:, None], states)
-
-        return self._trainer.train_epoch(images, orders[0], generators[0], rates, mixing, one)[:, None]
-
-    def test(self, images: Images) -> tuple[Tensor, list[float]]:
-        """Of one model."""
-        correct, loss = self._trainer.test(images)
-        return correct[None], [loss]
-
-    def similarity(self, images: Images) -> list[Similarity | None]:
-        """Of one model."""
-        return [self._trainer.similarity(images)]
-
-    def models(self) -> list[Model]:
-        """The one that is tested."""
-        return [cast(Model, self._trainer.tested)]
 
 
 class Clock:

@@ -1,0 +1,1 @@
+"""What a training minimises: cross entropy, patch losses, distillation."""

@@ -1,0 +1,88 @@
+"""One seed of a training: its record so far and its outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from suite.grid.trial import Trial
+from suite.models.model import Model
+from suite.store.record import Epoch, Status, pack_bits
+from suite.train.steps.similarity import Similarity
+from suite.train.steps.trainer import DivergedError, check_finite
+
+Outcome = tuple[Status, dict[str, Any]]  # what became of a training, and the fields of the record that go with it
+
+
+class Member:
+    """One of the trials of an attempt."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.history: list[Epoch] = []
+        self.diverged: DivergedError | None = None
+        self.correct = np.zeros(0, dtype=bool)
+        self.result: dict[str, Any] = {}
+        self.model: Model | None = None
+
+    def trained(self, epoch: int, lr: float, losses: Tensor, seconds: float) -> None:
+        """An epoch is over: the losses of its steps."""
+        if self.diverged is not None:
+            return
+        try:
+            mean = check_finite(losses, epoch * len(losses))
+        except DivergedError as error:
+            self.diverged = error
+            return
+        self.history.append(Epoch(epoch=epoch, lr=lr, train_loss=mean, top1=None, test_loss=None, seconds=seconds))
+
+    def tested(
+        self, correct: np.ndarray[Any, np.dtype[np.bool_]], loss: float, similarity: Similarity | None, step: int
+    ) -> None:
+        """The epoch was tested. step: its last one."""
+        if self.diverged is not None:
+            return
+        if not math.isfinite(loss):  # the last step spoilt the weights
+            self.diverged = DivergedError(step)
+            self.history.pop()
+            return
+        self.correct = correct
+        top1 = 100.0 * int(correct.sum()) / len(correct)
+        found = {"top1": top1, "test_loss": loss, "similarity": similarity}
+        self.history[-1] = self.history[-1].model_copy(update=found)
+
+    def finish(self, seconds: float, images: int, memory: float, model: Model) -> None:
+        """The training is over. images: of an epoch."""
+        if self.diverged is not None:
+            return
+        self.model = model
+        self.result = {
+            "top1": self.history[-1].top1,
+            "top1_best_epoch": max(epoch.top1 for epoch in self.history if epoch.top1 is not None),
+            "test_loss": self.history[-1].test_loss,
+            "train_seconds": seconds,
+            "images_per_second": len(self.history) * images / sum(epoch.seconds for epoch in self.history),
+            "peak_memory_mb": memory,
+            "test_images": len(self.correct),
+            "correct": pack_bits(self.correct),
+        }
+
+    def outcome(self) -> Outcome:
+        """What became of it, if nothing was raised."""
+        if self.diverged is not None:
+            return "diverged", {"diverged_step": self.diverged.step, "error": str(self.diverged)}
+        return "done", self.result
+
+    def held(self) -> dict[str, Any]:
+        """What a snapshot keeps of it."""
+        step = None if self.diverged is None else self.diverged.step
+        return {"history": [epoch.model_dump() for epoch in self.history], "diverged": step}
+
+    def restore(self, held: Mapping[str, Any]) -> None:
+        """The inverse of `held`."""
+        self.history = [Epoch.model_validate(epoch) for epoch in held["history"]]
+        self.diverged = None if held["diverged"] is None else DivergedError(held["diverged"])

@@ -1,0 +1,1 @@
+"""Training steps: optimiser, schedule, precision, micro-batches and stacked seeds."""

@@ -1,0 +1,115 @@
+"""Data-parallel training: one trial on several processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import torch
+from safetensors.torch import load, save
+
+from suite.errors import InputError, Problem
+from suite.grid.trial import Trial
+from suite.models.build import build_model
+from suite.store.canonical import canonical_json
+from suite.store.environment import describe, node_name
+from suite.store.record import RunRecord
+from suite.store.storage import Place
+from suite.train.faults import MachineFault
+from suite.train.heartbeat import Heartbeat
+from suite.train.machine import Machine
+from suite.train.one_attempt import Trained, run_attempt
+from suite.train.parallel.processes import Found, LostError, work_together
+from suite.train.parallel.team import Team
+from suite.train.steps.precision import choose_precision
+
+
+class _Echo(Heartbeat):
+    """Passes on what it hears, as a news of (epochs, steps, device) or (epoch, step, images) in JSON."""
+
+    def __init__(self, tell: Callable[[bytes], None]) -> None:
+        super().__init__([], None)
+        self._tell = tell
+
+    def trains(self, *news: int | str) -> None:
+        self._tell(canonical_json(["trains", *news]).encode())
+
+    def stepped(self, *news: int) -> None:
+        self._tell(canonical_json(["stepped", *news]).encode())
+
+
+def train_together(
+    trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None
+) -> tuple[list[Trained], int | None]:
+    """As `run_attempt`, of one trial by several processes."""
+    (trial,) = trials
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    device = machine.torch_device()
+
+    def hear(news: bytes) -> None:
+        kind, *told = json.loads(news)
+        if heart is not None:
+            (heart.trains if kind == "trains" else heart.stepped)(*told)
+
+    try:
+        _, found = work_together(
+            _take_part, machine.processes, (trial, machine, snapshots), hear, on_gpus=device.type == "cuda"
+        )
+    except LostError as lost:
+        if not lost.silent:
+            raise MachineFault(str(lost), node_name()) from None
+        return [(_silent(trial, machine, device, started, str(lost)), None)], None
+    header, _, weights = found.partition(b"\n")
+    told = json.loads(header)
+    if "problems" in told:
+        raise InputError(problems=[Problem(**problem) for problem in told["problems"]])
+    if "fault" in told:
+        raise MachineFault(told["fault"], node_name())
+    model = None
+    if weights:
+        model = build_model(trial.model)
+        model.load_state_dict(load(weights))
+    return [(RunRecord.model_validate(told["record"]), model)], told["smaller"]
+
+
+def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | None) -> Found:
+    """What each of the processes does: it finds, in a line of JSON, the record, the bad input or the machine's fault;
+    then the weights.
+    """
+    if machine.torch_device(team.rank).type == "cuda":
+        torch.cuda.set_device(team.rank)
+    heart = _Echo(team.tell) if team.leads else None
+    try:
+        ((record, model),), smaller = run_attempt([trial], machine, snapshots, heart, team)
+    except InputError as error:
+        return False, canonical_json({"problems": [asdict(problem) for problem in error.problems]}).encode()
+    except MachineFault as fault:
+        return False, canonical_json({"fault": fault.reason}).encode()
+    header = canonical_json({"record": record.model_dump(mode="json"), "smaller": smaller}).encode()
+    weights = b""
+    if model is not None and team.leads:
+        weights = save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
+    # A training that has diverged did so in all processes; what else may fail can have failed in this one alone.
+    return record.status in ("done", "diverged"), header + b"\n" + weights
+
+
+def _silent(trial: Trial, machine: Machine, device: torch.device, started: str, told: str) -> RunRecord:
+    """The record of a trial whose processes hung."""
+    return RunRecord(
+        **trial.identity,
+        status="timeout",
+        epochs=0,
+        started_at=started,
+        node=node_name(),
+        environment=describe(
+            torch.__version__,
+            torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            choose_precision(trial.recipe, device).name,
+            machine.threads,
+            micro_batch=machine.micro_batch,
+            processes=machine.processes,
+        ),
+        error=told,
+    )

@@ -1,0 +1,84 @@
+"""Run trials: the only part of the suite that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from suite.grid.trial import Trial
+from suite.store.record import RunRecord
+from suite.store.storage import Place
+from suite.text import note
+from suite.train.heartbeat import Heartbeat
+from suite.train.machine import Machine
+from suite.train.one_attempt import Trained, prepare_attempt, process_for, run_attempt, train_or_fail
+from suite.train.together import train_together
+
+
+def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
+    """Train and test one trial: see `train_trials`."""
+    return train_trials([trial], machine)[0][0]
+
+
+def train_trials(
+    trials: Sequence[Trial],
+    machine: Machine | None = None,
+    snapshots: Place | None = None,
+    heart: Heartbeat | None = None,
+) -> list[Trained]:
+    """Train and test trials that differ only in their seeds: their records, and the models of those that are done.
+
+    Several are trained at once, as one batched program, where that is faster here, which is measured; one after
+    another where it isn't, or where it fails. Whatever a trial does is an outcome: a record with status diverged,
+    error, timeout or oom. Where memory is out it is tried once more, with half as many images at once.
+
+    snapshots: where a training writes its state as it goes on, as `machine` says how often, under its first trial's id
+    (see `suite.store.versions`). If it is there already, the training goes on from it, to the same record. It is
+    the caller's to remove once the record is safe. heart: hears how far the training is.
+
+    Raises:
+        InputError: the data or the teacher are not prepared or damaged, or the device is not there. Nothing was run.
+        MachineFault: device, disk, network or a neighbour failed: that says nothing of the trial.
+    """
+    machine = machine or Machine()
+    if len(trials) == 1:
+        return _alone(trials[0], machine, snapshots, heart)
+    if machine.micro_batch is not None or machine.processes > 1:
+        note(f"{len(trials)} seeds are trained one by one: several at once take whole batches, in one process")
+    else:
+        together = run_attempt(trials, machine, snapshots, heart)[0] if _stacks(trials, machine) else []
+        failed = [record.error or "" for record, _ in together if record.status in ("oom", "error")]
+        if together and not failed:
+            return together
+        if failed:
+            note(f"{len(trials)} seeds at once failed and are trained one by one: {failed[0].splitlines()[-1]}")
+    return [trained for trial in trials for trained in train_trials([trial], machine, snapshots, heart)]
+
+
+def _alone(trial: Trial, machine: Machine, snapshots: Place | None, heart: Heartbeat | None) -> list[Trained]:
+    attempt = run_attempt if machine.processes == 1 else train_together
+    trained, smaller = attempt([trial], machine, snapshots, heart)
+    if trained[0][0].status == "oom" and smaller is not None:
+        note(f"out of memory, and tried again with {smaller} images at once: {trial.label}")
+        trained, _ = attempt([trial], replace(machine, micro_batch=smaller), snapshots, heart)
+    return trained
+
+
+_STACKS: dict[tuple[str, int, Machine], bool] = {}  # of this process: what was measured
+
+
+def _stacks(trials: Sequence[Trial], machine: Machine) -> bool:
+    """Whether the trials are faster at once, on this machine."""
+    key = (trials[0].cell_id, len(trials), machine)
+    if key not in _STACKS:
+        together, paces = prepare_attempt(trials, machine), list[float]()
+        if together.stackable():
+            alone = prepare_attempt(trials[:1], machine)
+
+            def measure() -> None:
+                paces.extend((together.pace(), alone.pace()))
+
+            with process_for(together.device, machine, alone.compiled):
+                train_or_fail(measure, together)
+        _STACKS[key] = len(paces) == 2 and paces[0] < len(trials) * paces[1]
+    return _STACKS[key]
