@@ -16,9 +16,9 @@ from benchmarks import verdicts as simulated
 from benchmarks.grids import expand, record, write_grid
 from benchmarks.rows import Row
 from suite import tables
-from suite.execution.events import Job
-from suite.execution.queue import Queue
 from suite.grid.trial import Trial
+from suite.run.events import Job
+from suite.run.queue import Queue
 from suite.store.beats import Beat
 from suite.store.folder import RUNS, Store
 from suite.store.frames import load_frame
@@ -123,7 +123,7 @@ def _nothing(job: Job) -> list[RunRecord]:
 
 def scheduling() -> list[Row]:
     """Ray: 200 trials that do nothing, two at a time, from the second result to the last; and all of it."""
-    from suite.execution.ray import Resources, run_ray
+    from suite.run.ray.tune import Resources, run_ray
 
     with tempfile.TemporaryDirectory() as folder:
         trials = expand(Path(folder), 200).trials

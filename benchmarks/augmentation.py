@@ -9,9 +9,9 @@ from contextlib import ExitStack
 import torch
 
 from benchmarks.workloads import headline
-from suite.cost.throughput.ours import OurLoop
-from suite.cost.throughput.timm_loop import TimmLoop
-from suite.cost.throughput.turns import LoopSetting
+from suite.bench.throughput.ours import OurLoop
+from suite.bench.throughput.timm_loop import TimmLoop
+from suite.bench.throughput.turns import LoopSetting
 
 BATCHES = 8  # of one turn
 TURNS = 7

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.grids import expand
-from suite.estimate import estimate
 from suite.grid.trial import Trial
-from suite.pace import Device, Kind, Pace, kind_of, work_of
+from suite.run.timing.estimate import estimate
+from suite.run.timing.pace import Device, Kind, Pace, kind_of, work_of
 
 DEVICE = Device("simulated", False, "fp32", 1)
 REPEATS = 2000

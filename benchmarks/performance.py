@@ -23,9 +23,10 @@ from typing import Any
 from benchmarks import gpu, stacking
 from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures
 from benchmarks.products import products
-from suite.commands.throughput import LABELS, QUIET, REACHED, rate_text, ratio_text
-from suite.cost.throughput.measure import SIDES
-from suite.cost.throughput.turns import LoopSetting
+from suite.bench.throughput.measure import SIDES
+from suite.bench.throughput.summary import REACHED
+from suite.bench.throughput.turns import LoopSetting
+from suite.commands.throughput import LABELS, QUIET, rate_text, ratio_text
 from suite.store.folder import Store
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

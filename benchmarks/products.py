@@ -6,8 +6,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.workloads import headline
-from suite.cost.throughput.ours import OurLoop
-from suite.cost.throughput.turns import LoopSetting
+from suite.bench.throughput.ours import OurLoop
+from suite.bench.throughput.turns import LoopSetting
 from suite.models.build import build_model
 from suite.models.costs.macs import count_macs
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from benchmarks.grids import expand, record, write_grid
 from benchmarks.rows import Row
-from suite.execution.driver import run_missing
-from suite.execution.events import Job
-from suite.execution.queue import Queue
 from suite.grid.trial import Trial
+from suite.run.driver import run_missing
+from suite.run.events import Job
+from suite.run.queue import Queue
 from suite.store.beats import Beat
 from suite.store.folder import Store
 from suite.store.record import RunRecord
@@ -71,7 +71,7 @@ class _Times:
 
 def drive(folder: Path, trials: int) -> None:
     """What the driver's process does; it prints its figures as JSON."""
-    from suite.execution.ray import Resources, run_ray
+    from suite.run.ray.tune import Resources, run_ray
 
     times, store = _Times(), Store(folder / "bench")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from suite.cost.throughput.workload import made_up
+from suite.bench.throughput.workload import made_up
 from suite.data.cache import data_root, load_meta
 from suite.data.datasets import Dataset
 from suite.data.images import Images, load_images

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from suite.cost.throughput.workload import Workload
+from suite.bench.throughput.workload import Workload
 from suite.data.datasets import DATASETS
 from suite.grid.documents import load_document
 from suite.grid.recipe import Recipe

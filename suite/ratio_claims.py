@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from suite.cost.ratios import Ratio
+from suite.bench.ratios import Ratio
 from suite.published import Value
 
 Word = Literal["confirmed", "contradicted", "inconclusive"]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.capacity import Needs, Node, capacity, default_gpus, kinds, parse_nodes, room
 from suite.errors import InputError
+from suite.run.ray.capacity import Needs, Node, capacity, default_gpus, kinds, parse_nodes, room
 
 
 @cache

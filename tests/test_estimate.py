@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from suite.estimate import estimate, side_by_side
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.pace import Device, Pace, Paces, kind_of, work_of
+from suite.run.timing.estimate import estimate, side_by_side
+from suite.run.timing.pace import Device, Pace, Paces, kind_of, work_of
 from tests.records import ENVIRONMENT, make_record
 
 Write = Callable[..., Path]

@@ -16,7 +16,7 @@ from suite.grid.grid import Grid, load_grid
 from suite.grid.trial import AXES
 from suite.models.joins import JOINS
 from suite.models.positions import POSITIONS
-from suite.plan import Expectation, expectation
+from suite.run.plan import Expectation, expectation
 from tests.conftest import GRID, REPOSITORY
 
 Write = Callable[..., Path]

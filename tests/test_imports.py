@@ -22,7 +22,7 @@ def imported(code: str) -> set[str]:
     [
         "suite.commands.overview",
         "suite.commands.listing",
-        "suite.cost.ratios",
+        "suite.bench.ratios",
         "suite.report",
         "suite.figures",
         "suite.store.folder",

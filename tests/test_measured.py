@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 
 from suite.errors import InputError
-from suite.estimate import estimate
 from suite.grid.grid import load_grid
-from suite.measured import CALIBRATION, ESTIMATE, Forecast, Measured, Took, forecast, read_calibration, read_forecast
-from suite.pace import Device, Kind, Pace
+from suite.run.timing.estimate import estimate
+from suite.run.timing.forecast import (
+    CALIBRATION,
+    ESTIMATE,
+    Forecast,
+    Measured,
+    Took,
+    forecast,
+    read_calibration,
+    read_forecast,
+)
+from suite.run.timing.pace import Device, Kind, Pace
 
 Write = Callable[..., Path]
 PACE = Pace(Kind("a" * 16, "b" * 16), Device("a GPU", True, "bf16", 0), 0.25, 0.0, "2026-11-26", 1.5, True)

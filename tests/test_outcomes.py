@@ -9,7 +9,7 @@ import pytest
 
 from suite.errors import InputError
 from suite.grid.grid import load_grid
-from suite.outcomes import Outcomes
+from suite.run.outcomes import Outcomes
 from suite.store.folder import RUNS, Store
 from tests.records import make_record
 
@@ -51,7 +51,7 @@ def test_what_has_not_changed_is_not_read_again(
     store.collect()
     store.put(make_record(trials[1]))
     assert len(outcomes.read()) == 2
-    monkeypatch.setattr("suite.outcomes.read_text", lambda path: pytest.fail(f"{path} is read again"))
+    monkeypatch.setattr("suite.run.outcomes.read_text", lambda path: pytest.fail(f"{path} is read again"))
     assert len(outcomes.read()) == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.pace import Paces, kind_of, work_of
+from suite.run.timing.pace import Paces, kind_of, work_of
 from tests.records import ENVIRONMENT, make_record
 
 Write = Callable[..., Path]

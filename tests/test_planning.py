@@ -13,7 +13,7 @@ import pytest
 
 from suite.cli import main
 from suite.grid.grid import load_grid
-from suite.measured import read_calibration, read_forecast
+from suite.run.timing.forecast import read_calibration, read_forecast
 from suite.store.folder import Store
 from tests.records import make_record
 

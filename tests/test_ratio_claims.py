@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
+from suite.bench.ratios import Ratio, only
 from suite.claims import read_claim_files
-from suite.cost.ratios import Ratio, only
 from suite.ratio_claims import judge_ratios
 from tests.conftest import REPOSITORY
 

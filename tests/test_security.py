@@ -23,7 +23,7 @@ from suite.cli import main
 from suite.errors import InputError
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.outcomes import Outcomes
+from suite.run.outcomes import Outcomes
 from suite.store.beats import RUNNING
 from suite.store.files import read_regular
 from suite.store.folder import LOCK, RUNS, SNAPSHOTS, SPOOL, WEIGHTS, Store

@@ -17,9 +17,9 @@ import torch
 
 from suite.cli import main
 from suite.errors import InputError
-from suite.execution.worker import Worker
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
+from suite.run.worker import Worker
 from suite.store import storage
 from suite.store.folder import RUNS, Store
 from suite.store.frames import load_history
@@ -198,7 +198,7 @@ class TestWorker:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         for name in ("SNAPSHOT_PATIENCE", "RECORD_PATIENCE"):
-            monkeypatch.setattr(f"suite.execution.worker.{name}", 0.1)
+            monkeypatch.setattr(f"suite.run.worker.{name}", 0.1)
         shared = open_storage(f"s3://{BUCKET}/x", "small")
         s3.fault = "503"
         worker = Worker(replace(machine, snapshot_seconds=0), tmp_path / "not here", storage=shared)

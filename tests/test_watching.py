@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from suite.grid.grid import Expansion, load_grid
+from suite.run.status import View, Watcher
 from suite.store.beats import LOST, Beat, Running, starting
 from suite.store.folder import Store
-from suite.watching import View, Watcher
 from tests.records import ENVIRONMENT, make_record
 
 Write = Callable[..., Path]
@@ -81,7 +81,7 @@ def test_a_watcher_trusts_its_own_clock(expansion: Expansion, tmp_path: Path, mo
     os.utime(path, (future, future))  # the machine's clock has been set back since
     watcher, now = Watcher("small", expansion, tmp_path), time.monotonic()
     assert watcher.look().running == 1
-    monkeypatch.setattr("suite.watching.time.monotonic", lambda: now + LOST + 10)
+    monkeypatch.setattr("suite.run.status.time.monotonic", lambda: now + LOST + 10)
     assert watcher.look().lost == 1
     running.write(starting(trial.id))
     assert watcher.look().running == 1

@@ -98,7 +98,7 @@ def run(
     grid is done; 1: some are missing (after --limit, say) or have failed.
     """
     from suite.commands.running import run_grid
-    from suite.execution.policy import Policy
+    from suite.run.policy import Policy
     from suite.train.machine import Machine
 
     seconds = None if time_limit is None else 60 * time_limit
@@ -151,8 +151,8 @@ def status(
 
     It only reads the results folder: from any terminal or machine that sees it, while the grid runs or not.
     """
-    from suite.commands.opening import open_grid
     from suite.commands.watching import print_status
+    from suite.run.opened_grid import open_grid
 
     print_status(open_grid(grid, overrides or [], seeds, results), watch=watch, every=every, as_json=as_json)
 

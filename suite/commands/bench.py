@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import torch
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from suite.bench.ratios import Ratio, only, quartiles
+from suite.bench.sides import AXES, Comparison, Side, Sides, check_losses, usual_level
+from suite.bench.speed import MODES, Setting, compare, recipe_for
 from suite.claims import read_claim_files
 from suite.commands.costs import (
     WIDTH,
@@ -27,24 +30,14 @@ from suite.commands.costs import (
     usual_pe,
 )
 from suite.commands.overview import open_console
-from suite.cost.ratios import Ratio, only, paired_ratio, quartiles
-from suite.cost.speed import MODES, Measured, Mode, Setting, compare, recipe_for
 from suite.errors import InputError, nearest
-from suite.grid.losses import LOSSES, refusal
-from suite.grid.recipe import AskedPrecision, Recipe
-from suite.models.architectures import Architecture
-from suite.models.joins import JOINS
-from suite.models.model_cell import ModelCell, Shape
-from suite.models.norms import NORMS
-from suite.models.sizes import Size
+from suite.grid.recipe import AskedPrecision
+from suite.models.model_cell import Shape
 from suite.ratio_claims import judge_ratios
 from suite.store.environment import describe
 from suite.store.record import Environment
 from suite.tables import HEADS, open_table
 from suite.train.machine import Machine
-
-# In which two sides can differ, with the levels.
-AXES: Mapping[str, Mapping[str, Any]] = {"join": JOINS, "norm": NORMS, "loss": LOSSES}
 
 
 @dataclass(frozen=True)
@@ -64,51 +57,6 @@ class Asked:
     norm: str | None
     shape: Shape
     loss: str | None = None
-
-
-@dataclass(frozen=True)
-class _Side:
-    """What is measured: a model, and the loss that trains it."""
-
-    cell: ModelCell
-    loss: str
-
-    def level(self, axis: str) -> str:
-        """Its level on an axis."""
-        return self.loss if axis == "loss" else str(getattr(self.cell, axis))
-
-    def patch(self) -> int | None:
-        """The pixels of a patch's side, if its loss classifies patches."""
-        size, image = self.cell.arch.size, self.cell.shape.image_size
-        if not isinstance(size, Size) or not any(term.classifies for term in LOSSES[self.loss].terms):
-            return None
-        return image // size.stage_grids(image)[-1][0]
-
-
-_Sides = tuple[_Side, _Side]
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """Both sides in one mode."""
-
-    mode: Mode
-    baseline: Measured
-    treatment: Measured
-
-    @property
-    def time(self) -> Ratio:
-        return paired_ratio(self.baseline.seconds, self.treatment.seconds)
-
-    @property
-    def cpu(self) -> Ratio | None:
-        if not self.baseline.cpu_seconds:
-            return None
-        return paired_ratio(self.baseline.cpu_seconds, self.treatment.cpu_seconds)
-
-    @property
-    def memory(self) -> float:
-        return self.treatment.memory_mb / self.baseline.memory_mb
 
 
 def print_bench(
@@ -139,7 +87,7 @@ def print_bench(
         )
     baseline, treatment = (side.level(asked.axis) for side in sides)
     recipe = recipe_for(batch_size, _precision(precision), max(filter(None, (s.patch() for s in sides)), default=None))
-    _check_losses(sides, recipe)
+    check_losses(sides, recipe)
     torch_device = Machine(device=device, threads=threads).torch_device()
     on_gpu = torch_device.type == "cuda"
     setting = Setting(
@@ -159,7 +107,7 @@ def print_bench(
         lambda numbers: track(numbers, "rounds", console=progress, transient=True, disable=not progress.is_terminal),
         [side.loss for side in sides],
     )
-    comparisons = [_Comparison(mode, *results[mode]) for mode in MODES]
+    comparisons = [Comparison(mode, *results[mode]) for mode in MODES]
     console = open_console(WIDTH)
     records = [record for comparison in comparisons for record in _records(comparison, sides, setting, environment)]
     put(console, _table(comparisons, sides, asked.axis, setting, environment), records, target)
@@ -175,7 +123,7 @@ def print_bench(
             console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
 
 
-def _sides(asked: Asked) -> _Sides:
+def _sides(asked: Asked) -> Sides:
     if asked.axis not in AXES:
         raise InputError(
             f"unknown axis {asked.axis!r}",
@@ -206,7 +154,7 @@ def _sides(asked: Asked) -> _Sides:
     }
     pe = usual_pe(architecture) if asked.pe is None else asked.pe
     first, second = (
-        _Side(cell, side["loss"])
+        Side(cell, side["loss"])
         for level in levels
         for side in [both | {asked.axis: level}]
         for cell in possible(
@@ -217,32 +165,6 @@ def _sides(asked: Asked) -> _Sides:
         )
     )
     return first, second
-
-
-def usual_level(axis: str, architecture: Architecture, *, treatment: bool) -> str:
-    """What a side is where nothing is said: what every training has, or the method that this project is about."""
-    if axis == "join":
-        return "lape" if treatment else "default"
-    if axis == "loss":
-        return "diversepatch" if treatment else "default"
-    if not treatment:
-        return architecture.family.norm
-    return "l2bn" if architecture.size.width is None else "dtn"
-
-
-def _check_losses(sides: _Sides, recipe: Recipe) -> None:
-    """Raise `InputError` if a side can't be trained by its loss, or images can't be mixed for it."""
-    for side in sides:
-        if error := refusal(side.loss, side.cell.arch, side.cell.shape.image_size, recipe):
-            raise error.at("lape bench")
-    if recipe.mixes and recipe.batch_size % 2:
-        raise InputError(
-            "images are mixed in pairs",
-            expected="an even --batch-size with a loss that classifies patches",
-            found=str(recipe.batch_size),
-            where=f"--batch-size {recipe.batch_size}",
-            fix="give another",
-        )
 
 
 def _precision(name: str) -> AskedPrecision:
@@ -258,7 +180,7 @@ def _precision(name: str) -> AskedPrecision:
     )
 
 
-def _records(comparison: _Comparison, sides: _Sides, setting: Setting, environment: Environment) -> list[Record]:
+def _records(comparison: Comparison, sides: Sides, setting: Setting, environment: Environment) -> list[Record]:
     """A record per side; the treatment's has the ratios."""
     ratios = {
         **_ratio_record("time_ratio", comparison.time),
@@ -303,8 +225,8 @@ def _ratio_record(name: str, ratio: Ratio | None) -> dict[str, float | None]:
 
 
 def _table(
-    comparisons: Sequence[_Comparison],
-    sides: _Sides,
+    comparisons: Sequence[Comparison],
+    sides: Sides,
     axis: str,
     setting: Setting,
     environment: Environment,
@@ -340,13 +262,13 @@ def _table(
     return table
 
 
-def _others(side: _Side, axis: str) -> str:
+def _others(side: Side, axis: str) -> str:
     """What both sides are on the other axes, unless it is what every such model is."""
     usual = {"join": "default", "norm": side.cell.arch.family.norm, "loss": "default"}
     return "".join(f", {side.level(name)}" for name in AXES if name != axis and side.level(name) != usual[name])
 
 
-def _sentence(comparison: _Comparison, baseline: str, treatment: str) -> str:
+def _sentence(comparison: Comparison, baseline: str, treatment: str) -> str:
     """What the treatment takes of what the baseline does."""
     parts = [f"{_ratio_text(comparison.time)} × the time of {baseline}"]
     if comparison.cpu is not None:

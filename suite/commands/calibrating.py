@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from suite.calibration import calibrate
 from suite.commands.workspace import Workspace
 from suite.data.cache import open_root, verify
-from suite.pace import kind_of
-from suite.plan import make_plan
+from suite.run.plan import make_plan
+from suite.run.timing.calibration import calibrate
+from suite.run.timing.pace import kind_of
 from suite.store.files import make_folder
 from suite.train.machine import Machine
 

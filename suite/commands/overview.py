@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.text import Text
 
 from suite import stats
-from suite.capacity import Capacity
 from suite.claims import untested
 from suite.commands.workspace import Workspace
 from suite.contrasts import contrasts
-from suite.estimate import LEVEL, CellEstimate, Estimate, Interval
-from suite.plan import Plan, expectation, make_plan
+from suite.run.plan import Plan, expectation, make_plan
+from suite.run.ray.capacity import Capacity
+from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate, Interval
 from suite.store.files import make_folder, write_atomic
 from suite.text import duration
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from suite.capacity import Capacity, Needs, capacity, default_gpus, parse_nodes
-from suite.commands.opening import OpenGrid
 from suite.errors import InputError
-from suite.plan import make_plan
+from suite.run.opened_grid import OpenGrid
+from suite.run.plan import make_plan
+from suite.run.ray.capacity import Capacity, Needs, capacity, default_gpus, parse_nodes
 
 
 def find_room(
@@ -30,7 +30,7 @@ def find_room(
     if address is None:
         nodes, where = parse_nodes(described), "--nodes"
     else:
-        from suite.execution.cluster import ask_nodes
+        from suite.run.ray.cluster import ask_nodes
 
         nodes, where = ask_nodes(address), "--address"
     needs = Needs(threads, default_gpus(nodes) if gpus is None else gpus)

@@ -11,24 +11,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from suite.capacity import Needs
 from suite.commands.overview import open_console, print_outcome, print_plan_line, print_weights
 from suite.commands.workspace import Workspace, open_workspace
 from suite.data.cache import open_root
 from suite.errors import InputError, nearest
-from suite.execution.curves import Curves, check_curves
-from suite.execution.dashboard import check_dashboard
-from suite.execution.driver import Execute, run_missing
-from suite.execution.events import Listener
-from suite.execution.policy import Policy
-from suite.execution.prepared import Prepared, needed
-from suite.execution.progress import ProgressDisplay
-from suite.execution.queue import Queue
-from suite.execution.serial import run_serial
-from suite.execution.timekeeping import Timekeeper
-from suite.execution.worker import Worker
 from suite.grid.trial import Trial
-from suite.plan import Plan
+from suite.run.curves import Curves, check_curves
+from suite.run.driver import Execute, run_missing
+from suite.run.events import Listener
+from suite.run.plan import Plan
+from suite.run.policy import Policy
+from suite.run.prepared import Prepared, needed
+from suite.run.progress import ProgressDisplay
+from suite.run.queue import Queue
+from suite.run.ray.capacity import Needs
+from suite.run.ray.dashboard import check_dashboard
+from suite.run.serial import run_serial
+from suite.run.timekeeping import Timekeeper
+from suite.run.worker import Worker
 from suite.store.files import make_folder
 from suite.store.record import FAILURES, VOLATILE, RunRecord
 from suite.store.shared_store import SharedStore
@@ -193,7 +193,7 @@ def _executor(
         machine.torch_device()  # say now if it is not there
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which stores what has finished
         return lambda queue: run_serial(queue, worker)
-    from suite.execution.ray import Resources, run_ray
+    from suite.run.ray.tune import Resources, run_ray
 
     resources = Resources(cpus=machine.threads * machine.processes, gpus=_gpus(machine, gpus_per_trial))
     check = None if address is None else data

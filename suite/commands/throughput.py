@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,22 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from suite.bench.ratios import quartiles
+from suite.bench.throughput.measure import SIDES, Figure, Plan, measure
+from suite.bench.throughput.summary import cores, summarise
+from suite.bench.throughput.turns import LoopSetting
+from suite.bench.throughput.workload import Workload
 from suite.commands.costs import WIDTH, chosen_architecture, listed_cells, possible, usual_pe
 from suite.commands.listing import yaml_files
 from suite.commands.overview import open_console
-from suite.cost.ratios import Quartiles, Ratio, paired_ratio, quartiles
-from suite.cost.throughput.measure import SIDES, Figure, Plan, Throughput, Timed, figures, measure
-from suite.cost.throughput.turns import LoopSetting
-from suite.cost.throughput.workload import Workload
 from suite.data.cache import load_meta, open_root, verify
 from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError, nearest
 from suite.grid.documents import read_document
 from suite.grid.recipe import Recipe
-from suite.models.build import build_model
-from suite.models.costs.macs import count_macs
-from suite.models.model_cell import ModelCell, Shape
+from suite.models.model_cell import Shape
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
-from suite.store.record import Environment
 from suite.tables import open_table
 from suite.train.machine import Machine
 from suite.train.steps.precision import choose_precision
@@ -44,15 +41,12 @@ SYNTHETIC = "synthetic"
 USUAL = "cifar10"  # the data set that is taken where none is named; made up where it isn't prepared
 QUIET = 0.5  # load of a machine that has nothing else to do
 SHORTEST, LONGEST = 0.01, 3600.0  # seconds of a turn
-PASSES = 3  # a training step costs a forward and a backward, which costs two
 LABELS: dict[Figure, str] = {
     "step": "training step alone",
     "pipeline": "input pipeline alone",
     "pipeline_per_core": "input pipeline, per CPU second",
     "training": "end to end",
 }
-REACHED: tuple[Figure, ...] = ("step", "training")  # of which it is told how much of the machine's rate they reach
-_PACKAGES = ("timm", "pillow", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -104,7 +98,7 @@ def print_throughput(asked: Asked, target: str | None) -> None:
         )
     if target is not None and target != "-":
         make_folder(Path(target).parent)  # now, and not after minutes
-    threads = asked.threads or _cores()
+    threads = asked.threads or cores()
     device = Machine(device=asked.device, threads=threads).torch_device()
     workload = _workload(asked, device)
     plan = Plan(asked.rounds, asked.seconds, asked.side_by_side, threads, asked.workers or _workers(asked, threads))
@@ -122,7 +116,7 @@ def print_throughput(asked: Asked, target: str | None) -> None:
         plan,
         lambda numbers: track(numbers, "rounds", console=progress, transient=True, disable=not shown),
     )
-    told = _told(asked, workload, plan, environment, load, found)
+    told = summarise(asked.recipe, workload, plan, environment, load, found)
     text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if target == "-":
         print(text, end="")
@@ -134,11 +128,6 @@ def print_throughput(asked: Asked, target: str | None) -> None:
     if target is not None:
         write_atomic(Path(target), text.encode())
         console.print(target, highlight=False, markup=False, soft_wrap=True)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _workers(asked: Asked, threads: int) -> tuple[int, ...]:
@@ -230,91 +219,10 @@ def _dataset(asked: Asked) -> tuple[Dataset, Path | None]:
     return dataset, root
 
 
-def _told(
-    asked: Asked, workload: Workload, plan: Plan, environment: Environment, load: float, found: Throughput
-) -> dict[str, Any]:
-    """All of it, as JSON has it."""
-    rounds = [[_turn(timed) for timed in turns] for turns in found.rounds]
-    macs = count_macs(build_model(workload.cell), workload.dataset.image_size, workload.dataset.channels)
-    flops = 2 * PASSES * macs
-    matmul = quartiles(found.matmul).median
-    summary = {figure: _summary(figure, found.rounds) for figure in figures(workload.device)}
-    for figure in REACHED:
-        for side in SIDES:
-            reached = flops * summary[figure][side]["images_per_second"]["median"]
-            summary[figure][side] |= {"gflops": reached / 1e9, "share_of_matmul": reached / matmul}
-    memory = {
-        side: max(timed.turn.memory_mb for turns in found.rounds for timed in turns
-                  if (timed.side, timed.figure) == (side, "training"))
-        for side in SIDES
-    }  # fmt: skip
-    return {
-        "format": 1,
-        "model": {**_named(workload.cell), "forward_macs": macs, "training_flops_per_image": flops},
-        "recipe": {"name": asked.recipe, **workload.recipe.model_dump(mode="json")},
-        "data": {
-            "name": workload.dataset.name,
-            "made_up": workload.root is None,
-            **asdict(workload.cell.shape),
-        },
-        "environment": {
-            **environment.model_dump(),
-            **{package: importlib.metadata.version(package) for package in _PACKAGES},
-            "cores": _cores(),
-            "memory_gb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
-            "load_before": load,
-        },
-        "plan": asdict(plan),
-        "tried": [_turn(timed) for timed in found.tried],
-        "rounds": rounds,
-        "matmul_flops_per_second": list(found.matmul),
-        "summary": summary,
-        "memory_mb": memory,
-    }
-
-
-def _named(cell: ModelCell) -> dict[str, str]:
-    return {"arch": cell.arch.name, "pe": cell.pe, "join": cell.join, "norm": cell.norm}
-
-
-def _turn(timed: Timed) -> dict[str, Any]:
-    turn = timed.turn
-    return {
-        "figure": timed.figure,
-        "side": timed.side,
-        "setting": asdict(timed.setting),
-        "images": turn.images,
-        "seconds": turn.seconds,
-        "cpu_seconds": _number(turn.cpu_seconds),
-        "memory_mb": turn.memory_mb,
-        "images_per_second": _number(timed.rate),
-    }
-
-
-def _summary(figure: Figure, rounds: Sequence[Sequence[Timed]]) -> dict[str, Any]:
-    """Both sides' images per second over the rounds, and how many times timm's ours are."""
-    turns = {side: [one for turns in rounds for one in turns if (one.figure, one.side) == (figure, side)]
-             for side in SIDES}  # fmt: skip
-    rates = {side: [timed.rate for timed in turns[side]] for side in SIDES}
-    sides: dict[str, Any] = {
-        side: {"setting": asdict(turns[side][0].setting), "images_per_second": _spread(quartiles(rates[side]))}
-        for side in SIDES
-    }
-    return sides | {"ratio": _spread(paired_ratio(rates["timm"], rates["ours"]))}
-
-
-def _spread(spread: Quartiles | Ratio) -> dict[str, float | None]:
-    return {key: _number(value) for key, value in asdict(spread).items()}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
 def _table(told: dict[str, Any]) -> Table:
     model, data, environment, plan = told["model"], told["data"], told["environment"], told["plan"]
     pictures = f"made-up pictures of {data['image_size']}×{data['image_size']}×{data['in_chans']}"
-    versions = ", ".join(f"{package} {environment[package]}" for package in ("torch", *_PACKAGES))
+    versions = ", ".join(f"{package} {environment[package]}" for package in ("torch", *PACKAGES))
     at_once = f"{plan['side_by_side']} trainings at once; " if plan["side_by_side"] > 1 else ""
     table = open_table(
         title=f"{model['arch']}, {model['pe']}, {model['join']}; {pictures if data['made_up'] else data['name']}; "

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from suite.commands.opening import OpenGrid
-from suite.measured import read_calibration, read_forecast
+from suite.run.opened_grid import OpenGrid
+from suite.run.status import Underway, View, Watcher
+from suite.run.timing.forecast import read_calibration, read_forecast
 from suite.store.beats import LOST
 from suite.text import duration
-from suite.watching import Underway, View, Watcher
 
 _SHOWN = 20  # failures, trials under way: more of them are counted, and stand in the JSON
 _DRAWN = 4  # times a second that a terminal is drawn anew

@@ -14,10 +14,8 @@ import pandas as pd
 from suite.answers import check_accuracies
 from suite.audit import NAMES, audit
 from suite.claims import Claim, Claims, carried_over, read_claim_files, untested
-from suite.commands.opening import OpenGrid, open_grid
 from suite.contrasts import points
 from suite.errors import InputError, Problem
-from suite.estimate import Estimate, estimate
 from suite.grid.budget import Budget
 from suite.grid.documents import read_document
 from suite.grid.expansion import matches
@@ -25,9 +23,11 @@ from suite.grid.schema import is_claim_file
 from suite.grid.trial import Trial
 from suite.interactions import Factorial, factorials
 from suite.layout import PublishedTable, published_table
-from suite.measured import Measured, read_calibration
-from suite.pace import Pace, Paces
 from suite.published import Value
+from suite.run.opened_grid import OpenGrid, open_grid
+from suite.run.timing.estimate import Estimate, estimate
+from suite.run.timing.forecast import Measured, read_calibration
+from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_frame
 from suite.store.record import RunRecord
 from suite.verdict import Verdict, judge

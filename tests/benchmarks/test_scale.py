@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import scale
-from suite.execution.driver import FOLD_EVERY
+from suite.run.driver import FOLD_EVERY
 
 TRIALS = 600
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from suite.commands.opening import OpenGrid, open_grid
 from suite.commands.rooms import find_room
 from suite.errors import InputError
+from suite.run.opened_grid import OpenGrid, open_grid
 from suite.store.folder import Store
 from tests.records import make_record
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from suite.cost.ratios import Quartiles, Ratio, paired_ratio, quartiles
+from suite.bench.ratios import Quartiles, Ratio, paired_ratio, quartiles
 
 
 def test_quartiles() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from suite.cost import speed
-from suite.cost.speed import MODES, Mode, Setting, compare, recipe_for
+from suite.bench import speed
+from suite.bench.speed import MODES, Mode, Setting, compare, recipe_for
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.model_cell import ModelCell, Shape

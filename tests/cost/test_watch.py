@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from suite.cost.watch import Watch
+from suite.bench.watch import Watch
 
 
 def test_a_linear_layer_and_its_gradients() -> None:

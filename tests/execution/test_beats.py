@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from suite.execution.events import Job
 from suite.grid.trial import Trial
+from suite.run.events import Job
 from suite.store.record import RunRecord
 from suite.train.heartbeat import Heartbeat
 from tests.execution.test_ray import address, run, trials  # noqa: F401

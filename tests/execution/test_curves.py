@@ -10,9 +10,9 @@ import pytest
 
 from suite.cli import main
 from suite.errors import InputError
-from suite.execution.curves import Curves, check_curves, write_curves
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
+from suite.run.curves import Curves, check_curves, write_curves
 from suite.store.beats import starting
 from suite.store.record import RunRecord
 from tests.execution.test_timekeeping import Display
@@ -94,7 +94,7 @@ def test_it_is_said_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="not a folder"):
         check_curves(tmp_path / "file")
-    monkeypatch.setattr("suite.execution.curves.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("suite.run.curves.importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="extra `tensorboard`"):
         check_curves(tmp_path)
 

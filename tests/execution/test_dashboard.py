@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from suite.errors import InputError
-from suite.execution.dashboard import check_dashboard, secure_token, tell_dashboard
+from suite.run.ray.dashboard import check_dashboard, secure_token, tell_dashboard
 from tests.conftest import GRID, REPOSITORY
 
 PROBE = r"""
 import json, re, sys, urllib.error, urllib.request
 from pathlib import Path
-from suite.execution.cluster import connect
+from suite.run.ray.cluster import connect
 import ray
 
 def status(url, token=None, body=None):
@@ -123,7 +123,7 @@ def test_none_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    monkeypatch.setattr("suite.execution.dashboard._NEEDS", ("aiohttp", "no_such_module"))
+    monkeypatch.setattr("suite.run.ray.dashboard._NEEDS", ("aiohttp", "no_such_module"))
     with pytest.raises(InputError, match="extra `ray`"):
         check_dashboard()
 

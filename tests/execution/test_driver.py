@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from suite.errors import InputError
-from suite.execution.driver import run_missing
-from suite.execution.policy import Policy
-from suite.execution.queue import Queue
-from suite.execution.serial import run_serial
 from suite.grid.grid import Expansion, load_grid
 from suite.grid.trial import Trial
-from suite.plan import Plan
+from suite.run.driver import run_missing
+from suite.run.plan import Plan
+from suite.run.policy import Policy
+from suite.run.queue import Queue
+from suite.run.serial import run_serial
 from suite.store.beats import Beat
 from suite.store.folder import RUNS, Store
 from suite.store.frames import load_history
@@ -199,7 +199,7 @@ def test_a_second_run_at_the_same_time_is_refused(write_grid: Write, run: Runner
 
 
 def test_long_runs_fold_the_spool_as_they_go(write_grid: Write, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("suite.execution.driver.FOLD_EVERY", 3)
+    monkeypatch.setattr("suite.run.driver.FOLD_EVERY", 3)
     run.stop_after = 3
     expansion = load_grid(write_grid()).expand()
     collected: list[int] = []

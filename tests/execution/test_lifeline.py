@@ -13,14 +13,14 @@ from collections.abc import Iterator
 import pytest
 
 from suite.errors import InputError
-from suite.execution.lifeline import RAYS_PATIENCE, lifeline
+from suite.run.ray.lifeline import RAYS_PATIENCE, lifeline
 
 EVERY = 0.05
 
 # The main thread can't be interrupted, as if it were waiting within Ray.
 STUCK = """
 import signal, socket, sys, time
-from suite.execution.lifeline import lifeline
+from suite.run.ray.lifeline import lifeline
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 head = socket.create_server(("127.0.0.1", 0))
 with lifeline(f"127.0.0.1:{head.getsockname()[1]}", every=0.05, grace=0.1):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from suite.estimate import estimate
-from suite.execution.progress import ProgressDisplay
 from suite.grid.grid import load_grid
-from suite.pace import Paces
+from suite.run.progress import ProgressDisplay
+from suite.run.timing.estimate import estimate
+from suite.run.timing.pace import Paces
 from suite.text import duration
 from tests.records import make_record
 
@@ -50,7 +50,7 @@ def test_time_left_goes_by_estimates_corrected_by_what_has_ended(
     write_grid: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("suite.execution.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("suite.run.progress.time.monotonic", lambda: now[0])
     trials = load_grid(write_grid(), seeds=3).expand().trials
     pace = Paces().of_record(make_record(trials[0], train_seconds=10.0))
     assert pace is not None

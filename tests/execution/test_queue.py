@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.execution.events import Job
-from suite.execution.policy import LONGEST_WAIT, Policy
-from suite.execution.queue import Queue
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
+from suite.run.events import Job
+from suite.run.policy import LONGEST_WAIT, Policy
+from suite.run.queue import Queue
 from suite.train.faults import MachineFault
 from tests.conftest import GRID
 from tests.records import Heard, make_record

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from suite.errors import InputError
-from suite.execution.events import Job, Run
-from suite.execution.policy import Policy
-from suite.execution.queue import Queue
-from suite.execution.serial import run_serial
-from suite.execution.worker import Worker
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
+from suite.run.events import Job, Run
+from suite.run.policy import Policy
+from suite.run.queue import Queue
+from suite.run.serial import run_serial
+from suite.run.worker import Worker
 from suite.store.environment import node_name
 from suite.store.folder import Store
 from suite.store.record import VOLATILE, RunRecord
@@ -82,7 +82,7 @@ def alone(trials: list[Trial]) -> list[Job]:
 
 
 def run(trials: list[Trial], function: Run, address: str, cpus: float = 1, gpus: float = 0, **policy: Any) -> Heard:
-    from suite.execution.ray import Resources, run_ray
+    from suite.run.ray.tune import Resources, run_ray
 
     queue = Queue(alone(trials), Heard(), Policy(**{"first_wait": 0.1, **policy}))
     run_ray(queue, function, resources=Resources(cpus, gpus), address=address)
@@ -183,7 +183,7 @@ def test_a_worker_that_hangs_is_killed_long_after_the_time_limit(
 
 
 def test_bad_input_in_a_worker_is_raised_and_the_other_trials_are_kept(trials: list[Trial], address: str) -> None:
-    from suite.execution.ray import Resources, run_ray
+    from suite.run.ray.tune import Resources, run_ray
 
     listener = Heard()
     with pytest.raises(InputError, match="prepare them") as caught:
@@ -193,7 +193,7 @@ def test_bad_input_in_a_worker_is_raised_and_the_other_trials_are_kept(trials: l
 
 
 def test_a_listener_that_fails_ends_the_run_with_its_own_error(trials: list[Trial], address: str) -> None:
-    from suite.execution.ray import Resources, run_ray
+    from suite.run.ray.tune import Resources, run_ray
 
     class Full(Heard):
         def finished(self, record: RunRecord) -> None:
@@ -245,7 +245,7 @@ def no_data() -> None:
 
 
 def test_data_that_a_node_lacks_are_told_with_its_name_before_any_trial(trials: list[Trial], address: str) -> None:
-    from suite.execution.ray import Resources, run_ray
+    from suite.run.ray.tune import Resources, run_ray
 
     listener = Heard()
     with pytest.raises(InputError, match=rf"is not prepared[\s\S]*/data/digits on node {node_name()}"):
@@ -278,7 +278,7 @@ def test_a_cluster_of_another_version(trials: list[Trial], address: str) -> None
 
 
 def test_a_port_where_something_else_listens(trials: list[Trial], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("suite.execution.cluster.PATIENCE", 3.0)
+    monkeypatch.setattr("suite.run.ray.cluster.PATIENCE", 3.0)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -291,7 +291,7 @@ def test_versions_are_compared_as_ray_compares_them(monkeypatch: pytest.MonkeyPa
 
     import ray
 
-    from suite.execution.cluster import check_versions
+    from suite.run.ray.cluster import check_versions
 
     here = platform.python_version()
     check_versions(ray.__version__, here)
@@ -311,7 +311,7 @@ def test_workers_use_the_environment_of_the_driver() -> None:
 
 
 def test_a_tune_callback_is_pickled_empty() -> None:
-    from suite.execution.ray import _Callback, _Source
+    from suite.run.ray.tune import _Callback, _Source
 
     source = _Source(Queue([], Heard()), 1)
     assert source.__getstate__() == _Callback(source).__getstate__() == {}
@@ -324,7 +324,7 @@ def test_a_trial_by_several_processes_gets_what_all_of_them_need(
     """Two CPUs and two GPUs, which don't exist, so that it trains by gloo: to the record of a serial run."""
     from ray.cluster_utils import Cluster
 
-    from suite.execution.ray import Resources, run_ray
+    from suite.run.ray.tune import Resources, run_ray
 
     worker = Worker(Machine(data_folder, "cpu", processes=2), tmp_path)
     cluster = Cluster(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from suite.estimate import estimate
-from suite.execution.timekeeping import Timekeeper
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.measured import read_forecast
-from suite.pace import Paces
+from suite.run.timekeeping import Timekeeper
+from suite.run.timing.estimate import estimate
+from suite.run.timing.forecast import read_forecast
+from suite.run.timing.pace import Paces
 from suite.store.beats import starting
 from suite.store.record import RunRecord
 from tests.records import make_record
@@ -37,7 +37,7 @@ class Display:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr("suite.execution.timekeeping.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("suite.run.timekeeping.time.monotonic", lambda: now[0])
     return now
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from suite.cost.trainer import make_trainer
+from suite.bench.trainer import make_trainer
 from suite.grid.grid import load_grid
 from suite.models import create_model
 from suite.models.build import plain_sibling

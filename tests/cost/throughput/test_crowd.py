@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.cost.throughput.crowd import Crowd
-from suite.cost.throughput.turns import LoopSetting
+from suite.bench.throughput.crowd import Crowd
+from suite.bench.throughput.turns import LoopSetting
 from suite.errors import InputError
 from tests.cost.throughput.workloads import workload
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from suite.cost.throughput.ours import OurLoop
-from suite.cost.throughput.turns import LoopSetting
+from suite.bench.throughput.ours import OurLoop
+from suite.bench.throughput.turns import LoopSetting
 from tests.cost.throughput.workloads import workload
 
 

@@ -11,8 +11,8 @@ import torch
 from timm.data.transforms import RandomResizedCropAndInterpolation
 from torchvision import transforms
 
-from suite.cost.throughput.timm_loop import TimmLoop, _loader
-from suite.cost.throughput.turns import LoopSetting
+from suite.bench.throughput.timm_loop import TimmLoop, _loader
+from suite.bench.throughput.turns import LoopSetting
 from tests.cost.throughput.workloads import RECIPES, workload
 
 # No thread but the one: a worker is forked, and torch's other threads aren't there in it.

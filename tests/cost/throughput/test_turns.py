@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from suite.cost.throughput.turns import LoopSetting, Task, cpu_seconds, take_turn
+from suite.bench.throughput.turns import LoopSetting, Task, cpu_seconds, take_turn
 
 
 def _work(began: multiprocessing.synchronize.Event) -> None:

@@ -8,10 +8,10 @@ from typing import Literal, get_args
 
 import torch
 
-from suite.cost.throughput.crowd import Crowd, Side
-from suite.cost.throughput.matmul import matmul_rate
-from suite.cost.throughput.turns import LoopSetting, Task, Turn
-from suite.cost.throughput.workload import Workload
+from suite.bench.throughput.crowd import Crowd, Side
+from suite.bench.throughput.matmul import matmul_rate
+from suite.bench.throughput.turns import LoopSetting, Task, Turn
+from suite.bench.throughput.workload import Workload
 from suite.train.steps.memory import release
 from suite.train.steps.precision import choose_precision
 

@@ -15,8 +15,8 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from suite.errors import InputError, first_line
-from suite.estimate import Estimate, Interval
-from suite.pace import Device, Kind, Pace
+from suite.run.timing.estimate import Estimate, Interval
+from suite.run.timing.pace import Device, Kind, Pace
 from suite.store.files import check_folder, check_inside, read_regular, write_atomic
 from suite.text import duration
 
@@ -108,7 +108,7 @@ class Took(_Model):
 
 
 class Forecast(_Model):
-    """What a run was expected to take, as `suite.estimate.Estimate` has it, and what it took once it is over."""
+    """What a run was expected to take, as an `Estimate` has it, and what it took once it is over."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     made_at: _Text

@@ -20,7 +20,7 @@ from statistics import fmean
 from typing import Literal
 
 from suite.grid.trial import Trial
-from suite.pace import Device, Kind, Pace, Work, kind_of, work_of
+from suite.run.timing.pace import Device, Kind, Pace, Work, kind_of, work_of
 
 LEVEL = 0.95
 Basis = Literal["runs", "calibration", "another recipe", "nothing"]

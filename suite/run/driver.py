@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from suite.execution.events import Job, Listener
-from suite.execution.policy import Policy
-from suite.execution.queue import Queue
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
-from suite.plan import Plan, make_plan
+from suite.run.events import Job, Listener
+from suite.run.plan import Plan, make_plan
+from suite.run.policy import Policy
+from suite.run.queue import Queue
 from suite.store.beats import Beat, Running, starting
 from suite.store.folder import Store
 from suite.store.record import RunRecord

@@ -12,7 +12,7 @@ from typing import Any
 
 from suite.data.datasets import Dataset
 from suite.errors import InputError
-from suite.pace import Pace, Paces
+from suite.run.timing.pace import Pace, Paces
 from suite.store.files import check_folder, check_inside
 from suite.store.folder import RUNS, SPOOL
 from suite.store.parsing import damaged_record, parse_values, read_text

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from suite.estimate import Estimate, estimate, side_by_side
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
-from suite.outcomes import Outcome, Outcomes
-from suite.pace import Device, Pace
+from suite.run.outcomes import Outcome, Outcomes
+from suite.run.timing.estimate import Estimate, estimate, side_by_side
+from suite.run.timing.pace import Device, Pace
 from suite.store.beats import LOST, Beat, Running, Seen
 from suite.store.record import run_name
 

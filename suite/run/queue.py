@@ -8,9 +8,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from suite.execution.events import Job, Listener
-from suite.execution.policy import Policy
 from suite.grid.trial import Trial
+from suite.run.events import Job, Listener
+from suite.run.policy import Policy
 from suite.store.beats import Beat
 from suite.store.environment import describe
 from suite.store.record import RunRecord, Status

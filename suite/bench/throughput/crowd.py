@@ -12,8 +12,8 @@ from typing import Any, Literal, Self
 
 import torch
 
-from suite.cost.throughput.turns import Loop, LoopSetting, Task, Turn, take_turn
-from suite.cost.throughput.workload import Workload
+from suite.bench.throughput.turns import Loop, LoopSetting, Task, Turn, take_turn
+from suite.bench.throughput.workload import Workload
 from suite.errors import InputError, first_line
 
 Side = Literal["ours", "timm"]
@@ -130,9 +130,9 @@ def _serve(connection: Connection, side: Side, workload: Workload) -> None:
 def make_loop(side: Side, workload: Workload) -> Loop:
     """A side's loop. Only timm's imports timm."""
     if side == "ours":
-        from suite.cost.throughput.ours import OurLoop
+        from suite.bench.throughput.ours import OurLoop
 
         return OurLoop(workload)
-    from suite.cost.throughput.timm_loop import TimmLoop
+    from suite.bench.throughput.timm_loop import TimmLoop
 
     return TimmLoop(workload)

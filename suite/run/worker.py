@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.errors import InputError
-from suite.execution.events import Job
 from suite.grid.trial import Trial
+from suite.run.events import Job
 from suite.store.beats import Running
 from suite.store.environment import node_name
 from suite.store.files import write_atomic

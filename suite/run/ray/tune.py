@@ -1,7 +1,7 @@
 """Ray Tune as the scheduler: a list of trials, workers that are used again, and nothing of Tune's own state.
 
 Resume is not Tune's `Tuner.restore`, which needs an unchanged grid: the driver subtracts what the store
-holds. The settings of `suite.execution` are what makes Tune cost hundredths of a second per trial instead of seconds.
+holds. The settings of `suite.run.ray` are what makes Tune cost hundredths of a second per trial instead of seconds.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.search import Searcher
 
-from suite.capacity import room
 from suite.errors import InputError, Problem
-from suite.execution.cluster import check_on, cluster_nodes, connect, feasible
-from suite.execution.events import Job, Run
-from suite.execution.lifeline import lifeline
-from suite.execution.queue import Queue, lost_record
+from suite.run.events import Job, Run
+from suite.run.queue import Queue, lost_record
+from suite.run.ray.capacity import room
+from suite.run.ray.cluster import check_on, cluster_nodes, connect, feasible
+from suite.run.ray.lifeline import lifeline
 from suite.store.beats import Beat, parse_beat
 from suite.store.environment import node_name, public_name
 from suite.store.record import RunRecord, Status

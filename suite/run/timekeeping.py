@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from suite.estimate import Estimate, side_by_side
-from suite.execution.events import Listener
 from suite.grid.trial import Trial
-from suite.measured import Forecast, Took, forecast
+from suite.run.events import Listener
+from suite.run.timing.estimate import Estimate, side_by_side
+from suite.run.timing.forecast import Forecast, Took, forecast
 from suite.store.beats import Beat
 from suite.store.record import RunRecord
 from suite.train.faults import MachineFault

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 import torch
 
-from suite.cost.trainer import make_trainer
-from suite.cost.watch import Watch
+from suite.bench.trainer import make_trainer
+from suite.bench.watch import Watch
 from suite.data.images import ArrayImages
 from suite.grid.recipe import AskedPrecision, Recipe
 from suite.models.model_cell import ModelCell

@@ -24,8 +24,8 @@ from suite.data.cache import data_root
 from suite.data.images import Images, load_images
 from suite.errors import InputError, first_line
 from suite.grid.trial import Trial
-from suite.measured import Measured
-from suite.pace import Pace, device_of, kind_of
+from suite.run.timing.forecast import Measured
+from suite.run.timing.pace import Pace, device_of, kind_of
 from suite.train.attempt import Attempt, Clock
 from suite.train.machine import Machine
 from suite.train.one_attempt import process_for

@@ -10,9 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from suite.cost.throughput.turns import LoopSetting, Task
-from suite.cost.throughput.workload import LEARNING_RATE, Workload
-from suite.cost.trainer import make_trainer
+from suite.bench.throughput.turns import LoopSetting, Task
+from suite.bench.throughput.workload import LEARNING_RATE, Workload
+from suite.bench.trainer import make_trainer
 from suite.data.images import Images
 from suite.train.augmentation.mixing import mixed_targets
 from suite.train.augmentation.pipeline import Augmentation, Normalise

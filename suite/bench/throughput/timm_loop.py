@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from suite.cost.throughput.turns import LoopSetting, Task
-from suite.cost.throughput.workload import LEARNING_RATE, Workload
+from suite.bench.throughput.turns import LoopSetting, Task
+from suite.bench.throughput.workload import LEARNING_RATE, Workload
 from suite.data.datasets import Dataset
 from suite.data.images import ArrayImages, FolderImages, Images
 from suite.grid.auto_augment import LearnedPolicy, RandAugment, parse_policy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from suite.execution.events import Run
-from suite.execution.queue import Queue
+from suite.run.events import Run
+from suite.run.queue import Queue
 from suite.train.faults import MachineFault
 
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
-from suite.estimate import Estimate
 from suite.grid.trial import Trial
+from suite.run.timing.estimate import Estimate
 from suite.store.beats import Beat
 from suite.store.record import RunRecord, run_name
 from suite.text import duration

@@ -18,9 +18,9 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from suite.capacity import Needs, Node, check_feasible, default_gpus, room
 from suite.errors import InputError, Problem
-from suite.execution.dashboard import HOST, secure_token, tell_dashboard
+from suite.run.ray.capacity import Needs, Node, check_feasible, default_gpus, room
+from suite.run.ray.dashboard import HOST, secure_token, tell_dashboard
 from suite.store.environment import public_name
 from suite.train.faults import without_addresses
 

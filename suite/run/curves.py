@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from suite.errors import InputError
-from suite.execution.events import Listener
 from suite.grid.trial import Trial
+from suite.run.events import Listener
 from suite.store.beats import Beat
 from suite.store.files import make_folder
 from suite.store.record import Epoch, RunRecord

@@ -1,0 +1,1 @@
+"""How long trials take: measured speed, estimates, forecasts."""
