@@ -147,7 +147,7 @@ def augmentation() -> list[Row]:
 
 def judging() -> list[Row]:
     """Tables and verdicts of 10,000 runs and 200 claims, 20 pairs each: with a bit per test image, and without."""
-    from suite.verdict import judge, to_json
+    from suite.verdict.verdicts import judge, to_json
 
     found = []
     for images in (0, 10_000):

@@ -19,8 +19,9 @@ from scipy.stats import binom
 from benchmarks.documents import fill, markdown, percent, write_figures
 from benchmarks.rows import Row
 from suite.grid.schema import Interactions
-from suite.interactions import SUM_WORDS, Factorial, Levels, analysed
 from suite.store.canonical import derive_seed
+from suite.verdict.interactions import SUM_WORDS, Factorial, analysed
+from suite.verdict.stats.blocked import Levels
 
 FACTORIALS = 1_000  # simulated for each figure
 SEEDS = (3, 5, 10)

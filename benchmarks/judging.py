@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.grids import expand, record
-from suite.claims import Claim
 from suite.store.canonical import fingerprint
 from suite.store.folder import RUNS
 from suite.store.record import RunRecord, pack_bits
+from suite.verdict.claims.claim import Claim
 
 COPIES, TRIALS = 5, 2_000  # of the architectures; 100 cells of 20 seeds each, so 400 contrasts of 20 pairs
 

@@ -21,13 +21,15 @@ from scipy.stats import binom
 
 from benchmarks.documents import fill, markdown, percent, write_figures
 from benchmarks.rows import Row
-from suite import stats
-from suite.claims import Claim
-from suite.contrasts import Contrast, Side
-from suite.evidence import POWER, image_checks
 from suite.store.canonical import derive_seed
 from suite.store.record import pack_bits
-from suite.verdict import WORDS, Case, Word, judge_cases
+from suite.verdict import stats
+from suite.verdict.claims.claim import Claim
+from suite.verdict.comparisons import Contrast, Side
+from suite.verdict.evidence import POWER, image_checks
+from suite.verdict.matching import Case
+from suite.verdict.sentences import WORDS, Word
+from suite.verdict.verdicts import judge_cases
 
 CLAIMS = 2_000  # simulated for each figure
 CHEAP = 10  # times as many where no verdict is needed

@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from suite.contrasts import CELL_FIELDS, Contrast, cell_order, points, recipe_ids_tell
 from suite.grid.axes import is_usual, level_order
+from suite.text import points
+from suite.verdict.comparisons import Contrast
+from suite.verdict.runs import CELL_FIELDS, cell_order, recipe_ids_tell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from suite.verdict import Verdict
+    from suite.verdict.verdicts import Verdict
 
 # Okabe and Ito's colours, told apart with any kind of colour vision; grey is for the baseline. Named --c0 …
 # in the page. Levels beyond these repeat the colours with another dash.

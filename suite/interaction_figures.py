@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from suite.figures import DASHES, INK, PALETTE, style, to_svg
 from suite.grid.axes import is_usual
-from suite.interactions import Factorial, Levels
+from suite.verdict.interactions import Factorial
+from suite.verdict.stats.blocked import Levels
 
 
 @dataclass(frozen=True)

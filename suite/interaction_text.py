@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from suite import markup, stats
-from suite.contrasts import points, recipe_ids_tell, seed_list
-from suite.interactions import Effect, Factorial, Levels, Sum, two_sided
+from suite import markup
 from suite.store import files
 from suite.tables import HEADS, NONE, budget_note, open_table
+from suite.text import points, seed_list
+from suite.verdict import stats
+from suite.verdict.interactions import Effect, Factorial, Sum, two_sided
+from suite.verdict.runs import recipe_ids_tell
+from suite.verdict.stats.blocked import Levels
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

@@ -13,11 +13,12 @@ from functools import cached_property
 
 import pandas as pd
 
-from suite import stats
-from suite.contrasts import Run, failed_trials, pair_count, unique_runs
 from suite.grid.budget import Budget
-from suite.published import METRICS, Value, table_name
 from suite.store.record import AXIS_FIELDS
+from suite.text import pair_count
+from suite.verdict import stats
+from suite.verdict.claims.published import METRICS, Value, table_name
+from suite.verdict.runs import Run, failed_trials, unique_runs
 
 # What a run's record says of a metric. Other metrics are counted or measured by other commands.
 _MEASURED: Mapping[str, Callable[[Run], float]] = {

@@ -12,11 +12,11 @@ import pandas as pd
 
 from suite import markup
 from suite.layout import Entry, PublishedTable
-from suite.published import METRICS, decimals
-from suite.stats import Consistency
 from suite.store.files import write_texts
 from suite.store.record import AXIS_FIELDS
 from suite.tables import NONE, budget_note, open_table
+from suite.verdict.claims.published import METRICS, decimals
+from suite.verdict.stats import Consistency
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

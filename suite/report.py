@@ -18,16 +18,17 @@ import pandas as pd
 from markupsafe import Markup
 
 from suite import __version__, figures, interaction_figures, interaction_text, layout_text, likeness, tables
-from suite.contrasts import Run, points, unique_runs
-from suite.evidence import Evidence
 from suite.grid.axes import is_usual
-from suite.interactions import Factorial
 from suite.layout import PublishedTable
 from suite.store.files import write_atomic
 from suite.store.record import AXIS_FIELDS
 from suite.templates import template
-from suite.text import duration
-from suite.verdict import MEANINGS, Verdict, Word, to_json
+from suite.text import duration, points
+from suite.verdict.evidence import Evidence
+from suite.verdict.interactions import Factorial
+from suite.verdict.runs import Run, unique_runs
+from suite.verdict.sentences import MEANINGS, Word
+from suite.verdict.verdicts import Verdict, to_json
 
 MAX_FAILURES = 200
 

@@ -15,22 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from suite import markup, stats
-from suite.contrasts import (
-    CELL_FIELDS,
-    Contrast,
-    Run,
-    cell_order,
-    contrasts,
-    failed_trials,
-    points,
-    recipe_ids_tell,
-    seed_list,
-    unique_runs,
-)
+from suite import markup
 from suite.grid.axes import is_usual
 from suite.models.norms import NORMS
 from suite.store.files import write_atomic
+from suite.text import points, seed_list
+from suite.verdict import stats
+from suite.verdict.comparisons import Contrast, contrasts
+from suite.verdict.runs import CELL_FIELDS, Run, cell_order, failed_trials, recipe_ids_tell, unique_runs
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -112,7 +104,7 @@ class Row:
 
 
 def rows(frame: pd.DataFrame) -> list[Row]:
-    """The cells of the frame, in the order of tables; raises `InputError` as `suite.contrasts.unique_runs` does.
+    """The cells of the frame, in the order of tables; raises `InputError` as `suite.verdict.runs.unique_runs` does.
 
     A cell is compared with that of the default join; one with the default join, with that of the default loss; and one
     with both, with that of the norm that such architectures have as published.

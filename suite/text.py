@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Iterable
 
 _PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
 
@@ -27,3 +29,22 @@ def duration(seconds: float) -> str:
 def note(text: str) -> None:
     """Say something beside the output of a command, on standard error."""
     print(f"note: {text}", file=sys.stderr)
+
+
+def points(value: float) -> str:
+    """A gain with its sign, for people: +0.31, −0.05, 0.00; a dash for NaN."""
+    if math.isnan(value):
+        return "–"
+    text = f"{value:+.2f}".replace("-", "−")
+    return text[1:] if text[1:] == "0.00" else text
+
+
+def seed_list(seeds: Iterable[int]) -> str:
+    """Seed 3; seeds 1, 2, 3."""
+    listed = [str(seed) for seed in sorted(seeds)]
+    return f"seed{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
+
+
+def pair_count(n: int) -> str:
+    """No pairs; 1 pair; 3 pairs."""
+    return "no pairs" if n == 0 else "1 pair" if n == 1 else f"{n} pairs"

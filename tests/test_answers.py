@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.answers import check_accuracies, check_test_images, copies, differences, lacking
-from suite.contrasts import Contrast, contrasts
 from suite.errors import InputError
 from suite.store.record import pack_bits
+from suite.verdict.comparisons import Contrast, contrasts
+from suite.verdict.test_images import check_accuracies, check_test_images, copies, differences, lacking
 from tests.frames import frame_of, paired_rows, run
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.audit import NAMES, Finding, audit
-from suite.claims import read_claim_files
 from suite.errors import InputError
-from suite.published import Interval
+from suite.verdict.claims.audit import NAMES, Finding, audit
+from suite.verdict.claims.published import Interval
+from suite.verdict.claims.reader import read_claim_files
 from tests.conftest import REPOSITORY
 
 CLAIM_FILES = sorted((REPOSITORY / "grids" / "claims").glob("*.yaml"))

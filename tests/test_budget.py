@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from suite.claims import carried_over
 from suite.errors import InputError
 from suite.grid.budget import Budget
 from suite.grid.grid import load_grid
-from suite.verdict import judge
+from suite.verdict.claims.claim import carried_over
+from suite.verdict.verdicts import judge
 from tests.frames import frame_of, paired_rows
 from tests.test_verdict import claim as make_claim
 

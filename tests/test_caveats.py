@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from suite.store.record import pack_bits
-from suite.verdict import Verdict, judge
+from suite.verdict.verdicts import Verdict, judge
 from tests.frames import frame_of, paired_rows, run
 from tests.test_verdict import claim
 

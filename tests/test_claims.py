@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from suite.claims import Claim, Claims, load_claims, read_claim_files, untested
 from suite.errors import InputError
 from suite.grid.grid import load_grid
-from suite.published import GRADES, Value
+from suite.verdict.claims.claim import Claim, untested
+from suite.verdict.claims.published import GRADES, Value
+from suite.verdict.claims.reader import Claims, load_claims, read_claim_files
 from tests.conftest import REPOSITORY
 
 CLAIM_FILES = sorted((REPOSITORY / "grids" / "claims").glob("*.yaml"))

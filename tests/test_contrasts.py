@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.contrasts import contrasts, pair_count, points, seed_list, unique_runs
 from suite.errors import InputError
+from suite.text import pair_count, points, seed_list
+from suite.verdict.comparisons import contrasts
+from suite.verdict.runs import unique_runs
 from tests.frames import CPU, GPU, frame_of, paired_rows, run
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from suite.audit import NAMES, audit
-from suite.claims import Claims, load_claims, read_claim_files
-from suite.published import GRADES
-from suite.static import judge_static
+from suite.verdict.claims.audit import NAMES, audit
+from suite.verdict.claims.model_counts import judge_static
+from suite.verdict.claims.published import GRADES
+from suite.verdict.claims.reader import Claims, load_claims, read_claim_files
 from tests.conftest import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "claims.md"

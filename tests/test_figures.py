@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from suite import figures
-from suite.contrasts import contrasts
 from suite.models.joins import JOINS
+from suite.verdict.comparisons import contrasts
 from tests.frames import frame_of, history_of, paired_rows, run
 
 SVG = "{http://www.w3.org/2000/svg}"

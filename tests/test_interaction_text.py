@@ -15,7 +15,7 @@ from rich.console import Console
 
 from suite import interaction_figures, interaction_text
 from suite.interaction_text import Text
-from suite.interactions import factorials
+from suite.verdict.interactions import factorials
 from tests.frames import GPU, frame_of, run
 from tests.test_interactions import CELLS, noisy, rows
 

@@ -18,15 +18,8 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.multitest import multipletests
 
 from suite.grid.schema import Interactions
-from suite.interactions import (
-    FACTORS,
-    Effect,
-    Factorial,
-    blocked_model,
-    effect_weights,
-    factorials,
-    two_sided,
-)
+from suite.verdict.interactions import FACTORS, Effect, Factorial, effect_weights, factorials, two_sided
+from suite.verdict.stats.blocked import blocked_model
 from tests.frames import frame_of, run
 
 AXES = {"join": ("default", "lape"), "norm": ("ln", "dtn"), "loss": ("default", "diversepatch")}

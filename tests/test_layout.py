@@ -15,7 +15,7 @@ from rich.console import Console
 from suite import layout_text
 from suite.grid.budget import Budget
 from suite.layout import Entry, PublishedTable, published_table
-from suite.published import Value
+from suite.verdict.claims.published import Value
 from tests.frames import CPU, GPU, frame_of, history_of, paired_rows, run
 from tests.test_tables import Texts, parse_tabulars
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 import pytest
 
 from suite.bench.ratios import Ratio, only
-from suite.claims import read_claim_files
-from suite.ratio_claims import judge_ratios
+from suite.verdict.claims.cost_ratios import judge_ratios
+from suite.verdict.claims.reader import read_claim_files
 from tests.conftest import REPOSITORY
 
 VALUES = [

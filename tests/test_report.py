@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from suite.claims import load_claims
 from suite.errors import InputError
 from suite.report import GridSummary, render
-from suite.verdict import WORDS, judge
+from suite.verdict.claims.reader import load_claims
+from suite.verdict.sentences import WORDS
+from suite.verdict.verdicts import judge
 from tests.conftest import REPOSITORY
 from tests.frames import GPU, frame_of, history_of, paired_rows, run
 from tests.test_verdict import CASES, claim

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from suite.answers import check_accuracies
 from suite.cli import main
 from suite.errors import InputError
 from suite.grid.grid import load_grid
@@ -32,6 +31,7 @@ from suite.store.history import HISTORY
 from suite.store.merge import merge
 from suite.store.shared_store import SharedStore
 from suite.store.storage import open_storage
+from suite.verdict.test_images import check_accuracies
 from tests.conftest import REPOSITORY
 from tests.records import make_record
 

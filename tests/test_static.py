@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from suite.claims import read_claim_files
-from suite.published import Value
-from suite.static import judge_static, to_json
+from suite.verdict.claims.model_counts import judge_static, to_json
+from suite.verdict.claims.published import Value
+from suite.verdict.claims.reader import read_claim_files
 from tests.conftest import REPOSITORY
 
 VALUE = {

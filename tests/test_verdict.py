@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from suite import stats
-from suite.claims import Claim, load_claims
 from suite.errors import InputError
-from suite.evidence import Evidence
 from suite.store.frames import load_frame
-from suite.verdict import MEANINGS, WORDS, Verdict, decide, judge, to_json
+from suite.verdict import stats
+from suite.verdict.claims.claim import Claim
+from suite.verdict.claims.reader import load_claims
+from suite.verdict.evidence import Evidence
+from suite.verdict.sentences import MEANINGS, WORDS
+from suite.verdict.verdicts import Verdict, decide, judge, to_json
 from tests.conftest import REPOSITORY
 from tests.frames import GPU, frame_of, paired_rows, run
 
@@ -318,7 +320,7 @@ def test_the_order_of_the_rows_changes_no_byte() -> None:
 
 def test_a_fresh_process_with_other_hashes_says_the_same_bytes() -> None:
     program = (
-        "from suite.claims import load_claims; from suite.store.frames import load_frame;"
+        "from suite.verdict.claims.reader import load_claims; from suite.store.frames import load_frame;"
         "from suite.verdict import judge, to_json;"
         "verdicts = judge(load_frame('results/cifar_subset'), load_claims(['grids/claims/cifar_subset.yaml']));"
         "print(to_json(verdicts), end='')"

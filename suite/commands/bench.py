@@ -17,7 +17,6 @@ from rich.text import Text
 from suite.bench.ratios import Ratio, only, quartiles
 from suite.bench.sides import AXES, Comparison, Side, Sides, check_losses, usual_level
 from suite.bench.speed import MODES, Setting, compare, recipe_for
-from suite.claims import read_claim_files
 from suite.commands.costs import (
     WIDTH,
     Record,
@@ -33,11 +32,12 @@ from suite.commands.overview import open_console
 from suite.errors import InputError, nearest
 from suite.grid.recipe import AskedPrecision
 from suite.models.model_cell import Shape
-from suite.ratio_claims import judge_ratios
 from suite.store.environment import describe
 from suite.store.record import Environment
 from suite.tables import HEADS, open_table
 from suite.train.machine import Machine
+from suite.verdict.claims.cost_ratios import judge_ratios
+from suite.verdict.claims.reader import read_claim_files
 
 
 @dataclass(frozen=True)

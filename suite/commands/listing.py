@@ -86,8 +86,8 @@ def _recipes() -> Iterator[str]:
 
 
 def _claims() -> Iterator[str]:
-    from suite.claims import load_claims
-    from suite.contrasts import points
+    from suite.text import points
+    from suite.verdict.claims.reader import load_claims
 
     rows = {}
     for claim in load_claims(yaml_files("grids/claims")):

@@ -16,15 +16,15 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from suite import stats
-from suite.claims import untested
 from suite.commands.workspace import Workspace
-from suite.contrasts import contrasts
 from suite.run.plan import Plan, expectation, make_plan
 from suite.run.ray.capacity import Capacity
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate, Interval
 from suite.store.files import make_folder, write_atomic
 from suite.text import duration
+from suite.verdict import stats
+from suite.verdict.claims.claim import untested
+from suite.verdict.comparisons import contrasts
 
 COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}
 # A reader may take these words away; what stands beside them must not be left to the report.
@@ -272,7 +272,7 @@ def print_tables(workspace: Workspace) -> None:
 
 def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
     """`lape verify`. Is any claim contradicted?"""
-    from suite.verdict import to_json
+    from suite.verdict.verdicts import to_json
 
     console = open_console()
     if as_json:

@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from suite.claims import read_claim_files
 from suite.commands.costs import WIDTH, Record, put
 from suite.commands.listing import yaml_files
 from suite.commands.overview import COLOURS, open_console
 from suite.errors import InputError
-from suite.static import StaticVerdict, judge_static, to_json
 from suite.tables import open_table
+from suite.verdict.claims.model_counts import StaticVerdict, judge_static, to_json
+from suite.verdict.claims.reader import read_claim_files
 
 
 def print_static_verdicts(files: Sequence[str], *, as_json: bool, target: str | None) -> bool:

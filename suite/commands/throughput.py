@@ -19,7 +19,7 @@ from rich.text import Text
 
 from suite.bench.ratios import quartiles
 from suite.bench.throughput.measure import SIDES, Figure, Plan, measure
-from suite.bench.throughput.summary import cores, summarise
+from suite.bench.throughput.summary import PACKAGES, REACHED, cores, summarise
 from suite.bench.throughput.turns import LoopSetting
 from suite.bench.throughput.workload import Workload
 from suite.commands.costs import WIDTH, chosen_architecture, listed_cells, possible, usual_pe

@@ -11,26 +11,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from suite.answers import check_accuracies
-from suite.audit import NAMES, audit
-from suite.claims import Claim, Claims, carried_over, read_claim_files, untested
-from suite.contrasts import points
 from suite.errors import InputError, Problem
 from suite.grid.budget import Budget
 from suite.grid.documents import read_document
 from suite.grid.expansion import matches
 from suite.grid.schema import is_claim_file
 from suite.grid.trial import Trial
-from suite.interactions import Factorial, factorials
 from suite.layout import PublishedTable, published_table
-from suite.published import Value
 from suite.run.opened_grid import OpenGrid, open_grid
 from suite.run.timing.estimate import Estimate, estimate
 from suite.run.timing.forecast import Measured, read_calibration
 from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_frame
 from suite.store.record import RunRecord
-from suite.verdict import Verdict, judge
+from suite.text import points
+from suite.verdict.claims.audit import NAMES, audit
+from suite.verdict.claims.claim import Claim, carried_over, untested
+from suite.verdict.claims.published import Value
+from suite.verdict.claims.reader import Claims, read_claim_files
+from suite.verdict.interactions import Factorial, factorials
+from suite.verdict.test_images import check_accuracies
+from suite.verdict.verdicts import Verdict, judge
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import judging
 from benchmarks.rows import Row
 from suite.store.frames import load_frame
-from suite.verdict import judge
+from suite.verdict.verdicts import judge
 
 
 @pytest.mark.parametrize("images", [0, 50])

@@ -10,7 +10,7 @@ from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from suite import stats
+from suite.verdict import stats
 
 # Gains as accuracies give them: whole test images of 10,000, so that equal ones are equal.
 points = st.integers(-500, 500).map(lambda images: images / 100)

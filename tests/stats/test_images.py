@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from suite import stats
+from suite.verdict import stats
 
 
 def differences(pairs: int, images: int, seed: int = 0) -> stats.Differences:

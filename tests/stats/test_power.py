@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 from statsmodels.stats.power import TTestPower
 
-from suite import stats
+from suite.verdict import stats
 
 
 @pytest.mark.parametrize(("n", "sd"), [(3, 0.4), (5, 0.4), (10, 1.3)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from statsmodels.regression.linear_model import OLS
 
-from suite import stats
+from suite.verdict import stats
 
 
 def test_one_more_run_falls_where_a_regression_on_a_constant_says() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from suite.commands.listing import list_kind
-from suite.contrasts import contrasts
 from suite.errors import InputError
 from suite.grid.grid import Expansion, load_grid
 from suite.grid.losses import LOSSES, refusal
@@ -19,6 +18,7 @@ from suite.models.architectures import FAMILIES, resolve_architecture
 from suite.models.sizes import Size
 from suite.store.frames import to_frame
 from suite.store.record import LOSS_KEYS
+from suite.verdict.comparisons import contrasts
 from tests.models.test_conformance import SIZES
 from tests.records import make_record
 

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from suite.contrasts import Contrast, Side
 from suite.errors import InputError
-from suite.stats import Differences
 from suite.store.record import unpack_bits
+from suite.verdict.comparisons import Contrast, Side
+from suite.verdict.stats import Differences
 
 _MEND = "restore its record from version control, or delete it: the trial then runs again"
 

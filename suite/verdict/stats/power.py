@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from suite.stats.gains import IDENTICAL
+from suite.verdict.stats.gains import IDENTICAL
 
 
 def smallest_gain(n: int, sd: float, alpha: float = 0.05, power: float = 0.8) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from suite import stats
-from suite.answers import copies, lacking
-from suite.claims import Claim
-from suite.contrasts import Contrast, Side, failed_trials, pair_count, points, seed_list
 from suite.data.datasets import DATASETS
-from suite.evidence import Evidence
+from suite.text import pair_count, points, seed_list
+from suite.verdict import stats
+from suite.verdict.claims.claim import Claim
+from suite.verdict.comparisons import Contrast, Side
+from suite.verdict.evidence import Evidence
+from suite.verdict.runs import failed_trials
+from suite.verdict.test_images import copies, lacking
 
 
 def caveats(claim: Claim, contrast: Contrast, evidence: Evidence | None) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from suite.stats.gains import IDENTICAL, spread
+from suite.verdict.stats.gains import IDENTICAL, spread
 
 Consistency = Literal["consistent", "not_consistent", "cant_say"]
 

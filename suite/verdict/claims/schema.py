@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from suite.published import GRADES, Axis, Grade, Model
+from suite.verdict.claims.published import GRADES, Axis, Grade, Model
 
 
 class Sides(Model):

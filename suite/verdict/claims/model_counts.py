@@ -18,7 +18,7 @@ from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.costs.macs import count_macs, count_parameters
 from suite.models.model_cell import ModelCell
-from suite.published import SHAPES, Value, decimals
+from suite.verdict.claims.published import SHAPES, Value, decimals
 
 _UNITS = {"params_millions": 10**6, "pe_params_thousands": 10**3, "macs_billions": 10**9}
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite import stats
-from suite.answers import check_test_images, differences
-from suite.claims import Claim
-from suite.contrasts import Contrast
 from suite.store.canonical import derive_seed
+from suite.verdict import stats
+from suite.verdict.claims.claim import Claim
+from suite.verdict.comparisons import Contrast
+from suite.verdict.test_images import check_test_images, differences
 
 POWER = 0.8
 

@@ -1,6 +1,6 @@
 """Statistics of paired gains, of the test images behind them, and of published numbers: functions of numbers alone."""
 
-from suite.stats.gains import (
+from suite.verdict.stats.gains import (
     IDENTICAL,
     PairedGain,
     Side,
@@ -15,9 +15,9 @@ from suite.stats.gains import (
     smallest_sign_flip_p,
     spread,
 )
-from suite.stats.images import DRAWS, Differences, Interval, bootstrap_gains, mcnemar
-from suite.stats.power import seeds_needed, smallest_gain
-from suite.stats.published import Consistency, Prediction, prediction_interval
+from suite.verdict.stats.images import DRAWS, Differences, Interval, bootstrap_gains, mcnemar
+from suite.verdict.stats.power import seeds_needed, smallest_gain
+from suite.verdict.stats.published import Consistency, Prediction, prediction_interval
 
 __all__ = [
     "DRAWS",

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from suite.claims import Claims
-from suite.published import Interval, Statement, Value, decimals, gain_label, table_name
+from suite.verdict.claims.published import Interval, Statement, Value, decimals, gain_label, table_name
+from suite.verdict.claims.reader import Claims
 
 # adds_up: recomputed from what is printed, it is what is stated. rounding: only if the printed numbers were rounded
 # just so. differs: by no rounding. no_values: there is nothing to recompute it from.

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Literal
 
 from suite.bench.ratios import Ratio
-from suite.published import Value
+from suite.verdict.claims.published import Value
 
 Word = Literal["confirmed", "contradicted", "inconclusive"]
 

@@ -1,0 +1,1 @@
+"""Published numbers: claim files, their schema, and checks of the papers' own arithmetic."""

@@ -1,0 +1,142 @@
+"""Claims: published gains, with what is fixed about the test before any run.
+
+A claim file is YAML: the values of a table as they are printed, claims on pairs of them, and what the paper
+states about them elsewhere. Grids name the files whose claims they test. The margin, α and the least number
+of pairs stand in the file, so that they are chosen before the runs are seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from suite.errors import nearest
+from suite.grid.budget import Budget
+from suite.grid.trial import Trial
+from suite.store.record import AXIS_FIELDS
+from suite.verdict.claims.published import (
+    TESTED,
+    Axis,
+    Grade,
+    Id,
+    MetricName,
+    Model,
+    table_name,
+)
+
+# Published means are rounded, most of them to two decimals; a gain may differ from their difference by this much.
+_ROUNDING = 0.0101
+
+
+class ClaimedContrast(Model):
+    """Which cells a claim compares. `match` may leave axes open: each contrast that matches is then judged."""
+
+    axis: Axis = Field(description="the axis that differs")
+    baseline: str = Field(min_length=1, description="the level to beat")
+    treatment: str = Field(min_length=1, description="the level that is claimed to be better")
+    match: dict[str, str] = Field(min_length=1, description="the cell's other axes (and recipe), a level each")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.baseline == self.treatment:
+            raise ValueError(f"a baseline and a treatment that differ, not {self.baseline!r} twice")
+        axes = [name for name in (*AXIS_FIELDS, "recipe") if name != self.axis]
+        for name in self.match:
+            if name not in axes:
+                raise ValueError(f"only axes to match, and not {name!r}: {nearest(name, axes)}")
+        return self
+
+    def has_both_sides(self, cells: Iterable[Mapping[str, str]]) -> bool:
+        """Whether two of the cells (levels, and the recipe's name) are a baseline and a treatment that match."""
+        others: dict[str, set[tuple[str, ...]]] = {self.baseline: set(), self.treatment: set()}
+        for cell in cells:
+            if cell[self.axis] in others and all(cell[name] == level for name, level in self.match.items()):
+                rest = {**cell, self.axis: ""}
+                others[cell[self.axis]].add(tuple(rest[name] for name in (*AXIS_FIELDS, "recipe")))
+        return bool(others[self.baseline] & others[self.treatment])
+
+
+class Claim(Model):
+    """A published gain, where it stands, and how it is tested. Accuracies in percent, gains in points."""
+
+    id: Id
+    paper: str = Field(min_length=1)
+    version: str = Field(min_length=1, description="which version of the paper; their numbers differ")
+    table: str = Field(min_length=1, description="the table's number in quotes, or where else, such as 'abstract'")
+    row: str = Field(min_length=1, description="the row, in the paper's own words")
+    kind: Literal["published", "analogue"] = Field(
+        description="published: the paper's own data set and budget; analogue: its gain carried over to another"
+    )
+    published_for: str = Field(default="", description="of an analogue: what the paper's number is for")
+    evidence: Grade = "printed_table"
+    contrast: ClaimedContrast
+    metric: MetricName = "top1"
+    epoch: int | None = Field(default=None, ge=1, description="the epoch of the accuracies, unless it is the last")
+    claimed_gain: float = Field(gt=0, le=100, description="percentage points")
+    claimed_baseline: float | None = Field(default=None, ge=0, le=100, description="percent")
+    claimed_treatment: float | None = Field(default=None, ge=0, le=100, description="percent")
+    # Below 1e-4 no number of pairs that anybody runs has the power, and the search for one doesn't converge.
+    alpha: float = Field(default=0.05, ge=1e-4, lt=0.5, description="of the one-sided test, after Holm's adjustment")
+    margin: float = Field(gt=0, description="δ: how far from the claimed gain still counts as equal, in points")
+    side: Literal["greater"] = Field(default="greater", description="the direction of the claim")
+    min_pairs: int = Field(default=3, ge=2, le=1000, description="fewer pairs than this leave the claim untested")
+    not_runnable: str = Field(default="", description="why the suite can't test it")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        # With so wide a margin no gain at all, or a loss, would count as equal to the claimed gain: "confirmed" would
+        # then say no more than "direction only", and no result could contradict the claim but a significant loss.
+        if self.margin >= self.claimed_gain:
+            raise ValueError(f"a margin ({self.margin:g}) below the claimed gain ({self.claimed_gain:g})")
+        if self.claimed_baseline is not None and self.claimed_treatment is not None:
+            difference = self.claimed_treatment - self.claimed_baseline
+            if abs(difference - self.claimed_gain) > _ROUNDING:
+                raise ValueError(
+                    f"a claimed_gain ({self.claimed_gain:+g}) that is claimed_treatment − claimed_baseline "
+                    f"({difference:+g})"
+                )
+        if self.kind == "analogue" and not self.published_for:
+            raise ValueError("published_for in an analogue claim: what the paper's own number is for")
+        if self.metric not in TESTED and not self.not_runnable:
+            raise ValueError(f"{' or '.join(TESTED)} as the metric, or else not_runnable: why it can't be tested")
+        return self
+
+    @property
+    def title(self) -> str:
+        """Where the claim stands, in one line; an analogue says so."""
+        analogue = "analogue of " if self.kind == "analogue" else ""
+        return f"{analogue}{self.paper} ({self.version}), {table_name(self.table)}, {self.row}"
+
+    @property
+    def obstacle(self) -> str:
+        """Why no runs of the suite can test the claim; empty if they can."""
+        if self.not_runnable or self.epoch is None:
+            return self.not_runnable
+        return f"it is about epoch {self.epoch}, and verdicts are on the last or the best one"
+
+
+def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
+    """The claims that no two cells of a grid stand for: its runs will leave them untested."""
+    cells = {trial.cell_id: {**trial.levels, "recipe": trial.recipe_name} for trial in trials}
+    return [claim for claim in claims if claim.obstacle or not claim.contrast.has_both_sides(cells.values())]
+
+
+def carried_over(claim: Claim, budget: Budget | None) -> Claim:
+    """The claim as a grid of this budget tests it: as an analogue, of the cells that stand for the published ones."""
+    if budget is None or claim.kind == "analogue":
+        return claim
+    asked = claim.contrast
+    cells = {
+        "baseline": budget.here(asked.axis, asked.baseline),
+        "treatment": budget.here(asked.axis, asked.treatment),
+        "match": {name: budget.here(name, level) for name, level in asked.match.items()},
+    }
+    return claim.model_copy(
+        update={
+            "kind": "analogue",
+            "published_for": f"{claim.row}, at the paper's budget, not this one: {budget.note}",
+            "contrast": asked.model_copy(update=cells),
+        }
+    )

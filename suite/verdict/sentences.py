@@ -1,0 +1,84 @@
+"""The sentence and the conclusion of each verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from suite.text import pair_count, points
+from suite.verdict import stats
+from suite.verdict.claims.claim import Claim
+from suite.verdict.evidence import Evidence
+from suite.verdict.matching import Case
+
+Word = Literal["not_tested", "contradicted", "confirmed", "direction_only", "inconclusive"]
+WORDS: tuple[Word, ...] = ("not_tested", "contradicted", "confirmed", "direction_only", "inconclusive")
+MEANINGS: Mapping[Word, str] = {
+    "not_tested": "There are no runs, too few pairs, or a test that can't reach its level with so few.",
+    "contradicted": "The gain is significantly negative; or none is shown, and all of its interval lies below the "
+    "claimed gain less the margin.",
+    "confirmed": "The gain is significant, and shown to be as large as claimed, within the margin.",
+    "direction_only": "The gain is significant, but not shown to be as large as claimed.",
+    "inconclusive": "These runs can settle neither that there is a gain nor that there is none of the claimed size.",
+}
+
+
+def write_sentence(case: Case, word: Word, obstacle: str, evidence: Evidence | None) -> str:
+    """The verdict for a reader of the paper."""
+    claim = case.claim
+    text = f"claimed {points(claim.claimed_gain)}"
+    if evidence is not None:
+        text += f", observed {points(evidence.gain)}"
+        if evidence.pairs > 1:
+            text += f" [{points(evidence.low)}, {points(evidence.high)}]"
+        text += f" over {pair_count(evidence.pairs)}"
+    if evidence is None or word == "not_tested":
+        text += f": not tested; {obstacle}"
+    else:
+        text += f": {_CONCLUSIONS[word](claim, evidence)}"
+    if claim.kind == "analogue":
+        here = f"; these runs are {case.label.split(':')[0]}, recipe {case.recipe}" if case.contrast is not None else ""
+        text += f" (an analogue: the paper's gain is for {claim.published_for}{here})"
+    return text
+
+
+def _contradicted(claim: Claim, evidence: Evidence) -> str:
+    if evidence.p_negative_adjusted < claim.alpha:
+        return f"contradicted; it is a significant {'loss' if claim.side == 'greater' else 'rise'}"
+    least = claim.claimed_gain - stats.direction(claim.side) * claim.margin
+    return f"contradicted; no significant gain, and one of {points(least)} or {_further(claim)} is ruled out"
+
+
+def _confirmed(claim: Claim, evidence: Evidence) -> str:
+    return f"confirmed; as large as claimed, within {claim.margin:.2f}"
+
+
+def _direction_only(claim: Claim, evidence: Evidence) -> str:
+    if evidence.low <= claim.claimed_gain <= evidence.high:
+        return f"direction only; a gain, but not shown to lie within {claim.margin:.2f} of the claimed one"
+    smaller = abs(evidence.gain) < abs(claim.claimed_gain)
+    return f"direction only; {'smaller' if smaller else 'larger'} than claimed"
+
+
+def _inconclusive(claim: Claim, evidence: Evidence) -> str:
+    could = evidence.smallest_gain
+    text = (
+        f"inconclusive; {pair_count(evidence.pairs)} could have shown a gain of "
+        f"{points(stats.direction(claim.side) * could)} or {_further(claim)} (80 % power)"
+    )
+    if could > abs(claim.claimed_gain) and math.isfinite(evidence.pairs_needed):
+        text += f", the claimed one needs about {evidence.pairs_needed:.0f}"
+    return text
+
+
+_CONCLUSIONS: Mapping[Word, Callable[[Claim, Evidence], str]] = {
+    "contradicted": _contradicted,
+    "confirmed": _confirmed,
+    "direction_only": _direction_only,
+    "inconclusive": _inconclusive,
+}
+
+
+def _further(claim: Claim) -> str:
+    return "more" if claim.side == "greater" else "less"
