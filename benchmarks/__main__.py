@@ -15,8 +15,8 @@ from benchmarks import judging as judged
 from benchmarks import verdicts as simulated
 from benchmarks.grids import expand, record, write_grid
 from benchmarks.rows import Row
-from suite import tables
 from suite.grid.trial import Trial
+from suite.report.tables import summary
 from suite.run.events import Job
 from suite.run.queue import Queue
 from suite.store.beats import Beat
@@ -156,7 +156,7 @@ def judging() -> list[Row]:
             began = time.perf_counter()
             frame = load_frame(folder)
             read = time.perf_counter()
-            tables.write_tables(frame, Path(folder))
+            summary.write_tables(frame, Path(folder))
             shown = time.perf_counter()
             verdicts = judge(frame, judged.claims())
             text = to_json(verdicts)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suite.heatmaps import Heatmap, Scale, draw
+from suite.report.figures.heatmaps import Heatmap, Scale, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 SCALE = Scale("cosine similarity", 0, 1)

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from suite import interaction_figures, interaction_text
-from suite.interaction_text import Text
+from suite.report.figures import interactions
+from suite.report.tables import effects
+from suite.report.tables.effects import Text
 from suite.verdict.interactions import factorials
 from tests.frames import GPU, frame_of, run
 from tests.test_interactions import CELLS, noisy, rows
@@ -42,22 +43,22 @@ def frame() -> pd.DataFrame:
 
 def in_terminal(text: Text) -> str:
     console = Console(width=100, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(interaction_text.to_terminal(text))
+    console.print(effects.to_terminal(text))
     assert isinstance(console.file, io.StringIO)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
 
 RENDERERS: dict[str, Callable[[Text], str]] = {
-    "csv": interaction_text.to_csv,
-    "md": interaction_text.to_markdown,
-    "tex": interaction_text.to_latex,
-    "html": interaction_text.to_html,
+    "csv": effects.to_csv,
+    "md": effects.to_markdown,
+    "tex": effects.to_latex,
+    "html": effects.to_html,
     "txt": in_terminal,
 }
 
 
 def texts() -> list[Text]:
-    return interaction_text.texts(factorials(frame()), "ten epochs")
+    return effects.texts(factorials(frame()), "ten epochs")
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +73,13 @@ def test_the_golden_tables(golden: dict[str, Text], name: str, suffix: str) -> N
 
 
 def test_without_a_factorial_there_is_nothing_to_show(tmp_path: Path) -> None:
-    assert interaction_text.texts(factorials(frame_of([run(0), run(1)]))) == []
-    assert interaction_text.write_texts([], tmp_path) == []
+    assert effects.texts(factorials(frame_of([run(0), run(1)]))) == []
+    assert effects.write_texts([], tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_all_files_are_written(golden: dict[str, Text], tmp_path: Path) -> None:
-    paths = interaction_text.write_texts(list(golden.values()), tmp_path)
+    paths = effects.write_texts(list(golden.values()), tmp_path)
     assert [path.name for path in paths] == [
         f"{name}.{suffix}" for name in ("effects", "sums") for suffix in ("csv", "md", "tex", "html")
     ]
@@ -97,7 +98,7 @@ def test_what_is_missing_is_told_where_it_is(golden: dict[str, Text]) -> None:
 def test_the_lines_of_sums_that_add_up_are_parallel() -> None:
     exact = frame_of(rows(lambda cell, seed: 50 + seed + 2 * ("lape" in cell) - ("dtn" in cell)))
     (found,) = factorials(exact)
-    drawn = interaction_figures.panels(found)
+    drawn = interactions.panels(found)
     assert [(panel.along, panel.by) for panel in drawn] == [("join", "norm"), ("join", "loss"), ("norm", "loss")]
     for panel in drawn:
         steps = [line.means[1] - line.means[0] for line in panel.lines]
@@ -106,15 +107,15 @@ def test_the_lines_of_sums_that_add_up_are_parallel() -> None:
 
 def test_a_mean_that_lacks_a_cell_is_not_drawn() -> None:
     found = next(one for one in factorials(frame()) if one.cell["arch"] == "cct_digits")
-    panel = interaction_figures.panels(found)[0]
+    panel = interactions.panels(found)[0]
     assert [[mean == mean for mean in line.means] for line in panel.lines] == [[False, True], [True, False]]
 
 
 def test_the_same_runs_are_the_same_drawing() -> None:
     found = factorials(frame())
-    drawn = interaction_figures.draw_all(found)
+    drawn = interactions.draw_all(found)
     assert list(drawn) == ["interactions-01", "interactions-02", "interactions-03"]
-    assert drawn == interaction_figures.draw_all(found)
+    assert drawn == interactions.draw_all(found)
     assert all('id="interactions-0' in svg for svg in drawn.values())
     assert "norm × loss" in drawn["interactions-02"]
 

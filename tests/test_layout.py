@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from suite import layout_text
 from suite.grid.budget import Budget
-from suite.layout import Entry, PublishedTable, published_table
+from suite.report.tables import published_text
+from suite.report.tables.published import Entry, PublishedTable, published_table
 from suite.verdict.claims.published import Value
 from tests.frames import CPU, GPU, frame_of, history_of, paired_rows, run
 from tests.test_tables import Texts, parse_tabulars
@@ -99,7 +99,7 @@ def test_a_published_number_that_such_runs_dont_give_is_marked() -> None:
     assert only(frame, value(printed="93.20")).consistency == "consistent"
     table = made(frame, value(printed="95.00"))
     assert table.entries[0].consistency == "not_consistent"
-    text = layout_text.to_markdown(table)
+    text = published_text.to_markdown(table)
     assert "−1.90 ≠" in text
     assert "prediction interval" in text
     assert only(frame_of([run(0, 93.0)]), value(printed="95.00")).consistency == "cant_say"
@@ -115,7 +115,7 @@ def test_what_is_missing_stays_missing_and_is_counted() -> None:
         f"seeds ran in different environments: {GPU}; {CPU}",
     )
     assert (lape.ours.n, lape.notes) == (0, ())
-    text = layout_text.to_markdown(table)
+    text = published_text.to_markdown(table)
     assert "94.00 (+0.80) |" in text
     assert "n differs between numbers: from 0 to 2 seeds." in text
     assert "[1] 1 of 3 trials failed" in text
@@ -142,28 +142,28 @@ def test_another_budget_is_told_everywhere() -> None:
     assert default.prediction is None
     assert early.notes == ("another budget has no epoch 5 of 300",)
     assert params.notes == ("another model: its parameters aren't those of the paper's",)
-    for text in (layout_text.to_markdown(table), layout_text.to_latex(table), layout_text.to_html(table)):
+    for text in (published_text.to_markdown(table), published_text.to_latex(table), published_text.to_html(table)):
         assert "Another budget than the paper" in text
         assert "ten epochs" in text
         assert "≠" not in text
-    assert all(line["budget"] == "ten epochs" for line in csv.DictReader(io.StringIO(layout_text.to_csv(table))))
+    assert all(line["budget"] == "ten epochs" for line in csv.DictReader(io.StringIO(published_text.to_csv(table))))
 
 
 def test_at_another_budget_there_is_no_difference() -> None:
     frame = frame_of(paired_rows([0.5, 0.7, 0.9]))
     table = made(frame, *BOTH, budget=Budget(note="ten epochs"))
-    assert all("difference" not in text for _, text in layout_text.display(table).heads)
-    for text in (layout_text.to_markdown(table), layout_text.to_latex(table), layout_text.to_html(table)):
+    assert all("difference" not in text for _, text in published_text.display(table).heads)
+    for text in (published_text.to_markdown(table), published_text.to_latex(table), published_text.to_html(table)):
         assert "difference" not in text
-    assert "difference: ours − paper" in layout_text.to_markdown(made(frame))
+    assert "difference: ours − paper" in published_text.to_markdown(made(frame))
 
 
 def test_the_best_epoch_is_told_to_be_optimistic() -> None:
     frame = frame_of(paired_rows([0.5, 0.7]))
-    assert "optimistic" in layout_text.to_markdown(made(frame, value(metric="top1_best_epoch")))
-    assert "optimistic" not in layout_text.to_markdown(made(frame))
+    assert "optimistic" in published_text.to_markdown(made(frame, value(metric="top1_best_epoch")))
+    assert "optimistic" not in published_text.to_markdown(made(frame))
     both = made(frame, value(metric="top1_best_epoch"), value(column="epoch 5", epoch=5))
-    assert "but for columns of an earlier epoch" in layout_text.to_markdown(both)
+    assert "but for columns of an earlier epoch" in published_text.to_markdown(both)
 
 
 def test_a_gain_over_fewer_pairs_than_runs_says_so() -> None:
@@ -181,7 +181,7 @@ def test_a_gain_across_environments_says_so() -> None:
 
 
 def test_markdown_shows_what_stands_in_names() -> None:
-    text = layout_text.to_markdown(made(frame_of([]), value(row="<b>*a*|b")))
+    text = published_text.to_markdown(made(frame_of([]), value(row="<b>*a*|b")))
     assert r"&lt;b>\*a\*\|b" in text
 
 
@@ -192,7 +192,7 @@ def test_the_layout_is_the_papers() -> None:
     table = made(frame_of(paired_rows([0.5, 0.7])), *TABLE)
     assert table.columns == ("digits", "photos")
     assert list(table.rows) == [("ViT-Lite", "default"), ("ViT-Lite", "lape"), ("ViT-Lite", "LaPE & Co_1")]
-    text = layout_text.display(table)
+    text = published_text.display(table)
     assert text.heads[:6] == (
         ("", "group"), ("", "row"), ("digits", "paper"), ("digits", "ours"), ("digits", "n"), ("digits", "difference"),
     )  # fmt: skip
@@ -202,23 +202,23 @@ def test_the_layout_is_the_papers() -> None:
 
 def test_latex_parses_and_html_shows_the_same_numbers() -> None:
     table = made(frame_of(paired_rows([0.5, 0.7])), *TABLE)
-    body, notes = parse_tabulars(layout_text.to_latex(table))
+    body, notes = parse_tabulars(published_text.to_latex(table))
     assert len(body) == 2 + 3
     assert r"LaPE \& Co\_1" in body[4]
     assert notes[0][1] == "LaPE (ICCV 2023), Table 2: Top-1"
     page = Texts()
-    page.feed(layout_text.to_html(table))
+    page.feed(published_text.to_html(table))
     shown = " ".join(" ".join(page.texts).split())
-    for line in layout_text.display(table).lines:
+    for line in published_text.display(table).lines:
         for text in filter(None, line):
             assert text in shown
     evil = made(frame_of([]), value(row="<script>alert(1)</script>"))
-    assert "<script>" not in layout_text.to_html(evil)
+    assert "<script>" not in published_text.to_html(evil)
 
 
 def test_csv_has_a_line_per_value_with_its_digits() -> None:
     table = made(frame_of(paired_rows([0.5, 0.7])), *TABLE)
-    lines = list(csv.DictReader(io.StringIO(layout_text.to_csv(table))))
+    lines = list(csv.DictReader(io.StringIO(published_text.to_csv(table))))
     assert [line["published"] for line in lines] == ["93.20", "94.00", "80.1", "81"]
     assert lines[1]["gain"] == "0.6"
     assert (lines[2]["ours"], lines[2]["n"], lines[2]["published_runs"]) == ("93.05", "2", "5")
@@ -227,17 +227,17 @@ def test_csv_has_a_line_per_value_with_its_digits() -> None:
 def test_the_order_of_the_runs_doesnt_matter() -> None:
     frame = frame_of(paired_rows([0.5, 0.7, 0.1, 0.33]))
     shuffled = frame.sample(frac=1, random_state=2)
-    assert layout_text.to_csv(made(frame)) == layout_text.to_csv(made(shuffled))
+    assert published_text.to_csv(made(frame)) == published_text.to_csv(made(shuffled))
 
 
 def test_a_terminal_shows_a_group_once() -> None:
     console = Console(width=100, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(layout_text.to_terminal(made(frame_of(paired_rows([0.5, 0.7])), *BOTH)))
+    console.print(published_text.to_terminal(made(frame_of(paired_rows([0.5, 0.7])), *BOTH)))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().count("ViT-Lite") == 1
 
 
 def test_files(tmp_path: Path) -> None:
-    paths = layout_text.write_published([made(frame_of(paired_rows([0.5, 0.7])))], tmp_path / "tables")
+    paths = published_text.write_published([made(frame_of(paired_rows([0.5, 0.7])))], tmp_path / "tables")
     assert [path.name for path in paths] == [f"lape_table_2.{suffix}" for suffix in ("csv", "md", "tex", "html")]
     assert all(path.read_text(encoding="utf-8") for path in paths)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from suite import likeness
-from suite.report import render
+from suite.report.figures import patch_similarity
+from suite.report.page import render
 from tests.frames import frame_of, history_of, run
 from tests.test_report import GRID, Page
 
@@ -33,29 +33,29 @@ def compared(losses: Sequence[str] = ("default", "diversepatch"), seeds: int = 3
 
 
 def test_a_line_is_the_mean_over_seeds_at_the_last_test() -> None:
-    (one,) = likeness.likenesses(*compared())
+    (one,) = patch_similarity.likenesses(*compared())
     assert one.title == "vit_lite_digits · learnable"
     assert [line.loss for line in one.lines] == ["default", "diversepatch"]
     assert one.lines[0].n == 3
     assert one.lines[0].mean == pytest.approx((0.9, 0.8, 0.7, 0.6))
     assert one.lines[1].mean == pytest.approx((0.7, 0.6, 0.5, 0.4))
     assert one.lines[0].sd == pytest.approx((0.1,) * 4)
-    assert likeness.ends(one.lines) == "default 0.60 (n = 3); diversepatch 0.40 (n = 3)"
+    assert patch_similarity.ends(one.lines) == "default 0.60 (n = 3); diversepatch 0.40 (n = 3)"
 
 
 def test_there_is_none_of_one_loss_of_failures_or_of_older_histories() -> None:
-    assert likeness.likenesses(*compared(["default"])) == []
+    assert patch_similarity.likenesses(*compared(["default"])) == []
     frame, history = compared()
-    assert likeness.likenesses(frame, history.assign(similarity=None)) == []
-    assert likeness.likenesses(frame, history.drop(columns="similarity")) == []
+    assert patch_similarity.likenesses(frame, history.assign(similarity=None)) == []
+    assert patch_similarity.likenesses(frame, history.drop(columns="similarity")) == []
     failed = frame.assign(status=["oom" if loss != "default" else "done" for loss in frame["loss"]])
-    assert likeness.likenesses(failed, history) == []
+    assert patch_similarity.likenesses(failed, history) == []
 
 
 def test_the_drawing_names_each_loss_and_has_blocks_below() -> None:
-    (one,) = likeness.likenesses(*compared(["default", "diversepatch", "diverse_cosine"], seeds=1))
-    drawing = likeness.draw_likeness(one)
-    assert drawing == likeness.draw_likeness(one)
+    (one,) = patch_similarity.likenesses(*compared(["default", "diversepatch", "diverse_cosine"], seeds=1))
+    drawing = patch_similarity.draw_likeness(one)
+    assert drawing == patch_similarity.draw_likeness(one)
     texts = [element.text for element in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}text")]
     assert {"default 0.50", "diversepatch 0.30", "diverse_cosine 0.10", "block"} <= set(texts)
     assert "nan" not in drawing.lower()

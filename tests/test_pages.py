@@ -21,11 +21,12 @@ from benchmarks.interactions import DOCUMENT, FIGURES, simulate
 from benchmarks.interactions import rows as bounds
 from benchmarks.interactions import tables as simulated
 from benchmarks.methods import FIGURES as MEASURED
-from suite import interaction_text, tables
-from suite.commands.workspace import Workspace, open_workspace
 from suite.grid.losses import LOSSES
 from suite.models import create_model
 from suite.models.norms import NORMS
+from suite.report.tables import effects as effect_tables
+from suite.report.tables import summary
+from suite.report.workspace import Workspace, open_workspace
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -106,7 +107,7 @@ def features(model: nn.Module, images: torch.Tensor) -> list[int]:
 def runs() -> str:
     if workspace("l2bn_budget").frame.empty:
         return "No runs are committed yet: `lape run l2bn_budget` makes them."
-    return tables.to_markdown(workspace("l2bn_budget").frame).strip()
+    return summary.to_markdown(workspace("l2bn_budget").frame).strip()
 
 
 def verdicts() -> str:
@@ -120,8 +121,8 @@ def combined() -> str:
     space = workspace("combined")
     if space.frame.empty:
         return "No runs are committed yet: `lape run combined` makes them."
-    effects, sums = interaction_text.texts(space.factorials)
-    return "\n".join([tables.to_markdown(space.frame), *map(interaction_text.to_markdown, (sums, effects))]).strip()
+    effects, sums = effect_tables.texts(space.factorials)
+    return "\n".join([summary.to_markdown(space.frame), *map(effect_tables.to_markdown, (sums, effects))]).strip()
 
 
 MADE: dict[str, dict[str, Callable[[], str]]] = {

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from suite.commands.workspace import open_workspace
 from suite.grid.expansion import matches
 from suite.grid.grid import load_grid
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.costs.macs import count_parameters
 from suite.models.model_cell import ModelCell, Shape
+from suite.report.workspace import open_workspace
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import read_claim_files

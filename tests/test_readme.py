@@ -15,8 +15,8 @@ import pytest
 
 from suite.grid.grid import load_grid
 from suite.registry import Registry
+from suite.report.tables.summary import to_markdown
 from suite.store.frames import load_frame
-from suite.tables import to_markdown
 from tests.conftest import REPOSITORY
 
 README = REPOSITORY / "README.md"

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from suite.errors import InputError
-from suite.report import GridSummary, render
+from suite.report.page import render
+from suite.report.remarks import GridSummary
 from suite.verdict.claims.reader import load_claims
 from suite.verdict.sentences import WORDS
 from suite.verdict.verdicts import judge

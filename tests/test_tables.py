@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from suite import tables
+from suite.report.tables import summary as tables
+from suite.report.tables.rows import rows, summary
 from suite.store.frames import load_frame
 from tests.frames import GPU, frame_of, paired_rows, run
 
@@ -65,7 +66,7 @@ def test_gains_of_norms_and_losses_are_over_the_usual_ones() -> None:
     gains = {
         (row.cell["arch"], row.cell["norm"], row.cell["loss"], row.cell["join"]): row.contrast
         and (row.contrast.axis, row.contrast.baseline.level, row.contrast.gain.mean)
-        for row in tables.rows(frame)
+        for row in rows(frame)
     }
     vit = "vit_lite_digits"
     assert gains == {
@@ -77,15 +78,13 @@ def test_gains_of_norms_and_losses_are_over_the_usual_ones() -> None:
         ("resnet20", "bn", "default", "default"): None,
         ("resnet20", "l2bn", "default", "default"): ("norm", "bn", 1.0),
     }
-    assert any("usual norm" in note for note in tables.general_notes(tables.rows(frame)))
-    assert not any(
-        "usual norm" in note for note in tables.general_notes(tables.rows(frame_of(paired_rows([0.1, 0.2]))))
-    )
+    assert any("usual norm" in note for note in tables.general_notes(rows(frame)))
+    assert not any("usual norm" in note for note in tables.general_notes(rows(frame_of(paired_rows([0.1, 0.2])))))
 
 
 def test_the_summary_by_hand() -> None:
     rows = paired_rows([0.25, 0.5, 0.75], base=90.0, params=22_000_000.0)
-    default, lape = tables.summary(frame_of(rows)).to_dict("records")
+    default, lape = summary(frame_of(rows)).to_dict("records")
     assert (default["join"], lape["join"]) == ("default", "lape")
     assert (lape["n"], lape["failed"], lape["pairs"]) == (3, 0, 3)
     assert default["top1_mean"] == pytest.approx((90 + 90.1 + 90.2) / 3)
@@ -101,16 +100,16 @@ def test_the_summary_by_hand() -> None:
 
 def test_axes_are_columns_only_where_they_vary() -> None:
     plain = paired_rows([0.1, 0.2])
-    assert not {"norm", "loss", "recipe", "recipe_id"} & set(tables.summary(frame_of(plain)))
+    assert not {"norm", "loss", "recipe", "recipe_id"} & set(summary(frame_of(plain)))
     other = paired_rows([0.1, 0.2], norm="l2bn", recipe="long", recipe_id="f" * 16)
-    found = tables.summary(frame_of(plain + other))
+    found = summary(frame_of(plain + other))
     assert {"norm", "recipe"} <= set(found)
     assert "recipe_id" not in found  # the names are enough
     photos = paired_rows([0.1, 0.2], dataset="cifar10", recipe_id="e" * 16)  # an id covers the data, too
-    assert "recipe_id" not in tables.summary(frame_of(plain + photos))
+    assert "recipe_id" not in summary(frame_of(plain + photos))
     changed = paired_rows([0.1, 0.2], recipe_id="f" * 16)
-    assert "recipe_id" in tables.summary(frame_of(plain + changed))
-    assert "norm" in tables.summary(frame_of(other))  # not what a reader expects, so it is said
+    assert "recipe_id" in summary(frame_of(plain + changed))
+    assert "norm" in summary(frame_of(other))  # not what a reader expects, so it is said
 
 
 def test_rows_come_default_first_and_in_the_order_of_the_registries() -> None:
@@ -120,7 +119,7 @@ def test_rows_come_default_first_and_in_the_order_of_the_registries() -> None:
         for pe in ("sin1d", "learnable")
         for join in ("lape", "default")
     ]
-    found = tables.summary(frame_of(rows))[["arch", "pe", "join"]].to_numpy().tolist()
+    found = summary(frame_of(rows))[["arch", "pe", "join"]].to_numpy().tolist()
     assert found == [
         [arch, pe, join]
         for arch in ("cct_digits", "vit_lite_digits")
@@ -131,17 +130,17 @@ def test_rows_come_default_first_and_in_the_order_of_the_registries() -> None:
 
 def test_what_a_number_would_hide_is_a_note() -> None:
     rows = [*paired_rows([0.3, 0.1, 0.2]), run(3), run(3, status="timeout", join="lape"), run(4, join="lape")]
-    notes = tables.summary(frame_of(rows))["notes"].tolist()
+    notes = summary(frame_of(rows))["notes"].tolist()
     assert notes == ["", "1 of 5 trials failed (1 timeout; seed 3); no pair for seed 4: only one side is finished"]
     sides = [row if row["join"] == "default" else {**row, "environment": GPU} for row in paired_rows([0.3, 0.1])]
-    assert "different environments" in tables.summary(frame_of(sides))["notes"].iloc[1]
+    assert "different environments" in summary(frame_of(sides))["notes"].iloc[1]
     assert "n differs between rows: from 4 to 5 seeds" not in tables.to_markdown(frame_of(sides))
     assert "n differs between rows: from 1 to 2 seeds" in tables.to_markdown(frame_of(sides[1:]))
 
 
 def test_a_cell_of_failures_alone_prints_dashes() -> None:
     frame = frame_of([run(seed, status="oom", params=math.nan, macs=math.nan) for seed in range(2)])
-    (row,) = tables.summary(frame).to_dict("records")
+    (row,) = summary(frame).to_dict("records")
     assert (row["n"], row["failed"]) == (0, 2)
     assert pd.isna(row["params"])
     line = next(line for line in tables.to_markdown(frame).splitlines() if "learnable" in line)
@@ -270,9 +269,9 @@ def test_no_name_vanishes_from_a_wide_table() -> None:
 def test_the_recipes_id_is_shown_only_where_its_name_is_ambiguous_on_a_data_set() -> None:
     rows = paired_rows([1.0, 2.0], recipe_id="a" * 16)
     rows += paired_rows([1.0, 2.0], dataset="cifar10", recipe_id="b" * 16)  # of other data the id always differs
-    assert "recipe_id" not in tables.summary(frame_of(rows))
+    assert "recipe_id" not in summary(frame_of(rows))
     other = paired_rows([1.0, 2.0], arch="cct_digits", recipe_id="c" * 16)
-    assert "recipe_id" in tables.summary(frame_of(rows + other))
+    assert "recipe_id" in summary(frame_of(rows + other))
 
 
 def test_a_smaller_budget_is_told_in_every_form(golden: pd.DataFrame, tmp_path: Path) -> None:

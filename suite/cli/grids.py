@@ -31,7 +31,7 @@ def check(
     Of a claim file, say too which of the paper's stated differences don't follow from its own tables. These are
     findings, and no errors: the exit code is 0.
     """
-    from suite.commands.workspace import check_files
+    from suite.report.workspace import check_files
 
     for line in check_files(files):
         typer.echo(line)

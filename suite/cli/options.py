@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from suite.commands.workspace import Workspace
+    from suite.report.workspace import Workspace
 
 GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or the name of one in grids/.")]
 SetOption = Annotated[
@@ -75,6 +75,6 @@ def chosen_workspace(
     grid: str, overrides: list[str] | None, seeds: int | None, results: Path, reports: Path
 ) -> Workspace:
     """The grid that a command is about, with what is said of it."""
-    from suite.commands.workspace import open_workspace
+    from suite.report.workspace import open_workspace
 
     return open_workspace(grid, overrides or [], seeds, results, reports)

@@ -32,9 +32,10 @@ from suite.commands.overview import open_console
 from suite.errors import InputError, nearest
 from suite.grid.recipe import AskedPrecision
 from suite.models.model_cell import Shape
+from suite.report.tables.render import open_table
+from suite.report.tables.summary import HEADS
 from suite.store.environment import describe
 from suite.store.record import Environment
-from suite.tables import HEADS, open_table
 from suite.train.machine import Machine
 from suite.verdict.claims.cost_ratios import judge_ratios
 from suite.verdict.claims.reader import read_claim_files

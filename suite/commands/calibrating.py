@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from suite.commands.workspace import Workspace
 from suite.data.cache import open_root, verify
+from suite.report.workspace import Workspace
 from suite.run.plan import make_plan
 from suite.run.timing.calibration import calibrate
 from suite.run.timing.pace import kind_of

@@ -23,8 +23,8 @@ from suite.models.joins import JOINS
 from suite.models.model_cell import ModelCell, Shape
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
+from suite.report.tables.render import open_table
 from suite.store.files import write_atomic
-from suite.tables import open_table
 
 Record = dict[str, str | int | float | None]
 WIDTH = 150  # columns of the tables where the output is no terminal

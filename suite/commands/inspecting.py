@@ -13,7 +13,6 @@ import numpy as np
 
 from suite.errors import InputError
 from suite.grid.documents import Document
-from suite.heatmaps import Heatmap, Scale, draw
 from suite.models import load_reference
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
@@ -23,6 +22,7 @@ from suite.models.model_cell import ModelCell, Shape
 from suite.models.sizes import Grid
 from suite.models.weights.checkpoint import read_checkpoint
 from suite.models.weights.reading import read_state
+from suite.report.figures.heatmaps import Heatmap, Scale, draw
 from suite.store.files import write_atomic
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from suite.commands.workspace import Workspace
+from suite.report.workspace import Workspace
 from suite.run.plan import Plan, expectation, make_plan
 from suite.run.ray.capacity import Capacity
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate, Interval
@@ -245,8 +245,9 @@ def _failed(workspace: Workspace, plan: Plan) -> str:
 
 def print_tables(workspace: Workspace) -> None:
     """`lape tables`."""
-    from suite import interaction_text, layout_text
-    from suite.tables import to_terminal, write_tables
+    from suite.report.tables import effects as effect_tables
+    from suite.report.tables import published_text
+    from suite.report.tables.summary import to_terminal, write_tables
 
     make_folder(workspace.report_folder)
     frame = workspace.frame
@@ -256,16 +257,16 @@ def print_tables(workspace: Workspace) -> None:
         _print(console, f"{workspace.grid.name}: no runs yet")
     else:
         console.print(to_terminal(frame, console.width, workspace.budget_note))
-    effects = interaction_text.texts(workspace.factorials, workspace.budget_note)
+    effects = effect_tables.texts(workspace.factorials, workspace.budget_note)
     for text in effects:
         console.print()
-        console.print(interaction_text.to_terminal(text))
+        console.print(effect_tables.to_terminal(text))
     for table in published:
         console.print()
-        console.print(layout_text.to_terminal(table))
+        console.print(published_text.to_terminal(table))
     folder = workspace.report_folder / "tables"
     summary = [] if frame.empty else write_tables(frame, folder, workspace.budget_note)
-    further = [*interaction_text.write_texts(effects, folder), *layout_text.write_published(published, folder)]
+    further = [*effect_tables.write_texts(effects, folder), *published_text.write_published(published, folder)]
     for path in [*summary, *further]:
         _print(console, _shown(path))
 
@@ -292,7 +293,8 @@ def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
 
 def write_report(workspace: Workspace) -> str:
     """`lape report`: write the page and what belongs to it, and say where it is."""
-    from suite.report import GridSummary, render
+    from suite.report.page import render
+    from suite.report.remarks import GridSummary
 
     make_folder(workspace.report_folder)
     plan = make_plan(workspace.expansion, workspace.records)
@@ -324,7 +326,7 @@ def write_report(workspace: Workspace) -> str:
 
 def print_outcome(console: Console, workspace: Workspace) -> None:
     """What a run ends with: the table, the verdicts, the report."""
-    from suite.tables import to_terminal
+    from suite.report.tables.summary import to_terminal
 
     frame = workspace.frame
     if not frame.empty:

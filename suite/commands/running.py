@@ -12,10 +12,10 @@ from pathlib import Path
 from rich.console import Console
 
 from suite.commands.overview import open_console, print_outcome, print_plan_line, print_weights
-from suite.commands.workspace import Workspace, open_workspace
 from suite.data.cache import open_root
 from suite.errors import InputError, nearest
 from suite.grid.trial import Trial
+from suite.report.workspace import Workspace, open_workspace
 from suite.run.curves import Curves, check_curves
 from suite.run.driver import Execute, run_missing
 from suite.run.events import Listener

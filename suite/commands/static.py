@@ -12,7 +12,7 @@ from suite.commands.costs import WIDTH, Record, put
 from suite.commands.listing import yaml_files
 from suite.commands.overview import COLOURS, open_console
 from suite.errors import InputError
-from suite.tables import open_table
+from suite.report.tables.render import open_table
 from suite.verdict.claims.model_counts import StaticVerdict, judge_static, to_json
 from suite.verdict.claims.reader import read_claim_files
 

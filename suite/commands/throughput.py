@@ -31,9 +31,9 @@ from suite.errors import InputError, nearest
 from suite.grid.documents import read_document
 from suite.grid.recipe import Recipe
 from suite.models.model_cell import Shape
+from suite.report.tables.render import open_table
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
-from suite.tables import open_table
 from suite.train.machine import Machine
 from suite.train.steps.precision import choose_precision
 

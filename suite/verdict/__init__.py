@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from suite.verdict.claims.claim import Claim as Claim
     from suite.verdict.claims.reader import load_claims as load_claims
     from suite.verdict.comparisons import Contrast as Contrast
-    from suite.verdict.verdicts import Verdict as Verdict, judge as judge, to_json as to_json
+    from suite.verdict.verdicts import Verdict as Verdict
+    from suite.verdict.verdicts import judge as judge
+    from suite.verdict.verdicts import to_json as to_json
 
 __getattr__ = lazy(
     __name__,

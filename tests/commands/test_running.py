@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from suite.commands.running import _changed, rerun_trial
-from suite.commands.workspace import Workspace, open_workspace
 from suite.errors import InputError
+from suite.report.workspace import Workspace, open_workspace
 from suite.train.faults import MachineFault
 from suite.train.machine import Machine
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from suite.figures import DASHES, PALETTE, new_figure, panel_title, style, to_svg
 from suite.grid.axes import level_order
+from suite.report.figures.style import DASHES, PALETTE, new_figure, panel_title, style, to_svg
 from suite.verdict.runs import CELL_FIELDS, cell_order
 
 if TYPE_CHECKING:

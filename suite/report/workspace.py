@@ -17,7 +17,7 @@ from suite.grid.documents import read_document
 from suite.grid.expansion import matches
 from suite.grid.schema import is_claim_file
 from suite.grid.trial import Trial
-from suite.layout import PublishedTable, published_table
+from suite.report.tables.published import PublishedTable, published_table
 from suite.run.opened_grid import OpenGrid, open_grid
 from suite.run.timing.estimate import Estimate, estimate
 from suite.run.timing.forecast import Measured, read_calibration

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from suite import markup
+from suite.report.tables import render
+from suite.report.tables.render import NONE, budget_note, open_table
+from suite.report.tables.summary import HEADS
 from suite.store import files
-from suite.tables import HEADS, NONE, budget_note, open_table
 from suite.text import points, seed_list
 from suite.verdict import stats
 from suite.verdict.interactions import Effect, Factorial, Sum, two_sided
@@ -51,7 +52,7 @@ class Text:
 
 
 def texts(found: Sequence[Factorial], budget: str = "") -> list[Text]:
-    """The table of effects and that of sums; none without a factorial. budget: see `suite.tables.budget_note`."""
+    """The table of effects and that of sums; none without a factorial. budget: see `budget_note`."""
     if not found:
         return []
     shown = _cell_columns(found)
@@ -245,17 +246,17 @@ def to_csv(text: Text) -> str:
 
 def to_markdown(text: Text) -> str:
     """The table for GitHub and its like: the caption, the table, the notes."""
-    return f"**{text.caption}**\n\n" + markup.markdown(text.table, _LEFT, markup.numbered(text.below, text.notes))
+    return f"**{text.caption}**\n\n" + render.markdown(text.table, _LEFT, render.numbered(text.below, text.notes))
 
 
 def to_latex(text: Text) -> str:
     r"""The table for a paper, with booktabs rules (`\usepackage{booktabs}`), and the notes as a second tabular."""
-    return markup.latex(text.table, _LEFT, [text.caption, *text.below], text.notes)
+    return render.latex(text.table, _LEFT, [text.caption, *text.below], text.notes)
 
 
 def to_html(text: Text) -> str:
     """The table as an HTML fragment without style."""
-    from suite.templates import template
+    from suite.report.templates import template
 
     return template("effects.html.j2").render(table=view(text))
 
@@ -281,7 +282,7 @@ def to_terminal(text: Text) -> RichTable:
 
     shared = [head for head in text.table.columns if head in _CELL]
     table = text.table.drop(columns=[*shared, _DIFFERS, _EQUAL], errors="ignore")  # for which there is no room
-    found = open_table(text.caption, "\n".join(markup.numbered(text.below, text.notes)))
+    found = open_table(text.caption, "\n".join(render.numbered(text.below, text.notes)))
     for head in table.columns:
         left = head in _LEFT
         found.add_column(Plain(head), justify="left" if left else "right", overflow="fold", no_wrap=not left)

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from suite.figures import DASHES, INK, PALETTE, style, to_svg
 from suite.grid.axes import is_usual
+from suite.report.figures.style import DASHES, INK, PALETTE, style, to_svg
 from suite.verdict.interactions import Factorial
 from suite.verdict.stats.blocked import Levels
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from suite import markup
-from suite.layout import Entry, PublishedTable
+from suite.report.tables import render
+from suite.report.tables.published import Entry, PublishedTable
+from suite.report.tables.render import NONE, budget_note, open_table
 from suite.store.files import write_texts
 from suite.store.record import AXIS_FIELDS
-from suite.tables import NONE, budget_note, open_table
 from suite.verdict.claims.published import METRICS, decimals
 from suite.verdict.stats import Consistency
 
@@ -149,19 +149,19 @@ def to_markdown(table: PublishedTable) -> str:
     """The table for GitHub and its like: the caption, the table, the notes."""
     text = display(table)
     shown = text.frame([f"{column}: {part}" if column else part for column, part in text.heads])
-    return f"**{table.caption}**\n\n" + markup.markdown(shown, _LEFT, markup.numbered(general_notes(table), text.notes))
+    return f"**{table.caption}**\n\n" + render.markdown(shown, _LEFT, render.numbered(general_notes(table), text.notes))
 
 
 def to_latex(table: PublishedTable) -> str:
     r"""The table for a paper, with booktabs rules (`\usepackage{booktabs}`), and the notes as a second tabular."""
     text = display(table)
     below = [table.caption, *general_notes(table)]
-    return markup.latex(text.frame(text.heads), _LEFT, below, text.notes)
+    return render.latex(text.frame(text.heads), _LEFT, below, text.notes)
 
 
 def to_html(table: PublishedTable) -> str:
     """The table as an HTML fragment without style."""
-    from suite.templates import template
+    from suite.report.templates import template
 
     return template("published_table.html.j2").render(table=view(table))
 
@@ -190,7 +190,7 @@ def to_terminal(table: PublishedTable) -> RichTable:
     from rich.text import Text as Plain  # brackets in it are no markup
 
     text = display(table)
-    found = open_table(table.caption, "\n".join(markup.numbered(general_notes(table), text.notes)))
+    found = open_table(table.caption, "\n".join(render.numbered(general_notes(table), text.notes)))
     for column, part in text.heads:
         head = {"group": "", "row": "", "difference": "diff."}.get(part, part)
         found.add_column(

@@ -7,35 +7,23 @@ number alone would hide: failed trials, seeds without a counterpart, mixed envir
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from suite import markup
-from suite.grid.axes import is_usual
-from suite.models.norms import NORMS
+from suite.report.tables import render
+from suite.report.tables.render import NONE, budget_note, open_table
+from suite.report.tables.rows import Row, columns_shown, raw_frame, rows
 from suite.store.files import write_atomic
-from suite.text import points, seed_list
+from suite.text import points
 from suite.verdict import stats
-from suite.verdict.comparisons import Contrast, contrasts
-from suite.verdict.runs import CELL_FIELDS, Run, cell_order, failed_trials, recipe_ids_tell, unique_runs
+from suite.verdict.comparisons import Contrast
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-NONE = "–"  # what a missing number prints as
-
-# The columns that tables show only where they differ between rows.
-_OPTIONAL = ("norm", "loss", "recipe", "recipe_id")
-
-_NUMBERS = (
-    "n", "failed", "top1_mean", "top1_sd", "best_epoch_mean", "best_epoch_sd",
-    "gain", "gain_low", "gain_high", "pairs", "params", "macs",
-)  # fmt: skip
 
 HEADS = {
     "dataset": "Data",
@@ -71,97 +59,6 @@ _OTHER_GAINS = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """A cell with its runs' statistics. contrast: against its baseline (see `rows`), if that was run."""
-
-    cell: dict[str, str]
-    top1: stats.Spread
-    best_epoch: stats.Spread
-    failures: dict[int, str]  # seed index → status
-    environments: tuple[str, ...]
-    params: float
-    macs: float
-    contrast: Contrast | None
-
-    @cached_property
-    def notes(self) -> tuple[str, ...]:
-        """What the numbers alone would hide, in words."""
-        found = []
-        if self.failures:
-            found.append(failed_trials(self.failures, self.top1.n))
-        contrast = self.contrast
-        if contrast is not None and (alone := set(contrast.unpaired) - self.failures.keys()):
-            found.append(f"no pair for {seed_list(alone)}: only one side is finished")
-        if contrast is not None and contrast.gain.identical:
-            found.append("all pairs have the same gain: its interval has no width")
-        if contrast is not None and contrast.mixed_environments:
-            found.append("the two sides of the gain ran in different environments: "
-                         + "; ".join(contrast.environments))  # fmt: skip
-        elif len(self.environments) > 1:
-            found.append(f"seeds ran in different environments: {'; '.join(self.environments)}")
-        return tuple(found)
-
-
-def rows(frame: pd.DataFrame) -> list[Row]:
-    """The cells of the frame, in the order of tables; raises `InputError` as `suite.verdict.runs.unique_runs` does.
-
-    A cell is compared with that of the default join; one with the default join, with that of the default loss; and one
-    with both, with that of the norm that such architectures have as published.
-    """
-    gains = {_key({**one.cell, one.axis: one.treatment.level}): one for one in _compared(frame)}
-    cells: dict[tuple[str, ...], list[Run]] = {}
-    for run in unique_runs(frame):
-        cells.setdefault(_key(run), []).append(run)
-    found = []
-    for key, runs in cells.items():
-        done = [run for run in runs if run["status"] == "done"]
-        found.append(
-            Row(
-                cell=dict(zip(CELL_FIELDS, key, strict=True)),
-                top1=stats.spread([run["top1"] for run in done]),
-                best_epoch=stats.spread([run["top1_best_epoch"] for run in done]),
-                failures={int(run["seed_index"]): str(run["status"]) for run in runs if run["status"] != "done"},
-                environments=tuple(sorted({str(run["environment"]) for run in done})),
-                params=_first([run["params"] for run in runs]),
-                macs=_first([run["macs"] for run in runs]),
-                contrast=gains.get(key),
-            )
-        )
-    return sorted(found, key=lambda row: cell_order(row.cell))
-
-
-def _compared(frame: pd.DataFrame) -> Iterator[Contrast]:
-    """The contrasts with the baselines; of several for one treatment, the one that counts comes last."""
-    for norm in ("bn", "ln"):
-        for one in contrasts(frame, "norm", norm):
-            level = one.treatment.level
-            if level in NORMS and bool(NORMS[level].tokens) == (norm == "ln"):
-                yield one
-    yield from contrasts(frame, "loss")
-    yield from contrasts(frame)
-
-
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell, raw numbers: accuracies in percent, gains in points, missing ones NaN.
-
-    norm, loss and the recipe are columns only where they vary. `failed` counts the trials that failed;
-    `notes` says in words what the numbers alone would hide.
-    """
-    return _raw(rows(frame))
-
-
-def columns_shown(cells: Sequence[Row]) -> list[str]:
-    """The axes (and the recipe) to show: those that vary, or that a reader expects."""
-    names = [name for name in _OPTIONAL if name != "recipe_id"]
-    vary = {name for name in names if len({row.cell[name] for row in cells}) > 1}
-    vary |= {name for name in ("norm", "loss") if any(not is_usual(name, row.cell[name]) for row in cells)}
-    if recipe_ids_tell(row.cell for row in cells):
-        vary.add("recipe_id")
-    order = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")
-    return [name for name in order if name not in _OPTIONAL or name in vary]
-
-
 def display(cells: Sequence[Row]) -> tuple[pd.DataFrame, list[str]]:
     """The table as text, a column per entry of `HEADS` that is used, and its notes, numbered from 1."""
     numbers = {text: place for place, text in enumerate(dict.fromkeys(n for row in cells for n in row.notes), 1)}
@@ -187,11 +84,6 @@ def display(cells: Sequence[Row]) -> tuple[pd.DataFrame, list[str]]:
     return table, list(numbers)
 
 
-def budget_note(budget: str) -> list[str]:
-    """That the runs are at a smaller budget than the paper's, and in what; nothing without one."""
-    return [f"Another budget than the paper's: {budget}."] if budget else []
-
-
 def general_notes(cells: Sequence[Row], budget: str = "") -> list[str]:
     """What holds for the table as a whole: its budget, what its columns mean, and whether n differs between rows."""
     counts = sorted({row.top1.n for row in cells})
@@ -207,7 +99,7 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 
 def _csv(cells: Sequence[Row], budget: str = "") -> str:
-    table = _raw(cells).assign(budget=budget) if budget else _raw(cells)
+    table = raw_frame(cells).assign(budget=budget) if budget else raw_frame(cells)
     return table.to_csv(index=False, lineterminator="\n", float_format="%.10g")
 
 
@@ -218,7 +110,7 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
 def _markdown(cells: Sequence[Row], budget: str = "") -> str:
     table, notes = display(cells)
-    return markup.markdown(table.rename(columns=HEADS), _LEFT, markup.numbered(general_notes(cells, budget), notes))
+    return render.markdown(table.rename(columns=HEADS), _LEFT, render.numbered(general_notes(cells, budget), notes))
 
 
 def to_latex(frame: pd.DataFrame) -> str:
@@ -228,12 +120,12 @@ def to_latex(frame: pd.DataFrame) -> str:
 
 def _tex(cells: Sequence[Row], budget: str = "") -> str:
     table, notes = display(cells)
-    return markup.latex(table.rename(columns=HEADS), _LEFT, general_notes(cells, budget), notes)
+    return render.latex(table.rename(columns=HEADS), _LEFT, general_notes(cells, budget), notes)
 
 
 def to_html(frame: pd.DataFrame) -> str:
     """The table as an HTML fragment without style: a `table`, and the notes in paragraphs."""
-    from suite.templates import template
+    from suite.report.templates import template
 
     view = table_view(rows(frame))
     return "".join(template(name).render(view) for name in ("table.html.j2", "table_notes.html.j2"))
@@ -277,7 +169,7 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH, budget: str = "") 
     axes = columns_shown(cells)
     left_out = {*constant, "best_epoch", "pairs"}
     title = ", ".join(str(shown[name].iloc[0]) for name in constant)
-    below = markup.numbered([text for text in general_notes(cells, budget) if text != LEGEND], notes)
+    below = render.numbered([text for text in general_notes(cells, budget) if text != LEGEND], notes)
     heads = {**HEADS, "arch": "Arch.", "top1": "Top-1 (%)", "notes": "Note"}
     widths = {name: 2 + max(map(cell_len, (heads[name], *shown[name]))) for name in shown.columns}
     if width < max(FULL_WIDTH, sum(widths[name] for name in shown.columns if name not in left_out) - 2):
@@ -306,23 +198,6 @@ def to_terminal(frame: pd.DataFrame, width: int = FULL_WIDTH, budget: str = "") 
     return table
 
 
-def open_table(title: str, caption: str, *, narrow: bool = False) -> RichTable:
-    """A table for a terminal, without columns yet, in the style that all have."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    return Table(
-        title=Text(title) if title else None,
-        caption=Text(caption) if caption else None,
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 0 if narrow else 1, 0, 0),
-    )
-
-
 def write_tables(frame: pd.DataFrame, folder: Path, budget: str = "") -> list[Path]:
     """Write summary.csv, summary.md and summary.tex into the folder; raises `InputError` if that can't be."""
     return write_rows(rows(frame), folder, budget)
@@ -331,8 +206,8 @@ def write_tables(frame: pd.DataFrame, folder: Path, budget: str = "") -> list[Pa
 def write_rows(cells: Sequence[Row], folder: Path, budget: str = "") -> list[Path]:
     """As `write_tables`, of rows that are at hand."""
     renderers = {"summary.csv": _csv, "summary.md": _markdown, "summary.tex": _tex}
-    for name, render in renderers.items():
-        write_atomic(folder / name, render(cells, budget).encode())
+    for name, to_text in renderers.items():
+        write_atomic(folder / name, to_text(cells, budget).encode())
     return [folder / name for name in renderers]
 
 
@@ -363,41 +238,5 @@ def count_text(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _raw(cells: Sequence[Row]) -> pd.DataFrame:
-    columns = columns_shown(cells)
-    records = []
-    for row in cells:
-        gain = row.contrast.gain if row.contrast is not None else stats.paired_gain([])
-        records.append(
-            {
-                **{name: row.cell[name] for name in columns},
-                "n": row.top1.n,
-                "failed": len(row.failures),
-                "top1_mean": row.top1.mean,
-                "top1_sd": row.top1.sd,
-                "best_epoch_mean": row.best_epoch.mean,
-                "best_epoch_sd": row.best_epoch.sd,
-                "gain": gain.mean,
-                "gain_low": gain.low,
-                "gain_high": gain.high,
-                "pairs": gain.n if row.contrast is not None else math.nan,
-                "params": row.params,
-                "macs": row.macs,
-                "notes": "; ".join(row.notes),
-            }
-        )
-    table = pd.DataFrame(records, columns=[*columns, *_NUMBERS, "notes"])
-    return table.astype(dict.fromkeys(("pairs", "params", "macs"), "Int64"))
-
-
-def _key(cell: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(cell[name]) for name in CELL_FIELDS)
-
-
 def _block(row: Row) -> tuple[str, ...]:
     return tuple(level for name, level in row.cell.items() if name != "join")
-
-
-def _first(values: Sequence[Any]) -> float:
-    """The first number that isn't missing: the runs of a cell have the same model."""
-    return next((float(value) for value in values if not pd.isna(value)), math.nan)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 
 def numbered(below: Sequence[str], notes: Sequence[str]) -> list[str]:
@@ -49,3 +53,28 @@ def _plain(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return text.replace("\n", " ")
+
+
+NONE = "–"  # what a missing number prints as
+
+
+def budget_note(budget: str) -> list[str]:
+    """That the runs are at a smaller budget than the paper's, and in what; nothing without one."""
+    return [f"Another budget than the paper's: {budget}."] if budget else []
+
+
+def open_table(title: str, caption: str, *, narrow: bool = False) -> RichTable:
+    """A table for a terminal, without columns yet, in the style that all have."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(
+        title=Text(title) if title else None,
+        caption=Text(caption) if caption else None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 0 if narrow else 1, 0, 0),
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from suite.figures import INK, style, to_svg
+from suite.report.figures.style import INK, style, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,7 @@ def template(name: str) -> Template:
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("suite", "templates"),
+        loader=PackageLoader("suite.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

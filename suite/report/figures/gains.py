@@ -1,0 +1,170 @@
+"""Figures of paired gains with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from suite.report.figures.style import INK, PALETTE, colour_number, new_figure, style, to_svg
+from suite.text import points
+from suite.verdict.comparisons import Contrast
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from suite.verdict.verdicts import Verdict
+
+
+MAX_GAINS = 40
+
+
+def draw_gains(found: Sequence[Contrast], limit: int = MAX_GAINS) -> str:
+    """The first `limit` contrasts as dots with their 95 % intervals, around a line at zero."""
+    shown = [contrast for contrast in found if contrast.seeds][:limit]
+    with style():
+        return to_svg(_gains(shown), "gains")
+
+
+def _gains(shown: Sequence[Contrast]) -> Figure:
+    figure, axes = new_figure(7.2, 0.9 + 0.26 * len(shown))
+    # Fixed margins, in inches: matplotlib's own layout engine takes longer than the drawing.
+    label = max((len(contrast.label) for contrast in shown), default=0)
+    figure.subplots_adjust(left=min(0.075 * label + 0.1, 5.0) / 7.2, right=0.98, top=1 - 0.1 / figure.get_figheight(),
+                           bottom=0.5 / figure.get_figheight())  # fmt: skip
+    gains = [contrast.gain for contrast in shown]
+    colours = [PALETTE[colour_number(contrast.treatment.level)] for contrast in shown]
+    axes.hlines(range(len(shown)), [gain.low for gain in gains], [gain.high for gain in gains], colours, linewidth=1.4)
+    axes.scatter([gain.mean for gain in gains], range(len(shown)), s=20, c=colours)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(shown)), [contrast.label for contrast in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_xlabel("gain over the baseline (points), mean and 95 % interval over pairs")
+    return figure
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Points → percent of a drawing's width; what lies outside is drawn at the edge, with an arrow."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        return round(100 * (min(max(value, self.low), self.high) - self.low) / (self.high - self.low), 2)
+
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+def gain_marks(rows: Sequence[Contrast | None]) -> tuple[Markup, list[Markup]]:
+    """Markup for a table: the scale, for its head, and on that scale each row's gain with its interval."""
+    drawn = [contrast for contrast in rows if contrast is not None and contrast.seeds]
+    if not drawn:
+        return Markup(""), []
+    scale = _common_scale(drawn)
+    ends = Markup("").join(
+        Markup('<text x="{}%" y="10" text-anchor="{}">{}</text>').format(
+            scale.at(value), anchor, f"{value:+g}".replace("-", "−")
+        )
+        for value, anchor in ((scale.low, "start"), (scale.high, "end"))
+    )
+    marks = [Markup("") if row is None or not row.seeds else _gain_mark(row, scale) for row in rows]
+    return Markup("<svg>{}</svg>").format(ends), marks
+
+
+def _common_scale(found: Sequence[Contrast]) -> _Scale:
+    """Symmetric around zero. All means fit; of the intervals, those of few pairs may be too wide to show."""
+    gains = [contrast.gain for contrast in found]
+    means = [abs(gain.mean) for gain in gains]
+    widths = sorted(max(abs(gain.low), abs(gain.high)) for gain in gains if gain.n > 1)
+    reach = widths[round(0.9 * (len(widths) - 1))] if widths else 0.0
+    limit = 1.05 * max(*means, min(reach, 6 * max(*means, 0.2)), 0.1)
+    step = 10 ** math.floor(math.log10(limit)) / 5
+    limit = round(math.ceil(limit / step) * step, 6)  # a round number, for the head
+    return _Scale(-limit, limit)
+
+
+def _gain_mark(contrast: Contrast, scale: _Scale) -> Markup:
+    gain, colour = contrast.gain, colour_number(contrast.treatment.level)
+    whisker = _whisker(scale, gain.low, gain.high, 11, colour) if gain.n > 1 else Markup("")
+    return Markup(
+        '<svg><line x1="{0}%" x2="{0}%" y1="0" y2="22" style="stroke: var(--line)"/>{1}'
+        '<circle cx="{2}%" cy="11" r="3.6" style="fill: var(--c{3})"/></svg>'
+    ).format(scale.at(0), whisker, scale.at(gain.mean), colour)
+
+
+def _whisker(scale: _Scale, low: float, high: float, y: float, colour: int) -> Markup:
+    """An interval; an end that is cut off has an arrow."""
+    line = Markup(
+        '<line x1="{}%" x2="{}%" y1="{y}" y2="{y}" style="stroke: var(--c{colour}); stroke-width: 1.8"/>'
+    ).format(scale.at(low), scale.at(high), y=y, colour=colour)
+    arrows = [("◂", "start", low), ("▸", "end", high)]
+    return line + Markup("").join(
+        Markup('<text x="{}%" y="{}" text-anchor="{}" style="fill: var(--c{}); font-size: 11px">{}</text>').format(
+            scale.at(value), y + 4, anchor, colour, arrow
+        )
+        for arrow, anchor, value in arrows
+        if not scale.holds(value)
+    )
+
+
+def effect(verdict: Verdict) -> Markup:
+    """Markup for a verdict: the observed gain, its interval and its pairs, over the claimed gain ± margin."""
+    claim, seen = verdict.claim, verdict.evidence
+    if seen is None:
+        return Markup("")
+    colour = colour_number(claim.contrast.treatment)
+    least, most = claim.claimed_gain - claim.margin, claim.claimed_gain + claim.margin
+    limit = 4 * max(
+        abs(least), abs(most), abs(seen.gain)
+    )  # an interval of two or three pairs can be far wider than that
+    interval = [] if math.isnan(seen.low) else [max(seen.low, -limit), min(seen.high, limit)]
+    ends = [0.0, least, most, seen.gain, *interval]
+    pad = 0.06 * (max(ends) - min(ends))
+    scale = _Scale(min(ends) - pad, max(ends) + pad)
+    said = f"Claimed {points(claim.claimed_gain)} with a margin of {claim.margin:.2f}; observed {points(seen.gain)}"
+    dots = Markup("").join(
+        Markup('<circle cx="{}%" cy="33" r="2.2" style="fill: var(--c{}); opacity: .45"/>').format(
+            scale.at(gain), colour
+        )
+        for gain in seen.gains
+        if scale.holds(gain)
+    )
+    claimed_at, zero_at = scale.at(claim.claimed_gain), scale.at(0)
+    apart = abs(scale.at(seen.gain) - zero_at) > 25  # else the labels below would run into each other
+    return Markup(
+        '<svg class="effect" role="img" aria-label="{said}">'
+        '<rect x="{least}%" width="{width}%" y="16" height="26" rx="3" style="fill: var(--line); opacity: .55"/>'
+        '<line x1="{claimed}%" x2="{claimed}%" y1="16" y2="42" style="stroke: var(--soft); stroke-dasharray: 3 2"/>'
+        '<text x="{claimed}%" y="11" text-anchor="{anchor}">claimed {gain}</text>'
+        '<line x1="{zero}%" x2="{zero}%" y1="14" y2="46" style="stroke: var(--ink)"/>'
+        '<text x="{zero}%" y="58" text-anchor="{zero_anchor}">0</text>'
+        '{whisker}{dots}<circle cx="{seen}%" cy="24" r="5" style="fill: var(--c{colour})"/>'
+        '<text x="{seen}%" y="58" text-anchor="{seen_anchor}" style="fill: var(--ink)">{observed}</text></svg>'
+    ).format(
+        said=said,
+        least=scale.at(least),
+        width=round(scale.at(most) - scale.at(least), 2),
+        claimed=claimed_at,
+        anchor=_anchor(claimed_at),
+        gain=points(claim.claimed_gain),
+        zero=zero_at,
+        zero_anchor=_anchor(zero_at) if apart else "end" if seen.gain >= 0 else "start",
+        whisker=_whisker(scale, seen.low, seen.high, 24, colour) if seen.pairs > 1 else "",
+        dots=dots,
+        seen=scale.at(seen.gain),
+        colour=colour,
+        seen_anchor=_anchor(scale.at(seen.gain)) if apart else "start" if seen.gain >= 0 else "end",
+        observed=f"observed {points(seen.gain)}",
+    )
+
+
+def _anchor(percent: float) -> str:
+    return "start" if percent < 15 else "end" if percent > 85 else "middle"

@@ -1,0 +1,99 @@
+"""Colours, line styles and the SVG output that all figures share."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from suite.grid.axes import is_usual, level_order
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+# Okabe and Ito's colours, told apart with any kind of colour vision; grey is for the baseline. Named --c0 …
+# in the page. Levels beyond these repeat the colours with another dash.
+PALETTE = ("#6b7280", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d00")
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
+_FIXED = {"default": 0, "lape": 1, "unshared": 2, "lape_shared": 3, "shared": 5}
+INK, LINE = "#24292f", "#d0d7de"
+_VARIABLES = {INK: "--ink", LINE: "--line", **{colour: f"--c{number}" for number, colour in enumerate(PALETTE)}}
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "suite",
+    "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a $ in a label is a $
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that measured widths don't depend on the machine
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.6,
+}
+
+
+def colour_number(join: str) -> int:
+    """The place of a join in `PALETTE`."""
+    return line_style(join) % len(PALETTE)
+
+
+def line_style(join: str) -> int:
+    """The place of a join among the combinations of `PALETTE` and `DASHES`."""
+    if join in _FIXED:
+        return _FIXED[join]
+    free = [place for place in range(len(PALETTE) * len(DASHES)) if place not in _FIXED.values()]
+    place, name = level_order("join", join)
+    return free[(place + sum(name.encode())) % len(free)]
+
+
+def panel_title(cell: Mapping[str, str], vary: set[str]) -> str:
+    """What a panel is of: its cell, without what all panels share. vary: the axes that they don't."""
+    parts = [cell["arch"], cell["pe"], *(cell[name] for name in ("norm", "loss") if not is_usual(name, cell[name]))]
+    parts += [cell[name] for name in ("dataset", "recipe") if name in vary]
+    if "recipe_id" in vary:
+        parts.append(cell["recipe_id"][:8])
+    return " · ".join(parts)
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A sheet of so many inches, with axes; to be used within `style`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    return figure, figure.add_subplot()
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """What all drawings look like."""
+    from matplotlib import rc_context
+
+    with rc_context(_STYLE):
+        yield
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as an `svg` element whose ids begin with `name`, so that several can stand in one page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    # A style sheet inside the drawing would hold for the whole page around it.
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|\burl\(#|href="#)', rf"\1{name}-", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(f": {colour}", f": var({variable}, {colour})")
+    return text.replace("'DejaVu Sans'", "var(--sans, system-ui), sans-serif")

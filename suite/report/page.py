@@ -1,0 +1,204 @@
+"""The report of a grid: one page that needs nothing but itself, with tables, figures and verdicts as files.
+
+The page makes no request and runs no script; every text from a record is escaped. The same inputs give
+the same bytes: the only times in it are those of the runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from suite import __version__
+from suite.grid.axes import is_usual
+from suite.report.cards import SIGNS, card
+from suite.report.figures import curves, patch_similarity
+from suite.report.figures import interactions as interaction_figures
+from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
+from suite.report.figures.style import colour_number
+from suite.report.remarks import GridSummary, by_reason, caveats, environments, facts, made, overview, shown_value
+from suite.report.tables import effects as effect_tables
+from suite.report.tables import published_text, summary
+from suite.report.tables.published import PublishedTable
+from suite.report.tables.render import NONE
+from suite.report.tables.rows import rows
+from suite.report.templates import template
+from suite.store.files import write_atomic
+from suite.store.record import AXIS_FIELDS
+from suite.verdict.interactions import Factorial
+from suite.verdict.runs import Run, unique_runs
+from suite.verdict.sentences import MEANINGS
+from suite.verdict.verdicts import Verdict, to_json
+
+MAX_FAILURES = 200
+
+
+def render(
+    grid: GridSummary,
+    frame: pd.DataFrame,
+    history: pd.DataFrame,
+    verdicts: Sequence[Verdict],
+    folder: Path,
+    *,
+    published: Sequence[PublishedTable] = (),
+    factorials: Sequence[Factorial] = (),
+) -> Path:
+    """Write index.html, tables/, figures/ and verdicts.json into the folder, and return the page's path.
+
+    frame, history: as `suite.store.load_frame` and `load_history` give them, of this grid's trials. published: the
+    papers' tables that its claims are from. factorials: of its runs, if it combines methods.
+
+    Raises:
+        InputError: the folder can't be written, or the frame holds two trainings under one name.
+    """
+    cells = rows(frame)
+    contrasts = [row.contrast for row in cells if row.contrast is not None]
+    drawn, groups = curves.panels(frame, history)
+    drawings = curves.draw_panels(drawn)
+    alike = patch_similarity.likenesses(frame, history)
+    drawings |= {one.name: patch_similarity.draw_likeness(one) for one in alike}
+    scale, marks = gain_marks([row.contrast for row in cells])
+    effects = effect_tables.texts(factorials, grid.budget)
+    interactions = interaction_figures.draw_all(factorials)
+    page = template("report.html.j2").render(
+        **summary.table_view(cells, grid.budget) | {"plot_head": scale, "plots": marks},
+        **_failures(frame),
+        grid=grid,
+        css=Markup(template("report.css").render()),  # noqa: S704 -- a file of this package
+        sections=_sections(grid, published, factorials, bool(alike)),
+        published=[published_text.view(table) for table in published],
+        effects=[effect_tables.view(text) for text in effects],
+        interactions=_interactions(factorials, interactions),
+        overview=overview(grid, frame, verdicts),
+        facts=facts(grid, frame),
+        cards=[card(verdict) for verdict in verdicts],
+        meanings=[(SIGNS[word][1], meaning) for word, meaning in MEANINGS.items()],
+        curves=[_curve(panel, drawings[panel.name]) for panel in drawn],
+        alike=[_alike(one, drawings[one.name]) for one in alike],
+        more_panels=groups if groups > len(drawn) else 0,
+        more_gains=MAX_GAINS if len(contrasts) > MAX_GAINS else 0,
+        key=_key(drawn),
+        dropped=by_reason(grid.dropped),
+        commands=grid.commands,
+        recipes=[
+            (name, [(key, shown_value(value)) for key, value in values.items()])
+            for name, values in grid.recipes.items()
+        ],
+        environments=environments(frame),
+        caveats=list(caveats(grid, frame, history, verdicts)),
+        version=__version__,
+        made=made(frame),
+    )
+    summary.write_rows(cells, folder / "tables", grid.budget)
+    published_text.write_published(published, folder / "tables")
+    effect_tables.write_texts(effects, folder / "tables")
+    _write_figures({**drawings, **interactions, "gains": draw_gains(contrasts)}, folder / "figures")
+    write_atomic(folder / "verdicts.json", to_json(verdicts).encode())
+    write_atomic(folder / "index.html", page.encode())
+    return folder / "index.html"
+
+
+def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
+    head = '<?xml version="1.0" encoding="utf-8"?>\n'
+    for name, text in drawings.items():
+        write_atomic(folder / f"{name}.svg", (head + text).encode())
+    kinds = ("curves", "interactions", "similarity")
+    for path in [path for kind in kinds for path in folder.glob(f"{kind}-*.svg")]:
+        if path.stem not in drawings:  # of an earlier report with more cells
+            path.unlink()
+
+
+# ── the head ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sections(
+    grid: GridSummary, published: Sequence[PublishedTable], factorials: Sequence[Factorial], alike: bool
+) -> list[tuple[str, str]]:
+    combined = [("interactions", "Do the gains add up?")] if factorials else []
+    beside = [("published", "Beside the paper")] if published else []
+    dropped = [("dropped", "Cells left out")] if grid.dropped else []
+    return [
+        ("verdicts", "Verdicts"),
+        ("results", "Results"),
+        *combined,
+        *beside,
+        ("curves", "Accuracy curves"),
+        *([("alike", "How alike patches are")] if alike else []),
+        ("failures", "Failures"),
+        *dropped,
+        ("made", "How this was made"),
+        ("caveats", "What to keep in mind"),
+    ]
+
+
+# ── gains and verdicts ────────────────────────────────────────────────────────────────────────────────
+
+
+# ── curves, failures, dropped cells ───────────────────────────────────────────────────────────────────
+
+
+def _curve(panel: curves.Panel, drawing: str) -> dict[str, Any]:
+    ends = "; ".join(f"{line.join} {line.mean[-1]:.2f} % (n = {line.n})" for line in panel.lines)
+    label = Markup('<svg role="img" aria-label="{}" ').format(f"Accuracy by epoch of {panel.title}. At the end: {ends}")
+    # matplotlib has escaped its own text
+    svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
+    return {"title": panel.title, "ends": f"at the end: {ends}", "svg": svg}
+
+
+def _interactions(factorials: Sequence[Factorial], drawings: Mapping[str, str]) -> list[dict[str, Any]]:
+    shown = []
+    for factorial, drawing in zip(factorials, drawings.values(), strict=True):
+        means = ", ".join(
+            f"{' '.join(cell)} {sum(its.values()) / len(its):.2f} %" for cell, its in factorial.values.items() if its
+        )
+        label = Markup('<svg role="img" aria-label="{}" ').format(f"Mean accuracies: {means}")
+        # matplotlib has escaped its own text
+        svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
+        shown.append({"title": interaction_figures.title(factorial), "svg": svg})
+    return shown
+
+
+def _alike(one: patch_similarity.Likeness, drawing: str) -> dict[str, Any]:
+    ends = patch_similarity.ends(one.lines)
+    label = Markup('<svg role="img" aria-label="{}" ').format(
+        f"Mean |cos| between patches after each block, of {one.title}. After the last: {ends}"
+    )
+    svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
+    return {"title": one.title, "ends": f"after the last block: {ends}", "svg": svg}
+
+
+def _key(drawn: Sequence[curves.Panel]) -> list[tuple[str, int]]:
+    joins = dict.fromkeys(line.join for panel in drawn for line in panel.lines)
+    return [(join, colour_number(join)) for join in joins]
+
+
+def _failures(frame: pd.DataFrame) -> dict[str, Any]:
+    failed = [run for run in unique_runs(frame) if run["status"] != "done"]
+    failed.sort(key=lambda run: (*(str(run[axis]) for axis in AXIS_FIELDS), int(run["seed_index"])))
+    return {
+        "failures": [_failure(run) for run in failed[:MAX_FAILURES]],
+        "more_failures": len(failed) if len(failed) > MAX_FAILURES else 0,
+    }
+
+
+def _failure(run: Run) -> dict[str, Any]:
+    error: str = "" if pd.isna(run["error"]) else str(run["error"]).strip()
+    last: str = error.splitlines()[-1] if error else NONE
+    if run["status"] == "diverged" and not pd.isna(run["diverged_step"]):
+        last = f"the loss was not finite at step {int(run['diverged_step'])}"
+    return {
+        "cell": " ".join(str(run[axis]) for axis in AXIS_FIELDS if not is_usual(axis, str(run[axis]))),
+        "seed": int(run["seed_index"]),
+        "status": run["status"],
+        "epochs": int(run["epochs"]),
+        "trial": run["trial_id"],
+        "last": last if len(last) <= 90 else f"{last[:89]}…",
+        "error": error,
+    }
+
+
+# ── how it was made ───────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,151 @@
+"""The remarks of the report: caveats, environments and the summary of a grid."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from suite.report.cards import SIGNS
+from suite.report.tables.render import NONE, budget_note
+from suite.text import duration
+from suite.verdict.sentences import MEANINGS
+from suite.verdict.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class GridSummary:
+    """What a report says of a grid beyond its runs.
+
+    total, done, failed, missing: trials of the grid, by what is known of them. dropped: cells that are no
+    trials, each with its reason. recipes: the values of each recipe, by its name. command: the `lape run`
+    that runs the grid; the other commands take the same arguments. budget: in what the grid is smaller than the
+    paper's experiment; empty if it isn't.
+    """
+
+    name: str
+    description: str
+    total: int
+    done: int
+    failed: int
+    missing: int
+    seeds: Sequence[int]
+    recipes: Mapping[str, Mapping[str, Any]]
+    command: str
+    dropped: Sequence[tuple[str, str]] = field(default=())
+    budget: str = ""
+
+    @property
+    def commands(self) -> str:
+        """The commands that make the results, the verdicts and the page again."""
+        return "\n".join(self.command.replace("lape run", f"lape {verb}", 1) for verb in ("run", "verify", "report"))
+
+
+def overview(grid: GridSummary, frame: pd.DataFrame, verdicts: Sequence[Verdict]) -> str:
+    """The report in a paragraph."""
+    seconds = float(frame["train_seconds"].sum())
+    done = f"{grid.done} of {grid.total} trials are done"
+    failed = "none failed" if not grid.failed else f"{grid.failed} failed"
+    missing = f", {grid.missing} {'is' if grid.missing == 1 else 'are'} still to do" if grid.missing else ""
+    text = "".join(f"{note} " for note in budget_note(grid.budget))
+    text += f"{done}, {failed}{missing}; the training took {duration(seconds)} in all."
+    if verdicts:
+        words = Counter(verdict.word for verdict in verdicts)
+        counted = ", ".join(f"{count} {SIGNS[word][1].lower()}" for word in MEANINGS if (count := words[word]))
+        analogues = sum(verdict.claim.kind == "analogue" for verdict in verdicts)
+        text += f" Of {len(verdicts)} verdict{'s' if len(verdicts) > 1 else ''}: {counted}."
+        if analogues:
+            which = "All" if analogues == len(verdicts) else str(analogues)
+            text += f" {which} of them carry a published gain over to other data or another budget."
+    return text
+
+
+def facts(grid: GridSummary, frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """The facts about a grid that the page lists: their names and values."""
+    datasets = sorted(set(frame["dataset"].astype(str)))
+    return [
+        ("Trials", f"{grid.done} done, {grid.failed} failed, {grid.missing} to do"),
+        ("Data", _some(datasets) or NONE),
+        ("Recipe", _some(list(grid.recipes))),
+        ("Seeds", _some([str(seed) for seed in grid.seeds])),
+        ("Training time", duration(float(frame["train_seconds"].sum()))),
+    ]
+
+
+def by_reason(dropped: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    """Cells that are no trials, grouped by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for cell, reason in dropped:
+        reasons.setdefault(reason, []).append(cell)
+    return list(reasons.items())
+
+
+def environments(frame: pd.DataFrame) -> list[str]:
+    """Each environment, with its number of runs."""
+    counts = Counter(frame["environment"].astype(str))
+    return [f"{name}: {counts[name]} run{'s' if counts[name] > 1 else ''}" for name in sorted(counts)]
+
+
+def made(frame: pd.DataFrame) -> str:
+    """The dates of the first and the last run."""
+    days = sorted({str(time)[:10] for time in frame["started_at"]})
+    return "" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+
+
+def shown_value(value: Any) -> str:
+    """A value of a recipe as the page prints it."""
+    if value is None:
+        return "none"
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return json.dumps(value, default=str)
+
+
+def caveats(
+    grid: GridSummary, frame: pd.DataFrame, history: pd.DataFrame, verdicts: Sequence[Verdict]
+) -> Iterator[str]:
+    """What a reader should know before believing the page, a sentence each."""
+    if any(verdict.claim.kind == "analogue" for verdict in verdicts):
+        yield (
+            "An analogue claim carries a published gain over to other data, another size or another budget. Its "
+            "verdict says what happened here; it neither supports nor refutes the paper’s own experiment."
+        )
+    budgets = {
+        f"{values['epochs']} epochs on {values['train_images'] or 'all'} training images"
+        for values in grid.recipes.values()
+        if "epochs" in values and "train_images" in values
+    }
+    if budgets:
+        yield f"Budget: {'; '.join(sorted(budgets))}. A gain can come or go with longer training."
+    pairs = [verdict.evidence.pairs for verdict in verdicts if verdict.evidence is not None]
+    if pairs and min(pairs) < 5:
+        yield (
+            f"With {min(pairs)} pairs, the intervals are wide and rest on the t-test’s assumption of normally "
+            "distributed gains; the exact sign-flip test needs 5 pairs to reach p < 0.05."
+        )
+    images = frame["test_images"].dropna().astype(float)
+    if len(images):
+        yield f"One test image is {100 / images.min():.3g} points; smaller differences can’t be seen in a single run."
+    yield (
+        "The best-epoch column chooses the epoch on the test set, and is optimistic; verdicts use it only for claims "
+        "that name it."
+    )
+    if lacking := set(frame.loc[frame["status"] == "done", "trial_id"]) - set(history["trial_id"]):
+        yield (
+            f"history.parquet lacks the epochs of {len(lacking)} finished run{'s' if len(lacking) > 1 else ''}: the "
+            "accuracy curves leave them out."
+        )
+    if frame["environment"].nunique() > 1:
+        yield "The runs come from more than one environment; gains across two of them are marked."
+    if grid.missing or grid.failed:
+        yield "Missing and failed trials are left out, never filled in; every mean has its n."
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    """A list for people: the first few, and how many more."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

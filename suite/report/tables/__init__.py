@@ -1,0 +1,1 @@
+"""The tables of a grid: summary, the paper's own layout, effects of combined methods."""
