@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import headline, stacking
 from benchmarks.documents import markdown
 from benchmarks.headline import Timed
-from suite.commands.throughput import ratio_text
+from suite.cli.commands.throughput import ratio_text
 
 Figures = Mapping[str, Any]
 BENCH = (

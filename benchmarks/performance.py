@@ -26,7 +26,7 @@ from benchmarks.products import products
 from suite.bench.throughput.measure import SIDES
 from suite.bench.throughput.summary import REACHED
 from suite.bench.throughput.turns import LoopSetting
-from suite.commands.throughput import LABELS, QUIET, rate_text, ratio_text
+from suite.cli.commands.throughput import LABELS, QUIET, rate_text, ratio_text
 from suite.store.folder import Store
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

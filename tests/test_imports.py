@@ -20,8 +20,8 @@ def imported(code: str) -> set[str]:
 @pytest.mark.parametrize(
     "module",
     [
-        "suite.commands.overview",
-        "suite.commands.listing",
+        "suite.cli.commands.report",
+        "suite.cli.commands.ls",
         "suite.bench.ratios",
         "suite.report.page",
         "suite.report.figures.curves",
@@ -38,7 +38,7 @@ def test_the_help_needs_neither_pandas_nor_pydantic() -> None:
 
 
 def test_training_without_a_teacher_needs_no_timm() -> None:
-    assert "timm" not in imported("import suite.train, suite.commands.running, suite.train.teachers")
+    assert "timm" not in imported("import suite.train, suite.cli.commands.run, suite.train.teachers")
 
 
 def test_the_public_api_is_where_the_design_says() -> None:

@@ -1,5 +1,5 @@
 """The command line. It imports what a command needs when the command runs: `lape --help` is at once."""
 
-from suite.cli.entry import app, main
+from suite.cli.main import app, main
 
 __all__ = ["app", "main"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.commands.rooms import find_room
+from suite.cli.commands.plan import find_room
 from suite.errors import InputError
 from suite.run.opened_grid import OpenGrid, open_grid
 from suite.store.folder import Store

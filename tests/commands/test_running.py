@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.commands.running import _changed, rerun_trial
+from suite.cli.commands.rerun import rerun_trial
+from suite.cli.commands.run import _changed
 from suite.errors import InputError
 from suite.report.workspace import Workspace, open_workspace
 from suite.train.faults import MachineFault

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.commands.listing import list_kind
+from suite.cli.commands.ls import list_kind
 from suite.errors import InputError
 from suite.grid.grid import Expansion, load_grid
 from suite.grid.losses import LOSSES, refusal

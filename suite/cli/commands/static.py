@@ -8,9 +8,8 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from suite.commands.costs import WIDTH, Record, put
-from suite.commands.listing import yaml_files
-from suite.commands.overview import COLOURS, open_console
+from suite.cli.commands.console import COLOURS, WIDTH, Record, open_console, put
+from suite.cli.commands.ls import yaml_files
 from suite.errors import InputError
 from suite.report.tables.render import open_table
 from suite.verdict.claims.model_counts import StaticVerdict, judge_static, to_json

@@ -22,9 +22,9 @@ from suite.bench.throughput.measure import SIDES, Figure, Plan, measure
 from suite.bench.throughput.summary import PACKAGES, REACHED, cores, summarise
 from suite.bench.throughput.turns import LoopSetting
 from suite.bench.throughput.workload import Workload
-from suite.commands.costs import WIDTH, chosen_architecture, listed_cells, possible, usual_pe
-from suite.commands.listing import yaml_files
-from suite.commands.overview import open_console
+from suite.cli.commands.console import WIDTH, open_console
+from suite.cli.commands.ls import yaml_files
+from suite.cli.commands.model_options import chosen_architecture, listed_cells, possible, usual_pe
 from suite.data.cache import load_meta, open_root, verify
 from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError, nearest

@@ -17,18 +17,15 @@ from rich.text import Text
 from suite.bench.ratios import Ratio, only, quartiles
 from suite.bench.sides import AXES, Comparison, Side, Sides, check_losses, usual_level
 from suite.bench.speed import MODES, Setting, compare, recipe_for
-from suite.commands.costs import (
-    WIDTH,
-    Record,
+from suite.cli.commands.console import WIDTH, Record, open_console, put
+from suite.cli.commands.model_options import (
     cell_record,
     check_names,
     chosen_architecture,
     listed_cells,
     possible,
-    put,
     usual_pe,
 )
-from suite.commands.overview import open_console
 from suite.errors import InputError, nearest
 from suite.grid.recipe import AskedPrecision
 from suite.models.model_cell import Shape

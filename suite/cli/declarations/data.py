@@ -18,7 +18,7 @@ def list_things(
     kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
 ) -> None:
     """List what there is to put into a grid."""
-    from suite.commands.listing import list_kind
+    from suite.cli.commands.ls import list_kind
 
     for line in list_kind(kind):
         typer.echo(line)
@@ -33,7 +33,7 @@ def data_prepare(
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
     """Download or read a data set, verify it, and cache it. Trials never download."""
-    from suite.commands.data import prepare_data
+    from suite.cli.commands.data import prepare_data
 
     for line in prepare_data(name, source, image_size, storage, data):
         typer.echo(line)
@@ -46,7 +46,7 @@ def data_teacher(
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
     """Download or read the weights of a teacher for distillation, verify them, and cache them."""
-    from suite.commands.data import add_teacher
+    from suite.cli.commands.data import add_teacher
 
     for line in add_teacher(name, source, data):
         typer.echo(line)
@@ -57,7 +57,7 @@ def data_list(
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
     """List the data sets, and which are prepared here."""
-    from suite.commands.data import list_data
+    from suite.cli.commands.data import list_data
 
     for line in list_data(data):
         typer.echo(line)

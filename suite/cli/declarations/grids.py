@@ -31,7 +31,7 @@ def check(
     Of a claim file, say too which of the paper's stated differences don't follow from its own tables. These are
     findings, and no errors: the exit code is 0.
     """
-    from suite.report.workspace import check_files
+    from suite.cli.commands.check import check_files
 
     for line in check_files(files):
         typer.echo(line)
@@ -67,17 +67,17 @@ def plan(
 
     Time is estimated from the stored runs, and where there are none from a calibration, which is kept beside them.
     """
-    from suite.commands.overview import print_plan
+    from suite.cli.commands.plan import print_plan
 
     workspace = chosen_workspace(grid, overrides, seeds, results, REPORTS)
     if calibrated:
-        from suite.commands.calibrating import calibrate_grid
+        from suite.cli.commands.plan import calibrate_grid
         from suite.train.machine import Machine
 
         calibrate_grid(workspace, Machine(data, device, threads), workers)
     room = None
     if address is not None or nodes:
-        from suite.commands.rooms import find_room
+        from suite.cli.commands.plan import find_room
 
         room = find_room(workspace, address, nodes or [], threads, gpus_per_trial)
         workers = workers or room.at_once

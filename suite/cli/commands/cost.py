@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from suite.commands.overview import open_console
+from suite.cli.commands.console import WIDTH, Record, open_console, put
+from suite.cli.commands.model_options import cell_record
 from suite.errors import InputError
 from suite.grid.grid import load_grid
-from suite.models.architectures import Architecture, resolve_architecture
-from suite.models.costs.counting import Cost, Impossible, count_costs, product
-from suite.models.joins import JOINS
-from suite.models.model_cell import ModelCell, Shape
-from suite.models.norms import NORMS
-from suite.models.positions import POSITIONS
+from suite.models.costs.counting import Cost, Impossible, count_costs
+from suite.models.model_cell import ModelCell
 from suite.report.tables.render import open_table
-from suite.store.files import write_atomic
-
-Record = dict[str, str | int | float | None]
-WIDTH = 150  # columns of the tables where the output is no terminal
 
 
 def grid_cells(grid: str, overrides: Sequence[str]) -> list[ModelCell | Impossible]:
@@ -35,71 +22,6 @@ def grid_cells(grid: str, overrides: Sequence[str]) -> list[ModelCell | Impossib
     expansion = load_grid(grid, overrides).expand()
     dropped = (Impossible(cell.label, cell.reason) for cell in expansion.dropped)
     return [*(trial.model for trial in expansion.trials), *dropped]
-
-
-def listed_cells(
-    archs: Sequence[str],
-    sizes: Sequence[str],
-    pes: Sequence[str],
-    joins: Sequence[str],
-    norms: Sequence[str],
-    shape: Shape,
-) -> list[ModelCell | Impossible]:
-    """The models of all combinations, and the combinations that no model has; raises `InputError`."""
-    for option, known, names in (("--pe", POSITIONS, pes), ("--join", JOINS, joins), ("--norm", NORMS, norms)):
-        check_names(option, known, names)
-    return list(product([chosen_architecture(arch, sizes) for arch in archs], pes, joins, norms, shape))
-
-
-def possible(cells: Iterable[ModelCell | Impossible], *, expected: str, where: str, fix: str) -> list[ModelCell]:
-    """The cells, of which all must be possible; raises `InputError` in these words for the first that isn't."""
-    found = []
-    for cell in cells:
-        if isinstance(cell, Impossible):
-            fixes = "; or ".join(filter(None, (cell.fix, fix)))
-            raise InputError(cell.reason, expected=expected, found=cell.label, where=where, fix=fixes)
-        found.append(cell)
-    return found
-
-
-def usual_pe(architecture: Architecture) -> str:
-    """What is measured where no position embedding is named: a learned one, if there are tokens to have it."""
-    return "none" if architecture.size.width is None else "learnable"
-
-
-def check_names(option: str, known: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Raise `InputError`, which names the option, for a name that isn't known."""
-    for name in names:
-        try:
-            known[name]
-        except InputError as error:
-            raise error.at(f"{option} {name}") from None
-
-
-def chosen_architecture(name: str, sizes: Sequence[str]) -> Architecture:
-    """A named architecture, or a family, with its sizes as `key=value`; raises `InputError`."""
-    where = " ".join([f"--arch {name}", *(f"--size {size}" for size in sizes)])
-    try:
-        return resolve_architecture(name, dict(_size(assignment) for assignment in sizes))
-    except InputError as error:
-        raise error.at(where) from None
-
-
-def _size(assignment: str) -> tuple[str, Any]:
-    key, equals, text = assignment.partition("=")
-    try:
-        value = json.loads(text)  # numbers and booleans, which is all that sizes are
-    except ValueError:
-        value = None
-    if not (equals and key and isinstance(value, int | float)):
-        raise InputError(
-            "a size must have a key and a value",
-            expected="KEY=VALUE, the value a number, true or false",
-            found=repr(assignment),
-            where=f"--size {assignment}",
-            fix="for instance --size embed_dim=32",
-        )
-    return key, value
 
 
 def print_costs(cells: Sequence[ModelCell | Impossible], target: str | None) -> None:
@@ -119,25 +41,6 @@ def print_costs(cells: Sequence[ModelCell | Impossible], target: str | None) -> 
     notes = Console(stderr=True, soft_wrap=True) if target == "-" else console
     for cell in impossible:
         notes.print(f"not possible: {cell.label}: {cell.reason}", highlight=False, markup=False, soft_wrap=True)
-
-
-def put(console: Console, table: Table, records: Sequence[Record], target: str | None) -> None:
-    """Print the table, or the CSV in its place; write the CSV where it is to go."""
-    if target == "-":
-        print(_csv(records), end="")
-        return
-    console.print(table)
-    if target is not None:
-        write_atomic(Path(target), _csv(records).encode())
-        console.print(target, highlight=False, markup=False, soft_wrap=True)
-
-
-def _csv(records: Sequence[Record]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
 
 
 def _numbers(cost: Cost) -> dict[str, int]:
@@ -164,12 +67,6 @@ def _cost_record(cost: Cost) -> Record:
     numbers = _numbers(cost)
     added = {f"{name}_added": difference for name, difference in _added(cost).items()}
     return {**cell_record(cost.cell), **numbers, **added}
-
-
-def cell_record(cell: ModelCell) -> Record:
-    """The columns of a CSV that say which model it is."""
-    levels = {"arch": cell.arch.name, "pe": cell.pe, "join": cell.join, "norm": cell.norm}
-    return {**levels, **asdict(cell.shape)}
 
 
 def _added(cost: Cost) -> dict[str, int | None]:

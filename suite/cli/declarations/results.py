@@ -31,7 +31,7 @@ def tables(
     reports: ReportsOption = REPORTS,
 ) -> None:
     """Print a grid's table, and write it as CSV, Markdown and LaTeX."""
-    from suite.commands.overview import print_tables
+    from suite.cli.commands.report import print_tables
 
     print_tables(chosen_workspace(grid, overrides, seeds, results, reports))
 
@@ -59,14 +59,14 @@ def verify(
     if static:
         if overrides or seeds is not None:
             raise _misused("--set and --seeds belong to a grid", "claim files alone", "--static with a grid's options")
-        from suite.commands.static import print_static_verdicts
+        from suite.cli.commands.static import print_static_verdicts
 
         contradicted = print_static_verdicts(names or [], as_json=as_json, target=target)
     else:
         if names is None or len(names) != 1 or target is not None:
             found = "--csv" if target is not None else ", ".join(names or ()) or "nothing"
             raise _misused("verify judges one grid", "one grid, and --csv with --static only", found)
-        from suite.commands.overview import print_verdicts
+        from suite.cli.commands.report import print_verdicts
 
         contradicted = print_verdicts(chosen_workspace(names[0], overrides, seeds, results, REPORTS), as_json=as_json)
     raise typer.Exit(1 if contradicted else 0)
@@ -86,6 +86,6 @@ def report(
     reports: ReportsOption = REPORTS,
 ) -> None:
     """Write a grid's report: a web page that needs nothing but itself, with tables, figures and verdicts."""
-    from suite.commands.overview import write_report
+    from suite.cli.commands.report import write_report
 
     typer.echo(write_report(chosen_workspace(grid, overrides, seeds, results, reports)))

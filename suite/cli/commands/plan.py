@@ -1,7 +1,4 @@
-"""What is printed about a grid: its plan, its status, its table, its verdicts, its report.
-
-Needs neither torch nor Ray: a reviewer's laptop has none.
-"""
+"""`lape plan`: what is done, what is missing, how long it takes, and what the seeds can show."""
 
 from __future__ import annotations
 
@@ -9,47 +6,64 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
+from suite.cli.commands.console import SHOWN, open_console, print_line
+from suite.data.cache import open_root, verify
+from suite.errors import InputError
 from suite.report.workspace import Workspace
+from suite.run.opened_grid import OpenGrid
 from suite.run.plan import Plan, expectation, make_plan
-from suite.run.ray.capacity import Capacity
+from suite.run.ray.capacity import Capacity, Needs, capacity, default_gpus, parse_nodes
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate, Interval
+from suite.run.timing.pace import kind_of
 from suite.store.files import make_folder, write_atomic
 from suite.text import duration
+from suite.train.machine import Machine
 from suite.verdict import stats
 from suite.verdict.claims.claim import untested
 from suite.verdict.comparisons import contrasts
 
-COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}
-# A reader may take these words away; what stands beside them must not be left to the report.
-_SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted")
-_SHOWN = 20  # dropped cells, failures: more of them are counted, and stand in the report
 
+def calibrate_grid(workspace: Workspace, machine: Machine, workers: int | None) -> None:
+    """Measure each kind of trial that is to do, and keep what was found beside the results: no record comes of it.
 
-def open_console(width: int = 100) -> Console:
-    """The terminal; where the output goes elsewhere, so many columns."""
-    console = Console()
-    return console if console.is_terminal else Console(width=width)
+    workers: as many trials at a time as will run here; None: as many as the cores allow, or one on a GPU.
+    """
+    from suite.run.timing.calibration import calibrate  # torch, which planning does without
+
+    plan = make_plan(workspace.expansion, workspace.records)
+    kinds = {kind_of(trial.config).whole: trial for trial in reversed(plan.to_do)}
+    if not kinds:
+        return
+    trials = list(reversed(kinds.values()))
+    root = open_root(machine.data_root)
+    for dataset in {trial.dataset.name: trial.dataset for trial in trials}.values():
+        verify(dataset, root)
+    make_folder(workspace.store.folder)
+    on_cpu = machine.torch_device().type == "cpu"
+    at_a_time = workers or (workspace.workers(machine.threads) if on_cpu else 1)
+    measured = calibrate(trials, replace(machine, data_root=root), min(at_a_time, len(plan.to_do)))
+    measured.write(workspace.store.folder)
 
 
 def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
     """The plan in one line, at the start of a run."""
     if reason := workspace.grid.file.not_runnable:
-        _print(console, f"{workspace.grid.name}: nothing to run: {reason}")
+        print_line(console, f"{workspace.grid.name}: nothing to run: {reason}")
         return
     if not plan.to_do:
         text = f"{workspace.grid.name}: nothing to run, all {plan.total} trials have been run"
-        _print(console, text + (f"; {_failed(workspace, plan)}" if plan.failed else ""))
+        print_line(console, text + (f"; {_failed(workspace, plan)}" if plan.failed else ""))
         return
     expected = workspace.estimate(plan.to_do)
     time = f", about {duration(expected.seconds)} of training on one such worker" if expected.known else ""
-    _print(console, f"{workspace.grid.name}: {len(plan.to_do)} of {plan.total} trials to run{time}")
+    print_line(console, f"{workspace.grid.name}: {len(plan.to_do)} of {plan.total} trials to run{time}")
 
 
 def print_plan(
@@ -77,35 +91,37 @@ def print_plan(
         write_atomic(Path(str(target)), _cell_csv(found).encode())
     if workspace.grid.file.not_runnable:
         print_plan_line(console, workspace, make_plan(workspace.expansion, workspace.records))
-        _print(console, f"  claims   {len(workspace.claims)}, not tested by this grid")
+        print_line(console, f"  claims   {len(workspace.claims)}, not tested by this grid")
         return
     plan = make_plan(workspace.expansion, workspace.records)
     unmatched = untested(workspace.claims, workspace.expansion.trials)
     seeds = len(workspace.grid.file.seeds)
-    _print(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
-    _print(
+    print_line(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
+    print(
         console, f"  trials   {plan.total}: {len(plan.done)} done, {len(plan.failed)} failed, {len(plan.to_do)} to do"
     )
     if plan.others:
-        _print(console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone")
+        print_line(
+            console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone"
+        )
     if room is not None:
-        _print(console, f"  at once  {room.line}")
+        print_line(console, f"  at once  {room.line}")
     expected = workspace.estimate(plan.to_do, workers)
-    _print(console, f"  time     {_time(workspace, plan, expected)}")
+    print_line(console, f"  time     {_time(workspace, plan, expected)}")
     for line in _time_details(expected):
-        _print(console, f"           {line}")
+        print_line(console, f"           {line}")
     if workspace.grid.file.expect:
-        _print(console, f"  expected {_expected(workspace)}")
+        print_line(console, f"  expected {_expected(workspace)}")
     if workspace.budget_note:
-        _print(console, f"  budget   {workspace.budget_note}: the claims are tested as analogues")
-    _print(console, f"  power    {_power(workspace)}")
+        print_line(console, f"  budget   {workspace.budget_note}: the claims are tested as analogues")
+    print_line(console, f"  power    {_power(workspace)}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
-    _print(console, f"  claims   {claims}")
-    _print(console, f"  dropped  {len(plan.dropped)} cells")
-    for cell in plan.dropped[:_SHOWN]:
-        _print(console, f"    {cell.label}: {cell.reason}")
-    if len(plan.dropped) > _SHOWN:
-        _print(console, f"    and {len(plan.dropped) - _SHOWN} more")
+    print_line(console, f"  claims   {claims}")
+    print_line(console, f"  dropped  {len(plan.dropped)} cells")
+    for cell in plan.dropped[:SHOWN]:
+        print_line(console, f"    {cell.label}: {cell.reason}")
+    if len(plan.dropped) > SHOWN:
+        print_line(console, f"    and {len(plan.dropped) - SHOWN} more")
 
 
 def _time(workspace: Workspace, plan: Plan, expected: Estimate) -> str:
@@ -136,10 +152,10 @@ def _time_details(expected: Estimate) -> Iterator[str]:
             f"the interval: t with {expected.freedom:.1f} degrees of freedom, for trainings whose times differ by "
             f"{expected.spread:.1%}, all alike in one run"
         )
-    for cell in expected.cells[:_SHOWN]:
+    for cell in expected.cells[:SHOWN]:
         yield _cell_line(cell)
-    if len(expected.cells) > _SHOWN:
-        yield f"and {len(expected.cells) - _SHOWN} more cells: --csv has them all"
+    if len(expected.cells) > SHOWN:
+        yield f"and {len(expected.cells) - SHOWN} more cells: --csv has them all"
 
 
 def _cell_line(cell: CellEstimate) -> str:
@@ -243,119 +259,29 @@ def _failed(workspace: Workspace, plan: Plan) -> str:
     return f"{len(plan.failed)} failed ({text}): `{workspace.command_for('status')}` lists them, {retry}"
 
 
-def print_tables(workspace: Workspace) -> None:
-    """`lape tables`."""
-    from suite.report.tables import effects as effect_tables
-    from suite.report.tables import published_text
-    from suite.report.tables.summary import to_terminal, write_tables
+def find_room(
+    opened: OpenGrid, address: str | None, described: Sequence[str], threads: int, gpus: float | None
+) -> Capacity:
+    """What is asked of the cluster at the address, or of nodes as they are described.
 
-    make_folder(workspace.report_folder)
-    frame = workspace.frame
-    console = open_console()
-    published = workspace.published()
-    if frame.empty:
-        _print(console, f"{workspace.grid.name}: no runs yet")
-    else:
-        console.print(to_terminal(frame, console.width, workspace.budget_note))
-    effects = effect_tables.texts(workspace.factorials, workspace.budget_note)
-    for text in effects:
-        console.print()
-        console.print(effect_tables.to_terminal(text))
-    for table in published:
-        console.print()
-        console.print(published_text.to_terminal(table))
-    folder = workspace.report_folder / "tables"
-    summary = [] if frame.empty else write_tables(frame, folder, workspace.budget_note)
-    further = [*effect_tables.write_texts(effects, folder), *published_text.write_published(published, folder)]
-    for path in [*summary, *further]:
-        _print(console, _shown(path))
-
-
-def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
-    """`lape verify`. Is any claim contradicted?"""
-    from suite.verdict.verdicts import to_json
-
-    console = open_console()
-    if as_json:
-        print(to_json(workspace.verdicts), end="")
-    else:
-        for verdict in workspace.verdicts:
-            word = Text(verdict.word.replace("_", " "), style=f"bold {COLOURS.get(verdict.word, 'dim')}")
-            console.print(Text.assemble(word, ": ", verdict.claim.title))
-            console.print(Text("  " + verdict.sentence))
-            if verdict.word in _SAYS_SOMETHING:
-                for caveat in verdict.caveats:
-                    console.print(Text(f"  but: {caveat}", style="dim"))
-        if not workspace.verdicts:
-            _print(console, f"{workspace.grid.name} names no claims")
-    return any(verdict.word == "contradicted" for verdict in workspace.verdicts)
-
-
-def write_report(workspace: Workspace) -> str:
-    """`lape report`: write the page and what belongs to it, and say where it is."""
-    from suite.report.page import render
-    from suite.report.remarks import GridSummary
-
-    make_folder(workspace.report_folder)
-    plan = make_plan(workspace.expansion, workspace.records)
-    recipes = {trial.recipe_name: trial.recipe.model_dump(mode="json") for trial in workspace.expansion.trials}
-    summary = GridSummary(
-        name=workspace.grid.name,
-        description=workspace.grid.file.description,
-        total=plan.total,
-        done=len(plan.done),
-        failed=len(plan.failed),
-        missing=len(plan.to_do),
-        dropped=tuple((cell.label, cell.reason) for cell in plan.dropped),
-        recipes=recipes,
-        seeds=tuple(workspace.grid.file.seeds),
-        command=workspace.command,
-        budget=workspace.budget_note,
-    )
-    page = render(
-        summary,
-        workspace.frame,
-        workspace.history,
-        workspace.verdicts,
-        workspace.report_folder,
-        published=workspace.published(),
-        factorials=workspace.factorials,
-    )
-    return _shown(page)
-
-
-def print_outcome(console: Console, workspace: Workspace) -> None:
-    """What a run ends with: the table, the verdicts, the report."""
-    from suite.report.tables.summary import to_terminal
-
-    frame = workspace.frame
-    if not frame.empty:
-        console.print()
-        console.print(to_terminal(frame, console.width, workspace.budget_note))
-        console.print()
-    print_verdicts(workspace)
-    _print(console, f"report: {write_report(workspace)}")
-
-
-def print_weights(console: Console, workspace: Workspace, plan: Plan) -> None:
-    """Where the weights of the done trials are, and which of them have none."""
-    files = {record.trial_id: workspace.store.weights(record.trial_id) for record in plan.done}
-    missing = [trial_id for trial_id, file in files.items() if not file.exists()]
-    if len(files) > len(missing):
-        folder = next(iter(files.values())).parent
-        _print(console, f"weights of {len(files) - len(missing)} runs: {_shown(folder)}")
-    if missing:
-        _print(
-            console,
-            f"{len(missing)} runs have no weights there, {missing[0]} for instance: they ran without --keep-weights, "
-            "or the file couldn't be written; `lape rerun ID --weights FILE` makes it",
+    Raises:
+        InputError: there is no such cluster, or none of its nodes could ever run such a trial.
+    """
+    if address is not None and described:
+        raise InputError(
+            "a cluster, and nodes besides",
+            expected="either --address or --nodes",
+            found="both",
+            where="lape plan",
+            fix="leave one of the two out",
         )
+    if address is None:
+        nodes, where = parse_nodes(described), "--nodes"
+    else:
+        from suite.run.ray.cluster import ask_nodes
 
-
-def _shown(path: Path) -> str:
-    """A path as short as it can be said here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+        nodes, where = ask_nodes(address), "--address"
+    needs = Needs(threads, default_gpus(nodes) if gpus is None else gpus)
+    needs = replace(needs, cpus=threads * max(1, int(needs.gpus)))  # a process of so many threads for each GPU
+    to_do = make_plan(opened.expansion, opened.store.records()).to_do
+    return capacity(nodes, needs, max(1, len(to_do)), where)

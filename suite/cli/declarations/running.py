@@ -97,7 +97,7 @@ def run(
     Safe to stop and repeat: finished trials are kept, and never run again. Exit code 0: every trial of the
     grid is done; 1: some are missing (after --limit, say) or have failed.
     """
-    from suite.commands.running import run_grid
+    from suite.cli.commands.run import run_grid
     from suite.run.policy import Policy
     from suite.train.machine import Machine
 
@@ -151,7 +151,7 @@ def status(
 
     It only reads the results folder: from any terminal or machine that sees it, while the grid runs or not.
     """
-    from suite.commands.watching import print_status
+    from suite.cli.commands.status import print_status
     from suite.run.opened_grid import open_grid
 
     print_status(open_grid(grid, overrides or [], seeds, results), watch=watch, every=every, as_json=as_json)
@@ -167,7 +167,7 @@ def merge(
     ],
 ) -> None:
     """Join results of several machines. Runs that contradict each other are refused, and nothing is written then."""
-    from suite.commands.merging import print_merge
+    from suite.cli.commands.merge import print_merge
 
     print_merge(folders)
 
@@ -191,7 +191,7 @@ def rerun(
     results: ResultsOption = RESULTS,
 ) -> None:
     """Run one trial again, in this process, and compare it with its record. The record stays as it is."""
-    from suite.commands.running import rerun_trial
+    from suite.cli.commands.rerun import rerun_trial
     from suite.train.machine import Machine
 
     same = rerun_trial(

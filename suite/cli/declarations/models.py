@@ -44,7 +44,8 @@ def cost(
             where="lape cost",
             fix="for instance `lape cost quickstart`, or `lape cost --arch deit_tiny`",
         )
-    from suite.commands.costs import grid_cells, listed_cells, print_costs
+    from suite.cli.commands.cost import grid_cells, print_costs
+    from suite.cli.commands.model_options import listed_cells
     from suite.models.model_cell import Shape
 
     if grid is not None:
@@ -150,7 +151,7 @@ def bench(
         _check_bench(given, foreign, "not for --throughput")
         if dataset != "synthetic":
             _check_bench(given, ("classes", "image_size", "channels"), "for --dataset synthetic alone")
-        from suite.commands.throughput import Asked, print_throughput
+        from suite.cli.commands.throughput import Asked, print_throughput
 
         asked = Asked(
             arch=arch or "vit_lite_7_4",
@@ -177,8 +178,8 @@ def bench(
         return
     only = ("recipe", "dataset", "data", "workers", "side_by_side", "seconds", "json_target")
     _check_bench(given, only, "for --throughput")
-    from suite.commands.bench import Asked as Sides
-    from suite.commands.bench import print_bench
+    from suite.cli.commands.bench import Asked as Sides
+    from suite.cli.commands.bench import print_bench
     from suite.models.model_cell import Shape
 
     shape = Shape(classes, image_size, channels)
@@ -234,7 +235,7 @@ def inspect_weights(
     out: Annotated[Path | None, typer.Option(help="Folder of the drawings. [default: reports/inspect/NAME]")] = None,
 ) -> None:
     """Draw how much alike a trained model's positions are in each layer, and print what it comes to."""
-    from suite.commands.inspecting import Published, inspect_checkpoint
+    from suite.cli.commands.inspect import Published, inspect_checkpoint
 
     published = Published(source, arch, pe, join, classes, image_size, tuple(sizes or ()))
     for line in inspect_checkpoint(checkpoint, published, out, token, low):

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from suite.cli import data, grids, models, results, running
+from suite.cli.declarations import data, grids, models, results, running
 from suite.errors import InputError
 from suite.text import plain
 

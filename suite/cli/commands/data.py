@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from suite.commands.listing import columns
+from suite.cli.commands.ls import columns
 from suite.data.cache import Listed, list_prepared, load_meta, open_root, prepare_command
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.preparation import declaration, prepare

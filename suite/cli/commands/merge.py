@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from suite.commands.overview import open_console
+from suite.cli.commands.console import open_console
 from suite.errors import InputError
 from suite.store.merge import Joined, merge
 

@@ -1,0 +1,87 @@
+"""`lape check`: validate grids and claim files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from suite.errors import InputError, Problem
+from suite.grid.documents import read_document
+from suite.grid.expansion import matches
+from suite.grid.schema import is_claim_file
+from suite.report.workspace import open_workspace
+from suite.verdict.claims.audit import NAMES, audit
+from suite.verdict.claims.claim import untested
+from suite.verdict.claims.reader import Claims, read_claim_files
+
+
+def check_files(names: Sequence[str]) -> Iterator[str]:
+    """Validate grids with their recipes and claims, and claim files, whose audit follows.
+
+    A line for each good one and for what there is to note, or `InputError` with all problems. A claim that
+    the grid can't test is a note only: several grids may share a claim file. So is what doesn't add up in a
+    paper: that is no fault of the file.
+    """
+    problems: list[Problem] = []
+    grids: dict[str, Path] = {}
+    claim_files: list[Path] = []
+    for name in names:
+        try:
+            if _is_claim_file(Path(name)):
+                claim_files.append(Path(name))
+            else:
+                yield from _check_grid(name, grids)
+        except InputError as error:
+            problems += error.problems
+    try:
+        for file in read_claim_files(claim_files):
+            yield from _audited(file)
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        raise InputError(problems=problems)
+
+
+def _is_claim_file(path: Path) -> bool:
+    return bool(path.suffix) and path.is_file() and is_claim_file(read_document(path).values.keys())
+
+
+def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
+    """A line for the grid, and its notes. grids: the files of the names so far, to which its own is added."""
+    workspace = open_workspace(name, (), None, Path("results"), Path("reports"))
+    claims, expansion, document = workspace.claims, workspace.expansion, workspace.grid.document
+    first = grids.setdefault(workspace.grid.name, document.path)
+    if first.resolve() != document.path.resolve():
+        raise InputError(
+            f"two grids of the same name, {workspace.grid.name!r}",
+            expected="a name for each grid, since its results lie in a folder of that name",
+            found=f"first in {first}",
+            where=document.where(("name",)),
+            fix="give one of the two another name",
+        )
+    yield (
+        f"{document.path}: {len(expansion.trials)} trials, {len(expansion.dropped)} dropped cells, {len(claims)} claims"
+    )
+    for index, expected in enumerate(workspace.grid.file.expect):
+        if not any(matches(expected.when, trial.levels) for trial in expansion.trials):
+            yield f"  note: no cell of this grid is one of the entry in {document.where(('expect', index))}"
+    for claim in untested(claims, expansion.trials):
+        if claim.obstacle:
+            yield f"  note: the claim {claim.id!r} can't be tested: {claim.obstacle}"
+        else:
+            yield f"  note: no two cells of this grid are those of the claim {claim.id!r}"
+
+
+def _audited(file: Claims) -> Iterator[str]:
+    """A line for the claim file, and one for each finding of its audit."""
+    findings = audit(file)
+    line = f"{file.document.path}: {len(file.values)} values, {len(file.claims)} claims"
+    if findings:
+        counts = Counter(finding.outcome for finding in findings)
+        told = (f"{name} {counts[outcome]}" for outcome, name in NAMES.items() if counts[outcome])
+        line += f", {len(findings)} statements ({', '.join(told)})"
+    yield line
+    for finding in findings:
+        if finding.outcome != "adds_up":
+            yield f"  {NAMES[finding.outcome]}: {finding.text}"

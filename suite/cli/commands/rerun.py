@@ -1,0 +1,116 @@
+"""`lape rerun`: train one trial again and compare it with its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from suite.cli.commands.console import open_console
+from suite.cli.commands.run import check_batches
+from suite.data.cache import open_root
+from suite.errors import InputError
+from suite.grid.trial import Trial
+from suite.report.workspace import Workspace, open_workspace
+from suite.store.record import VOLATILE, RunRecord
+from suite.text import note
+from suite.train.faults import MachineFault
+from suite.train.machine import Machine
+
+
+def rerun_trial(
+    trial_id: str,
+    grid: str | None,
+    overrides: Sequence[str],
+    seeds: int | None,
+    results: Path,
+    *,
+    machine: Machine,
+    weights: Path | None,
+) -> bool:
+    """Train one trial again and compare it with its record; store it if there is none. Is it the same?
+
+    weights: a file for the weights, if the training is done.
+    """
+    from suite.models.weights.checkpoint import check_name, write_checkpoint
+    from suite.train.trials import train_trials
+
+    machine = replace(machine, data_root=open_root(machine.data_root))
+    workspace, trial = _find(trial_id, grid, overrides, seeds, results)
+    check_batches([trial], machine)
+    if weights is not None:
+        check_name(weights)
+    console = open_console()
+    console.print(f"{trial.id}  {trial.label}", highlight=False)
+    try:
+        ((record, model),) = train_trials([trial], machine)
+    except MachineFault as fault:
+        raise InputError(
+            "the machine failed, not the trial",
+            expected="a device, a disk and a network that work",
+            found=fault.reason.splitlines()[-1],
+            where=str(fault.node),
+            fix="run the same command again, here or on another machine",
+        ) from None
+    console.print(_told("now", record), highlight=False)
+    same = _compare(console, workspace, record)
+    if weights is not None and model is not None:
+        write_checkpoint(weights, model, trial.model, dataset=trial.dataset.name, trial_id=trial.id)
+        console.print(f"weights: {weights}", highlight=False, markup=False, soft_wrap=True)
+    return same
+
+
+def _compare(console: Console, workspace: Workspace, record: RunRecord) -> bool:
+    """Say in what a run differs from the stored one; store it if there is none. Is it the same?"""
+    stored = workspace.records.get(record.trial_id)
+    if stored is None:
+        with workspace.store.lock():
+            workspace.store.put(record)
+            workspace.store.collect()
+        console.print("there was no record of it; this one is stored", highlight=False)
+        return record.status == "done"
+    console.print(_told("stored", stored), highlight=False)
+    ignored = {*VOLATILE, "history", "environment", "grid", "recipe", "arch"}
+    values = [run.model_dump(exclude=ignored) for run in (record, stored)]
+    different = [name for name in values[0] if values[0][name] != values[1][name]]
+    if different and record.environment != stored.environment:
+        console.print(f"made by {stored.environment.group}; now {record.environment.group}", highlight=False)
+    console.print("the same" if not different else f"different in {', '.join(different)}", highlight=False)
+    return not different
+
+
+def _told(when: str, record: RunRecord) -> str:
+    result = "–" if record.top1 is None else f"{record.top1:.2f} % (best epoch {record.top1_best_epoch:.2f} %)"
+    return f"{when + ':':<8}{record.status}, {result}, {record.epochs} epochs"
+
+
+def _find(
+    trial_id: str, grid: str | None, overrides: Sequence[str], seeds: int | None, results: Path
+) -> tuple[Workspace, Trial]:
+    """The one trial whose id begins so, in one grid or in all of grids/."""
+    grids = [grid] if grid is not None else sorted(str(path) for path in Path("grids").glob("*.yaml"))
+    open_one = partial(open_workspace, overrides=overrides, seeds=seeds, results=results, reports=Path("reports"))
+    found: dict[str, tuple[Workspace, Trial]] = {}
+    for name in grids:
+        try:
+            workspace = open_one(name)
+        except InputError as error:
+            if grid is not None:
+                raise
+            note(f"{name} is left out, `lape check {name}` tells why: {error.problems[0].what}")
+            continue
+        for trial in workspace.expansion.trials:
+            if trial.id.startswith(trial_id.lower()):
+                found.setdefault(trial.id, (workspace, trial))
+    if len(found) != 1:
+        raise InputError(
+            f"{'no' if not found else 'more than one'} trial has an id that begins with {trial_id!r}",
+            expected="the id of one trial",
+            found=", ".join(list(found)[:5]) or "none",
+            where=", ".join(grids) or "grids/",
+            fix="take an id from runs.jsonl or from `lape status GRID`, and name its grid with --grid",
+        )
+    return next(iter(found.values()))
