@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite.store.record import pack_bits
+from suite.verdict.verdicts import Verdict, judge
+from tests.frames import frame_of, paired_rows, run
+from tests.verdict.test_verdicts import claim
+
+IMAGES = 1000
+
+
+def rows_of(gained: Sequence[int], lost: Sequence[int], right: int = 500) -> list[dict[str, Any]]:
+    """Pairs on 1,000 images: a baseline right on `right` of them, a treatment that gains some and loses others."""
+    found = []
+    for seed, (more, less) in enumerate(zip(gained, lost, strict=True)):
+        place = (np.arange(IMAGES) + 7 * seed) % IMAGES
+        baseline = place < right
+        treatment = (place < right + more) & (place >= less)
+        for join, bits in (("default", baseline), ("lape", treatment)):
+            answers = {"test_images": IMAGES, "correct": pack_bits(bits), "top1": 100 * float(bits.mean())}
+            found.append(run(seed, join=join, **answers))
+    return found
+
+
+def verdict_on(rows: list[dict[str, Any]], **values: Any) -> Verdict:
+    (found,) = judge(frame_of(rows), [claim(**values)])
+    return found
+
+
+def told(rows: list[dict[str, Any]], **values: Any) -> str:
+    return "\n".join(verdict_on(rows, **values).caveats)
+
+
+def test_the_evidence_counts_the_images_of_each_pair() -> None:
+    seen = verdict_on(rows_of([40, 35, 44], [30, 31, 28])).evidence
+    assert seen is not None
+    assert (seen.images_gained, seen.images_lost, seen.test_images) == ((40, 35, 44), (30, 31, 28), IMAGES)
+    assert seen.p_mcnemar is not None
+    assert seen.p_mcnemar[0] == pytest.approx(0.2820, abs=1e-4)  # 2 · P(B(70, ½) ≤ 30)
+    assert seen.bootstrap_low < seen.gain < seen.bootstrap_high
+
+
+def test_a_gain_of_this_test_set_is_a_caveat() -> None:
+    # The pairs agree on +1, but by 200 images gained and 190 lost each: others might say otherwise.
+    rows = rows_of([200, 201, 202, 199, 198], [190] * 5)
+    assert "bootstrap over pairs and test images doesn't exclude zero" in told(rows, gain=1.0, margin=0.5)
+    assert "bootstrap" not in told(rows_of([20, 21, 22, 19, 18], [0] * 5))
+
+
+def test_a_bootstrap_that_sees_more_than_the_t_test_is_a_caveat() -> None:
+    assert "excludes zero, and the t interval doesn't" in told(rows_of([5, 60, 80], [0, 0, 0]))
+
+
+def test_mcnemars_test_that_disagrees_is_a_caveat() -> None:
+    assert "finds the gain in every pair, and the t-test none" in told(rows_of([10, 60, 200], [0, 0, 0]))
+    rows = rows_of([80, 82, 81, 79, 78, 80, 81, 80], [0] * 7 + [180])
+    assert "finds the opposite in 1 of 8 pairs" in told(rows, gain=6.0, margin=3.0)
+    assert "McNemar" not in told(rows_of([80, 82, 81, 79, 78], [70] * 5))
+
+
+def test_a_treatment_that_changes_no_answer_is_a_caveat() -> None:
+    assert "may have no effect at all" in told(rows_of([0] * 5, [0] * 5))
+
+
+def test_runs_without_answers_are_counted() -> None:
+    rows = rows_of([8, 9, 10], [0, 0, 0])
+    for row in rows[:2]:
+        row["correct"] = None
+    found = verdict_on(rows)
+    assert "2 of 6 runs keep no answers" in "\n".join(found.caveats)
+    assert found.evidence is not None
+    assert found.evidence.images_gained is found.evidence.p_mcnemar is found.evidence.test_images is None
+    assert np.isnan(found.evidence.bootstrap_low)
+
+
+def test_one_training_under_two_seeds_is_a_caveat() -> None:
+    rows = rows_of([8, 9, 10], [0, 0, 0])
+    for copied, original in ((4, 0), (5, 1)):
+        rows[copied] = {**rows[copied], **{name: rows[original][name] for name in ("top1", "correct")}}
+    text = told(rows)
+    assert "default: seed 2 gave bit by bit the answers of another seed" in text
+    assert "lape: seed 2 gave bit by bit" in text
+
+
+def test_a_collapsed_run_is_a_caveat() -> None:
+    rows = [row if row["seed_index"] != 3 or row["join"] == "lape" else run(3, 10.3) for row in paired_rows([0.8] * 6)]
+    assert "default: seed 3 ended near the 10 % of chance" in told(rows)
+    own = [{**row, "dataset": "mine"} for row in rows]
+    assert "chance" not in told(own, match={"dataset": "mine"})
+
+
+def test_fractions_are_a_caveat_where_no_answers_tell() -> None:
+    rows = [{**row, "correct": None, "test_images": None} for row in paired_rows([0.01, 0.02, 0.01], base=0.5)]
+    assert "they look like fractions" in told(rows)
+    assert "fractions" not in told(paired_rows([0.1, 0.2, 0.3]))
+
+
+def test_the_exact_test_is_held_against_all_claims_together() -> None:
+    rows = paired_rows([0.80, 0.88, 0.79, 0.91, 0.85])
+    assert "sign-flip" not in told(rows)
+    verdicts = judge(frame_of(rows), [claim(id="a"), claim(id="b")])
+    assert "can't go below p = 0.0312 (0.0625 adjusted for 2 claims) with 5 pairs" in "\n".join(verdicts[0].caveats)
+    assert verdicts[0].evidence is not None
+    assert verdicts[0].evidence.smallest_p_sign_flip_adjusted == 1 / 16
+
+
+def test_an_interval_that_seems_to_say_something_else_than_the_test_is_a_caveat() -> None:
+    one_sided = frame_of(paired_rows([-0.05, 0.4, 0.5, 1.0, 0.25], base=60))
+    (found,) = judge(one_sided, [claim(gain=0.4, margin=0.2)])
+    assert found.evidence is not None
+    assert found.evidence.low < 0
+    assert found.evidence.p_adjusted < 0.05
+    assert "the 95 % interval is two-sided and contains zero" in "\n".join(found.caveats)
+    rows = [row for arch in ("a", "b", "c") for row in paired_rows([0.05, 0.4, 0.5, 0.9, 0.25], base=60, arch=arch)]
+    found, *_ = judge(frame_of(rows), [claim(id=arch, match={"arch": arch}, gain=0.4, margin=0.2) for arch in "abc"])
+    assert found.evidence is not None
+    assert found.evidence.low > 0
+    assert found.evidence.p_adjusted >= 0.05
+    assert "the 95 % interval excludes zero, but the test that decides has p = " in "\n".join(found.caveats)
+    assert "(adjusted for 3 claims)" in "\n".join(found.caveats)
+    (alone,) = judge(frame_of(rows[:10]), [claim(match={"arch": "a"}, gain=0.4, margin=0.2)])
+    assert "95 % interval" not in "\n".join(alone.caveats)
