@@ -1,4 +1,4 @@
-"""What the suite says when its input is at fault: one message, no traceback, exit code 2."""
+"""Errors for bad input: one message of five parts, no traceback, exit code 2."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-_LISTED = 60  # names in an advice
+_LISTED = 60  # the most names that a message lists
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with the input, in the five parts a user needs to mend it."""
+    """One fault of the input, in five parts: what is wrong, expected, found, where, and what to do."""
 
     what: str
     expected: str = ""
@@ -52,12 +52,12 @@ class InputError(Exception):
         return type(self), (), {"problems": self.problems, "args": self.args}
 
     def at(self, where: str) -> InputError:
-        """The same error, with the place filled in wherever it was unknown."""
+        """A copy of this error that gives `where` as the place of each problem without one."""
         return InputError(problems=[p if p.where else replace(p, where=where) for p in self.problems])
 
 
 def first_line(error: Exception) -> str:
-    """What another library's error says, in a line; of a pydantic error, its first problem with the field's name."""
+    """The first line of another library's error; for a pydantic error, its first problem with the field's name."""
     from pydantic import ValidationError  # here, since `lape --help` imports this file
 
     if isinstance(error, ValidationError):
@@ -66,8 +66,31 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def unknown(
+    kind: str, name: object, known: Iterable[str], *, expected: str = "", where: str = "", fix: str = ""
+) -> InputError:
+    """The error for a name that isn't among the known ones.
+
+    Args:
+        kind: what the name should be one of, such as "architecture".
+        name: what was given.
+        known: the names to choose from; the message suggests the nearest.
+        expected: which names are accepted, if more can be said than that they are known.
+        where: the place of the name, such as an option, or a file and line.
+        fix: what else can be done.
+    """
+    advice = nearest(str(name), known)
+    return InputError(
+        f"unknown {kind} {name!r}",
+        expected=expected or f"a known {kind}",
+        found=repr(name),
+        where=where,
+        fix=f"{advice}; {fix}" if fix else advice,
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Advice for an unknown name: the nearest known one, and the list to choose from (its beginning, if it is long)."""
+    """Advice for an unknown name: the nearest known name, and the list of them (shortened if it is long)."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f"did you mean {close[0]!r}? " if close else ""

@@ -1,12 +1,20 @@
-"""What is said to people: numbers as they say them, notes, and any sign in any encoding."""
+"""Text for people and their programs: numbers, notes, CSV, and what a terminal may be sent."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 _PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
+_NONE = "–"  # for a number that is missing
+# Control characters but newline and tab, marks that change the direction of text, and halves of surrogate pairs.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # spreadsheets read the full-width ones, too
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def plain(error: UnicodeError) -> tuple[str, int]:
@@ -14,6 +22,58 @@ def plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_PLAIN.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
+
+def printable(text: str) -> str:
+    r"""The text with each character that could steer a terminal or reorder a line written as an escape, as \u001b."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print to standard output, without characters that steer a terminal."""
+    print(printable(text), end=end, flush=True)
+
+
+def note(text: str) -> None:
+    """Print a note to standard error: something to know beside the output of a command."""
+    complain(f"note: {text}")
+
+
+def complain(text: str) -> None:
+    """Print to standard error, without characters that steer a terminal."""
+    print(printable(text), file=sys.stderr)
+
+
+def csv_text(
+    rows: Iterable[Mapping[str, object]], columns: Sequence[str] | None = None, digits: int | None = None
+) -> str:
+    """Rows as CSV with a header line. All CSV of the suite is written here.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front of it.
+
+    Args:
+        rows: one mapping per line.
+        columns: the names and order of the columns; by default those of the first row.
+        digits: significant digits of floats; by default all of them.
+    """
+    rows = list(rows)
+    names = list(columns if columns is not None else rows[0] if rows else ())
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow([_cell(name, None) for name in names])
+    writer.writerows([_cell(row.get(name), digits) for name in names] for row in rows)
+    return target.getvalue() if names else ""
+
+
+def _cell(value: object, digits: int | None) -> object:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float):
+        return value if digits is None else f"{value:.{digits}g}"
+    if not isinstance(value, str):
+        return value
+    formula = value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA)
+    return printable(f"'{value}" if formula and not _NUMBER.fullmatch(value) else value)
 
 
 def duration(seconds: float) -> str:
@@ -26,17 +86,27 @@ def duration(seconds: float) -> str:
     return f"{seconds} s"
 
 
-def note(text: str) -> None:
-    """Say something beside the output of a command, on standard error."""
-    print(f"note: {text}", file=sys.stderr)
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign and so many decimals, as +0.31 and −0.05; zero has no sign, NaN is a dash."""
+    if math.isnan(value):
+        return _NONE
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text[1:] if float(text[1:]) == 0 else text
 
 
 def points(value: float) -> str:
-    """A gain with its sign, for people: +0.31, −0.05, 0.00; a dash for NaN."""
-    if math.isnan(value):
-        return "–"
-    text = f"{value:+.2f}".replace("-", "−")
-    return text[1:] if text[1:] == "0.00" else text
+    """A gain in percentage points: +0.31, −0.05, 0.00; a dash for NaN."""
+    return signed(value)
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of gains in percentage points: [−0.05, +0.31]; a dash if an end is NaN."""
+    return _NONE if math.isnan(low) or math.isnan(high) else f"[{points(low)}, {points(high)}]"
+
+
+def p_value(value: float) -> str:
+    """0.043; < 0.001; a dash for NaN."""
+    return _NONE if math.isnan(value) else "< 0.001" if value < 1e-3 else f"{value:.3f}"
 
 
 def seed_list(seeds: Iterable[int]) -> str:

@@ -6,7 +6,9 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from suite.errors import InputError, first_line
@@ -43,23 +45,39 @@ def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
 
 
 def read_regular(path: Path, largest: int) -> bytes | None:
-    """A file's bytes; None if there is none. largest: more bytes than this aren't read.
+    """A file's bytes, at most `largest` of them; None if there is no file.
 
     Raises:
-        InputError: it can't be read, is too large, or is no regular file: a pipe would be waited for, for ever.
+        InputError: the file can't be read, is larger, or isn't a regular file.
+    """
+    with open_regular(path, largest) as file:
+        return None if file is None else file.read()
+
+
+@contextmanager
+def open_regular(path: Path, largest: int) -> Iterator[BufferedReader | None]:
+    """Open a file of at most `largest` bytes for reading; None if there is no file.
+
+    Raises:
+        InputError: the file can't be read, is larger, or isn't a regular file. (Reading a pipe could wait forever.)
     """
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise cannot_read(path, "a folder" if stat.S_ISDIR(found.st_mode) else "something else")
-            if found.st_size > largest:
-                raise cannot_read(path, f"more than {largest:,} bytes")
-            return file.read()
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        yield None
+        return
     except OSError as error:
         raise cannot_read(path, error.strerror or str(error)) from None
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > largest:
+        os.close(handle)
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "something else"
+        raise cannot_read(path, f"more than {largest:,} bytes" if stat.S_ISREG(found.st_mode) else kind)
+    with os.fdopen(handle, "rb") as file:
+        try:
+            yield file
+        except OSError as error:
+            raise cannot_read(path, error.strerror or str(error)) from None
 
 
 def check_inside(path: Path, folder: Path) -> None:

@@ -35,8 +35,8 @@ from suite.store.files import (
     make_folder,
     write_atomic,
 )
-from suite.store.history import HISTORY, LARGEST_FILE, history_frame, joined, stored_history
-from suite.store.parsing import parse_record, sort_key, text_of
+from suite.store.history import HISTORY, history_frame, joined, stored_history
+from suite.store.parsing import parse_record, read_lines, read_spooled, sort_key
 from suite.store.record import RunRecord
 from suite.store.storage import Folder, Place
 from suite.store.versions import sweep
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 RUNS, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "spool", "weights", ".lock"
 SNAPSHOTS = "snapshots"
-LARGEST_RECORD = 64 * 2**20  # bytes: a training of 100,000 epochs, with the answers of 100 million test images
 GOING_ON = ("timeout", "error")  # failures that, tried again, go on from their snapshot
 
 
@@ -187,24 +186,15 @@ class Store:
 
     def _folded(self) -> list[RunRecord]:
         check_folder(self.folder)
-        path = self._inside(RUNS)
-        text = text_of(path, LARGEST_FILE)
-        if text is None:
-            return []
-        # Not splitlines: a record's text may hold other line separators, such as U+2028.
-        lines = text.split("\n")
-        return [
-            self._written.get(line) or parse_record(line, f"{path}, line {number}")
-            for number, line in enumerate(lines, 1)
-            if line.strip()
-        ]
+        lines = read_lines(self._inside(RUNS))
+        return [self._written.get(line) or parse_record(line, where) for where, line in lines]
 
     def _spooled(self) -> dict[Path, RunRecord]:
         check_folder(self.folder / SPOOL)
         found: dict[Path, RunRecord] = {}
         for path in sorted(self._inside(SPOOL).glob("*.json")):
             check_inside(path, self.folder)
-            text = text_of(path, LARGEST_RECORD)
-            if text is not None:  # another reader may have folded it just now
-                found[path] = parse_record(text, str(path), path.stem)
+            record = read_spooled(path)
+            if record is not None:  # another reader may have folded it just now
+                found[path] = record
         return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from suite.errors import InputError, first_line
 from suite.store.files import check_inside, read_regular
-from suite.store.record import Epoch, RunRecord
+from suite.store.record import MOST, MOST_FINITE, MOST_SIMILAR, Epoch, RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +17,19 @@ if TYPE_CHECKING:
 
 
 HISTORY = "history.parquet"
-LARGEST_FILE = 2 * 2**30  # bytes of runs.jsonl, and of history.parquet
+LARGEST_HISTORY = 2 * 2**30  # bytes
 _MOST_ROWS = 50_000_000  # of a history: a hundred thousand runs of 500 epochs
 _ROWS_AT_ONCE, _ROW_VALUES, _LONGEST_ID = 65_536, 1024, 64  # values of a row, generously: a hundred blocks
-_LISTS = "similarity"  # the column of the history that holds no numbers
+_LISTS = "similarity"  # the column of the history that holds lists of numbers
+_OPTIONAL = ("top1", "test_loss")  # of an epoch that wasn't tested they are missing
+_BOUNDS = {
+    "epoch": (0, 2**31 - 1),
+    "lr": (-MOST_FINITE, MOST_FINITE),
+    "train_loss": (-MOST_FINITE, MOST_FINITE),
+    "top1": (0, 100),
+    "test_loss": (-MOST_FINITE, MOST_FINITE),
+    "seconds": (0, MOST),
+}
 
 
 def stored_history(folder: Path) -> pd.DataFrame:
@@ -31,7 +40,7 @@ def stored_history(folder: Path) -> pd.DataFrame:
     """
     path = folder / HISTORY
     check_inside(path, folder)
-    content = read_regular(path, LARGEST_FILE)
+    content = read_regular(path, LARGEST_HISTORY)
     return history_frame([]) if content is None else _read_history(content, path)
 
 
@@ -52,6 +61,7 @@ def _read_history(content: bytes, path: Path) -> pd.DataFrame:
         frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
         lists = frame[_LISTS] if _LISTS in frame else [None] * len(frame)  # which older files don't have
         found = [None if values is None else tuple(map(float, values)) for values in lists]
+        _check_numbers(frame, found)
         frame[_LISTS] = pd.Series(found, frame.index, dtype="object")
         frame = frame[list(expected)].astype(types)
     except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:  # pyarrow's own errors are ValueErrors
@@ -63,6 +73,22 @@ def _read_history(content: bytes, path: Path) -> pd.DataFrame:
             fix="restore the file from version control, or delete it: the runs stay, only their curves are lost",
         ) from None
     return frame
+
+
+def _check_numbers(frame: pd.DataFrame, similarities: Iterable[tuple[float, ...] | None]) -> None:
+    """Hold the columns of a history against the bounds that a record's own history has.
+
+    Raises:
+        ValueError: a number is missing, infinite, or outside of its bounds.
+    """
+    for name, (low, high) in _BOUNDS.items():
+        column = frame[name].astype("float64")
+        if name not in _OPTIONAL and column.isna().any():
+            raise ValueError(f"no number in a row of the column {name}")
+        if not (column.between(low, high) | column.isna()).all():
+            raise ValueError(f"a number in the column {name} that isn't between {low:g} and {high:g}")
+    if not all(0 <= value <= MOST_SIMILAR for values in similarities if values is not None for value in values):
+        raise ValueError(f"a number in the column {_LISTS} that isn't between 0 and {MOST_SIMILAR:g}")
 
 
 def _bounded_table(content: bytes, columns: list[str], optional: list[str]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,12 @@ from suite.store.files import check_folder, read_regular, write_atomic
 from suite.store.folder import RUNS, SPOOL, Store
 from suite.store.frames import load_history
 from suite.store.history import HISTORY
-from suite.store.record import VOLATILE, RunRecord, run_name
+from suite.store.record import RunRecord, differences, run_name
 from suite.store.storage import LARGEST
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# What two runs of the same training may differ in: times and places, and what people call things.
-PASSING = frozenset({*VOLATILE, "schema_version", "environment", "history", "grid", "recipe", "arch"})
 _SHOWN = 20  # conflicts in a message
 _LONG = 40  # characters of a value in it
 
@@ -119,7 +117,7 @@ class _Plan:
                 self._replaces.add(trial_id)
                 self._twins[trial_id] = []
             elif record.status == "done":
-                found = list(_differences(before[1], record))
+                found = differences(before[1], record)
                 if found:
                     self.conflicts.append(_conflict(trial_id, before[0], folder, found, record))
                 self._twins[trial_id].append(folder)
@@ -190,17 +188,10 @@ def _plan(sources: Sequence[Path], destination: Path) -> _Plan:
     return plan
 
 
-def _differences(one: RunRecord, other: RunRecord) -> Iterator[tuple[str, Any, Any]]:
-    for name in RunRecord.model_fields:
-        values = getattr(one, name), getattr(other, name)
-        if name not in PASSING and values[0] != values[1]:
-            yield name, *values
-
-
 def _conflict(
-    trial_id: str, one: Path, other: Path, found: Iterable[tuple[str, Any, Any]], record: RunRecord
+    trial_id: str, one: Path, other: Path, found: Mapping[str, tuple[Any, Any]], record: RunRecord
 ) -> Problem:
-    told = "; ".join(f"{name}: {_short(mine)} and {_short(theirs)}" for name, mine, theirs in found)
+    told = "; ".join(f"{name}: {_short(mine)} and {_short(theirs)}" for name, (mine, theirs) in found.items())
     name = run_name(vars(record), record.seed_index)
     return Problem(
         f"two runs of trial {trial_id} are in conflict ({name})",

@@ -1,4 +1,4 @@
-"""The record of a run: what is stored of a training. Its field names are public."""
+"""The record of a training run. Its field names are public."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA_VERSION = 2
 
 
 def _say_where(values: dict[str, Any]) -> dict[str, Any]:
-    """Version 2 says where a run was made, and how often it was tried; of older ones that isn't known."""
+    """Version 2 added the machine and the number of attempts, which older records don't know."""
     return {**values, "node": None, "attempts": 1}
 
 
@@ -31,16 +31,26 @@ FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
 
 # Fields that differ between two runs of the same trial on machines of the same kind.
 VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb", "node", "attempts")
+# Fields that two runs of the same trial may differ in: besides those, where they were made and what people call them.
+_NAMES = ("schema_version", "environment", "history", "grid", "recipe", "arch")
 
+MOST = 1e12  # of times, speeds and megabytes: 1e12 seconds are 30,000 years
+MOST_FINITE = 1e39  # of losses: more than any number of fp32, in which they are computed
+MOST_SIMILAR = 1.001  # of a mean of |cos|, with its rounding
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]  # nothing that could steer a terminal
+# Nothing that could steer a terminal, or show a line in another order than it is written.
+Name = Annotated[str, Field(pattern=r"^[^\p{Cc}\x{61c}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}]*$")]
+Moment = Annotated[str, Field(pattern=r"^[0-9T:+.Z-]*$", max_length=40)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]  # what a column of a frame holds
+Small = Annotated[int, Field(ge=0, lt=2**31)]
+Finite = Annotated[float, Field(ge=-MOST_FINITE, le=MOST_FINITE)]
 Percent = Annotated[float, Field(ge=0, le=100)]
-NotNegative = Annotated[float, Field(ge=0, le=1e12)]  # 1e12 seconds are 30,000 years
+NotNegative = Annotated[float, Field(ge=0, le=MOST)]
 
 
-_LEVELS = ("pe", "join", "norm", "loss", "dataset")  # which a record and its config name alike
+_LEVELS = ("pe", "join", "norm", "loss", "dataset")  # fields that a record and its config both have
+_POSITIVE = ("batch_size", "test_every", "train_images")  # numbers of a recipe that a run's time is divided by
 
 
 class _Model(BaseModel):
@@ -56,17 +66,17 @@ class Environment(_Model):
     python: Name
     platform: Name
     processor: Name
-    threads: Count
+    threads: Small
     suite: Name
-    commit: str | None = Field(description="git commit of the code, with '+dirty' if it had local changes")
+    commit: Name | None = Field(description="git commit of the code, with '+dirty' if it had local changes")
     compiled: bool = Field(default=False, description="whether torch.compile made the training step")
-    stacked: Count = Field(default=1, description="seeds that were trained at once; times are shares of theirs")
+    stacked: Small = Field(default=1, description="seeds that were trained at once; times are shares of theirs")
     micro_batch: Count | None = Field(default=None, description="images of a forward pass, where fewer than the batch")
-    processes: Count = Field(default=1, description="that trained it together, each on a part of every batch")
+    processes: Small = Field(default=1, description="that trained it together, each on a part of every batch")
 
     @property
     def group(self) -> str:
-        """What two sides of a contrast must share to be compared without a footnote."""
+        """What both sides of a contrast must share to be compared without a footnote."""
         return f"torch {self.torch}, {self.device}, {self.precision}"
 
 
@@ -76,13 +86,13 @@ class Epoch(_Model):
     lr: the learning rate of its first step.
     """
 
-    epoch: Count
-    lr: float
-    train_loss: float
+    epoch: Small
+    lr: Finite
+    train_loss: Finite
     top1: Percent | None
-    test_loss: float | None
+    test_loss: Finite | None
     seconds: NotNegative = Field(description="of training, without the test")
-    similarity: tuple[Annotated[float, Field(ge=0, le=1.001)], ...] | None = Field(
+    similarity: tuple[Annotated[float, Field(ge=0, le=MOST_SIMILAR)], ...] | None = Field(
         default=None, description="of a transformer: mean of |cos| over pairs of patches of a test image, by block"
     )
 
@@ -95,7 +105,7 @@ def run_name(levels: Mapping[str, Any], seed_index: int) -> str:
 
 
 class RunRecord(_Model):
-    """The outcome of a run. Numbers that a failed run doesn't have are null, never zero."""
+    """The outcome of a training run. Numbers that a failed run doesn't have are null, never zero."""
 
     schema_version: int = SCHEMA_VERSION
     trial_id: Id
@@ -112,10 +122,10 @@ class RunRecord(_Model):
     recipe: Name
     seed_index: Count
 
-    epochs: Count = Field(description="epochs completed")
+    epochs: Small = Field(description="epochs completed")
     top1: Percent | None = Field(default=None, description="percent, test set, last epoch")
     top1_best_epoch: Percent | None = Field(default=None, description="percent, best epoch on the test set: optimistic")
-    test_loss: float | None = None
+    test_loss: Finite | None = None
     params: Count | None = None
     macs: Count | None = Field(default=None, description="multiply-accumulates of one image")
 
@@ -124,9 +134,9 @@ class RunRecord(_Model):
     peak_memory_mb: NotNegative | None = Field(
         default=None, description="of the GPU, or of the process on a CPU: the largest"
     )
-    started_at: str = Field(description="UTC, ISO 8601")
-    node: str | None = Field(default=None, description="the machine's name, without its domain; never an address")
-    attempts: Count = Field(default=1, description="how often it was begun: more than once after errors of the machine")
+    started_at: Moment = Field(description="UTC, ISO 8601")
+    node: Name | None = Field(default=None, description="the machine's name, without its domain; never an address")
+    attempts: Small = Field(default=1, description="how often it was begun: more than once after errors of the machine")
     machine_fault: bool = Field(default=False, description="of an error: it was the machine's, not the trial's")
     environment: Environment
 
@@ -145,15 +155,29 @@ class RunRecord(_Model):
                 raise ValueError(f"a config that holds the trial's {name}")
         axes, config_axes = {name: getattr(self, name) for name in _LEVELS}, self.config["axes"]
         changed = [name for name, level in axes.items() if config_axes[name] != level]
-        if "seed_index" in self.config and self.config["seed_index"] != self.seed_index:
+        if self.config.get("seed_index") != self.seed_index:
             changed.append("seed_index")
         if changed:
             raise ValueError(f"{', '.join(changed)} as in the config, which the trial's id is made of")
+        for name in _POSITIVE:
+            number = self.config["recipe"].get(name)
+            if number is not None and not (type(number) is int and number > 0):
+                raise ValueError(f"a recipe whose {name} is a positive integer")
         if self.top1 is not None and self.top1_best_epoch is not None and self.top1_best_epoch < self.top1:
             raise ValueError("a best epoch that is no worse than the last one")
         if self.status == "done" and (self.top1 is None or self.top1_best_epoch is None or not self.epochs):
             raise ValueError("an accuracy and epochs of a run that is done")
         return self
+
+
+def differences(one: RunRecord, other: RunRecord) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two records of one trial contradict each other, with both values.
+
+    All fields must match but times, the machine, and the names that people chose.
+    """
+    ignored = {*VOLATILE, *_NAMES}
+    pairs = {name: (getattr(one, name), getattr(other, name)) for name in RunRecord.model_fields if name not in ignored}
+    return {name: values for name, values in pairs.items() if values[0] != values[1]}
 
 
 def pack_bits(correct: npt.NDArray[np.bool_]) -> str:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from suite.errors import InputError
 from suite.store.files import write_atomic
-from suite.store.folder import LARGEST_RECORD, Store
-from suite.store.parsing import parse_record
+from suite.store.folder import Store
+from suite.store.parsing import LARGEST_RECORD, parse_record
 from suite.store.record import RunRecord
 from suite.store.storage import Place, Storage
 from suite.text import note
@@ -88,7 +88,7 @@ class SharedStore(Store):
         if content is None:
             return False
         try:
-            self.put(parse_record(content.decode(errors="replace"), f"--storage, {name}", trial_id))
+            self.put(parse_record(content.decode(errors="surrogateescape"), f"--storage, {name}", trial_id))
         except InputError as error:
             note(f"a record at the storage is left there: {error.problems[0].what} ({name})")
             return False

@@ -51,7 +51,8 @@ def test_what_has_not_changed_is_not_read_again(
     store.collect()
     store.put(make_record(trials[1]))
     assert len(outcomes.read()) == 2
-    monkeypatch.setattr("suite.run.outcomes.read_text", lambda path: pytest.fail(f"{path} is read again"))
+    for reader in ("read_lines", "read_spooled"):
+        monkeypatch.setattr(f"suite.run.outcomes.{reader}", lambda path: pytest.fail(f"{path} is read again"))
     assert len(outcomes.read()) == 2
 
 

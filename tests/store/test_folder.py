@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from suite.errors import InputError
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.store import files, folder, record
+from suite.store import files, folder, parsing, record
 from suite.store.folder import RUNS, Store
 from suite.store.frames import load_frame, load_history
 from suite.store.history import HISTORY
@@ -87,7 +87,8 @@ def test_what_was_folded_is_parsed_no_second_time_unless_it_was_changed(
         parsed.append(where)
         return parse(line, where, *rest)
 
-    monkeypatch.setattr(folder, "parse_record", count)
+    for module in (folder, parsing):
+        monkeypatch.setattr(module, "parse_record", count)
     kept = Store(tmp_path / "results")
     for trial in trials:
         kept.put(make_record(trial))
@@ -198,12 +199,12 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("old", "new", "told"),
         [
-            ('"top1":50.0', '"top1":NaN', "top1: Input should be a finite number"),
+            ('"top1":50.0', '"top1":NaN', "NaN, which is not a number in JSON"),
             ('"top1":50.0', '"top1":150.0', "top1: Input should be less than or equal to 100"),
             ('"top1":50.0', '"top1":-1', "top1: Input should be greater than or equal to 0"),
             ('"top1":50.0', '"top1":null', "an accuracy and epochs of a run that is done"),
             ('"epochs":2,"top1"', '"epochs":0,"top1"', "an accuracy and epochs of a run that is done"),
-            ('"test_loss":1.0', '"test_loss":Infinity', "test_loss: Input should be a finite number"),
+            ('"test_loss":1.0', '"test_loss":Infinity', "Infinity, which is not a number in JSON"),
             ('"train_seconds":10.0', '"train_seconds":-10.0', "train_seconds"),
             ('"params":1000', f'"params":{10**20}', "params"),
             ('"trial_id":"', '"trial_id":"../../', "trial_id: String should match pattern"),

@@ -252,7 +252,7 @@ def test_an_id_that_is_a_path_is_damage(kept: Store, trials: list[Trial], evil: 
 def test_a_spool_file_by_the_name_of_another_trial_is_damage(kept: Store, trials: list[Trial]) -> None:
     """The driver asks by the name whether a record is stored already."""
     (kept.folder / SPOOL / f"{trials[0].id}.json").write_text(make_record(trials[1]).model_dump_json())
-    with pytest.raises(InputError, match=r"damaged record[\s\S]*the name doesn't say"):
+    with pytest.raises(InputError, match=r"damaged record[\s\S]*the name of its file doesn't say"):
         kept.collect()
 
 

@@ -15,7 +15,7 @@ from suite.data.cache import open_root
 from suite.errors import InputError
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace, open_workspace
-from suite.store.record import VOLATILE, RunRecord
+from suite.store.record import RunRecord, differences
 from suite.text import note
 from suite.train.faults import MachineFault
 from suite.train.machine import Machine
@@ -73,9 +73,7 @@ def _compare(console: Console, workspace: Workspace, record: RunRecord) -> bool:
         console.print("there was no record of it; this one is stored", highlight=False)
         return record.status == "done"
     console.print(_told("stored", stored), highlight=False)
-    ignored = {*VOLATILE, "history", "environment", "grid", "recipe", "arch"}
-    values = [run.model_dump(exclude=ignored) for run in (record, stored)]
-    different = [name for name in values[0] if values[0][name] != values[1][name]]
+    different = differences(record, stored)
     if different and record.environment != stored.environment:
         console.print(f"made by {stored.environment.group}; now {record.environment.group}", highlight=False)
     console.print("the same" if not different else f"different in {', '.join(different)}", highlight=False)

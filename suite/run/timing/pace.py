@@ -120,8 +120,7 @@ class Paces:
 
     def of_record(self, record: RunRecord) -> Pace | None:
         """The pace of a run; None if it isn't done, or its data set is unknown."""
-        names = {"cell_id", "dataset", "epochs", "train_seconds", "images_per_second", "started_at", "environment"}
-        return self.of_run({**record.model_dump(include=names), "config": record.config})
+        return self.of_run({**vars(record), "environment": vars(record.environment)})
 
     def of_run(self, values: Mapping[str, Any]) -> Pace | None:
         """The pace of a done run, from the values of its record as JSON has them."""
@@ -136,6 +135,8 @@ class Paces:
         trained = epochs * _of_epoch(recipe.get("train_images") or dataset.train_images, recipe["batch_size"])
         training = min(trained / speed, seconds)
         tested = math.ceil(epochs / recipe["test_every"]) * dataset.test_images
+        if not trained or not tested:
+            return None
         return Pace(
             self._kinds[cell],
             device_of(environment),
