@@ -48,7 +48,7 @@ def header(path: Path, image_size: int | None = None) -> tuple[str, int, int]:
     Raises:
         InputError: it is no image file, or has pixels of another kind than 8 bits, or too many of them.
     """
-    with _readable(path), _regular(path) as file, _identified(file) as image:
+    with _readable(path), _regular(path) as file, open_image(file) as image:
         mode, (width, height) = image.mode, image.size
     if mode not in EIGHT_BIT_MODES:
         raise InputError(
@@ -60,6 +60,14 @@ def header(path: Path, image_size: int | None = None) -> tuple[str, int, int]:
         )
     _resized_size(width, height, image_size or min(width, height), path)
     return mode, width, height
+
+
+def open_image(file: Path | BinaryIO) -> Image.Image:
+    """Pillow's image of a file, of one of the formats that are read, whatever its name says."""
+    image = Image.open(file, formats=_formats())
+    if 0 in image.size:
+        raise OSError("an image without pixels")
+    return image
 
 
 def read_file(path: Path) -> bytes:
@@ -148,7 +156,7 @@ def _has_orientation(image: Image.Image) -> bool:
 
 @contextmanager
 def _loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
-    with _readable(path), _identified(io.BytesIO(data)) as image:
+    with _readable(path), open_image(io.BytesIO(data)) as image:
         _resized_size(*image.size, min(image.size), path)
         image.load()
         yield image
@@ -159,13 +167,6 @@ def _formats() -> list[str]:
     """The formats that are read, as far as this build of Pillow has them."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
-
-
-def _identified(file: BinaryIO) -> Image.Image:
-    image = Image.open(file, formats=_formats())
-    if 0 in image.size:
-        raise OSError("an image without pixels")
-    return image
 
 
 @contextmanager
