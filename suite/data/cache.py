@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from suite.data.arrays import SPLITS, Split, arrays_checksum
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.index import Index, check_files, classes_checksum, index_checksum, read_index, write_index
+from suite.data.names import name_path
 from suite.errors import InputError, first_line
 from suite.store.files import cannot_write, check_folder
 
@@ -146,7 +147,7 @@ def verify(dataset: Dataset, root: Path) -> None:
     if found != dataset.checksum:
         raise _damaged(root / dataset.name, f"SHA-256 {dataset.checksum}", f"SHA-256 {found}", command)
     for index in indices.values():
-        check_files(Path(meta.images), index.rows, f"run: {command}")
+        check_files(Path(name_path(meta.images)), index.rows, f"run: {command}")
 
 
 def prepared_files(name: str, root: Path) -> tuple[tuple[str, int, int], ...]:
@@ -196,7 +197,7 @@ def publish(meta: Meta, splits: Mapping[str, Split] | Mapping[str, Index], root:
                     _save(new / f"{name}-labels.npy", split.labels)
                 else:
                     write_index(new / f"{name}.parquet", split)
-            (new / META).write_text(meta.model_dump_json(indent=1) + "\n")
+            (new / META).write_text(meta.model_dump_json(indent=1) + "\n", encoding="utf-8")
             for path in (*new.iterdir(), new):
                 _flush(path)
             if target.exists():  # damaged, or another data set of this name: goes with the temporary folder

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.registry import Registry
 
+MOST_NAME = 100  # characters of a name: it is a folder's, too
 MOST_PIXELS = 4096  # of an image's side: no memory holds a batch of larger ones
 
 
@@ -23,7 +24,7 @@ class Dataset(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MOST_NAME)
     num_classes: int = Field(ge=2, le=1_000_000)
     image_size: int = Field(ge=1, le=MOST_PIXELS, description="height and width in pixels")
     channels: Literal[1, 3]

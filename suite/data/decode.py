@@ -4,51 +4,80 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from stat import S_ISREG
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from suite.data.names import shown
 from suite.errors import InputError
 
-# torchvision's list, and what else Pillow reads and people store photographs in. Other files are ignored.
-SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".avif"}
+# torchvision's list, and what else Pillow reads and people store photographs in. Other files are not read.
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".bmp"),
+    *(".tif", ".tiff", ".webp", ".gif", ".jp2", ".avif"),
+}
+# Pillow goes by the content, whatever the file's name is. No other decoder may start: that of EPS runs Ghostscript.
+_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF", "JPEG2000", "AVIF")
 
 GREY_MODES = ("L", "1")
 EIGHT_BIT_MODES = (*GREY_MODES, "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
+MOST_BYTES = 2**29  # of an image file
+MOST_AREA = 89_478_485  # pixels of an image, as read and as resized: from here on Pillow suspects an attack
+
 Window = tuple[int, int, int, int]  # top, left, height, width
 
-T = TypeVar("T")
-R = TypeVar("R")
+_ORIENTATION = 0x0112  # the EXIF tag
+
+warnings.simplefilter("error", Image.DecompressionBombWarning)  # what is that large is refused by one message
 
 
-def header(path: Path) -> tuple[str, int, int]:
-    """Pillow's mode, width and height of an image file; only its header is read."""
-    with _readable(path), Image.open(path) as image:
+def header(path: Path, image_size: int | None = None) -> tuple[str, int, int]:
+    """Pillow's mode, width and height of an image file; only its header is read.
+
+    image_size: the side that it will be resized to.
+
+    Raises:
+        InputError: it is no image file, or has pixels of another kind than 8 bits, or too many of them.
+    """
+    with _readable(path), _regular(path) as file, open_image(file) as image:
         mode, (width, height) = image.mode, image.size
     if mode not in EIGHT_BIT_MODES:
         raise InputError(
             "an image has pixels of another kind than 8-bit grey or colour",
             expected=f"one of Pillow's modes {', '.join(EIGHT_BIT_MODES)}",
             found=mode,
-            where=str(path),
+            where=shown(path),
             fix="convert it to 8 bits, in the way that suits your data",
         )
+    _resized_size(width, height, image_size or min(width, height), path)
     return mode, width, height
 
 
+def open_image(file: Path | BinaryIO) -> Image.Image:
+    """Pillow's image of a file, of one of the formats that are read, whatever its name says."""
+    image = Image.open(file, formats=_formats())
+    if 0 in image.size:
+        raise OSError("an image without pixels")
+    return image
+
+
 def read_file(path: Path) -> bytes:
-    """The bytes of an image file."""
-    with _readable(path):
-        return path.read_bytes()
+    """The bytes of an image file.
+
+    Raises:
+        InputError: there is no such file, it is no regular file, or it is larger than `MOST_BYTES`.
+    """
+    with _readable(path), _regular(path) as file:
+        return file.read()
 
 
 def decode(
@@ -59,16 +88,14 @@ def decode(
     An image whose shorter side isn't `resized` pixels (by default the image size) is resized bicubically, so that it
     is; then it is cropped at the centre. Orientation tags are not applied, as in torchvision's ImageFolder.
     """
-    side = image_size if resized is None else resized
-    with _opened(data, path, channels) as image:
-        width, height = image.size
-        if min(width, height) != side:
-            scale = side / min(width, height)
-            width, height = max(side, round(width * scale)), max(side, round(height * scale))
-            image = image.resize((width, height), Image.Resampling.BICUBIC)
-        left, top = (width - image_size) // 2, (height - image_size) // 2
-        image = image.crop((left, top, left + image_size, top + image_size))
-    return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
+    with _loaded(data, path) as image:
+        return _fitted(image, path, channels, image_size, image_size if resized is None else resized)
+
+
+def decode_oriented(data: bytes, path: Path, channels: int, image_size: int) -> tuple[npt.NDArray[np.uint8], bool]:
+    """What `decode` returns, and whether the image has an orientation tag that says to turn or mirror it."""
+    with _loaded(data, path) as image:
+        return _fitted(image, path, channels, image_size, image_size), _has_orientation(image)
 
 
 def decode_window(
@@ -78,78 +105,103 @@ def decode_window(
 
     window: from the image's height and width, its top, left, height and width. bicubic: else bilinear.
     """
-    with _opened(data, path, channels) as image:
+    with _loaded(data, path) as opened:
+        image = _converted(opened, channels)
         top, left, height, width = window(image.height, image.width)
         resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
         image = image.crop((left, top, left + width, top + height)).resize((image_size, image_size), resample)
+        return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
+
+
+def _fitted(image: Image.Image, path: Path, channels: int, image_size: int, side: int) -> npt.NDArray[np.uint8]:
+    image = _converted(image, channels)
+    width, height = _resized_size(*image.size, side, path)
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = (width - image_size) // 2, (height - image_size) // 2
+    image = image.crop((left, top, left + image_size, top + image_size))
     return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
 
 
+def _resized_size(width: int, height: int, side: int, path: Path) -> tuple[int, int]:
+    """Width and height after resizing the shorter side to `side`; raises `InputError` if those are too many pixels."""
+    before = width, height
+    if min(width, height) != side:
+        scale = side / min(width, height)
+        width, height = max(side, round(width * scale)), max(side, round(height * scale))
+    if width * height > MOST_AREA:
+        resized = f", {width}x{height} with its shorter side resized to {side}" if (width, height) != before else ""
+        raise InputError(
+            "an image has too many pixels",
+            expected=f"at most {MOST_AREA:,} pixels, as it is and as it is resized",
+            found=f"{before[0]}x{before[1]} pixels{resized}",
+            where=shown(path),
+            fix="make it smaller, or crop it, before it is prepared; or remove it",
+        )
+    return width, height
+
+
+def _converted(image: Image.Image, channels: int) -> Image.Image:
+    if "transparency" in image.info:
+        image = image.convert("RGBA")  # Pillow warns where a transparent palette goes straight to RGB
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _has_orientation(image: Image.Image) -> bool:
+    try:
+        return bool(image.getexif().get(_ORIENTATION, 1) != 1)
+    except Exception:  # a damaged tag, which Pillow's parser meets with any error, harms no pixel
+        return False
+
+
 @contextmanager
-def _opened(data: bytes, path: Path, channels: int) -> Iterator[Image.Image]:
-    with _readable(path), Image.open(io.BytesIO(data)) as opened:
-        image: Image.Image = opened
+def _loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
+    with _readable(path), open_image(io.BytesIO(data)) as image:
+        _resized_size(*image.size, min(image.size), path)
         image.load()
-        if "transparency" in image.info:
-            image = image.convert("RGBA")  # Pillow warns where a transparent palette goes straight to RGB
-        yield image.convert("L" if channels == 1 else "RGB")
-
-
-def in_parallel(function: Callable[[T], R], items: Iterable[T], chunk: int = 4096) -> Iterator[R]:
-    """`map` with threads (Pillow and SHA-256 release Python's lock), in order, `chunk` results ahead at most."""
-    remaining = iter(items)
-    while part := list(islice(remaining, chunk)):
-        yield from _threads().map(function, part)
-
-
-class Background:
-    """A function of each item, on the same threads as `in_parallel`, from now on."""
-
-    def __init__(self, function: Callable[[T], None], items: Iterable[T]) -> None:
-        self._calls = [_threads().submit(function, item) for item in items]
-
-    def wait(self) -> None:
-        """Come back when all is done. The first item that failed raises its error, and the rest is given up."""
-        try:
-            for call in self._calls:
-                call.result()
-        finally:
-            self.cancel()
-
-    def cancel(self) -> None:
-        """Give up what hasn't begun, and come back when no thread is at it any more."""
-        for call in self._calls:
-            call.cancel()
-        wait(self._calls)
-
-
-def _workers() -> int:
-    """As many as the CPUs that this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(16, usable)
+        yield image
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_workers(), thread_name_prefix="decode")
+def _formats() -> list[str]:
+    """The formats that are read, as far as this build of Pillow has them."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_threads.cache_clear)  # a forked process has none of its parent's threads
+@contextmanager
+def _regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file. One that became a pipe since it was listed would be waited for without end."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not S_ISREG(status.st_mode):
+            raise OSError("no regular file, but a folder, a pipe, a socket or a device")
+        if status.st_size > MOST_BYTES:
+            raise OSError(f"a file of {status.st_size:,} bytes, of at most {MOST_BYTES:,}")
+        yield file
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turns whatever Pillow raises for a broken file into an error that names the file."""
+    """Turn whatever Pillow raises for a broken file into an error that names the file."""
     try:
         yield
     except (InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
+        found, fix = str(error) or type(error).__name__, "replace the file by a good copy, or remove it"
+        if isinstance(error, UnidentifiedImageError):
+            found = "no image, or one of another format"
+        elif isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+            found = f"an image of more than {MOST_AREA:,} pixels"
+            fix = "make it smaller, or crop it, before it is prepared; or remove it"
+        elif isinstance(error, OSError) and error.strerror:
+            found = error.strerror
         raise InputError(
             "an image can't be read",
-            expected="a whole image file",
-            found=str(error) or type(error).__name__,
-            where=str(path),
-            fix="replace the file by a good copy, or remove it",
+            expected=f"a whole image file, of the format {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}",
+            found=found,
+            where=shown(path),
+            fix=fix,
         ) from error

@@ -17,8 +17,10 @@ from torch import Tensor
 from suite.data.cache import load_index, load_meta, load_split, prepare_command, prepared_files, verify
 from suite.data.crops import Crops, crop_and_resize, resize_and_crop_centre
 from suite.data.datasets import Dataset
-from suite.data.decode import Background, decode, decode_window, read_file
+from suite.data.decode import decode, decode_window, read_file
 from suite.data.index import Row, changed_file
+from suite.data.names import name_path
+from suite.data.parallel import Background
 from suite.data.transfer import to_device
 from suite.errors import InputError
 
@@ -196,7 +198,7 @@ class FolderImages:
         return FolderImages(self.dataset, self.folder, self.rows, self.labels.to(device))
 
     def _verified(self, row: Row) -> tuple[bytes, Path]:
-        path = self.folder / row.path
+        path = self.folder / name_path(row.path)
         data = read_file(path)
         found = hashlib.sha256(data).hexdigest()
         if found != row.sha256:
@@ -243,7 +245,9 @@ def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -
         arrays = load_split(dataset, split, root)
         return ArrayImages(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), (dataset.checksum, split))
     index, meta = load_index(dataset, split, root), load_meta(dataset.name, root)
-    return FolderImages(dataset, Path(meta.images if meta else ""), index.rows, torch.from_numpy(index.labels))
+    return FolderImages(
+        dataset, Path(name_path(meta.images) if meta else ""), index.rows, torch.from_numpy(index.labels)
+    )
 
 
 def balanced_subset(labels: Tensor, count: int) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from suite.data.arrays import SPLITS, Labels
+from suite.data.names import name_path, shown
 from suite.errors import InputError
 from suite.store.canonical import canonical_json
 
@@ -96,7 +97,7 @@ def check_files(folder: Path, rows: Iterable[Row], fix: str) -> None:
         InputError: for the first file that is missing or has another size.
     """
     for row in rows:
-        path = folder / row.path
+        path = folder / name_path(row.path)
         try:
             size = path.stat().st_size
         except OSError as error:
@@ -104,7 +105,7 @@ def check_files(folder: Path, rows: Iterable[Row], fix: str) -> None:
                 "an image of a prepared data set can't be found",
                 expected=f"a file of {row.size} bytes",
                 found=error.strerror or str(error),
-                where=str(path),
+                where=shown(path),
                 fix=f"put the images back, or {fix}",
             ) from error
         if size != row.size:
@@ -117,6 +118,6 @@ def changed_file(path: Path, expected: str, found: str, fix: str) -> InputError:
         "an image was changed since its data set was prepared",
         expected=expected,
         found=found,
-        where=str(path),
+        where=shown(path),
         fix=f"put the original file back, or {fix}",
     )

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
 
 from suite.data import sources
-from suite.data.archives import is_archive, unpack
+from suite.data.archives import is_archive
 from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
 from suite.data.cache import TEACHERS, Meta, load_meta, prepare_command, publish, scratch, verify
-from suite.data.datasets import DATASETS, MOST_PIXELS, Dataset
-from suite.data.decode import GREY_MODES, decode, header, in_parallel, read_file
-from suite.data.index import Index, Row, classes_checksum, index_checksum
-from suite.data.tree import Tree, find_top, list_tree
+from suite.data.datasets import DATASETS, MOST_NAME, MOST_PIXELS, Dataset
+from suite.data.decode import decode, read_file
+from suite.data.index import Index, classes_checksum, index_checksum
+from suite.data.names import name_path, name_text, shown
+from suite.data.parallel import in_parallel
+from suite.data.progress import Progress
+from suite.data.reading import read_arrays, read_form, read_index, read_tree, unpacked
+from suite.data.tree import Tree
+from suite.data.walk import check_link
 from suite.errors import InputError, nearest
 from suite.store.canonical import canonical_json
 
@@ -47,12 +47,13 @@ def prepare(
     """
     if source is not None:
         source = source.expanduser().absolute()
+        check_link(source)
         if not source.is_dir() and not (source.is_file() and is_archive(source)):
             raise InputError(
                 "no images to read",
                 expected="a folder, or a zip or tar archive",
                 found="another kind of file" if source.exists() else "nothing",
-                where=str(source),
+                where=shown(source),
                 fix="check the path after --from",
             )
     if image_size is not None and not 1 <= image_size <= MOST_PIXELS:
@@ -82,8 +83,13 @@ def prepare(
                 fix="leave the options out, or prepare the images under a name of your own",
             )
         prepare_ = _prepare_builtin if fixed == "arrays" else _prepare_builtin_folder
-        return prepare_(DATASETS[name], root, source)
-    return _prepare_custom(name, root, source, image_size, storage)
+        with Progress(f"preparing {name}") as progress:
+            return prepare_(DATASETS[name], root, source, progress)
+    _check_name(name)
+    if source is None:
+        return _known(name, root)
+    with Progress(f"preparing {name}") as progress:
+        return _prepare_custom(name, root, source, image_size, storage, progress)
 
 
 def declaration(dataset: Dataset) -> str:
@@ -101,11 +107,14 @@ def declaration(dataset: Dataset) -> str:
     return text.getvalue()
 
 
-def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None) -> Dataset:
+def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None, progress: Progress) -> Dataset:
+    progress.phase("verifying what is there")
     if _is_whole(dataset, root):
         return dataset
     with scratch(root) as temporary:
-        splits = _sorted(_read_builtin(dataset.name, source, temporary))
+        splits = _read_builtin(dataset.name, source, temporary, progress)
+        progress.phase("sorting and writing")
+        splits = _sorted(splits)
         found = arrays_checksum(splits)
         if found != dataset.checksum:
             size, channels = dataset.image_size, dataset.channels
@@ -115,7 +124,7 @@ def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None) -> Datas
                 expected="; ".join(f"{split} {n} images of {size}x{size}x{channels}" for split, n in counts.items())
                 + f"; SHA-256 {dataset.checksum}",
                 found="; ".join(f"{name} {split.shape}" for name, split in splits.items()) + f"; SHA-256 {found}",
-                where=str(source or dataset.source),
+                where=shown(source or dataset.source),
                 fix="get the complete original, without lossy recoding; or prepare these images under another name",
             )
         publish(Meta(dataset=dataset), splits, root)
@@ -123,7 +132,8 @@ def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None) -> Datas
     return dataset
 
 
-def _prepare_builtin_folder(dataset: Dataset, root: Path, source: Path | None) -> Dataset:
+def _prepare_builtin_folder(dataset: Dataset, root: Path, source: Path | None, progress: Progress) -> Dataset:
+    progress.phase("verifying what is there")
     if _is_whole(dataset, root):
         return dataset
     if source is None or not source.is_dir():
@@ -134,7 +144,7 @@ def _prepare_builtin_folder(dataset: Dataset, root: Path, source: Path | None) -
             where=f"lape data prepare {dataset.name}",
             fix=f"unpack the images where they can stay, and run: {prepare_command(dataset.name)}",
         )
-    tree, size, channels = _tree(source), dataset.image_size, dataset.channels
+    tree, size, channels = read_tree(source, progress), dataset.image_size, dataset.channels
     counts = {split: len(files) for split, files in tree.splits.items()}
     found = classes_checksum(tree.classes, counts, size, channels)
     if found != dataset.checksum:
@@ -143,51 +153,64 @@ def _prepare_builtin_folder(dataset: Dataset, root: Path, source: Path | None) -
             expected=f"{dataset.num_classes} classes, {dataset.train_images} + {dataset.test_images} images; "
             f"SHA-256 {dataset.checksum} of the names of classes and the numbers of images",
             found=f"{len(tree.classes)} classes, {counts['train']} + {counts['test']} images; SHA-256 {found}",
-            where=str(tree.folder),
+            where=shown(tree.folder),
             fix="get the complete original, with its own names of class folders; or prepare this under another name",
         )
-    index = _read_index(tree, size, channels)
-    meta = Meta(
-        dataset=dataset, classes=tree.classes, images=str(tree.folder), index=index_checksum(index, size, channels)
-    )
+    images = name_text(tree.folder)
+    index = read_index(tree, size, channels, progress)
+    meta = Meta(dataset=dataset, classes=tree.classes, images=images, index=index_checksum(index, size, channels))
+    progress.phase("writing and verifying")
     publish(meta, index, root)
     verify(dataset, root)
     return dataset
 
 
-def _read_builtin(name: str, source: Path | None, temporary: Path) -> dict[str, Split]:
+def _read_builtin(name: str, source: Path | None, temporary: Path, progress: Progress) -> dict[str, Split]:
     if source is None:
+        progress.phase("downloading" if name != "digits" else "reading")
         return sources.read_digits() if name == "digits" else sources.download(name, temporary)
-    with _unpacked(source, temporary) as folder:
+    with unpacked(source, temporary, progress) as folder:
+        progress.phase("reading the files")
         splits = sources.read_files(name, folder, temporary)
         if splits is None:
-            tree = _tree(folder)
-            splits = _read_arrays(tree, *_form(tree, None))
+            tree = read_tree(folder, progress)
+            size, channels = read_form(tree, None, progress)
+            splits = read_arrays(tree, size, channels, progress)
     return splits
 
 
-def _prepare_custom(name: str, root: Path, source: Path | None, image_size: int | None, storage: str) -> Dataset:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name == TEACHERS:
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name == TEACHERS or len(name) > MOST_NAME:
         raise InputError(
             "a name that no data set can have",
-            expected=f"lower-case letters, digits, '_' and '-'; a letter or digit first; not {TEACHERS!r}",
-            found=repr(name),
+            expected=f"lower-case letters, digits, '_' and '-', at most {MOST_NAME} in all; a letter or digit first; "
+            f"not {TEACHERS!r}",
+            found=repr(name) if len(name) <= MOST_NAME else f"{name[:20]!r}… of {len(name)} signs",
             where="lape data prepare",
             fix="choose another name",
         )
-    if source is None:
-        known = load_meta(name, root)
-        if known is None:
-            raise InputError(
-                f"unknown data set {name!r}",
-                expected="a built-in data set, or --from with a folder or archive of images",
-                found=repr(name),
-                where="lape data prepare",
-                fix=nearest(name, DATASETS) + f"; or run: lape data prepare {name} --from PATH",
-            )
-        verify(known.dataset, root)
-        return known.dataset
-    tree = _tree(source) if source.is_dir() else None
+
+
+def _known(name: str, root: Path) -> Dataset:
+    """A data set that was prepared under a name of the user's, verified."""
+    known = load_meta(name, root)
+    if known is None:
+        raise InputError(
+            f"unknown data set {name!r}",
+            expected="a built-in data set, or --from with a folder or archive of images",
+            found=repr(name),
+            where="lape data prepare",
+            fix=nearest(name, DATASETS) + f"; or run: lape data prepare {name} --from PATH",
+        )
+    verify(known.dataset, root)
+    return known.dataset
+
+
+def _prepare_custom(
+    name: str, root: Path, source: Path, image_size: int | None, storage: str, progress: Progress
+) -> Dataset:
+    tree = read_tree(source, progress) if source.is_dir() else None
+    progress.phase("verifying what is there")
     stamp = tree.stamp(image_size, storage) if tree else _archive_stamp(source, image_size, storage)
     try:
         known = load_meta(name, root)
@@ -196,23 +219,28 @@ def _prepare_custom(name: str, root: Path, source: Path | None, image_size: int 
     if known is not None and known.stamp == stamp and _is_whole(known.dataset, root):
         return known.dataset
     with scratch(root) as temporary:
-        with _unpacked(source, temporary) as folder:
-            meta, splits = _read_custom(name, tree or _tree(folder), source, image_size, storage)
+        with unpacked(source, temporary, progress) as folder:
+            tree = tree or read_tree(folder, progress)
+            meta, splits = _read_custom(name, tree, source, image_size, storage, progress)
+        progress.phase("writing and verifying")
         publish(meta.model_copy(update={"stamp": stamp}), splits, root)
-    verify(meta.dataset, root)
+        verify(meta.dataset, root)
     return meta.dataset
 
 
 def _read_custom(
-    name: str, tree: Tree, source: Path, image_size: int | None, storage: str
+    name: str, tree: Tree, source: Path, image_size: int | None, storage: str, progress: Progress
 ) -> tuple[Meta, Mapping[str, Split] | Mapping[str, Index]]:
-    size, channels = _form(tree, image_size)
+    size, channels = read_form(tree, image_size, progress)
     pixels = len(tree.paths) * size * size * channels
     if storage == "auto":
         storage = "arrays" if pixels <= ARRAYS_LIMIT else "folder"
     splits: Mapping[str, Split] | Mapping[str, Index]
+    images = ""
     if storage == "arrays":
-        splits = arrays = _sorted(_read_arrays(tree, size, channels))
+        arrays = read_arrays(tree, size, channels, progress)
+        progress.phase("sorting and measuring")
+        splits = arrays = _sorted(arrays)
         checksum = arrays_checksum(arrays)
         mean, std = measure(arrays["train"].images)
     elif not source.is_dir():
@@ -220,15 +248,18 @@ def _read_custom(
             "an archive too large to be kept as arrays",
             expected=f"at most {ARRAYS_LIMIT / 2**30:.0f} GiB of pixels, or a folder, whose images stay where they are",
             found=f"an archive with {pixels / 2**30:.2f} GiB of pixels, for storage 'folder'",
-            where=str(source),
+            where=shown(source),
             fix="unpack it where it can stay, and give that folder",
         )
     else:
-        splits = index = _read_index(tree, size, channels)
+        images = name_text(tree.folder)
+        splits = index = read_index(tree, size, channels, progress)
         checksum = index_checksum(index, size, channels)
         rows = index["train"].rows
-        sample = [tree.folder / rows[i].path for i in range(0, len(rows), -(-len(rows) // MEASURED_IMAGES))]
-        mean, std = measure(in_parallel(lambda path: decode(read_file(path), path, channels, size), sample, chunk=64))
+        step = -(-len(rows) // MEASURED_IMAGES)
+        sample = [tree.folder / name_path(row.path) for row in rows[::step]]
+        progress.phase("measuring")
+        mean, std = measure(in_parallel(lambda path: decode(read_file(path), path, channels, size), sample, ahead=64))
     dataset = Dataset(
         name=name,
         num_classes=len(tree.classes),
@@ -240,52 +271,9 @@ def _read_custom(
         std=std,
         checksum=checksum,
         storage="arrays" if storage == "arrays" else "folder",
-        source=f"image folder {source.name}",
+        source=f"image folder {shown(source.name)}",
     )
-    return Meta(dataset=dataset, classes=tree.classes, images=str(tree.folder) if storage == "folder" else ""), splits
-
-
-def _form(tree: Tree, image_size: int | None) -> tuple[int, Literal[1, 3]]:
-    """Image size and channels; 1 channel only where every image is grey."""
-    files = tree.paths
-    headers = list(in_parallel(header, files))
-    channels: Literal[1, 3] = 1 if all(mode in GREY_MODES for mode, _, _ in headers) else 3
-    if image_size is not None:
-        return image_size, channels
-    side = headers[0][1]
-    for path, (_, width, height) in zip(files, headers, strict=True):
-        if width != height or width != side or width > MOST_PIXELS:
-            square = "a square" if path == files[0] else f"{side}x{side} pixels, as the first image, {files[0].name}"
-            raise InputError(
-                "the images are not squares of one size",
-                expected=f"{square}, of at most {MOST_PIXELS}x{MOST_PIXELS} pixels",
-                found=f"{width}x{height} pixels",
-                where=str(path),
-                fix=f"resize and crop them all: add, for instance, --image-size {min(width, height, MOST_PIXELS)}",
-            )
-    return side, channels
-
-
-def _read_arrays(tree: Tree, size: int, channels: int) -> dict[str, Split]:
-    splits = {}
-    for split, files in tree.splits.items():
-        images = np.empty((len(files), size, size, channels), dtype=np.uint8)
-        decoded = in_parallel(lambda path: decode(read_file(path), path, channels, size), (path for path, _ in files))
-        for i, image in enumerate(decoded):
-            images[i] = image
-        splits[split] = Split(images, np.array([label for _, label in files], dtype=np.int64))
-    return splits
-
-
-def _read_index(tree: Tree, size: int, channels: int) -> dict[str, Index]:
-    def row(file: tuple[Path, int]) -> Row:
-        path, label = file
-        data = read_file(path)
-        decode(data, path, channels, size)  # a broken image is found now, not days into a training
-        relative = path.relative_to(tree.folder).as_posix()
-        return Row(hashlib.sha256(data).hexdigest(), label, relative, len(data))
-
-    return {split: Index(sorted(in_parallel(row, files))) for split, files in tree.splits.items()}
+    return Meta(dataset=dataset, classes=tree.classes, images=images), splits
 
 
 def _sorted(splits: Mapping[str, Split]) -> dict[str, Split]:
@@ -300,34 +288,8 @@ def _is_whole(dataset: Dataset, root: Path) -> bool:
     return True
 
 
-@contextmanager
-def _unpacked(source: Path, temporary: Path) -> Iterator[Path]:
-    """The folder of a source. Errors inside name a place in the archive, not in the folder it was unpacked to."""
-    if source.is_dir():
-        yield source
-        return
-    folder = temporary / "unpacked"
-    unpack(source, folder)
-    try:
-        yield folder
-    except InputError as error:
-        moved = [replace(problem, where=problem.where.replace(str(folder), str(source))) for problem in error.problems]
-        raise InputError(problems=moved) from error
-
-
-def _tree(folder: Path) -> Tree:
-    try:
-        return list_tree(find_top(folder))
-    except OSError as error:
-        raise InputError(
-            "a folder can't be read",
-            expected="folders that can be listed",
-            found=error.strerror or str(error),
-            where=str(error.filename or folder),
-            fix="change its permissions",
-        ) from error
-
-
 def _archive_stamp(archive: Path, *options: object) -> str:
     stat = archive.stat()
-    return hashlib.sha256(canonical_json([str(archive), stat.st_size, stat.st_mtime_ns, options]).encode()).hexdigest()
+    return hashlib.sha256(
+        canonical_json([shown(archive), stat.st_size, stat.st_mtime_ns, options]).encode()
+    ).hexdigest()

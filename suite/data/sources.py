@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from suite.data.arrays import Split, canonical_order
+from suite.data.names import shown
 from suite.errors import InputError, first_line
 
 Splits = dict[str, Split]
 
 # Our name, and torchvision's class.
 _TORCHVISION = {"fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+_MOST_IDX = 2**26  # bytes of a file of Fashion-MNIST, unpacked; the largest has 47 million
 
 
 def read_digits() -> Splits:
@@ -79,6 +81,8 @@ def _read_cifar(name: str, folder: Path) -> Splits | None:
     found = _find(folder, kind.base_folder)
     if found is None:
         return None
+    for path in found.iterdir() if found.is_dir() else ():
+        _check_regular(path)
     try:
         parts = {"train": kind(found.parent, train=True), "test": kind(found.parent, train=False)}
     except RuntimeError as error:  # torchvision compares the MD5 of every file before it unpickles any
@@ -86,7 +90,7 @@ def _read_cifar(name: str, folder: Path) -> Splits | None:
             f"the files of {name} are damaged or incomplete",
             expected=f"the files of {kind.filename}, with the MD5 sums that torchvision knows",
             found=str(error).split(". ")[0],
-            where=str(found),
+            where=shown(found),
             fix=f"get {kind.url} again",
         ) from error
     return {split: _split(part.data, part.targets) for split, part in parts.items()}
@@ -104,15 +108,18 @@ def _read_idx(folder: Path, scratch: Path) -> Splits | None:
         try:
             if not path.exists():
                 compressed = path.with_name(f"{name}.gz")
+                _check_regular(compressed)
                 path = scratch / name
-                path.write_bytes(gzip.decompress(compressed.read_bytes()))
+                with gzip.open(compressed) as file:
+                    path.write_bytes(file.read(_MOST_IDX))
+            _check_regular(path)
             return reader(str(path))
         except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, RuntimeError, AssertionError) as error:
             raise InputError(
                 "a file of Fashion-MNIST is missing or damaged",
                 expected="the four files in the IDX format, gzipped or not",
                 found=str(error) or "another format",
-                where=str(first.parent / name),
+                where=shown(first.parent / name),
                 fix="get the files again",
             ) from error
 
@@ -122,6 +129,18 @@ def _read_idx(folder: Path, scratch: Path) -> Splits | None:
         )
         for split, prefix in (("train", "train"), ("test", "t10k"))
     }
+
+
+def _check_regular(path: Path) -> None:
+    """Raise `InputError` if there is a pipe, a socket or a device: it would be waited for without end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(
+            "a part of a data set is no file",
+            expected="regular files, and links to them",
+            found="a pipe, a socket or a device",
+            where=shown(path),
+            fix="get the files again",
+        )
 
 
 def _find(folder: Path, name: str) -> Path | None:

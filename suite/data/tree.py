@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from suite.data.decode import SUFFIXES
+from suite.data.names import code_points, composed, listed, name_text, shown
+from suite.data.walk import Walk, check_link
 from suite.errors import InputError
 from suite.store.canonical import canonical_json
 
@@ -16,11 +18,18 @@ TEST_NAMES = ("test", "val", "validation")
 
 @dataclass(frozen=True)
 class Tree:
-    """The image files of both splits, as (path, label). Labels count the class folders in alphabetical order."""
+    """The image files of both splits, as (path, label). Labels count the class folders in alphabetical order.
+
+    Attributes:
+        others: the number of files that are not read, because of their names.
+        other_names: some of those names.
+    """
 
     folder: Path
     classes: tuple[str, ...]
     splits: dict[str, list[tuple[Path, int]]]
+    others: int = field(default=0, compare=False)
+    other_names: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def paths(self) -> list[Path]:
@@ -28,104 +37,119 @@ class Tree:
         return [path for files in self.splits.values() for path, _ in files]
 
     def stamp(self, *options: object) -> str:
-        """Changes whenever a file is added, removed, replaced or edited, or an option differs."""
-        stats = [(path.relative_to(self.folder).as_posix(), path.stat()) for path in self.paths]
+        """A digest that changes if a file is added, removed, replaced or edited, or if an option differs."""
+        stats = [(name_text(path.relative_to(self.folder)), path.stat()) for path in self.paths]
         files = [[path, stat.st_size, stat.st_mtime_ns] for path, stat in stats]
-        return hashlib.sha256(canonical_json([str(self.folder), files, options]).encode()).hexdigest()
+        return hashlib.sha256(canonical_json([shown(self.folder), files, options]).encode()).hexdigest()
 
 
 def find_top(folder: Path) -> Path:
     """The folder that holds train/: the given one, or the only folder inside it, as archives often have one."""
-    top = folder
+    top, seen = folder, {folder.resolve()}
     while not (top / "train").is_dir():
+        check_link(top / "train")
         inside = [path for path in _visible(top) if path.is_dir()]
-        if len(inside) != 1:
+        if len(inside) != 1 or inside[0].resolve() in seen:
             raise InputError(
                 "not an image folder",
                 expected="a folder train/ and a folder test/, val/ or validation/, with a folder per class in each",
                 found=f"no train/, but {_names(_visible(folder))}",
-                where=str(folder),
+                where=shown(folder),
                 fix="give the folder or archive that holds train/",
             )
         top = inside[0]
+        seen.add(top.resolve())
     return top
 
 
 def list_tree(folder: Path) -> Tree:
     """List the images below `folder`, which holds train/ and one of test/, val/ and validation/.
 
-    Images may lie in subfolders of their class. Hidden files and files that are no images are ignored.
+    Images may lie in subfolders of their class. Links are followed. Hidden files are ignored; files whose names are
+    not those of images are counted.
 
     Raises:
         InputError: a split is missing or ambiguous, the classes of the splits differ, a class is empty, an image lies
-            outside of the class folders.
+            outside of the class folders, a name is not UTF-8, or a link can't be followed; see `Walk`.
     """
+    for name in ("train", *TEST_NAMES):
+        check_link(folder / name)
     candidates = [name for name in TEST_NAMES if (folder / name).is_dir()]
     if len(candidates) != 1:
         raise InputError(
             "which images are the test split?" if candidates else "the image folder has no test split",
             expected="one of test/, val/ and validation/ beside train/",
             found=" and ".join(f"{name}/" for name in candidates) or _names(_visible(folder)),
-            where=str(folder),
+            where=shown(folder),
             fix="make a folder of links to the two splits that you mean, and give that"
             if candidates
             else "add a folder test/ with a folder per class",
         )
+    walk = Walk(folder)
     folders = {"train": folder / "train", "test": folder / candidates[0]}
-    classes = {split: _classes(path) for split, path in folders.items()}
+    for path in folders.values():
+        walk.enter(path)
+    classes = {split: {name_text(path.name): path for path in walk.folders(top)} for split, top in folders.items()}
+    names = {split: sorted(paths) for split, paths in classes.items()}
+    _check_classes(names, folders)
+    for split in folders:  # all of them before any subfolder: what is reached again is then the link
+        for name in names[split]:
+            walk.enter(classes[split][name])
+    splits = {
+        split: [(image, label) for label, name in enumerate(names[split]) for image in _images(walk, paths[name])]
+        for split, paths in classes.items()
+    }
+    walk.check_linked(path for files in splits.values() for path, _ in files)
+    return Tree(folder, tuple(names["train"]), splits, walk.others, tuple(walk.other_names))
+
+
+def _check_classes(names: Mapping[str, Sequence[str]], folders: Mapping[str, Path]) -> None:
     for split, other in (("test", "train"), ("train", "test")):
-        if missing := [name for name in classes[other] if name not in classes[split]]:
+        missing = [name for name in names[other] if name not in names[split]]
+        forms = {composed(name): name for name in names[split]}
+        if alike := [name for name in missing if composed(name) in forms]:
+            pairs = [(name, forms[composed(name)]) for name in alike]
+            raise InputError(
+                "the same class has names in two forms of Unicode",
+                expected="the same bytes in both splits: macOS writes accents apart (NFD), other systems don't (NFC)",
+                found="; ".join(
+                    f"{shown(name)}: {code_points(name)} in {folders[other].name}/, {code_points(twin)} in "
+                    f"{folders[split].name}/"
+                    for name, twin in pairs[:3]
+                )
+                + (f"; and {len(pairs) - 3} more" if len(pairs) > 3 else ""),
+                where=shown(folders[split]),
+                fix="rename the folders of one split: `convmv -r -f utf8 -t utf8 --nfc FOLDER` lists the changes",
+            )
+        if missing:
             raise InputError(
                 f"a class is missing in the {split} split",
-                expected=f"the classes of {folders[other].name}/: {_shortened(classes[other])}",
-                found=f"no folder {_shortened(missing)}",
-                where=str(folders[split]),
+                expected=f"the classes of {folders[other].name}/: {listed(names[other])}",
+                found=f"no folder {listed(missing)}",
+                where=shown(folders[split]),
                 fix=f"add its images, or remove the class from {folders[other].name}/",
             )
-    if len(classes["train"]) < 2:
+    if len(names["train"]) < 2:
         raise InputError(
             "an image folder with fewer than two classes",
             expected="at least two class folders",
-            found=_names([folders["train"] / name for name in classes["train"]]),
-            where=str(folders["train"]),
+            found=listed(f"{name}/" for name in names["train"]) or "nothing",
+            where=shown(folders["train"]),
             fix="make a folder for each class",
         )
-    splits = {
-        split: [(image, label) for label, name in enumerate(classes[split]) for image in _images(path / name)]
-        for split, path in folders.items()
-    }
-    return Tree(folder, tuple(classes["train"]), splits)
 
 
-def _classes(split: Path) -> list[str]:
-    for path in _visible(split):
-        if path.is_file() and path.suffix.lower() in SUFFIXES:
-            raise InputError(
-                "an image lies outside of the class folders",
-                expected="each image in the folder of its class",
-                found=path.name,
-                where=str(split),
-                fix="move it into the folder of its class, or remove it",
-            )
-    return [path.name for path in _visible(split) if path.is_dir()]
-
-
-def _images(folder: Path) -> list[Path]:
-    found = [
-        Path(parent, name)
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
-    ]
+def _images(walk: Walk, folder: Path) -> list[Path]:
+    found = walk.images(folder)
     if not found:
         raise InputError(
             "a class without images",
             expected=f"at least one image ({', '.join(sorted(SUFFIXES))})",
             found=_names(_visible(folder)),
-            where=str(folder),
+            where=shown(folder),
             fix="add its images, or remove the folder from both splits",
         )
-    return sorted(found)
+    return found
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -133,9 +157,4 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _names(paths: list[Path]) -> str:
-    return _shortened([path.name + ("/" if path.is_dir() else "") for path in paths]) or "nothing"
-
-
-def _shortened(names: list[str], at_most: int = 5) -> str:
-    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-    return ", ".join(names[:at_most]) + more
+    return listed(path.name + ("/" if path.is_dir() else "") for path in paths) or "nothing"

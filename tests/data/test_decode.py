@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suite.data.decode import Background, decode, header, in_parallel, read_file
+from suite.data.decode import decode, header, read_file
+from suite.data.parallel import Background, in_parallel
 from suite.errors import InputError
 from tests.data.drawings import drawing
 
@@ -95,7 +96,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_threads_keep_the_order_and_pass_errors_on():
-    assert list(in_parallel(lambda x: x * x, range(1000), chunk=7)) == [x * x for x in range(1000)]
+    assert list(in_parallel(lambda x: x * x, range(1000), ahead=7)) == [x * x for x in range(1000)]
     with pytest.raises(ZeroDivisionError):
         list(in_parallel(lambda x: 1 // x, [1, 0]))
 

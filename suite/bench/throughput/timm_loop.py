@@ -25,7 +25,9 @@ from torchvision.transforms import InterpolationMode
 from suite.bench.throughput.turns import LoopSetting, Task
 from suite.bench.throughput.workload import LEARNING_RATE, Workload
 from suite.data.datasets import Dataset
+from suite.data.decode import open_image
 from suite.data.images import ArrayImages, FolderImages, Images
+from suite.data.names import name_path
 from suite.grid.auto_augment import LearnedPolicy, RandAugment, parse_policy
 from suite.grid.recipe import Recipe
 from suite.models.build import build_model
@@ -150,7 +152,8 @@ class _Pictures(torch.utils.data.Dataset[tuple[Any, int]]):
 
     def _open(self, number: int) -> Image.Image:
         if isinstance(self._images, FolderImages):
-            return Image.open(self._images.folder / self._images.rows[number].path).convert(self._mode)
+            path = self._images.folder / name_path(self._images.rows[number].path)
+            return open_image(path).convert(self._mode)
         assert self._pixels is not None
         pixels = self._pixels[number]
         return Image.fromarray(pixels[..., 0] if self._mode == "L" else pixels)

@@ -1,0 +1,64 @@
+"""Names of files and folders as text: the same in every locale, and safe to print."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from suite.errors import InputError
+
+
+def name_text(path: str | Path) -> str:
+    """A path, or a part of one, as text, with forward slashes.
+
+    The system's bytes are read as UTF-8 whatever the locale, so that classes have the same names on all machines.
+
+    Raises:
+        InputError: the bytes aren't UTF-8.
+    """
+    text = path.as_posix() if isinstance(path, Path) else path
+    if text.isascii():
+        return text
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        raise InputError(
+            "the name of a file or folder is not UTF-8",
+            expected="names in UTF-8",
+            found=shown(Path(text).name),
+            where=shown(text),
+            fix="rename it; `convmv -r -f latin1 -t utf-8 FOLDER` lists what it would rename if the names are Latin-1",
+        ) from None
+
+
+def name_path(text: str) -> str:
+    """The inverse of `name_text`: the path by which this process opens a file."""
+    return text if text.isascii() else os.fsdecode(text.encode("utf-8"))
+
+
+def shown(path: str | Path) -> str:
+    """A path or name for messages: nothing in it can steer a terminal, hide a part of it or fail to be printed."""
+    text = str(path)
+    with suppress(UnicodeError):
+        text = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def composed(name: str) -> str:
+    """The name in Unicode's form NFC: equal for names that look alike but differ in their form."""
+    return unicodedata.normalize("NFC", name)
+
+
+def code_points(name: str) -> str:
+    r"""A name with every sign beyond ASCII written out: 'caf\xe9'."""
+    return ascii(name)
+
+
+def listed(names: Iterable[str], at_most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    all_names = [shown(name) for name in names]
+    more = f" and {len(all_names) - at_most} more" if len(all_names) > at_most else ""
+    return ", ".join(all_names[:at_most]) + more

@@ -1,0 +1,180 @@
+"""Reading the images of a folder or archive, on all cores, for a data set that is prepared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from suite.data.archives import unpack
+from suite.data.arrays import Pixels, Split
+from suite.data.datasets import MOST_PIXELS
+from suite.data.decode import GREY_MODES, SUFFIXES, decode_oriented, header, read_file
+from suite.data.index import Index, Row
+from suite.data.names import name_text, shown
+from suite.data.parallel import on_all_cores
+from suite.data.progress import Progress
+from suite.data.tree import Tree, find_top, list_tree
+from suite.errors import InputError
+from suite.text import note
+
+
+@dataclass
+class Oriented:
+    """The images with an EXIF orientation, which isn't applied: how many, and the first."""
+
+    count: int = 0
+    first: Path | None = None
+
+    def add(self, path: Path) -> None:
+        """Count one."""
+        self.count += 1
+        self.first = self.first or path
+
+
+def read_form(tree: Tree, image_size: int | None, progress: Progress) -> tuple[int, Literal[1, 3]]:
+    """Image size and channels; 1 channel only where every image is grey.
+
+    image_size: the side that images are resized to; None if they are to be squares of one size already.
+
+    Raises:
+        InputError: an image can't be read, or they aren't squares of one size.
+    """
+    files = tree.paths
+    progress.phase("reading the images' sizes", len(files))
+    headers = []
+    for found in on_all_cores(partial(header, image_size=image_size), files):
+        headers.append(found)
+        progress.advance()
+    channels: Literal[1, 3] = 1 if all(mode in GREY_MODES for mode, _, _ in headers) else 3
+    if image_size is not None:
+        return image_size, channels
+    side = headers[0][1]
+    for path, (_, width, height) in zip(files, headers, strict=True):
+        if width != height or width != side or width > MOST_PIXELS:
+            first = shown(files[0].name)
+            square = "a square" if path == files[0] else f"{side}x{side} pixels, as the first image, {first}"
+            raise InputError(
+                "the images are not squares of one size",
+                expected=f"{square}, of at most {MOST_PIXELS}x{MOST_PIXELS} pixels",
+                found=f"{width}x{height} pixels",
+                where=shown(path),
+                fix=f"resize and crop them all: add, for instance, --image-size {min(width, height, MOST_PIXELS)}",
+            )
+    return side, channels
+
+
+def read_arrays(tree: Tree, size: int, channels: int, progress: Progress) -> dict[str, Split]:
+    """The decoded images of both splits, in order of the files.
+
+    Raises:
+        InputError: an image can't be read.
+    """
+    splits, oriented = {}, Oriented()
+    progress.phase("decoding", len(tree.paths))
+    for split, files in tree.splits.items():
+        images = np.empty((len(files), size, size, channels), dtype=np.uint8)
+        paths = [path for path, _ in files]
+        decoded = on_all_cores(partial(_pixels, channels=channels, size=size), paths)
+        for i, (image, has_orientation) in enumerate(decoded):
+            images[i] = image
+            progress.advance()
+            if has_orientation:
+                oriented.add(paths[i])
+        splits[split] = Split(images, np.array([label for _, label in files], dtype=np.int64))
+    _tell(tree, oriented)
+    return splits
+
+
+def read_index(tree: Tree, size: int, channels: int, progress: Progress) -> dict[str, Index]:
+    """The index of both splits. Every image is decoded: a broken one is found now, not days into a training run.
+
+    Raises:
+        InputError: an image can't be read.
+    """
+    splits, oriented = {}, Oriented()
+    progress.phase("reading and decoding", len(tree.paths))
+    for split, files in tree.splits.items():
+        rows = []
+        read = on_all_cores(partial(_row, folder=tree.folder, channels=channels, size=size), files)
+        for (path, _), (row, has_orientation) in zip(files, read, strict=True):
+            rows.append(row)
+            progress.advance()
+            if has_orientation:
+                oriented.add(path)
+        splits[split] = Index(sorted(rows))
+    _tell(tree, oriented)
+    return splits
+
+
+def read_tree(folder: Path, progress: Progress) -> Tree:
+    """List an image folder; see `find_top` and `list_tree`.
+
+    Raises:
+        InputError: it is no image folder, or can't be listed.
+    """
+    progress.phase("listing the images")
+    try:
+        return list_tree(find_top(folder))
+    except OSError as error:
+        raise InputError(
+            "a folder can't be read",
+            expected="folders that can be listed",
+            found=error.strerror or str(error),
+            where=shown(str(error.filename or folder)),
+            fix="change its permissions",
+        ) from error
+
+
+@contextmanager
+def unpacked(source: Path, temporary: Path, progress: Progress) -> Iterator[Path]:
+    """The folder of a source. Errors inside name a place in the archive, not in the folder it was unpacked to."""
+    if source.is_dir():
+        yield source
+        return
+    progress.phase("unpacking the archive")
+    folder = temporary / "unpacked"
+    folder.mkdir()
+    unpack(source, folder)
+    try:
+        yield folder
+    except InputError as error:
+        before, after = shown(folder), shown(source)
+        moved = [replace(problem, where=problem.where.replace(before, after)) for problem in error.problems]
+        raise InputError(problems=moved) from error
+
+
+def _pixels(path: Path, channels: int, size: int) -> tuple[Pixels, bool]:
+    return decode_oriented(read_file(path), path, channels, size)
+
+
+def _row(file: tuple[Path, int], folder: Path, channels: int, size: int) -> tuple[Row, bool]:
+    path, label = file
+    data = read_file(path)
+    _, has_orientation = decode_oriented(data, path, channels, size)
+    relative = name_text(path.relative_to(folder))
+    return Row(hashlib.sha256(data).hexdigest(), label, relative, len(data)), has_orientation
+
+
+def _tell(tree: Tree, oriented: Oriented) -> None:
+    """Say what of the folder isn't taken as one might expect."""
+    if tree.others:
+        names = ", ".join(shown(name) for name in tree.other_names)
+        more = ", …" if tree.others > len(tree.other_names) else ""
+        one = tree.others == 1
+        note(
+            f"{tree.others:,} file{'' if one else 's'} of the folder {'is' if one else 'are'} not read, by "
+            f"{'its name' if one else 'their names'}: {names}{more}; images are named {', '.join(sorted(SUFFIXES))}"
+        )
+    if oriented.count and oriented.first is not None:
+        note(
+            f"{oriented.count:,} of {len(tree.paths):,} images have an EXIF orientation other than 1, which is not "
+            f"applied: they stay as they are stored, such as {shown(oriented.first.relative_to(tree.folder))}; to have "
+            "them upright, rotate the files themselves and prepare them again"
+        )
