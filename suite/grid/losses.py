@@ -116,6 +116,7 @@ _SYMBOLS = dict(zip(LOSS_KEYS, ("α₁", "α₂", "α₃"), strict=True))
 _PAPER = "DiversePatch (arXiv 2104.12753)"
 _FIRST = "first version of DiversePatch (arXiv 2104.12753v1)"
 _RELEASE = "released code of DiversePatch (arXiv 2104.12753)"
+_REVISION = "last released code of DiversePatch (arXiv 2104.12753)"
 _CODE = "suite.train.losses.diversity"
 
 _COSINE = Term(f"{_CODE}:cosine", "cosine_weight", "mean over i≠j of |cos(h_i, h_j)|")
@@ -130,6 +131,12 @@ _RELEASED_CONTRASTIVE = Term(
     f"{_CODE}:released_contrastive",
     "contrastive_weight",
     "mean over i of −log softmax(e_i·t_i, e_i·mean_j t_j, e_i·mean over 7×7 about i of t_j)_1",
+    spans=True,
+)
+_REVISED_CONTRASTIVE = Term(
+    f"{_CODE}:revised_contrastive",
+    "contrastive_weight",
+    "mean over i of −log softmax(e_i·t_i, e_i·mean_{j≠i} t_j, e_i·mean over 7×7 about i of t_j)_1",
     spans=True,
 )
 _MIXING = Term(f"{_CODE}:mixing", "mixing_weight", "mean over i of CE(g(h_i), y_i)", others=False, classifies="patches")
@@ -159,6 +166,10 @@ for _loss in (
          "negative", _RELEASE, (_RELEASED_CONTRASTIVE,)),
     Loss("diverse_mixing_release", "diverse_mixing of the mean patch of each image, instead of each patch", _RELEASE,
          (_RELEASED_MIXING,)),
+    Loss("diversepatch_revised", "diversepatch_release as it is since commit 0682d1f: the mean that a patch is "
+         "compared with leaves the patch out", _REVISION, (_REVISED_CONTRASTIVE, _RELEASED_MIXING)),
+    Loss("diverse_contrastive_revised", "diverse_contrastive_release as it is since commit 0682d1f: the mean that a "
+         "patch is compared with leaves the patch out", _REVISION, (_REVISED_CONTRASTIVE,)),
 ):  # fmt: skip
     LOSSES.register(_loss.name, _loss)
 

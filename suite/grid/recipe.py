@@ -59,6 +59,11 @@ class Recipe(BaseModel):
     decay_position: bool = Field(
         default=False, description="decay PE and class token too, as Compact Transformers does and DeiT doesn't"
     )
+    decay_relative_position: bool = Field(
+        default=True,
+        description="decay the tables of a relative PE, as LaPE's release does; Swin's own trainer doesn't",
+        json_schema_extra=_neutral(True),
+    )
     decay_all: bool = Field(
         default=False, description="decay every parameter, norms and biases too", json_schema_extra=_neutral(False)
     )
@@ -302,7 +307,7 @@ class Recipe(BaseModel):
         if self.warmup == "harmonic":
             yield "with warmup: harmonic", ("warmup_lr",)
         if self.decay_all:
-            yield "with decay_all", ("decay_position",)
+            yield "with decay_all", ("decay_position", "decay_relative_position")
 
     @property
     def total_epochs(self) -> int:

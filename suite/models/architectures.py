@@ -114,11 +114,11 @@ for _name, _width, _heads in (("tiny", 192, 3), ("small", 384, 6), ("base", 768,
     if _name != "base":
         _NAMED[f"ceit_{_name}"] = ("ceit", {**_body, "patch_size": 4})
 
-# DiversePatch's DeiTs: twice as deep; and its released code's, with talking heads. The rate of stochastic depth is
-# known of the last alone: DeiT-B24 is given the same one, DeiT-S24 keeps DeiT's.
+# DiversePatch's DeiTs: twice as deep; and that of its released code, with talking heads and dropout before the class
+# head. The rate of stochastic depth is known of the last alone: DeiT-B24 is given the same one, DeiT-S24 keeps DeiT's.
 _NAMED["deit_small_24"] = ("deit", {**_NAMED["deit_small"][1], "depth": 24})
 _NAMED["deit_base_24"] = ("deit", {**_NAMED["deit_base"][1], "depth": 24, "drop_path": 0.5})
-_NAMED["deit_base_12"] = ("deit", {**_NAMED["deit_base"][1], "drop_path": 0.5, "talking_heads": True})
+_NAMED["deit_base_12"] = ("deit", {**_NAMED["deit_base"][1], "drop_path": 0.5, "talking_heads": True, "head_drop": 0.2})
 
 # DTN's ViTs; those of a square number of heads are its starred ones.
 for _name, _width, _heads in (

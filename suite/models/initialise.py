@@ -24,15 +24,20 @@ from suite.store.canonical import derive_seed
 class Rules:
     """What the families draw differently. Standard deviations are of normals cut at ±2, as published.
 
-    convolution: "default" is PyTorch's (uniform, ±1/√fan-in), "kaiming_normal" has fan-in and gain √2,
-    "kaiming_fan_out" fan-out in its place.
-    relative_std: of the tables of a relative PE; LaPE's release starts them at zero, Swin doesn't.
+    Attributes:
+        position_std: of the tables of an absolute PE.
+        class_token_std: of the class token and the distillation token.
+        convolution: "default" is PyTorch's initialisation (uniform, ±1/√fan-in); "kaiming_normal" has fan-in and
+            gain √2, "kaiming_fan_out" has fan-out instead of fan-in.
+        relative_std: of the tables of a relative PE. LaPE's release starts them at zero, Swin doesn't.
+        position_cut: whether the normal of `position_std` is cut at ±2.
     """
 
     position_std: float
     class_token_std: float
     convolution: Literal["default", "kaiming_normal", "kaiming_fan_out"]
     relative_std: float = 0.0
+    position_cut: bool = True
 
 
 @torch.no_grad()
@@ -65,7 +70,10 @@ def initialise(model: nn.Module, seed: int) -> None:
 def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: Generator) -> None:
     bias = name.endswith(".bias")
     if name.startswith("position.") and ".tables." in name:
-        _normal(drawn, rules.position_std, generator)
+        if rules.position_cut:
+            _normal(drawn, rules.position_std, generator)
+        else:
+            init.normal_(drawn, std=rules.position_std, generator=generator)
     elif name in {"class_token", "distillation_token"}:
         _normal(drawn, rules.class_token_std, generator)
     elif name == "layer_embedding":

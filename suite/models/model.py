@@ -1,27 +1,29 @@
-"""What all models of the zoo have in common."""
+"""The base class of the models."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
 from suite.models.architectures import Architecture
 from suite.models.embedding import PositionEmbedding
 from suite.models.initialise import Rules
 from suite.models.joins import Join
+from suite.models.layers.dropout import dropout
 from suite.models.norms import Norm
 from suite.models.positions import Position
+from suite.models.sizes import Size
 
 
 class Model(nn.Module):
-    """A model of the zoo: what builds it, how it starts, and which of its parameters are the position's.
+    """A model with its architecture, its rules of initialisation and its position embeddings.
 
-    Parameters have the same names whatever the PE, the joining method and the norm: `initialise` relies on it. All
-    that belongs to the position begins with "position.".
+    A parameter has the same name whatever the PE, the joining method and the norm: `initialise` relies on it. The
+    names of all parameters that belong to the position begin with "position.".
     """
 
-    rules: ClassVar[Rules]
+    rules: Rules
 
     def __init__(
         self,
@@ -38,15 +40,23 @@ class Model(nn.Module):
         self.architecture = architecture
         self.image_size = image_size
         self.in_chans = in_chans
+        size = architecture.size
+        self.head_drop = size.head_drop if isinstance(size, Size) else 0.0
+        if isinstance(size, Size) and size.position_std is not None:
+            self.rules = replace(self.rules, position_std=size.position_std, position_cut=False)
 
     def positions(self) -> list[PositionEmbedding]:
         """The position embedding of each stage."""
         return [module for module in self.modules() if isinstance(module, PositionEmbedding)]
 
     def position_and_class_parameters(self) -> set[str]:
-        """The names of the PE tables and the class token: what `Recipe.decay_position` speaks of.
+        """The names of the PE tables and of the class token, which `Recipe.decay_position` is about.
 
-        Not the maps of the joining method: they are norms, which no recipe decays.
+        The maps of the joining method aren't among them: they are norms, and no recipe decays norms alone.
         """
         names = {name for name, _ in self.named_parameters()}
         return {name for name in names if name == "class_token" or ".tables." in name}
+
+    def head_input(self, pooled: Tensor) -> Tensor:
+        """What the class head gets: [batch, width] to the same, with dropout in training where the size has it."""
+        return dropout(pooled, self.head_drop) if self.training else pooled

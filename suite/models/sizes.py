@@ -30,9 +30,12 @@ class AnySize(BaseModel):
 
 
 class Size(AnySize):
-    """What every transformer here is sized by; widths are channels, mlp_ratio is hidden / embed_dim.
+    """What every transformer here is sized by. Widths are channels; mlp_ratio is hidden / embed_dim.
 
-    talking_heads: attention's heads are mixed before and after the softmax (arXiv 2003.02436).
+    Attributes:
+        talking_heads: attention's heads are mixed before and after the softmax (arXiv 2003.02436).
+        head_drop: dropout of the class head's input, in training.
+        position_std: standard deviation of the normal from which a learned absolute PE is drawn; None: the family's.
     """
 
     embed_dim: int = Field(ge=1)
@@ -41,8 +44,10 @@ class Size(AnySize):
     norm_eps: float = Field(gt=0)
     drop_path: float = Field(ge=0, lt=1)
     attn_drop: float = Field(ge=0, lt=1)
-    # Added when results existed: at False it is in no id.
+    # Added when results existed: at these values they are in no id.
     talking_heads: bool = Field(default=False, json_schema_extra={"neutral": False})
+    head_drop: float = Field(default=0.0, ge=0, lt=1, json_schema_extra={"neutral": 0.0})
+    position_std: float | None = Field(default=None, gt=0, json_schema_extra={"neutral": None})
 
     @property
     def width(self) -> int:

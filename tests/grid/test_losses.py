@@ -60,6 +60,8 @@ def test_the_published_levels_have_the_published_terms() -> None:
         "diversepatch_release": ["released_contrastive", "released_mixing"],
         "diverse_contrastive_release": ["released_contrastive"],
         "diverse_mixing_release": ["released_mixing"],
+        "diversepatch_revised": ["revised_contrastive", "released_mixing"],
+        "diverse_contrastive_revised": ["revised_contrastive"],
     }
 
 

@@ -74,6 +74,7 @@ MIXING = {"batch_size": 4, "mixup": 0.8, "cutmix": 1.0}
             "warmup_lr has no effect with warmup: harmonic",
         ),
         ({"decay_all": True, "decay_position": True}, "decay_position has no effect with decay_all"),
+        ({"decay_all": True, "decay_relative_position": False}, "decay_relative_position has no effect with decay_all"),
         ({"ema_decay": 1.0}, "less than 1"),
         ({"clip_grad": 0.0}, "greater than 0"),
         ({"test_crop_ratio": 0.0}, "greater than 0.1"),
@@ -104,6 +105,21 @@ def test_the_recipes_here_are_good(path: Path) -> None:
     recipe = load_document(path, Recipe)
     if recipe.auto_augment is not None:
         assert recipe.total_epochs in (200, 300, 310)
+
+
+def test_dtns_recipe_is_what_its_released_trainer_does() -> None:
+    """Its scripts/train.sh: two GPUs of 128 images. Mixing is disabled, lr scaled, augmentation repeated (train.py)."""
+    recipe = load_document(REPOSITORY / "grids" / "recipes" / "dtn.yaml", Recipe)
+    assert not recipe.mixes
+    assert (recipe.batch_size, recipe.lr) == (2 * 128, 5e-4 * 2 * 128 / 512)
+    assert (recipe.epochs, recipe.cooldown_epochs, recipe.repeats) == (300, 0, 3)
+    assert (recipe.label_smoothing, recipe.ema_decay, recipe.erase_prob) == (0.1, 0.99996, 0.0)
+    assert not recipe.decay_position
+
+
+def test_only_swins_recipe_spares_the_tables_of_a_relative_position() -> None:
+    recipes = {path.stem: load_document(path, Recipe) for path in (REPOSITORY / "grids" / "recipes").glob("*.yaml")}
+    assert [name for name, recipe in recipes.items() if not recipe.decay_relative_position] == ["swin"]
 
 
 def test_a_recipe_without_a_teacher_is_what_it_was_before_there_were_any() -> None:

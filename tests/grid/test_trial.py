@@ -107,6 +107,7 @@ CHANGES: dict[str, Any] = {
     "min_lr": st.floats(1e-9, 1e-3),
     "weight_decay": st.floats(1e-9, 1.0),
     "decay_position": st.just(True),
+    "decay_relative_position": st.just(False),
     "decay_all": st.just(True),
     "betas": st.tuples(st.floats(0.1, 0.8), st.floats(0.1, 0.9)),
     "eps": st.floats(2e-8, 1e-3),

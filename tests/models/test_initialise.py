@@ -123,3 +123,36 @@ def test_a_module_without_a_rule_is_an_error(small: Any) -> None:
         initialise(model, 5)
     with pytest.raises(TypeError, match="a Linear doesn't say how"):
         initialise(nn.Linear(2, 3), 5)
+
+
+def test_a_position_of_its_own_standard_deviation() -> None:
+    """DTN's released LayerNorm baseline draws it by torch.randn: not cut at ±2, where 5 % lie beyond."""
+    sizes = {"patch_size": 2, "embed_dim": 64, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
+    tables = {}
+    for std in (None, 1.0):
+        model = create_model("vit", position_std=std, num_classes=2, image_size=16, **sizes)
+        initialise(model, 3)
+        tables[std] = model.position.tables[0].detach()
+        assert model.class_token is not None
+        assert model.class_token.std() < 0.03
+    assert tables[None].std().item() == pytest.approx(0.02, rel=0.05)
+    assert tables[1.0].std().item() == pytest.approx(1.0, rel=0.05)
+    assert tables[1.0].abs().max() > 2.5
+
+
+@pytest.mark.parametrize("arch", ["deit", "deit_distilled", "swin"])
+def test_dropout_before_the_class_head(arch: str) -> None:
+    sizes: dict[str, Any] = {"patch_size": 2, "embed_dim": 64, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
+    if arch == "swin":
+        sizes |= {"depth": (1,), "num_heads": (2,), "window_size": 4}
+    model = create_model(arch, head_drop=0.5, drop_path=0.0, num_classes=2, image_size=8, **sizes)
+    seen: list[torch.Tensor] = []
+    model.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    images = torch.randn(4, 3, 8, 8)
+    model.train()(images)
+    model.eval()(images)
+    dropped, whole = seen
+    assert not (whole == 0).any()
+    assert 0.3 < (dropped == 0).float().mean() < 0.7
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], 2 * whole[kept])

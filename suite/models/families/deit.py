@@ -41,5 +41,5 @@ class DistilledDeiT(DeiT):
 
     def classify(self, x: Tensor) -> Any:
         """Normalised tokens to logits [batch, classes]; in training, to the two heads' pair."""
-        logits, distilled = self.head(x[:, 0]), self.distillation_head(x[:, 1])
+        logits, distilled = self.head(self.head_input(x[:, 0])), self.distillation_head(self.head_input(x[:, 1]))
         return (logits, distilled) if self.training else (logits + distilled) / 2

@@ -202,7 +202,7 @@ class Swin(Transformer):
                     after.append(x)
             omega = joined.omega
         x = self.norm(x)
-        logits: Tensor = self.head(self.pool(x))
+        logits: Tensor = self.head(self.head_input(self.pool(x)))
         if embedded is None:
             return logits
         return logits, Tokens(embedded, tuple(after[block] for block in watched), x)

@@ -106,7 +106,7 @@ class VisionTransformer(Transformer):
 
     def classify(self, x: Tensor) -> Any:
         """Normalised tokens [batch, tokens, width] to logits [batch, classes]."""
-        return self.head(self.pool(x))
+        return self.head(self.head_input(self.pool(x)))
 
     def normalised(self, x: Tensor, after: Sequence[Tensor]) -> Tensor:
         """The patches among the normalised tokens. after: those after each block, not normalised."""

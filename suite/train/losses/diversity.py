@@ -70,16 +70,31 @@ def contrastive(seen: Seen, target: Target, smoothing: float) -> Tensor:
 
 
 def released_contrastive(seen: Seen, target: Target, smoothing: float) -> Tensor:
-    """−1/n Σ_i log [softmax(e_i·t_i, e_i·mean_j t_j, e_i·m_i)_1 + 10⁻⁸], as released.
+    """−1/n Σ_i log [softmax(e_i·t_i, e_i·mean_j t_j, e_i·m_i)_1 + 10⁻⁸], as released up to commit 63afa11.
 
     e_i: the patch embedding, before the position joins, as a constant. t_i: h_i after the norm of the head. m_i: the
     mean of the 48 neighbours of t_i in a square of 7×7 patches; beyond the image they are zero.
     """
-    anchor, t = _single(seen.embedded).detach(), _single(seen.normalised)
+    t = _single(seen.normalised)
+    return _against(seen, t, t.mean(1, keepdim=True))
+
+
+def revised_contrastive(seen: Seen, target: Target, smoothing: float) -> Tensor:
+    """−1/n Σ_i log [softmax(e_i·t_i, e_i·mean_{j≠i} t_j, e_i·m_i)_1 + 10⁻⁸], as released since commit 0682d1f.
+
+    The mean is of the other n − 1 patches. (The code of that commit fails; HEAD, b70ee23, has it mended.)
+    """
+    t = _single(seen.normalised)
+    return _against(seen, t, (t.sum(1, keepdim=True) - t) / (t.shape[1] - 1))
+
+
+def _against(seen: Seen, t: Tensor, mean: Tensor) -> Tensor:
+    """The released contrastive term. mean: [B, 1 or n, d], the first negative."""
+    anchor = _single(seen.embedded).detach()
     side, area = math.isqrt(t.shape[1]), NEIGHBOURHOOD**2
     pooled = avg_pool2d(t.transpose(1, 2).unflatten(2, (side, side)), NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2)
     nearby = (area * pooled.flatten(2).transpose(1, 2) - t) / (area - 1)
-    scores = torch.stack([(anchor * other).sum(-1) for other in (t, t.mean(1, keepdim=True), nearby)], dim=-1)
+    scores = torch.stack([(anchor * other).sum(-1) for other in (t, mean, nearby)], dim=-1)
     return -(scores.softmax(-1)[..., 0] + LEAST_PROBABILITY).log().mean()
 
 

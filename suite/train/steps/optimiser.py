@@ -1,8 +1,9 @@
-"""AdamW, with the recipe's weight decay where it belongs."""
+"""AdamW, and the recipe's weight decay for the parameters that have it."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,17 +12,27 @@ from torch import Tensor, nn
 
 from suite.grid.recipe import Recipe
 
+# The tables of a relative PE, of a model without stages or with them, in a learner or not.
+_RELATIVE_TABLE = re.compile(r"(^|\.)position\.(\d+\.)?biases\.\d+\.table$")
+
 
 def parameter_groups(
     parameters: Mapping[str, Tensor], recipe: Recipe, exempt: set[str], *, stacked: bool = False
 ) -> list[dict[str, object]]:
-    """Two groups: decayed, and not. Fixed parameters are in neither.
+    """Two groups of parameters: with weight decay, and without. Frozen parameters are in neither.
 
-    Not decayed, as in timm: parameters of one dimension (norms, biases); and those named in `exempt` (the
-    position embedding and the class token), unless the recipe decays them, as Compact Transformers' does, or all.
-    stacked: the first dimension is that of several models.
+    Without, as in timm: parameters of one dimension (norms, biases), unless the recipe says `decay_all`; those named
+    in `exempt`, unless it says `decay_position`; the tables of a relative PE, if it denies `decay_relative_position`.
+
+    Args:
+        parameters: by their names in the model.
+        recipe: says what is decayed.
+        exempt: the names of the position embedding and the class token.
+        stacked: the first dimension of each parameter counts models, and is no dimension of its own.
     """
-    spared = set() if recipe.decay_position or recipe.decay_all else exempt
+    spared = set() if recipe.decay_position or recipe.decay_all else set(exempt)
+    if not recipe.decay_relative_position:
+        spared |= {name for name in parameters if _RELATIVE_TABLE.search(name)}
     least = (0 if recipe.decay_all else 2) + stacked  # dimensions of what is decayed
     decayed: list[Tensor] = []
     plain: list[Tensor] = []
@@ -37,7 +48,7 @@ def build_optimiser(model: nn.Module, recipe: Recipe, exempt: set[str]) -> torch
 
 
 def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW; its learning rate is set anew each step: on a GPU in a tensor, which a CUDA graph reads."""
+    """AdamW whose learning rate is set before each step. On a GPU the rate is a tensor, which a CUDA graph reads."""
     groups = [group for group in groups if group["params"]]
     first: Tensor = groups[0]["params"][0]  # type: ignore[index]
     lr = torch.tensor(recipe.lr, device=first.device) if first.is_cuda else recipe.lr
@@ -45,11 +56,12 @@ def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimi
 
 
 class _AdamW(torch.optim.AdamW):
-    """torch's, without torch's compiler, which optimisers load only to be left alone by it.
+    """torch's AdamW, without loading torch's compiler.
 
-    That would take 150 MB and seconds in every process that trains. No compiled model calls an optimiser.
-    Source: torch/_compile.py, whose `_disable_dynamo` keeps what it has made of a function as an attribute of it, and
-    `_use_grad_for_differentiable` of torch/optim/optimizer.py. In a torch that does it otherwise nothing is gained.
+    torch's optimisers load the compiler only to exclude themselves from it, which takes 150 MB and seconds in every
+    process that trains. Here no compiled model calls an optimiser.
+    Source: torch/_compile.py, whose `_disable_dynamo` keeps the wrapped function as an attribute of the original, and
+    `_use_grad_for_differentiable` in torch/optim/optimizer.py. A torch that works differently loads the compiler again.
     """
 
     def __init__(self, groups: list[dict[str, object]], **options: Any) -> None:
@@ -66,7 +78,7 @@ class _AdamW(torch.optim.AdamW):
 
 
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    """Let the next step have this learning rate."""
+    """Set the learning rate of the next step."""
     for group in optimiser.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(lr)

@@ -64,7 +64,7 @@ def contrastive(image: dict[str, Any]) -> float:
     return math.fsum(losses) / len(losses)
 
 
-def released_contrastive(image: dict[str, Any]) -> float:
+def released_contrastive(image: dict[str, Any], *, itself: bool = True) -> float:
     t, side = image["normalised"], math.isqrt(len(image["normalised"]))
     losses = []
     for i, e in enumerate(image["embedded"]):
@@ -75,9 +75,14 @@ def released_contrastive(image: dict[str, Any]) -> float:
             for c in range(column - 3, column + 4)
             if (r, c) != (row, column)
         ]
-        scores = [dot(e, t[i]), dot(e, mean(t)), dot(e, mean(square))]
+        compared = t if itself else [other for j, other in enumerate(t) if j != i]
+        scores = [dot(e, t[i]), dot(e, mean(compared)), dot(e, mean(square))]
         losses.append(-math.log(softmax(scores)[0] + 1e-8))
     return math.fsum(losses) / len(losses)
+
+
+def revised_contrastive(image: dict[str, Any]) -> float:
+    return released_contrastive(image, itself=False)
 
 
 def mixing(image: dict[str, Any]) -> float:
@@ -102,8 +107,11 @@ def released_mixing(image: dict[str, Any]) -> float:
 
 
 LOOPS = {
-    loop.__name__: loop for loop in (cosine, signed_cosine, contrastive, released_contrastive, mixing, released_mixing)
-}
+    loop.__name__: loop
+    for loop in (
+        cosine, signed_cosine, contrastive, released_contrastive, revised_contrastive, mixing, released_mixing,
+    )
+}  # fmt: skip
 
 
 def drawn(
@@ -187,7 +195,7 @@ def test_a_terms_gradient_is_its_slope(term: Term) -> None:
 
 def test_the_anchor_of_the_release_is_a_constant_and_the_papers_isnt() -> None:
     graphs = {}
-    for name in ("diverse_contrastive", "diverse_contrastive_release"):
+    for name in ("diverse_contrastive", "diverse_contrastive_release", "diverse_contrastive_revised"):
         (term,) = LOSSES[name].terms
         seen, target = drawn(5, 2, 3, 4, term, torch.float32, True)
         for tensor in seen:
@@ -197,7 +205,11 @@ def test_the_anchor_of_the_release_is_a_constant_and_the_papers_isnt() -> None:
         graphs[name] = [
             field for field, tensor in seen._asdict().items() if tensor is not None and tensor.grad is not None
         ]
-    assert graphs == {"diverse_contrastive": ["first", "last"], "diverse_contrastive_release": ["normalised"]}
+    assert graphs == {
+        "diverse_contrastive": ["first", "last"],
+        "diverse_contrastive_release": ["normalised"],
+        "diverse_contrastive_revised": ["normalised"],
+    }
 
 
 def test_patches_that_are_alike_opposite_or_at_right_angles() -> None:

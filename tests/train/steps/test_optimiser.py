@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,28 @@ def test_groups(decay_position: bool, pe: str) -> None:
         for name in plain - exempt
     )
     assert {"blocks.0.attention.qkv.weight", "head.weight"} <= decayed
+
+
+@pytest.mark.parametrize("arch", ["deit", "swin"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_tables_of_a_relative_position(arch: str, inside: bool) -> None:
+    """Decayed as in LaPE's release, or not as in Swin's; in a learner, whose names have a prefix, too."""
+    sizes: dict[str, Any] = {**SIZE, "depth": (2, 2), "num_heads": (3, 3), "window_size": 2, "patch_size": 1}
+    model = create_model(arch, pe="rpe2d", num_classes=5, image_size=4, **(sizes if arch == "swin" else SIZE))
+    tables = {name for name, parameter in model.named_parameters() if name.endswith(".table")}
+    assert len(tables) == (4 if arch == "swin" else 2)
+    prefix = "model." if inside else ""
+    parameters = {f"{prefix}{name}": parameter for name, parameter in model.named_parameters()}
+    for decayed in (True, False):
+        values = {"weight_decay": 0.3, "decay_relative_position": decayed}
+        recipe = Recipe.model_validate({"version": 1, "epochs": 1, "batch_size": 1, "lr": 1.0, **values})
+        groups = parameter_groups(parameters, recipe, set())
+        ids = {id(parameter) for parameter in groups[0]["params"]}  # type: ignore[attr-defined]
+        assert {f"{prefix}{name}" for name in tables} & {name for name, p in parameters.items() if id(p) in ids} == (
+            {f"{prefix}{name}" for name in tables} if decayed else set()
+        )
+        others = [name for name, p in parameters.items() if p.ndim > 1 and name.removeprefix(prefix) not in tables]
+        assert {name for name, p in parameters.items() if id(p) in ids} >= set(others)
 
 
 def test_all_can_be_decayed() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from timm.scheduler import CosineLRScheduler
+from timm.scheduler import CosineLRScheduler, create_scheduler
 from torch import nn, optim
 
 from suite.grid.documents import load_document
@@ -78,6 +79,27 @@ def test_all_epochs_of_those_that_step_by_epochs() -> None:
         for epoch in range(total):
             expected = cosine(max(epoch - lag, 0), start, low, warm_up, first, 300)
             assert learning_rate(recipe, epoch, step=3, steps=7) == pytest.approx(expected, rel=1e-9), (name, epoch)
+
+
+@pytest.mark.parametrize(
+    ("name", "peak", "low", "lag"), [("dtn", 5e-4 * 2 * 128 / 512, 1e-5, 0), ("diversepatch", 1e-3, 1e-7, 1)]
+)
+def test_dtn_and_diversepatch_step_by_epochs(name: str, peak: float, low: float, lag: int) -> None:
+    """Against timm's scheduler, made and called as their trainers do after an epoch: with the next one's number or its.
+
+    Both make it by timm's `create_scheduler`, ignore the number of epochs that it returns, and train for 300.
+    """
+    recipe = published(name)
+    optimiser = optim.SGD(nn.Linear(1, 1).parameters(), lr=peak)
+    options = {"sched": "cosine", "epochs": 300, "warmup_epochs": 5, "warmup_lr": 1e-6, "min_lr": low}
+    scheduler, with_cooldown = create_scheduler(
+        Namespace(**options, cooldown_epochs=10, decay_rate=0.1, decay_epochs=30, patience_epochs=10), optimiser
+    )
+    assert (recipe.total_epochs, with_cooldown) == (300, 310)
+    for epoch in range(recipe.total_epochs):
+        found = learning_rate(recipe, epoch, step=2, steps=5)
+        assert found == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-9), epoch
+        scheduler.step(epoch + 1 - lag)
 
 
 @pytest.mark.parametrize("prefix", [False, True])
