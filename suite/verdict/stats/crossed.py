@@ -50,7 +50,7 @@ def crossed_interval(differences: Differences, level: float = 0.95, t_quantile: 
     Args:
         differences: [pairs, images]; 1 where only the treatment got the image right, −1 where only the baseline did.
         level: of the two-sided interval.
-        t_quantile: how many standard errors of the gains the seeds' part reaches on either side; the t quantile of the level
+        t_quantile: how many standard errors of the gains the seeds' part reaches on either side; that of the level
             unless given. Give `suite.verdict.stats.sequential.critical_t` for an interval that holds at every look.
 
     Raises:
