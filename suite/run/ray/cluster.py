@@ -45,7 +45,6 @@ def connect(address: str | None, dashboard: bool = False) -> None:
     Raises:
         InputError: there is none, it is of another version of Ray or Python, or none starts here.
     """
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if address is None:
         start_ray(dashboard)
         return

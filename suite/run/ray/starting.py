@@ -56,7 +56,7 @@ def start_ray(dashboard: bool = False, cpus: float | None = None) -> None:
         try:
             with _set({**waits, _CLUSTERS: "0", "RAY_enable_metrics_collection": "0"}), _loopback():
                 context = _init(dashboard, cpus)
-        except Exception as error:  # noqa: BLE001 -- Ray raises plain `Exception` when its processes don't answer
+        except Exception as error:
             tried.append(f"{_cause(error)} (after {time.monotonic() - began:.0f} s)")
             _clear(before)
             if not waits:

@@ -84,7 +84,7 @@ def test_one_message_if_it_never_starts(tmp_path: Path, data_folder: Path) -> No
     [
         (OSError(errno.EADDRINUSE, "Address already in use"), "a port is in use"),
         (ValueError("Failed to bind to 127.0.0.1:8265 because it's already occupied."), "a port is in use"),
-        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/dev/shm"), "shared memory, /dev/shm"),  # noqa: S108
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/dev/shm"), "shared memory, /dev/shm"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), "the disk of the temporary folder is full"),
         (PermissionError(errno.EACCES, "Permission denied", "/x/ray"), "Permission denied: /x/ray"),
         (Exception("The current node timed out during\n startup."), "didn't answer in time"),
