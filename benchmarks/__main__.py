@@ -17,7 +17,7 @@ from benchmarks.grids import expand, record, write_grid
 from benchmarks.rows import Row
 from suite.grid.trial import Trial
 from suite.report.tables import summary
-from suite.run.events import Job
+from suite.run.events import Job, Listener
 from suite.run.queue import Queue
 from suite.store.beats import Beat
 from suite.store.folder import RUNS, Store
@@ -94,7 +94,7 @@ def reading() -> list[Row]:
         ]
 
 
-class _Count:
+class _Count(Listener):
     """A listener that notes when the trials end."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from benchmarks.grids import expand, record, write_grid
 from benchmarks.rows import Row
 from suite.grid.trial import Trial
 from suite.run.driver import run_missing
-from suite.run.events import Job
+from suite.run.events import Job, Listener
 from suite.run.queue import Queue
 from suite.store.beats import Beat
 from suite.store.folder import Store
@@ -46,7 +46,7 @@ class Nothing:
         return records
 
 
-class _Times:
+class _Times(Listener):
     """A listener that notes when trials end."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from suite.grid.budget import Budget
 from suite.grid.trial import Trial
 from suite.report.tables.published import PublishedTable, published_table
 from suite.run.opened_grid import OpenGrid, open_grid
-from suite.run.timing.estimate import Estimate, estimate
+from suite.run.timing.estimate import ANYWHERE, Estimate, Where, estimate
 from suite.run.timing.forecast import Measured, read_calibration
 from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_frame
@@ -62,13 +62,19 @@ class Workspace(OpenGrid):
         """How many trials run at a time on this machine's processors."""
         return max(len(os.sched_getaffinity(0)) // threads, 1)
 
-    def estimate(self, trials: Sequence[Trial], workers: int | None = None) -> Estimate:
-        """What the trials take. workers: at a time; None: as many as this machine would run, or one on a GPU."""
+    def estimate(self, trials: Sequence[Trial], workers: int | None = None, where: Where = ANYWHERE) -> Estimate:
+        """What the trials take.
+
+        Args:
+            trials: The trials to do.
+            workers: Trials at a time; None: as many as this machine would run, or one on a GPU.
+            where: Which devices' measurements count.
+        """
         begin = 0.0 if self.calibration is None else self.calibration.worker_seconds
-        found = estimate(trials, self.paces, workers or 1, begin)
+        found = estimate(trials, self.paces, workers or 1, begin, where)
         if workers is not None or found.device is None or found.device.gpu:
             return found
-        return estimate(trials, self.paces, self.workers(found.device.threads), begin)
+        return estimate(trials, self.paces, self.workers(found.device.threads), begin, where)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

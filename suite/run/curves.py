@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from suite.errors import InputError
-from suite.grid.trial import Trial
 from suite.run.events import Listener
-from suite.store.beats import Beat
 from suite.store.files import make_folder
 from suite.store.record import Epoch, RunRecord
 from suite.text import note
-from suite.train.faults import MachineFault
 
 
 def check_curves(folder: Path) -> None:
@@ -35,19 +32,11 @@ def check_curves(folder: Path) -> None:
     make_folder(folder)
 
 
-class Curves:
-    """Hears what a display hears, and writes the curves of each record below the folder."""
+class Curves(Listener):
+    """Writes the curves of each record below the folder, as it arrives."""
 
-    def __init__(self, display: Listener, folder: Path) -> None:
-        self._display, self._folder, self._failed = display, folder, False
-
-    def started(self, trial: Trial) -> None:
-        """The display's to show."""
-        self._display.started(trial)
-
-    def progressed(self, beat: Beat) -> None:
-        """The display's to show."""
-        self._display.progressed(beat)
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._failed = folder, False
 
     def finished(self, record: RunRecord) -> None:
         """Its epochs are known now."""
@@ -57,15 +46,6 @@ class Curves:
             if not self._failed:
                 note(f"curves for TensorBoard can't be written any more: {error}")
             self._failed = True
-        self._display.finished(record)
-
-    def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
-        """The display's to show."""
-        self._display.delayed(trial, fault, seconds)
-
-    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
-        """The display's to show."""
-        self._display.skipped(trials, reason)
 
 
 def write_curves(record: RunRecord, folder: Path) -> Path | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
-from suite.run.events import Job, Listener
+from suite.run.events import Job, Listener, fan_out
 from suite.run.plan import Plan, make_plan
 from suite.run.policy import Policy
 from suite.run.queue import Queue
@@ -22,21 +22,18 @@ Execute = Callable[[Queue], None]
 
 
 @dataclass
-class _Keeper:
-    """Stores each record before anything else hears of it."""
+class _Keeper(Listener):
+    """Stores each record, and keeps the list of trials under way. It is told before all other listeners."""
 
     store: Store
-    display: Listener
     running: Running
     kept: int = 0
 
     def started(self, trial: Trial) -> None:
         self.running.write(starting(trial.id))  # its worker says the rest, if it is long enough under way
-        self.display.started(trial)
 
     def progressed(self, beat: Beat) -> None:
         self.running.write(beat)
-        self.display.progressed(beat)
 
     def finished(self, record: RunRecord) -> None:
         # The worker may have stored it already, but can't know how often it was begun.
@@ -46,14 +43,9 @@ class _Keeper:
         self.kept += 1
         if self.kept % FOLD_EVERY == 0:
             self.store.collect()
-        self.display.finished(record)
 
     def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
         self.running.remove(trial.id)
-        self.display.delayed(trial, fault, seconds)
-
-    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
-        self.display.skipped(trials, reason)
 
     def stored(self, trial: Trial) -> RunRecord | None:
         """The record of a trial that is done, though nobody said so: its worker stored it and died."""
@@ -86,11 +78,17 @@ def run_missing(
 ) -> Plan:
     """Run the trials of a grid that the store has no record of; safe to stop at any point, and to repeat.
 
-    execute: runs the jobs of a queue; it isn't called if there is nothing to do.
-    open_display: gets the plan before the run; what it returns is told how the run goes.
-    policy: what is done about failures. retry: failures to run again, by status. limit: at most so many trials now.
+    Args:
+        expansion: The trials of the grid.
+        store: Where their records are kept.
+        execute: Runs the jobs of a queue; it isn't called if there is nothing to do.
+        open_display: Is given the plan before the run; what it returns is told how the run goes.
+        policy: What is done about failures.
+        retry: Statuses of failures to run again.
+        limit: Run at most so many trials now.
 
-    Returns the plan after the run: what is done, failed, and (after a `limit`) still to do.
+    Returns:
+        The plan after the run: what is done, failed, and (after a `limit`) still to do.
 
     Raises:
         InputError: another process is running this grid, the store is damaged or can't be written.
@@ -104,9 +102,9 @@ def run_missing(
         running = Running(store.folder)
         running.clear()
         try:
-            keeper, known = _Keeper(store, display, running), [*plan.done, *plan.failed]
+            keeper, known = _Keeper(store, running), [*plan.done, *plan.failed]
             jobs = _jobs(trials, expansion.stack_seeds)
-            execute(Queue(jobs, keeper, policy, known=known, stored=keeper.stored))
+            execute(Queue(jobs, fan_out(keeper, display), policy, known=known, stored=keeper.stored))
         finally:
             running.clear()
             # Also after Ctrl-C: what has finished is folded in. A failing store must not hide the first error.

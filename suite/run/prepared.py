@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.data.cache import verify
+from suite.data.cache import META, verify
 from suite.data.datasets import Dataset
 from suite.errors import InputError, Problem
 from suite.grid.recipe import Recipe
@@ -20,6 +20,10 @@ class Prepared:
     root: Path
     datasets: tuple[Dataset, ...]
     taught: tuple[tuple[Recipe, Dataset], ...]
+
+    def seem_prepared(self) -> bool:
+        """Whether each data set is in the cache, whole or not: a quick look."""
+        return all((self.root / dataset.name / META).is_file() for dataset in self.datasets)
 
     def __call__(self) -> None:
         """Raise `InputError`, with all that is missing or damaged here."""

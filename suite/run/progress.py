@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from math import fsum
 from statistics import fmean
@@ -15,31 +15,50 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from suite.grid.trial import Trial
+from suite.run.events import Listener
 from suite.run.timing.estimate import Estimate
-from suite.store.beats import Beat
+from suite.run.timing.pace import kind_of
 from suite.store.record import RunRecord, run_name
 from suite.text import duration
 from suite.train.faults import MachineFault
 
 
-class ProgressDisplay:
-    """Shows trials done, running and failed, the time left, and the last accuracy.
+class _Pace:
+    """Trials that should take alike: what was expected of those that have ended and of those that are left."""
 
-    expected: the time of each, where it is known: others are taken for as long as these are on average.
+    def __init__(self) -> None:
+        self.left, self.ended, self.took = 0.0, 0.0, 0.0  # seconds: expected, expected, and what the ended ones took
+
+    @property
+    def factor(self) -> float | None:
+        """How much longer than expected they take; None before the first has ended."""
+        return self.took / self.ended if self.took and self.ended > 0 else None
+
+
+class ProgressDisplay(Listener):
+    """Shows how many trials are done, running and failed, the time left, and the last accuracy.
+
+    The time left starts from the estimate. Once a trial has ended, what it took replaces the estimate for trials of its
+    kind, and corrects it for all others.
     """
 
     def __init__(self, console: Console, trials: Sequence[Trial], expected: Estimate) -> None:
+        """expected: a trial without an estimate is taken for as long as the others are on average."""
         self._console, self._total, self._expected = console, len(trials), expected
         times = {trial.id: expected.trial_seconds(trial) for trial in trials}
         known = [time for time in times.values() if time is not None]
         mean = fmean(known) if known else 1.0
         self._left = {trial_id: mean if time is None else time for trial_id, time in times.items()}
-        self._whole = fsum(self._left.values())
+        kinds = {trial.cell_id: kind_of(trial.config).whole for trial in reversed(trials)}
+        self._kinds = {trial.id: kinds[trial.cell_id] for trial in trials}
+        self._paces: dict[str, _Pace] = defaultdict(_Pace)
+        self._all = _Pace()
+        for trial in trials:
+            self._paces[self._kinds[trial.id]].left += self._left[trial.id]
         self._running: set[str] = set()
         self._ended: Counter[str] = Counter()
         self._last = "–"
         self._since: dict[str, float] = {}  # when each was started last
-        self._took = 0.0  # seconds of those that have ended
         self._at_once = 1
         self._bar = Progress(
             BarColumn(bar_width=24),
@@ -65,16 +84,16 @@ class ProgressDisplay:
         self._at_once = max(self._at_once, len(self._running))
         self._show()
 
-    def progressed(self, beat: Beat) -> None:
-        """`lape status --watch` shows it."""
-
     def finished(self, record: RunRecord) -> None:
         """A trial has ended: a line of its own, where there is no terminal to redraw."""
         self._running.discard(record.trial_id)
-        self._left.pop(record.trial_id, None)
         now = time.monotonic()
         began = self._since.pop(record.trial_id, now)
-        self._took += now - began if record.train_seconds is None else record.train_seconds
+        took = now - began if record.train_seconds is None else record.train_seconds
+        expected = self._drop(record.trial_id)
+        for pace in (self._paces[self._kinds.get(record.trial_id, "")], self._all):
+            pace.ended += expected
+            pace.took += took
         self._ended["done" if record.status == "done" else "failed"] += 1
         name = run_name(vars(record), record.seed_index)
         result = record.status if record.top1 is None else f"{record.top1:.2f} %"
@@ -84,7 +103,7 @@ class ProgressDisplay:
             self._say(self._line())
 
     def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
-        """A trial that the machine spoilt waits: a line of its own."""
+        """A trial that failed from an infrastructure error waits for its next attempt: a line of its own."""
         self._running.discard(trial.id)
         self._show()
         where = f" on {fault.node}" if fault.node else ""
@@ -95,7 +114,7 @@ class ProgressDisplay:
         """Trials are left out: a line for them all."""
         self._total -= len(trials)
         for trial in trials:
-            self._whole -= self._left.pop(trial.id, 0.0)
+            self._drop(trial.id)
         self._bar.update(self._task, total=self._total)
         seeds = ", ".join(str(trial.seed_index) for trial in trials)
         cell = " ".join(trials[0].levels.values())
@@ -115,19 +134,24 @@ class ProgressDisplay:
             f" · {self._time_left()} left · last {self._last}"
         )
 
+    def _drop(self, trial_id: str) -> float:
+        """Take a trial out of what is left: what was expected of it, in seconds."""
+        expected = self._left.pop(trial_id, 0.0)
+        self._paces[self._kinds.get(trial_id, "")].left -= expected
+        return expected
+
     def _time_left(self) -> str:
-        left = fsum(self._left.values())
-        ended = self._whole - left
-        if self._took and ended > 0:
-            pace = self._took / ended  # what has ended says how far off the estimates are
-        elif self._expected.known and not self._expected.unknown:
-            pace = 1.0
-        else:
-            return "?"
+        others = self._all.factor
+        if others is None:
+            if not self._expected.known or self._expected.unknown:
+                return "?"
+            others = 1.0
+        factors = {kind: others if pace.factor is None else pace.factor for kind, pace in self._paces.items()}
         now = time.monotonic()
         gone = fsum(
-            min(now - self._since[trial_id], pace * self._left[trial_id])
+            min(now - self._since[trial_id], factors[self._kinds[trial_id]] * self._left[trial_id])
             for trial_id in self._running
             if trial_id in self._left and trial_id in self._since
         )
-        return duration((pace * left - gone) / max(min(self._at_once, len(self._left)), 1))
+        left = fsum(factors[kind] * max(pace.left, 0.0) for kind, pace in self._paces.items())
+        return duration(max(left - gone, 0.0) / max(min(self._at_once, len(self._left)), 1))

@@ -11,16 +11,15 @@ from suite.grid.trial import Trial
 from suite.run.events import Listener
 from suite.run.timing.estimate import Estimate, side_by_side
 from suite.run.timing.forecast import Forecast, Took, forecast
-from suite.store.beats import Beat
 from suite.store.record import RunRecord
 from suite.train.faults import MachineFault
 
 
-class Timekeeper:
-    """Hears what a display hears, and keeps the time. The estimate is on disk from the start, the rest at the end."""
+class Timekeeper(Listener):
+    """Keeps the time of a run. The estimate is on disk from the start, what the run took at the end."""
 
-    def __init__(self, display: Listener, trials: Sequence[Trial], expected: Estimate, folder: Path) -> None:
-        self._display, self._trials, self._expected, self._folder = display, trials, expected, folder
+    def __init__(self, trials: Sequence[Trial], expected: Estimate, folder: Path) -> None:
+        self._trials, self._expected, self._folder = trials, expected, folder
         self._forecast = forecast(expected, datetime.now(UTC).isoformat(timespec="seconds"))
         if trials:
             self._forecast.write(folder)
@@ -36,11 +35,6 @@ class Timekeeper:
             self._first = time.monotonic()
         self._running.add(trial.id)
         self._at_once = max(self._at_once, len(self._running))
-        self._display.started(trial)
-
-    def progressed(self, beat: Beat) -> None:
-        """The display's to show."""
-        self._display.progressed(beat)
 
     def finished(self, record: RunRecord) -> None:
         """The last one stops the clock."""
@@ -48,16 +42,10 @@ class Timekeeper:
         self._running.discard(record.trial_id)
         if record.status == "done" and record.train_seconds is not None:
             self._done[record.trial_id] = record.cell_id, record.train_seconds
-        self._display.finished(record)
 
     def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
         """It takes no machine meanwhile."""
         self._running.discard(trial.id)
-        self._display.delayed(trial, fault, seconds)
-
-    def skipped(self, trials: Sequence[Trial], reason: str) -> None:
-        """The display's to show; the run isn't whole."""
-        self._display.skipped(trials, reason)
 
     def close(self) -> Forecast:
         """The run is over, or was stopped: say what it took, and keep it."""

@@ -35,7 +35,7 @@ def describe(
         precision=precision,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
-        processor=_processor(),
+        processor=processor(),
         threads=threads,
         suite=__version__,
         commit=_commit(),
@@ -60,7 +60,8 @@ def public_name(hostname: str) -> str:
 
 
 @lru_cache
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor; empty if the system doesn't tell it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -13,10 +13,10 @@ from suite.errors import InputError
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
 from suite.run.curves import Curves, check_curves, write_curves
+from suite.run.events import fan_out
 from suite.store.beats import starting
 from suite.store.record import RunRecord
-from tests.records import make_record
-from tests.run.test_timekeeping import Display
+from tests.records import Heard, make_record
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorBoard's own
 
@@ -79,14 +79,16 @@ def test_names_of_a_stranger_stay_below_the_folder(trial: Trial, tmp_path: Path)
 
 def test_what_cannot_be_written_ends_no_run(trial: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    display = Display()
-    curves = Curves(display, tmp_path / "file")
-    curves.started(trial)
-    curves.progressed(starting(trial.id))
+    heard = Heard()
+    told = fan_out(Curves(tmp_path / "file"), heard)
+    told.started(trial)
+    told.progressed(starting(trial.id))
     for _ in range(2):
-        curves.finished(make_record(trial))
-    curves.finished(make_record(trial, status="error", history=None))
-    assert display.heard == ["started", "progressed", "finished", "finished", "finished"]
+        heard.records.clear()
+        told.finished(make_record(trial))
+    assert (heard.starts, len(heard.beats), list(heard.records)) == ([trial.id], 1, [trial.id])
+    Curves(tmp_path / "other").finished(make_record(trial, status="error", history=None))  # it has no curves
+    assert not (tmp_path / "other").exists()
     assert capsys.readouterr().err.count("can't be written") == 1
 
 

@@ -14,24 +14,9 @@ from suite.run.timing.estimate import estimate
 from suite.run.timing.forecast import read_forecast
 from suite.run.timing.pace import Paces
 from suite.store.beats import starting
-from suite.store.record import RunRecord
 from tests.records import make_record
 
 Write = Callable[..., Path]
-
-
-class Display:
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def started(self, trial: Trial) -> None:
-        self.heard.append("started")
-
-    def progressed(self, beat: object) -> None:
-        self.heard.append("progressed")
-
-    def finished(self, record: RunRecord) -> None:
-        self.heard.append("finished")
 
 
 @pytest.fixture
@@ -41,15 +26,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def keeper(path: Path, folder: Path, workers: int = 1) -> tuple[Timekeeper, list[Trial], Display]:
-    trials, display = list(load_grid(path).expand().trials), Display()
+def keeper(path: Path, folder: Path, workers: int = 1) -> tuple[Timekeeper, list[Trial]]:
+    trials = list(load_grid(path).expand().trials)
     paces = [Paces().of_record(make_record(trials[0], train_seconds=seconds)) for seconds in (9.0, 11.0)]
     expected = estimate(trials, [pace for pace in paces if pace is not None], workers)
-    return Timekeeper(display, trials, expected, folder), trials, display
+    return Timekeeper(trials, expected, folder), trials
 
 
 def test_a_whole_run_is_judged_by_the_clock(write_grid: Write, tmp_path: Path, clock: list[float]) -> None:
-    kept, trials, display = keeper(write_grid(), tmp_path)
+    kept, trials = keeper(write_grid(), tmp_path)
     held = read_forecast(tmp_path)
     assert held is not None
     assert held.took is None
@@ -70,13 +55,12 @@ def test_a_whole_run_is_judged_by_the_clock(write_grid: Write, tmp_path: Path, c
     assert closed.wall == pytest.approx(20)  # anew, for the two at a time that there were
     assert closed.verdict is not None
     assert "took 24 s" in closed.verdict
-    assert display.heard.count("progressed") == 2
 
 
 def test_what_was_stopped_or_failed_is_judged_by_its_trainings(
     write_grid: Write, tmp_path: Path, clock: list[float]
 ) -> None:
-    kept, trials, _ = keeper(write_grid(), tmp_path)
+    kept, trials = keeper(write_grid(), tmp_path)
     for trial, status in zip(trials, ("done", "oom"), strict=False):
         kept.started(trial)
         clock[0] += 50
@@ -91,5 +75,5 @@ def test_what_was_stopped_or_failed_is_judged_by_its_trainings(
 def test_a_run_with_nothing_to_do_leaves_what_was_kept(write_grid: Write, tmp_path: Path) -> None:
     keeper(write_grid(), tmp_path)
     before = read_forecast(tmp_path)
-    Timekeeper(Display(), [], estimate([], []), tmp_path).close()
+    Timekeeper([], estimate([], []), tmp_path).close()
     assert read_forecast(tmp_path) == before

@@ -20,7 +20,8 @@ from suite.report.workspace import Workspace
 from suite.run.opened_grid import OpenGrid
 from suite.run.plan import Plan, expectation, make_plan
 from suite.run.ray.capacity import Capacity, Needs, capacity, default_gpus, parse_nodes
-from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate, Interval
+from suite.run.timing.estimate import ANYWHERE, LEVEL, CellEstimate, Estimate, Interval, Where
+from suite.run.timing.here import anywhere, here
 from suite.run.timing.pace import kind_of
 from suite.store.files import make_folder, write_atomic
 from suite.text import duration
@@ -52,8 +53,8 @@ def calibrate_grid(workspace: Workspace, machine: Machine, workers: int | None) 
     measured.write(workspace.store.folder)
 
 
-def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
-    """The plan in one line, at the start of a run."""
+def print_plan_line(console: Console, workspace: Workspace, plan: Plan, where: Where = ANYWHERE) -> None:
+    """The plan in one line, at the start of a run. where: which devices' measurements count."""
     if reason := workspace.grid.file.not_runnable:
         print_line(console, f"{workspace.grid.name}: nothing to run: {reason}")
         return
@@ -61,7 +62,7 @@ def print_plan_line(console: Console, workspace: Workspace, plan: Plan) -> None:
         text = f"{workspace.grid.name}: nothing to run, all {plan.total} trials have been run"
         print_line(console, text + (f"; {_failed(workspace, plan)}" if plan.failed else ""))
         return
-    expected = workspace.estimate(plan.to_do)
+    expected = workspace.estimate(plan.to_do, where=where)
     time = f", about {duration(expected.seconds)} of training on one such worker" if expected.known else ""
     print_line(console, f"{workspace.grid.name}: {len(plan.to_do)} of {plan.total} trials to run{time}")
 
@@ -73,15 +74,32 @@ def print_plan(
     as_json: bool = False,
     target: str | None = None,
     room: Capacity | None = None,
+    device: str = "auto",
+    threads: int = 1,
 ) -> None:
-    """`lape plan`. workers: trials at a time; target: a file for a row of CSV per cell, "-" prints that alone.
+    """`lape plan`.
 
-    room: what a cluster has, if that was asked.
+    Args:
+        workspace: The grid with its results.
+        workers: Trials at a time; None: as many as this machine's cores allow.
+        as_json: Print JSON alone.
+        target: A file for a row of CSV per cell; "-" prints that alone.
+        room: What a cluster has, if that was asked.
+        device: Where trials will run, as `--device` has it.
+        threads: CPU threads of each trial.
     """
     console = open_console()
+
+    def expect(plan: Plan) -> Estimate:
+        if room is None:
+            found = workspace.estimate(plan.to_do, workers, here(device, threads))
+            if found.known:
+                return found
+        return workspace.estimate(plan.to_do, workers, anywhere(device, threads))
+
     if as_json or target is not None:
         plan = make_plan(workspace.expansion, workspace.records)
-        found = workspace.estimate(plan.to_do, workers)
+        found = expect(plan)
         if as_json:
             print(json.dumps(_values(workspace, plan, found), indent=1))
             return
@@ -106,9 +124,9 @@ def print_plan(
         )
     if room is not None:
         print_line(console, f"  at once  {room.line}")
-    expected = workspace.estimate(plan.to_do, workers)
+    expected = expect(plan)
     print_line(console, f"  time     {_time(workspace, plan, expected)}")
-    for line in _time_details(expected):
+    for line in _time_details(expected, None if workspace.calibration is None else workspace.calibration.warning):
         print_line(console, f"           {line}")
     if workspace.grid.file.expect:
         print_line(console, f"  expected {_expected(workspace)}")
@@ -139,9 +157,12 @@ def _time(workspace: Workspace, plan: Plan, expected: Estimate) -> str:
     )
 
 
-def _time_details(expected: Estimate) -> Iterator[str]:
+def _time_details(expected: Estimate, warning: str | None) -> Iterator[str]:
+    """Lines below the time. warning: what to say of the calibration, if any of it was used."""
     if not expected.known:
         return
+    if warning is not None and any(cell.basis == "calibration" for cell in expected.cells):
+        yield warning
     wall = expected.wall_interval
     at_a_time = f"{expected.workers} trials at a time" if expected.workers > 1 else "one trial at a time"
     yield f"about {duration(expected.wall)}{f', {_between(wall)}' if wall else ''}, with {at_a_time}"

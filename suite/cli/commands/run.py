@@ -1,11 +1,11 @@
-"""`lape run` and `lape rerun`: the commands that train."""
+"""`lape run`: train what is missing of a grid, then show what came of it."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from suite.cli.commands.console import open_console
@@ -17,7 +17,8 @@ from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
 from suite.run.curves import Curves, check_curves
 from suite.run.driver import Execute, run_missing
-from suite.run.events import Listener
+from suite.run.events import Listener, fan_out
+from suite.run.outcomes import Outcomes
 from suite.run.plan import Plan
 from suite.run.policy import Policy
 from suite.run.prepared import Prepared, needed
@@ -25,8 +26,11 @@ from suite.run.progress import ProgressDisplay
 from suite.run.queue import Queue
 from suite.run.ray.capacity import Needs
 from suite.run.ray.dashboard import check_dashboard
+from suite.run.ray.early import EarlyRay
 from suite.run.serial import run_serial
 from suite.run.timekeeping import Timekeeper
+from suite.run.timing.estimate import Estimate, Where
+from suite.run.timing.here import anywhere, here
 from suite.run.worker import Worker
 from suite.store.files import make_folder
 from suite.store.record import FAILURES
@@ -37,77 +41,123 @@ from suite.train.machine import Machine
 EXECUTORS = ("ray", "serial")
 
 
+@dataclass(frozen=True)
+class Execution:
+    """How trials are run.
+
+    Args:
+        executor: "ray" or "serial".
+        address: An existing Ray cluster; None: one that is started here.
+        gpus_per_trial: GPUs of each trial; None: one, where there is any.
+        at_once: Trials at the same time at most; None: as many as there is room for.
+        dashboard: Start Ray's dashboard.
+        keep_weights: Keep the weights of done trials.
+        storage: An address for snapshots and records.
+        curves: A folder for TensorBoard.
+    """
+
+    executor: str = "ray"
+    address: str | None = None
+    gpus_per_trial: float | None = None
+    at_once: int | None = None
+    dashboard: bool = False
+    keep_weights: bool = False
+    storage: str | None = None
+    curves: Path | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all trials run on this machine."""
+        return self.executor == "serial" or self.address is None
+
+    def check(self) -> None:
+        """Raise `InputError` if the options contradict each other."""
+        if self.executor not in EXECUTORS:
+            raise InputError(
+                f"unknown executor {self.executor!r}",
+                expected="ray or serial",
+                found=repr(self.executor),
+                where="--executor",
+                fix=nearest(self.executor, EXECUTORS),
+            )
+        if self.executor == "serial" and (self.at_once or 1) > 1:
+            raise InputError(
+                "the serial executor runs one trial at a time",
+                expected="--at-once 1, or --executor ray",
+                found=f"--at-once {self.at_once} with --executor serial",
+                where="--at-once",
+                fix="leave one of the two out",
+            )
+        if self.dashboard:
+            if self.executor != "ray" or self.address is not None:
+                raise InputError(
+                    "a dashboard of a cluster that isn't started here",
+                    expected="--dashboard with --executor ray and without --address",
+                    found="--executor serial" if self.executor != "ray" else f"--address {self.address}",
+                    where="--dashboard",
+                    fix="leave it out: a cluster of its own has a dashboard on its head, and a serial run has none",
+                )
+            check_dashboard()
+        if self.curves is not None:
+            check_curves(self.curves)
+
+
 def run_grid(
-    workspace: Workspace,
-    *,
-    executor: str,
-    address: str | None,
-    limit: int | None,
-    retry: str,
-    machine: Machine,
-    policy: Policy,
-    gpus_per_trial: float | None,
-    keep_weights: bool,
-    dashboard: bool,
-    curves: Path | None,
-    storage: str | None = None,
+    workspace: Workspace, execution: Execution, *, machine: Machine, policy: Policy, limit: int | None, retry: str
 ) -> bool:
-    """Run what is missing, then print the table and the verdicts and write the report. Is the grid done?"""
+    """Run what is missing, then print the table and the verdicts and write the report.
+
+    Args:
+        workspace: The grid with its results.
+        execution: How trials are run.
+        machine: How this machine, or each of a cluster, is used.
+        policy: What is done about failures.
+        limit: Run at most so many trials now.
+        retry: Statuses of failures to run again, separated by commas.
+
+    Returns:
+        Whether every trial of the grid is done.
+    """
     console = open_console()
     root = open_root(machine.data_root)
     machine = replace(machine, data_root=root)
-    if executor not in EXECUTORS:
-        raise InputError(
-            f"unknown executor {executor!r}",
-            expected="ray or serial",
-            found=repr(executor),
-            where="--executor",
-            fix=nearest(executor, EXECUTORS),
-        )
-    if dashboard:
-        if executor != "ray" or address is not None:
-            raise InputError(
-                "a dashboard of a cluster that isn't started here",
-                expected="--dashboard with --executor ray and without --address",
-                found="--executor serial" if executor != "ray" else f"--address {address}",
-                where="--dashboard",
-                fix="leave it out: a cluster of its own has a dashboard on its head, and a serial run has none",
-            )
-        check_dashboard()
-    if curves is not None:
-        check_curves(curves)
+    execution.check()
     statuses = _statuses(retry)
-    Needs(machine.threads, gpus_per_trial or 0.0)  # a fraction that can't be is told before a cluster is looked for
-    machine = _one_process_for_each_gpu(machine, gpus_per_trial)
+    # A fraction of a GPU that can't be is refused before a cluster is looked for.
+    Needs(machine.threads, execution.gpus_per_trial or 0.0)
+    machine = _one_process_for_each_gpu(machine, execution.gpus_per_trial)
     check_batches(workspace.expansion.trials, machine)
     make_folder(workspace.report_folder)
-    _ = workspace.claims  # a claim file that can't be read is told before the training, not after it
+    _ = workspace.claims  # a claim file that can't be read is refused before the training, not after it
     data = needed(workspace.expansion.trials, root)
-    if address is None or executor == "serial":
-        data()  # a cluster's nodes are asked each for itself, once there is something to do
+    where = (here if execution.is_local else anywhere)(machine.device, machine.threads)
 
     told: str | None = None
-    store, shared = workspace.store, None
-    if storage is not None:
-        shared = open_storage(storage, workspace.grid.name)
-        shared.check()
-        store = SharedStore(store.folder, shared)
-
     with ExitStack() as stack:
+        begun = None
+        if execution.executor == "ray" and execution.address is None and _certainly_runs(workspace, statuses, data):
+            begun = EarlyRay(execution.dashboard)
+            stack.callback(begun.close)
+        if execution.is_local:
+            data()  # a cluster's nodes are asked each for itself, once there is something to do
+        store, shared = workspace.store, None
+        if execution.storage is not None:
+            shared = open_storage(execution.storage, workspace.grid.name)
+            shared.check()
+            store = SharedStore(store.folder, shared)
 
         def open_display(plan: Plan) -> Listener:
-            print_plan_line(console, workspace, plan)
+            print_plan_line(console, workspace, plan, where)
             trials = plan.to_do[:limit]
-            expected = workspace.estimate(trials, 1 if executor == "serial" else None)
-            display = stack.enter_context(ProgressDisplay(console, trials, expected))
-            shown = display if curves is None else Curves(display, curves)
-            keepers.append(Timekeeper(shown, trials, expected, workspace.store.folder))
-            return keepers[-1]
+            expected = _expected(workspace, execution, trials, where)
+            keepers.append(Timekeeper(trials, expected, workspace.store.folder))
+            curves = [] if execution.curves is None else [Curves(execution.curves)]
+            return fan_out(*keepers, *curves, stack.enter_context(ProgressDisplay(console, trials, expected)))
 
         def execute(queue: Queue) -> None:
             # Only now: a run that has nothing to do needs neither torch nor Ray.
-            worker = Worker(machine, store.folder, keep_weights, shared)
-            _executor(executor, worker, gpus_per_trial, address, data, dashboard)(queue)
+            worker = Worker(machine, store.folder, execution.keep_weights, shared)
+            _executor(execution, worker, data, begun)(queue)
 
         keepers: list[Timekeeper] = []
         try:
@@ -123,9 +173,32 @@ def run_grid(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if told:
         console.print(f"time: {told}", highlight=False, markup=False, soft_wrap=True)
-    if keep_weights:
+    if execution.keep_weights:
         print_weights(console, workspace, plan)
     return len(plan.done) == plan.total
+
+
+def _certainly_runs(workspace: Workspace, retry: Collection[str], data: Prepared) -> bool:
+    """Whether a quick look shows something to run, so that Ray may start now. Errors are told later, in their place."""
+    if workspace.grid.file.not_runnable or not data.seem_prepared():
+        return False
+    trials = workspace.expansion.trials
+    try:
+        found = Outcomes(workspace.store.folder, {trial.dataset for trial in trials}).read()
+    except InputError:
+        return False
+    keys = ((trial.cell_id, trial.seed_index) for trial in trials)
+    return any((outcome := found.get(key)) is None or outcome.status in retry for key in keys)
+
+
+def _expected(workspace: Workspace, execution: Execution, trials: Sequence[Trial], where: Where) -> Estimate:
+    """What the run takes, by what was measured on devices such as its own."""
+    if execution.executor == "serial":
+        return workspace.estimate(trials, 1, where)
+    found = workspace.estimate(trials, None, where)
+    if execution.at_once is None or execution.at_once >= found.workers:
+        return found
+    return workspace.estimate(trials, execution.at_once, where)
 
 
 def _changed(workspace: Workspace) -> list[str]:
@@ -182,19 +255,24 @@ def check_batches(trials: Sequence[Trial], machine: Machine) -> None:
             )
 
 
-def _executor(
-    name: str, worker: Worker, gpus_per_trial: float | None, address: str | None, data: Prepared, dashboard: bool
-) -> Execute:
+def _executor(execution: Execution, worker: Worker, data: Prepared, begun: EarlyRay | None) -> Execute:
     machine = worker.machine
-    if name == "serial":
+    if execution.executor == "serial":
         machine.torch_device()  # say now if it is not there
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which stores what has finished
         return lambda queue: run_serial(queue, worker)
     from suite.run.ray.tune import Resources, run_ray
 
-    resources = Resources(cpus=machine.threads * machine.processes, gpus=_gpus(machine, gpus_per_trial))
-    check = None if address is None else data
-    return lambda queue: run_ray(queue, worker, resources=resources, address=address, dashboard=dashboard, check=check)
+    return lambda queue: run_ray(
+        queue,
+        worker,
+        resources=Resources(machine.threads * machine.processes, _gpus(machine, execution.gpus_per_trial)),
+        address=execution.address,
+        dashboard=execution.dashboard,
+        check=None if execution.address is None else data,
+        at_once=execution.at_once,
+        begun=begun,
+    )
 
 
 def _statuses(text: str) -> Collection[str]:

@@ -48,7 +48,7 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     target: CSVOption = None,
-    device: Annotated[str, typer.Option(help="Of --calibrate: auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="Where trials will run: auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
     gpus_per_trial: GPUsOption = None,
     address: Annotated[
@@ -81,4 +81,4 @@ def plan(
 
         room = find_room(workspace, address, nodes or [], threads, gpus_per_trial)
         workers = workers or room.at_once
-    print_plan(workspace, workers=workers, as_json=as_json, target=target, room=room)
+    print_plan(workspace, workers=workers, as_json=as_json, target=target, room=room, device=device, threads=threads)

@@ -64,6 +64,12 @@ def run(
     micro_batch: MicroBatchOption = None,
     processes: ProcessesOption = None,
     gpus_per_trial: GPUsOption = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Run at most N trials at the same time. [default: what there is room for]"
+        ),
+    ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option(metavar="MINUTES", min=0.001, help="Of a trial's training. [default: none]"),
@@ -97,7 +103,7 @@ def run(
     Safe to stop and repeat: finished trials are kept, and never run again. Exit code 0: every trial of the
     grid is done; 1: some are missing (after --limit, say) or have failed.
     """
-    from suite.cli.commands.run import run_grid
+    from suite.cli.commands.run import Execution, run_grid
     from suite.run.policy import Policy
     from suite.train.machine import Machine
 
@@ -105,8 +111,7 @@ def run(
     workspace = chosen_workspace(grid, overrides, seeds, results, reports)
     complete = run_grid(
         workspace,
-        executor=executor,
-        address=address,
+        Execution(executor, address, gpus_per_trial, at_once, dashboard, keep_weights, storage, curves),
         limit=limit,
         retry=retry,
         machine=Machine(
@@ -122,11 +127,6 @@ def run(
             processes=processes or 1,
         ),
         policy=Policy(retries, retry_wait, stop_cell, seconds),
-        storage=storage,
-        gpus_per_trial=gpus_per_trial,
-        keep_weights=keep_weights,
-        dashboard=dashboard,
-        curves=curves,
     )
     raise typer.Exit(0 if complete else 1)
 

@@ -20,11 +20,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from suite.errors import InputError, Problem
 from suite.run.ray.capacity import Needs, Node, check_feasible, default_gpus, room
-from suite.run.ray.dashboard import HOST, secure_token, tell_dashboard
+from suite.run.ray.starting import start_ray
 from suite.store.environment import public_name
 from suite.train.faults import without_addresses
 
-OBJECT_STORE = 100 * 2**20  # bytes: records are small, and data sets don't travel through Ray
 PATIENCE = 60.0  # seconds for a cluster to say its version
 LOOKING = 1800.0  # seconds for a node to look through its data: ImageNet has 1.3 million files
 
@@ -44,21 +43,14 @@ def connect(address: str | None, dashboard: bool = False) -> None:
     dashboard: whether the one that is started here has one.
 
     Raises:
-        InputError: there is none, or it is of another version of Ray or Python.
+        InputError: there is none, it is of another version of Ray or Python, or none starts here.
     """
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if address is None:
-        # "local": without it Ray joins any cluster that it finds on this machine, be it of somebody else's run.
-        secure_token()
-        shown: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": HOST}
-        context = ray.init(address="local", object_store_memory=OBJECT_STORE, **shown, **quiet)
-        if dashboard:
-            tell_dashboard(context.dashboard_url)
+        start_ray(dashboard)
         return
     try:
         _knock(address)
-        ray.init(address=address, **quiet)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError) as error:  # a ConnectionError is an OSError
         raise _no_cluster(str(error).strip().splitlines()[0]) from None
     except RuntimeError as error:

@@ -6,6 +6,7 @@ holds. The settings of `suite.run.ray` are what makes Tune cost hundredths of a 
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from suite.run.events import Job, Run
 from suite.run.queue import Queue, lost_record
 from suite.run.ray.capacity import room
 from suite.run.ray.cluster import check_on, cluster_nodes, connect, feasible
+from suite.run.ray.early import EarlyRay
 from suite.run.ray.lifeline import lifeline
 from suite.store.beats import Beat, parse_beat
 from suite.store.environment import node_name, public_name
@@ -57,25 +59,37 @@ def run_ray(
     address: str | None = None,
     dashboard: bool = False,
     check: Callable[[], None] | None = None,
+    at_once: int | None = None,
+    begun: EarlyRay | None = None,
 ) -> None:
     """Run the jobs of a queue, as many at a time as the resources allow.
 
-    run: what to do with one job, in a worker; it must be picklable. address: an existing cluster
-    ("auto" for the one on this machine); None starts one here, and stops it in the end. dashboard: of that one.
-    check: is called on each node that can run trials, before the first of them; picklable too.
+    Args:
+        queue: The jobs.
+        run: What to do with one job, in a worker; it must be picklable.
+        resources: What each job gets.
+        address: An existing cluster ("auto": the one on this machine); None starts one here, and stops it in the end.
+        dashboard: Start the dashboard of a cluster that is started here.
+        check: Called on each node that can run trials, before the first of them; picklable too.
+        at_once: Run at most so many jobs at the same time.
+        begun: The start of a cluster here, if it has begun already.
 
     Raises:
-        InputError: no such cluster, the cluster can never run such a trial, a node failed the check, a worker met bad
-            input, or the cluster lost its head.
+        InputError: There is no such cluster, none starts here, it can never run such a trial, a node failed the check,
+            a worker met bad input, or the cluster lost its head.
     """
-    connect(address, dashboard)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if begun is not None:
+        begun.join()
+    else:
+        connect(address, dashboard)
     _stop_on_sigterm()
     with lifeline(_head(address)), ExitStack() as stack:
         stack.callback(ray.shutdown)
         needs, nodes = feasible(cluster_nodes(), resources.cpus, resources.gpus)
         if check is not None:
             check_on(nodes, check)
-        source = _Source(queue, sum(room(node, needs) for node in nodes))
+        source = _Source(queue, sum(room(node, needs) for node in nodes), at_once)
         hears = _Callback(source)
         # Tune insists on a folder of its own; nothing in it is needed afterwards.
         with tempfile.TemporaryDirectory(prefix="lape-tune-") as folder:
@@ -141,15 +155,17 @@ def _fetch(jobs: Any) -> Mapping[str, Job]:
 class _Source(Searcher):
     """Gives Tune the jobs of the queue one by one, each when it may start: so none of Tune's trials ever waits."""
 
-    def __init__(self, queue: Queue, room: int) -> None:
-        """room: how many jobs the cluster can run at once."""
+    def __init__(self, queue: Queue, room: int, at_once: int | None = None) -> None:
+        """room: how many jobs the cluster can run at once. at_once: how many may be under way; None: no limit."""
         super().__init__()
-        self.queue, self.room = queue, room
+        self.queue, self.room, self.at_once = queue, room, at_once
         self.jobs: dict[str, Job] = {}  # under way, by Tune's id
         self.running: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
         if len(self.jobs) - len(self.running) >= max(AHEAD, self.room - len(self.running)):
+            return None
+        if self.at_once is not None and len(self.jobs) >= self.at_once:
             return None
         job = self.queue.take()
         if job is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,7 +25,9 @@ from suite.data.images import Images, load_images
 from suite.errors import InputError, first_line
 from suite.grid.trial import Trial
 from suite.run.timing.forecast import Measured
+from suite.run.timing.load import Load
 from suite.run.timing.pace import Pace, device_of, kind_of
+from suite.text import Progress
 from suite.train.attempt import Attempt, Clock
 from suite.train.machine import Machine
 from suite.train.one_attempt import process_for
@@ -35,6 +37,7 @@ from suite.train.teachers import load_teacher
 
 ROUNDS = 3
 SECONDS = 1.0  # of training, and of testing, in a round; a step is never cut
+_LOOK_EVERY = 1.0  # seconds between two looks at how far the processes are
 _PATIENCE = 3600.0  # seconds that processes wait for each other
 
 
@@ -48,9 +51,16 @@ def calibrate(trials: Sequence[Trial], machine: Machine, workers: int, rounds: i
     """
     machine.torch_device()  # say now if it is not there
     context = multiprocessing.get_context("spawn")
-    barrier, began = context.Barrier(workers), time.time()
-    with ProcessPoolExecutor(workers, context, _meet, (barrier,)) as pool:
+    barrier, measured, began = context.Barrier(workers), context.Value("i", 0), time.time()
+    load = Load()
+    with ProcessPoolExecutor(workers, context, _meet, (barrier, measured)) as pool:
         found = [pool.submit(_measure, tuple(trials), machine, rounds, began) for _ in range(workers)]
+        with Progress("calibrating", rounds * len(trials) * workers, "measurements") as progress:
+            told = 0
+            while wait(found, timeout=_LOOK_EVERY).not_done:
+                now = measured.value
+                progress.advance(now - told)
+                told = now
         errors = [error for future in found if (error := future.exception()) is not None]
         if errors:
             # Those that only waited for the one that failed say nothing.
@@ -62,6 +72,7 @@ def calibrate(trials: Sequence[Trial], machine: Machine, workers: int, rounds: i
         workers=workers,
         worker_seconds=max(0.0, *(seconds for seconds, _ in results)),
         paces=paces,
+        load=load.of_others(),  # the workers have ended: the system has counted their time
     )
 
 
@@ -76,11 +87,12 @@ def _mean(paces: Sequence[Pace]) -> Pace:
 
 
 _barrier: Any = None  # of this process, with the others that measure
+_measured: Any = None  # how many measurements all of them have made
 
 
-def _meet(barrier: Any) -> None:
-    global _barrier  # a pool hands such things over in no other way
-    _barrier = barrier
+def _meet(barrier: Any, measured: Any) -> None:
+    global _barrier, _measured  # a pool hands such things over in no other way
+    _barrier, _measured = barrier, measured
 
 
 def _measure(trials: Sequence[Trial], machine: Machine, rounds: int, began: float) -> tuple[float, list[Pace]]:
@@ -88,10 +100,16 @@ def _measure(trials: Sequence[Trial], machine: Machine, rounds: int, began: floa
     try:
         _barrier.wait(_PATIENCE)
         ready = time.time() - began
-        return ready, [_pace(trial, machine, number > 0) for number in range(rounds) for trial in trials]
+        return ready, [_counted(_pace(trial, machine, number > 0)) for number in range(rounds) for trial in trials]
     except BaseException:
         _barrier.abort()
         raise
+
+
+def _counted(pace: Pace) -> Pace:
+    with _measured.get_lock():
+        _measured.value += 1
+    return pace
 
 
 def _pace(trial: Trial, machine: Machine, again: bool) -> Pace:

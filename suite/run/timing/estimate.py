@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
-from typing import Literal
+from typing import Literal, cast
 
 from suite.grid.trial import Trial
 from suite.run.timing.pace import Device, Kind, Pace, Work, kind_of, work_of
@@ -92,22 +92,65 @@ class Estimate:
         return None if cell is None or cell.seconds is None else cell.seconds + cell.start_up
 
 
-def estimate(trials: Sequence[Trial], paces: Iterable[Pace], workers: int = 1, begin: float = 0.0) -> Estimate:
+@dataclass(frozen=True)
+class Where:
+    """Which devices' paces count. None: any.
+
+    Args:
+        gpu: GPUs alone, or processors alone.
+        threads: CPU threads of each trial; says nothing of GPUs.
+        processor: The name of the processor; says nothing of GPUs.
+    """
+
+    gpu: bool | None = None
+    threads: int | None = None
+    processor: str | None = None
+
+    def allows(self, device: Device) -> bool:
+        """Whether a pace that was measured on this device counts."""
+        if self.gpu is not None and device.gpu != self.gpu:
+            return False
+        if device.gpu:
+            return True
+        return self.threads in (None, device.threads) and self.processor in (None, device.name)
+
+
+ANYWHERE = Where()
+
+
+def estimate(
+    trials: Sequence[Trial],
+    paces: Iterable[Pace],
+    workers: int = 1,
+    begin: float = 0.0,
+    where: Where = ANYWHERE,
+) -> Estimate:
     """What the trials take, on the device of which most is known.
 
-    Runs count before calibrations: they were disturbed by whatever disturbs trials. workers: trials at a time. begin:
-    seconds until these are ready for their first trial.
+    Runs count before calibrations: they were disturbed by whatever disturbs trials. A pace of another precision,
+    device or number of threads doesn't count: what is known of such alone is unknown.
+
+    Args:
+        trials: The trials to do.
+        paces: What was measured.
+        workers: Trials at a time.
+        begin: Seconds until the workers are ready for their first trial.
+        where: Which devices count.
     """
     counts = Counter(trial.cell_id for trial in trials)
     firsts = {trial.cell_id: trial for trial in reversed(trials)}
     kinds = {cell_id: kind_of(firsts[cell_id].config) for cell_id in counts}
-    on = _by_device(paces)
-    device = max(on, key=lambda place: _merit(on[place], kinds, counts), default=None)
-    measured = on[device] if device is not None else _Measured()
+    on = _by_place(paces, where)
+    known_of = {
+        place: sum(counts[cell] for cell in counts if measured.find(kinds[cell], firsts[cell].recipe.precision)[0])
+        for place, measured in on.items()
+    }
+    chosen = max(on, key=lambda place: (known_of[place], on[place].newest), default=None)
+    measured = on[chosen] if chosen is not None else _Measured()
     cells, parts = [], list[_Part]()
     for cell_id, count in counts.items():
         trial, work = firsts[cell_id], work_of(firsts[cell_id])
-        found, basis = measured.find(kinds[cell_id])
+        found, basis = measured.find(kinds[cell_id], trial.recipe.precision)
         seconds = fmean(work.seconds(pace) for pace in found) if found else None
         start_ups = [pace.start_up for pace in found if pace.start_up is not None]
         start_up = fmean(start_ups) if start_ups else measured.start_up(kinds[cell_id])
@@ -122,7 +165,7 @@ def estimate(trials: Sequence[Trial], paces: Iterable[Pace], workers: int = 1, b
     seconds = math.fsum(part.seconds for part in parts)
     spread, freedom = _spread(parts)
     return Estimate(
-        device=device if parts else None,
+        device=Counter(part.paces[0].device for part in parts).most_common(1)[0][0] if parts else None,
         cells=tuple(cells),
         seconds=seconds,
         spread=spread,
@@ -149,7 +192,7 @@ def _whole(cell: CellEstimate) -> float | None:
 
 
 class _Measured:
-    """The paces of one device."""
+    """The paces of one device, in all precisions."""
 
     def __init__(self) -> None:
         self.newest = ""
@@ -162,13 +205,14 @@ class _Measured:
         self._of_model[pace.kind.model].append(pace)
         self.newest = max(self.newest, pace.at)
 
-    def find(self, kind: Kind) -> tuple[Sequence[Pace], Basis]:
-        if kind.whole in self._runs:
-            return self._runs[kind.whole], "runs"
-        if kind.whole in self._calibrated:
-            return self._calibrated[kind.whole], "calibration"
-        if kind.model in self._of_model:
-            return self._of_model[kind.model], "another recipe"
+    def find(self, kind: Kind, precision: str) -> tuple[Sequence[Pace], Basis]:
+        """The paces that tell most of a kind. precision: the recipe's; a pace in another one says nothing."""
+        for of_kind, basis in ((self._runs, "runs"), (self._calibrated, "calibration")):
+            if found := [pace for pace in of_kind.get(kind.whole, ()) if pace.device.computes(precision)]:
+                return found, cast(Basis, basis)
+        alike = [pace for pace in self._of_model.get(kind.model, ()) if pace.device.computes(precision)]
+        if found := [pace for pace in alike if not pace.calibrated] or alike:
+            return found, "another recipe"
         return (), "nothing"
 
     def start_up(self, kind: Kind) -> float:
@@ -177,15 +221,12 @@ class _Measured:
         return fmean(found) if found else 0.0
 
 
-def _by_device(paces: Iterable[Pace]) -> dict[Device, _Measured]:
+def _by_place(paces: Iterable[Pace], where: Where) -> dict[Device, _Measured]:
     found: dict[Device, _Measured] = defaultdict(_Measured)
     for pace in paces:
-        found[pace.device].add(pace)
+        if where.allows(pace.device):
+            found[pace.device.place].add(pace)
     return found
-
-
-def _merit(measured: _Measured, kinds: Mapping[str, Kind], counts: Mapping[str, int]) -> tuple[int, str]:
-    return sum(counts[cell] for cell, kind in kinds.items() if measured.find(kind)[0]), measured.newest
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from suite.text import duration
 
 CALIBRATION, ESTIMATE = "calibration.json", "estimate.json"
 _LONGEST = 2**26  # bytes: no such file is longer
+_DISTURBING = 0.25  # cores: what a desktop uses by itself is less
 
 _Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 _Text = Annotated[str, Field(max_length=400)]
@@ -54,16 +55,34 @@ class _Calibration(_Model):
     workers: Annotated[int, Field(ge=1)]
     worker_seconds: _Seconds
     paces: list[_Pace]
+    load: _Seconds | None = None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A calibration. workers: processes that measured at a time; worker_seconds: until the last of them had begun."""
+    """A calibration.
+
+    Args:
+        made_at: When, in UTC.
+        workers: Processes that measured at the same time.
+        worker_seconds: Seconds until the last of them had begun.
+        paces: What they measured.
+        load: Processor cores that other programs used meanwhile; None if that isn't known.
+    """
 
     made_at: str
     workers: int
     worker_seconds: float
     paces: Sequence[Pace]
+    load: float | None = None
+
+    @property
+    def warning(self) -> str | None:
+        """What to say if other programs disturbed the calibration."""
+        if self.load is None or self.load < _DISTURBING:
+            return None
+        cores = f"{self.load:.1f} core{'' if f'{self.load:.1f}' == '1.0' else 's'}"
+        return f"calibrated while other programs used {cores} of this machine: without them training is faster"
 
     def write(self, folder: Path) -> None:
         """Keep it in a results folder, in place of the one before. Raises `InputError` if it can't be written."""
@@ -72,6 +91,7 @@ class Measured:
             "made_at": self.made_at,
             "workers": self.workers,
             "worker_seconds": self.worker_seconds,
+            "load": self.load,
             "paces": [
                 {"kind": [pace.kind.whole, pace.kind.model], "device": asdict(pace.device), "train": pace.train}
                 | {"test": pace.test, "at": pace.at, "start_up": pace.start_up}
@@ -90,7 +110,7 @@ def read_calibration(folder: Path) -> Measured | None:
         Pace(Kind(*pace.kind), Device(**pace.device.model_dump()), pace.train, pace.test, pace.at, pace.start_up, True)
         for pace in held.paces
     ]
-    return Measured(held.made_at, held.workers, held.worker_seconds, paces)
+    return Measured(held.made_at, held.workers, held.worker_seconds, paces, held.load)
 
 
 class Took(_Model):

@@ -1,15 +1,16 @@
-"""How long trainings take: what runs and calibrations have measured, in seconds per image.
+"""How long training runs take: what runs and calibrations have measured, in seconds per image.
 
-A training's time is that of the images it trains on and of those it tests, so that a run of another length, or on a
-larger part of the same data, tells too. What an image costs depends on the model, on what the recipe does with it, and
-on the device. Joining methods and seeds cost nearly nothing (`lape bench` measures how much), so they share a pace.
+A training run's time is that of the images it trains on plus that of the images it tests. So a run of another length,
+or on a larger part of the same data, is informative too. What an image costs depends on the model, the recipe, the
+device, the precision and the number of threads: a pace holds for these alone. Joining methods and seeds cost nearly
+nothing (`lape bench` measures how much), so they share a pace.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from suite.data.datasets import DATASETS, Dataset
@@ -29,15 +30,30 @@ _COSTLESS = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a pace was measured: runs elsewhere have another one.
+    """Where and in which precision a pace was measured: it holds for no other.
 
-    name: of the GPU, or of the processor. threads: of the CPU, per trial.
+    Args:
+        name: Of the GPU, or of the processor.
+        gpu: Whether it is a GPU.
+        precision: fp32, bf16 or fp16; empty where the device stands for all its precisions (see `place`).
+        threads: CPU threads per trial; 0 on a GPU.
     """
 
     name: str
     gpu: bool
     precision: str
     threads: int
+
+    @property
+    def place(self) -> Device:
+        """The same device, whatever the precision."""
+        return replace(self, precision="")
+
+    def computes(self, wanted: str) -> bool:
+        """Whether a recipe's `precision` (auto, fp32 or bf16) means this device's: as training chooses it."""
+        if wanted == "auto":
+            return (self.precision != "fp32") == self.gpu
+        return self.precision == wanted or (wanted == "bf16" and self.gpu and self.precision == "fp16")
 
     @property
     def label(self) -> str:

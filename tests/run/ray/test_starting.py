@@ -1,0 +1,96 @@
+"""A Ray of this process's own: on loopback alone, started twice if need be, and one message if it doesn't start."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suite.run.ray.starting import _cause
+from tests.conftest import GRID, REPOSITORY
+
+PROBE = r"""
+import ipaddress, json, sys
+from pathlib import Path
+import psutil, ray
+from suite.run.ray import starting
+
+@ray.remote
+def answer():
+    return 3
+
+starting.SHARED_MEMORY = Path(sys.argv[1])
+starting.start_ray()
+me, found = psutil.Process(), []
+for process in [me, *me.children(recursive=True)]:
+    for socket in process.net_connections("inet"):
+        if socket.status == psutil.CONN_LISTEN:
+            address = ipaddress.ip_address(socket.laddr.ip)
+            found.append([process.name(), str(getattr(address, "ipv4_mapped", None) or address)])
+(node,) = ray.nodes()
+print(json.dumps({"listening": found, "node": node["NodeManagerAddress"], "answer": ray.get(answer.remote())}))
+ray.shutdown()
+"""  # fmt: skip
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("RAY_")}, **more}
+
+
+@pytest.mark.ray
+def test_it_starts_at_the_second_try_without_shared_memory_and_listens_on_loopback_alone(tmp_path: Path) -> None:
+    """Each fault is real: Ray is given no time to start in the first try, and no shared memory."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, str(tmp_path / "no_shared_memory")],
+        capture_output=True, text=True, timeout=240, cwd=REPOSITORY,
+        env=clean_environment(RAY_gcs_server_port_wait_time_s="0"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["answer"] == 3
+    assert found["node"] == "127.0.0.1"
+    assert len(found["listening"]) >= 5  # the object store's and scheduler's, Ray's directory, its agents, this process
+    assert {address for _, address in found["listening"]} == {"127.0.0.1"}, found["listening"]
+    assert "didn't answer in time" in done.stderr
+    assert "once more, with longer waits" in done.stderr
+    assert "no_shared_memory" in done.stderr
+
+
+@pytest.mark.ray
+def test_one_message_if_it_never_starts(tmp_path: Path, data_folder: Path) -> None:
+    """The paths of its sockets are longer than the system allows."""
+    (tmp_path / "small.yaml").write_text(GRID)
+    far = tmp_path / ("long" * 30)
+    far.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "suite", "run", "small.yaml", "--data", str(data_folder)],
+        capture_output=True, text=True, cwd=tmp_path, timeout=240, env=clean_environment(RAY_TMPDIR=str(far)),
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Ray doesn't start on this machine" in done.stderr
+    assert "too long for a socket" in done.stderr
+    assert "--executor serial" in done.stderr
+    assert str(far) in done.stderr  # where its logs are
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EADDRINUSE, "Address already in use"), "a port is in use"),
+        (ValueError("Failed to bind to 127.0.0.1:8265 because it's already occupied."), "a port is in use"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/dev/shm"), "shared memory, /dev/shm"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), "the disk of the temporary folder is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/ray"), "Permission denied: /x/ray"),
+        (Exception("The current node timed out during\n startup."), "didn't answer in time"),
+        (RuntimeError("something\n else"), "something else"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_the_cause_is_named(error: Exception, told: str) -> None:
+    assert told in _cause(error)
