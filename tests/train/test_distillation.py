@@ -29,7 +29,7 @@ from suite.train.machine import Machine
 from suite.train.steps.trainer import Trainer
 from suite.train.teachers import add_teacher
 from suite.train.trials import run_trial
-from tests.cli.test_cli import Shell
+from tests.cli.shell import Shell
 
 Write = Callable[..., Path]
 Refused = Callable[..., str]

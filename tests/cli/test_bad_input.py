@@ -1,0 +1,182 @@
+"""Bad input of commands that read a grid, its data or its results: one message, exit code 2, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from suite.store.folder import Store
+from suite.store.record import SCHEMA_VERSION
+from tests.cli.shell import Shell, Write
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("seeds: [0, 1]", "seeds: [0, 1]\nseeds: [2]", "the same key twice"),
+        ("seeds: [0, 1]", "seeds: [0, 1", "not YAML"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nsedes: 1", "did you mean 'seeds'"),
+        ("arch: [tiny]", "arch: [tinny]", "unknown architecture 'tinny'"),
+        ("[learnable]", "[sin1]", "did you mean 'sin1d'"),
+        ("[default, lape]", "[default, lap]", "did you mean 'lape'"),
+        ("[digits]", "[digit]", "did you mean 'digits'"),
+        ("[default, lape]", "[]", "at least 1 item"),
+        ("seeds:", "exclude: [{when: {pe: learnable}, reason: r}]\nseeds:", "no cells"),
+        ("epochs: 2", "epochs: '2'", "'2' (str)"),
+        ("epochs: 2", "epochs: -2", "greater than or equal to 1"),
+        ("patch_size: 4", "patch_size: 5", "divisible by the patch size"),
+        ("num_heads: 2", "num_heads: 3", "divisible by the number of heads"),
+        ("version: 1", "version: 1, distillation: hard", "needs a teacher"),
+        ("version: 1", f"version: 1, distillation: soft, teacher: t, teacher_sha256: {'a' * 64}", "deit_distilled"),
+        ("embed_dim: 8", "embed_dim: 6}\n  other: {family: vit_lite, embed_dim: 10", "Field required"),
+        ("[default, lape]", "[unshared]\n  norm: [ln]", ""),
+        ("[learnable]", "[none]", "nothing to join"),
+    ],
+)  # fmt: skip
+def test_grids(lape: Shell, write_grid: Write, old: str, new: str, told: str) -> None:
+    path = write_grid((old, new))
+    if told:
+        assert told in lape.refuses("run", path)
+
+
+def test_sin2d_and_unshared(lape: Shell, write_grid: Write) -> None:
+    assert "divisible by 4" in lape.refuses(
+        "run", write_grid(("[learnable]", "[sin2d]"), ("embed_dim: 8", "embed_dim: 6"))
+    )
+    changes = ("[learnable]", "[sin1d]"), ("[default, lape]", "[unshared]")
+    assert "learns a table per block" in lape.refuses("run", write_grid(*changes))
+
+
+def test_a_missing_file(lape: Shell, tmp_path: Path) -> None:
+    assert "no such file" in lape.refuses("run", tmp_path / "nothing.yaml")
+
+
+def test_data_that_are_not_prepared(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    message = lape.refuses("run", write_grid(), "--data", tmp_path / "empty")
+    assert "lape data prepare digits" in message
+
+
+def test_data_that_are_damaged(lape: Shell, write_grid: Write, data_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(data_folder, tmp_path / "data")
+    images = tmp_path / "data" / "digits" / "train-images.npy"
+    content = bytearray(images.read_bytes())
+    content[-7] ^= 1
+    images.write_bytes(content)
+    message = lape.refuses("run", write_grid(), "--data", tmp_path / "data")
+    assert "SHA-256" in message
+
+
+def test_results_that_cannot_be_written(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file where the folder should be")
+    path = write_grid()
+    for command in ("run", "plan", "status", "tables", "verify", "report"):
+        assert "results is a file" in lape.refuses(command, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_folder"),
+    [
+        ("results/small", False),
+        ("results/small/spool", False),
+        ("results/small/runs.jsonl", True),
+        ("results/small/history.parquet", True),
+        ("results/small/spool/x.json", True),
+        ("reports", False),
+        ("reports/small", False),
+    ],
+)
+def test_a_run_trains_nothing_that_it_could_not_store(
+    lape: Shell, write_grid: Write, tmp_path: Path, name: str, is_folder: bool
+) -> None:
+    place = tmp_path / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if is_folder:
+        place.mkdir()
+    else:
+        place.write_text("in the way")
+    assert name in lape.refuses("run", write_grid(), "--executor", "serial")
+    assert "done" not in lape.out
+
+
+def test_places_that_are_no_folders(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    path, long = write_grid(), tmp_path / ("x" * 300)
+    for arguments in (
+        ["run", path, "--data"],
+        ["data", "ls", "--data"],
+        ["data", "prepare", "digits", "--data"],
+        ["tables", path, "--reports"],
+        ["report", path, "--reports"],
+        ["status", path, "--results"],
+    ):
+        assert "file is a file" in lape.refuses(*arguments, tmp_path / "file")
+        assert "File name too long" in lape.refuses(*arguments, long)
+    assert "can't be read" in lape.refuses("plan", long)
+    assert "no such grid" in lape.refuses("plan", "x" * 300)
+
+
+def test_a_history_that_is_damaged_or_lost(lape: Shell, finished: Path, tmp_path: Path) -> None:
+    history = tmp_path / "results" / "small" / "history.parquet"
+    history.write_bytes(b"PAR1")
+    assert "history.parquet" in lape.refuses("report", finished)
+    assert "history.parquet" in lape.refuses("run", finished, "--seeds", "3", "--executor", "serial")
+    assert "done" not in lape.out
+    history.unlink()
+    lape("report", finished)
+    page = (tmp_path / "reports" / "small" / "index.html").read_text()
+    assert "history.parquet lacks the epochs of 4 finished runs" in page
+
+
+def test_a_damaged_line_keeps_all_others(lape: Shell, finished: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "results" / "small" / "runs.jsonl"
+    runs.write_text(runs.read_text().replace("{", "", 1))
+    before = runs.read_bytes()
+    for command in ("run", "status", "plan", "tables", "verify", "report"):
+        assert "runs.jsonl, line 1" in lape.refuses(command, finished)
+    assert runs.read_bytes() == before
+
+
+def test_a_record_of_a_newer_schema(lape: Shell, finished: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "results" / "small" / "runs.jsonl"
+    runs.write_text(
+        runs.read_text().replace(f'"schema_version":{SCHEMA_VERSION}', f'"schema_version":{SCHEMA_VERSION + 1}')
+    )
+    assert "update the suite" in lape.refuses("run", finished)
+
+
+def test_two_runs_at_once(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    with Store(tmp_path / "results" / "small").lock():
+        message = lape.refuses("run", write_grid(), "--executor", "serial")
+    assert f"process {os.getpid()} on" in message
+
+
+def test_arguments(lape: Shell, write_grid: Write) -> None:
+    path = write_grid()
+    for arguments, told in (
+        (["run", path, "--executor", "slurm"], "unknown executor 'slurm'"),
+        (["run", path, "--retry", "eror"], "did you mean 'error'"),
+        (["run", path, "--executor", "serial", "--device", "tpu"], "can't use the device 'tpu'"),
+        (["run", path, "--set", "recipe.epoch=3"], "did you mean 'epochs'"),
+        (["run", path, "--threads", "999999999999"], "from 1 to 1024"),
+        (["run", path, "--seeds", "99999"], "from 1 to 1000"),
+        (["run", path, "--micro-batch", "65"], "at most 64, the batch size"),
+        (["run", path, "--processes", "65"], "more processes than images"),
+        (["run", path, "--processes", "3", "--gpus-per-trial", "2"], "2, one for each GPU"),
+        (["plan", path, "--set", "axes.join=[lap]"], "--set axes.join=[lap]"),
+        (["data", "prepare", "mine", "--from", ".", "--image-size", "99999999"], "from 1 to 4096"),
+        (["ls", "nets"], "can't list 'nets'"),
+        (["data", "prepare", "cifar1"], "cifar1"),
+    ):
+        assert told in lape.refuses(*arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["run"], ["run", "x", "--limit", "0"], ["run", "x", "--seeds", "two"]]
+)
+def test_usage(lape: Shell, arguments: list[str]) -> None:
+    lape(*arguments)
+    assert lape.code == 2
+    assert "Usage:" in lape.err

@@ -1,0 +1,55 @@
+"""`lape plan`, and the hints that it and `lape status` print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from suite.grid.grid import load_grid
+from suite.store.folder import Store
+from tests.cli.shell import Shell, Write
+from tests.conftest import REPOSITORY
+from tests.records import make_record
+
+
+def test_plan(lape: Shell, write_grid: Write) -> None:
+    path = write_grid(("seeds:", "exclude: [{when: {join: lape}, reason: too dear}]\nseeds:"))
+    out = lape("plan", path, "--set", "recipe.epochs=5", "--seeds", "7")
+    assert "1 cells × 7 seeds" in out
+    assert "7: 0 done, 0 failed, 7 to do" in out
+    assert "unknown before a first trial" in out
+    assert "tiny learnable lape ln default digits: too dear" in out
+    assert "80 % power" in out
+    assert "one seed can't show any gain" in lape("plan", path, "--seeds", "1")
+
+
+def test_plan_estimates_from_stored_runs(lape: Shell, finished: Path) -> None:
+    out = lape("plan", finished, "--seeds", "4")
+    assert "8: 4 done, 0 failed, 4 to do" in out
+    assert "about 40 s" in out  # ten seconds each
+    out = lape("plan", finished, "--set", "recipe.epochs=6")
+    assert "besides  4 stored runs of other trials" in out
+    assert "about 2 min" in out  # thrice the epochs
+
+
+def test_the_plan_of_a_grid_that_cant_run_says_why(lape: Shell) -> None:
+    out = lape("plan", REPOSITORY / "grids" / "table3.yaml")
+    assert "nothing to run: object detection on COCO isn't built" in out
+    assert "4, not tested by this grid" in out
+    assert "pairs show" not in out
+
+
+def test_hints_can_be_typed(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    path = write_grid(name="my grid.yaml")
+    store = Store(tmp_path / "results" / "small")
+    store.put(make_record(load_grid(path).expand().trials[0], status="timeout", error="late"))
+    out = lape("status", path, "--set", "axes.join=[default]")
+    assert f"`lape run '{path}' --set 'axes.join=[default]' --retry timeout` runs them again" in out
+    assert f"`lape run '{path}' --limit 2`" in lape("plan", path)
+
+
+def test_grids_can_be_named(lape: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    assert "24" in lape("plan", "quickstart", "--results", tmp_path)
+    assert "did you mean 'quickstart'" in lape.refuses("plan", "quikstart")

@@ -1,0 +1,87 @@
+"""`lape verify`: the exit code and sentences, on records that were written without training."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from suite.grid.grid import load_grid
+from suite.store.folder import Store
+from tests.cli.shell import Shell, Write
+from tests.conftest import REPOSITORY
+from tests.records import make_record
+
+
+def test_verify_exits_with_1_if_a_claim_is_contradicted(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    claims = tmp_path / "claims.yaml"
+    claims.write_text(
+        "claims: [{id: c, paper: P, version: v, table: '1', row: r, kind: published, claimed_gain: 5.0,"
+        " margin: 1.0, alpha: 0.05, contrast: {axis: join, baseline: default, treatment: lape,"
+        " match: {arch: tiny, dataset: digits}}}]"
+    )
+    path = write_grid(("[0, 1]", "[0, 1, 2]"), ("seeds:", "claims: [claims.yaml]\nseeds:"))
+    for gain, code, word in ((-3.0, 1, "contradicted"), (5.0, 0, "confirmed")):
+        store = Store(tmp_path / "results" / "small")
+        for index, trial in enumerate(load_grid(path).expand().trials):
+            store.put(make_record(trial, 50.0 + (trial.join == "lape") * (gain + 0.01 * index)))
+        store.collect()
+        out = lape("verify", path)
+        assert (lape.code, word in out) == (code, True)
+        assert "  but: the exact sign-flip check can't go below p = 0.125" in out  # what says something has caveats
+        assert json.loads(lape("verify", path, "--json"))[0]["word"] == word
+    store.put(make_record(trial, 50.0).model_copy(update={"top1": 0.5, "top1_best_epoch": 0.5}))
+    for command in ("tables", "verify", "report"):
+        assert f"trial {trial.id}" in lape.refuses(command, path)
+        assert "a fraction, not a percentage" in lape.err
+
+
+def test_verify_tells_of_claims_that_no_runs_can_test(lape: Shell, write_grid: Write) -> None:
+    claims = REPOSITORY / "grids" / "claims" / "table3.yaml"
+    path = write_grid(("seeds:", f"claims: [{claims}]\nseeds:"))
+    out = lape("verify", path)
+    assert lape.code == 0
+    assert "not tested: LaPE (ICCV 2023), Table 3, ViT-Adapter-T, LaPE over default, box AP" in out
+    assert "claimed +0.70: not tested; object detection isn't built" in out
+    assert [one["word"] for one in json.loads(lape("verify", path, "--json"))] == ["not_tested"] * 4
+    assert "can't be tested: object detection isn't built" in lape("check", path)
+    lape("report", path)
+    assert lape.code == 0
+
+
+def test_verify_static(lape: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = REPOSITORY / "grids" / "claims"
+    out = lape("verify", "--static", folder / "table5.yaml", "--csv", tmp_path / "counts.csv")
+    assert lape.code == 0, lape.err
+    assert "5,722,024" in out
+    with (tmp_path / "counts.csv").open(newline="") as file:
+        counts = {row["id"]: row for row in csv.DictReader(file)}
+    assert (counts["t5-deit_tiny-lape"]["count"], counts["t5-deit_tiny-lape"]["word"]) == ("5722024", "confirmed")
+    monkeypatch.chdir(REPOSITORY)
+    out = lape("verify", "--static", "--json")
+    assert lape.code == 1
+    told = {one["value"]["id"]: one for one in json.loads(out)}
+    assert len(told) == 34
+    assert told["t7-rpe2d-default-params"]["word"] == "contradicted"
+    assert lape("verify", "--static", folder / "table5.yaml", "--csv", "-").startswith("id,paper,")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify"],
+        ["verify", "quickstart", "cifar_subset"],
+        ["verify", "quickstart", "--csv", "-"],
+        ["verify", "--static", "--seeds", "3"],
+        ["verify", "--static", "--set", "recipe.epochs=3"],
+        ["verify", "--static", "grids/claims/table5.yaml", "--json", "--csv", "-"],
+        ["verify", "--static", "grids/claims/table1.yaml"],
+        ["verify", "--static", "grids/quickstart.yaml"],
+        ["verify", "--static", "nowhere.yaml"],
+    ],
+)
+def test_verify_misused(lape: Shell, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    lape.refuses(*arguments)
