@@ -1,4 +1,4 @@
-"""Text for people: lines of progress."""
+"""Lines of progress."""
 
 from __future__ import annotations
 
