@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from importlib import import_module
+from typing import Any, Generic, TypeVar
 
 from suite.errors import InputError, nearest
 
@@ -47,3 +48,11 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._objects)
+
+
+def resolve(builder: Any) -> Any:
+    """What a "module:object" string names, imported now; anything else is returned as it is."""
+    if not isinstance(builder, str):
+        return builder
+    module, _, name = builder.partition(":")
+    return getattr(import_module(module), name)

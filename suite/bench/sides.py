@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from suite.bench.ratios import Ratio, paired_ratio
 from suite.bench.speed import Measured, Mode
 from suite.errors import InputError
-from suite.grid.losses import LOSSES, refusal
+from suite.grid.axes import AXES, METHODS, of_model
+from suite.grid.losses import LOSSES
 from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
-from suite.models.joins import JOINS
+from suite.models.levels import Cell
 from suite.models.model_cell import ModelCell
-from suite.models.norms import NORMS
 from suite.models.sizes import Size
-
-# In which two sides can differ, with the levels.
-AXES: Mapping[str, Mapping[str, Any]] = {"join": JOINS, "norm": NORMS, "loss": LOSSES}
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class Side:
 
     def level(self, axis: str) -> str:
         """Its level on an axis."""
-        return self.loss if axis == "loss" else str(getattr(self.cell, axis))
+        return {**self.cell.levels, "loss": self.loss}[axis]
 
     def patch(self) -> int | None:
         """The pixels of a patch's side, if its loss classifies patches."""
@@ -70,20 +66,30 @@ class Comparison:
 
 
 def usual_level(axis: str, architecture: Architecture, *, treatment: bool) -> str:
-    """What a side is where nothing is said: what every training has, or the method that this project is about."""
-    if axis == "join":
-        return "lape" if treatment else "default"
-    if axis == "loss":
-        return "diversepatch" if treatment else "default"
+    """The level of a side that the command line doesn't name: the axis's reference, or its featured method."""
+    row = AXES[axis]
+    reference = row.references[0] if len(row.references) == 1 else architecture.family.norm
     if not treatment:
-        return architecture.family.norm
-    return "l2bn" if architecture.size.width is None else "dtn"
+        return reference
+    others = [level for level in (*row.featured, *row.levels) if level not in row.references]
+    return next(level for level in others if row.reference(level) == reference)
+
+
+def usual_levels(architecture: Architecture) -> dict[str, str]:
+    """What such models have on each axis of methods unless something else is said."""
+    return {axis: usual_level(axis, architecture, treatment=False) for axis in METHODS}
+
+
+def make_side(cell: ModelCell, levels: Mapping[str, str]) -> Side:
+    """A side: the model of the cell with these levels, by axis of methods, and the loss among them."""
+    return Side(ModelCell.with_levels(cell.arch, {**cell.levels, **of_model(levels)}, cell.shape), levels["loss"])
 
 
 def check_losses(sides: Sides, recipe: Recipe) -> None:
     """Raise `InputError` if a side can't be trained by its loss, or images can't be mixed for it."""
     for side in sides:
-        if error := refusal(side.loss, side.cell.arch, side.cell.shape.image_size, recipe):
+        cell = Cell(side.cell.arch, side.cell.shape.image_size, {"loss": side.loss}, recipe)
+        if error := AXES["loss"].refusal(cell):
             raise error.at("lape bench")
     if recipe.mixes and recipe.batch_size % 2:
         raise InputError(

@@ -37,6 +37,19 @@ class Dataset(BaseModel):
     checksum_of: Literal["images", "classes"] = "images"
     source: str = ""
 
+    @property
+    def summary(self) -> str:
+        """Its size: images, pixels, channels and classes."""
+        return (
+            f"{self.train_images} + {self.test_images} images, {self.image_size}×{self.image_size}×{self.channels}, "
+            f"{self.num_classes} classes"
+        )
+
+    @property
+    def description(self) -> str:
+        """Its size and its source, in one line."""
+        return f"{self.summary}; {self.source}"
+
     @model_validator(mode="after")
     def _a_value_per_channel(self) -> Self:
         for name in ("mean", "std"):

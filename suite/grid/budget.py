@@ -11,8 +11,10 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.errors import nearest
+from suite.grid.axes import AXES
 
-_SIZES = ("arch", "dataset")  # a join, PE, norm or loss in the place of another is another method, and no budget
+# What may be smaller than published. With another PE or method a grid would test another claim.
+_SIZES = tuple(name for name in AXES if AXES[name].declared_as)
 
 
 class Budget(BaseModel):

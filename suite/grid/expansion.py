@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from suite.errors import InputError
+from suite.grid.axes import GRID_ORDER
 from suite.grid.documents import Document, Location
 from suite.grid.levels import Catalogue
 from suite.grid.schema import Block, Cell, When
-from suite.grid.trial import AXES
 
 Point = Mapping[str, str]  # axis → level
 
@@ -25,20 +25,20 @@ class Dropped:
     @property
     def label(self) -> str:
         """The cell in one line."""
-        return " ".join(self.cell[axis] for axis in AXES)
+        return " ".join(self.cell[axis] for axis in GRID_ORDER)
 
 
 def block_cells(block: Block, at: Location, catalogue: Catalogue, document: Document) -> Iterator[Point | Dropped]:
     """The cells of a block, and those that its rules exclude; raises `InputError` for an unknown level."""
-    for axis in AXES:
+    for axis in GRID_ORDER:
         for index, level in enumerate(getattr(block.axes, axis)):
             catalogue.find(axis, level, (*at, "axes", axis, index))
     for index, rule in enumerate(block.exclude):
-        for axis in AXES:
+        for axis in GRID_ORDER:
             for level in getattr(rule.when, axis) or ():
                 catalogue.find(axis, level, (*at, "exclude", index, "when", axis))
-    for combination in itertools.product(*(getattr(block.axes, axis) for axis in AXES)):
-        cell = dict(zip(AXES, combination, strict=True))
+    for combination in itertools.product(*(getattr(block.axes, axis) for axis in GRID_ORDER)):
+        cell = dict(zip(GRID_ORDER, combination, strict=True))
         reason = next((rule.reason for rule in block.exclude if matches(rule.when, cell)), None)
         yield cell if reason is None else Dropped(cell, reason)
     for index, extra in enumerate(block.include):
@@ -47,12 +47,12 @@ def block_cells(block: Block, at: Location, catalogue: Catalogue, document: Docu
 
 def matches(when: When, cell: Point) -> bool:
     """Whether a cell has the levels."""
-    return all(cell[axis] in levels for axis in AXES if (levels := getattr(when, axis)) is not None)
+    return all(cell[axis] in levels for axis in GRID_ORDER if (levels := getattr(when, axis)) is not None)
 
 
 def _included(extra: Cell, block: Block, at: Location, catalogue: Catalogue, document: Document) -> Point:
     cell: dict[str, str] = {}
-    for axis in AXES:
+    for axis in GRID_ORDER:
         level, levels = getattr(extra, axis), getattr(block.axes, axis)
         if level is None and len(levels) > 1:
             raise InputError(

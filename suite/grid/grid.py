@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.errors import InputError, Problem, nearest
+from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.compatibility import check_cell, check_weights
 from suite.grid.documents import Document, Location, read_document
 from suite.grid.expansion import Dropped, Point, block_cells
@@ -17,7 +18,8 @@ from suite.grid.levels import Catalogue
 from suite.grid.losses import without_idle_weights
 from suite.grid.recipe import Recipe
 from suite.grid.schema import MOST_SEEDS, Block, GridFile, is_claim_file
-from suite.grid.trial import AXES, Trial
+from suite.grid.trial import Trial
+from suite.models.levels import Cell
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,15 @@ class Grid:
         dropped: list[Dropped] = []
         problems: list[Problem] = []
         catalogue = Catalogue(self.file, self.document)
-        for axis, declared in (("arch", "architectures"), ("dataset", "datasets")):
-            for level in getattr(self.file, declared):  # those that no axis names too
-                catalogue.find(axis, level, (declared, level))
+        for name, axis in AXES.items():
+            for level in (
+                getattr(self.file, axis.declared_as) if axis.declared_as else ()
+            ):  # those that no axis names too
+                catalogue.find(name, level, (axis.declared_as, level))
         for index, expected in enumerate(self.file.expect):
-            for axis in AXES:
-                for level in getattr(expected.when, axis) or ():
-                    catalogue.find(axis, level, ("expect", index, "when", axis))
+            for name in GRID_ORDER:
+                for level in getattr(expected.when, name) or ():
+                    catalogue.find(name, level, ("expect", index, "when", name))
         self._check_budget(catalogue)
         for block, at in self._blocks():
             recipe_name, recipe = self._recipe(block, at)
@@ -150,17 +154,17 @@ class Grid:
     def _trial(self, cell: Point, catalogue: Catalogue, recipe_name: str, recipe: Recipe) -> Trial:
         arch = catalogue.find("arch", cell["arch"], ())
         dataset = catalogue.find("dataset", cell["dataset"], ())
-        check_cell(arch, cell["pe"], cell["join"], cell["norm"], cell["loss"], dataset, recipe)
-        others = {axis: cell[axis] for axis in ("pe", "join", "norm", "loss")}
+        levels = {axis: level for axis, level in cell.items() if not AXES[axis].declared_as}
+        check_cell(Cell(arch, dataset.image_size, levels, recipe), dataset, recipe)
         return Trial(
             grid=self.name,
             arch=arch,
             dataset=dataset,
+            chosen=levels,
             recipe=without_idle_weights(recipe, cell["loss"]),
             recipe_name=recipe_name,
             grid_seed=self.file.seed,
             seed_index=self.file.seeds[0],
-            **others,
         )
 
     def _check_one_name(self, first: Trial, second: Trial) -> None:

@@ -1,19 +1,15 @@
-"""From a block of a grid file to its cells: each level looked up, each combination checked."""
+"""What the names of levels in a grid file mean."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError, nearest
+from suite.grid.axes import AXES
 from suite.grid.documents import Document, Location
-from suite.grid.losses import LOSSES
 from suite.grid.schema import GridFile
 from suite.models.architectures import Architecture, resolve_architecture
-from suite.models.joins import JOINS
-from suite.models.norms import NORMS
-from suite.models.positions import POSITIONS
 
 
 class Catalogue:
@@ -24,7 +20,7 @@ class Catalogue:
         self._known: dict[tuple[str, str], Any] = {}
 
     def find(self, axis: str, level: str, location: Location) -> Any:
-        """The object of a level: an `Architecture`, a `Dataset`, or the level itself on the other axes."""
+        """The object of a level, a `suite.models.levels.Level` or a `Dataset`; raises `InputError` if there is none."""
         if (axis, level) not in self._known:
             try:
                 self._known[axis, level] = self._look_up(axis, level)
@@ -37,9 +33,7 @@ class Catalogue:
             return self._architecture(level)
         if axis == "dataset":
             return self._dataset(level)
-        registries: dict[str, Mapping[str, Any]] = {"pe": POSITIONS, "join": JOINS, "norm": NORMS, "loss": LOSSES}
-        registries[axis][level]  # raises for an unknown name
-        return level
+        return AXES[axis].levels[level]
 
     def _architecture(self, level: str) -> Architecture:
         if level not in self._file.architectures:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from suite.errors import InputError
 from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
+from suite.models.levels import Cell, Level, Refusal
 from suite.models.sizes import Size
 from suite.registry import Registry
 from suite.store.record import LOSS_KEYS
@@ -37,7 +37,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Level):
     """A level: its terms, which are added to the cross entropy with the recipe's label smoothing."""
 
     name: str
@@ -51,6 +51,11 @@ class Loss:
         return " + ".join(f"{_SYMBOLS[term.weight]} {term.equation}" for term in self.terms) or "CE(logits, labels)"
 
     @property
+    def description(self) -> str:
+        """The loss in one line, with its equation."""
+        return f"{self.summary}: {self.equation} [{self.source}]"
+
+    @property
     def weights(self) -> frozenset[str]:
         """The recipe's keys that mean something to it."""
         return frozenset(term.weight for term in self.terms)
@@ -59,11 +64,19 @@ class Loss:
         """The terms whose weight isn't 0."""
         return [term for term in self.terms if getattr(recipe, term.weight)]
 
-    def refuses(self, architecture: Architecture, image_size: int, recipe: Recipe) -> tuple[str, str] | None:
-        """Why no training has this loss, and what to change but the loss; None if one has it."""
-        if not self.terms:
+    def refuses(self, cell: Cell) -> Refusal | None:
+        """Losses with terms compare or classify the patches of a transformer, as the recipe mixes them.
+
+        A cell without a recipe is refused for what no recipe could change.
+        """
+        reason = self._unfit(cell.arch, cell.image_size, cell.recipe) if self.terms else None
+        if reason is None:
             return None
-        size, terms = architecture.size, self.active(recipe)
+        what, fix = reason
+        return Refusal(what, fix, "an arch, a recipe and a loss that can be combined")
+
+    def _unfit(self, architecture: Architecture, image_size: int, recipe: Recipe | None) -> tuple[str, str] | None:
+        size, terms = architecture.size, list(self.terms) if recipe is None else self.active(recipe)
         if not terms:
             return f"loss {self.name!r} has no term whose weight isn't 0", f"raise {' or '.join(sorted(self.weights))}"
         if not isinstance(size, Size):
@@ -92,7 +105,7 @@ class Loss:
                 f"and {image_size} pixels are no whole number for each of {rows} patches",
                 f"choose an arch whose patches divide {image_size} pixels",
             )
-        return self._needs_patch_labels(image_size // rows, recipe)
+        return None if recipe is None else self._needs_patch_labels(image_size // rows, recipe)
 
     def _needs_patch_labels(self, patch: int, recipe: Recipe) -> tuple[str, str] | None:
         fix = f"set cutmix: 1.0, mixup: 0 and cutmix_grid: {patch} in the recipe"
@@ -172,21 +185,6 @@ for _loss in (
          "patch is compared with leaves the patch out", _REVISION, (_REVISED_CONTRASTIVE,)),
 ):  # fmt: skip
     LOSSES.register(_loss.name, _loss)
-
-
-def refusal(loss: str, architecture: Architecture, image_size: int, recipe: Recipe) -> InputError | None:
-    """Why no training of an architecture by a recipe has a loss, with the losses that it can have; None if it has."""
-    reason = LOSSES[loss].refuses(architecture, image_size, recipe)
-    if reason is None:
-        return None
-    what, fix = reason
-    losses = [name for name in LOSSES if LOSSES[name].refuses(architecture, image_size, recipe) is None]
-    return InputError(
-        what,
-        expected="an arch, a recipe and a loss that can be combined",
-        found=f"arch {architecture.name} with loss {loss!r}",
-        fix=f"{fix}; or choose loss {', '.join(losses)}",
-    )
 
 
 def idle_weights(recipe: Recipe, losses: Iterable[str]) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
+from suite.grid.axes import AXES
 from suite.grid.budget import Budget
 
 MOST_SEEDS = 1000  # a hundred times what a paper has; the trials of a slip of the finger would take minutes to list
@@ -36,26 +37,36 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Axes(_Model):
-    """The levels of each axis; the cells are their product."""
+if TYPE_CHECKING:
 
-    arch: Levels = Field(description="a list of architectures")
-    pe: Levels = Field(description="a list of position embeddings")
-    join: Levels = Field(description="a list of joining methods")
-    norm: Levels = Field(default=["ln"], description="a list of normalisations")
-    loss: Levels = Field(default=["default"], description="a list of losses")
-    dataset: Levels = Field(description="a list of data sets")
+    class Axes(_Model):
+        """The levels of each axis; the cells are their product."""
 
+        def __getattr__(self, axis: str) -> list[str]: ...
 
-class When(_Model):
-    """Levels that a cell must have, on some of the axes; several levels on one axis are alternatives."""
+    class When(_Model):
+        """Levels that a cell must have, on some of the axes; several levels on one axis are alternatives."""
 
-    arch: Levels | None = None
-    pe: Levels | None = None
-    join: Levels | None = None
-    norm: Levels | None = None
-    loss: Levels | None = None
-    dataset: Levels | None = None
+        def __getattr__(self, axis: str) -> list[str] | None: ...
+
+    class Cell(_Model):
+        """One cell to add to the product. An axis that has one level in its block needn't be named."""
+
+        def __getattr__(self, axis: str) -> str | None: ...
+
+else:  # a field for each axis
+    Axes = create_model(
+        "Axes",
+        __base__=_Model,
+        **{
+            axis.name: Annotated[Levels, Field(description=f"a list of {axis.described}")]
+            if axis.usual is None
+            else (Levels, Field(default=[axis.usual], description=f"a list of {axis.described}"))
+            for axis in AXES.values()
+        },
+    )
+    When = create_model("When", __base__=_Model, **dict.fromkeys(AXES, (Levels | None, None)))
+    Cell = create_model("Cell", __base__=_Model, **dict.fromkeys(AXES, (str | None, None)))
 
 
 class Exclude(_Model):
@@ -63,17 +74,6 @@ class Exclude(_Model):
 
     when: When = Field(description="the levels of the cells to leave out")
     reason: str = Field(min_length=1, description="why, for the reader of the results")
-
-
-class Cell(_Model):
-    """One cell to add to the product. An axis that has one level in its block needn't be named."""
-
-    arch: str | None = None
-    pe: str | None = None
-    join: str | None = None
-    norm: str | None = None
-    loss: str | None = None
-    dataset: str | None = None
 
 
 class Block(_Model):

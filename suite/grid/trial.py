@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
 from suite import CODE_EPOCH
 from suite.data.datasets import Dataset
+from suite.grid.axes import GRID_ORDER, in_config, of_model
 from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
 from suite.models.model_cell import ModelCell, Shape
 from suite.store.canonical import derive_seed, fingerprint, resolved_values
-
-AXES = ("arch", "pe", "join", "norm", "loss", "dataset")
 
 # What draws random numbers in a training. Each has its own seed, so that none disturbs another.
 Purpose = Literal["initialisation", "order", "augmentation", "dropout"]
@@ -21,15 +21,15 @@ Purpose = Literal["initialisation", "order", "augmentation", "dropout"]
 
 @dataclass(frozen=True)
 class Trial:
-    """A cell of a grid with a seed index."""
+    """A cell of a grid with a seed index.
+
+    chosen: the level of every axis but `arch` and `dataset`, by axis.
+    """
 
     grid: str
     arch: Architecture
-    pe: str
-    join: str
-    norm: str
-    loss: str
     dataset: Dataset
+    chosen: Mapping[str, str]
     recipe: Recipe
     recipe_name: str
     grid_seed: int
@@ -51,6 +51,10 @@ class Trial:
         vars(other).update(_cell=self._cell, cell_id=self.cell_id)  # where `cached_property` looks
         return other
 
+    def having(self, axis: str, level: str) -> Self:
+        """The same trial with another level on an axis other than `arch` and `dataset`."""
+        return replace(self, chosen={**self.chosen, axis: level})
+
     @cached_property
     def cell_id(self) -> str:
         """The id without the seed: trials that differ only in their seed share it."""
@@ -61,10 +65,7 @@ class Trial:
         return {
             "axes": {
                 "arch": self.arch.canonical(),
-                "pe": self.pe,
-                "join": self.join,
-                "norm": self.norm,
-                "loss": self.loss,
+                **in_config(self.chosen),
                 "dataset": self.dataset.name,
             },
             "recipe": resolved_values(self.recipe),
@@ -78,17 +79,37 @@ class Trial:
     def model(self) -> ModelCell:
         """The model that the trial trains."""
         shape = Shape(self.dataset.num_classes, self.dataset.image_size, self.dataset.channels)
-        return ModelCell(self.arch, self.pe, self.join, self.norm, shape)
+        return ModelCell.with_levels(self.arch, of_model(self.chosen), shape)
+
+    @property
+    def pe(self) -> str:
+        """The position embedding."""
+        return self.chosen["pe"]
+
+    @property
+    def join(self) -> str:
+        """The joining method."""
+        return self.chosen["join"]
+
+    @property
+    def norm(self) -> str:
+        """The normalisation."""
+        return self.chosen["norm"]
+
+    @property
+    def loss(self) -> str:
+        """The loss."""
+        return self.chosen["loss"]
 
     def axis(self, name: str) -> str:
         """The level of an axis, as tables print it."""
-        value = getattr(self, name)
-        return value if isinstance(value, str) else str(value.name)
+        return self.levels[name]
 
     @property
     def levels(self) -> dict[str, str]:
         """The level of every axis, as tables print them."""
-        return {axis: self.axis(axis) for axis in AXES}
+        levels = {"arch": self.arch.name, "dataset": self.dataset.name, **self.chosen}
+        return {axis: levels[axis] for axis in GRID_ORDER}
 
     @property
     def identity(self) -> dict[str, Any]:

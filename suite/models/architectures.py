@@ -5,7 +5,7 @@ Nothing here needs torch, so that a grid can be planned and its results read wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from suite.errors import InputError, Problem, nearest
+from suite.models.levels import Cell, Level, Refusal
 from suite.models.sizes import (
     AnySize,
     ConvolutionSize,
@@ -52,12 +53,37 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(Level):
     """A family at one size; `name` is what tables call it."""
 
     name: str
     family: Family
     size: AnySize
+
+    @property
+    def summary(self) -> str:
+        """Its family and its sizes."""
+        sizes = ", ".join(f"{key} {value}" for key, value in self.canonical().items() if key != "family")
+        return f"{self.family.name}: {sizes}"
+
+    @property
+    def source(self) -> str:
+        """That of its family."""
+        return self.family.source
+
+    @property
+    def description(self) -> str:
+        """Family and sizes in one line."""
+        return self.summary
+
+    def refuses(self, cell: Cell) -> Refusal | None:
+        """Images may be too small or indivisible, and sizes may contradict each other."""
+        try:
+            self.size.check(cell.image_size)
+        except InputError as error:
+            problem = error.problems[0]
+            return Refusal(problem.what, problem.fix, problem.expected, problem.found)
+        return None
 
     def canonical(self) -> dict[str, Any]:
         """All that fixes the model but PE, join, norm and the data: what trial ids and seeds are made of."""
@@ -162,6 +188,25 @@ _NAMED["mobilenet_v2"] = ("mobilenet_v2", {})
 def named_architectures() -> list[str]:
     """The named sizes, in order of registration."""
     return list(_NAMED)
+
+
+class _NamedSizes(Mapping[str, Architecture]):
+    """The named sizes as the levels of their axis. Looking one up raises `InputError` for an unknown name."""
+
+    def __getitem__(self, name: str) -> Architecture:
+        return resolve_architecture(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _NAMED
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_NAMED)
+
+    def __len__(self) -> int:
+        return len(_NAMED)
+
+
+ARCHITECTURES = _NamedSizes()
 
 
 def resolve_architecture(name: str, overrides: Mapping[str, Any] | None = None, *, label: str = "") -> Architecture:

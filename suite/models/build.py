@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from suite.errors import InputError
-from suite.models import norms, positions
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.initialise import initialise
-from suite.models.joins import JOINS, refusal
+from suite.models.joins import JOINS
+from suite.models.levels import Cell, refusal
 from suite.models.model import Model
 from suite.models.model_cell import ModelCell
 from suite.models.norms import NORMS
@@ -53,10 +53,10 @@ def create_model(
                 fix=f"give another {name}",
             )
     architecture.size.check(image_size)
-    if error := positions.refusal(pe, architecture.size.width):
-        raise error
-    if error := refusal(pe, join) or norms.refusal(norm, architecture, image_size):
-        raise error
+    cell = Cell(architecture, image_size, {"pe": pe, "join": join, "norm": norm})
+    for known in (POSITIONS, JOINS, NORMS):
+        if error := refusal(known, cell):
+            raise error
 
     module_name, class_name = architecture.family.builder.split(":")
     family_type: type[Model] = getattr(import_module(module_name), class_name)
@@ -77,7 +77,8 @@ def create_model(
 
 def build_model(cell: ModelCell) -> Model:
     """The model of a cell, as `create_model` makes it; raises `InputError` if there is none."""
-    return create_model(cell.arch, pe=cell.pe, join=cell.join, norm=cell.norm, **vars(cell.shape))
+    rest: dict[str, Any] = {**cell.others, **vars(cell.shape)}
+    return create_model(cell.arch, pe=cell.pe, join=cell.join, norm=cell.norm, **rest)
 
 
 def _resolve(arch: str | Architecture, overrides: dict[str, Any]) -> Architecture:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from suite.errors import InputError
+from suite.models.levels import Cell, Level, Refusal
 from suite.models.positions import POSITIONS
 from suite.registry import Registry
 
@@ -55,7 +55,7 @@ LAYER_NORM = BlockMap(norm=True, scale="channel", shift=True)
 
 
 @dataclass(frozen=True)
-class Join:
+class Join(Level):
     """A joining method: its function, and what it needs from the model.
 
     tables: one PE for all blocks, or one per block (which must be learned to differ). block_map: the map
@@ -69,7 +69,14 @@ class Join:
     tables: Literal["one", "per_block"] = "one"
     block_map: BlockMap | None = None
 
-    def refuses(self, pe: str) -> str | None:
+    def refuses(self, cell: Cell) -> Refusal | None:
+        """It must have a position to join, and tables that it can learn if it learns one for each block."""
+        if (reason := self.refuses_position(cell["pe"])) is None:
+            return None
+        positions = [name for name in POSITIONS if self.refuses_position(name) is None]
+        return Refusal(reason, f"choose pe {', '.join(positions)}", found=f"pe {cell['pe']!r} with join {self.name!r}")
+
+    def refuses_position(self, pe: str) -> str | None:
         """Why this method can't be used with the PE type `pe`, or None if it can."""
         position = POSITIONS[pe]
         if self.name != "default" and not position.absolute:
@@ -80,21 +87,6 @@ class Join:
 
 
 JOINS: Registry[Join] = Registry("join")
-
-
-def refusal(pe: str, join: str) -> InputError | None:
-    """Why a PE type and a joining method can't be combined, with what can; None if they can."""
-    reason = JOINS[join].refuses(pe)
-    if reason is None:
-        return None
-    positions = [name for name in POSITIONS if JOINS[join].refuses(name) is None]
-    joins = [name for name in JOINS if JOINS[name].refuses(pe) is None]
-    return InputError(
-        reason,
-        expected="a pe and a join that can be combined",
-        found=f"pe {pe!r} with join {join!r}",
-        fix=f"choose pe {', '.join(positions)}, or join {', '.join(joins)}",
-    )
 
 
 def default(tables: Sequence[Tensor], maps: Sequence[Map]) -> Terms:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.store.canonical import canonical_json
@@ -24,13 +25,29 @@ class Shape:
 
 @dataclass(frozen=True)
 class ModelCell:
-    """A model without its weights; `build_model` draws them."""
+    """A model without its weights; `build_model` draws them.
+
+    others: the levels of axes that not every model has, by axis, unless they are the usual ones.
+    """
 
     arch: Architecture
     pe: str
     join: str
     norm: str
     shape: Shape
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def with_levels(cls, arch: Architecture, levels: Mapping[str, str], shape: Shape) -> Self:
+        """The model with these levels, by axis; at least those that every model has."""
+        others = dict(levels)
+        pe, join, norm = (others.pop(axis) for axis in ("pe", "join", "norm"))
+        return cls(arch, pe, join, norm, shape, others)
+
+    @property
+    def levels(self) -> dict[str, str]:
+        """The level of each axis of the model but its architecture."""
+        return {"pe": self.pe, "join": self.join, "norm": self.norm, **self.others}
 
     @cached_property
     def key(self) -> str:
@@ -43,7 +60,8 @@ class ModelCell:
         return self._key("default", self.norm if self.join != "default" else self.arch.family.norm)
 
     def _key(self, join: str, norm: str) -> str:
-        return canonical_json([self.arch.canonical(), self.pe, join, norm, vars(self.shape)])
+        others = [dict(self.others)] if self.others else []
+        return canonical_json([self.arch.canonical(), self.pe, join, norm, vars(self.shape), *others])
 
     def values(self) -> dict[str, Any]:
         """The cell as JSON has it; the architecture is its name, its family and its sizes."""
@@ -53,6 +71,7 @@ class ModelCell:
             "join": self.join,
             "norm": self.norm,
             **vars(self.shape),
+            **({"others": dict(self.others)} if self.others else {}),
         }
 
     @classmethod
@@ -67,4 +86,5 @@ class ModelCell:
         arch = resolve_architecture(size.pop("family"), size, label=size.pop("name"))
         del rest["architecture"]
         levels = {axis: rest.pop(axis) for axis in ("pe", "join", "norm")}
-        return cls(arch, **levels, shape=Shape(**rest))
+        others = rest.pop("others", {})
+        return cls(arch, **levels, shape=Shape(**rest), others=others)

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from suite.errors import InputError
-from suite.models.architectures import Architecture
+from suite.models.levels import Cell, Level, Refusal
 from suite.models.sizes import Grid, Size
 from suite.registry import Registry
+
+if TYPE_CHECKING:
+    from suite.models.architectures import Architecture
 
 PLAIN_BLOCKS = 2  # at the end of a transformer, which keep LayerNorm whatever the norm; as DTN's release has it
 POOLED_SIDE = 14  # of the grid of cells, about, over which DTN takes its statistics where there are more tokens
 
 
 @dataclass(frozen=True)
-class Norm:
+class Norm(Level):
     """A normalisation.
 
     equation: what it makes of x; tokens are [images, tokens, C], maps [images, C, H, W], and var is biased.
@@ -37,8 +40,22 @@ class Norm:
     maps: str = ""
     grid: bool = False
 
-    def refuses(self, architecture: Architecture, image_size: int) -> str | None:
-        """Why no model of this architecture has this norm, for square images of that size; None if one has."""
+    @property
+    def compared_with(self) -> str:
+        """The norm that such networks have as published."""
+        return "ln" if self.tokens else "bn"
+
+    @property
+    def description(self) -> str:
+        """The norm in one line, with its equation."""
+        return f"{self.summary}: {self.equation} [{self.source}]"
+
+    def refuses(self, cell: Cell) -> Refusal | None:
+        """Token norms are for transformers, map norms for convolutional networks; some need a grid of tokens."""
+        reason = self._unfit(cell.arch, cell.image_size)
+        return None if reason is None else Refusal(reason)
+
+    def _unfit(self, architecture: Architecture, image_size: int) -> str | None:
         size = architecture.size
         if not isinstance(size, Size):
             unfit = f"norm {self.name!r} is of tokens, and {architecture.name} is a convolutional network"
@@ -128,17 +145,3 @@ for _norm in (
          maps="suite.models.normalisers.l2bn:RootMeanSquareBatchNorm"),
 ):  # fmt: skip
     NORMS.register(_norm.name, _norm)
-
-
-def refusal(norm: str, architecture: Architecture, image_size: int) -> InputError | None:
-    """Why no model of an architecture has a norm, with the norms that it can have; None if it has."""
-    reason = NORMS[norm].refuses(architecture, image_size)
-    if reason is None:
-        return None
-    norms = [name for name in NORMS if NORMS[name].refuses(architecture, image_size) is None]
-    return InputError(
-        reason,
-        expected="an arch and a norm that can be combined",
-        found=f"arch {architecture.name} with norm {norm!r}",
-        fix=f"choose norm {', '.join(norms)}",
-    )

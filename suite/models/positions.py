@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from suite.errors import InputError
+from suite.models.levels import Cell, Level, Refusal
 from suite.registry import Registry
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Position:
+class Position(Level):
     """A PE type.
 
     absolute: it adds a vector to each token. learnable: that vector is learned; otherwise `table` makes
@@ -38,8 +38,22 @@ class Position:
     width_multiple: int = 1
     relative: bool = False
 
-    def refuses(self, width: int | None) -> str | None:
-        """Why this PE can't be built for tokens of this width, None for no tokens; or None if it can."""
+    def refuses(self, cell: Cell) -> Refusal | None:
+        """Convolutional networks have no tokens; some tables need a width that is divisible."""
+        width = cell.arch.size.width
+        if (reason := self.refuses_width(width)) is None:
+            return None
+        if width is None:
+            return Refusal(reason)
+        return Refusal(
+            reason,
+            "change embed_dim",
+            f"a width divisible by {self.width_multiple}",
+            f"embed_dim {width} of {cell.arch.name}",
+        )
+
+    def refuses_width(self, width: int | None) -> str | None:
+        """Why this PE can't be built for tokens of this width (None: the model has no tokens); None if it can."""
         if width is None:
             adds = self.absolute or self.relative
             return f"pe {self.name!r} is of tokens, and a convolutional network has none" if adds else None
@@ -107,23 +121,6 @@ for _position in (
     ),
 ):
     POSITIONS.register(_position.name, _position)
-
-
-def refusal(pe: str, width: int | None) -> InputError | None:
-    """Why a PE can't be built for tokens of this width (None: there are none), with what can; None if it can."""
-    position = POSITIONS[pe]
-    reason = position.refuses(width)
-    if reason is None:
-        return None
-    if width is None:
-        names = [name for name in POSITIONS if POSITIONS[name].refuses(None) is None]
-        return InputError(reason, expected=f"pe {', '.join(names)}", found=f"pe {pe!r}", fix=f"choose pe {names[0]}")
-    return InputError(
-        reason,
-        expected=f"a width divisible by {position.width_multiple}",
-        found=f"embed_dim {width}",
-        fix="change embed_dim, or choose another pe",
-    )
 
 
 def relative_index(grid: tuple[int, int]) -> npt.NDArray[np.int64]:

@@ -64,7 +64,7 @@ def _check_position(model: nn.Module, position: Position, method: Join, has_own:
         reason = f"pe {position.name!r} is none that a model of timm can be given"
     elif not position.absolute:
         reason = "this model has no position embedding to join"
-    if reason := reason or method.refuses(position.name):
+    if reason := reason or method.refuses_position(position.name):
         raise InputError(
             reason,
             expected="a model with an absolute PE, or without one and a pe to give it that the join can use",

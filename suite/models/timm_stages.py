@@ -86,7 +86,7 @@ class _Stages(nn.Module):
         for index, (stage, grid) in enumerate(zip(cls.stages(model), cls.grids(model), strict=True)):
             norm = stage[0].norm1
             (width,) = norm.normalized_shape
-            if reason := position.refuses(width):
+            if reason := position.refuses_width(width):
                 _refuse(reason, found=f"width {width}", fix="choose another pe")
             embedding = PositionEmbedding(
                 position,

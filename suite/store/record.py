@@ -26,7 +26,10 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _say_whe
 Status = Literal["done", "diverged", "error", "timeout", "oom"]
 AXIS_FIELDS = ("dataset", "arch", "pe", "join", "norm", "loss")  # in the order of tables
 LOSS_KEYS = ("cosine_weight", "contrastive_weight", "mixing_weight")  # recipe keys that belong to the loss axis
-_UNSAID = {"norm": "ln", "loss": "default"}  # levels that a run's name leaves out
+_DATASET_LAST = tuple(sorted(AXIS_FIELDS, key="dataset".__eq__))
+USUAL_LEVELS: Mapping[str, str] = {"norm": "ln", "loss": "default"}  # what a cell has unless its grid names another
+# Axes that are younger than some records: at the usual level they are no part of a config, so that ids don't change.
+LATER_AXES: frozenset[str] = frozenset()
 FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
 
 # Fields that differ between two runs of the same trial on machines of the same kind.
@@ -49,7 +52,8 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 NotNegative = Annotated[float, Field(ge=0, le=MOST)]
 
 
-_LEVELS = ("pe", "join", "norm", "loss", "dataset")  # fields that a record and its config both have
+# What a record and its config name alike; of the architecture the config has the sizes.
+_LEVELS = tuple(name for name in _DATASET_LAST if name != "arch")
 _POSITIVE = ("batch_size", "test_every", "train_images")  # numbers of a recipe that a run's time is divided by
 
 
@@ -99,8 +103,7 @@ class Epoch(_Model):
 
 def run_name(levels: Mapping[str, Any], seed_index: int) -> str:
     """A run in a few words, for people. levels: by axis, of at least all `AXIS_FIELDS`."""
-    axes = ("arch", "pe", "join", "norm", "loss", "dataset")
-    told = [str(levels[axis]) for axis in axes if levels[axis] != _UNSAID.get(axis)]
+    told = [str(levels[axis]) for axis in _DATASET_LAST if levels[axis] != USUAL_LEVELS.get(axis)]
     return " ".join([*told, f"seed {seed_index}"])
 
 
@@ -149,12 +152,12 @@ class RunRecord(_Model):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        for name, keys in (("axes", AXIS_FIELDS), ("recipe", ())):
+        for name, keys in (("axes", set(AXIS_FIELDS) - LATER_AXES), ("recipe", set[str]())):
             part = self.config.get(name)
-            if not isinstance(part, dict) or not part.keys() >= set(keys):
+            if not isinstance(part, dict) or not part.keys() >= keys:
                 raise ValueError(f"a config that holds the trial's {name}")
         axes, config_axes = {name: getattr(self, name) for name in _LEVELS}, self.config["axes"]
-        changed = [name for name, level in axes.items() if config_axes[name] != level]
+        changed = [name for name, level in axes.items() if config_axes.get(name, USUAL_LEVELS.get(name)) != level]
         if self.config.get("seed_index") != self.seed_index:
             changed.append("seed_index")
         if changed:

@@ -17,14 +17,14 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from suite.grid.axes import level_order
+from suite.grid.axes import METHODS, level_order
 from suite.grid.schema import Interactions
 from suite.verdict import stats
 from suite.verdict.runs import CELL_FIELDS, Run, cell_order, unique_runs
 from suite.verdict.stats.blocked import Interval, Levels, Weights, blocked_model
 
 USUAL = Interactions()
-FACTORS = ("join", "norm", "loss")  # the axes that are methods: those whose effects and sums are asked for
+FACTORS = METHODS  # the axes: those whose effects and sums are asked for
 
 Word = Literal["positive", "negative", "can't tell", "not tested"]
 SumWord = Literal["adds up", "less than the sum", "more than the sum", "can't tell", "not tested"]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from suite.errors import InputError
-from suite.grid.axes import level_order
+from suite.grid.axes import COLUMN_ORDER, level_order
 from suite.store.record import AXIS_FIELDS, FAILURES
 from suite.text import seed_list
 
@@ -17,6 +17,8 @@ Run = dict[str, Any]  # a row of the frame
 Key = tuple[str, ...]
 # What two runs must share, apart from the axis under test, to be compared: all axes and the recipe.
 CELL_FIELDS = (*AXIS_FIELDS, "recipe", "recipe_id")
+# The same in the order of columns: the recipe stands after the architecture.
+CELL_COLUMNS = ("dataset", "arch", "recipe", "recipe_id", *(n for n in COLUMN_ORDER if n not in ("dataset", "arch")))
 METRICS = ("top1", "top1_best_epoch")
 _COLUMNS = [
     "trial_id", *CELL_FIELDS, "seed_index", "status", *METRICS, "params", "macs", "environment", "started_at",
@@ -72,8 +74,7 @@ def recipe_ids_tell(cells: Iterable[Mapping[str, Any]]) -> bool:
 
 def cell_order(cell: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
     """The place of a cell in tables: by data set, architecture, PE, norm and loss, recipe, and joins last."""
-    names = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")
-    return tuple(level_order(name, str(cell[name])) for name in names if name in cell)
+    return tuple(level_order(name, str(cell[name])) for name in CELL_COLUMNS if name in cell)
 
 
 def failed_trials(failures: Mapping[int, str], done: int) -> str:

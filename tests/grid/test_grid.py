@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.errors import InputError
+from suite.grid.axes import GRID_ORDER
 from suite.grid.grid import Grid, load_grid
-from suite.grid.trial import AXES
 from suite.models.joins import JOINS
 from suite.models.positions import POSITIONS
 from suite.run.plan import Expectation, expectation
@@ -78,7 +78,7 @@ class TestExpansion:
         possible = [
             (pe, join)
             for pe, join in itertools.product(pes, joins)
-            if JOINS[join].refuses(pe) is None and (pe, join) != (pes[0], excluded)
+            if JOINS[join].refuses_position(pe) is None and (pe, join) != (pes[0], excluded)
         ]
         if not possible:
             assert "no cells" in refused(path)
@@ -270,7 +270,7 @@ def test_every_grid_of_the_project_is_valid(path: Path) -> None:
 
 
 def test_the_axes_are_those_of_a_trial(write_grid: Write) -> None:
-    assert tuple(load_grid(write_grid()).expand().trials[0].levels) == AXES
+    assert tuple(load_grid(write_grid()).expand().trials[0].levels) == GRID_ORDER
 
 
 class TestExpectations:

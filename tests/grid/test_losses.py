@@ -12,9 +12,10 @@ import pytest
 from suite.cli.commands.ls import list_kind
 from suite.errors import InputError
 from suite.grid.grid import Expansion, load_grid
-from suite.grid.losses import LOSSES, refusal
+from suite.grid.losses import LOSSES
 from suite.grid.recipe import Recipe
-from suite.models.architectures import FAMILIES, resolve_architecture
+from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
+from suite.models.levels import Cell, refusal
 from suite.models.sizes import Size
 from suite.store.frames import to_frame
 from suite.store.record import LOSS_KEYS
@@ -65,12 +66,16 @@ def test_the_published_levels_have_the_published_terms() -> None:
     }
 
 
+def refused(loss: str, arch: Architecture, side: int, recipe: Recipe) -> InputError | None:
+    return refusal(LOSSES, Cell(arch, side, {"loss": loss}, recipe))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_which_families_have_which_losses(family: str, loss: str) -> None:
     """Convolutional networks none; pyramids those that look at the last block alone."""
     arch = resolve_architecture(family, SIZES[family])
-    error = refusal(loss, arch, 32, recipe(cutmix=1.0, cutmix_grid=16))
+    error = refused(loss, arch, 32, recipe(cutmix=1.0, cutmix_grid=16))
     spans = any(term.spans for term in LOSSES[loss].terms)
     expected = loss == "default" or (isinstance(arch.size, Size) and not (family == "swin" and spans))
     assert (error is None) == expected
@@ -93,9 +98,9 @@ def test_which_families_have_which_losses(family: str, loss: str) -> None:
 @pytest.mark.parametrize("loss", ["diversepatch", "diverse_mixing", "diverse_mixing_release", "diversepatch_release"])
 def test_a_mixing_loss_needs_a_label_for_each_patch(loss: str, values: dict[str, float], reason: str) -> None:
     arch = resolve_architecture("deit", {**SIZES["deit"], "patch_size": 4})
-    assert refusal(loss, arch, 16, recipe(**MIXES)) is None
-    assert refusal(loss, arch, 16, recipe(cutmix=1.0, cutmix_grid=8)) is None
-    error = refusal(loss, arch, 16, recipe(**values))
+    assert refused(loss, arch, 16, recipe(**MIXES)) is None
+    assert refused(loss, arch, 16, recipe(cutmix=1.0, cutmix_grid=8)) is None
+    error = refused(loss, arch, 16, recipe(**values))
     assert error is not None
     (problem,) = error.problems
     assert reason in problem.what
@@ -106,10 +111,10 @@ def test_a_mixing_loss_needs_a_label_for_each_patch(loss: str, values: dict[str,
 def test_losses_that_compare_patches_need_two_of_them() -> None:
     one, four = (resolve_architecture("deit", {**SIZES["deit"], "patch_size": side}) for side in (16, 8))
     whole = recipe(cutmix=1.0, cutmix_grid=16)
-    assert [name for name in LOSSES if refusal(name, one, 16, whole) is None] == [
+    assert [name for name in LOSSES if refused(name, one, 16, whole) is None] == [
         "default", "diverse_mixing", "diverse_mixing_release",
     ]  # fmt: skip
-    assert all(refusal(name, four, 16, whole) is None for name in LOSSES)
+    assert all(refused(name, four, 16, whole) is None for name in LOSSES)
 
 
 @pytest.mark.parametrize("value", ["-0.5", ".nan", ".inf"])

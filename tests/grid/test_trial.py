@@ -188,7 +188,7 @@ def variants(trial: Trial) -> Iterator[tuple[str, Trial]]:
     size = trial.arch.size.model_copy(update={"depth": 3})
     yield "arch", replace(trial, arch=replace(trial.arch, size=size))
     for axis, level in {"pe": "sin1d", "join": "lape", "norm": "other", "loss": "other"}.items():
-        yield axis, replace(trial, **{axis: level})
+        yield axis, trial.having(axis, level)
     yield "dataset", replace(trial, dataset=trial.dataset.model_copy(update={"name": "other"}))
     yield "checksum", replace(trial, dataset=trial.dataset.model_copy(update={"checksum": "0" * 64}))
     yield "mean", replace(trial, dataset=trial.dataset.model_copy(update={"mean": (0.25,)}))

@@ -52,10 +52,10 @@ from suite.models.sizes import Size, WindowSize
         ({"pe": "sin2d", "embed_dim": 22}, r"width divisible by 4.*embed_dim 22"),
         (
             {"pe": "sin1d", "join": "unshared"},
-            r"pe 'sin1d' is fixed.*pe 'sin1d' with join 'unshared'.*choose pe learnable, .*or join default",
+            r"pe 'sin1d' is fixed.*pe 'sin1d' with join 'unshared'.*choose pe learnable, .*or choose join default",
         ),
         ({"pe": "none", "join": "lape"}, r"nothing to join"),
-        ({"pe": "rpe2d", "join": "pe_scalar"}, r"nothing to join.*or join default$"),
+        ({"pe": "rpe2d", "join": "pe_scalar"}, r"nothing to join.*or choose join default$"),
         ({"pe": "none", "join": "shared"}, r"nothing to join"),
         ({"width": 5}, r"width: Extra inputs"),
         ({"depth": 0}, r"depth: .*greater than or equal to 1"),

@@ -14,8 +14,9 @@ from suite.errors import InputError
 from suite.models import create_model
 from suite.models.architectures import FAMILIES, resolve_architecture
 from suite.models.joins import JOINS
+from suite.models.levels import Cell, refusal
 from suite.models.model import Model
-from suite.models.norms import NORMS, refusal
+from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
 from suite.models.sizes import Size
 
@@ -39,7 +40,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "mobilenet_v2": {"width_multiple": 0.25, "drop": 0.1},
 }  # fmt: skip
 TRANSFORMERS = [family for family in FAMILIES if issubclass(FAMILIES[family].size, Size)]
-COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses(pe) is None]
+COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses_position(pe) is None]
 SIDE = 16
 
 
@@ -50,7 +51,7 @@ def sizes(family: str, norm: str = "ln") -> dict[str, Any]:
 
 
 def is_refused(family: str, norm: str) -> InputError | None:
-    return refusal(norm, resolve_architecture(family, sizes(family, norm)), SIDE)
+    return refusal(NORMS, Cell(resolve_architecture(family, sizes(family, norm)), SIDE, {"norm": norm}))
 
 
 NORMED: list[tuple[str, tuple[str, ...]]] = [

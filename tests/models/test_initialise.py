@@ -15,7 +15,7 @@ from suite.models.initialise import initialise
 from suite.models.joins import JOINS
 from suite.models.positions import POSITIONS
 
-COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses(pe) is None]
+COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses_position(pe) is None]
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -148,7 +148,7 @@ def test_the_model_is_left_as_it_was() -> None:
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 def test_every_correlation_is_a_matrix_of_cosines(pe: str, join: str, arch: str) -> None:
-    if JOINS[join].refuses(pe) is not None:
+    if JOINS[join].refuses_position(pe) is not None:
         return
     for layer in inspect(make(arch, pe, join)).correlations:
         np.testing.assert_allclose(layer.matrix, layer.matrix.T, atol=1e-12)

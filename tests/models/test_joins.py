@@ -22,7 +22,7 @@ from suite.models.positions import POSITIONS
 ARCHS = ("deit", "deit_distilled", "vit_lite", "cvt", "cct", "t2t_vit", "ceit")
 COMPACT = ("vit_lite", "cvt", "cct")
 # Registered joins and PEs that go together.
-COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses(pe) is None]
+COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses_position(pe) is None]
 ABSOLUTE = [(pe, join) for pe, join in COMBINATIONS if not POSITIONS[pe].relative]
 
 

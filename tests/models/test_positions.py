@@ -43,4 +43,4 @@ def test_sin2d_of_a_grid_that_is_not_square() -> None:
 
 @pytest.mark.parametrize(("pe", "width", "refused"), [("sin2d", 22, True), ("sin2d", 20, False), ("sin1d", 7, False)])
 def test_width_that_a_table_needs(pe: str, width: int, refused: bool) -> None:
-    assert (POSITIONS[pe].refuses(width) is not None) == refused
+    assert (POSITIONS[pe].refuses_width(width) is not None) == refused

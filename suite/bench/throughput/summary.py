@@ -80,7 +80,7 @@ def summarise(
 
 
 def _named(cell: ModelCell) -> dict[str, str]:
-    return {"arch": cell.arch.name, "pe": cell.pe, "join": cell.join, "norm": cell.norm}
+    return {"arch": cell.arch.name, **cell.levels}
 
 
 def _turn(timed: Timed) -> dict[str, Any]:

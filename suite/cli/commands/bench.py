@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.bench.ratios import Ratio, only, quartiles
-from suite.bench.sides import AXES, Comparison, Side, Sides, check_losses, usual_level
+from suite.bench.sides import Comparison, Side, Sides, check_losses, make_side, usual_level, usual_levels
 from suite.bench.speed import MODES, Setting, compare, recipe_for
 from suite.cli.commands.console import WIDTH, Record, open_console, put
 from suite.cli.commands.model_options import (
@@ -27,6 +27,7 @@ from suite.cli.commands.model_options import (
     usual_pe,
 )
 from suite.errors import InputError, nearest
+from suite.grid.axes import AXES, METHODS
 from suite.grid.recipe import AskedPrecision
 from suite.models.model_cell import Shape
 from suite.report.tables.render import open_table
@@ -122,13 +123,13 @@ def print_bench(
 
 
 def _sides(asked: Asked) -> Sides:
-    if asked.axis not in AXES:
+    if asked.axis not in METHODS:
         raise InputError(
             f"unknown axis {asked.axis!r}",
-            expected=f"one of {', '.join(AXES)}",
+            expected=f"one of {', '.join(METHODS)}",
             found=repr(asked.axis),
             where=f"--axis {asked.axis}",
-            fix=nearest(asked.axis, AXES),
+            fix=nearest(asked.axis, METHODS),
         )
     if (twice := getattr(asked, asked.axis)) is not None:
         raise InputError(
@@ -144,15 +145,11 @@ def _sides(asked: Asked) -> Sides:
         for second, level in ((False, asked.baseline), (True, asked.treatment))
     ]
     for option, level in zip(("--baseline", "--treatment"), levels, strict=True):
-        check_names(option, AXES[asked.axis], [level])
-    both = {
-        "join": asked.join or "default",
-        "norm": asked.norm or architecture.family.norm,
-        "loss": asked.loss or "default",
-    }
+        check_names(option, AXES[asked.axis].levels, [level])
+    both = {name: getattr(asked, name, None) or usual for name, usual in usual_levels(architecture).items()}
     pe = usual_pe(architecture) if asked.pe is None else asked.pe
     first, second = (
-        Side(cell, side["loss"])
+        make_side(cell, side)
         for level in levels
         for side in [both | {asked.axis: level}]
         for cell in possible(
@@ -262,8 +259,8 @@ def _table(
 
 def _others(side: Side, axis: str) -> str:
     """What both sides are on the other axes, unless it is what every such model is."""
-    usual = {"join": "default", "norm": side.cell.arch.family.norm, "loss": "default"}
-    return "".join(f", {side.level(name)}" for name in AXES if name != axis and side.level(name) != usual[name])
+    usual = usual_levels(side.cell.arch)
+    return "".join(f", {side.level(name)}" for name in METHODS if name != axis and side.level(name) != usual[name])
 
 
 def _sentence(comparison: Comparison, baseline: str, treatment: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from suite.errors import InputError, nearest
+from suite.grid.axes import AXES, Axis
 from suite.text import note
 
 
@@ -28,53 +30,17 @@ def columns(rows: Mapping[str, str]) -> Iterator[str]:
     return (f"{name:<{width}}  {text}".rstrip() for name, text in rows.items())
 
 
-def _archs() -> Iterator[str]:
-    from suite.models.architectures import FAMILIES, named_architectures, resolve_architecture
+def _levels(axis: Axis) -> Iterator[str]:
+    return columns({name: level.description for name, level in axis.levels.items()})
 
-    rows = {}
-    for name in named_architectures():
-        architecture = resolve_architecture(name)
-        sizes = ", ".join(f"{key} {value}" for key, value in architecture.canonical().items() if key != "family")
-        rows[name] = f"{architecture.family.name}: {sizes}"
+
+def _archs(axis: Axis) -> Iterator[str]:
+    from suite.models.architectures import FAMILIES
+
+    rows = {name: level.description for name, level in axis.levels.items()}
     for family in FAMILIES.values():
         rows[family.name] = f"family: {family.summary}; {family.source}; sizes {', '.join(family.size.model_fields)}"
     return columns(rows)
-
-
-def _positions() -> Iterator[str]:
-    from suite.models.positions import POSITIONS
-
-    return columns({name: f"{pe.summary}; {pe.source}" for name, pe in POSITIONS.items()})
-
-
-def _joins() -> Iterator[str]:
-    from suite.models.joins import JOINS
-
-    return columns({name: f"{join.summary} [{join.source}]" for name, join in JOINS.items()})
-
-
-def _norms() -> Iterator[str]:
-    from suite.models.norms import NORMS
-
-    return columns({name: f"{norm.summary}: {norm.equation} [{norm.source}]" for name, norm in NORMS.items()})
-
-
-def _losses() -> Iterator[str]:
-    from suite.grid.losses import LOSSES
-
-    return columns({name: f"{loss.summary}: {loss.equation} [{loss.source}]" for name, loss in LOSSES.items()})
-
-
-def _datasets() -> Iterator[str]:
-    from suite.data.datasets import DATASETS
-
-    return columns(
-        {
-            name: f"{data.train_images} + {data.test_images} images, "
-            f"{data.image_size}×{data.image_size}×{data.channels}, {data.num_classes} classes; {data.source}"
-            for name, data in DATASETS.items()
-        }
-    )
 
 
 def _recipes() -> Iterator[str]:
@@ -118,12 +84,7 @@ def yaml_files(folder: str) -> list[Path]:
 
 
 _KINDS: dict[str, Callable[[], Iterator[str]]] = {
-    "archs": _archs,
-    "pe": _positions,
-    "joins": _joins,
-    "norms": _norms,
-    "losses": _losses,
-    "datasets": _datasets,
+    **{axis.plural: partial(_archs if axis.name == "arch" else _levels, axis) for axis in AXES.values()},
     "recipes": _recipes,
     "claims": _claims,
     "grids": _grids,

@@ -9,12 +9,10 @@ from typing import Any
 
 from suite.cli.commands.console import Record
 from suite.errors import InputError
+from suite.grid.axes import AXES
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.costs.counting import Impossible, product
-from suite.models.joins import JOINS
 from suite.models.model_cell import ModelCell, Shape
-from suite.models.norms import NORMS
-from suite.models.positions import POSITIONS
 
 
 def listed_cells(
@@ -26,8 +24,8 @@ def listed_cells(
     shape: Shape,
 ) -> list[ModelCell | Impossible]:
     """The models of all combinations, and the combinations that no model has; raises `InputError`."""
-    for option, known, names in (("--pe", POSITIONS, pes), ("--join", JOINS, joins), ("--norm", NORMS, norms)):
-        check_names(option, known, names)
+    for axis, names in (("pe", pes), ("join", joins), ("norm", norms)):
+        check_names(f"--{axis}", AXES[axis].levels, names)
     return list(product([chosen_architecture(arch, sizes) for arch in archs], pes, joins, norms, shape))
 
 
@@ -84,5 +82,4 @@ def _size(assignment: str) -> tuple[str, Any]:
 
 def cell_record(cell: ModelCell) -> Record:
     """The columns of a CSV that say which model it is."""
-    levels = {"arch": cell.arch.name, "pe": cell.pe, "join": cell.join, "norm": cell.norm}
-    return {**levels, **asdict(cell.shape)}
+    return {"arch": cell.arch.name, **cell.levels, **asdict(cell.shape)}

@@ -11,6 +11,7 @@ from rich.text import Text
 from suite.cli.commands.console import COLOURS, WIDTH, Record, open_console, put
 from suite.cli.commands.ls import yaml_files
 from suite.errors import InputError
+from suite.grid.axes import GRID_ORDER
 from suite.report.tables.render import open_table
 from suite.verdict.claims.model_counts import StaticVerdict, judge_static, to_json
 from suite.verdict.claims.reader import read_claim_files
@@ -56,7 +57,7 @@ def _record(verdict: StaticVerdict) -> Record:
         "paper": value.paper,
         "version": value.version,
         "table": value.table,
-        **value.cell.model_dump(exclude={"other"}),
+        **{axis: getattr(value.cell, axis) for axis in GRID_ORDER},
         "metric": value.metric,
         "printed": value.printed,
         "computed": verdict.computed,

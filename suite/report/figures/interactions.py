@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from suite.grid.axes import is_usual
+from suite.grid.axes import GRID_ORDER, is_usual
 from suite.report.figures.style import DASHES, INK, PALETTE, style, to_svg
 from suite.verdict.interactions import Factorial
 from suite.verdict.stats.blocked import Levels
@@ -47,7 +47,8 @@ def panels(factorial: Factorial) -> list[Panel]:
 def title(factorial: Factorial) -> str:
     """What the cells of a factorial share, in a line."""
     cell = factorial.cell
-    return " · ".join(cell[name] for name in ("arch", "pe", "dataset", "recipe") if not is_usual(name, cell[name]))
+    names = [*(name for name in GRID_ORDER if name in cell), "recipe"]
+    return " · ".join(cell[name] for name in names if not is_usual(name, cell[name]))
 
 
 def draw(factorial: Factorial, name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from suite.grid.axes import is_usual, level_order
+from suite.grid.axes import COLUMN_ORDER, is_usual, level_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,8 @@ def line_style(join: str) -> int:
 
 def panel_title(cell: Mapping[str, str], vary: set[str]) -> str:
     """What a panel is of: its cell, without what all panels share. vary: the axes that they don't."""
-    parts = [cell["arch"], cell["pe"], *(cell[name] for name in ("norm", "loss") if not is_usual(name, cell[name]))]
+    named = [name for name in COLUMN_ORDER if name not in ("dataset", "join")]  # curves have a line for each join
+    parts = [cell[name] for name in named if not is_usual(name, cell[name])]
     parts += [cell[name] for name in ("dataset", "recipe") if name in vary]
     if "recipe_id" in vary:
         parts.append(cell["recipe_id"][:8])

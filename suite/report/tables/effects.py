@@ -16,14 +16,14 @@ from suite.report.tables.summary import HEADS
 from suite.store import files
 from suite.text import points, seed_list
 from suite.verdict import stats
-from suite.verdict.interactions import Effect, Factorial, Sum, two_sided
-from suite.verdict.runs import recipe_ids_tell
+from suite.verdict.interactions import FACTORS, Effect, Factorial, Sum, two_sided
+from suite.verdict.runs import CELL_FIELDS, recipe_ids_tell
 from suite.verdict.stats.blocked import Levels
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-_CELL = tuple(HEADS[name] for name in ("dataset", "arch", "pe", "recipe", "recipe_id"))
+_CELL = tuple(HEADS[name] for name in CELL_FIELDS if name not in FACTORS)
 _LEFT = (*_CELL, "Effect", "Combination", "The runs say", "Notes")
 
 _DIFFERS, _EQUAL = "p differs", "p adds up"
@@ -233,7 +233,7 @@ def _sum_record(total: Sum) -> dict[str, Any]:
 
 
 def _levels(levels: Mapping[str, str]) -> dict[str, str]:
-    return {axis: levels.get(axis, "") for axis in ("join", "norm", "loss")}
+    return {axis: levels.get(axis, "") for axis in FACTORS}
 
 
 # ── formats ───────────────────────────────────────────────────────────────────────────────────────────

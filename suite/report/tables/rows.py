@@ -10,15 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from suite.grid.axes import is_usual
-from suite.models.norms import NORMS
+from suite.grid.axes import AXES, COLUMN_ORDER, is_usual
 from suite.text import seed_list
 from suite.verdict import stats
 from suite.verdict.comparisons import Contrast, contrasts
-from suite.verdict.runs import CELL_FIELDS, Run, cell_order, failed_trials, recipe_ids_tell, unique_runs
+from suite.verdict.runs import CELL_COLUMNS, CELL_FIELDS, Run, cell_order, failed_trials, recipe_ids_tell, unique_runs
 
 # The columns that tables show only where they differ between rows.
-_OPTIONAL = ("norm", "loss", "recipe", "recipe_id")
+_OPTIONAL = (*(name for name in COLUMN_ORDER if AXES[name].usual is not None), "recipe", "recipe_id")
 _NUMBERS = (
     "n", "failed", "top1_mean", "top1_sd", "best_epoch_mean", "best_epoch_sd",
     "gain", "gain_low", "gain_high", "pairs", "params", "macs",
@@ -87,13 +86,11 @@ def rows(frame: pd.DataFrame) -> list[Row]:
 
 def _compared(frame: pd.DataFrame) -> Iterator[Contrast]:
     """The contrasts with the baselines; of several for one treatment, the one that counts comes last."""
-    for norm in ("bn", "ln"):
-        for one in contrasts(frame, "norm", norm):
-            level = one.treatment.level
-            if level in NORMS and bool(NORMS[level].tokens) == (norm == "ln"):
-                yield one
-    yield from contrasts(frame, "loss")
-    yield from contrasts(frame)
+    for axis in (AXES[name] for name in COLUMN_ORDER if AXES[name].method):
+        for reference in axis.references:
+            for one in contrasts(frame, axis.name, reference):
+                if axis.reference(one.treatment.level) == reference:
+                    yield one
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -109,11 +106,11 @@ def columns_shown(cells: Sequence[Row]) -> list[str]:
     """The axes (and the recipe) to show: those that vary, or that a reader expects."""
     names = [name for name in _OPTIONAL if name != "recipe_id"]
     vary = {name for name in names if len({row.cell[name] for row in cells}) > 1}
-    vary |= {name for name in ("norm", "loss") if any(not is_usual(name, row.cell[name]) for row in cells)}
+    usually = [name for name in names if name in AXES]
+    vary |= {name for name in usually if any(not is_usual(name, row.cell[name]) for row in cells)}
     if recipe_ids_tell(row.cell for row in cells):
         vary.add("recipe_id")
-    order = ("dataset", "arch", "recipe", "recipe_id", "pe", "norm", "loss", "join")
-    return [name for name in order if name not in _OPTIONAL or name in vary]
+    return [name for name in CELL_COLUMNS if name not in _OPTIONAL or name in vary]
 
 
 def raw_frame(cells: Sequence[Row]) -> pd.DataFrame:

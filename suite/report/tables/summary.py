@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from suite.grid.axes import AXES
 from suite.report.tables import render
 from suite.report.tables.render import NONE, budget_note, open_table
 from suite.report.tables.rows import Row, columns_shown, raw_frame, rows
@@ -20,20 +21,16 @@ from suite.store.files import write_atomic
 from suite.text import points
 from suite.verdict import stats
 from suite.verdict.comparisons import Contrast
+from suite.verdict.runs import CELL_COLUMNS
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 
 HEADS = {
-    "dataset": "Data",
-    "arch": "Architecture",
-    "pe": "PE",
-    "norm": "Norm",
-    "loss": "Loss",
+    **{axis.name: axis.heading for axis in AXES.values()},
     "recipe": "Recipe",
     "recipe_id": "Recipe id",
-    "join": "Join",
     "n": "n",
     "top1": "Top-1 (%)",
     "best_epoch": "Best epoch, optimistic (%)",
@@ -45,7 +42,7 @@ HEADS = {
 }
 FULL_WIDTH = 100  # columns of a terminal that take the whole table
 _FOLDED = 12  # columns that an architecture's name keeps where it is folded
-_TEXT_COLUMNS = ("dataset", "arch", "pe", "norm", "loss", "recipe", "recipe_id", "join", "notes")
+_TEXT_COLUMNS = (*CELL_COLUMNS, "notes")
 _LEFT = tuple(HEADS[name] for name in _TEXT_COLUMNS)
 
 LEGEND = (

@@ -110,7 +110,9 @@ class Work:
 def kind_of(config: Mapping[str, Any]) -> Kind:
     """The kind of a trial's or a record's config."""
     axes, recipe = config["axes"], config["recipe"]
-    model = [axes["arch"], axes["norm"], axes["loss"], axes["dataset"]]
+    named = ("arch", "norm", "loss", "dataset")
+    others = [axes[name] for name in sorted(axes) if name not in (*named, "pe", "join")]  # a join costs next to nothing
+    model = [*(axes[name] for name in named), *others]
     costs = {key: value for key, value in recipe.items() if key not in _COSTLESS}
     return Kind(fingerprint([*model, axes["pe"], costs]), fingerprint(model))
 

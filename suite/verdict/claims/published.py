@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
 from suite.data.datasets import DATASETS
 from suite.errors import nearest
-from suite.grid.axes import unknown_level
+from suite.grid.axes import AXES, GRID_ORDER, unknown_level
 from suite.models.model_cell import Shape
 from suite.store.record import AXIS_FIELDS
 
-Axis = Literal["arch", "pe", "join", "norm", "loss", "dataset"]
+if TYPE_CHECKING:
+    Axis = str
+else:
+    Axis = Literal[GRID_ORDER]
 Id = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100, description="lower-case letters, digits, '_', '.', '-'"),
@@ -120,21 +123,32 @@ def decimals(digits: str) -> int:
     return len(digits.partition(".")[2])
 
 
-class Cell(Model):
+class _Levels(Model):
     """A value's levels. other: what else tells it from its neighbours, and is no axis of the suite."""
 
-    arch: str = Field(description="an architecture")
-    pe: str = Field(default="", description="a position embedding")
-    join: str = Field(default="", description="a joining method")
-    norm: str = "ln"
-    loss: str = "default"
-    dataset: str = Field(description="a data set")
     other: str = ""
 
     @property
     def levels(self) -> dict[str, str]:
         """The level of each axis that the cell has one on."""
         return {axis: level for axis in AXIS_FIELDS if (level := getattr(self, axis))}
+
+
+if TYPE_CHECKING:
+
+    class Cell(_Levels):
+        """The levels of a value."""
+
+        def __getattr__(self, axis: str) -> str: ...
+
+else:  # a field for each axis: architecture and data set must be named
+    Cell = create_model(
+        "Cell",
+        __base__=_Levels,
+        **{
+            axis: (str, Field(default=... if AXES[axis].declared_as else AXES[axis].usual or "")) for axis in GRID_ORDER
+        },
+    )
 
 
 class Value(Model):

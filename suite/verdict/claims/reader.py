@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 from suite.errors import InputError, Problem, nearest
-from suite.grid.axes import unknown_level
+from suite.grid.axes import AXES, unknown_level
 from suite.grid.documents import Document, Location, read_document
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.claims.claim import Claim
@@ -18,7 +18,7 @@ from suite.verdict.claims.published import GRADES, Model, Statement, Value, gain
 from suite.verdict.claims.schema import ClaimFile, Sides
 
 # The axes whose levels can be checked in a claim; architectures and data sets may be a grid's own.
-_CHECKED = ("pe", "join", "norm", "loss")
+_CHECKED = tuple(name for name in AXES if not AXES[name].declared_as)
 M = TypeVar("M", bound=Model)
 
 

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from suite.data.images import load_images
 from suite.grid.grid import load_grid
-from suite.grid.losses import LOSSES, refusal
+from suite.grid.losses import LOSSES
 from suite.grid.trial import Trial
 from suite.models.architectures import resolve_architecture
 from suite.models.build import build_model
 from suite.models.costs.macs import count_parameters
 from suite.models.families.transformer import Tokens
+from suite.models.levels import Cell
 from suite.models.sizes import Size
 from suite.store.storage import Folder
 from suite.train import trials as entrance
@@ -70,7 +71,9 @@ FITTING = [
     (family, loss)
     for family in TRANSFORMERS
     for loss in WITH_TERMS
-    if not refusal(loss, resolve_architecture(family, SIZES[family]), SIDE, recipe(cutmix=1.0, cutmix_grid=16))
+    if not LOSSES[loss].refuses(
+        Cell(resolve_architecture(family, SIZES[family]), SIDE, {}, recipe(cutmix=1.0, cutmix_grid=16))
+    )
 ]
 
 
