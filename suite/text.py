@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 _PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
 
@@ -31,12 +34,52 @@ def note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
-def points(value: float) -> str:
+def points(value: float, digits: int = 2) -> str:
     """A gain with its sign, for people: +0.31, −0.05, 0.00; a dash for NaN."""
     if math.isnan(value):
         return "–"
-    text = f"{value:+.2f}".replace("-", "−")
-    return text[1:] if text[1:] == "0.00" else text
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text[1:]
+
+
+def interval(low: float, high: float) -> str:
+    """The ends of an interval of gains: [+0.08, +2.80]."""
+    return f"[{points(low)}, {points(high)}]"
+
+
+def p_value(p: float) -> str:
+    """A p-value: 0.0312; < 0.0001; a dash for NaN."""
+    return "–" if math.isnan(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def csv_text(records: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> str:
+    """CSV with a header line. Numbers have up to ten digits; None and NaN are empty.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it, as spreadsheets expect.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(fields)
+    writer.writerows([_csv_cell(record[field]) for field in fields] for record in records)
+    return text.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def seed_list(seeds: Iterable[int]) -> str:

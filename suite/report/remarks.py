@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from suite.report.cards import SIGNS
-from suite.report.tables.render import NONE, budget_note
+from suite.report.tables.table import NONE, budget_note
 from suite.text import duration
 from suite.verdict.sentences import MEANINGS
 from suite.verdict.verdicts import Verdict
