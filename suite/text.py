@@ -1,15 +1,23 @@
-"""What is said to people: numbers as they say them, notes, and any sign in any encoding."""
+"""Text for people and their programs: numbers, notes, CSV, lines of progress, and what a terminal may be sent."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
+import re
 import sys
+import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Self, TextIO
 
 _PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
+_NONE = "–"  # for a number that is missing
+# Control characters but newline and tab, marks that change the direction of text, and halves of surrogate pairs.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # spreadsheets read the full-width ones, too
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def plain(error: UnicodeError) -> tuple[str, int]:
@@ -17,6 +25,58 @@ def plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_PLAIN.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
+
+def printable(text: str) -> str:
+    r"""The text with each character that could steer a terminal or reorder a line written as an escape, as \u001b."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print to standard output, without characters that steer a terminal."""
+    print(printable(text), end=end, flush=True)
+
+
+def note(text: str) -> None:
+    """Print a note to standard error: something to know beside the output of a command."""
+    complain(f"note: {text}")
+
+
+def complain(text: str) -> None:
+    """Print to standard error, without characters that steer a terminal."""
+    print(printable(text), file=sys.stderr)
+
+
+def csv_text(
+    rows: Iterable[Mapping[str, object]], columns: Sequence[str] | None = None, digits: int | None = None
+) -> str:
+    """Rows as CSV with a header line. All CSV of the suite is written here.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front of it.
+
+    Args:
+        rows: one mapping per line.
+        columns: the names and order of the columns; by default those of the first row.
+        digits: significant digits of floats; by default all of them.
+    """
+    rows = list(rows)
+    names = list(columns if columns is not None else rows[0] if rows else ())
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow([_cell(name, None) for name in names])
+    writer.writerows([_cell(row.get(name), digits) for name in names] for row in rows)
+    return target.getvalue() if names else ""
+
+
+def _cell(value: object, digits: int | None) -> object:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float):
+        return value if digits is None else f"{value:.{digits}g}"
+    if not isinstance(value, str):
+        return value
+    formula = value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA)
+    return printable(f"'{value}" if formula and not _NUMBER.fullmatch(value) else value)
 
 
 def duration(seconds: float) -> str:
@@ -29,57 +89,27 @@ def duration(seconds: float) -> str:
     return f"{seconds} s"
 
 
-def note(text: str) -> None:
-    """Say something beside the output of a command, on standard error."""
-    print(f"note: {text}", file=sys.stderr)
-
-
-def points(value: float, digits: int = 2) -> str:
-    """A gain with its sign, for people: +0.31, −0.05, 0.00; a dash for NaN."""
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign and so many decimals, as +0.31 and −0.05; zero has no sign, NaN is a dash."""
     if math.isnan(value):
-        return "–"
+        return _NONE
     text = f"{value:+.{digits}f}".replace("-", "−")
-    return text if text.strip("+−0.") else text[1:]
+    return text[1:] if float(text[1:]) == 0 else text
+
+
+def points(value: float) -> str:
+    """A gain in percentage points: +0.31, −0.05, 0.00; a dash for NaN."""
+    return signed(value)
 
 
 def interval(low: float, high: float) -> str:
-    """The ends of an interval of gains: [+0.08, +2.80]."""
-    return f"[{points(low)}, {points(high)}]"
+    """An interval of gains in percentage points: [−0.05, +0.31]; a dash if an end is NaN."""
+    return _NONE if math.isnan(low) or math.isnan(high) else f"[{points(low)}, {points(high)}]"
 
 
-def p_value(p: float) -> str:
-    """A p-value: 0.0312; < 0.0001; a dash for NaN."""
-    return "–" if math.isnan(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
-
-
-def csv_text(records: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> str:
-    """CSV with a header line. Numbers have up to ten digits; None and NaN are empty.
-
-    A text that a spreadsheet would run as a formula gets an apostrophe before it, as spreadsheets expect.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(fields)
-    writer.writerows([_csv_cell(record[field]) for field in fields] for record in records)
-    return text.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(value):
-        return f"'{value}"
-    return value
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def p_value(value: float) -> str:
+    """0.0432; < 0.0001, which is the smallest level that a claim may have; a dash for NaN."""
+    return _NONE if math.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def seed_list(seeds: Iterable[int]) -> str:
@@ -91,3 +121,64 @@ def seed_list(seeds: Iterable[int]) -> str:
 def pair_count(n: int) -> str:
     """No pairs; 1 pair; 3 pairs."""
     return "no pairs" if n == 0 else "1 pair" if n == 1 else f"{n} pairs"
+
+
+class Progress:
+    """Lines on standard error that say how far a long command is, and what is left.
+
+    A thread prints them, so that a line comes every `interval` seconds however long one step takes. A command that ends
+    sooner prints none.
+
+        with Progress("reading images", total=len(paths), unit="images") as progress:
+            for path in paths:
+                read(path)
+                progress.advance()
+    """
+
+    def __init__(
+        self, what: str, total: float | None, unit: str, *, interval: float = 20.0, stream: TextIO | None = None
+    ) -> None:
+        """Nothing is printed before the `with` block begins.
+
+        Args:
+            what: what the command does, such as "reading images".
+            total: the number of units; None if it isn't known.
+            unit: what is counted, in the plural, such as "images".
+            interval: seconds from one line to the next.
+            stream: where lines go; standard error by default.
+        """
+        self._what, self._total, self._unit, self._interval, self._stream = what, total, unit, interval, stream
+        self._done, self._doing = 0.0, ""
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._print_lines, daemon=True)
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finished.set()
+        self._thread.join()
+
+    def advance(self, amount: float = 1.0, doing: str | None = None) -> None:
+        """Count units that are done; `doing` names what comes next."""
+        self._done += amount
+        if doing is not None:
+            self._doing = doing
+
+    @property
+    def line(self) -> str:
+        """The line as of now: `reading images: 300 of 1000 images, 30 s so far, about 1 min 10 s left`."""
+        seconds, done, total = time.monotonic() - self._began, self._done, self._total
+        count = f"{done:.0f}" if total is None else f"{done:.0f} of {total:.0f}"
+        parts = [f"{self._what}: {count} {self._unit}", *([self._doing] if self._doing else [])]
+        parts.append(f"{duration(seconds)} so far")
+        if total is not None and done > 0:
+            parts.append(f"about {duration(seconds / done * max(0.0, total - done))} left")
+        return ", ".join(parts)
+
+    def _print_lines(self) -> None:
+        while not self._finished.wait(self._interval):
+            print(self.line, file=self._stream or sys.stderr, flush=True)

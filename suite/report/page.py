@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from markupsafe import Markup
 
 from suite import __version__
@@ -32,9 +31,12 @@ from suite.report.templates import template
 from suite.store.files import write_atomic
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.interactions import Factorial
-from suite.verdict.runs import Run, unique_runs
+from suite.verdict.runs import Run, is_missing, unique_runs
 from suite.verdict.sentences import MEANINGS
 from suite.verdict.verdicts import Verdict, to_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_FAILURES = 200
 
@@ -188,9 +190,9 @@ def _failures(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _failure(run: Run) -> dict[str, Any]:
-    error: str = "" if pd.isna(run["error"]) else str(run["error"]).strip()
+    error: str = "" if is_missing(run["error"]) else str(run["error"]).strip()
     last: str = error.splitlines()[-1] if error else NONE
-    if run["status"] == "diverged" and not pd.isna(run["diverged_step"]):
+    if run["status"] == "diverged" and not is_missing(run["diverged_step"]):
         last = f"the loss was not finite at step {int(run['diverged_step'])}"
     return {
         "cell": " ".join(str(run[axis]) for axis in AXIS_FIELDS if not is_usual(axis, str(run[axis]))),

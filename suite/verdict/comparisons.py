@@ -11,16 +11,16 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError, nearest
 from suite.grid.axes import is_usual
 from suite.store.record import AXIS_FIELDS
 from suite.verdict import stats
-from suite.verdict.runs import CELL_FIELDS, METRICS, Key, Run, cell_order, unique_runs
+from suite.verdict.runs import CELL_FIELDS, METRICS, Key, Run, cell_order, is_missing, unique_runs
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from suite.verdict.runs import Frame
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,7 @@ class Comparison:
         return f"{' '.join(parts)}: {self.treatment.level} vs {self.baseline.level}"
 
 
-def comparisons(
-    frame: pd.DataFrame, axis: str = "join", baseline: str = "default", metric: str = "top1"
-) -> list[Comparison]:
+def comparisons(frame: Frame, axis: str = "join", baseline: str = "default", metric: str = "top1") -> list[Comparison]:
     """Every level of `axis` compared with the baseline, within each set of cells that agree in all else.
 
     Cells whose baseline was never run give no comparison. The order is that of tables.
@@ -165,13 +163,13 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
     failures = {seed: str(run["status"]) for seed, run in numbered.items() if run["status"] != "done"}
     done = {seed: run for seed, run in numbered.items() if seed not in failures}
     values = {seed: value for seed, run in done.items() if not math.isnan(value := value_of(run))}
-    images = {seed: number for seed, run in done.items() if (number := run.get("test_images")) is not None}
+    images: dict[int, Any] = {seed: run.get("test_images") for seed, run in done.items()}
     return Side(
         level,
         values,
         failures,
         environments={seed: str(run["environment"]) for seed, run in done.items()},
         trials={seed: str(run["trial_id"]) for seed, run in done.items()},
-        test_images={seed: int(number) for seed, number in images.items() if not math.isnan(number)},
+        test_images={seed: int(number) for seed, number in images.items() if not is_missing(number)},
         correct={seed: run["correct"] for seed, run in done.items() if isinstance(run.get("correct"), str)},
     )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from suite.grid.axes import is_usual
 from suite.text import pair_count
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison, comparisons
-from suite.verdict.runs import METRICS
+from suite.verdict.runs import METRICS, rows_of
+
+if TYPE_CHECKING:
+    from suite.verdict.runs import Frame
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Case:
         return f"{cell}: {asked.treatment} vs {asked.baseline}"
 
 
-def find_cases(frame: pd.DataFrame, claims: Sequence[Claim]) -> Iterator[Case]:
+def find_cases(frame: Frame, claims: Sequence[Claim]) -> Iterator[Case]:
     """Each claim with each comparison that it is about, or with None."""
     found: dict[tuple[str, str, str], list[Comparison]] = {}
     for claim in claims:
@@ -89,13 +91,11 @@ def _recipes_note(comparison: Comparison) -> str:
     )
 
 
-def _apart_note(frame: pd.DataFrame, claim: Claim) -> str:
+def _apart_note(frame: Frame, claim: Claim) -> str:
     """Why runs of both sides make no comparison; empty if one side has no runs."""
     asked = claim.contrast
-    wanted = pd.Series(data=True, index=frame.index)
-    for name, level in asked.match.items():
-        wanted &= frame[name] == level
-    levels = set(frame.loc[wanted, asked.axis])
+    wanted = tuple(asked.match.values())
+    levels = {level for level, *others in rows_of(frame, (asked.axis, *asked.match)) if tuple(others) == wanted}
     if not {asked.baseline, asked.treatment} <= levels:
         return ""
     return f"the runs of the two sides differ in more than their {asked.axis}, such as the recipe: there are no pairs"

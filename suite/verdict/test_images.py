@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from suite.errors import InputError
 from suite.store.record import unpack_bits
 from suite.verdict.comparisons import Comparison, Side
+from suite.verdict.runs import is_missing, rows_of
 from suite.verdict.stats import Differences
+
+if TYPE_CHECKING:
+    from suite.verdict.runs import Frame
 
 _MEND = "restore its record from version control, or delete it: the trial then runs again"
 
@@ -38,7 +42,7 @@ def check_test_images(comparison: Comparison) -> None:
         )
 
 
-def check_accuracies(frame: pd.DataFrame) -> None:
+def check_accuracies(frame: Frame) -> None:
     """Hold the accuracy of each finished run that kept its answers against them, whatever claims are about.
 
     frame: as `suite.store.load_frame` gives it.
@@ -46,10 +50,10 @@ def check_accuracies(frame: pd.DataFrame) -> None:
     Raises:
         InputError: a run's answers are damaged, or aren't those that its accuracy is of.
     """
-    kept = frame[(frame["status"] == "done") & frame["correct"].notna()]
-    columns = (kept[name].tolist() for name in ("trial_id", "correct", "test_images", "top1"))
-    for trial_id, packed, images, top1 in zip(*columns, strict=True):
-        _unpacked(packed, 0 if math.isnan(images) else int(images), top1, f"runs.jsonl, trial {trial_id}")
+    columns = ("status", "trial_id", "correct", "test_images", "top1")
+    for status, trial_id, packed, images, top1 in rows_of(frame, columns):
+        if status == "done" and not is_missing(packed):
+            _unpacked(packed, 0 if is_missing(images) else int(images), top1, f"runs.jsonl, trial {trial_id}")
 
 
 def differences(comparison: Comparison) -> Differences | None:

@@ -24,9 +24,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from suite.verdict import stats
 from suite.verdict.caveats import caveats
@@ -35,6 +33,9 @@ from suite.verdict.comparisons import Comparison
 from suite.verdict.evidence import Evidence, image_checks, raw_p
 from suite.verdict.matching import Case, find_cases
 from suite.verdict.sentences import Word, write_sentence
+
+if TYPE_CHECKING:
+    from suite.verdict.runs import Frame
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Verdict:
     evidence: Evidence | None
 
 
-def judge(frame: pd.DataFrame, claims: Sequence[Claim]) -> list[Verdict]:
+def judge(frame: Frame, claims: Sequence[Claim]) -> list[Verdict]:
     """Judge the claims together: the more of them, the more each must show.
 
     A claim that several comparisons match (say, of two recipes) gets a verdict for each; one that none

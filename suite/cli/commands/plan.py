@@ -245,7 +245,7 @@ def _power(workspace: Workspace) -> str:
         return "one seed can't show any gain: a paired test needs two or more"
     smallest = stats.smallest_gain(seeds, 1.0)
     text = f"{seeds} pairs show a gain of {smallest:.2f} standard deviations of the paired gains (80 % power, α 0.05)"
-    spreads = [one.gain.sd for one in comparisons(workspace.frame) if one.gain.n >= 2]
+    spreads = [one.gain.sd for one in comparisons(workspace.columns) if one.gain.n >= 2]
     if not spreads:
         return text
     low, high = (stats.smallest_gain(seeds, spread) for spread in (min(spreads), max(spreads)))

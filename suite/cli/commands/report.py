@@ -29,10 +29,10 @@ def print_tables(workspace: Workspace) -> None:
     folder = workspace.report_folder / "tables"
     console = open_console()
     written = []
-    if workspace.frame.empty:
+    if not workspace.has_runs:
         print_line(console, f"{workspace.grid.name}: no runs yet")
     else:
-        table = summary_table(rows(workspace.frame), workspace.budget_note)
+        table = summary_table(rows(workspace.columns), workspace.budget_note)
         console.print(to_terminal(table, console.width))
         written = write_summary(table, folder)
     further = effect_tables(workspace.factorials, workspace.budget_note)
@@ -103,9 +103,9 @@ def print_outcome(console: Console, workspace: Workspace) -> None:
     from suite.report.tables.rows import rows
     from suite.report.tables.summary import summary_table
 
-    if not workspace.frame.empty:
+    if workspace.has_runs:
         console.print()
-        console.print(to_terminal(summary_table(rows(workspace.frame), workspace.budget_note), console.width))
+        console.print(to_terminal(summary_table(rows(workspace.columns), workspace.budget_note), console.width))
         console.print()
     print_verdicts(workspace)
     print_line(console, f"report: {write_report(workspace)}")

@@ -18,16 +18,16 @@ from suite.text import pair_count
 from suite.verdict import stats
 from suite.verdict.claims.published import METRICS, Value, table_name
 from suite.verdict.comparisons import Comparison, Side, side_of
-from suite.verdict.runs import Run, failed_trials, unique_runs
+from suite.verdict.runs import Run, failed_trials, is_missing, rows_of, unique_runs
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from suite.verdict.runs import Frame
 
 # What a run's record says of a metric. Other metrics are counted or measured by other commands.
 _MEASURED: Mapping[str, Callable[[Run], float]] = {
     "top1": lambda run: float(run["top1"]),
     "top1_best_epoch": lambda run: float(run["top1_best_epoch"]),
-    "params_millions": lambda run: float(run["params"]) / 1e6,
+    "params_millions": lambda run: math.nan if is_missing(run["params"]) else float(run["params"]) / 1e6,
 }
 _BY_BENCH = "a ratio of `lape bench`: the number itself is of the paper's machine"
 _ELSEWHERE = {
@@ -128,7 +128,7 @@ class PublishedTable:
 
 
 def published_table(
-    values: Sequence[Value], title: str, frame: pd.DataFrame, history: pd.DataFrame, budget: Budget | None = None
+    values: Sequence[Value], title: str, frame: Frame, history: Frame, budget: Budget | None = None
 ) -> PublishedTable:
     """A paper's table with the runs beside it.
 
@@ -144,8 +144,7 @@ def published_table(
         if budget is not None:
             levels = [budget.published(axis, level) for axis, level in zip(AXIS_FIELDS, levels, strict=True)]
         cells.setdefault(tuple(levels), []).append(run)
-    columns = (history[name].tolist() for name in ("trial_id", "epoch", "top1"))
-    tested = {(trial_id, epoch): top1 for trial_id, epoch, top1 in zip(*columns, strict=True)}
+    tested = {(trial_id, epoch): top1 for trial_id, epoch, top1 in rows_of(history, ("trial_id", "epoch", "top1"))}
     entries = [
         _entry(value, cells.get(tuple(getattr(value.cell, axis) for axis in AXIS_FIELDS), []), tested, budget)
         for value in values

@@ -9,7 +9,7 @@ from typing import Any
 from suite.report.tables.published import Entry, PublishedTable
 from suite.report.tables.table import NONE, Column, Table, budget_note, marks, number_notes
 from suite.store.record import AXIS_FIELDS
-from suite.text import points
+from suite.text import signed
 from suite.verdict.claims.published import METRICS, decimals
 from suite.verdict.stats import Consistency
 
@@ -100,14 +100,14 @@ def _texts(entry: Entry | None) -> tuple[str, ...]:
     metric, printed, ours = METRICS[entry.value.metric], entry.value.printed, entry.spread
     digits = decimals(printed)
     if entry.baseline and metric.percent:
-        printed += f" ({points(entry.published_gain, digits)})"
+        printed += f" ({signed(entry.published_gain, digits)})"
     if not ours.n:
         return printed, NONE, "0", NONE
     digits = min(digits, 2) if metric.tested else digits
     text = f"{ours.mean:.{digits}f}"
     text += "" if math.isnan(ours.sd) else f" ± {ours.sd:.{digits}f}"
-    text += f" ({points(entry.gain.mean, digits)})" if entry.gain.n and metric.percent else ""
-    return printed, text, str(ours.n), points(entry.difference, digits) + _MARKS[entry.consistency]
+    text += f" ({signed(entry.gain.mean, digits)})" if entry.gain.n and metric.percent else ""
+    return printed, text, str(ours.n), signed(entry.difference, digits) + _MARKS[entry.consistency]
 
 
 def _below(table: PublishedTable) -> Iterator[str]:

@@ -39,7 +39,7 @@ def write(tables: Iterable[Table], folder: Path, suffixes: Sequence[str] = ("csv
 
 def to_csv(table: Table) -> str:
     """The records, unrounded (ten digits; UTF-8; a header line)."""
-    return csv_text(table.records, table.fields)
+    return csv_text(table.records, table.fields, digits=10)
 
 
 def to_markdown(table: Table) -> str:

@@ -13,10 +13,12 @@ from suite.models.norms import NORMS
 from suite.text import seed_list
 from suite.verdict import stats
 from suite.verdict.comparisons import Comparison, Side, comparisons, side_of
-from suite.verdict.runs import CELL_FIELDS, Run, cell_order, failed_trials, recipe_ids_tell, unique_runs
+from suite.verdict.runs import CELL_FIELDS, Run, cell_order, failed_trials, is_missing, recipe_ids_tell, unique_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from suite.verdict.runs import Frame
 
 # The columns that tables show only where they differ between rows.
 _OPTIONAL = ("norm", "loss", "recipe", "recipe_id")
@@ -70,7 +72,7 @@ class Row:
         return tuple(found)
 
 
-def rows(frame: pd.DataFrame) -> list[Row]:
+def rows(frame: Frame) -> list[Row]:
     """The cells of the frame, in the order of tables; raises `InputError` as `suite.verdict.runs.unique_runs` does.
 
     A cell is compared with that of the default join; one with the default join, with that of the default loss; and one
@@ -90,7 +92,7 @@ def rows(frame: pd.DataFrame) -> list[Row]:
     return sorted(found, key=lambda row: cell_order(row.cell))
 
 
-def _compared(frame: pd.DataFrame) -> Iterator[Comparison]:
+def _compared(frame: Frame) -> Iterator[Comparison]:
     """The comparisons with the baselines; of several for one treatment, the one that counts comes last."""
     for norm in ("bn", "ln"):
         for one in comparisons(frame, "norm", norm):
@@ -101,7 +103,7 @@ def _compared(frame: pd.DataFrame) -> Iterator[Comparison]:
     yield from comparisons(frame)
 
 
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
+def summary(frame: Frame) -> pd.DataFrame:
     """One row per cell, raw numbers: accuracies in percent, gains in points, missing ones NaN.
 
     norm, loss and the recipe are columns only where they vary. `failed` counts the trials that failed;
@@ -152,4 +154,4 @@ def _key(cell: dict[str, Any]) -> tuple[str, ...]:
 
 def _first(values: Sequence[Any]) -> float:
     """The first number that isn't missing: the runs of a cell have the same model."""
-    return next((float(value) for value in values if value is not None and not math.isnan(value)), math.nan)
+    return next((float(value) for value in values if not is_missing(value)), math.nan)

@@ -17,7 +17,7 @@ from suite.text import interval, points
 from suite.verdict import stats
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from suite.verdict.runs import Frame
 
 
 HEADS = {
@@ -117,7 +117,7 @@ def _below(cells: Sequence[Row], budget: str) -> list[str]:
     return [*budget_note(budget), LEGEND, *other, *uneven]
 
 
-def write_tables(frame: pd.DataFrame, folder: Path, budget: str = "") -> list[Path]:
+def write_tables(frame: Frame, folder: Path, budget: str = "") -> list[Path]:
     """Write summary.csv, summary.md and summary.tex into the folder; raises `InputError` if that can't be."""
     return write_summary(summary_table(rows(frame), budget), folder)
 
