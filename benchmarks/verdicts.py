@@ -25,7 +25,7 @@ from suite.store.canonical import derive_seed
 from suite.store.record import pack_bits
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
-from suite.verdict.comparisons import Contrast, Side
+from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.evidence import POWER, image_checks
 from suite.verdict.matching import Case
 from suite.verdict.sentences import WORDS, Word
@@ -63,20 +63,20 @@ def claim() -> Claim:
     )  # fmt: skip
 
 
-def contrast(baseline: Sequence[float], treatment: Sequence[float]) -> Contrast:
-    """The contrast of runs with these accuracies (percent), a pair of each place."""
-    return Contrast("join", _CELL, "top1", _side("default", baseline), _side("lape", treatment))
+def comparison(baseline: Sequence[float], treatment: Sequence[float]) -> Comparison:
+    """The comparison of runs with these accuracies (percent), a pair of each place."""
+    return Comparison("join", _CELL, "top1", _side("default", baseline), _side("lape", treatment))
 
 
-def answered(baseline: Answers, treatment: Answers, name: str) -> Contrast:
-    """The contrast of runs with these answers to the test images, [pairs, images]. name: of the trials."""
+def answered(baseline: Answers, treatment: Answers, name: str) -> Comparison:
+    """The comparison of runs with these answers to the test images, [pairs, images]. name: of the trials."""
     sides = []
     for level, right in (("default", baseline), ("lape", treatment)):
         images = dict.fromkeys(range(len(right)), int(right.shape[1]))
         correct = {seed: pack_bits(row) for seed, row in enumerate(right)}
         side = _side(level, [100 * float(row.mean()) for row in right], name)
         sides.append(replace(side, test_images=images, correct=correct))
-    return Contrast("join", _CELL, "top1", *sides)
+    return Comparison("join", _CELL, "top1", *sides)
 
 
 def _side(level: str, values: Sequence[float], name: str = "") -> Side:
@@ -92,10 +92,10 @@ def _side(level: str, values: Sequence[float], name: str = "") -> Side:
     )
 
 
-def paired(gains: Iterable[float]) -> Contrast:
-    """A contrast with these gains."""
+def paired(gains: Iterable[float]) -> Comparison:
+    """A comparison with these gains."""
     listed = list(gains)
-    return contrast([50.0] * len(listed), [50.0 + gain for gain in listed])
+    return comparison([50.0] * len(listed), [50.0 + gain for gain in listed])
 
 
 def simulate(claims: int = CLAIMS) -> Figures:
@@ -175,7 +175,7 @@ def images(claims: int) -> Iterator[Figures]:
         everywhere = _truth(effect, seed_effect)
         for n in IMAGE_PAIRS:
             rng = _rng("images", source, n)
-            drawn = [_image_contrast(rng, effect, seed_effect, n, str(number)) for number in range(claims)]
+            drawn = [_image_comparison(rng, effect, seed_effect, n, str(number)) for number in range(claims)]
             checks = image_checks(one for one, _ in drawn)
             found = [(one.gain, checks[id(one)].interval, here) for one, here in drawn]
             yield {
@@ -198,10 +198,10 @@ def _truth(effect: float, seed_effect: float) -> float:
     return 100 * float(ndtr((_LEVEL + _STEP) / math.sqrt(treatment)) - ndtr(_LEVEL / math.sqrt(baseline)))
 
 
-def _image_contrast(
+def _image_comparison(
     rng: np.random.Generator, effect: float, seed_effect: float, n: int, name: str
-) -> tuple[Contrast, float]:
-    """A contrast of n pairs on images of its own, and its true gain on these images over all seeds."""
+) -> tuple[Comparison, float]:
+    """A comparison of n pairs on images of its own, and its true gain on these images over all seeds."""
     plain = _LEVEL + rng.normal(0, _DIFFICULTY, IMAGES)
     helped = plain + _STEP + rng.normal(0, effect, IMAGES)
     seed = rng.normal(0, _SEED, (n, 1))

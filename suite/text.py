@@ -108,8 +108,8 @@ def interval(low: float, high: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """0.043; < 0.001; a dash for NaN."""
-    return _NONE if math.isnan(value) else "< 0.001" if value < 1e-3 else f"{value:.3f}"
+    """0.0432; < 0.0001, which is the smallest level that a claim may have; a dash for NaN."""
+    return _NONE if math.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def seed_list(seeds: Iterable[int]) -> str:

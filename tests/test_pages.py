@@ -24,8 +24,10 @@ from benchmarks.methods import FIGURES as MEASURED
 from suite.grid.losses import LOSSES
 from suite.models import create_model
 from suite.models.norms import NORMS
-from suite.report.tables import effects as effect_tables
-from suite.report.tables import summary
+from suite.report.tables.effects import effect_tables
+from suite.report.tables.render import to_markdown
+from suite.report.tables.rows import rows as summary_rows
+from suite.report.tables.summary import summary_table
 from suite.report.workspace import Workspace, open_workspace
 from tests.conftest import REPOSITORY
 
@@ -107,7 +109,7 @@ def features(model: nn.Module, images: torch.Tensor) -> list[int]:
 def runs() -> str:
     if workspace("l2bn_budget").frame.empty:
         return "No runs are committed yet: `lape run l2bn_budget` makes them."
-    return summary.to_markdown(workspace("l2bn_budget").frame).strip()
+    return to_markdown(summary_table(summary_rows(workspace("l2bn_budget").frame))).strip()
 
 
 def verdicts() -> str:
@@ -121,8 +123,8 @@ def combined() -> str:
     space = workspace("combined")
     if space.frame.empty:
         return "No runs are committed yet: `lape run combined` makes them."
-    effects, sums = effect_tables.texts(space.factorials)
-    return "\n".join([summary.to_markdown(space.frame), *map(effect_tables.to_markdown, (sums, effects))]).strip()
+    effects, sums = effect_tables(space.factorials)
+    return "\n".join(map(to_markdown, (summary_table(summary_rows(space.frame)), sums, effects))).strip()
 
 
 MADE: dict[str, dict[str, Callable[[], str]]] = {

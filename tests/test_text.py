@@ -64,6 +64,6 @@ def test_numbers() -> None:
     assert [signed(value, 0) for value in (1.4, -0.4)] == ["+1", "0"]
     assert interval(-0.05, 0.31) == "[−0.05, +0.31]"
     assert interval(math.nan, math.nan) == "–"
-    assert [p_value(value) for value in (0.0426, 0.00099, 0.001, 1.0, math.nan)] == [
-        "0.043", "< 0.001", "0.001", "1.000", "–",
+    assert [p_value(value) for value in (0.0426, 0.00009, 0.0001, 1.0, math.nan)] == [
+        "0.0426", "< 0.0001", "0.0001", "1.0000", "–",
     ]  # fmt: skip

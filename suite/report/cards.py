@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from suite.report.figures.gains import effect
-from suite.report.tables.render import NONE
-from suite.text import points
+from suite.report.tables.table import NONE
+from suite.text import interval, p_value, points
 from suite.verdict.evidence import Evidence
 from suite.verdict.sentences import Word
 from suite.verdict.verdicts import Verdict
@@ -50,33 +50,36 @@ def _numbers(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "Metric", "top-1 of the last epoch" if claim.metric == "top1" else "top-1 of the best epoch (optimistic)"
     if seen is None:
         return
+    gain, (before, after) = seen.gain, seen.comparison.means
     yield "Pairs", f"{seen.pairs}: {_pairs(seen)}"
-    yield "Means over pairs", f"{seen.baseline_mean:.2f} % → {seen.treatment_mean:.2f} %"
-    yield "Gain", f"{points(seen.gain)}, sample standard deviation {_number(seen.sd)}"
-    yield "95 % t interval", f"[{points(seen.low)}, {points(seen.high)}]"
-    yield "p, paired t-test, one-sided", f"{_p(seen.p)} (Holm over {seen.claims_judged}: {_p(seen.p_adjusted)})"
+    yield "Means over pairs", f"{before:.2f} % → {after:.2f} %"
+    yield "Gain", f"{points(gain.mean)}, sample standard deviation {_number(gain.sd)}"
+    yield "95 % t interval", interval(gain.low, gain.high)
+    yield (
+        "p, paired t-test, one-sided",
+        f"{p_value(seen.p)} (Holm over {seen.claims_judged}: {p_value(seen.p_adjusted)})",
+    )
     opposite = "p of a loss" if claim.side == "greater" else "p of a rise"
-    yield opposite, f"{_p(seen.p_negative)} (Holm over {seen.claims_judged}: {_p(seen.p_negative_adjusted)})"
-    yield "p, equal within δ (TOST)", _p(seen.p_equivalent)
+    yield opposite, f"{p_value(seen.p_negative)} (Holm over {seen.claims_judged}: {p_value(seen.p_negative_adjusted)})"
+    yield "p, equal within δ (TOST)", p_value(seen.p_equivalent)
     yield (
         "p, exact sign flip",
-        f"{_p(seen.p_sign_flip)} (with {seen.pairs} pairs, at best {_p(seen.smallest_p_sign_flip)})",
+        f"{p_value(seen.p_sign_flip)} (with {seen.pairs} pairs, at best {p_value(seen.smallest_p_sign_flip)})",
     )
-    if seen.images_gained is not None and seen.images_lost is not None and seen.p_mcnemar is not None:
+    if images := seen.images:
         yield (
             "95 % bootstrap interval",
-            f"[{points(seen.bootstrap_low)}, {points(seen.bootstrap_high)}], over pairs and "
-            f"{seen.test_images} test images",
+            f"{interval(images.interval.low, images.interval.high)}, over pairs and {images.images} test images",
         )
-        images = zip(seen.seeds, seen.images_gained, seen.images_lost, seen.p_mcnemar, strict=True)
+        pairs = zip(seen.comparison.seeds, images.gained, images.lost, images.p_mcnemar, strict=True)
         yield (
             "Images gained, lost; McNemar’s p",
-            "; ".join(f"seed {seed} +{more} −{less}, {_p(p)}" for seed, more, less, p in images),
+            "; ".join(f"seed {seed} +{more} −{less}, {p_value(p)}" for seed, more, less, p in pairs),
         )
     yield "Smallest gain to show", f"{_number(seen.smallest_gain)} points, by {seen.pairs} pairs at 80 % power"
     yield "Pairs to show the claimed gain", f"{_number(seen.pairs_needed, 0)}, at 80 % power with this spread"
-    yield "Correlation of the pairs", _number(seen.correlation)
-    yield "Environments", "; ".join(seen.environments)
+    yield "Correlation of the pairs", _number(seen.comparison.correlation)
+    yield "Environments", "; ".join(seen.comparison.environments)
 
 
 def _published(verdict: Verdict) -> str:
@@ -88,12 +91,8 @@ def _published(verdict: Verdict) -> str:
 
 
 def _pairs(seen: Evidence) -> str:
-    listed = zip(seen.seeds, seen.gains, strict=True)
+    listed = zip(seen.comparison.seeds, seen.comparison.gains, strict=True)
     return ", ".join(f"seed {seed} {points(gain)}" for seed, gain in listed)
-
-
-def _p(value: float) -> str:
-    return NONE if math.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _number(value: float, digits: int = 2) -> str:

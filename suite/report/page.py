@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from markupsafe import Markup
 
 from suite import __version__
@@ -21,18 +20,23 @@ from suite.report.figures import interactions as interaction_figures
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
 from suite.report.figures.style import colour_number
 from suite.report.remarks import GridSummary, by_reason, caveats, environments, facts, made, overview, shown_value
-from suite.report.tables import effects as effect_tables
-from suite.report.tables import published_text, summary
+from suite.report.tables.effects import effect_tables
 from suite.report.tables.published import PublishedTable
-from suite.report.tables.render import NONE
+from suite.report.tables.published_text import text_table
+from suite.report.tables.render import html_view, write
 from suite.report.tables.rows import rows
+from suite.report.tables.summary import summary_table, write_summary
+from suite.report.tables.table import NONE
 from suite.report.templates import template
 from suite.store.files import write_atomic
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.interactions import Factorial
-from suite.verdict.runs import Run, unique_runs
+from suite.verdict.runs import Run, is_missing, unique_runs
 from suite.verdict.sentences import MEANINGS
 from suite.verdict.verdicts import Verdict, to_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_FAILURES = 200
 
@@ -56,22 +60,23 @@ def render(
         InputError: the folder can't be written, or the frame holds two trainings under one name.
     """
     cells = rows(frame)
-    contrasts = [row.contrast for row in cells if row.contrast is not None]
+    results = summary_table(cells, grid.budget)
+    comparisons = [row.comparison for row in cells if row.comparison is not None]
     drawn, groups = curves.panels(frame, history)
     drawings = curves.draw_panels(drawn)
     alike = patch_similarity.likenesses(frame, history)
     drawings |= {one.name: patch_similarity.draw_likeness(one) for one in alike}
-    scale, marks = gain_marks([row.contrast for row in cells])
-    effects = effect_tables.texts(factorials, grid.budget)
+    effects = effect_tables(factorials, grid.budget)
+    beside = [text_table(table) for table in published]
     interactions = interaction_figures.draw_all(factorials)
     page = template("report.html.j2").render(
-        **summary.table_view(cells, grid.budget) | {"plot_head": scale, "plots": marks},
+        results=html_view(results, gain_marks([row.comparison for row in cells])),
         **_failures(frame),
         grid=grid,
         css=Markup(template("report.css").render()),  # noqa: S704 -- a file of this package
         sections=_sections(grid, published, factorials, bool(alike)),
-        published=[published_text.view(table) for table in published],
-        effects=[effect_tables.view(text) for text in effects],
+        published=[html_view(table) for table in beside],
+        effects=[html_view(table) for table in effects],
         interactions=_interactions(factorials, interactions),
         overview=overview(grid, frame, verdicts),
         facts=facts(grid, frame),
@@ -80,7 +85,7 @@ def render(
         curves=[_curve(panel, drawings[panel.name]) for panel in drawn],
         alike=[_alike(one, drawings[one.name]) for one in alike],
         more_panels=groups if groups > len(drawn) else 0,
-        more_gains=MAX_GAINS if len(contrasts) > MAX_GAINS else 0,
+        more_gains=MAX_GAINS if len(comparisons) > MAX_GAINS else 0,
         key=_key(drawn),
         dropped=by_reason(grid.dropped),
         commands=grid.commands,
@@ -93,10 +98,9 @@ def render(
         version=__version__,
         made=made(frame),
     )
-    summary.write_rows(cells, folder / "tables", grid.budget)
-    published_text.write_published(published, folder / "tables")
-    effect_tables.write_texts(effects, folder / "tables")
-    _write_figures({**drawings, **interactions, "gains": draw_gains(contrasts)}, folder / "figures")
+    write_summary(results, folder / "tables")
+    write([*beside, *effects], folder / "tables")
+    _write_figures({**drawings, **interactions, "gains": draw_gains(comparisons)}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts).encode())
     write_atomic(folder / "index.html", page.encode())
     return folder / "index.html"
@@ -186,9 +190,9 @@ def _failures(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _failure(run: Run) -> dict[str, Any]:
-    error: str = "" if pd.isna(run["error"]) else str(run["error"]).strip()
+    error: str = "" if is_missing(run["error"]) else str(run["error"]).strip()
     last: str = error.splitlines()[-1] if error else NONE
-    if run["status"] == "diverged" and not pd.isna(run["diverged_step"]):
+    if run["status"] == "diverged" and not is_missing(run["diverged_step"]):
         last = f"the loss was not finite at step {int(run['diverged_step'])}"
     return {
         "cell": " ".join(str(run[axis]) for axis in AXIS_FIELDS if not is_usual(axis, str(run[axis]))),

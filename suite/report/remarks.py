@@ -6,15 +6,16 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from suite.report.cards import SIGNS
-from suite.report.tables.render import NONE, budget_note
+from suite.report.tables.table import NONE, budget_note
 from suite.text import duration
 from suite.verdict.sentences import MEANINGS
 from suite.verdict.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from suite.grid.budget import Budget
 from suite.grid.trial import Trial
@@ -18,7 +17,7 @@ from suite.run.opened_grid import OpenGrid, open_grid
 from suite.run.timing.estimate import ANYWHERE, Estimate, Where, estimate
 from suite.run.timing.forecast import Measured, read_calibration
 from suite.run.timing.pace import Pace, Paces
-from suite.store.frames import load_history, to_frame
+from suite.store.frames import load_history, to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.text import points
 from suite.verdict.claims.claim import Claim, carried_over
@@ -27,6 +26,9 @@ from suite.verdict.claims.reader import Claims, read_claim_files
 from suite.verdict.interactions import Factorial, factorials
 from suite.verdict.test_images import check_accuracies
 from suite.verdict.verdicts import Verdict, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -77,11 +79,26 @@ class Workspace(OpenGrid):
         return estimate(trials, self.paces, self.workers(found.device.threads), begin, where)
 
     @cached_property
+    def columns(self) -> dict[str, list[Any]]:
+        """The columns of `suite.store.load_frame`, of the stored runs of this grid's trials.
+
+        Raises:
+            InputError: an accuracy isn't that of its answers.
+        """
+        columns = to_columns(record for record in self.records.values() if record.trial_id in self.expansion.ids)
+        check_accuracies(columns)
+        return columns
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether any run of this grid's trials is stored."""
+        return bool(self.columns["trial_id"])
+
+    @cached_property
     def frame(self) -> pd.DataFrame:
-        """A row per stored run of this grid's trials; raises `InputError` if an accuracy isn't that of its answers."""
-        frame = to_frame(record for record in self.records.values() if record.trial_id in self.expansion.ids)
-        check_accuracies(frame)
-        return frame
+        """The columns as a data frame; raises `InputError` as `columns`."""
+        _ = self.columns
+        return to_frame(record for record in self.records.values() if record.trial_id in self.expansion.ids)
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -129,20 +146,22 @@ class Workspace(OpenGrid):
                 key = (value.paper, value.version, value.table)
                 titles.setdefault(key, file.title)
                 values[key].append(value)
+        epochs = any(value.epoch is not None for found in values.values() for value in found)
+        history = self.history if epochs else {"trial_id": (), "epoch": (), "top1": ()}
         return [
-            published_table(found, titles[key], self.frame, self.history, self.budget) for key, found in values.items()
+            published_table(found, titles[key], self.columns, history, self.budget) for key, found in values.items()
         ]
 
     @cached_property
     def factorials(self) -> list[Factorial]:
         """What the runs say of methods that the grid combines."""
-        return factorials(self.frame, self.grid.file.interactions)
+        return factorials(self.columns, self.grid.file.interactions)
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
         """What the runs say about the claims; last come those that no runs can test, each with its reason."""
         testable = [claim for claim in self.claims if not claim.obstacle]
-        return [*judge(self.frame, testable), *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
+        return [*judge(self.columns, testable), *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
 
 
 def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path) -> Workspace:

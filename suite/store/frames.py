@@ -52,8 +52,13 @@ def to_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Records as the frame of `load_frame`, sorted by their axes and seed."""
     import pandas as pd
 
-    frame = pd.DataFrame([_row(record) for record in sorted(records, key=sort_key)], columns=_COLUMNS)
-    return frame.astype(dict.fromkeys(_NUMBERS, "float64"))
+    return pd.DataFrame(to_columns(records), columns=_COLUMNS).astype(dict.fromkeys(_NUMBERS, "float64"))
+
+
+def to_columns(records: Iterable[RunRecord]) -> dict[str, list[Any]]:
+    """The columns of `to_frame` as lists, in which None is missing. Needs no pandas, which takes long to import."""
+    rows = [_row(record) for record in sorted(records, key=sort_key)]
+    return {name: [row[name] for row in rows] for name in _COLUMNS}
 
 
 def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:

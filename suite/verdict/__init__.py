@@ -12,7 +12,7 @@ from suite.faces import lazy
 if TYPE_CHECKING:
     from suite.verdict.claims.claim import Claim as Claim
     from suite.verdict.claims.reader import load_claims as load_claims
-    from suite.verdict.comparisons import Contrast as Contrast
+    from suite.verdict.comparisons import Comparison as Comparison
     from suite.verdict.verdicts import Verdict as Verdict
     from suite.verdict.verdicts import judge as judge
     from suite.verdict.verdicts import to_json as to_json
@@ -21,7 +21,7 @@ __getattr__ = lazy(
     __name__,
     {
         "Claim": "claims.claim",
-        "Contrast": "comparisons",
+        "Comparison": "comparisons",
         "Verdict": "verdicts",
         "judge": "verdicts",
         "load_claims": "claims.reader",

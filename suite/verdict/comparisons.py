@@ -1,31 +1,40 @@
-"""Contrasts: two cells that differ in one axis, paired by seed index.
+"""Comparisons: two cells that differ in one axis, paired by seed index.
 
-Pairs are what makes small gains visible: the two sides of a pair share initial weights and batches, so
-most of what a seed does to the accuracy cancels in their difference.
+Pairs make small gains visible. The two sides of a pair share initial weights and batches, so that most of what a seed
+does to the accuracy cancels in their difference.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError, nearest
 from suite.grid.axes import is_usual
 from suite.store.record import AXIS_FIELDS
 from suite.verdict import stats
-from suite.verdict.runs import CELL_FIELDS, METRICS, Key, Run, cell_order, unique_runs
+from suite.verdict.runs import CELL_FIELDS, METRICS, Key, Run, cell_order, is_missing, unique_runs
+
+if TYPE_CHECKING:
+    from suite.verdict.runs import Frame
 
 
 @dataclass(frozen=True)
 class Side:
-    """The runs of one cell. values: the metric (percent) of each finished seed; failures: seed → status.
+    """The runs of one cell, by seed index.
 
-    trials, test_images, correct: of the finished seeds, the trial id, and where the record has them the number
-    of test images, and whether each was right, as `suite.store.record.pack_bits` packs it.
+    Args:
+        level: the cell's level on the axis that differs.
+        values: the metric of each finished seed, an accuracy in percent.
+        failures: the status of each seed that failed.
+        environments: the environment group of each finished seed.
+        trials: the trial id of each finished seed.
+        test_images: the number of test images, where the record has it.
+        correct: which test images were right, as `suite.store.record.pack_bits` packs it, where the record has it.
     """
 
     level: str
@@ -38,11 +47,19 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """A baseline and a treatment that differ in one axis, with the gain of each pair in percentage points."""
+class Comparison:
+    """A baseline and a treatment that differ in one axis, with the gain of each pair in percentage points.
+
+    Args:
+        axis: the axis that differs.
+        cell: the levels of the other axes, the recipe's name and its id.
+        metric: what is compared.
+        baseline: the side to beat.
+        treatment: the side that may gain.
+    """
 
     axis: str
-    cell: Mapping[str, str]  # the other axes, the recipe's name and its id
+    cell: Mapping[str, str]
     metric: str
     baseline: Side
     treatment: Side
@@ -63,6 +80,14 @@ class Contrast:
         return stats.paired_gain(self.gains)
 
     @cached_property
+    def means(self) -> tuple[float, float]:
+        """The metric of the baseline and of the treatment, means over the pairs."""
+        base, treated = (
+            stats.spread([side.values[seed] for seed in self.seeds]).mean for side in (self.baseline, self.treatment)
+        )
+        return base, treated
+
+    @cached_property
     def unpaired(self) -> tuple[int, ...]:
         """The seed indices that only one side has finished."""
         return tuple(sorted(self.baseline.values.keys() ^ self.treatment.values.keys()))
@@ -73,12 +98,19 @@ class Contrast:
         return tuple(sorted({*self.baseline.environments.values(), *self.treatment.environments.values()}))
 
     @cached_property
+    def environments_apart(self) -> tuple[str, ...]:
+        """The environment groups of the pairs whose two sides ran in different ones."""
+        base, treated = self.baseline.environments, self.treatment.environments
+        pairs = ({base[seed], treated[seed]} for seed in self.seeds)
+        return tuple(sorted({name for pair in pairs if len(pair) > 1 for name in pair}))
+
+    @cached_property
     def mixed_environments(self) -> bool:
         """Whether the two sides of a pair (or, without pairs, the two cells) ran in different environments."""
         base, treated = self.baseline.environments, self.treatment.environments
         if not self.seeds:
             return bool(base and treated) and set(base.values()) != set(treated.values())
-        return any(base[seed] != treated[seed] for seed in self.seeds)
+        return bool(self.environments_apart)
 
     @cached_property
     def correlation(self) -> float:
@@ -87,20 +119,18 @@ class Contrast:
 
     @property
     def label(self) -> str:
-        """The contrast in one line, for people."""
+        """The comparison in one line."""
         parts = [self.cell[name] for name in AXIS_FIELDS if name in self.cell and not is_usual(name, self.cell[name])]
         return f"{' '.join(parts)}: {self.treatment.level} vs {self.baseline.level}"
 
 
-def contrasts(
-    frame: pd.DataFrame, axis: str = "join", baseline: str = "default", metric: str = "top1"
-) -> list[Contrast]:
-    """Every level of `axis` against the baseline, within each set of cells that agree in all else.
+def comparisons(frame: Frame, axis: str = "join", baseline: str = "default", metric: str = "top1") -> list[Comparison]:
+    """Every level of `axis` compared with the baseline, within each set of cells that agree in all else.
 
-    Cells whose baseline was never run give no contrast. The order is that of tables.
+    Cells whose baseline was never run give no comparison. The order is that of tables.
 
     Raises:
-        InputError: an unknown axis or metric, or a frame that holds two trainings under one name.
+        InputError: an unknown axis or metric, or a frame that holds two training runs under one name.
     """
     for name, value, known in (("axis", axis, AXIS_FIELDS), ("metric", metric, METRICS)):
         if value not in known:
@@ -110,28 +140,36 @@ def contrasts(
     groups: dict[Key, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in unique_runs(frame):
         groups[tuple(run[name] for name in others)][run[axis]].append(run)
+
+    def value_of(run: Run) -> float:
+        return float(run[metric])
+
     found = []
     for key, levels in groups.items():
         if baseline not in levels:
             continue
-        base, cell = _side(baseline, levels[baseline], metric), dict(zip(others, key, strict=True))
+        base, cell = side_of(baseline, levels[baseline], value_of), dict(zip(others, key, strict=True))
         found += [
-            Contrast(axis, cell, metric, base, _side(level, runs, metric))
+            Comparison(axis, cell, metric, base, side_of(level, runs, value_of))
             for level, runs in levels.items()
             if level != baseline
         ]
     return sorted(found, key=lambda one: cell_order({**one.cell, axis: one.treatment.level}))
 
 
-def _side(level: str, runs: Sequence[Run], metric: str) -> Side:
-    done = {int(run["seed_index"]): run for run in sorted(runs, key=lambda run: int(run["seed_index"]))
-            if run["status"] == "done"}  # fmt: skip
+def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -> Side:
+    """The runs of one cell as a side. value_of: a finished run's metric; a run with NaN is left out."""
+    numbered = {int(run["seed_index"]): run for run in sorted(runs, key=lambda run: int(run["seed_index"]))}
+    failures = {seed: str(run["status"]) for seed, run in numbered.items() if run["status"] != "done"}
+    done = {seed: run for seed, run in numbered.items() if seed not in failures}
+    values = {seed: value for seed, run in done.items() if not math.isnan(value := value_of(run))}
+    images: dict[int, Any] = {seed: run.get("test_images") for seed, run in done.items()}
     return Side(
         level,
-        {seed: float(run[metric]) for seed, run in done.items()},
-        {int(run["seed_index"]): str(run["status"]) for run in runs if run["status"] != "done"},
-        {seed: str(run["environment"]) for seed, run in done.items()},
-        {seed: str(run["trial_id"]) for seed, run in done.items()},
-        {seed: int(run["test_images"]) for seed, run in done.items() if not pd.isna(run.get("test_images"))},
-        {seed: run["correct"] for seed, run in done.items() if isinstance(run.get("correct"), str)},
+        values,
+        failures,
+        environments={seed: str(run["environment"]) for seed, run in done.items()},
+        trials={seed: str(run["trial_id"]) for seed, run in done.items()},
+        test_images={seed: int(number) for seed, number in images.items() if not is_missing(number)},
+        correct={seed: run["correct"] for seed, run in done.items() if isinstance(run.get("correct"), str)},
     )

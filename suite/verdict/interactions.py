@@ -13,15 +13,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Literal, get_args
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal, get_args
 
 from suite.grid.axes import METHODS, level_order
 from suite.grid.schema import Interactions
 from suite.verdict import stats
 from suite.verdict.runs import CELL_FIELDS, Run, cell_order, unique_runs
 from suite.verdict.stats.blocked import Interval, Levels, Weights, blocked_model
+
+if TYPE_CHECKING:
+    from suite.verdict.runs import Frame
 
 USUAL = Interactions()
 FACTORS = METHODS  # the axes: those whose effects and sums are asked for
@@ -153,7 +154,7 @@ class Factorial:
                 if level != usual}  # fmt: skip
 
 
-def factorials(frame: pd.DataFrame, test: Interactions = USUAL) -> list[Factorial]:
+def factorials(frame: Frame, test: Interactions = USUAL) -> list[Factorial]:
     """The factorials of a frame's runs, in the order of tables, with their effects and sums.
 
     Cells belong together if they agree in data set, architecture, PE and recipe. A level takes part if some cell

@@ -5,58 +5,60 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from suite.grid.axes import is_usual
 from suite.text import pair_count
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
-from suite.verdict.comparisons import Contrast, contrasts
-from suite.verdict.runs import METRICS
+from suite.verdict.comparisons import Comparison, comparisons
+from suite.verdict.runs import METRICS, rows_of
+
+if TYPE_CHECKING:
+    from suite.verdict.runs import Frame
 
 
 @dataclass(frozen=True)
 class Case:
-    """A claim with one contrast that it is about, or with none.
+    """A claim with one comparison that it is about, or with none.
 
-    note: what must be said of the match: a caveat, or without a contrast why there is none.
+    note: what must be said of the match: a caveat, or without a comparison why there is none.
     """
 
     claim: Claim
-    contrast: Contrast | None
+    comparison: Comparison | None
     note: str = ""
 
     @cached_property
     def obstacle(self) -> str:
         """Why the claim can't be tested with these runs; empty if it can."""
-        if self.contrast is None:
+        if self.comparison is None:
             return f"{self.note or 'no runs of both sides'} ({self.label})"
-        n, claim = len(self.contrast.seeds), self.claim
+        n, claim = len(self.comparison.seeds), self.claim
         if n < claim.min_pairs:
             return f"{pair_count(n)}, but at least {claim.min_pairs} are needed"
-        if not stats.can_reach(claim.alpha, n, identical=self.contrast.gain.identical):
+        if not stats.can_reach(claim.alpha, n, identical=self.comparison.gain.identical):
             return f"all {n} gains are equal, and {n} equal gains can't reach p < {claim.alpha:g} in the exact test"
         return ""
 
     @property
     def recipe(self) -> str:
         """The name of the recipe that the runs share; empty if there are none."""
-        return self.contrast.cell["recipe"] if self.contrast is not None else ""
+        return self.comparison.cell["recipe"] if self.comparison is not None else ""
 
     @property
     def label(self) -> str:
-        """The contrast, or the one that the claim asks for."""
-        if self.contrast is not None:
-            return self.contrast.label
+        """The comparison, or the one that the claim asks for."""
+        if self.comparison is not None:
+            return self.comparison.label
         asked = self.claim.contrast
         cell = " ".join(level for axis, level in asked.match.items() if not is_usual(axis, level))
         return f"{cell}: {asked.treatment} vs {asked.baseline}"
 
 
-def find_cases(frame: pd.DataFrame, claims: Sequence[Claim]) -> Iterator[Case]:
-    """Each claim with each contrast that it is about, or with None."""
-    found: dict[tuple[str, str, str], list[Contrast]] = {}
+def find_cases(frame: Frame, claims: Sequence[Claim]) -> Iterator[Case]:
+    """Each claim with each comparison that it is about, or with None."""
+    found: dict[tuple[str, str, str], list[Comparison]] = {}
     for claim in claims:
         asked = claim.contrast
         if claim.metric not in METRICS:
@@ -64,38 +66,36 @@ def find_cases(frame: pd.DataFrame, claims: Sequence[Claim]) -> Iterator[Case]:
             continue
         key = (asked.axis, asked.baseline, claim.metric)
         if key not in found:
-            found[key] = contrasts(frame, *key)
+            found[key] = comparisons(frame, *key)
         matching = [
-            contrast
-            for contrast in found[key]
-            if contrast.treatment.level == asked.treatment
-            and all(contrast.cell[name] == level for name, level in asked.match.items())
+            comparison
+            for comparison in found[key]
+            if comparison.treatment.level == asked.treatment
+            and all(comparison.cell[name] == level for name, level in asked.match.items())
         ]
-        for contrast in matching:
-            namesakes = [one for one in matching if _named(one) == _named(contrast)]
-            yield Case(claim, contrast, _recipes_note(contrast) if len(namesakes) > 1 else "")
+        for comparison in matching:
+            namesakes = [one for one in matching if _named(one) == _named(comparison)]
+            yield Case(claim, comparison, _recipes_note(comparison) if len(namesakes) > 1 else "")
         if not matching:
             yield Case(claim, None, _apart_note(frame, claim))
 
 
-def _named(contrast: Contrast) -> dict[str, str]:
-    return {name: level for name, level in contrast.cell.items() if name != "recipe_id"}
+def _named(comparison: Comparison) -> dict[str, str]:
+    return {name: level for name, level in comparison.cell.items() if name != "recipe_id"}
 
 
-def _recipes_note(contrast: Contrast) -> str:
+def _recipes_note(comparison: Comparison) -> str:
     return (
-        f"several recipes go by the name {contrast.cell['recipe']!r} here, and each has a verdict of its own; this one "
-        f"is of the recipe with the id {contrast.cell['recipe_id']}"
+        f"several recipes go by the name {comparison.cell['recipe']!r} here, and each has a verdict of its own; this "
+        f"one is of the recipe with the id {comparison.cell['recipe_id']}"
     )
 
 
-def _apart_note(frame: pd.DataFrame, claim: Claim) -> str:
-    """Why runs of both sides make no contrast; empty if one side has no runs."""
+def _apart_note(frame: Frame, claim: Claim) -> str:
+    """Why runs of both sides make no comparison; empty if one side has no runs."""
     asked = claim.contrast
-    wanted = pd.Series(data=True, index=frame.index)
-    for name, level in asked.match.items():
-        wanted &= frame[name] == level
-    levels = set(frame.loc[wanted, asked.axis])
+    wanted = tuple(asked.match.values())
+    levels = {level for level, *others in rows_of(frame, (asked.axis, *asked.match)) if tuple(others) == wanted}
     if not {asked.baseline, asked.treatment} <= levels:
         return ""
     return f"the runs of the two sides differ in more than their {asked.axis}, such as the recipe: there are no pairs"

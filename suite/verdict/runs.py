@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-import pandas as pd
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError
 from suite.grid.axes import COLUMN_ORDER, level_order
 from suite.store.record import AXIS_FIELDS, FAILURES
 from suite.text import seed_list
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    # The columns of `suite.store.frames.to_frame`: as a data frame, or as lists (`to_columns`), which need no pandas.
+    Frame = pd.DataFrame | Mapping[str, Sequence[Any]]
 
 Run = dict[str, Any]  # a row of the frame
 Key = tuple[str, ...]
@@ -28,19 +32,19 @@ _COLUMNS = [
 _EVIDENCE = ["test_images", "correct"]
 
 
-def unique_runs(frame: pd.DataFrame) -> list[Run]:
+def unique_runs(frame: Frame) -> list[Run]:
     """The frame's rows, one per trial: a finished run before a failed one, then the latest.
 
     A row has the columns that tables and verdicts need, and no others.
 
     Raises:
-        InputError: two different trainings (trial ids) have the same axes, recipe and seed. Their rows
+        InputError: two different training runs (trial ids) have the same axes, recipe and seed. Their rows
             would be averaged and paired as if they were one, so the frame can't be used. Or a finished run
             has no accuracy, or one that is no percentage.
     """
     trials: dict[str, Run] = {}
     columns = [*_COLUMNS, *(name for name in _EVIDENCE if name in frame)]
-    for values in zip(*(frame[name].tolist() for name in columns), strict=True):
+    for values in rows_of(frame, columns):
         run: Run = dict(zip(columns, values, strict=True))
         other = trials.get(run["trial_id"])
         if other is None or _precedence(run) >= _precedence(other):
@@ -59,6 +63,16 @@ def unique_runs(frame: pd.DataFrame) -> list[Run]:
                 fix="keep the runs of one definition: an architecture of that name has changed in between",
             )
     return list(trials.values())
+
+
+def rows_of(frame: Frame, columns: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+    """The values of these columns, row by row, as Python's own numbers and texts."""
+    return zip(*(list(frame[name]) for name in columns), strict=True)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell of a frame holds nothing: None or NaN."""
+    return value is None or value != value
 
 
 def recipe_ids_tell(cells: Iterable[Mapping[str, Any]]) -> bool:
@@ -91,7 +105,7 @@ def _precedence(run: Run) -> tuple[bool, str, str]:
 
 def _check_accuracies(run: Run) -> None:
     for name in METRICS:
-        if run["status"] == "done" and (pd.isna(run[name]) or not 0 <= run[name] <= 100):
+        if run["status"] == "done" and (is_missing(run[name]) or not 0 <= run[name] <= 100):
             raise InputError(
                 f"a finished run has no {name} to compare",
                 expected="a percentage, from 0 to 100",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from suite.text import pair_count, points
+from suite.text import interval, pair_count, points
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.evidence import Evidence
@@ -29,16 +29,18 @@ def write_sentence(case: Case, word: Word, obstacle: str, evidence: Evidence | N
     claim = case.claim
     text = f"claimed {points(claim.claimed_gain)}"
     if evidence is not None:
-        text += f", observed {points(evidence.gain)}"
+        text += f", observed {points(evidence.gain.mean)}"
         if evidence.pairs > 1:
-            text += f" [{points(evidence.low)}, {points(evidence.high)}]"
+            text += f" {interval(evidence.gain.low, evidence.gain.high)}"
         text += f" over {pair_count(evidence.pairs)}"
     if evidence is None or word == "not_tested":
         text += f": not tested; {obstacle}"
     else:
         text += f": {_CONCLUSIONS[word](claim, evidence)}"
     if claim.kind == "analogue":
-        here = f"; these runs are {case.label.split(':')[0]}, recipe {case.recipe}" if case.contrast is not None else ""
+        here = (
+            f"; these runs are {case.label.split(':')[0]}, recipe {case.recipe}" if case.comparison is not None else ""
+        )
         text += f" (an analogue: the paper's gain is for {claim.published_for}{here})"
     return text
 
@@ -55,9 +57,9 @@ def _confirmed(claim: Claim, evidence: Evidence) -> str:
 
 
 def _direction_only(claim: Claim, evidence: Evidence) -> str:
-    if evidence.low <= claim.claimed_gain <= evidence.high:
+    if evidence.gain.low <= claim.claimed_gain <= evidence.gain.high:
         return f"direction only; a gain, but not shown to lie within {claim.margin:.2f} of the claimed one"
-    smaller = abs(evidence.gain) < abs(claim.claimed_gain)
+    smaller = abs(evidence.gain.mean) < abs(claim.claimed_gain)
     return f"direction only; {'smaller' if smaller else 'larger'} than claimed"
 
 

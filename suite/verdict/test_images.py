@@ -1,31 +1,35 @@
-"""The test images behind a contrast: which of them each run got right, held against the accuracies."""
+"""The test images behind a comparison: which of them each run got right, held against the accuracies."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from suite.errors import InputError
 from suite.store.record import unpack_bits
-from suite.verdict.comparisons import Contrast, Side
+from suite.verdict.comparisons import Comparison, Side
+from suite.verdict.runs import is_missing, rows_of
 from suite.verdict.stats import Differences
+
+if TYPE_CHECKING:
+    from suite.verdict.runs import Frame
 
 _MEND = "restore its record from version control, or delete it: the trial then runs again"
 
 
-def check_test_images(contrast: Contrast) -> None:
+def check_test_images(comparison: Comparison) -> None:
     """Refuse pairs whose runs were tested on different numbers of images: their accuracies can't be compared.
 
     Raises:
-        InputError: two finished runs of the contrast differ in it. (Of two data sets they may.)
+        InputError: two finished runs of the comparison differ in it. (Of two data sets they may.)
     """
-    if contrast.axis == "dataset":
+    if comparison.axis == "dataset":
         return
     seen: dict[int, str] = {}
-    for side in (contrast.baseline, contrast.treatment):
+    for side in (comparison.baseline, comparison.treatment):
         for seed, images in side.test_images.items():
             seen.setdefault(images, side.trials[seed])
     if len(seen) > 1:
@@ -33,12 +37,12 @@ def check_test_images(contrast: Contrast) -> None:
             "the runs of a contrast were tested on different test sets",
             expected="as many test images in every run",
             found=", ".join(f"{images} in trial {seen[images]}" for images in sorted(seen)),
-            where=f"runs.jsonl, {contrast.label}",
+            where=f"runs.jsonl, {comparison.label}",
             fix="run the trials again on one prepared data set",
         )
 
 
-def check_accuracies(frame: pd.DataFrame) -> None:
+def check_accuracies(frame: Frame) -> None:
     """Hold the accuracy of each finished run that kept its answers against them, whatever claims are about.
 
     frame: as `suite.store.load_frame` gives it.
@@ -46,33 +50,35 @@ def check_accuracies(frame: pd.DataFrame) -> None:
     Raises:
         InputError: a run's answers are damaged, or aren't those that its accuracy is of.
     """
-    kept = frame[(frame["status"] == "done") & frame["correct"].notna()]
-    columns = (kept[name].tolist() for name in ("trial_id", "correct", "test_images", "top1"))
-    for trial_id, packed, images, top1 in zip(*columns, strict=True):
-        _unpacked(packed, 0 if math.isnan(images) else int(images), top1, f"runs.jsonl, trial {trial_id}")
+    columns = ("status", "trial_id", "correct", "test_images", "top1")
+    for status, trial_id, packed, images, top1 in rows_of(frame, columns):
+        if status == "done" and not is_missing(packed):
+            _unpacked(packed, 0 if is_missing(images) else int(images), top1, f"runs.jsonl, trial {trial_id}")
 
 
-def differences(contrast: Contrast) -> Differences | None:
-    """The contrast's pairs, image by image: 1 where only the treatment is right, -1 where only the baseline is.
+def differences(comparison: Comparison) -> Differences | None:
+    """The comparison's pairs, image by image: 1 where only the treatment is right, -1 where only the baseline is.
 
-    [pairs, images], in the order of `contrast.seeds`. None if a run of them kept no answers, or if they are not
+    [pairs, images], in the order of `comparison.seeds`. None if a run of them kept no answers, or if they are not
     those of the metric: they are of the last epoch, and of one test set.
 
     Raises:
         InputError: a run's answers are damaged, or aren't those that its accuracy is of.
     """
-    if contrast.metric != "top1" or contrast.axis == "dataset" or lacking(contrast) or not contrast.seeds:
+    if comparison.metric != "top1" or comparison.axis == "dataset" or lacking(comparison) or not comparison.seeds:
         return None
     baseline, treatment = (
-        np.stack([_answers(side, seed, contrast.label) for seed in contrast.seeds])
-        for side in (contrast.baseline, contrast.treatment)
+        np.stack([_answers(side, seed, comparison.label) for seed in comparison.seeds])
+        for side in (comparison.baseline, comparison.treatment)
     )
     return treatment.astype(np.int8) - baseline.astype(np.int8)
 
 
-def lacking(contrast: Contrast) -> int:
-    """How many runs of the contrast's pairs kept no answers."""
-    return sum(seed not in side.correct for side in (contrast.baseline, contrast.treatment) for seed in contrast.seeds)
+def lacking(comparison: Comparison) -> int:
+    """How many runs of the comparison's pairs kept no answers."""
+    return sum(
+        seed not in side.correct for side in (comparison.baseline, comparison.treatment) for seed in comparison.seeds
+    )
 
 
 def copies(side: Side) -> list[int]:

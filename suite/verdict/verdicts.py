@@ -23,25 +23,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
-
-import pandas as pd
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from suite.verdict import stats
 from suite.verdict.caveats import caveats
 from suite.verdict.claims.claim import Claim
-from suite.verdict.comparisons import Contrast
-from suite.verdict.evidence import Evidence, gather, image_checks, raw_p
+from suite.verdict.comparisons import Comparison
+from suite.verdict.evidence import Evidence, image_checks, raw_p
 from suite.verdict.matching import Case, find_cases
 from suite.verdict.sentences import Word, write_sentence
+
+if TYPE_CHECKING:
+    from suite.verdict.runs import Frame
 
 
 @dataclass(frozen=True)
 class Verdict:
     """A claim, the word that the runs earn it, and why.
 
-    cell: the contrast, in a line; recipe: the name of the recipe that its runs share, if there are any.
+    cell: the comparison, in a line; recipe: the name of the recipe that its runs share, if there are any.
     evidence: None where there is no pair at all.
     """
 
@@ -54,28 +55,28 @@ class Verdict:
     evidence: Evidence | None
 
 
-def judge(frame: pd.DataFrame, claims: Sequence[Claim]) -> list[Verdict]:
+def judge(frame: Frame, claims: Sequence[Claim]) -> list[Verdict]:
     """Judge the claims together: the more of them, the more each must show.
 
-    A claim that several contrasts match (say, of two recipes) gets a verdict for each; one that none
+    A claim that several comparisons match (say, of two recipes) gets a verdict for each; one that none
     matches gets one, not_tested. The order is that of the claims.
 
     Raises:
         InputError: the frame holds two trainings under one name, a finished run without an accuracy, answers to
-            the test images that don't fit it, or test sets of two sizes in one contrast.
+            the test images that don't fit it, or test sets of two sizes in one comparison.
     """
     return judge_cases(find_cases(frame, claims))
 
 
 def judge_cases(matched: Iterable[Case]) -> list[Verdict]:
-    """Judge claims together, each on the contrast that is at hand for it; raises `InputError` as `judge` does."""
+    """Judge claims together, each on the comparison that is at hand for it; raises `InputError` as `judge` does."""
     cases = list(matched)
-    tested = [(case, case.contrast) for case in cases if case.contrast is not None and not case.obstacle]
-    raw = [raw_p(case.claim, contrast) for case, contrast in tested]
+    tested = [(case, case.comparison) for case in cases if case.comparison is not None and not case.obstacle]
+    raw = [raw_p(case.claim, comparison) for case, comparison in tested]
     sides = [[p for p, _ in raw], [p for _, p in raw]]
     adjusted = [stats.holm(side) for side in sides]
     places = {id(case): place for place, (case, _) in enumerate(tested)}
-    checks = image_checks(case.contrast for case in cases if case.contrast is not None and case.contrast.seeds)
+    checks = image_checks(case.comparison for case in cases if case.comparison is not None and case.comparison.seeds)
     found = []
     for case in cases:
         p = p_negative = math.nan
@@ -84,21 +85,21 @@ def judge_cases(matched: Iterable[Case]) -> list[Verdict]:
             p, p_negative = (side[place] for side in adjusted)
             obstacle = _out_of_reach(*tested[place], sides, place)
         evidence = None
-        if case.contrast is not None and case.contrast.seeds:
-            images = checks.get(id(case.contrast))
-            evidence = gather(case.claim, case.contrast, p, p_negative, len(tested), images)
+        if case.comparison is not None and case.comparison.seeds:
+            images = checks.get(id(case.comparison))
+            evidence = Evidence(case.claim, case.comparison, p, p_negative, len(tested), images)
         found.append(_verdict(case, obstacle, evidence))
     return found
 
 
-def _out_of_reach(case: Case, contrast: Contrast, sides: Sequence[Sequence[float]], place: int) -> str:
+def _out_of_reach(case: Case, comparison: Comparison, sides: Sequence[Sequence[float]], place: int) -> str:
     """Why equal gains can't reach α beside the other claims, in either direction; empty if they can.
 
     Only the exact test has a smallest p; the claim still counts among those judged together.
     """
-    if not contrast.gain.identical:
+    if not comparison.gain.identical:
         return ""
-    n, best = contrast.gain.n, stats.smallest_sign_flip_p(contrast.gain.n)
+    n, best = comparison.gain.n, stats.smallest_sign_flip_p(comparison.gain.n)
     reached = min(stats.holm([*side[:place], best, *side[place + 1 :]])[place] for side in sides)
     if reached < case.claim.alpha:
         return ""
@@ -121,8 +122,8 @@ def decide(claim: Claim, evidence: Evidence) -> Word:
 def _rules_out(claim: Claim, evidence: Evidence) -> bool:
     """Whether the whole interval falls short of the claimed gain by more than the margin."""
     if claim.side == "greater":
-        return evidence.high < claim.claimed_gain - claim.margin
-    return evidence.low > claim.claimed_gain + claim.margin
+        return evidence.gain.high < claim.claimed_gain - claim.margin
+    return evidence.gain.low > claim.claimed_gain + claim.margin
 
 
 def to_json(verdicts: Iterable[Verdict]) -> str:
@@ -135,7 +136,7 @@ def to_json(verdicts: Iterable[Verdict]) -> str:
             "recipe": verdict.recipe,
             "caveats": verdict.caveats,
             "claim": verdict.claim.model_dump(mode="json"),
-            "evidence": None if verdict.evidence is None else asdict(verdict.evidence),
+            "evidence": None if verdict.evidence is None else verdict.evidence.flat(),
         }
         for verdict in verdicts
     ]
@@ -145,8 +146,8 @@ def to_json(verdicts: Iterable[Verdict]) -> str:
 def _verdict(case: Case, obstacle: str, evidence: Evidence | None) -> Verdict:
     word: Word = "not_tested" if evidence is None or obstacle else decide(case.claim, evidence)
     texts: list[str] = []
-    if case.contrast is not None:
-        texts = [*([case.note] if case.note else []), *caveats(case.claim, case.contrast, evidence)]
+    if case.comparison is not None:
+        texts = [*([case.note] if case.note else []), *caveats(case.claim, case.comparison, evidence)]
     sentence = write_sentence(case, word, obstacle, evidence)
     return Verdict(case.claim, word, sentence, case.label, case.recipe, tuple(texts), evidence)
 

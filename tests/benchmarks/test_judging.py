@@ -20,7 +20,7 @@ def test_each_claim_finds_its_runs(images: int, tmp_path: Path, monkeypatch: pyt
     for verdict in found:
         assert verdict.evidence is not None
         assert verdict.evidence.pairs == 3
-        assert verdict.evidence.test_images == (images or None)
+        assert (verdict.evidence.images.images if verdict.evidence.images else 0) == images
 
 
 def test_a_row_says_whether_its_bounds_are_kept() -> None:

@@ -19,7 +19,7 @@ from suite.models.levels import Cell, refusal
 from suite.models.sizes import Size
 from suite.store.frames import to_frame
 from suite.store.record import LOSS_KEYS
-from suite.verdict.comparisons import contrasts
+from suite.verdict.comparisons import comparisons
 from tests.models.test_conformance import SIZES
 from tests.records import make_record
 
@@ -146,7 +146,7 @@ def test_weights_are_in_the_ids_of_the_losses_they_belong_to_alone(write_grid: W
     assert [loss for loss in plain if plain[loss] != ids[loss]] == ["diverse_cosine"]
     records = [make_record(trial) for trial in weighted]
     assert [record.config["recipe"].get("cosine_weight") for record in records[:3]] == [None, 0.5, None]
-    found = contrasts(to_frame(records), "loss")
+    found = comparisons(to_frame(records), "loss")
     assert [(contrast.treatment.level, len(contrast.gains)) for contrast in found] == [
         ("diverse_cosine", 2),
         ("diverse_contrastive", 2),

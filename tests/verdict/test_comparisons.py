@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from suite.errors import InputError
 from suite.text import pair_count, points, seed_list
-from suite.verdict.comparisons import contrasts
+from suite.verdict.comparisons import comparisons
 from suite.verdict.runs import unique_runs
 from tests.frames import CPU, GPU, frame_of, paired_rows, run
 
 
 def test_pairs_are_of_the_same_seed() -> None:
-    (found,) = contrasts(frame_of(paired_rows([0.3, -0.1, 0.5], seeds=[121, 123, 122])))
+    (found,) = comparisons(frame_of(paired_rows([0.3, -0.1, 0.5], seeds=[121, 123, 122])))
     assert (found.axis, found.baseline.level, found.treatment.level) == ("join", "default", "lape")
     assert found.seeds == (121, 122, 123)
     assert found.gains == pytest.approx((0.3, 0.5, -0.1))
@@ -30,27 +30,27 @@ def test_pairs_are_of_the_same_seed() -> None:
 @given(st.permutations(range(10)))
 def test_the_order_of_the_rows_doesnt_matter(order: list[int]) -> None:
     rows = paired_rows([0.3, 0.1, 0.5]) + paired_rows([0.2, 0.4], arch="cct_digits")
-    assert contrasts(frame_of(rows[place] for place in order)) == contrasts(frame_of(rows))
+    assert comparisons(frame_of(rows[place] for place in order)) == comparisons(frame_of(rows))
 
 
 @pytest.mark.parametrize("name", ["arch", "pe", "norm", "loss", "dataset", "recipe", "recipe_id"])
 def test_cells_that_differ_in_anything_else_are_not_compared(name: str) -> None:
     rows = [run(0, join="default"), run(0, join="lape", **{name: "other"})]
-    assert contrasts(frame_of(rows)) == []
+    assert comparisons(frame_of(rows)) == []
 
 
 def test_another_axis_and_metric() -> None:
     rows = [run(0, 93, norm="ln"), run(0, 94, norm="l2bn", top1_best_epoch=96), run(0, 92, norm="bn")]
-    found = contrasts(frame_of(rows), axis="norm", baseline="ln", metric="top1_best_epoch")
+    found = comparisons(frame_of(rows), axis="norm", baseline="ln", metric="top1_best_epoch")
     assert [(one.treatment.level, one.gains) for one in found] == [("bn", (-1.0,)), ("l2bn", (2.5,))]
     assert found[0].cell["join"] == "default"
     assert "norm" not in found[0].cell
-    assert contrasts(frame_of(rows)) == []
+    assert comparisons(frame_of(rows)) == []
 
 
 def test_failures_are_counted_and_never_paired() -> None:
     rows = [*paired_rows([0.3, 0.1]), run(2), run(2, status="diverged", join="lape"), run(3, status="oom", join="lape")]
-    (found,) = contrasts(frame_of(rows))
+    (found,) = comparisons(frame_of(rows))
     assert found.seeds == (0, 1)
     assert found.unpaired == (2,)
     assert found.treatment.failures == {2: "diverged", 3: "oom"}
@@ -58,7 +58,7 @@ def test_failures_are_counted_and_never_paired() -> None:
 
 
 def test_a_contrast_without_any_pair() -> None:
-    (found,) = contrasts(frame_of([run(0), run(1, join="lape")]))
+    (found,) = comparisons(frame_of([run(0), run(1, join="lape")]))
     assert (found.seeds, found.gains, found.unpaired) == ((), (), (0, 1))
     assert math.isnan(found.gain.mean)
     assert not found.mixed_environments
@@ -66,7 +66,7 @@ def test_a_contrast_without_any_pair() -> None:
 
 def test_mixed_environments_are_flagged_by_pair() -> None:
     def both(*sides: tuple[int, str, str]) -> Any:
-        (found,) = contrasts(frame_of(run(seed, join=join, environment=place) for seed, join, place in sides))
+        (found,) = comparisons(frame_of(run(seed, join=join, environment=place) for seed, join, place in sides))
         return found.mixed_environments
 
     assert both((0, "default", CPU), (0, "lape", GPU))
@@ -77,7 +77,7 @@ def test_mixed_environments_are_flagged_by_pair() -> None:
 
 def test_the_correlation_of_the_pairs() -> None:
     rows = [run(seed, 90 + seed) for seed in range(4)] + [run(seed, 91 + 2 * seed, join="lape") for seed in range(4)]
-    assert contrasts(frame_of(rows))[0].correlation == pytest.approx(1.0)
+    assert comparisons(frame_of(rows))[0].correlation == pytest.approx(1.0)
 
 
 def test_of_two_runs_of_a_trial_the_finished_and_then_the_later_counts() -> None:
@@ -101,28 +101,28 @@ def test_two_runs_of_a_trial_in_one_second_are_told_apart_by_what_they_hold() ->
 def test_a_finished_run_without_an_accuracy_is_refused(values: dict[str, Any]) -> None:
     rows = [run(0), {**run(1), **values}]
     with pytest.raises(InputError, match=rf"no {next(iter(values))} to compare(?s:.*)trial {rows[1]['trial_id']}"):
-        contrasts(frame_of(rows))
+        comparisons(frame_of(rows))
 
 
 def test_two_trainings_under_one_name_are_refused() -> None:
     rows = [run(0, 93, trial_id="a" * 16), run(0, 94, trial_id="b" * 16)]
     with pytest.raises(InputError, match=r"two different trainings under one name(?s:.*)aaaaaaaaaaaaaaaa"):
-        contrasts(frame_of(rows))
+        comparisons(frame_of(rows))
 
 
 @pytest.mark.parametrize(("names", "near"), [({"axis": "joint"}, "join"), ({"metric": "top2"}, "top1")])
 def test_an_unknown_axis_or_metric(names: dict[str, str], near: str) -> None:
     with pytest.raises(InputError, match=f"did you mean {near!r}"):
-        contrasts(frame_of([run()]), **names)
+        comparisons(frame_of([run()]), **names)
 
 
 def test_an_empty_frame_has_no_contrasts() -> None:
-    assert contrasts(frame_of([])) == []
+    assert comparisons(frame_of([])) == []
 
 
 def test_joins_come_in_the_order_of_their_registration() -> None:
     rows = [run(0, join=join) for join in ("unshared", "lape", "mine", "shared", "default")]
-    assert [one.treatment.level for one in contrasts(frame_of(rows))] == ["shared", "unshared", "lape", "mine"]
+    assert [one.treatment.level for one in comparisons(frame_of(rows))] == ["shared", "unshared", "lape", "mine"]
 
 
 def test_numbers_in_words() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from suite.errors import InputError
 from suite.store.record import pack_bits
-from suite.verdict.comparisons import Contrast, contrasts
+from suite.verdict.comparisons import Comparison, comparisons
 from suite.verdict.test_images import check_accuracies, check_test_images, copies, differences, lacking
 from tests.frames import frame_of, paired_rows, run
 
@@ -18,8 +18,8 @@ def answered(right: str, **values: Any) -> dict[str, Any]:
     return run(**{"top1": 100 * float(bits.mean()), "test_images": len(bits), "correct": pack_bits(bits), **values})
 
 
-def contrast_of(*rows: dict[str, Any], **names: str) -> Contrast:
-    (found,) = contrasts(frame_of(rows), **names)
+def contrast_of(*rows: dict[str, Any], **names: str) -> Comparison:
+    (found,) = comparisons(frame_of(rows), **names)
     return found
 
 
@@ -42,7 +42,7 @@ def test_answers_that_were_not_kept_are_absent_not_invented(missing: Any) -> Non
     found = contrast_of(*rows)
     assert differences(found) is None
     assert lacking(found) == 1
-    (bare,) = contrasts(frame_of(rows).drop(columns=["correct", "test_images"]))
+    (bare,) = comparisons(frame_of(rows).drop(columns=["correct", "test_images"]))
     assert differences(bare) is None
     assert lacking(bare) == 2
 

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from suite.store.frames import load_frame
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.claims.reader import load_claims
+from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.evidence import Evidence
 from suite.verdict.sentences import MEANINGS, WORDS
 from suite.verdict.verdicts import Verdict, decide, judge, to_json
@@ -91,16 +93,14 @@ def test_the_evidence_holds_the_numbers_of_the_tests() -> None:
     seen = judge_gains(gains).evidence
     assert seen is not None
     expected = stats.paired_gain(gains)
-    assert (seen.pairs, seen.seeds) == (5, (0, 1, 2, 3, 4))
-    assert (seen.gain, seen.sd, seen.low, seen.high) == pytest.approx(
-        (expected.mean, expected.sd, expected.low, expected.high)
-    )
+    assert (seen.pairs, seen.comparison.seeds) == (5, (0, 1, 2, 3, 4))
+    assert astuple(seen.gain) == pytest.approx(astuple(expected))
     assert seen.p == seen.p_adjusted == pytest.approx(expected.p_greater)
     assert seen.p_equivalent == pytest.approx(stats.equivalence(gains, 0.84, 0.42))
     assert seen.p_sign_flip == stats.sign_flip(gains)
     assert seen.smallest_p_sign_flip == 1 / 32
     assert seen.pairs_needed == stats.seeds_needed(0.84, expected.sd)
-    assert seen.treatment_mean - seen.baseline_mean == pytest.approx(expected.mean)
+    assert seen.comparison.means[1] - seen.comparison.means[0] == pytest.approx(expected.mean)
 
 
 def test_holm_asks_more_of_each_claim_the_more_there_are() -> None:
@@ -185,7 +185,9 @@ def test_a_claim_of_less_is_judged_as_one_of_more_with_the_signs_turned(gains: l
     assert down.evidence is not None
     for name in ("p", "p_adjusted", "p_negative", "p_equivalent", "p_sign_flip", "smallest_gain", "pairs_needed"):
         assert getattr(up.evidence, name) == pytest.approx(getattr(down.evidence, name), abs=1e-9, nan_ok=True), name
-    assert (up.evidence.low, up.evidence.high) == pytest.approx((-down.evidence.high, -down.evidence.low), abs=1e-9)
+    assert (up.evidence.gain.low, up.evidence.gain.high) == pytest.approx(
+        (-down.evidence.gain.high, -down.evidence.gain.low), abs=1e-9
+    )
 
 
 def test_a_claim_of_less_has_sentences_of_its_own() -> None:
@@ -230,7 +232,7 @@ def test_a_diverged_baseline_is_no_pair_and_stands_beside_the_word() -> None:
             for row in paired_rows([*CASES["confirmed"], 0.83])]  # fmt: skip
     (found,) = judge(frame_of(rows), [claim()])
     assert found.evidence is not None
-    assert found.evidence.seeds == (0, 1, 3, 4, 5)
+    assert found.evidence.comparison.seeds == (0, 1, 3, 4, 5)
     assert "default: 1 of 6 trials failed (1 diverged; seed 2)" in found.caveats
 
 
@@ -285,16 +287,17 @@ def _holds(verdict: Verdict, rows: list[dict[str, Any]], least: int) -> None:
     """Check a "confirmed" against the rows, with scipy's own tests."""
     seen, asked = verdict.evidence, verdict.claim
     assert seen is not None
-    assert seen.pairs == len(set(seen.seeds)) == len(seen.gains) >= least
+    gains = seen.comparison.gains
+    assert seen.pairs == len(set(seen.comparison.seeds)) == len(gains) >= least
     pairs = [{row["join"]: row for row in rows if row["seed_index"] == seed and row["status"] == "done"}
-             for seed in seen.seeds]  # fmt: skip
-    for pair, gain in zip(pairs, seen.gains, strict=True):
+             for seed in seen.comparison.seeds]  # fmt: skip
+    for pair, gain in zip(pairs, gains, strict=True):
         assert pair["default"]["recipe_id"] == pair["lape"]["recipe_id"]
         assert pair["lape"]["top1"] - pair["default"]["top1"] == pytest.approx(gain)
-    if seen.sd > 0:
-        raw = ttest_1samp(seen.gains, 0, alternative="greater").pvalue
-        above = ttest_1samp(seen.gains, asked.claimed_gain - asked.margin, alternative="greater").pvalue
-        below = ttest_1samp(seen.gains, asked.claimed_gain + asked.margin, alternative="less").pvalue
+    if seen.gain.sd > 0:
+        raw = ttest_1samp(gains, 0, alternative="greater").pvalue
+        above = ttest_1samp(gains, asked.claimed_gain - asked.margin, alternative="greater").pvalue
+        below = ttest_1samp(gains, asked.claimed_gain + asked.margin, alternative="less").pvalue
         assert max(above, below) < asked.alpha
     else:
         raw = 0.5**seen.pairs
@@ -376,7 +379,12 @@ def test_the_json_holds_everything_and_no_nan() -> None:
     assert first["claim"]["contrast"]["match"]["arch"] == "vit_lite_digits"
     assert first["evidence"]["gains"] == [pytest.approx(0.5)]
     assert first["evidence"]["sd"] is None
-    assert set(first["evidence"]) == set(Evidence.__dataclass_fields__)
+    assert list(first["evidence"]) == [
+        "pairs", "seeds", "gains", "baseline_mean", "treatment_mean", "gain", "sd", "low", "high", "p", "p_adjusted",
+        "p_negative", "p_negative_adjusted", "p_equivalent", "p_sign_flip", "smallest_p_sign_flip",
+        "smallest_p_sign_flip_adjusted", "claims_judged", "smallest_gain", "pairs_needed", "correlation",
+        "environments", "test_images", "bootstrap_low", "bootstrap_high", "images_gained", "images_lost", "p_mcnemar",
+    ]  # fmt: skip
     assert second["evidence"] is None
     assert to_json(found) == text
     assert json.loads(to_json([])) == []
@@ -386,9 +394,14 @@ def test_every_word_has_a_meaning() -> None:
     assert tuple(MEANINGS) == WORDS
 
 
-def evidence(**values: Any) -> Evidence:
-    usual: dict[str, Any] = dict.fromkeys(Evidence.__dataclass_fields__, math.nan)
-    return Evidence(**{**usual, "pairs": 5, "seeds": (), "gains": (), "environments": (), **values})
+def evidence(asked: Claim, gain: stats.PairedGain, p: float, p_negative: float, p_equivalent: float) -> Evidence:
+    """Evidence of any numbers, those that no runs give too: put where its cached properties keep theirs."""
+    nothing = Side("any", {}, {}, {}, {}, {}, {})
+    compared = Comparison("join", {}, "top1", nothing, nothing)
+    vars(compared)["gain"] = gain
+    made = Evidence(asked, compared, p, p_negative, claims_judged=1, images=None)
+    vars(made)["p_equivalent"] = p_equivalent
+    return made
 
 
 probabilities = st.floats(0, 1)
@@ -408,8 +421,8 @@ def test_the_words_partition_all_outcomes(
 ) -> None:
     margin = part * claimed
     asked = claim(claimed, margin)
-    seen = evidence(gain=gain, low=gain - half, high=gain + half, p_adjusted=p, p_negative_adjusted=p_negative,
-                    p_equivalent=p_equivalent)  # fmt: skip
+    measured = stats.PairedGain(5, gain, 1.0, gain - half, gain + half, p, p_negative)
+    seen = evidence(asked, measured, p, p_negative, p_equivalent)
     significant, loss, small = p < 0.05, p_negative < 0.05, gain + half < claimed - margin
     # The definitions of design decision 9, each with the words before it ruled out: exactly one holds.
     holds = {
@@ -446,8 +459,7 @@ def test_grids_without_any_gain_seldom_find_one() -> None:
         if min(raw) >= 0.05:
             continue  # an adjusted p is never smaller; multipletests collects garbage at each call, which is slow
         words = {
-            decide(asked, evidence(high=gain.high, p_adjusted=p, p_negative_adjusted=1.0, p_equivalent=0.5))
-            for gain, p in zip(found, stats.holm(raw), strict=True)
+            decide(asked, evidence(asked, gain, p, 1.0, 0.5)) for gain, p in zip(found, stats.holm(raw), strict=True)
         }
         wrong += "direction_only" in words
     assert 0.01 < wrong / runs < 0.088

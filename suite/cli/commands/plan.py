@@ -28,7 +28,7 @@ from suite.text import duration
 from suite.train.machine import Machine
 from suite.verdict import stats
 from suite.verdict.claims.claim import untested
-from suite.verdict.comparisons import contrasts
+from suite.verdict.comparisons import comparisons
 
 
 def calibrate_grid(workspace: Workspace, machine: Machine, workers: int | None) -> None:
@@ -266,7 +266,7 @@ def _power(workspace: Workspace) -> str:
         return "one seed can't show any gain: a paired test needs two or more"
     smallest = stats.smallest_gain(seeds, 1.0)
     text = f"{seeds} pairs show a gain of {smallest:.2f} standard deviations of the paired gains (80 % power, α 0.05)"
-    spreads = [contrast.gain.sd for contrast in contrasts(workspace.frame) if contrast.gain.n >= 2]
+    spreads = [one.gain.sd for one in comparisons(workspace.columns) if one.gain.n >= 2]
     if not spreads:
         return text
     low, high = (stats.smallest_gain(seeds, spread) for spread in (min(spreads), max(spreads)))

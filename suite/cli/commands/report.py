@@ -19,29 +19,28 @@ _SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted")
 
 def print_tables(workspace: Workspace) -> None:
     """`lape tables`."""
-    from suite.report.tables import effects as effect_tables
-    from suite.report.tables import published_text
-    from suite.report.tables.summary import to_terminal, write_tables
+    from suite.report.tables.effects import effect_tables
+    from suite.report.tables.published_text import text_table
+    from suite.report.tables.render import to_terminal, write
+    from suite.report.tables.rows import rows
+    from suite.report.tables.summary import summary_table, write_summary
 
     make_folder(workspace.report_folder)
-    frame = workspace.frame
+    folder = workspace.report_folder / "tables"
     console = open_console()
-    published = workspace.published()
-    if frame.empty:
+    written = []
+    if not workspace.has_runs:
         print_line(console, f"{workspace.grid.name}: no runs yet")
     else:
-        console.print(to_terminal(frame, console.width, workspace.budget_note))
-    effects = effect_tables.texts(workspace.factorials, workspace.budget_note)
-    for text in effects:
+        table = summary_table(rows(workspace.columns), workspace.budget_note)
+        console.print(to_terminal(table, console.width))
+        written = write_summary(table, folder)
+    further = effect_tables(workspace.factorials, workspace.budget_note)
+    further += [text_table(published) for published in workspace.published()]
+    for table in further:
         console.print()
-        console.print(effect_tables.to_terminal(text))
-    for table in published:
-        console.print()
-        console.print(published_text.to_terminal(table))
-    folder = workspace.report_folder / "tables"
-    summary = [] if frame.empty else write_tables(frame, folder, workspace.budget_note)
-    further = [*effect_tables.write_texts(effects, folder), *published_text.write_published(published, folder)]
-    for path in [*summary, *further]:
+        console.print(to_terminal(table))
+    for path in [*written, *write(further, folder)]:
         print_line(console, shown(path))
 
 
@@ -100,12 +99,13 @@ def write_report(workspace: Workspace) -> str:
 
 def print_outcome(console: Console, workspace: Workspace) -> None:
     """What a run ends with: the table, the verdicts, the report."""
-    from suite.report.tables.summary import to_terminal
+    from suite.report.tables.render import to_terminal
+    from suite.report.tables.rows import rows
+    from suite.report.tables.summary import summary_table
 
-    frame = workspace.frame
-    if not frame.empty:
+    if workspace.has_runs:
         console.print()
-        console.print(to_terminal(frame, console.width, workspace.budget_note))
+        console.print(to_terminal(summary_table(rows(workspace.columns), workspace.budget_note), console.width))
         console.print()
     print_verdicts(workspace)
     print_line(console, f"report: {write_report(workspace)}")
@@ -119,7 +119,7 @@ def print_weights(console: Console, workspace: Workspace, plan: Plan) -> None:
         folder = next(iter(files.values())).parent
         print_line(console, f"weights of {len(files) - len(missing)} runs: {shown(folder)}")
     if missing:
-        print(
+        print_line(
             console,
             f"{len(missing)} runs have no weights there, {missing[0]} for instance: they ran without --keep-weights, "
             "or the file couldn't be written; `lape rerun ID --weights FILE` makes it",

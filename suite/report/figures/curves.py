@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from suite.grid.axes import level_order
 from suite.report.figures.style import DASHES, PALETTE, line_style, new_figure, panel_title, style, to_svg
 from suite.verdict.runs import CELL_FIELDS, cell_order, recipe_ids_tell
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -47,6 +46,8 @@ class Panel:
 
 def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tuple[list[Panel], int]:
     """The accuracy curves of the finished runs, in the order of tables: the first `limit`, and how many there are."""
+    import pandas as pd
+
     others = [name for name in CELL_FIELDS if name != "join"]
     done = frame.loc[frame["status"] == "done", ["trial_id", *CELL_FIELDS]].drop_duplicates("trial_id")
     keys = [tuple(map(str, key)) for key in done[others].drop_duplicates().itertuples(index=False)]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from suite.report.figures.style import INK, PALETTE, colour_number, new_figure, style, to_svg
 from suite.text import points
-from suite.verdict.comparisons import Contrast
+from suite.verdict.comparisons import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 MAX_GAINS = 40
 
 
-def draw_gains(found: Sequence[Contrast], limit: int = MAX_GAINS) -> str:
-    """The first `limit` contrasts as dots with their 95 % intervals, around a line at zero."""
-    shown = [contrast for contrast in found if contrast.seeds][:limit]
+def draw_gains(found: Sequence[Comparison], limit: int = MAX_GAINS) -> str:
+    """The first `limit` comparisons as dots with their 95 % intervals, around a line at zero."""
+    shown = [comparison for comparison in found if comparison.seeds][:limit]
     with style():
         return to_svg(_gains(shown), "gains")
 
 
-def _gains(shown: Sequence[Contrast]) -> Figure:
+def _gains(shown: Sequence[Comparison]) -> Figure:
     figure, axes = new_figure(7.2, 0.9 + 0.26 * len(shown))
     # Fixed margins, in inches: matplotlib's own layout engine takes longer than the drawing.
-    label = max((len(contrast.label) for contrast in shown), default=0)
+    label = max((len(comparison.label) for comparison in shown), default=0)
     figure.subplots_adjust(left=min(0.075 * label + 0.1, 5.0) / 7.2, right=0.98, top=1 - 0.1 / figure.get_figheight(),
                            bottom=0.5 / figure.get_figheight())  # fmt: skip
-    gains = [contrast.gain for contrast in shown]
-    colours = [PALETTE[colour_number(contrast.treatment.level)] for contrast in shown]
+    gains = [comparison.gain for comparison in shown]
+    colours = [PALETTE[colour_number(comparison.treatment.level)] for comparison in shown]
     axes.hlines(range(len(shown)), [gain.low for gain in gains], [gain.high for gain in gains], colours, linewidth=1.4)
     axes.scatter([gain.mean for gain in gains], range(len(shown)), s=20, c=colours)
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_yticks(range(len(shown)), [contrast.label for contrast in shown])
+    axes.set_yticks(range(len(shown)), [comparison.label for comparison in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -63,9 +63,9 @@ class _Scale:
         return self.low <= value <= self.high
 
 
-def gain_marks(rows: Sequence[Contrast | None]) -> tuple[Markup, list[Markup]]:
+def gain_marks(rows: Sequence[Comparison | None]) -> tuple[Markup, list[Markup]]:
     """Markup for a table: the scale, for its head, and on that scale each row's gain with its interval."""
-    drawn = [contrast for contrast in rows if contrast is not None and contrast.seeds]
+    drawn = [comparison for comparison in rows if comparison is not None and comparison.seeds]
     if not drawn:
         return Markup(""), []
     scale = _common_scale(drawn)
@@ -79,9 +79,9 @@ def gain_marks(rows: Sequence[Contrast | None]) -> tuple[Markup, list[Markup]]:
     return Markup("<svg>{}</svg>").format(ends), marks
 
 
-def _common_scale(found: Sequence[Contrast]) -> _Scale:
+def _common_scale(found: Sequence[Comparison]) -> _Scale:
     """Symmetric around zero. All means fit; of the intervals, those of few pairs may be too wide to show."""
-    gains = [contrast.gain for contrast in found]
+    gains = [comparison.gain for comparison in found]
     means = [abs(gain.mean) for gain in gains]
     widths = sorted(max(abs(gain.low), abs(gain.high)) for gain in gains if gain.n > 1)
     reach = widths[round(0.9 * (len(widths) - 1))] if widths else 0.0
@@ -91,8 +91,8 @@ def _common_scale(found: Sequence[Contrast]) -> _Scale:
     return _Scale(-limit, limit)
 
 
-def _gain_mark(contrast: Contrast, scale: _Scale) -> Markup:
-    gain, colour = contrast.gain, colour_number(contrast.treatment.level)
+def _gain_mark(comparison: Comparison, scale: _Scale) -> Markup:
+    gain, colour = comparison.gain, colour_number(comparison.treatment.level)
     whisker = _whisker(scale, gain.low, gain.high, 11, colour) if gain.n > 1 else Markup("")
     return Markup(
         '<svg><line x1="{0}%" x2="{0}%" y1="0" y2="22" style="stroke: var(--line)"/>{1}'
@@ -120,25 +120,25 @@ def effect(verdict: Verdict) -> Markup:
     claim, seen = verdict.claim, verdict.evidence
     if seen is None:
         return Markup("")
-    colour = colour_number(claim.contrast.treatment)
+    gain, colour = seen.gain, colour_number(claim.contrast.treatment)
     least, most = claim.claimed_gain - claim.margin, claim.claimed_gain + claim.margin
     limit = 4 * max(
-        abs(least), abs(most), abs(seen.gain)
+        abs(least), abs(most), abs(seen.gain.mean)
     )  # an interval of two or three pairs can be far wider than that
-    interval = [] if math.isnan(seen.low) else [max(seen.low, -limit), min(seen.high, limit)]
-    ends = [0.0, least, most, seen.gain, *interval]
+    interval = [] if math.isnan(gain.low) else [max(gain.low, -limit), min(gain.high, limit)]
+    ends = [0.0, least, most, gain.mean, *interval]
     pad = 0.06 * (max(ends) - min(ends))
     scale = _Scale(min(ends) - pad, max(ends) + pad)
-    said = f"Claimed {points(claim.claimed_gain)} with a margin of {claim.margin:.2f}; observed {points(seen.gain)}"
+    said = f"Claimed {points(claim.claimed_gain)} with a margin of {claim.margin:.2f}; observed {points(gain.mean)}"
     dots = Markup("").join(
         Markup('<circle cx="{}%" cy="33" r="2.2" style="fill: var(--c{}); opacity: .45"/>').format(
-            scale.at(gain), colour
+            scale.at(pair), colour
         )
-        for gain in seen.gains
-        if scale.holds(gain)
+        for pair in seen.comparison.gains
+        if scale.holds(pair)
     )
     claimed_at, zero_at = scale.at(claim.claimed_gain), scale.at(0)
-    apart = abs(scale.at(seen.gain) - zero_at) > 25  # else the labels below would run into each other
+    apart = abs(scale.at(gain.mean) - zero_at) > 25  # else the labels below would run into each other
     return Markup(
         '<svg class="effect" role="img" aria-label="{said}">'
         '<rect x="{least}%" width="{width}%" y="16" height="26" rx="3" style="fill: var(--line); opacity: .55"/>'
@@ -156,13 +156,13 @@ def effect(verdict: Verdict) -> Markup:
         anchor=_anchor(claimed_at),
         gain=points(claim.claimed_gain),
         zero=zero_at,
-        zero_anchor=_anchor(zero_at) if apart else "end" if seen.gain >= 0 else "start",
-        whisker=_whisker(scale, seen.low, seen.high, 24, colour) if seen.pairs > 1 else "",
+        zero_anchor=_anchor(zero_at) if apart else "end" if gain.mean >= 0 else "start",
+        whisker=_whisker(scale, gain.low, gain.high, 24, colour) if gain.n > 1 else "",
         dots=dots,
-        seen=scale.at(seen.gain),
+        seen=scale.at(gain.mean),
         colour=colour,
-        seen_anchor=_anchor(scale.at(seen.gain)) if apart else "start" if seen.gain >= 0 else "end",
-        observed=f"observed {points(seen.gain)}",
+        seen_anchor=_anchor(scale.at(gain.mean)) if apart else "start" if gain.mean >= 0 else "end",
+        observed=f"observed {points(gain.mean)}",
     )
 
 

@@ -1,32 +1,23 @@
-"""Effects and sums of factorials as CSV, Markdown, LaTeX and HTML, and for a terminal."""
+"""The tables of effects and of sums of factorials."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import pandas as pd
-
-from suite.report.tables import render
-from suite.report.tables.render import NONE, budget_note, open_table
-from suite.report.tables.summary import HEADS
-from suite.store import files
-from suite.text import points, seed_list
-from suite.verdict import stats
+from suite.report.tables.summary import HEADS, gain_text
+from suite.report.tables.table import Column, Table, budget_note, marks, number_notes
+from suite.text import interval, p_value, points, seed_list
 from suite.verdict.interactions import FACTORS, Effect, Factorial, Sum, two_sided
-from suite.verdict.runs import CELL_FIELDS, recipe_ids_tell
+from suite.verdict.runs import recipe_ids_tell
 from suite.verdict.stats.blocked import Levels
 
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
-_CELL = tuple(HEADS[name] for name in CELL_FIELDS if name not in FACTORS)
-_LEFT = (*_CELL, "Effect", "Combination", "The runs say", "Notes")
-
 _DIFFERS, _EQUAL = "p differs", "p adds up"
+_TEXT = ("Effect", "Combination", "The runs say", "Notes")
+
+# One line of a table: its factorial, its cells by heading, its notes, its numbers.
+_Line = tuple[Factorial, dict[str, str], list[str], dict[str, Any]]
 
 _EFFECTS = (
     "Effects on top-1 of the last epoch, in percentage points. Of one method: its gain, a mean over the levels of the "
@@ -39,66 +30,49 @@ _SUMS = (
 )
 
 
-@dataclass(frozen=True)
-class Text:
-    """A table of text. name: of its files. records: the same numbers, unrounded."""
-
-    name: str
-    caption: str
-    table: pd.DataFrame
-    below: tuple[str, ...]
-    notes: tuple[str, ...]
-    records: tuple[Mapping[str, Any], ...]
-
-
-def texts(found: Sequence[Factorial], budget: str = "") -> list[Text]:
+def effect_tables(found: Sequence[Factorial], budget: str = "") -> list[Table]:
     """The table of effects and that of sums; none without a factorial. budget: see `budget_note`."""
     if not found:
         return []
     shown = _cell_columns(found)
     method = "Each is a contrast of cells, seed by seed, tested by t over n seeds [95 % interval]; nothing is imputed."
+    effects = [
+        (one, _effect(effect), _effect_notes(one, effect), _effect_record(effect))
+        for one in found
+        for effect in one.effects
+    ]
+    sums = [
+        (one, _sum(total), _notes(one, total.missing, total.seeds), _sum_record(total))
+        for one in found
+        for total in one.sums
+    ]
+    holm = f"p: two-sided, by Holm over all {len(effects)} effects."
+    about_effects = [_EFFECTS, f"{method} Against {_references(found)}. {holm}"]
+    about_sums = [_SUMS, f"{method} {_margins(found)}"]
     return [
-        _table(
-            "effects",
-            "Main effects and interactions",
-            found,
-            shown,
-            lambda one: map(_effect, one.effects),
-            lambda one: ((_effect_notes(one, effect), _effect_record(effect)) for effect in one.effects),
-            [*budget_note(budget), _EFFECTS, f"{method} Against {_references(found)}. p: two-sided, by Holm over all "
-             f"{sum(len(one.effects) for one in found)} effects."],
-        ),
-        _table(
-            "sums",
-            "Do the gains add up?",
-            found,
-            shown,
-            lambda one: map(_sum, one.sums),
-            lambda one: ((_notes(one, total.missing, total.seeds), _sum_record(total)) for total in one.sums),
-            [*budget_note(budget), _SUMS, f"{method} {_margins(found)}"],
-        ),
-    ]  # fmt: skip
+        _table("effects", "Main effects and interactions", shown, effects, [*budget_note(budget), *about_effects]),
+        _table("sums", "Do the gains add up?", shown, sums, [*budget_note(budget), *about_sums]),
+    ]
 
 
-def _table(
-    name: str,
-    caption: str,
-    found: Sequence[Factorial],
-    shown: Sequence[str],
-    lines: Callable[[Factorial], Iterator[dict[str, str]]],
-    noted: Callable[[Factorial], Iterator[tuple[list[str], dict[str, Any]]]],
-    below: Sequence[str],
-) -> Text:
-    notes: dict[str, int] = {}
-    rows, records = [], []
-    for one in found:
-        for line, (told, record) in zip(lines(one), noted(one), strict=True):
-            marks = [str(notes.setdefault(note, len(notes) + 1)) for note in told]
-            rows.append({**{HEADS[key]: one.cell[key] for key in shown}, **line, "Notes": ", ".join(marks)})
-            records.append({**one.cell, **record, "notes": "; ".join(told)})
-    table = pd.DataFrame(rows)
-    return Text(name, caption, table if notes else table.drop(columns="Notes"), tuple(below), tuple(notes),
-                tuple(records))  # fmt: skip
+def _table(name: str, caption: str, shown: Sequence[str], lines: Sequence[_Line], below: Sequence[str]) -> Table:
+    numbers = number_notes(note for _, _, notes, _ in lines for note in notes)
+    heads = [*lines[0][1], *(["Notes"] if numbers else [])]
+    rows = [
+        (*(one.cell[key] for key in shown), *cells.values(), *([marks(numbers, notes)] if numbers else []))
+        for one, cells, notes, _ in lines
+    ]
+    records = [{**one.cell, **record, "notes": "; ".join(notes)} for one, _, notes, record in lines]
+    cell_columns = (Column(key, HEADS[key], text=True, group=True, wraps=True) for key in shown)
+    columns = (*cell_columns, *map(_column, heads))
+    return Table(name, caption, columns, tuple(rows), tuple(records), tuple(records[0]), tuple(below), tuple(numbers),
+                 layout="bands")  # fmt: skip
+
+
+def _column(head: str) -> Column:
+    words = head in _TEXT
+    # There is no room in a terminal for the p-values of a sum: the last column tells what they lead to.
+    return Column(head, head, text=words, wraps=words, terminal="never" if head in (_DIFFERS, _EQUAL) else "always")
 
 
 def _cell_columns(found: Sequence[Factorial]) -> list[str]:
@@ -128,9 +102,9 @@ def _effect(effect: Effect) -> dict[str, str]:
     return {
         "Effect": " × ".join(effect.levels.values()),
         "n": str(effect.gain.n),
-        "Points [95 %]": interval_text(effect.gain),
-        "p": p_text(effect.p if effect.gain.n > 1 else math.nan),
-        "p (Holm)": p_text(effect.p_adjusted),
+        "Points [95 %]": gain_text(effect.gain),
+        "p": p_value(effect.p if effect.gain.n > 1 else math.nan),
+        "p (Holm)": p_value(effect.p_adjusted),
         "The runs say": effect.word,
     }
 
@@ -141,9 +115,9 @@ def _sum(total: Sum) -> dict[str, str]:
         "n": str(total.difference.n),
         "Sum of gains": points(total.predicted),
         "Gain together": points(total.observed),
-        "Together − sum [95 %]": interval_text(total.difference),
-        _DIFFERS: p_text(total.p_adjusted),
-        _EQUAL: p_text(total.p_equivalent if total.difference.n > 1 else math.nan),
+        "Together − sum [95 %]": gain_text(total.difference),
+        _DIFFERS: p_value(total.p_adjusted),
+        _EQUAL: p_value(total.p_equivalent if total.difference.n > 1 else math.nan),
         "The runs say": total.word,
     }
 
@@ -151,17 +125,6 @@ def _sum(total: Sum) -> dict[str, str]:
 def combination(levels: Mapping[str, str]) -> str:
     """Methods together: lape + dtn."""
     return " + ".join(levels.values())
-
-
-def interval_text(gain: stats.PairedGain) -> str:
-    """+0.31 [+0.05, +0.57]; a dash without a seed."""
-    interval = f" [{points(gain.low)}, {points(gain.high)}]" if gain.n > 1 else ""
-    return points(gain.mean) + interval if gain.n else NONE
-
-
-def p_text(value: float) -> str:
-    """0.043; < 0.001; a dash for NaN."""
-    return NONE if math.isnan(value) else "< 0.001" if value < 1e-3 else f"{value:.3f}"
 
 
 def _effect_notes(one: Factorial, effect: Effect) -> list[str]:
@@ -173,7 +136,7 @@ def _effect_notes(one: Factorial, effect: Effect) -> list[str]:
     ):
         notes.append(
             f"{' × '.join(effect.levels.values())}: a model that takes all cells to vary alike says "
-            f"[{points(effect.pooled.low)}, {points(effect.pooled.high)}], p = {p_text(effect.pooled.p)} unadjusted"
+            f"{interval(effect.pooled.low, effect.pooled.high)}, p = {p_value(effect.pooled.p)} unadjusted"
         )
     return notes
 
@@ -234,69 +197,3 @@ def _sum_record(total: Sum) -> dict[str, Any]:
 
 def _levels(levels: Mapping[str, str]) -> dict[str, str]:
     return {axis: levels.get(axis, "") for axis in FACTORS}
-
-
-# ── formats ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def to_csv(text: Text) -> str:
-    """A line per effect or sum, unrounded (ten digits; UTF-8; a header line)."""
-    return pd.DataFrame(list(text.records)).to_csv(index=False, lineterminator="\n", float_format="%.10g")
-
-
-def to_markdown(text: Text) -> str:
-    """The table for GitHub and its like: the caption, the table, the notes."""
-    return f"**{text.caption}**\n\n" + render.markdown(text.table, _LEFT, render.numbered(text.below, text.notes))
-
-
-def to_latex(text: Text) -> str:
-    r"""The table for a paper, with booktabs rules (`\usepackage{booktabs}`), and the notes as a second tabular."""
-    return render.latex(text.table, _LEFT, [text.caption, *text.below], text.notes)
-
-
-def to_html(text: Text) -> str:
-    """The table as an HTML fragment without style."""
-    from suite.report.templates import template
-
-    return template("effects.html.j2").render(table=view(text))
-
-
-def view(text: Text) -> dict[str, Any]:
-    """What the HTML template is filled with."""
-    return {
-        "name": text.name,
-        "caption": text.caption,
-        "heads": [(head, "text" if head in _LEFT else "number") for head in text.table.columns],
-        "lines": [
-            [(cell, "text" if head in _LEFT else "number") for head, cell in line.items()]
-            for line in text.table.to_dict("records")
-        ],
-        "notes": text.notes,
-        "general_notes": text.below,
-    }
-
-
-def to_terminal(text: Text) -> RichTable:
-    """The table for a terminal; what a factorial's cells share stands above its lines."""
-    from rich.text import Text as Plain  # brackets in it are no markup
-
-    shared = [head for head in text.table.columns if head in _CELL]
-    table = text.table.drop(columns=[*shared, _DIFFERS, _EQUAL], errors="ignore")  # for which there is no room
-    found = open_table(text.caption, "\n".join(render.numbered(text.below, text.notes)))
-    for head in table.columns:
-        left = head in _LEFT
-        found.add_column(Plain(head), justify="left" if left else "right", overflow="fold", no_wrap=not left)
-    above: list[str] = []
-    for cell, line in zip(text.table[shared].to_numpy().tolist(), table.to_numpy().tolist(), strict=True):
-        if cell != above:
-            found.add_row(Plain(" · ".join(cell), style="bold"))
-        found.add_row(*map(Plain, line))
-        above = cell
-    return found
-
-
-def write_texts(found: Sequence[Text], folder: Path) -> list[Path]:
-    """Write each table as CSV, Markdown, LaTeX and HTML into the folder; raises `InputError` if that can't be."""
-    renderers = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
-    made = {f"{text.name}.{suffix}": render(text) for text in found for suffix, render in renderers.items()}
-    return files.write_texts(made, folder)

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from suite.grid.budget import Budget
 from suite.store.record import AXIS_FIELDS
 from suite.text import pair_count
 from suite.verdict import stats
 from suite.verdict.claims.published import METRICS, Value, table_name
-from suite.verdict.runs import Run, failed_trials, unique_runs
+from suite.verdict.comparisons import Comparison, Side, side_of
+from suite.verdict.runs import Run, failed_trials, is_missing, rows_of, unique_runs
+
+if TYPE_CHECKING:
+    from suite.verdict.runs import Frame
 
 # What a run's record says of a metric. Other metrics are counted or measured by other commands.
 _MEASURED: Mapping[str, Callable[[Run], float]] = {
     "top1": lambda run: float(run["top1"]),
     "top1_best_epoch": lambda run: float(run["top1_best_epoch"]),
-    "params_millions": lambda run: float(run["params"]) / 1e6,
+    "params_millions": lambda run: math.nan if is_missing(run["params"]) else float(run["params"]) / 1e6,
 }
 _BY_BENCH = "a ratio of `lape bench`: the number itself is of the paper's machine"
 _ELSEWHERE = {
@@ -40,22 +43,36 @@ Levels = tuple[str, ...]  # of the axes, in the order of AXIS_FIELDS
 class Entry:
     """A published value and the runs of its cell.
 
-    measured: of each seed that is done, in the metric's unit. prediction: where the published mean should lie by our
-    runs; None at another budget. notes: what the numbers alone would hide, in words. baseline: the value of the same
-    cell with the default joining, in the same column. environments: of each seed that is done.
+    Args:
+        value: the published value.
+        ours: the runs, with the value's metric in its unit; without values where they can't be compared.
+        prediction: where the published mean should lie according to our runs; None at another budget.
+        notes: what the numbers alone would hide.
+        baseline: the value of the same cell with the default joining, in the same column.
     """
 
     value: Value
-    measured: Mapping[int, float]
+    ours: Side
     prediction: stats.Prediction | None
     notes: tuple[str, ...]
     baseline: Entry | None = None
-    environments: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
-    def ours(self) -> stats.Spread:
-        """The runs' mean and spread; n is 0 without any."""
-        return stats.spread(list(self.measured.values()))
+    def spread(self) -> stats.Spread:
+        """The runs' mean and standard deviation; n is 0 without any."""
+        return stats.spread(list(self.ours.values.values()))
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """Our runs beside those of the baseline; None without a baseline."""
+        if self.baseline is None:
+            return None
+        return Comparison("join", self.value.cell.levels, self.value.metric, self.baseline.ours, self.ours)
+
+    @property
+    def gain(self) -> stats.PairedGain:
+        """Of our runs over the baseline's, over pairs of the same seed; n is 0 without any."""
+        return stats.paired_gain([]) if self.comparison is None else self.comparison.gain
 
     @property
     def published_gain(self) -> float:
@@ -63,20 +80,9 @@ class Entry:
         return math.nan if self.baseline is None else self.value.number - self.baseline.value.number
 
     @property
-    def pairs(self) -> list[int]:
-        """The seeds that are done on both sides; none without a baseline."""
-        return [] if self.baseline is None else sorted(self.measured.keys() & self.baseline.measured.keys())
-
-    @cached_property
-    def gain(self) -> stats.PairedGain:
-        """Of the runs over the baseline's, over pairs of the same seed; n is 0 without any."""
-        base = self.baseline.measured if self.baseline is not None else {}
-        return stats.paired_gain([self.measured[seed] - base[seed] for seed in self.pairs])
-
-    @property
     def difference(self) -> float:
         """Ours − published; NaN without runs."""
-        return self.ours.mean - self.value.number
+        return self.spread.mean - self.value.number
 
     @property
     def consistency(self) -> stats.Consistency:
@@ -122,7 +128,7 @@ class PublishedTable:
 
 
 def published_table(
-    values: Sequence[Value], title: str, frame: pd.DataFrame, history: pd.DataFrame, budget: Budget | None = None
+    values: Sequence[Value], title: str, frame: Frame, history: Frame, budget: Budget | None = None
 ) -> PublishedTable:
     """A paper's table with the runs beside it.
 
@@ -130,7 +136,7 @@ def published_table(
     give them.
 
     Raises:
-        InputError: the frame holds two trainings under one name.
+        InputError: the frame holds two training runs under one name.
     """
     cells: dict[Levels, list[Run]] = {}
     for run in unique_runs(frame):
@@ -138,8 +144,7 @@ def published_table(
         if budget is not None:
             levels = [budget.published(axis, level) for axis, level in zip(AXIS_FIELDS, levels, strict=True)]
         cells.setdefault(tuple(levels), []).append(run)
-    columns = (history[name].tolist() for name in ("trial_id", "epoch", "top1"))
-    tested = {(trial_id, epoch): top1 for trial_id, epoch, top1 in zip(*columns, strict=True)}
+    tested = {(trial_id, epoch): top1 for trial_id, epoch, top1 in rows_of(history, ("trial_id", "epoch", "top1"))}
     entries = [
         _entry(value, cells.get(tuple(getattr(value.cell, axis) for axis in AXIS_FIELDS), []), tested, budget)
         for value in values
@@ -157,14 +162,14 @@ def _with_baseline(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 def _pair_notes(entry: Entry) -> Iterator[str]:
     """Where a gain isn't the difference of the two means beside it."""
-    if entry.baseline is None or not entry.ours.n or not entry.baseline.ours.n:
+    compared = entry.comparison
+    if compared is None or not compared.treatment.values or not compared.baseline.values:
         return
-    if not entry.gain.n:
+    if not compared.seeds:
         yield "no gain: no seed is finished on both sides"
-    elif entry.gain.n < max(entry.ours.n, entry.baseline.ours.n):
-        yield f"the gain is of the {pair_count(entry.gain.n)} that both sides have finished"
-    ours, base = entry.environments, entry.baseline.environments
-    if mixed := sorted({name for seed in entry.pairs if ours[seed] != base[seed] for name in (ours[seed], base[seed])}):
+    elif compared.unpaired:
+        yield f"the gain is of the {pair_count(len(compared.seeds))} that both sides have finished"
+    if mixed := compared.environments_apart:
         yield f"the two sides of the gain ran in different environments: {'; '.join(mixed)}"
 
 
@@ -175,16 +180,12 @@ def _place(value: Value) -> tuple[str, ...]:
 
 
 def _entry(value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], float], budget: Budget | None) -> Entry:
-    measured: dict[int, float] = {}
-    if reason := _unmeasured(value, runs, budget):
-        notes = [reason]
-    else:
-        measured = _measured(value, runs, tested)
-        notes = list(_run_notes(value, runs, measured))
-    numbers = list(measured.values())
+    reason = _unmeasured(value, runs, budget)
+    ours = side_of(value.cell.join, runs, lambda run: math.nan if reason else _measured(value, run, tested))
+    notes = [reason] if reason else list(_run_notes(value, ours))
+    numbers = list(ours.values.values())
     prediction = None if budget is not None else stats.prediction_interval(numbers, published_runs=value.runs or 1)
-    environments = {int(run["seed_index"]): str(run["environment"]) for run in runs if run["status"] == "done"}
-    return Entry(value, measured, prediction, tuple(notes), environments=environments)
+    return Entry(value, ours, prediction, tuple(notes))
 
 
 def _unmeasured(value: Value, runs: Sequence[Run], budget: Budget | None) -> str:
@@ -201,22 +202,20 @@ def _unmeasured(value: Value, runs: Sequence[Run], budget: Budget | None) -> str
     return f"runs of several recipes, so that there is no mean: {', '.join(recipes)}" if len(recipes) > 1 else ""
 
 
-def _measured(value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], float]) -> dict[int, float]:
-    """The metric of each seed that is done."""
-    done = {int(run["seed_index"]): run for run in runs if run["status"] == "done"}
+def _measured(value: Value, run: Run, tested: Mapping[tuple[str, int], float]) -> float:
+    """The value's metric of a finished run; NaN if the run wasn't tested at the value's epoch."""
     if value.epoch is None:
-        return {seed: _MEASURED[value.metric](done[seed]) for seed in sorted(done)}
+        return _MEASURED[value.metric](run)
     # Epochs are counted from 0 in the history, and from 1 in papers.
-    found = {seed: tested.get((done[seed]["trial_id"], value.epoch - 1), math.nan) for seed in sorted(done)}
-    return {seed: top1 for seed, top1 in found.items() if not math.isnan(top1)}
+    return tested.get((run["trial_id"], value.epoch - 1), math.nan)
 
 
-def _run_notes(value: Value, runs: Sequence[Run], measured: Mapping[int, float]) -> Iterator[str]:
-    done = [run for run in runs if run["status"] == "done"]
-    if failures := {int(run["seed_index"]): str(run["status"]) for run in runs if run["status"] != "done"}:
-        yield failed_trials(failures, len(done))
-    if len(measured) < len(done):
-        yield f"{len(done) - len(measured)} of {len(done)} runs weren't tested at epoch {value.epoch}"
-    environments = sorted({str(run["environment"]) for run in done})
+def _run_notes(value: Value, ours: Side) -> Iterator[str]:
+    done = len(ours.trials)
+    if ours.failures:
+        yield failed_trials(ours.failures, done)
+    if len(ours.values) < done:
+        yield f"{done - len(ours.values)} of {done} runs weren't tested at epoch {value.epoch}"
+    environments = sorted(set(ours.environments.values()))
     if len(environments) > 1:
         yield f"seeds ran in different environments: {'; '.join(environments)}"

@@ -1,30 +1,21 @@
-"""A published table as CSV, Markdown, LaTeX and HTML, and for a terminal: one table of text makes them all."""
+"""What a published table and our runs beside it look like: the `Table` of a `PublishedTable`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import pandas as pd
-
-from suite.report.tables import render
 from suite.report.tables.published import Entry, PublishedTable
-from suite.report.tables.render import NONE, budget_note, open_table
-from suite.store.files import write_texts
+from suite.report.tables.table import NONE, Column, Table, budget_note, marks, number_notes
 from suite.store.record import AXIS_FIELDS
+from suite.text import signed
 from suite.verdict.claims.published import METRICS, decimals
 from suite.verdict.stats import Consistency
 
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
-# Below each published column; at another budget, a difference would be one between two experiments.
+# Below each published column. At another budget, a difference would be one between two experiments.
 _PARTS = ("paper", "ours", "n", "difference")
 _PARTS_AT_ANOTHER_BUDGET = _PARTS[:-1]
-_LEFT = ("group", "row", "notes")
 
 _MARKS: Mapping[Consistency, str] = {"consistent": "", "not_consistent": " ≠", "cant_say": ""}
 
@@ -40,10 +31,40 @@ _UNLIKE_BUDGET = "The numbers aren't comparable with the paper's, and the gains 
 _ONE_RUN = "Where the paper doesn't say how many runs its number is the mean of, the interval is for one."
 
 
-def to_csv(table: PublishedTable) -> str:
-    """A line per published value, unrounded (ten digits; UTF-8; a header line)."""
-    records = [_record(entry, table) for entry in table.entries]
-    return pd.DataFrame(records).to_csv(index=False, lineterminator="\n", float_format="%.10g")
+def text_table(table: PublishedTable) -> Table:
+    """The table in the paper's layout. The groups and the notes are columns only where there are any."""
+    numbers = number_notes(note for entry in table.entries for note in entry.notes)
+    grouped = any(group for group, _ in table.rows)
+    parts = _PARTS_AT_ANOTHER_BUDGET if table.budget else _PARTS
+    rows = []
+    for (group, row), entries in table.rows.items():
+        texts = [text for column in table.columns for text in _texts(entries.get(column))[: len(parts)]]
+        told = marks(numbers, (note for entry in entries.values() for note in entry.notes))
+        rows.append((*[group] * grouped, row, *texts, *[told] * bool(numbers)))
+    records = tuple(_record(entry, table) for entry in table.entries)
+    return Table(
+        name=table.name,
+        caption=table.caption,
+        columns=tuple(_columns(table, parts, grouped=grouped, noted=bool(numbers))),
+        rows=tuple(rows),
+        records=records,
+        fields=tuple(records[0]),
+        below=tuple(_below(table)),
+        notes=tuple(numbers),
+    )
+
+
+def _columns(table: PublishedTable, parts: tuple[str, ...], *, grouped: bool, noted: bool) -> Iterator[Column]:
+    """In a terminal each heading takes two lines, of which the first is the published column's."""
+    if grouped:
+        yield Column("group", "group", text=True, group=True, terminal_head="\n", wraps=True)
+    yield Column("row", "row", text=True, css="join", terminal_head="\n", wraps=True)
+    for column in table.columns:
+        for part in parts:
+            head = f"{column if part == parts[0] else ''}\n{'diff.' if part == 'difference' else part}"
+            yield Column(f"{column}: {part}", part, above=column, css=part, terminal_head=head, wraps=True)
+    if noted:
+        yield Column("notes", "notes", text=True, terminal_head="\nnotes", wraps=True)
 
 
 def _record(entry: Entry, table: PublishedTable) -> dict[str, Any]:
@@ -55,9 +76,9 @@ def _record(entry: Entry, table: PublishedTable) -> dict[str, Any]:
         "epoch": value.epoch,
         "published": value.printed,
         "published_runs": value.runs,
-        "ours": entry.ours.mean,
-        "sd": entry.ours.sd,
-        "n": entry.ours.n,
+        "ours": entry.spread.mean,
+        "sd": entry.spread.sd,
+        "n": entry.spread.n,
         "difference": entry.difference,
         "published_gain": entry.published_gain,
         "gain": entry.gain.mean,
@@ -72,142 +93,36 @@ def _record(entry: Entry, table: PublishedTable) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Text:
-    """A published table as text. heads: of each column, the published column above it, if any, and what it holds.
-
-    notes: numbered from 1 in the last column.
-    """
-
-    heads: tuple[tuple[str, str], ...]
-    lines: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-
-    def frame(self, heads: Sequence[Any]) -> pd.DataFrame:
-        """The lines below such heads."""
-        columns = pd.MultiIndex.from_tuples(heads) if isinstance(heads[0], tuple) else list(heads)
-        return pd.DataFrame(list(self.lines), columns=columns)
-
-
-def display(table: PublishedTable) -> Text:
-    """The table as text; the groups and the notes are columns only where there are any."""
-    notes = tuple(dict.fromkeys(note for entry in table.entries for note in entry.notes))
-    grouped = any(group for group, _ in table.rows)
-    heads = [("", "group")] * grouped + [("", "row")]
-    parts = _parts_of(table)
-    heads += [(column, part) for column in table.columns for part in parts] + [("", "notes")] * bool(notes)
-    lines = []
-    for (group, row), entries in table.rows.items():
-        marks = sorted({notes.index(note) + 1 for entry in entries.values() for note in entry.notes})
-        texts = [text for column in table.columns for text in _parts(entries.get(column))[: len(parts)]]
-        lines.append((*[group] * grouped, row, *texts, *[", ".join(map(str, marks))] * bool(notes)))
-    return Text(tuple(heads), tuple(lines), notes)
-
-
-def _parts_of(table: PublishedTable) -> tuple[str, ...]:
-    return _PARTS_AT_ANOTHER_BUDGET if table.budget else _PARTS
-
-
-def _parts(entry: Entry | None) -> tuple[str, ...]:
+def _texts(entry: Entry | None) -> tuple[str, ...]:
+    """A published value's text in each of `_PARTS`."""
     if entry is None:
         return "", "", "", ""
-    metric, printed = METRICS[entry.value.metric], entry.value.printed
+    metric, printed, ours = METRICS[entry.value.metric], entry.value.printed, entry.spread
     digits = decimals(printed)
     if entry.baseline and metric.percent:
-        printed += f" ({_signed(entry.published_gain, digits)})"
-    if not entry.ours.n:
+        printed += f" ({signed(entry.published_gain, digits)})"
+    if not ours.n:
         return printed, NONE, "0", NONE
     digits = min(digits, 2) if metric.tested else digits
-    ours = f"{entry.ours.mean:.{digits}f}"
-    ours += "" if math.isnan(entry.ours.sd) else f" ± {entry.ours.sd:.{digits}f}"
-    ours += f" ({_signed(entry.gain.mean, digits)})" if entry.gain.n and metric.percent else ""
-    return printed, ours, str(entry.ours.n), _signed(entry.difference, digits) + _MARKS[entry.consistency]
+    text = f"{ours.mean:.{digits}f}"
+    text += "" if math.isnan(ours.sd) else f" ± {ours.sd:.{digits}f}"
+    text += f" ({signed(entry.gain.mean, digits)})" if entry.gain.n and metric.percent else ""
+    return printed, text, str(ours.n), signed(entry.difference, digits) + _MARKS[entry.consistency]
 
 
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def general_notes(table: PublishedTable) -> list[str]:
+def _below(table: PublishedTable) -> Iterator[str]:
     """What holds for the table as a whole; first of all, whether its runs are at the paper's budget."""
-    notes = [*budget_note(table.budget), *([_UNLIKE_BUDGET] if table.budget else [])]
-    notes.append(_LEGEND.format(difference="" if table.budget else "; difference: ours − paper"))
-    metrics = {entry.value.metric for entry in table.entries if entry.ours.n}
+    yield from budget_note(table.budget)
+    if table.budget:
+        yield _UNLIKE_BUDGET
+    yield _LEGEND.format(difference="" if table.budget else "; difference: ours − paper")
+    metrics = {entry.value.metric for entry in table.entries if entry.spread.n}
     if "top1_best_epoch" in metrics:
-        notes.append(_BEST_EPOCH.format(unless=", but for columns of an earlier epoch" if "top1" in metrics else ""))
+        yield _BEST_EPOCH.format(unless=", but for columns of an earlier epoch" if "top1" in metrics else "")
     if any(entry.consistency == "not_consistent" for entry in table.entries):
-        notes.append(_UNLIKE)
-    if any(entry.ours.n > 1 and entry.prediction and entry.value.runs is None for entry in table.entries):
-        notes.append(_ONE_RUN)
-    counts = sorted({entry.ours.n for entry in table.entries})
+        yield _UNLIKE
+    if any(entry.spread.n > 1 and entry.prediction and entry.value.runs is None for entry in table.entries):
+        yield _ONE_RUN
+    counts = sorted({entry.spread.n for entry in table.entries})
     if len(counts) > 1:
-        notes.append(f"n differs between numbers: from {counts[0]} to {counts[-1]} seeds.")
-    return notes
-
-
-def to_markdown(table: PublishedTable) -> str:
-    """The table for GitHub and its like: the caption, the table, the notes."""
-    text = display(table)
-    shown = text.frame([f"{column}: {part}" if column else part for column, part in text.heads])
-    return f"**{table.caption}**\n\n" + render.markdown(shown, _LEFT, render.numbered(general_notes(table), text.notes))
-
-
-def to_latex(table: PublishedTable) -> str:
-    r"""The table for a paper, with booktabs rules (`\usepackage{booktabs}`), and the notes as a second tabular."""
-    text = display(table)
-    below = [table.caption, *general_notes(table)]
-    return render.latex(text.frame(text.heads), _LEFT, below, text.notes)
-
-
-def to_html(table: PublishedTable) -> str:
-    """The table as an HTML fragment without style."""
-    from suite.report.templates import template
-
-    return template("published_table.html.j2").render(table=view(table))
-
-
-def view(table: PublishedTable) -> dict[str, Any]:
-    """What the HTML template of a published table is filled with."""
-    text = display(table)
-    numbers = slice(text.heads.index(("", "row")) + 1, len(text.heads) - bool(text.notes))
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for (group, row), line in zip(table.rows, text.lines, strict=True):
-        cells = [(part, value) for (_, part), value in zip(text.heads[numbers], line[numbers], strict=True)]
-        groups.setdefault(group, []).append({"row": row, "cells": cells, "marks": line[-1] if text.notes else ""})
-    return {
-        "name": table.name,
-        "caption": table.caption,
-        "columns": table.columns,
-        "parts": _parts_of(table),
-        "groups": groups,
-        "notes": text.notes,
-        "general_notes": general_notes(table),
-    }
-
-
-def to_terminal(table: PublishedTable) -> RichTable:
-    """The table for a terminal; a group isn't repeated."""
-    from rich.text import Text as Plain  # brackets in it are no markup
-
-    text = display(table)
-    found = open_table(table.caption, "\n".join(render.numbered(general_notes(table), text.notes)))
-    for column, part in text.heads:
-        head = {"group": "", "row": "", "difference": "diff."}.get(part, part)
-        found.add_column(
-            Plain(f"{column if part == _PARTS[0] else ''}\n{head}"),
-            justify="left" if part in _LEFT else "right",
-            overflow="fold",
-        )
-    above = ""
-    for line in text.lines:
-        same = text.heads[0][1] == "group" and line[0] == above
-        found.add_row(*map(Plain, ("", *line[1:]) if same else line))
-        above = line[0]
-    return found
-
-
-def write_published(tables: Sequence[PublishedTable], folder: Path) -> list[Path]:
-    """Write each table as CSV, Markdown, LaTeX and HTML into the folder; raises `InputError` if that can't be."""
-    renderers = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
-    made = {f"{table.name}.{suffix}": render(table) for table in tables for suffix, render in renderers.items()}
-    return write_texts(made, folder)
+        yield f"n differs between numbers: from {counts[0]} to {counts[-1]} seeds."

@@ -1,75 +1,219 @@
-"""Tables of text as Markdown and LaTeX: escaped, aligned, with notes below."""
+"""The one renderer of tables: CSV, Markdown, LaTeX, HTML, and the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from suite.report.tables.table import Column, Table, numbered
+from suite.store import files
+from suite.text import csv_text
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from rich.table import Table as RichTable
 
+FULL_WIDTH = 100  # columns of a terminal that show a table whole
 
-def numbered(below: Sequence[str], notes: Sequence[str]) -> list[str]:
-    """What stands below a table: paragraphs, and then its notes, from [1] on."""
-    return [*below, *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]
-
-
-def markdown(table: pd.DataFrame, left: Collection[str], below: Sequence[str]) -> str:
-    """For GitHub and its like. left: the columns that are aligned to the left. below: a paragraph each."""
-    escaped = table.map(lambda text: _plain(text).replace("|", "\\|"))
-    align = ["left" if name in left else "right" for name in table.columns]
-    body = escaped.to_markdown(index=False, disable_numparse=True, colalign=align)
-    return "\n\n".join([str(body), *map(_plain, below)]) + "\n"
+_LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": "\\textbackslash ",
+    "~": "\\textasciitilde ",
+    "^": "\\textasciicircum ",
+    "−": "–",  # pdflatex has no U+2212
+}
 
 
-def latex(table: pd.DataFrame, left: Collection[str], below: Sequence[str], notes: Sequence[str]) -> str:
-    r"""With booktabs rules (`\usepackage{booktabs}`), and what stands below, the notes numbered, as a second tabular.
+def write(tables: Iterable[Table], folder: Path, suffixes: Sequence[str] = ("csv", "md", "tex", "html")) -> list[Path]:
+    """Write each table in each of these formats into the folder, and return the files' paths.
 
-    Columns in two levels get heads in two rows, the upper ones centred over theirs.
+    Raises:
+        InputError: the folder can't be written.
     """
-    align = "".join("l" if (name[-1] if isinstance(name, tuple) else name) in left else "r" for name in table.columns)
-    marked = [*(("", text) for text in below), *((str(number), note) for number, note in enumerate(notes, 1))]
-    legend = pd.DataFrame(marked, columns=["mark", "text"])
-    return (
-        _tabular(table, align, heads=True)
-        + "\\par\\smallskip\\footnotesize\n"
-        + _tabular(legend, r"@{}rp{0.9\linewidth}@{}", heads=False)
-    )
+    renderers = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
+    made = {f"{table.name}.{suffix}": renderers[suffix](table) for table in tables for suffix in suffixes}
+    return files.write_texts(made, folder)
 
 
-def _tabular(table: pd.DataFrame, align: str, *, heads: bool) -> str:
-    plain = table.map(lambda text: _one_line(text).replace("−", "–"))  # pdflatex has no U+2212
-    style = plain.style.hide(axis="index").format(escape="latex")
-    style = style.format_index(escape="latex", axis="columns") if heads else style.hide(axis="columns")
-    return str(style.to_latex(hrules=heads, column_format=align, multicol_align="c"))
+def to_csv(table: Table) -> str:
+    """The records, unrounded (ten digits; UTF-8; a header line)."""
+    return csv_text(table.records, table.fields, digits=10)
 
 
-def _plain(text: str) -> str:
-    """Without what Markdown takes for HTML or for emphasis; a name's underscores are neither."""
+def to_markdown(table: Table) -> str:
+    """The table for GitHub and similar sites: the caption, the table, the notes."""
+    from tabulate import tabulate
+
+    heads = [f"{column.above}: {column.head}" if column.above else column.head for column in table.columns]
+    rows = [[_markdown(text).replace("|", "\\|") for text in row] for row in table.rows]
+    align = ["left" if column.text else "right" for column in table.columns]
+    body = tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=align if rows else None)
+    caption = [f"**{table.caption}**"] if table.caption else []
+    return "\n\n".join([*caption, body, *map(_markdown, numbered(table.below, table.notes))]) + "\n"
+
+
+def _markdown(text: str) -> str:
+    """Without what Markdown takes for HTML or for emphasis. Underscores within a name are neither."""
     return _one_line(text).replace("<", "&lt;").replace("*", "\\*")
+
+
+def to_latex(table: Table) -> str:
+    r"""The table for a paper, with booktabs rules (`\usepackage{booktabs}`), and the notes as a second tabular."""
+    heads = [_latex_row(_latex(column.head) for column in table.columns)]
+    if any(column.above for column in table.columns):
+        heads.insert(0, _latex_row(map(_latex_span, *_spans(table.columns))))
+    below = [text for text in (table.caption, *table.below) if text]
+    marked = [*(("", text) for text in below), *((str(number), note) for number, note in enumerate(table.notes, 1))]
+    lines = [
+        rf"\begin{{tabular}}{{{''.join('l' if column.text else 'r' for column in table.columns)}}}",
+        *(r"\toprule", *heads, r"\midrule"),
+        *(_latex_row(map(_latex, row)) for row in table.rows),
+        *(r"\bottomrule", r"\end{tabular}"),
+        r"\par\smallskip\footnotesize",
+        r"\begin{tabular}{@{}rp{0.9\linewidth}@{}}",
+        *(_latex_row(map(_latex, row)) for row in marked),
+        r"\end{tabular}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _spans(columns: Sequence[Column]) -> tuple[list[str], list[int]]:
+    """The upper headings of neighbouring columns, and over how many columns each reaches."""
+    found = [(above, len(list(its))) for above, its in groupby(columns, key=lambda column: column.above)]
+    return [above for above, _ in found], [width for _, width in found]
+
+
+def _latex_span(above: str, width: int) -> str:
+    return rf"\multicolumn{{{width}}}{{c}}{{{_latex(above)}}}" if width > 1 else _latex(above)
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex(text: str) -> str:
+    """Escaped. A command swallows the space that follows it, so that one is spelled out."""
+    return re.sub(
+        r"([\\~^])( ?)|([&%$#_{}−])",
+        lambda found: _LATEX[found[1] or found[3]] + ("\\space " if found[2] else ""),
+        _one_line(text),
+    )
 
 
 def _one_line(text: str) -> str:
     return text.replace("\n", " ")
 
 
-NONE = "–"  # what a missing number prints as
+def to_html(table: Table) -> str:
+    """The table as an HTML fragment without style: a `table`, and the notes below it."""
+    from suite.report.templates import template
+
+    view = html_view(table)
+    return "".join(template(name).render(table=view) for name in ("table.html.j2", "table_notes.html.j2"))
 
 
-def budget_note(budget: str) -> list[str]:
-    """That the runs are at a smaller budget than the paper's, and in what; nothing without one."""
-    return [f"Another budget than the paper's: {budget}."] if budget else []
+def html_view(table: Table, drawings: tuple[Markup, Sequence[Markup]] | None = None) -> dict[str, Any]:
+    """The values that the HTML templates of tables are filled with.
+
+    Args:
+        table: the table.
+        drawings: for the column that has intervals, a scale for its head and a drawing for each row, beside it.
+    """
+    grouped = [place for place, column in enumerate(table.columns) if column.group and table.layout == "groups"]
+    order = {column.name: place for place, column in enumerate(table.columns)}
+    wanted = [order[name] for name in table.page_order if name in order] or list(order.values())
+    shown = [table.columns[place] for place in wanted if place not in grouped] if table.rows else []
+    places = [place for place in wanted if place not in grouped]
+    label = [place for place in grouped if place not in table.constants]
+
+    def cells(row: Sequence[str], drawing: Markup | None) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for column, place in zip(shown, places, strict=True):
+            found.append((row[place], _css(column)))
+            if column.interval and drawing is not None:
+                found.append((drawing, "plot"))
+        return found
+
+    groups: list[tuple[str, list[list[tuple[str, str]]]]] = []
+    for number, row in enumerate(table.rows):
+        if not number or [row[place] for place in grouped] != [table.rows[number - 1][place] for place in grouped]:
+            groups.append((" · ".join(row[place] for place in label), []))
+        groups[-1][1].append(cells(row, drawings[1][number] if drawings and drawings[1] else None))
+    spans = [(above, width) for above, width in zip(*_spans(shown), strict=True) if above]
+    heads = [column.head for column in table.columns]
+    return {
+        "name": table.name,
+        "caption": table.title if table.rows else "",
+        "spans": spans,
+        "heads": cells(heads, drawings[0] if drawings and drawings[1] else None) if shown else [],
+        "groups": groups,
+        "below": table.below,
+        "notes": table.notes,
+    }
+
+
+def _css(column: Column) -> str:
+    return f"{'text' if column.text else 'number'} {column.css}".rstrip()
+
+
+def to_terminal(table: Table, width: int = FULL_WIDTH) -> RichTable:
+    """The table for a terminal of so many columns.
+
+    Where the whole table doesn't fit, the columns for wide terminals are left out. If that isn't enough, the intervals
+    are left out too, because names would be broken otherwise.
+    """
+    from rich.cells import cell_len
+    from rich.text import Text  # brackets in it are no markup
+
+    columns = table.columns
+    group = [place for place, column in enumerate(columns) if column.group]
+    outside = {*table.constants, *(group if table.layout == "bands" else ())}
+    outside |= {place for place, column in enumerate(columns) if column.terminal == "never"}
+    heads = [column.head if column.terminal_head is None else column.terminal_head for column in columns]
+    widths = [2 + max(map(cell_len, (head, *table.column(place)))) for place, head in enumerate(heads)]
+    if width < max(FULL_WIDTH, sum(wide for place, wide in enumerate(widths) if place not in outside) - 2):
+        outside |= {place for place, column in enumerate(columns) if column.terminal == "wide"}
+    shown = [place for place in range(len(columns)) if place not in outside]
+    needed = sum(widths[place] for place in shown) - 2
+    folds = {place: min(least, widths[place] - 2) for place in shown if (least := columns[place].least) is not None}
+    folded = sum(widths[place] - 2 - least for place, least in folds.items()) if width >= FULL_WIDTH else 0
+    short = {place for place in shown if columns[place].interval} if width < needed - folded else set()
+    below = [text for text in table.below if text != table.legend]
+    told = numbered(below, table.notes)
+    if short:
+        told.append(f"The 95 % intervals of the gains take {needed} columns, or stand in the report.")
+    found = open_table(table.title if table.rows else "", "\n".join(told), narrow=bool(short))
+    for place in shown:
+        found.add_column(
+            Text(heads[place].partition(" ")[0] if place in short else heads[place]),
+            justify="left" if columns[place].text else "right",
+            overflow="fold",
+            no_wrap=not columns[place].wraps,
+            min_width=folds.get(place),
+        )
+    above: list[str] = []
+    for row in table.rows:
+        its = [row[place] for place in group]
+        # What stands in the row above isn't repeated: the eye then finds the groups.
+        repeated = group if its == above else []
+        if table.layout == "bands" and its != above:
+            found.add_row(Text(" · ".join(its), style="bold"))
+        texts = ["" if place in repeated else row[place] for place in shown]
+        found.add_row(*(Text(text.partition(" ")[0] if place in short else text)
+                        for place, text in zip(shown, texts, strict=True)))  # fmt: skip
+        above = its
+    return found
 
 
 def open_table(title: str, caption: str, *, narrow: bool = False) -> RichTable:
     """A table for a terminal, without columns yet, in the style that all have."""
     from rich import box
-    from rich.table import Table
+    from rich.table import Table as Rich
     from rich.text import Text
 
-    return Table(
+    return Rich(
         title=Text(title) if title else None,
         caption=Text(caption) if caption else None,
         caption_justify="left",

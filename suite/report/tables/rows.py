@@ -6,57 +6,81 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from suite.grid.axes import AXES, COLUMN_ORDER, is_usual
 from suite.text import seed_list
 from suite.verdict import stats
-from suite.verdict.comparisons import Contrast, contrasts
-from suite.verdict.runs import CELL_COLUMNS, CELL_FIELDS, Run, cell_order, failed_trials, recipe_ids_tell, unique_runs
+from suite.verdict.comparisons import Comparison, Side, comparisons, side_of
+from suite.verdict.runs import (
+    CELL_COLUMNS,
+    CELL_FIELDS,
+    Run,
+    cell_order,
+    failed_trials,
+    is_missing,
+    recipe_ids_tell,
+    unique_runs,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from suite.verdict.runs import Frame
 
 # The columns that tables show only where they differ between rows.
 _OPTIONAL = (*(name for name in COLUMN_ORDER if AXES[name].usual is not None), "recipe", "recipe_id")
-_NUMBERS = (
+FIELDS = (
     "n", "failed", "top1_mean", "top1_sd", "best_epoch_mean", "best_epoch_sd",
-    "gain", "gain_low", "gain_high", "pairs", "params", "macs",
+    "gain", "gain_low", "gain_high", "pairs", "params", "macs", "notes",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Row:
-    """A cell with its runs' statistics. contrast: against its baseline (see `rows`), if that was run."""
+    """A cell with its runs' statistics.
+
+    Args:
+        cell: the levels of its axes, the recipe's name and its id.
+        side: its runs, with top-1 of the last epoch.
+        best_epoch: top-1 of the best epoch, over seeds.
+        params: parameters of its model; NaN if no run has them.
+        macs: multiply-accumulates of a forward pass of one image; NaN if no run has them.
+        comparison: with its baseline (see `rows`), if that was run.
+    """
 
     cell: dict[str, str]
-    top1: stats.Spread
+    side: Side
     best_epoch: stats.Spread
-    failures: dict[int, str]  # seed index → status
-    environments: tuple[str, ...]
     params: float
     macs: float
-    contrast: Contrast | None
+    comparison: Comparison | None
+
+    @cached_property
+    def top1(self) -> stats.Spread:
+        """Top-1 of the last epoch, over seeds."""
+        return stats.spread(list(self.side.values.values()))
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What the numbers alone would hide, in words."""
         found = []
-        if self.failures:
-            found.append(failed_trials(self.failures, self.top1.n))
-        contrast = self.contrast
-        if contrast is not None and (alone := set(contrast.unpaired) - self.failures.keys()):
+        if self.side.failures:
+            found.append(failed_trials(self.side.failures, self.top1.n))
+        comparison = self.comparison
+        if comparison is not None and (alone := set(comparison.unpaired) - self.side.failures.keys()):
             found.append(f"no pair for {seed_list(alone)}: only one side is finished")
-        if contrast is not None and contrast.gain.identical:
+        if comparison is not None and comparison.gain.identical:
             found.append("all pairs have the same gain: its interval has no width")
-        if contrast is not None and contrast.mixed_environments:
+        if comparison is not None and comparison.mixed_environments:
             found.append("the two sides of the gain ran in different environments: "
-                         + "; ".join(contrast.environments))  # fmt: skip
-        elif len(self.environments) > 1:
-            found.append(f"seeds ran in different environments: {'; '.join(self.environments)}")
+                         + "; ".join(comparison.environments))  # fmt: skip
+        elif len(environments := sorted(set(self.side.environments.values()))) > 1:
+            found.append(f"seeds ran in different environments: {'; '.join(environments)}")
         return tuple(found)
 
 
-def rows(frame: pd.DataFrame) -> list[Row]:
+def rows(frame: Frame) -> list[Row]:
     """The cells of the frame, in the order of tables; raises `InputError` as `suite.verdict.runs.unique_runs` does.
 
     A cell is compared with that of the default join; one with the default join, with that of the default loss; and one
@@ -68,38 +92,34 @@ def rows(frame: pd.DataFrame) -> list[Row]:
         cells.setdefault(_key(run), []).append(run)
     found = []
     for key, runs in cells.items():
-        done = [run for run in runs if run["status"] == "done"]
-        found.append(
-            Row(
-                cell=dict(zip(CELL_FIELDS, key, strict=True)),
-                top1=stats.spread([run["top1"] for run in done]),
-                best_epoch=stats.spread([run["top1_best_epoch"] for run in done]),
-                failures={int(run["seed_index"]): str(run["status"]) for run in runs if run["status"] != "done"},
-                environments=tuple(sorted({str(run["environment"]) for run in done})),
-                params=_first([run["params"] for run in runs]),
-                macs=_first([run["macs"] for run in runs]),
-                contrast=gains.get(key),
-            )
-        )
+        cell = dict(zip(CELL_FIELDS, key, strict=True))
+        side = side_of(cell["join"], runs, lambda run: float(run["top1"]))
+        best_epoch = stats.spread([run["top1_best_epoch"] for run in runs if run["status"] == "done"])
+        params, macs = (_first([run[name] for run in runs]) for name in ("params", "macs"))
+        found.append(Row(cell, side, best_epoch, params, macs, gains.get(key)))
     return sorted(found, key=lambda row: cell_order(row.cell))
 
 
-def _compared(frame: pd.DataFrame) -> Iterator[Contrast]:
-    """The contrasts with the baselines; of several for one treatment, the one that counts comes last."""
+def _compared(frame: Frame) -> Iterator[Comparison]:
+    """The comparisons with the baselines; of several for one treatment, the one that counts comes last."""
     for axis in (AXES[name] for name in COLUMN_ORDER if AXES[name].method):
         for reference in axis.references:
-            for one in contrasts(frame, axis.name, reference):
+            for one in comparisons(frame, axis.name, reference):
                 if axis.reference(one.treatment.level) == reference:
                     yield one
 
 
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
+def summary(frame: Frame) -> pd.DataFrame:
     """One row per cell, raw numbers: accuracies in percent, gains in points, missing ones NaN.
 
     norm, loss and the recipe are columns only where they vary. `failed` counts the trials that failed;
     `notes` says in words what the numbers alone would hide.
     """
-    return raw_frame(rows(frame))
+    import pandas as pd
+
+    cells = rows(frame)
+    table = pd.DataFrame(map(record, cells), columns=[*columns_shown(cells), *FIELDS])
+    return table.astype(dict.fromkeys(("pairs", "params", "macs"), "Int64"))
 
 
 def columns_shown(cells: Sequence[Row]) -> list[str]:
@@ -113,32 +133,25 @@ def columns_shown(cells: Sequence[Row]) -> list[str]:
     return [name for name in CELL_COLUMNS if name not in _OPTIONAL or name in vary]
 
 
-def raw_frame(cells: Sequence[Row]) -> pd.DataFrame:
-    """The rows as a data frame of unrounded values."""
-    columns = columns_shown(cells)
-    records = []
-    for row in cells:
-        gain = row.contrast.gain if row.contrast is not None else stats.paired_gain([])
-        records.append(
-            {
-                **{name: row.cell[name] for name in columns},
-                "n": row.top1.n,
-                "failed": len(row.failures),
-                "top1_mean": row.top1.mean,
-                "top1_sd": row.top1.sd,
-                "best_epoch_mean": row.best_epoch.mean,
-                "best_epoch_sd": row.best_epoch.sd,
-                "gain": gain.mean,
-                "gain_low": gain.low,
-                "gain_high": gain.high,
-                "pairs": gain.n if row.contrast is not None else math.nan,
-                "params": row.params,
-                "macs": row.macs,
-                "notes": "; ".join(row.notes),
-            }
-        )
-    table = pd.DataFrame(records, columns=[*columns, *_NUMBERS, "notes"])
-    return table.astype(dict.fromkeys(("pairs", "params", "macs"), "Int64"))
+def record(row: Row) -> dict[str, Any]:
+    """A row's numbers, unrounded: all levels of its cell, and `FIELDS`. Missing ones are NaN or None."""
+    gain = row.comparison.gain if row.comparison is not None else stats.paired_gain([])
+    return {
+        **row.cell,
+        "n": row.top1.n,
+        "failed": len(row.side.failures),
+        "top1_mean": row.top1.mean,
+        "top1_sd": row.top1.sd,
+        "best_epoch_mean": row.best_epoch.mean,
+        "best_epoch_sd": row.best_epoch.sd,
+        "gain": gain.mean,
+        "gain_low": gain.low,
+        "gain_high": gain.high,
+        "pairs": gain.n if row.comparison is not None else None,
+        "params": None if math.isnan(row.params) else int(row.params),
+        "macs": None if math.isnan(row.macs) else int(row.macs),
+        "notes": "; ".join(row.notes),
+    }
 
 
 def _key(cell: dict[str, Any]) -> tuple[str, ...]:
@@ -147,4 +160,4 @@ def _key(cell: dict[str, Any]) -> tuple[str, ...]:
 
 def _first(values: Sequence[Any]) -> float:
     """The first number that isn't missing: the runs of a cell have the same model."""
-    return next((float(value) for value in values if not pd.isna(value)), math.nan)
+    return next((float(value) for value in values if not is_missing(value)), math.nan)

@@ -11,7 +11,7 @@ from suite.models.joins import JOINS
 from suite.report.figures import curves
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
 from suite.report.figures.style import DASHES, PALETTE, colour_number, line_style
-from suite.verdict.comparisons import contrasts
+from suite.verdict.comparisons import comparisons
 from tests.frames import frame_of, history_of, paired_rows, run
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -91,7 +91,7 @@ def test_a_drawing_doesnt_depend_on_those_before_it() -> None:
 def test_drawings_can_stand_in_one_page() -> None:
     frame = frame_of(paired_rows([0.4, 0.2], arch="one") + paired_rows([0.4, 0.2], arch="two"))
     found, _ = curves.panels(frame, history_of(frame))
-    drawings = [*curves.draw_panels(found).values(), draw_gains(contrasts(frame))]
+    drawings = [*curves.draw_panels(found).values(), draw_gains(comparisons(frame))]
     ids = [re.findall(r'\bid="([^"]+)"', text) for text in drawings]
     assert all(ids)
     assert len({one for part in ids for one in part}) == sum(map(len, ids))
@@ -101,7 +101,7 @@ def test_drawings_can_stand_in_one_page() -> None:
 
 def test_colours_are_variables_with_a_fallback() -> None:
     frame = frame_of(paired_rows([0.4, 0.2]))
-    text = draw_gains(contrasts(frame))
+    text = draw_gains(comparisons(frame))
     assert f"var(--c1, {PALETTE[1]})" in text
     assert set(re.findall(r": (#[0-9a-f]{6})", text)) <= {"#000000", "#ffffff"}
 
@@ -123,7 +123,7 @@ def test_every_join_has_its_own_look() -> None:
 def test_the_gains_without_any_and_with_too_many() -> None:
     assert ET.fromstring(draw_gains([])).tag == f"{SVG}svg"
     rows = [row for number in range(50) for row in paired_rows([0.3, 0.1], arch=f"arch_{number:02d}")]
-    text = draw_gains(contrasts(frame_of(rows)))
+    text = draw_gains(comparisons(frame_of(rows)))
     assert text.count("digits arch_") == MAX_GAINS
 
 
@@ -133,7 +133,7 @@ def test_marks_share_one_scale() -> None:
         + paired_rows([-0.3, -0.1, -0.2], arch="b")
         + [run(0, join="lape", arch="c")]
     )
-    found = contrasts(frame_of(rows))
+    found = comparisons(frame_of(rows))
     head, marks = gain_marks([None, *found])
     assert marks[0] == ""
     centres = [float(re.findall(r'<circle cx="([\d.]+)%', mark)[0]) for mark in marks[1:]]
@@ -146,7 +146,7 @@ def test_marks_share_one_scale() -> None:
 def test_an_interval_that_is_too_wide_is_cut_and_marked() -> None:
     narrow = [row for number in range(12) for row in paired_rows([0.3, 0.2, 0.25], arch=f"arch_{number:02d}")]
     wide = paired_rows([4.0, -3.6], arch="wide")
-    found = contrasts(frame_of(narrow + wide))
+    found = comparisons(frame_of(narrow + wide))
     _, marks = gain_marks(found)
     assert "▸" in marks[-1]
     assert "◂" in marks[-1]

@@ -1,6 +1,6 @@
 """Effects and sums against golden files.
 
-To write them anew, when a change is meant: python -m tests.test_interaction_text
+To write them anew, when a change is meant: python -m tests.report.tables.test_effects
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import pytest
 from rich.console import Console
 
 from suite.report.figures import interactions
-from suite.report.tables import effects
-from suite.report.tables.effects import Text
+from suite.report.tables import render
+from suite.report.tables.effects import effect_tables
+from suite.report.tables.table import Table
 from suite.verdict.interactions import factorials
 from tests.conftest import REPOSITORY
 from tests.frames import GPU, frame_of, run
@@ -42,52 +43,52 @@ def frame() -> pd.DataFrame:
     return frame_of(listed)
 
 
-def in_terminal(text: Text) -> str:
+def in_terminal(table: Table) -> str:
     console = Console(width=100, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(effects.to_terminal(text))
+    console.print(render.to_terminal(table))
     assert isinstance(console.file, io.StringIO)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
 
-RENDERERS: dict[str, Callable[[Text], str]] = {
-    "csv": effects.to_csv,
-    "md": effects.to_markdown,
-    "tex": effects.to_latex,
-    "html": effects.to_html,
+RENDERERS: dict[str, Callable[[Table], str]] = {
+    "csv": render.to_csv,
+    "md": render.to_markdown,
+    "tex": render.to_latex,
+    "html": render.to_html,
     "txt": in_terminal,
 }
 
 
-def texts() -> list[Text]:
-    return effects.texts(factorials(frame()), "ten epochs")
+def tables() -> list[Table]:
+    return effect_tables(factorials(frame()), "ten epochs")
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, Text]:
-    return {text.name: text for text in texts()}
+def golden() -> dict[str, Table]:
+    return {table.name: table for table in tables()}
 
 
 @pytest.mark.parametrize("suffix", RENDERERS)
 @pytest.mark.parametrize("name", ["effects", "sums"])
-def test_the_golden_tables(golden: dict[str, Text], name: str, suffix: str) -> None:
+def test_the_golden_tables(golden: dict[str, Table], name: str, suffix: str) -> None:
     assert RENDERERS[suffix](golden[name]) == (GOLDEN / f"{name}.{suffix}").read_text(encoding="utf-8")
 
 
 def test_without_a_factorial_there_is_nothing_to_show(tmp_path: Path) -> None:
-    assert effects.texts(factorials(frame_of([run(0), run(1)]))) == []
-    assert effects.write_texts([], tmp_path) == []
+    assert effect_tables(factorials(frame_of([run(0), run(1)]))) == []
+    assert render.write([], tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_files_are_written(golden: dict[str, Text], tmp_path: Path) -> None:
-    paths = effects.write_texts(list(golden.values()), tmp_path)
+def test_all_files_are_written(golden: dict[str, Table], tmp_path: Path) -> None:
+    paths = render.write(list(golden.values()), tmp_path)
     assert [path.name for path in paths] == [
         f"{name}.{suffix}" for name in ("effects", "sums") for suffix in ("csv", "md", "tex", "html")
     ]
     assert all(path.stat().st_size for path in paths)
 
 
-def test_what_is_missing_is_told_where_it_is(golden: dict[str, Text]) -> None:
+def test_what_is_missing_is_told_where_it_is(golden: dict[str, Table]) -> None:
     told = {(line["arch"], line["pe"], line["combination"]): line["notes"] for line in golden["sums"].records}
     lacks = "can't be estimated: no finished run of"
     assert told["cct_digits", "learnable", "lape + dtn"] == f"{lacks} lape dtn default"
@@ -122,6 +123,6 @@ def test_the_same_runs_are_the_same_drawing() -> None:
 
 
 if __name__ == "__main__":
-    for text in texts():
-        for suffix, render in RENDERERS.items():
-            (GOLDEN / f"{text.name}.{suffix}").write_text(render(text), encoding="utf-8")
+    for made in tables():
+        for made_suffix, made_by in RENDERERS.items():
+            (GOLDEN / f"{made.name}.{made_suffix}").write_text(made_by(made), encoding="utf-8")

@@ -1,4 +1,7 @@
-"""Tables against golden files. To write them anew, when a change is meant: python -m tests.test_tables"""
+"""Tables against golden files.
+
+To write them anew, when a change is meant: python -m tests.report.tables.test_summary
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from suite.report.tables import summary as tables
+from suite.report.tables import render
 from suite.report.tables.rows import rows, summary
+from suite.report.tables.summary import count_text, summary_table, write_tables
+from suite.report.tables.table import Table
 from suite.store.frames import load_frame
 from tests.conftest import REPOSITORY
 from tests.frames import GPU, frame_of, paired_rows, run
@@ -24,18 +29,22 @@ from tests.frames import GPU, frame_of, paired_rows, run
 GOLDEN = REPOSITORY / "tests" / "golden_tables"
 
 
-def in_terminal(frame: pd.DataFrame, width: int = 100) -> str:
+def table_of(frame: pd.DataFrame, budget: str = "") -> Table:
+    return summary_table(rows(frame), budget)
+
+
+def in_terminal(table: Table, width: int = 100) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(tables.to_terminal(frame, width))
+    console.print(render.to_terminal(table, width))
     assert isinstance(console.file, io.StringIO)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
 
-RENDERERS: dict[str, Callable[[pd.DataFrame], str]] = {
-    "summary.csv": tables.to_csv,
-    "summary.md": tables.to_markdown,
-    "summary.tex": tables.to_latex,
-    "summary.html": tables.to_html,
+RENDERERS: dict[str, Callable[[Table], str]] = {
+    "summary.csv": render.to_csv,
+    "summary.md": render.to_markdown,
+    "summary.tex": render.to_latex,
+    "summary.html": render.to_html,
     "terminal.txt": in_terminal,
 }
 
@@ -48,13 +57,13 @@ def golden() -> pd.DataFrame:
 
 @pytest.mark.parametrize("name", RENDERERS)
 def test_the_golden_tables(golden: pd.DataFrame, name: str) -> None:
-    assert RENDERERS[name](golden) == (GOLDEN / name).read_text(encoding="utf-8")
+    assert RENDERERS[name](table_of(golden)) == (GOLDEN / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", RENDERERS)
 def test_the_order_of_the_runs_doesnt_matter(golden: pd.DataFrame, name: str) -> None:
-    render = RENDERERS[name]
-    assert render(golden.sample(frac=1, random_state=1)) == render(golden)
+    shuffled = golden.sample(frac=1, random_state=1)
+    assert RENDERERS[name](table_of(shuffled)) == RENDERERS[name](table_of(golden))
 
 
 def test_gains_of_norms_and_losses_are_over_the_usual_ones() -> None:
@@ -65,8 +74,8 @@ def test_gains_of_norms_and_losses_are_over_the_usual_ones() -> None:
     ]  # fmt: skip
     frame = frame_of(run(seed, 60 + place + seed, **cell) for place, cell in enumerate(cells) for seed in (0, 1))
     gains = {
-        (row.cell["arch"], row.cell["norm"], row.cell["loss"], row.cell["join"]): row.contrast
-        and (row.contrast.axis, row.contrast.baseline.level, row.contrast.gain.mean)
+        (row.cell["arch"], row.cell["norm"], row.cell["loss"], row.cell["join"]): row.comparison
+        and (row.comparison.axis, row.comparison.baseline.level, row.comparison.gain.mean)
         for row in rows(frame)
     }
     vit = "vit_lite_digits"
@@ -79,8 +88,8 @@ def test_gains_of_norms_and_losses_are_over_the_usual_ones() -> None:
         ("resnet20", "bn", "default", "default"): None,
         ("resnet20", "l2bn", "default", "default"): ("norm", "bn", 1.0),
     }
-    assert any("usual norm" in note for note in tables.general_notes(rows(frame)))
-    assert not any("usual norm" in note for note in tables.general_notes(rows(frame_of(paired_rows([0.1, 0.2])))))
+    assert any("usual norm" in note for note in table_of(frame).below)
+    assert not any("usual norm" in note for note in table_of(frame_of(paired_rows([0.1, 0.2]))).below)
 
 
 def test_the_summary_by_hand() -> None:
@@ -135,8 +144,8 @@ def test_what_a_number_would_hide_is_a_note() -> None:
     assert notes == ["", "1 of 5 trials failed (1 timeout; seed 3); no pair for seed 4: only one side is finished"]
     sides = [row if row["join"] == "default" else {**row, "environment": GPU} for row in paired_rows([0.3, 0.1])]
     assert "different environments" in summary(frame_of(sides))["notes"].iloc[1]
-    assert "n differs between rows: from 4 to 5 seeds" not in tables.to_markdown(frame_of(sides))
-    assert "n differs between rows: from 1 to 2 seeds" in tables.to_markdown(frame_of(sides[1:]))
+    assert "n differs between rows: from 4 to 5 seeds" not in render.to_markdown(table_of(frame_of(sides)))
+    assert "n differs between rows: from 1 to 2 seeds" in render.to_markdown(table_of(frame_of(sides[1:])))
 
 
 def test_a_cell_of_failures_alone_prints_dashes() -> None:
@@ -144,14 +153,14 @@ def test_a_cell_of_failures_alone_prints_dashes() -> None:
     (row,) = summary(frame).to_dict("records")
     assert (row["n"], row["failed"]) == (0, 2)
     assert pd.isna(row["params"])
-    line = next(line for line in tables.to_markdown(frame).splitlines() if "learnable" in line)
+    line = next(line for line in render.to_markdown(table_of(frame)).splitlines() if "learnable" in line)
     assert [cell.strip() for cell in line.split("|")[5:-2]] == ["0", "–", "–", "–", "–", "–", "–"]
-    assert "nan" not in "".join(render(frame).lower() for render in RENDERERS.values())
+    assert "nan" not in "".join(made(table_of(frame)).lower() for made in RENDERERS.values())
 
 
 @pytest.mark.parametrize("name", RENDERERS)
 def test_no_runs_at_all(name: str) -> None:
-    assert isinstance(RENDERERS[name](frame_of([])), str)
+    assert isinstance(RENDERERS[name](table_of(frame_of([]))), str)
 
 
 def parse_tabulars(text: str) -> list[list[list[str]]]:
@@ -182,13 +191,13 @@ def parse_tabulars(text: str) -> list[list[list[str]]]:
 
 
 def test_the_latex_is_sound(golden: pd.DataFrame) -> None:
-    table, notes = parse_tabulars(tables.to_latex(golden))
+    table, notes = parse_tabulars(render.to_latex(table_of(golden)))
     assert table[0][:4] == ["Data", "Architecture", "PE", "Join"]
     assert r"Top-1 (\%)" in table[0]
     assert len(table) == 8
     assert table[1][1] == r"cct\_digits"
     assert notes[0][1].startswith("Top-1 of the last epoch")
-    assert "−" not in tables.to_latex(golden)  # U+2212 is unknown to pdflatex
+    assert "−" not in render.to_latex(table_of(golden))  # U+2212 is unknown to pdflatex
 
 
 class Texts(HTMLParser):
@@ -213,38 +222,44 @@ names = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min
 @given(names)
 def test_any_name_is_escaped(name: str) -> None:
     frame = frame_of(paired_rows([0.1, 0.3], arch=name, recipe=name))
-    parse_tabulars(tables.to_latex(frame))
-    header, _, *body = tables.to_markdown(frame).split("\n\n")[0].splitlines()
+    parse_tabulars(render.to_latex(table_of(frame)))
+    header, _, *body = render.to_markdown(table_of(frame)).split("\n\n")[0].splitlines()
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in body if "\\\\" not in line} <= {header.count("|")}
-    assert pd.read_csv(io.StringIO(tables.to_csv(frame)), keep_default_na=False, dtype=str)["arch"].tolist() == [
-        name,
-        name,
-    ]
+    read = pd.read_csv(io.StringIO(render.to_csv(table_of(frame))), keep_default_na=False, dtype=str)
+    assert [text.removeprefix("'") for text in read["arch"]] == [name.removeprefix("'")] * 2
 
     parser = Texts()
-    parser.feed(tables.to_html(frame))
+    parser.feed(render.to_html(table_of(frame)))
     parser.close()
     assert parser.tags <= {"table", "caption", "thead", "tbody", "tr", "th", "td", "p", "ol", "li"}
     assert name in "".join(parser.texts)
-    assert in_terminal(frame)
+    assert in_terminal(table_of(frame))
+
+
+def test_a_spreadsheet_runs_no_name_as_a_formula() -> None:
+    names = ["=1+1", "+cmd", "-cmd", "@SUM(A1)", "-5"]
+    frame = frame_of(row for name in names for row in paired_rows([0.1, 0.3], arch=name))
+    read = pd.read_csv(io.StringIO(render.to_csv(table_of(frame))), keep_default_na=False, dtype=str)
+    assert set(read["arch"]) == {"'=1+1", "'+cmd", "'-cmd", "'@SUM(A1)", "-5"}
+    assert read["gain_low"].str.startswith("-").any()  # numbers stay numbers
 
 
 def test_the_terminal_table_fits_a_hundred_columns(golden: pd.DataFrame) -> None:
-    lines = in_terminal(golden).splitlines()
+    lines = in_terminal(table_of(golden)).splitlines()
     assert max(map(len, lines)) <= 100
     assert any(line.startswith("vit_lite_digits  learnable  default") for line in lines)
     wide = paired_rows(
         [-10.0, 0.5, 12.0], arch="t2t_vit_14_with_a_long_name", pe="learnable+rpe2d", join="pe_scalar_norm", base=80
     )
-    text = in_terminal(frame_of(wide))
+    text = in_terminal(table_of(frame_of(wide)))
     assert max(map(len, text.splitlines())) <= 100
     assert re.search(r"\+0\.83 \[−\d\d\.\d\d, \+\d\d\.\d\d\]", text)
 
 
 def test_a_narrow_terminal_gets_whole_names_before_intervals(golden: pd.DataFrame) -> None:
-    text = in_terminal(golden, 80)
+    text = in_terminal(table_of(golden), 80)
     assert "[95 %]" in text
-    text = in_terminal(golden, 60)
+    text = in_terminal(table_of(golden), 60)
     assert max(map(len, text.splitlines())) <= 60
     assert any(line.startswith("vit_lite_digits learnable default") for line in text.splitlines())
     assert "[95 %]" not in text
@@ -259,12 +274,12 @@ def test_no_name_vanishes_from_a_wide_table() -> None:
         for dataset in ("cifar10", "cifar100")
         for row in paired_rows([1, 2.5, 4], arch=arch, dataset=dataset, recipe=recipe, recipe_id=recipe_id, base=40)
     ]
-    text = in_terminal(frame_of(rows))
+    text = in_terminal(table_of(frame_of(rows)))
     assert "vit_lite_2_4" in text
     assert "compact_transformers_cifar100" in text
     assert max(map(len, text.splitlines())) <= 100
     assert re.search(r"\+2\.50 \[.*\]\n", text) or "intervals of the gains take" in text
-    assert in_terminal(frame_of(paired_rows([1.0, 2.5, 4.0], arch="a" * 60)))
+    assert in_terminal(table_of(frame_of(paired_rows([1.0, 2.5, 4.0], arch="a" * 60))))
 
 
 def test_the_recipes_id_is_shown_only_where_its_name_is_ambiguous_on_a_data_set() -> None:
@@ -277,23 +292,20 @@ def test_the_recipes_id_is_shown_only_where_its_name_is_ambiguous_on_a_data_set(
 
 def test_a_smaller_budget_is_told_in_every_form(golden: pd.DataFrame, tmp_path: Path) -> None:
     note = "ten epochs & no more"
-    for path in tables.write_tables(golden, tmp_path, note):
+    for path in write_tables(golden, tmp_path, note):
         assert "ten epochs" in path.read_text(encoding="utf-8"), path.name
-    console = Console(width=100, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(tables.to_terminal(golden, 100, note))
-    assert isinstance(console.file, io.StringIO)
-    assert "Another budget than the paper's: ten epochs & no more." in console.file.getvalue()
+    assert "Another budget than the paper's: ten epochs & no more." in in_terminal(table_of(golden, note))
 
 
 def test_counts_have_three_digits() -> None:
     values = (0, 999, 999.6, 1000, 68_426, 999_400, 999_600, 5_717_416, 86_567_656, 1.2588e9, math.nan)
-    assert [tables.count_text(value) for value in values] == [
+    assert [count_text(value) for value in values] == [
         "0", "999", "1.00 k", "1.00 k", "68.4 k", "999 k", "1.00 M", "5.72 M", "86.6 M", "1.26 G", "–",
     ]  # fmt: skip
 
 
 def test_tables_are_written(golden: pd.DataFrame, tmp_path: Path) -> None:
-    paths = tables.write_tables(golden, tmp_path / "new" / "tables")
+    paths = write_tables(golden, tmp_path / "new" / "tables")
     assert [path.name for path in paths] == ["summary.csv", "summary.md", "summary.tex"]
     for path in paths:
         assert path.read_bytes() == (GOLDEN / path.name).read_bytes()
@@ -301,4 +313,4 @@ def test_tables_are_written(golden: pd.DataFrame, tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     for golden_name, golden_render in RENDERERS.items():
-        (GOLDEN / golden_name).write_text(golden_render(load_frame(GOLDEN / "runs.jsonl")), encoding="utf-8")
+        (GOLDEN / golden_name).write_text(golden_render(table_of(load_frame(GOLDEN / "runs.jsonl"))), encoding="utf-8")
