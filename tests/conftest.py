@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.data.drawings import CLASSES, drawing
 
 if TYPE_CHECKING:
     from suite.train.machine import Machine
+
+# No deadline: how fast an example runs depends on what else the machine does.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
