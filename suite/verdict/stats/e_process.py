@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from suite.verdict.stats.gains import Side, direction
+from suite.verdict.stats.gains import IDENTICAL, Side, direction
+from suite.verdict.stats.images import Interval
 
 Floats = npt.NDArray[np.float64]
 
 KAPPAS = (0.5, 1.0, 2.0, 4.0)  # how much is staked on a gain of usual size; all are tried, with equal weight
+_GRID, _REFINEMENTS = 50, 4  # centres that are tried for an end of the interval, and how often ever closer ones
 
 
 def log_e_values(gains: npt.ArrayLike, null: float = 0.0, side: Side = "greater") -> Floats:
@@ -72,6 +75,36 @@ def e_process_equivalence(gains: Sequence[float], target: float, margin: float) 
     return max(e_process_p(gains, target - margin, "greater"), e_process_p(gains, target + margin, "less"))
 
 
+def e_process_interval(gains: Sequence[float], level: float = 0.95) -> Interval:
+    """An interval that holds the centre of symmetric gains at all looks together with probability `level`.
+
+    It reaches from the smallest centre that isn't rejected from below to the largest that isn't from above, each by
+    the e-process after all gains, at half of 1 − level. Infinite with fewer pairs than `least_pairs` of that.
+    """
+    tail = (1 - level) / 2
+    if len(gains) < least_pairs(tail):
+        return Interval(-math.inf, math.inf)
+    values = np.asarray(gains, dtype=np.float64)
+    return Interval(_lower_end(values, tail), -_lower_end(-values, tail))
+
+
+def _lower_end(values: Floats, tail: float) -> float:
+    """The smallest centre that the gains don't reject at this level; -inf where that can't be told."""
+    least, span = float(values.min()), float(np.ptp(values))
+    if span < IDENTICAL:
+        return least
+    # A centre far away may be kept where a nearer one is rejected: the smallest kept one of all counts.
+    centres = np.concatenate([least - span * np.geomspace(1e4, 1e-3, _GRID), np.linspace(least, least + span, _GRID)])
+    for _ in range(_REFINEMENTS):
+        kept = log_e_values(values - centres[:, None])[:, -1] < -math.log(tail)
+        first = int(np.argmax(kept))
+        if not kept[first] or first == 0:
+            return least + span if not kept[first] else -math.inf
+        centres = np.linspace(centres[first - 1], centres[first], _GRID)
+    return float(centres[0])
+
+
+@lru_cache(maxsize=256)
 def least_pairs(alpha: float) -> int:
     """The smallest number of pairs that can give p ≤ alpha: that of equal gains."""
     n = 1

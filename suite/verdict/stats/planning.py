@@ -23,6 +23,7 @@ BOTH_DIRECTIONS: tuple[Test, ...] = ((0.0, "greater"), (0.0, "less"))
 WEIGHT = 4.0  # degrees of freedom that a pooled standard deviation counts for beside a claim's own
 DRAWS = 400  # simulated continuations of a forecast
 _POWER_DRAWS = 4_000
+_LEAST_CHANCE = 0.01  # of being decided, where no simulated continuation was
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,17 @@ def forecast(
 
 
 def next_claim(forecasts: Sequence[Forecast | None], hours: Sequence[float]) -> int | None:
-    """The place of the claim that gets the next pair: the least predicted pairs × hours. None if all are decided.
+    """The place of the claim that gets the next pair: the least predicted pairs × hours per decision.
+
+    The predicted pairs are divided by the probability that they decide the claim: a claim that will probably stay open
+    waits. Of equal ones the first is taken; None if all are decided.
 
     Args:
         forecasts: of each claim; None for one that is decided, or that can get no further pair.
         hours: what a pair of each claim takes, in any one unit.
     """
     costs = [
-        (one.further_pairs * cost, place)
+        (one.further_pairs * cost / max(one.decided, _LEAST_CHANCE), place)
         for place, (one, cost) in enumerate(zip(forecasts, hours, strict=True))
         if one is not None
     ]

@@ -83,6 +83,37 @@ def test_how_few_pairs_can_decide() -> None:
     assert e_process.least_pairs(0.05) == 5
 
 
+@given(st.lists(st.integers(-300, 300).map(lambda gain: gain / 100), min_size=6, max_size=20), st.floats(-4, 4))
+@settings(deadline=None)
+def test_what_the_interval_excludes_is_rejected(gains: list[float], centre: float) -> None:
+    found = e_process.e_process_interval(gains)
+    assert found.low <= found.high
+    if centre < found.low - 1e-6:
+        assert e_process.e_process_p(gains, centre) <= 0.025
+    if centre > found.high + 1e-6:
+        assert e_process.e_process_p(gains, centre, "less") <= 0.025
+    if max(gains) > min(gains) and math.isfinite(found.low):
+        scaled = e_process.e_process_interval([2 * gain + 1 for gain in gains])
+        assert (scaled.low, scaled.high) == pytest.approx((2 * found.low + 1, 2 * found.high + 1), abs=1e-5)
+
+
+def test_the_interval_is_infinite_with_few_pairs_and_a_point_of_equal_ones() -> None:
+    n = e_process.least_pairs(0.025)
+    few, infinite = np.random.default_rng(0).normal(1, 0.1, n - 1).tolist(), (-math.inf, math.inf)
+    assert (e_process.e_process_interval(few).low, e_process.e_process_interval(few).high) == infinite
+    assert e_process.e_process_interval([1.0] * n) == e_process.Interval(1.0, 1.0)
+    many = e_process.e_process_interval(np.random.default_rng(0).normal(1, 0.1, 20).tolist())
+    assert 0.8 < many.low < 1.0 < many.high < 1.2
+
+
+def test_all_intervals_of_a_path_hold_the_centre_together() -> None:
+    rng, draws, missed = np.random.default_rng(6), 200, 0
+    for gains in 1.0 + rng.standard_t(3, (draws, 16)):
+        looks = [e_process.e_process_interval(gains[:n].tolist()) for n in (6, 8, 11, 16)]
+        missed += not all(look.low <= 1.0 <= look.high for look in looks)
+    assert missed / draws <= 0.05 + 3 * math.sqrt(0.05 / draws)
+
+
 def test_gains_of_nothing_say_nothing() -> None:
     assert e_process.e_process_p([]) == 1.0
     assert e_process.e_process_p([0.0, 0.0, 0.0]) == 1.0

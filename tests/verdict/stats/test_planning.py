@@ -67,6 +67,9 @@ def test_the_next_pair_goes_where_it_decides_soonest_per_hour() -> None:
     forecasts = [Forecast(4.0, 0.9), None, Forecast(3.0, 0.9), Forecast(8.0, 0.5)]
     assert planning.next_claim(forecasts, [1.0, 1.0, 1.0, 1.0]) == 2
     assert planning.next_claim(forecasts, [1.0, 1.0, 2.0, 0.25]) == 3
+    # Two pairs that decide in one case of ten cost as much as twenty that always do.
+    rarely = [Forecast(2.0, 0.1), Forecast(4.0, 1.0), Forecast(1.0, 0.0)]
+    assert planning.next_claim(rarely, [1.0, 1.0, 1.0]) == 1
     assert planning.next_claim([None, None], [1.0, 1.0]) is None
     assert planning.next_claim([], []) is None
 
