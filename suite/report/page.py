@@ -65,7 +65,7 @@ def render(
     drawn, groups = curves.panels(frame, history)
     drawings = curves.draw_panels(drawn)
     alike = patch_similarity.likenesses(frame, history)
-    drawings |= {one.name: patch_similarity.draw_likeness(one) for one in alike}
+    drawings |= patch_similarity.draw_likenesses(alike)
     effects = effect_tables(factorials, grid.budget)
     beside = [text_table(table) for table in published]
     interactions = interaction_figures.draw_all(factorials)

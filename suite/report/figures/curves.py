@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from suite.grid.axes import level_order
+from suite.report.figures.kept import drawn
 from suite.report.figures.style import DASHES, PALETTE, line_style, new_figure, panel_title, style, to_svg
 from suite.verdict.runs import CELL_FIELDS, cell_order, recipe_ids_tell
 
@@ -78,10 +79,13 @@ def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) 
     return found, len(cells)
 
 
-def draw_panels(drawn: Sequence[Panel]) -> dict[str, str]:
-    """Each panel as SVG, by its name. Bands are ± 1 standard deviation over seeds."""
-    if not drawn:
-        return {}
+def draw_panels(found: Sequence[Panel]) -> dict[str, str]:
+    """Each panel as SVG, by its name. Bands are ± 1 standard deviation over seeds. Only what is new is drawn."""
+    named = {panel.name: panel for panel in found}
+    return drawn(named, lambda names: _draw([named[name] for name in names]))
+
+
+def _draw(new: Sequence[Panel]) -> dict[str, str]:
     drawings = {}
     with style():
         # One sheet for all: to make axes takes matplotlib longer than to draw them.
@@ -91,7 +95,7 @@ def draw_panels(drawn: Sequence[Panel]) -> dict[str, str]:
         axes.set_xlabel("epoch")
         axes.set_ylabel("top-1 (%)")
         axes.locator_params(nbins=4)
-        for panel in drawn:
+        for panel in new:
             _plot(axes, panel)
             drawings[panel.name] = to_svg(figure, panel.name)
             for artist in (*axes.lines, *axes.collections, *axes.texts):
@@ -132,6 +136,3 @@ def _limits(lines: Sequence[Line]) -> tuple[float, float]:
     top = max(value for line in lines for value in line.mean)
     margin = max(0.08 * (top - floor), 0.5)
     return max(floor - margin, 0.0), min(top + margin, 100.5)
-
-
-# ── small drawings inside the page: positions in percent, so that they stretch and their text doesn't ─────

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from suite.report.figures.kept import drawn
 from suite.report.figures.style import INK, PALETTE, colour_number, new_figure, style, to_svg
 from suite.text import points
 from suite.verdict.comparisons import Comparison
@@ -23,8 +24,13 @@ MAX_GAINS = 40
 
 
 def draw_gains(found: Sequence[Comparison], limit: int = MAX_GAINS) -> str:
-    """The first `limit` comparisons as dots with their 95 % intervals, around a line at zero."""
+    """The first `limit` comparisons as dots with their 95 % intervals, around a line at zero, as SVG."""
     shown = [comparison for comparison in found if comparison.seeds][:limit]
+    numbers = [(comparison.label, comparison.treatment.level, comparison.gain) for comparison in shown]
+    return drawn({"gains": numbers}, lambda _: {"gains": _draw(shown)})["gains"]
+
+
+def _draw(shown: Sequence[Comparison]) -> str:
     with style():
         return to_svg(_gains(shown), "gains")
 
@@ -65,10 +71,10 @@ class _Scale:
 
 def gain_marks(rows: Sequence[Comparison | None]) -> tuple[Markup, list[Markup]]:
     """Markup for a table: the scale, for its head, and on that scale each row's gain with its interval."""
-    drawn = [comparison for comparison in rows if comparison is not None and comparison.seeds]
-    if not drawn:
+    some = [comparison for comparison in rows if comparison is not None and comparison.seeds]
+    if not some:
         return Markup(""), []
-    scale = _common_scale(drawn)
+    scale = _common_scale(some)
     ends = Markup("").join(
         Markup('<text x="{}%" y="10" text-anchor="{}">{}</text>').format(
             scale.at(value), anchor, f"{value:+g}".replace("-", "−")

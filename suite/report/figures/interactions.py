@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from suite.grid.axes import GRID_ORDER, is_usual
+from suite.report.figures.kept import drawn
 from suite.report.figures.style import DASHES, INK, PALETTE, style, to_svg
 from suite.verdict.interactions import Factorial
 from suite.verdict.stats.blocked import Levels
@@ -55,14 +56,14 @@ def draw(factorial: Factorial, name: str) -> str:
     """The panels of a factorial beside each other, as SVG. name: begins the ids within it."""
     from matplotlib.figure import Figure
 
-    drawn = panels(factorial)
-    values = [mean for panel in drawn for line in panel.lines for mean in line.means if not math.isnan(mean)]
+    shown = panels(factorial)
+    values = [mean for panel in shown for line in panel.lines for mean in line.means if not math.isnan(mean)]
     with style():
-        width = 0.6 + 2.55 * len(drawn)
+        width = 0.6 + 2.55 * len(shown)
         figure = Figure(figsize=(width, 2.6))
         figure.subplots_adjust(left=0.6 / width, right=1 - 0.08 / width, bottom=0.2, top=0.88, wspace=0.12)
-        for number, panel in enumerate(drawn):
-            axes = figure.add_subplot(1, len(drawn), number + 1)
+        for number, panel in enumerate(shown):
+            axes = figure.add_subplot(1, len(shown), number + 1)
             for place, line in enumerate(panel.lines):
                 colour = PALETTE[place % len(PALETTE)]
                 dash = DASHES[place // len(PALETTE) % len(DASHES)]
@@ -85,9 +86,10 @@ def draw(factorial: Factorial, name: str) -> str:
 
 
 def draw_all(found: Sequence[Factorial]) -> dict[str, str]:
-    """Each factorial's figure, by its name."""
-    names = (f"interactions-{number:02d}" for number in itertools.count(1))
-    return {name: draw(factorial, name) for name, factorial in zip(names, found, strict=False)}
+    """Each factorial's figure as SVG, by its name. Only what is new is drawn."""
+    factorials = {f"interactions-{number:02d}": factorial for number, factorial in enumerate(found, 1)}
+    shown = {name: (panels(factorial), title(factorial)) for name, factorial in factorials.items()}
+    return drawn(shown, lambda names: {name: draw(factorials[name], name) for name in names})
 
 
 def _common_seeds(factorial: Factorial) -> tuple[int, ...]:

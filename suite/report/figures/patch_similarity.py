@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from suite.grid.axes import level_order
+from suite.report.figures.kept import drawn
 from suite.report.figures.style import DASHES, PALETTE, new_figure, panel_title, style, to_svg
 from suite.verdict.runs import CELL_FIELDS, cell_order
 
@@ -68,8 +69,13 @@ def _title(cell: Mapping[str, str], vary: set[str]) -> str:
     return " · ".join([panel_title({**cell, "loss": "default"}, vary), *join])
 
 
-def draw_likeness(likeness: Likeness) -> str:
-    """As SVG. Bands are ± 1 standard deviation over seeds."""
+def draw_likenesses(found: Sequence[Likeness]) -> dict[str, str]:
+    """Each as SVG, by its name. Bands are ± 1 standard deviation over seeds. Only what is new is drawn."""
+    named = {likeness.name: likeness for likeness in found}
+    return drawn(named, lambda names: {name: _draw(named[name]) for name in names})
+
+
+def _draw(likeness: Likeness) -> str:
     with style():
         figure, axes = new_figure(7.2, 2.9)
         figure.subplots_adjust(left=0.08, right=0.66, bottom=0.16, top=0.96)

@@ -26,41 +26,47 @@ class Interval:
 
 
 class BlockedModel:
-    """Ordinary least squares of all runs on their cells, with a fixed effect of each seed, by statsmodels.
+    """Ordinary least squares of all runs on their cells, with a fixed effect of each seed.
 
-    One residual variance serves all contrasts, so that it has more degrees of freedom than a seed's contrasts have;
+    One residual variance serves all contrasts. It has more degrees of freedom than the contrasts of single seeds have,
     but it is right only if all cells vary alike, and equally together. Where that holds, the two agree.
     """
 
     def __init__(self, values: Mapping[Levels, Mapping[int, float]]) -> None:
-        """values: of cells with finished runs alone."""
-        from statsmodels.regression.linear_model import OLS
-
+        """values: top-1 (percent) of cells with finished runs, by cell and seed."""
         self._cells = list(values)
         seeds = sorted({seed for its in values.values() for seed in its})
         runs = [(cell, seed, value) for cell, its in values.items() for seed, value in its.items()]
-        design = np.zeros((len(runs), len(self._cells) + len(seeds) - 1))
+        design: npt.NDArray[np.float64] = np.zeros((len(runs), len(self._cells) + len(seeds) - 1))
         for row, (cell, seed, _) in enumerate(runs):
             design[row, self._cells.index(cell)] = 1
             if seed != seeds[0]:
                 design[row, len(self._cells) - 1 + seeds.index(seed)] = 1
-        self._fit = OLS(np.array([value for *_, value in runs]), design).fit()
-        self._width = design.shape[1]
+        measured = np.array([value for *_, value in runs])
+        inverse = np.linalg.pinv(design)
+        self._estimates = inverse @ measured
+        residuals = measured - design @ self._estimates
+        self._free = len(runs) - int(np.linalg.matrix_rank(design))
+        self._variance = float(residuals @ residuals) / self._free if self._free else math.nan
+        self._covariance = inverse @ inverse.T * self._variance
 
     @property
     def noise(self) -> float:
         """The residual standard deviation, in points; NaN where no degree of freedom is left over."""
-        return math.sqrt(self._fit.mse_resid) if self._fit.df_resid >= 1 else math.nan
+        return math.sqrt(self._variance)
 
     def interval(self, weights: Weights) -> Interval:
-        """A contrast of the cells, with its 95 % interval and its two-sided p-value."""
-        row: npt.NDArray[np.float64] = np.zeros((1, self._width))
+        """A contrast of the cells, with its 95 % t interval and its two-sided p-value."""
+        from scipy import special
+
+        row: npt.NDArray[np.float64] = np.zeros(len(self._estimates))
         for cell, weight in weights.items():
             if weight:
-                row[0, self._cells.index(cell)] = weight
-        found = self._fit.t_test(row)
-        low, high = (float(end) for end in found.conf_int(0.05)[0])
-        return Interval(float(found.effect[0]), low, high, float(np.squeeze(found.pvalue)))
+                row[self._cells.index(cell)] = weight
+        estimate, error = float(row @ self._estimates), math.sqrt(row @ self._covariance @ row)
+        half = float(special.stdtrit(self._free, 0.975)) * error
+        p = 2 * float(special.stdtr(self._free, -abs(estimate) / error))
+        return Interval(estimate, estimate - half, estimate + half, p)
 
 
 def blocked_model(values: Mapping[Levels, Mapping[int, float]]) -> BlockedModel | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from suite.report.figures import patch_similarity
+from suite.report.figures.kept import cache_folder
 from suite.report.page import render
 from tests.frames import frame_of, history_of, run
 from tests.report.test_page import GRID, Page
@@ -54,8 +56,9 @@ def test_there_is_none_of_one_loss_of_failures_or_of_older_histories() -> None:
 
 def test_the_drawing_names_each_loss_and_has_blocks_below() -> None:
     (one,) = patch_similarity.likenesses(*compared(["default", "diversepatch", "diverse_cosine"], seeds=1))
-    drawing = patch_similarity.draw_likeness(one)
-    assert drawing == patch_similarity.draw_likeness(one)
+    (drawing,) = patch_similarity.draw_likenesses([one]).values()
+    shutil.rmtree(cache_folder())
+    assert patch_similarity.draw_likenesses([one]) == {one.name: drawing}
     texts = [element.text for element in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}text")]
     assert {"default 0.50", "diversepatch 0.30", "diverse_cosine 0.10", "block"} <= set(texts)
     assert "nan" not in drawing.lower()

@@ -6,6 +6,7 @@ To write them anew, when a change is meant: python -m tests.report.tables.test_e
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from suite.report.figures import interactions
+from suite.report.figures.kept import cache_folder
 from suite.report.tables import render
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.table import Table
@@ -117,6 +119,7 @@ def test_the_same_runs_are_the_same_drawing() -> None:
     found = factorials(frame())
     drawn = interactions.draw_all(found)
     assert list(drawn) == ["interactions-01", "interactions-02", "interactions-03"]
+    shutil.rmtree(cache_folder())
     assert drawn == interactions.draw_all(found)
     assert all('id="interactions-0' in svg for svg in drawn.values())
     assert "norm × loss" in drawn["interactions-02"]
