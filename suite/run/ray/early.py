@@ -21,7 +21,7 @@ class EarlyRay:
 
         try:
             start_ray(self._dashboard)
-        except BaseException as error:  # noqa: BLE001 -- raised again in the thread that waits
+        except BaseException as error:
             self._error = error
         self._started.set()
         # Ray's processes are killed by the system when the thread that started them ends, not the process.

@@ -49,7 +49,7 @@ def start_ray(dashboard: bool = False, cpus: float | None = None) -> None:
     Raises:
         InputError: Ray doesn't start.
     """
-    secure_token()
+    secure_token(kept=dashboard)
     tried = list[str]()
     for waits in ({}, _LONGER):
         began, before = time.monotonic(), _children()
