@@ -101,3 +101,10 @@ class Machine:
                 fix="choose another with --device",
             ) from None
         return device
+
+
+def device_name(device: torch.device) -> str:
+    """The name of a device as records have it: a GPU's own, or "cpu"."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -19,7 +19,7 @@ from suite.store.record import RunRecord
 from suite.store.storage import Place
 from suite.train.faults import MachineFault
 from suite.train.heartbeat import Heartbeat
-from suite.train.machine import Machine
+from suite.train.machine import Machine, device_name
 from suite.train.one_attempt import Trained, run_attempt
 from suite.train.parallel.processes import Found, LostError, work_together
 from suite.train.parallel.team import Team
@@ -105,7 +105,7 @@ def _silent(trial: Trial, machine: Machine, device: torch.device, started: str, 
         node=node_name(),
         environment=describe(
             torch.__version__,
-            torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            device_name(device),
             choose_precision(trial.recipe, device).name,
             machine.threads,
             micro_batch=machine.micro_batch,

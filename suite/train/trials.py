@@ -12,6 +12,7 @@ from suite.text import note
 from suite.train.heartbeat import Heartbeat
 from suite.train.machine import Machine
 from suite.train.one_attempt import Trained, prepare_attempt, process_for, run_attempt, train_or_fail
+from suite.train.timed_steps import seconds_per_step
 from suite.train.together import train_together
 
 
@@ -76,7 +77,7 @@ def _stacks(trials: Sequence[Trial], machine: Machine) -> bool:
             alone = prepare_attempt(trials[:1], machine)
 
             def measure() -> None:
-                paces.extend((together.pace(), alone.pace()))
+                paces.extend((seconds_per_step(together), seconds_per_step(alone)))
 
             with process_for(together.device, machine, alone.compiled):
                 train_or_fail(measure, together)

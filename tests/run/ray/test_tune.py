@@ -64,23 +64,6 @@ class Unprepared:
         return make_record(trial)
 
 
-@dataclass(frozen=True)
-class Crowded:
-    """Notes which trials run beside it, and in which process."""
-
-    folder: Path
-
-    def __call__(self, job: Job) -> list[RunRecord]:
-        (trial,) = job
-        mine = self.folder / f"{trial.id}.runs"
-        mine.touch()
-        time.sleep(0.3)
-        beside = len(list(self.folder.glob("*.runs")))
-        mine.unlink()
-        (self.folder / f"{trial.id}.seen").write_text(f"{beside} {os.getpid()}")
-        return [make_record(trial)]
-
-
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Of a cluster on this machine, with GPUs that are declared and not there."""
@@ -130,19 +113,6 @@ def test_the_records_are_those_of_the_serial_executor(
         assert record.status == "done"
         accuracies = [[epoch.top1 for epoch in run.history or ()] for run in (record, serially.records[identity])]
         assert accuracies[0] == accuracies[1]
-
-
-def test_no_more_trials_at_once_than_was_said(trials: list[Trial], address: str, tmp_path: Path) -> None:
-    """The cluster has room for two; and one worker does them all, since starting another takes seconds."""
-    from suite.run.ray.tune import Resources, run_ray
-
-    heard = Heard()
-    queue = Queue(alone(trials), heard)
-    run_ray(queue, Crowded(tmp_path), resources=Resources(1, 0), address=address, at_once=1)
-    assert heard.records.keys() == {trial.id for trial in trials}
-    seen = [path.read_text().split() for path in tmp_path.glob("*.seen")]
-    assert [beside for beside, _ in seen] == ["1"] * len(trials)
-    assert len({process for _, process in seen}) == 1
 
 
 def test_a_trial_whose_worker_dies_is_run_again_and_given_up_at_last(

@@ -113,7 +113,14 @@ def test_a_pace_of_another_precision_says_nothing(write_grid: Write) -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "gpu", "fits"),
-    [("auto", False, {"fp32"}), ("auto", True, {"bf16", "fp16"}), ("fp32", False, {"fp32"}), ("fp32", True, {"fp32"}), ("bf16", False, {"bf16"}), ("bf16", True, {"bf16", "fp16"})],
+    [
+        ("auto", False, {"fp32"}),
+        ("auto", True, {"bf16", "fp16"}),
+        ("fp32", False, {"fp32"}),
+        ("fp32", True, {"fp32"}),
+        ("bf16", False, {"bf16"}),
+        ("bf16", True, {"bf16", "fp16"}),
+    ],
 )
 def test_precisions_are_chosen_as_training_chooses_them(wanted: str, gpu: bool, fits: set[str]) -> None:
     names = ("fp32", "bf16", "fp16")
