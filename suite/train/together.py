@@ -27,7 +27,7 @@ from suite.train.steps.precision import choose_precision
 
 
 class _Echo(Heartbeat):
-    """Passes on what it hears, as a news of (epochs, steps, device) or (epoch, step, images) in JSON."""
+    """Passes progress updates on as JSON: of (epochs, steps, device) or of (epoch, step, images)."""
 
     def __init__(self, tell: Callable[[bytes], None]) -> None:
         super().__init__([], None)
@@ -43,7 +43,7 @@ class _Echo(Heartbeat):
 def train_together(
     trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None
 ) -> tuple[list[Trained], int | None]:
-    """As `run_attempt`, of one trial by several processes."""
+    """Like `run_attempt`, for one trial and several processes."""
     (trial,) = trials
     started = datetime.now(UTC).isoformat(timespec="seconds")
     device = machine.torch_device()

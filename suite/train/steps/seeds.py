@@ -22,7 +22,7 @@ class SeedTrainer(Protocol):
     """Trains the models of some seeds of one cell, side by side. What it takes and returns has an entry per seed."""
 
     def seed_dropout(self, seeds: Sequence[int]) -> None:
-        """Start the dropout masks anew, each model's from its seed."""
+        """Seed the dropout masks of each model."""
 
     def train_epoch(
         self,

@@ -135,7 +135,7 @@ class Trainer:
         return self.recipe.batch_size if self._split is None else self._split.at_once(self.recipe.batch_size)
 
     def seed_dropout(self, seeds: Sequence[int]) -> None:
-        """Begin the masks of dropout anew: torch's own generators, and those of the micro-batches."""
+        """Seed the dropout masks: torch's generators, and those of the micro-batches."""
         (seed,) = seeds
         torch.manual_seed(seed)
         self._draws.manual_seed(derive_seed(seed, "learner"))
@@ -171,7 +171,7 @@ class Trainer:
         return train_stretches(streams, step, each)
 
     def step(self, inputs: Tensor, target: Target, rate: float) -> Tensor:
-        """One step at a learning rate, on a batch that lies ready on the device: its loss, there."""
+        """Take one step at a learning rate, on a batch that is on the device. Returns the loss, on the device."""
         set_rate(self.optimiser, rate)
         return self._step(inputs, *target)
 
