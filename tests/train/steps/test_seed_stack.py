@@ -182,7 +182,7 @@ def test_whether_they_are_trained_at_once_is_measured(
 ) -> None:
     trials = cell(write_grid, "default")
     paces = {1: 1.0, 3: 2.9}
-    monkeypatch.setattr(Attempt, "pace", lambda self: paces[len(self.members)])
+    monkeypatch.setattr(entrance, "seconds_per_step", lambda attempt: paces[len(attempt.members)])
     monkeypatch.setattr(entrance, "_STACKS", {})
     assert entrance._stacks(trials, machine)
     paces[3] = 0.1
