@@ -18,6 +18,7 @@ from suite.grid.trial import Trial
 from suite.train.attempt import Attempt
 from suite.train.machine import Machine
 from suite.train.one_attempt import process_for
+from suite.train.timed_steps import seconds_per_step
 
 GRIDS = Path(__file__).resolve().parents[1] / "grids"
 ROUNDS = 2  # one, where a model is compiled first
@@ -73,7 +74,7 @@ def stacked(grid: str, seeds: int, device: str) -> Stacked:
     began = time.perf_counter()
     alone, together = (Attempt(part, machine, machine.torch_device(), train, test) for part in (trials[:1], trials))
     with process_for(alone.device, machine, alone.compiled):
-        paces = [(alone.pace(), together.pace()) for _ in range(1 if alone.compiled else ROUNDS)]
+        paces = [(seconds_per_step(alone), seconds_per_step(together)) for _ in range(1 if alone.compiled else ROUNDS)]
     size = first.recipe.batch_size
     one, all_ = (min(values) for values in zip(*paces, strict=True))
     shown = first.dataset.name if prepared(first.dataset) else "made up"

@@ -133,7 +133,7 @@ class _Side:
         """So many steps, or test passes, over the batch."""
         if mode == "training":
             order = self._order.repeat(steps)
-            self._trainer.train_epoch(self._images, order, torch.Generator(), [self._setting.recipe.lr] * steps)
+            self._trainer.train_epoch(self._images, [order], [torch.Generator()], [self._setting.recipe.lr] * steps)
         else:
             for _ in range(steps):
                 self._trainer.test(self._images)

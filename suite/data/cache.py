@@ -9,12 +9,13 @@ Beside them is a folder of teachers, of which `suite.train.teachers` tells.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,8 +29,10 @@ from suite.data.index import Index, check_files, classes_checksum, index_checksu
 from suite.data.names import name_path
 from suite.errors import InputError, first_line
 from suite.store.files import cannot_write, check_folder
+from suite.store.homes import expanded, home_folder
 
 META = "meta.json"
+_ANOTHER = "name a folder that you can write by --data (or LAPE_DATA), or set HOME to one"
 TEACHERS = "teachers"  # a folder of the cache that is no data set
 
 
@@ -49,16 +52,23 @@ class Meta(BaseModel):
 def data_root() -> Path:
     """Where prepared data sets lie: $LAPE_DATA, else `lape` in $XDG_CACHE_HOME or ~/.cache."""
     if chosen := os.environ.get("LAPE_DATA"):
-        return Path(chosen).expanduser().absolute()
+        return expanded(Path(chosen)).absolute()
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache").absolute() / "lape"
+    return (Path(cache) if cache else home_folder(_ANOTHER) / ".cache").absolute() / "lape"
 
 
 def open_root(folder: Path | None = None) -> Path:
     """The folder of the prepared data sets: the given one, or `data_root`; raises `InputError` if it can't be one."""
     root = (folder or data_root()).absolute()
-    check_folder(root)
+    try:
+        check_folder(root)
+    except InputError as error:
+        raise _with_advice(error) from None
     return root
+
+
+def _with_advice(error: InputError) -> InputError:
+    return InputError(problems=[replace(problem, fix=_ANOTHER) for problem in error.problems])
 
 
 def prepare_command(name: str, dataset: Dataset | None = None) -> str:
@@ -210,7 +220,12 @@ def publish(meta: Meta, splits: Mapping[str, Split] | Mapping[str, Index], root:
                 return  # another process has just prepared it: one copy is as good as the other
             _flush(root)
         except OSError as error:
-            raise cannot_write(target, error) from error
+            raise _unwritable(target, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    found = cannot_write(path, error)
+    return found if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else _with_advice(found)
 
 
 @contextmanager
@@ -225,7 +240,7 @@ def scratch(root: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=".preparing-", dir=root))
         temporary.chmod(0o755)  # mkdtemp makes a folder that only its owner can read
     except OSError as error:
-        raise cannot_write(root / "folder", error) from error
+        raise _unwritable(root / "folder", error) from error
     try:
         yield temporary
     finally:

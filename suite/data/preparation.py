@@ -23,6 +23,7 @@ from suite.data.tree import Tree
 from suite.data.walk import check_link
 from suite.errors import InputError, nearest
 from suite.store.canonical import canonical_json
+from suite.store.homes import expanded
 
 STORAGES = ("auto", "arrays", "folder")
 _STORED = {"arrays": "arrays", "folder": "a folder"}
@@ -46,7 +47,7 @@ def prepare(
         InputError: the source can't be used or isn't the data set that was asked for, or the cache can't be written.
     """
     if source is not None:
-        source = source.expanduser().absolute()
+        source = expanded(source).absolute()
         check_link(source)
         if not source.is_dir() and not (source.is_file() and is_archive(source)):
             raise InputError(

@@ -13,12 +13,13 @@ OVERTIME = 600.0  # seconds that a worker may be late, with setting up and testi
 class Policy:
     """How a run deals with failures.
 
-    retries: how often a trial is begun again after an error of the machine; errors of the trial are outcomes.
-    first_wait: seconds before the first of them; each following wait is twice as long, up to `LONGEST_WAIT`, and a
-    quarter shorter or longer by chance, so that what failed together doesn't come back together.
-    cell_failures: a cell is stopped when that many of its seeds have failed and none is done; 0: never.
-    time_limit: of a trial's training, in seconds. The training looks at it; a worker that is far over it is killed.
-    overtime: see `OVERTIME`.
+    Args:
+        retries: How often a trial is tried again after an infrastructure error; failures of the trial are outcomes.
+        first_wait: Seconds before the first retry. Each following wait is twice as long, up to `LONGEST_WAIT`, and up
+            to a quarter shorter or longer by chance, so that what failed together isn't retried together.
+        cell_failures: A cell is stopped when that many of its seeds have failed and none is done; 0: never.
+        time_limit: Seconds of training per trial. Training checks it; a worker that is far over it is killed.
+        overtime: See `OVERTIME`.
     """
 
     retries: int = 3
@@ -28,7 +29,7 @@ class Policy:
     overtime: float = OVERTIME
 
     def wait(self, attempts: int, chance: random.Random) -> float:
-        """Seconds to wait after so many attempts that the machine spoilt, at least one."""
+        """Seconds to wait after so many attempts (at least one) that failed from infrastructure errors."""
         doubled = min(self.first_wait * 2.0 ** min(attempts - 1, 60), LONGEST_WAIT)
         return doubled * chance.uniform(0.75, 1.25)
 

@@ -20,9 +20,9 @@ from suite.train.faults import MachineFault, ending
 class Queue:
     """Jobs in their order, for an executor to take and to tell what became of them.
 
-    A job that a machine spoilt waits, without a place in which another could run, and then comes before all others:
-    so the order of the grid is kept, as far as it can be. An executor takes a job, says `started` when it really
-    starts, and then either `finished` for each of its trials or `lost` once.
+    A job that failed from an infrastructure error waits, without taking a worker, and then comes before all others: so
+    the order of the grid is kept as far as it can be. An executor takes a job, calls `started` when it really starts,
+    and then either `finished` with the records of its trials, or `lost`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How far a grid is, seen from outside: by its records and by the beats of the trials under way."""
+"""How far a grid is, as its records and the beats of its running trials show it."""
 
 from __future__ import annotations
 

@@ -34,8 +34,12 @@ RECORD_PATIENCE = 120.0  # and for which a record does
 class Worker:
     """Picklable, so that Ray can send it to another process or machine.
 
-    storage: a shared address where snapshots are kept, so that another machine can go on with a training, and records
-    and weights until a driver has stored them.
+    Args:
+        machine: How the worker's machine is used.
+        results: The results folder, which the worker may see or not.
+        keep_weights: Store the weights of done trials.
+        storage: A shared address for snapshots, so that another machine can resume a training run, and for records and
+            weights until a driver has stored them.
     """
 
     machine: Machine

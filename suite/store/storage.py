@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from suite.errors import InputError, first_line
 from suite.store.files import make_folder, read_regular, write_atomic
+from suite.store.homes import expanded
 from suite.store.redaction import has_secret, scrub
 
 T = TypeVar("T")
@@ -219,7 +220,7 @@ def _local(address: str) -> Path | None:
     protocol, separator, path = address.partition("://")
     if separator and protocol not in ("file", "local"):
         return None
-    return Path(path if separator else address).expanduser().resolve()
+    return expanded(Path(path if separator else address)).resolve()
 
 
 def _open(address: str) -> tuple[Any, str]:

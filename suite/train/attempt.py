@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,32 +18,33 @@ from suite.models.model import Model
 from suite.store.environment import describe
 from suite.text import duration
 from suite.train.augmentation.pipeline import Normalise
+from suite.train.clock import Clock
 from suite.train.faults import TimeLimitError
 from suite.train.heartbeat import Heartbeat
 from suite.train.losses.learner import Learner, learner_for
-from suite.train.machine import Machine
+from suite.train.machine import Machine, device_name
 from suite.train.member import Member
 from suite.train.parallel.synchronised import synchronise
 from suite.train.parallel.team import ALONE, Team
 from suite.train.snapshot import Snapshots, TeamSnapshots
 from suite.train.steps.compiling import worth_compiling
-from suite.train.steps.cuda_graph import Recorded
 from suite.train.steps.memory import PeakMemory, trim
 from suite.train.steps.optimiser import build_optimiser
 from suite.train.steps.precision import choose_precision
 from suite.train.steps.schedule import learning_rate
 from suite.train.steps.seed_stack import StackTrainer, stackable
+from suite.train.steps.seeds import SeedTrainer
 from suite.train.steps.shares import splittable
-from suite.train.steps.trainer import Alone, Trainer
+from suite.train.steps.trainer import Trainer
 
 _BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "seconds": 0.0, "epoch_seconds": 0.0})
 
 
 class Attempt:
-    """A training of one trial, or of several that differ only in their seeds, as one batched program.
+    """A training run of one trial, or of several that differ only in their seeds, as one batched program.
 
-    snapshots: where its state is kept meanwhile, if anywhere. heart: hears how far it is, if anybody does. team: the
-    processes that make this attempt together.
+    `snapshots` is where its state is kept meanwhile; None: nowhere. `heart` receives progress updates; optional.
+    `team` are the processes that make this attempt together.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Attempt:
         self.compiled = self._compiles()
         self.environment = describe(
             torch.__version__,
-            torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            device_name(device),
             self.precision.name,
             machine.threads,
             compiled=self.compiled,
@@ -92,23 +92,8 @@ class Attempt:
             build_model(self.members[0].trial.model), self.precision
         )
 
-    def pace(self) -> float:
-        """Seconds of a training step of all members, measured on a few: nothing comes of them."""
-        trainer, on_gpu, size = self.trainer(), self.device.type == "cuda", self.recipe.batch_size
-
-        def run(steps: int) -> float:
-            order = self.subset[torch.arange(steps * size) % len(self.subset)]
-            draws = [_generator(0) for _ in self.members]
-            began = time.perf_counter()
-            losses = trainer.train_epoch(self.images, [order] * len(draws), draws, [0.0] * steps, True, _ignore)
-            losses.sum().item()  # waits for the device
-            return (time.perf_counter() - began) / steps
-
-        run(Recorded.WARM_UP + 1 if on_gpu else 1)
-        return run(100 if on_gpu else 2)
-
     def train(self) -> None:
-        """The whole training: its outcomes and models are in `members` then."""
+        """Train from the first step, or from the last snapshot, to the last test. `members` has what came of it."""
         recipe, memory, trainer = self.recipe, PeakMemory(self.device), self.trainer()
         if self.heart is not None:
             self.heart.trains(recipe.total_epochs, self.steps, self.environment.device)
@@ -137,8 +122,8 @@ class Attempt:
         for member, model in zip(self.members, trainer.models(), strict=True):
             member.finish(clock.all() / len(self.members), self.steps * recipe.batch_size, most, model)
 
-    def trainer(self) -> StackTrainer | Alone:
-        """What takes the steps, at its first one."""
+    def trainer(self) -> SeedTrainer:
+        """A new trainer, before its first step."""
         recipe, dataset, models = self.recipe, self.dataset, list[Model | Learner]()
         loss = LOSSES[self.members[0].trial.loss]
         for member in self.members:
@@ -172,7 +157,7 @@ class Attempt:
             team=self.team,
         )
         self.images_at_once, self.divisible = trainer.images_at_once, splittable(model)
-        return Alone(trainer)
+        return trainer
 
     def smaller_micro_batch(self) -> int | None:
         """Half the images that the trainer takes at once: what to try when memory is out. None: fewer can't be."""
@@ -180,9 +165,7 @@ class Attempt:
             return None
         return self.images_at_once // 2
 
-    def train_epoch(
-        self, trainer: StackTrainer | Alone, epoch: int, begun: Mapping[str, Tensor], clock: Clock
-    ) -> Tensor:
+    def train_epoch(self, trainer: SeedTrainer, epoch: int, begun: Mapping[str, Tensor], clock: Clock) -> Tensor:
         """Train one epoch; the losses, [steps, members]. begun: the snapshot to go on from in it, or nothing."""
         recipe, trials = self.recipe, [member.trial for member in self.members]
         # Every epoch draws from generators of its own, so that it doesn't matter what ran before it.
@@ -245,32 +228,8 @@ class Attempt:
         }
 
 
-class Clock:
-    """The seconds of a training and of its epoch, with those before an interruption."""
-
-    def __init__(self, before: float = 0.0, of_epoch: float = 0.0) -> None:
-        now = time.perf_counter()
-        self._began, self._epoch_began = now - before, now - of_epoch
-
-    def all(self) -> float:
-        """Of the training, up to now."""
-        return time.perf_counter() - self._began
-
-    def epoch(self) -> float:
-        """Of its epoch, up to now."""
-        return time.perf_counter() - self._epoch_began
-
-    def next_epoch(self) -> None:
-        """An epoch begins."""
-        self._epoch_began = time.perf_counter()
-
-
 def _subset(labels: Tensor, count: int | None) -> Tensor:
     return torch.arange(len(labels)) if count is None else balanced_subset(labels.cpu(), count)
-
-
-def _ignore(losses: Tensor, states: Tensor) -> None:
-    pass
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -1,4 +1,4 @@
-"""Whose fault an exception is: the machine's, the memory's, or the trial's own. Needs no torch."""
+"""What an exception means: an infrastructure error, too little memory, or a failure of the trial. Needs no torch."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ _ADDRESSES = re.compile(
 
 
 class MachineFault(Exception):  # noqa: N818 -- a fault is what it is
-    """The machine failed while it trained, not the trial: another attempt may well succeed.
+    """A trial failed from an infrastructure error: another attempt may well succeed.
 
-    reason: the end of the traceback, or what is known. node: the name of the machine, if that is known.
-    spent: the worker could do nothing any more before the trial began; no attempt at the trial was made.
+    Args:
+        reason: The end of the traceback, or what is known.
+        node: The name of the machine, if that is known.
+        spent: The worker was unusable before the trial began: no attempt at the trial was made.
     """
 
     def __init__(self, reason: str, node: str | None = None, *, spent: bool = False) -> None:
@@ -58,11 +60,11 @@ def _fault(reason: str, node: str | None, spent: bool) -> MachineFault:
 
 
 class TimeLimitError(Exception):
-    """A training took longer than it may."""
+    """A training run exceeded its time limit."""
 
 
 def is_machine_fault(error: BaseException) -> bool:
-    """Whether an exception tells of the machine: its device, disk, network or a neighbour, not the trial."""
+    """Whether an exception is an infrastructure error: of the device, disk, network or another process."""
     return not is_out_of_memory(error) and any(
         not _MACHINES_TYPES.isdisjoint(_names(each))
         or ("RuntimeError" in _names(each) and _MACHINES_WORDS.search(str(each)) is not None)

@@ -1,10 +1,10 @@
-"""What is known of a trial while it is trained: a small file, written anew every few seconds, gone when it ends.
+"""Progress of a trial while it is trained: a small file, rewritten every few seconds and removed at the end.
 
     results/NAME/running/ID.json   one for each trial under way: where it runs, how far it is, how fast
 
-`lape status` reads them. They are no evidence: a training never waits for them, and none fails because of them. There
-are never more of them than trials under way. How old a beat is, is told by its file, and how long a trial runs, by a
-clock that nobody can set: the time of day may jump.
+`lape status` reads them. A training run never waits for them, and none fails because of them. There are never more of
+them than trials under way. The age of a beat is that of its file. The duration of a trial is measured by a monotonic
+clock, since the time of day may jump.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
 
 @contextmanager
 def reporting(report: Report) -> Iterator[None]:
-    """Let trainings of this thread pass their beats on by `report`, where they don't see the results folder."""
+    """Let training runs in this thread pass their beats to `report` where they don't see the results folder."""
     token = _REPORT.set(report)
     try:
         yield
@@ -39,11 +39,15 @@ def reporting(report: Report) -> Iterator[None]:
 
 
 class Heartbeat:
-    """Beats for trials that are trained as one, from its beginning to its end. A context manager.
+    """Writes progress updates of trials that are trained together. A context manager.
 
-    running: the results folder's, if it is in sight: then a thread writes there, so that a beat says that the process
-    is alive, and `idle`, whether its training is. If it isn't, each step may report one (`reporting`). node: this
-    machine's name.
+    Args:
+        trial_ids: The trials.
+        running: Where beats are written, if the results folder is in sight. A thread writes them: a beat says that the
+            process is alive, and its `idle` says since when no step has been taken. Otherwise each step may report a
+            beat (see `reporting`).
+        node: The name of this machine.
+        every: Seconds from one beat to the next.
     """
 
     def __init__(
@@ -79,12 +83,12 @@ class Heartbeat:
                 self._running.remove(trial_id)
 
     def trains(self, epochs: int, steps: int, device: str) -> None:
-        """A training begins: of so many epochs, each of so many steps."""
+        """Training begins, of so many epochs with so many steps each."""
         self._epochs, self._steps, self._device = epochs, steps, device
         self._beaten = self._stepped = time.monotonic()
 
     def stepped(self, epoch: int, step: int, images: int) -> None:
-        """The training has come to this step of this epoch. images: trained since the last call, by each trial."""
+        """A step of an epoch is done. images: how many each trial has trained on since the last call."""
         self._epoch, self._step, self._stepped = epoch, step, time.monotonic()
         self._images += images
         report = _REPORT.get()

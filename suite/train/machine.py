@@ -20,14 +20,20 @@ MOST_THREADS = 1024  # torch aborts the process at numbers that the system can't
 class Machine:
     """How this machine is used. It is no part of a trial: the same trial may run anywhere.
 
-    threads: of the CPU, per trial. Their number can change the last digits of a result, so it is fixed,
-    and the serial and the Ray executor agree on it. deterministic: on a GPU too, the same bits in every run.
-    compiled: whether models are compiled, and on a GPU steps recorded as CUDA graphs; None: graphs, and compiled where
-    a training is long enough to win the time back. snapshot_seconds: from one snapshot of a training to the next; None:
-    never for the time that has passed. snapshot_epochs: one at the end of every so many epochs; None: of none.
-    micro_batch: images of a forward and backward pass at most, None: the whole batch; the steps stay those of the
-    whole batch. time_limit: of a trial's training, in seconds, with what it took before an interruption. processes:
-    that train a trial together, each on a part of every batch: on GPUs one for each.
+    Args:
+        data_root: The folder of the prepared data sets; None: the default cache.
+        device: auto, cpu, cuda, or another name of torch's.
+        threads: CPU threads per trial. Their number can change the last digits of a result. So it is fixed, and the
+            serial and the Ray executor use the same.
+        deterministic: Use deterministic algorithms, so that a GPU gives the same bits in every run.
+        compiled: Compile models, and record steps as CUDA graphs on a GPU. None: record, and compile where a training
+            run is long enough to win the time back.
+        snapshot_seconds: Seconds from one snapshot to the next; None: whatever time has passed.
+        micro_batch: Images of a forward and backward pass at most; None: the whole batch. The optimiser's steps stay
+            those of the whole batch.
+        snapshot_epochs: Take a snapshot at the end of every so many epochs; None: at the end of none.
+        time_limit: Seconds of training per trial, those before an interruption included; None: no limit.
+        processes: Processes that train a trial together, each on a part of every batch; on GPUs one for each.
     """
 
     data_root: Path | None = None
@@ -101,3 +107,10 @@ class Machine:
                 fix="choose another with --device",
             ) from None
         return device
+
+
+def device_name(device: torch.device) -> str:
+    """The name of a device as records have it: a GPU's own, or "cpu"."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

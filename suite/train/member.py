@@ -1,4 +1,4 @@
-"""One seed of a training: its record so far and its outcome."""
+"""One trial of an attempt: its history so far, and its outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from suite.store.record import Epoch, Status, pack_bits
 from suite.train.steps.similarity import Similarity
 from suite.train.steps.trainer import DivergedError, check_finite
 
-Outcome = tuple[Status, dict[str, Any]]  # what became of a training, and the fields of the record that go with it
+Outcome = tuple[Status, dict[str, Any]]  # the status of a trial, and the fields of the record that go with it
 
 
 class Member:
@@ -72,7 +72,7 @@ class Member:
         }
 
     def outcome(self) -> Outcome:
-        """What became of it, if nothing was raised."""
+        """The outcome, if nothing was raised."""
         if self.diverged is not None:
             return "diverged", {"diverged_step": self.diverged.step, "error": str(self.diverged)}
         return "done", self.result

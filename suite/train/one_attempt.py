@@ -35,7 +35,7 @@ Trained = tuple[RunRecord, Model | None]  # the model if the trial is done
 def run_attempt(
     trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None, team: Team = ALONE
 ) -> tuple[list[Trained], int | None]:
-    """What came of the trials, and the micro-batch to try next where memory was out."""
+    """The records and models of the trials, and the micro-batch to try next if memory was out."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
     attempt = prepare_attempt(trials, machine, team)
     attempt.heart = heart
@@ -75,7 +75,7 @@ def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALON
 
 @contextmanager
 def process_for(device: torch.device, machine: Machine, compiled: bool) -> Iterator[None]:
-    """Threads, generators and settings of this process for a training, and as they were after it."""
+    """Set the threads, generators and settings of this process for training, and restore them afterwards."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
         torch.set_num_threads(machine.threads)
@@ -93,10 +93,10 @@ def process_for(device: torch.device, machine: Machine, compiled: bool) -> Itera
 
 
 def train_or_fail(train: Callable[[], None], attempt: Attempt) -> Outcome | None:
-    """Train; what became of it if the trial failed.
+    """Train. Returns the outcome if the trial failed, else None.
 
     Raises:
-        MachineFault: it was not the trial that failed.
+        MachineFault: it was an infrastructure error.
     """
     try:
         train()

@@ -1,4 +1,4 @@
-"""Snapshots of a training under way: after a kill it goes on from the last whole one, to the same record."""
+"""Snapshots of a training run: after a kill it resumes from the last complete one, and ends in the same record."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ State = tuple[dict[str, Tensor], dict[str, Any]]  # the tensors, and the facts a
 
 @dataclass
 class Snapshots:
-    """The snapshots of one training.
+    """The snapshots of one training run.
 
-    every: seconds from one to the next; 0: at every opportunity; None: never for the time that has passed. epochs:
-    one at the end of every so many epochs. about: what must be the same for a training to go on from it: the
-    trials, and all on which its last digits depend.
+    Args:
+        versions: Where they are kept.
+        every: Seconds from one to the next; 0: at every opportunity; None: whatever time has passed.
+        about: What must match for a training run to resume from one: the trials, and all that its last digits
+            depend on.
+        epochs: Take one at the end of every so many epochs; None: at the end of none.
     """
 
     versions: Versions
@@ -40,7 +43,7 @@ class Snapshots:
     _last: float = field(default_factory=time.monotonic)
 
     def offer(self, make: Callable[[], State], ended: int | None = None) -> None:
-        """Write a snapshot if it is time for one. ended: the epoch that ends here, from 0, if one does."""
+        """Write a snapshot if one is due. ended: the epoch that ends here, from 0, if one does."""
         if not self._due(ended):
             return
         tensors, facts = make()
@@ -58,7 +61,7 @@ class Snapshots:
         return self.every is not None and time.monotonic() - self._last >= self.every
 
     def last(self) -> State | None:
-        """The tensors, on the CPU, and the facts to go on from, or None: there are none that serve."""
+        """The tensors, on the CPU, and the facts to resume from; None if no snapshot can be used."""
         reason = ""
         try:
             for content in self.versions.newest_first():
@@ -90,9 +93,9 @@ def _metadata(content: bytes) -> dict[str, str]:
 
 
 class TeamSnapshots:
-    """The snapshots of a training by several processes: the leader decides on them, reads and writes for all.
+    """The snapshots of a training run by several processes: the leader decides, reads and writes for all.
 
-    own: the leader's. All processes call every method at the same point.
+    own: the leader's snapshots; None in the other processes. All processes call every method at the same point.
     """
 
     def __init__(self, own: Snapshots | None, team: Team) -> None:

@@ -19,7 +19,7 @@ from suite.store.record import RunRecord
 from suite.store.storage import Place
 from suite.train.faults import MachineFault
 from suite.train.heartbeat import Heartbeat
-from suite.train.machine import Machine
+from suite.train.machine import Machine, device_name
 from suite.train.one_attempt import Trained, run_attempt
 from suite.train.parallel.processes import Found, LostError, work_together
 from suite.train.parallel.team import Team
@@ -27,7 +27,7 @@ from suite.train.steps.precision import choose_precision
 
 
 class _Echo(Heartbeat):
-    """Passes on what it hears, as a news of (epochs, steps, device) or (epoch, step, images) in JSON."""
+    """Passes progress updates on as JSON: of (epochs, steps, device) or of (epoch, step, images)."""
 
     def __init__(self, tell: Callable[[bytes], None]) -> None:
         super().__init__([], None)
@@ -43,7 +43,7 @@ class _Echo(Heartbeat):
 def train_together(
     trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None
 ) -> tuple[list[Trained], int | None]:
-    """As `run_attempt`, of one trial by several processes."""
+    """Like `run_attempt`, for one trial and several processes."""
     (trial,) = trials
     started = datetime.now(UTC).isoformat(timespec="seconds")
     device = machine.torch_device()
@@ -105,7 +105,7 @@ def _silent(trial: Trial, machine: Machine, device: torch.device, started: str, 
         node=node_name(),
         environment=describe(
             torch.__version__,
-            torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            device_name(device),
             choose_precision(trial.recipe, device).name,
             machine.threads,
             micro_batch=machine.micro_batch,

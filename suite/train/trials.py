@@ -12,6 +12,7 @@ from suite.text import note
 from suite.train.heartbeat import Heartbeat
 from suite.train.machine import Machine
 from suite.train.one_attempt import Trained, prepare_attempt, process_for, run_attempt, train_or_fail
+from suite.train.timed_steps import seconds_per_step
 from suite.train.together import train_together
 
 
@@ -28,17 +29,21 @@ def train_trials(
 ) -> list[Trained]:
     """Train and test trials that differ only in their seeds: their records, and the models of those that are done.
 
-    Several are trained at once, as one batched program, where that is faster here, which is measured; one after
-    another where it isn't, or where it fails. Whatever a trial does is an outcome: a record with status diverged,
-    error, timeout or oom. Where memory is out it is tried once more, with half as many images at once.
+    Several are trained at once, as one batched program, if a measurement shows that this is faster here. Otherwise, or
+    if it fails, they are trained one after another. A failure of a trial is an outcome: a record with the status
+    diverged, error, timeout or oom. If memory is out, the trial is tried once more, with half as many images at once.
 
-    snapshots: where a training writes its state as it goes on, as `machine` says how often, under its first trial's id
-    (see `suite.store.versions`). If it is there already, the training goes on from it, to the same record. It is
-    the caller's to remove once the record is safe. heart: hears how far the training is.
+    Args:
+        trials: The trials.
+        machine: How this machine is used, and how often snapshots are taken.
+        snapshots: Where snapshots are kept, under the first trial's id (see `suite.store.versions`). If there is one
+            already, training resumes from it, and ends in the same record. The caller removes it once the record is
+            safe.
+        heart: Receives progress updates; optional.
 
     Raises:
-        InputError: the data or the teacher are not prepared or damaged, or the device is not there. Nothing was run.
-        MachineFault: device, disk, network or a neighbour failed: that says nothing of the trial.
+        InputError: The data or the teacher are missing or damaged, or the device is not there. Nothing was run.
+        MachineFault: An infrastructure error (device, disk, network, another process), which says nothing of the trial.
     """
     machine = machine or Machine()
     if len(trials) == 1:
@@ -76,7 +81,7 @@ def _stacks(trials: Sequence[Trial], machine: Machine) -> bool:
             alone = prepare_attempt(trials[:1], machine)
 
             def measure() -> None:
-                paces.extend((together.pace(), alone.pace()))
+                paces.extend((seconds_per_step(together), seconds_per_step(alone)))
 
             with process_for(together.device, machine, alone.compiled):
                 train_or_fail(measure, together)

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from suite.cli import main
 from suite.grid.grid import load_grid
 from suite.run.timing.forecast import read_calibration, read_forecast
 from suite.store.folder import Store
+from suite.text import Progress
 from tests.records import make_record
 
 Write = Callable[..., Path]
@@ -67,12 +69,17 @@ def test_from_stored_runs(lape: Shell, write_grid: Write, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_calibration_and_the_run_that_it_tells_of(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+def test_a_calibration_and_the_run_that_it_tells_of(
+    lape: Shell, write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suite.run.timing.calibration.Progress", partial(Progress, interval=1.0))
     path, folder = write_grid(("epochs: 2", "epochs: 40")), tmp_path / "results" / "small"
     assert "unknown before a first trial" in lape("plan", path)
     assert "--calibrate` measures a few steps" in lape("plan", path)
     told = json.loads(lape("plan", path, "--calibrate", "--workers", "1", "--json"))
     assert lape.code == 0, lape.err
+    assert "calibrating: " in lape.err  # there is no terminal: lines, with what is left
+    assert " of 3 measurements" in lape.err
     assert {cell["basis"] for cell in told["cells"]} == {"calibration"}
     assert told["trials_without_estimate"] == 0
     assert 0 < told["interval"][0] < told["seconds"] < told["interval"][1]
@@ -80,6 +87,9 @@ def test_a_calibration_and_the_run_that_it_tells_of(lape: Shell, write_grid: Wri
     measured = read_calibration(folder)
     assert measured is not None
     assert measured.workers == 1
+    assert measured.load is not None
+    for other in (["--set", "recipe.precision=bf16"], ["--threads", "2"]):  # it says nothing of these
+        assert json.loads(lape("plan", path, *other, "--json"))["trials_without_estimate"] == 4
     assert [pace.start_up is None for pace in measured.paces] == [True, False, False]
     assert not (folder / "runs.jsonl").exists()
     assert Store(folder).records() == {}

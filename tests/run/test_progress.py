@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,24 @@ def test_time_left_goes_by_estimates_corrected_by_what_has_ended(
         now[0] += 100
         display.finished(make_record(trials[0], train_seconds=20.0))
         assert left(display) == "1 min 40 s"
+
+
+def test_what_a_run_shows_replaces_the_estimate_of_its_kind_at_once(write_grid: Write) -> None:
+    """A calibration that is far off for one kind of trial doesn't make the others' times wrong."""
+    trials = load_grid(write_grid(("pe: [learnable]", "pe: [learnable, sin2d]"))).expand().trials
+    one, other = ([trial for trial in trials if trial.pe == pe] for pe in ("learnable", "sin2d"))
+    paces = []
+    for trial, seconds in ((one[0], 1000.0), (other[0], 1000.0)):
+        pace = Paces().of_record(make_record(trial, train_seconds=seconds))
+        assert pace is not None
+        paces.append(replace(pace, calibrated=True))
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    with ProgressDisplay(console, trials, estimate(trials, paces)) as display:
+        assert display._time_left() == duration(8 * 1000)
+        display.finished(make_record(one[0], train_seconds=10.0))
+        assert display._time_left() == duration(7 * 10)  # all that is known of the others is that they were alike
+        display.finished(make_record(other[0], train_seconds=500.0))
+        assert display._time_left() == duration(3 * 10 + 3 * 500)
 
 
 @pytest.mark.parametrize(

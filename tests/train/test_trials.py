@@ -99,16 +99,16 @@ def test_pairs_share_weights_and_batches_and_seeds_do_not(
     seen: dict[str, tuple[dict[str, torch.Tensor], list[torch.Tensor]]] = {}
 
     class Spy(Trainer):
-        def train_epoch(self, images: Any, order: Any, *rest: Any) -> torch.Tensor:
+        def train_epoch(self, images: Any, orders: Any, *rest: Any) -> torch.Tensor:
             tensors = seen.setdefault(
                 current.id, ({name: p.detach().clone() for name, p in self.model.named_parameters()}, [])
             )[1]
-            tensors.append(images.labels[order])
+            tensors.append(images.labels[orders[0]])
             self.model.register_forward_pre_hook(lambda module, inputs: tensors.append(inputs[0].clone()))
             self.model.blocks[1].drop_path.register_forward_hook(  # type: ignore[union-attr, index]
                 lambda module, inputs, output: tensors.append((output == 0).flatten(1).all(1))
             )
-            return super().train_epoch(images, order, *rest)
+            return super().train_epoch(images, orders, *rest)
 
     monkeypatch.setattr("suite.train.attempt.Trainer", Spy)
     for current in trials:
@@ -339,7 +339,7 @@ def test_the_test_pass_counts_every_image_once() -> None:
         Precision("fp32", None),
         device,
     )
-    correct, loss = trainer.test(images)
+    (correct,), (loss,) = trainer.test(images)
     with torch.no_grad():
         logits = model.eval()((images.pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5)
     assert np.array_equal(correct.numpy(), (logits.argmax(1) == images.labels).numpy())

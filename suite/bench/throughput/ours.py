@@ -52,7 +52,7 @@ class OurLoop:
             trainer.step(inputs, target, LEARNING_RATE)
 
     def _train(self, trainer: Trainer, batches: int) -> None:
-        trainer.train_epoch(self._images, self._order(batches), self._generator, [LEARNING_RATE] * batches)
+        trainer.train_epoch(self._images, [self._order(batches)], [self._generator], [LEARNING_RATE] * batches)
 
     def _with(self, threads: int) -> Trainer:
         """The one trainer that there is: memory is measured, too, and a trial has one."""

@@ -34,7 +34,7 @@ from suite.report.tables.render import open_table
 from suite.report.tables.summary import HEADS
 from suite.store.environment import describe
 from suite.store.record import Environment
-from suite.train.machine import Machine
+from suite.train.machine import Machine, device_name
 from suite.verdict.claims.cost_ratios import judge_ratios
 from suite.verdict.claims.reader import read_claim_files
 
@@ -97,8 +97,7 @@ def print_bench(
         compiled=on_gpu if compiled is None else compiled,
         recipe=recipe,
     )
-    device_name = torch.cuda.get_device_name(torch_device) if on_gpu else torch_device.type
-    environment = describe(torch.__version__, device_name, setting.precision, threads)
+    environment = describe(torch.__version__, device_name(torch_device), setting.precision, threads)
     progress = Console(stderr=True)
     results = compare(
         [side.cell for side in sides],

@@ -134,12 +134,12 @@ def run_grid(
 
     told: str | None = None
     with ExitStack() as stack:
-        begun = None
-        if execution.executor == "ray" and execution.address is None and _certainly_runs(workspace, statuses, data):
+        begun, missing = None, _is_missing(workspace, statuses)
+        if missing and execution.executor == "ray" and execution.address is None and data.seem_prepared():
             begun = EarlyRay(execution.dashboard)
             stack.callback(begun.close)
-        if execution.is_local:
-            data()  # a cluster's nodes are asked each for itself, once there is something to do
+        if missing and execution.is_local:
+            data()  # a cluster's nodes are asked each for itself
         store, shared = workspace.store, None
         if execution.storage is not None:
             shared = open_storage(execution.storage, workspace.grid.name)
@@ -156,6 +156,8 @@ def run_grid(
 
         def execute(queue: Queue) -> None:
             # Only now: a run that has nothing to do needs neither torch nor Ray.
+            if not missing and execution.is_local:
+                data()
             worker = Worker(machine, store.folder, execution.keep_weights, shared)
             _executor(execution, worker, data, begun)(queue)
 
@@ -178,9 +180,9 @@ def run_grid(
     return len(plan.done) == plan.total
 
 
-def _certainly_runs(workspace: Workspace, retry: Collection[str], data: Prepared) -> bool:
-    """Whether a quick look shows something to run, so that Ray may start now. Errors are told later, in their place."""
-    if workspace.grid.file.not_runnable or not data.seem_prepared():
+def _is_missing(workspace: Workspace, retry: Collection[str]) -> bool:
+    """Whether a quick look shows something to run. What it doesn't see, such as a damaged record, is told later."""
+    if workspace.grid.file.not_runnable:
         return False
     trials = workspace.expansion.trials
     try:

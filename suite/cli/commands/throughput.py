@@ -34,7 +34,7 @@ from suite.models.model_cell import Shape
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
-from suite.train.machine import Machine
+from suite.train.machine import Machine, device_name
 from suite.train.steps.precision import choose_precision
 
 SYNTHETIC = "synthetic"
@@ -104,7 +104,7 @@ def print_throughput(asked: Asked, target: str | None) -> None:
     plan = Plan(asked.rounds, asked.seconds, asked.side_by_side, threads, asked.workers or _workers(asked, threads))
     environment = describe(
         torch.__version__,
-        torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device_name(device),
         choose_precision(workload.recipe, device).name,
         threads,
     )

@@ -1,4 +1,4 @@
-"""Running trials: one by one in this process, or by Ray on as many machines as there are."""
+"""Running trials by Ray, on this machine or on a cluster."""
 
 import os
 

@@ -13,9 +13,11 @@ import stat
 from pathlib import Path
 
 from suite.errors import InputError
+from suite.store.homes import home_folder
 from suite.text import note
 
 HOST = "127.0.0.1"
+_TOKEN_ADVICE = "name another file by RAY_AUTH_TOKEN_PATH, or set HOME to a folder that you can write"  # noqa: S105
 _NEEDS = ("aiohttp", "aiohttp_cors", "grpc", "opencensus", "prometheus_client")  # of Ray's extra `default`
 
 
@@ -41,14 +43,29 @@ def check_dashboard() -> None:
         )
 
 
-def secure_token() -> None:
+def secure_token(kept: bool = True) -> None:
     """Make the token of a cluster on this machine, unless there is one, in a file that only its owner can read.
 
     Ray would make the file itself, for all to read.
+
+    Args:
+        kept: Somebody needs the token besides this process and its children. Otherwise it isn't written to a file
+            where no file can be: there may be no home folder.
+
+    Raises:
+        InputError: The file can't be written.
     """
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
         return
-    path = _token_path()
+    try:
+        _write_token(_token_path())
+    except InputError:
+        if kept or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+            raise
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _write_token(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -65,7 +82,7 @@ def secure_token() -> None:
             expected="a file that only you can read",
             found=error.strerror or str(error),
             where=str(path),
-            fix="name another file by RAY_AUTH_TOKEN_PATH, or change the permissions",
+            fix=_TOKEN_ADVICE,
         ) from None
 
 
@@ -80,4 +97,4 @@ def tell_dashboard(url: str | None) -> None:
 
 def _token_path() -> Path:
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return Path(named) if named else Path.home() / ".ray" / "auth_token"
+    return Path(named) if named else home_folder(_TOKEN_ADVICE) / ".ray" / "auth_token"

@@ -12,31 +12,34 @@ class EarlyRay:
         self._dashboard = dashboard
         self._error: BaseException | None = None
         self._joined = False
+        self._started, self._over = threading.Event(), threading.Event()
         # A daemon: a second Ctrl-C must end the process even if Ray never answers.
-        self._thread = threading.Thread(target=self._start, name="ray-start", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="ray-start", daemon=True).start()
 
-    def _start(self) -> None:
+    def _run(self) -> None:
         from suite.run.ray.starting import start_ray
 
         try:
             start_ray(self._dashboard)
         except BaseException as error:
             self._error = error
+        self._started.set()
+        # Ray's processes are killed by the system when the thread that started them ends, not the process.
+        self._over.wait()
 
     def join(self) -> None:
         """Wait until Ray runs; whoever calls this uses it and shuts it down. Raises what `start_ray` raises."""
-        self._thread.join()
+        self._started.wait()
         self._joined = True
         if self._error is not None:
             raise self._error
 
     def close(self) -> None:
-        """Shut Ray down if nobody has joined it."""
-        if self._joined:
-            return
-        self._thread.join()
-        if self._error is None:
-            import ray
+        """Let the thread end. Ray is shut down if nobody has joined it."""
+        if not self._joined:
+            self._started.wait()
+            if self._error is None:
+                import ray
 
-            ray.shutdown()
+                ray.shutdown()
+        self._over.set()

@@ -37,25 +37,21 @@ _LONGER = {
 _CLUSTERS = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
 
 
-def start_ray(dashboard: bool = False, cpus: float | None = None) -> None:
+def start_ray(dashboard: bool = False) -> None:
     """Start a cluster that ends with this process, and listens on 127.0.0.1 alone.
 
-    A start that fails is tried once more, with longer waits.
-
-    Args:
-        dashboard: Start Ray's dashboard too, and say where it is.
-        cpus: How many CPUs Ray counts; None: all that this machine has.
+    A start that fails is tried once more, with longer waits. dashboard: start Ray's dashboard too, and say where it is.
 
     Raises:
         InputError: Ray doesn't start.
     """
-    secure_token()
+    secure_token(kept=dashboard)
     tried = list[str]()
     for waits in ({}, _LONGER):
         began, before = time.monotonic(), _children()
         try:
             with _set({**waits, _CLUSTERS: "0", "RAY_enable_metrics_collection": "0"}), _loopback():
-                context = _init(dashboard, cpus)
+                context = _init(dashboard)
         except Exception as error:
             tried.append(f"{_cause(error)} (after {time.monotonic() - began:.0f} s)")
             _clear(before)
@@ -74,9 +70,9 @@ def start_ray(dashboard: bool = False, cpus: float | None = None) -> None:
     )
 
 
-def _init(dashboard: bool, cpus: float | None) -> Any:
+def _init(dashboard: bool) -> Any:
     # "local": without it Ray joins any cluster that it finds on this machine, be it of somebody else's run.
-    options: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": HOST, "num_cpus": cpus}
+    options: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": HOST}
     if sys.platform == "linux" and not SHARED_MEMORY.is_dir():
         note(f"there is no {SHARED_MEMORY} here; Ray keeps its objects in {tempfile.gettempdir()}")
         options["_plasma_directory"] = tempfile.gettempdir()

@@ -17,7 +17,6 @@ from statistics import fmean
 from threading import BrokenBarrierError
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 
 from suite.data.cache import data_root
@@ -28,12 +27,14 @@ from suite.run.timing.forecast import Measured
 from suite.run.timing.load import Load
 from suite.run.timing.pace import Pace, device_of, kind_of
 from suite.text import Progress
-from suite.train.attempt import Attempt, Clock
+from suite.train.attempt import Attempt
+from suite.train.clock import Clock
 from suite.train.machine import Machine
 from suite.train.one_attempt import process_for
-from suite.train.steps.cuda_graph import Recorded
-from suite.train.steps.trainer import TEST_BATCH, Alone
+from suite.train.steps.seeds import SeedTrainer
+from suite.train.steps.trainer import TEST_BATCH
 from suite.train.teachers import load_teacher
+from suite.train.timed_steps import time_steps, warm_up_steps
 
 ROUNDS = 3
 SECONDS = 1.0  # of training, and of testing, in a round; a step is never cut
@@ -118,12 +119,10 @@ def _pace(trial: Trial, machine: Machine, again: bool) -> Pace:
     train, test = (load_images(trial.dataset, split, root) for split in ("train", "test"))
     attempt = Attempt([trial], machine, device, train, test, load_teacher(trial.recipe, trial.dataset, root))
     with process_for(device, machine, attempt.compiled), _told(trial):
-        trainer = cast(Alone, attempt.trainer())
-        warm_up = Recorded.WARM_UP + 1 if device.type == "cuda" else 1
-        _steps(attempt, trainer, warm_up)  # compiles and records, too
-        _settle(device)
+        trainer, warm_up = attempt.trainer(), warm_up_steps(device)
+        time_steps(attempt, trainer, warm_up)
         start_up = time.perf_counter() - began
-        step = _timed(attempt, trainer, 1)
+        step = time_steps(attempt, trainer, 1)
         training = _train(attempt, trainer, step)
         testing = _test(attempt, trainer)
     start_up = max(start_up - warm_up * step, 0.0)
@@ -152,11 +151,11 @@ def _told(trial: Trial) -> Iterator[None]:
         ) from None
 
 
-def _train(attempt: Attempt, trainer: Alone, step: float) -> float:
+def _train(attempt: Attempt, trainer: SeedTrainer, step: float) -> float:
     """Seconds per image of training: of whole epochs where they are short, with all that goes with an epoch."""
     wanted = max(round(SECONDS / max(step, 1e-6)), 1)
     if wanted < attempt.steps:
-        return _timed(attempt, trainer, wanted) / (wanted * attempt.recipe.batch_size)
+        return time_steps(attempt, trainer, wanted) / (wanted * attempt.recipe.batch_size)
     epochs, began = 0, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
         losses = attempt.train_epoch(trainer, epochs % attempt.recipe.total_epochs, {}, Clock())
@@ -165,20 +164,7 @@ def _train(attempt: Attempt, trainer: Alone, step: float) -> float:
     return (time.perf_counter() - began) / (epochs * attempt.steps * attempt.recipe.batch_size)
 
 
-def _timed(attempt: Attempt, trainer: Alone, steps: int) -> float:
-    began = time.perf_counter()
-    _steps(attempt, trainer, steps)
-    return time.perf_counter() - began
-
-
-def _steps(attempt: Attempt, trainer: Alone, steps: int) -> None:
-    order = attempt.subset[torch.arange(steps * attempt.recipe.batch_size) % len(attempt.subset)]
-    draws = torch.Generator().manual_seed(0)
-    losses = trainer.train_epoch(attempt.images, [order], [draws], [0.0] * steps, True, _ignore)
-    losses.sum().item()  # waits for the device
-
-
-def _test(attempt: Attempt, trainer: Alone) -> float:
+def _test(attempt: Attempt, trainer: SeedTrainer) -> float:
     """Seconds per test image: of all of them, or of as many as fit into the time."""
     count, whole = TEST_BATCH, len(attempt.test_images)
     while True:
@@ -189,15 +175,6 @@ def _test(attempt: Attempt, trainer: Alone) -> float:
         if seconds >= SECONDS / 2 or count >= whole:
             return seconds / len(part)
         count = max(round(count * SECONDS / max(seconds, 1e-3)) // TEST_BATCH * TEST_BATCH, 2 * count)
-
-
-def _settle(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _ignore(losses: Tensor, states: Tensor) -> None:
-    pass
 
 
 @dataclass(frozen=True)

@@ -45,15 +45,23 @@ class LostError(Exception):
 def work_together(
     work: Work, count: int, given: tuple[object, ...], hear: Hear = lambda news: None, *, on_gpus: bool = False
 ) -> Found:
-    """Let `count` new processes do the work; what the first of them found, or the first that could not do it.
+    """Let new processes do the work together.
 
-    work: a function of a module; it and what is given are pickled to reach the processes, over pipes. hear: gets what
-    they tell meanwhile (`Team.tell`). They meet over
-    the loopback interface alone: by gloo, and on GPUs by NCCL. When one fails, dies or is not heard of, all are ended;
-    none outlives the process that calls this.
+    They communicate over the loopback interface alone: by gloo, and on GPUs by NCCL. When one fails, dies or gives no
+    sign of life, all are ended. None outlives the process that calls this.
+
+    Args:
+        work: A function of a module. It and what is given are pickled.
+        count: How many processes.
+        given: The arguments of `work`, after the process's `Team`.
+        hear: Receives what the processes tell meanwhile (`Team.tell`).
+        on_gpus: Whether each process uses a GPU.
+
+    Returns:
+        What the first process found, or the first that failed.
 
     Raises:
-        LostError: a process died, or all were silent for `PATIENCE`.
+        LostError: A process died, or all were silent for `PATIENCE`.
     """
     context = multiprocessing.get_context("spawn")
     pipes: list[Connection] = []

@@ -1,4 +1,4 @@
-"""Models that look over a whole batch: what of it several processes may share, and what nobody can cut."""
+"""Models that use batch statistics: which of them several processes can train, and which batches can't be split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 class IndivisibleError(Exception):
-    """A batch was to be taken in parts, by a model that looks over the whole of it."""
+    """A batch was to be split, for a model that uses batch statistics."""
 
 
 def synchronise(model: nn.Module) -> None:
@@ -21,7 +21,7 @@ def synchronise(model: nn.Module) -> None:
 
 
 def check_whole(model: nn.Module, shares: int, processes: int) -> None:
-    """Raise `IndivisibleError` if a model with statistics over the batch can't be trained in so many shares."""
+    """Raise `IndivisibleError` if a model that uses batch statistics can't be trained in so many micro-batches."""
     if shares > processes:
         raise IndivisibleError("a model with statistics over the batch can't be trained in micro-batches")
     if processes == 1:

@@ -23,7 +23,7 @@ class Follower:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the values after a step."""
+        """Update the means with the values after a step."""
         torch._foreach_lerp_(self._means, self._values, self._share)
         for count, value in self._counts:
             count.copy_(value)

@@ -12,7 +12,7 @@ COMPILE_FROM = 10_000  # steps of a training on a GPU: fewer don't win back the 
 
 
 def worth_compiling(device: torch.device, steps: int) -> bool:
-    """Whether a training of so many steps is shorter with a compiled model."""
+    """Whether a training run of so many steps is shorter with a compiled model."""
     return device.type == "cuda" and steps >= COMPILE_FROM
 
 

@@ -12,7 +12,7 @@ from suite.grid.recipe import Recipe
 
 @dataclass(frozen=True)
 class Precision:
-    """What a training computes in: its name in the record, and the type to cast to (None: float32 throughout)."""
+    """The precision of training: its name in the record, and autocast's type (None: float32 throughout)."""
 
     name: str
     dtype: torch.dtype | None

@@ -32,10 +32,11 @@ from suite.train.steps.compiling import compiled_for
 from suite.train.steps.cuda_graph import Recorded
 from suite.train.steps.optimiser import adamw, parameter_groups, set_rate
 from suite.train.steps.precision import Precision
+from suite.train.steps.seeds import Each
 from suite.train.steps.shares import splittable, torchs_own
 from suite.train.steps.similarity import Similarity, layer_similarity
 from suite.train.steps.state import Tensors, gather, restore
-from suite.train.steps.trainer import Batch, Each, images_at_once_in_test, train_stretches
+from suite.train.steps.trainer import Batch, images_at_once_in_test, train_stretches
 
 RANDOMNESS = "different"  # from model to model, of what isn't drawn by `masks_from`: a GPU's fused attention
 
@@ -94,7 +95,7 @@ class StackTrainer:
         return {**self._parameters, **self._buffers}
 
     def seed_dropout(self, seeds: Sequence[int]) -> None:
-        """Begin the masks of dropout anew, of each model by its seed."""
+        """See `SeedTrainer.seed_dropout`."""
         torchs_own(self._device).manual_seed(seeds[0])  # of the fused attention of all, on a GPU
         for generator, seed in zip(self._generators, seeds, strict=True):
             generator.manual_seed(seed)
@@ -110,10 +111,7 @@ class StackTrainer:
         mixing: bool = True,
         each: Each | None = None,
     ) -> Tensor:
-        """As `Trainer.train_epoch`, with an order and a generator for each model; the losses are [steps, models].
-
-        each: gets the states of all generators, [models, bytes].
-        """
+        """See `SeedTrainer.train_epoch`."""
         self._template.train()
         size = self._recipe.batch_size
         orders = [order[: len(rates) * size] for order in orders]
@@ -187,7 +185,7 @@ class StackTrainer:
 
     @torch.inference_mode()
     def test(self, images: Images) -> tuple[Tensor, list[float]]:
-        """Whether each model classifies each image right (bool [models, N], on the CPU), and the mean losses."""
+        """See `SeedTrainer.test`."""
         self._template.eval()
         weights = self._means or self._weights
         correct, total = [], torch.zeros(len(self._models), dtype=torch.float64, device=self._device)
@@ -203,23 +201,23 @@ class StackTrainer:
         return torch.cat(correct, dim=1).cpu(), (total / len(images)).tolist()
 
     def similarity(self, images: Images) -> list[Similarity | None]:
-        """Of each model how alike the patches of the test images are, layer by layer."""
+        """See `SeedTrainer.similarity`."""
         ratio, parts = self._recipe.test_crop_ratio, (self._normalise, self._precision, self._device)
         return [layer_similarity(model.eval(), images, ratio, *parts) for model in self.models()]
 
     def models(self) -> list[Model]:
-        """The trained models, or their running means."""
+        """See `SeedTrainer.models`."""
         weights = self._means or self._weights
         for number, model in enumerate(self._models):
             model.load_state_dict({name: weights[name][number] for name in model.state_dict()})
         return [model.model if isinstance(model, Learner) else model for model in self._models]
 
     def state(self) -> Tensors:
-        """As `Trainer.state`, of all models together."""
+        """See `SeedTrainer.state`."""
         return gather(self._weights, self._means, self._optimiser, self._all_generators())
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a `state` of the same trials, on the same kind of device."""
+        """See `SeedTrainer.load`."""
         restore(state, self._weights, self._means, self._optimiser, self._all_generators())
 
     def _all_generators(self) -> list[torch.Generator]:

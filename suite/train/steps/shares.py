@@ -1,4 +1,4 @@
-"""How a step runs on what there is: a share of the batch on each CPU core, or as a CUDA graph."""
+"""Micro-batches: a step on parts of its batch, one part on each CPU thread, or one after another."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a share of the b
 
 
 class Split:
-    """A batch in shares, one after another on each CPU thread, forward and backward; or all of them on a GPU.
+    """A batch in micro-batches: each CPU thread takes some of them, one after another; on a GPU one thread takes all.
 
-    Operators that run on several threads wait for the last of them, one operator after another. Threads with shares
-    of their own wait for each other once a step. And what the backward pass needs is held of as many shares as there
-    are threads, not of the whole batch. The result is that of the whole batch but for rounding and the masks of
-    dropout, and the same in every run with as many threads and shares.
+    An operator that runs on several threads waits for the last of them, and so does the next operator. Threads with
+    micro-batches of their own wait for each other once per step. And the backward pass holds activations of as many
+    micro-batches as there are threads, not of the whole batch. The result is that of the whole batch but for rounding
+    and the dropout masks. It is the same in every run with as many threads and micro-batches.
 
-    Masks: on a CPU each share has a generator of its own. On a GPU, whose fused attention knows torch's generator
-    alone, and in compiled models, the shares of a process draw from that, one after another.
+    Dropout masks: on a CPU each micro-batch has a generator of its own. On a GPU, whose fused attention uses torch's
+    generator alone, and in compiled models, the micro-batches of a process draw from torch's, one after another.
 
-    Several processes are as so many times the threads: each takes some of the shares, and their gradients are added.
+    Several processes count as so many times the threads: each takes some micro-batches, and their gradients are added.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Split:
         return math.ceil(size / self._shares)
 
     def seed(self, seed: int) -> None:
-        """Begin the masks of dropout anew."""
+        """Seed the dropout masks."""
         for number, generator in enumerate(self.generators):
             generator.manual_seed((seed + number) % 2**63)
 
@@ -145,21 +145,21 @@ class Split:
 
 
 def torchs_own(device: torch.device) -> torch.Generator:
-    """The generator of what names none, on this device."""
+    """Torch's default generator of this device."""
     if device.type == "cpu":
         return torch.default_generator
     return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
 
 
 def micro_batches(batch: int, most: int | None, workers: int) -> int:
-    """In how many shares to take a batch so that none has more than `most` images: as many for each worker."""
+    """Into how many micro-batches to split a batch so that none exceeds `most` images; a multiple of `workers`."""
     return 1 if most is None else min(batch, workers * math.ceil(math.ceil(batch / most) / workers))
 
 
 def choose_shares(
     model: nn.Module, shape: Sequence[int], batch: int, threads: int, precision: Precision = SINGLE
 ) -> int:
-    """In how many shares to take a batch on a CPU: the fewest, as many for every thread, that hold little enough.
+    """Into how many micro-batches to split a batch on a CPU: the fewest, as many for every thread, that fit in memory.
 
     shape: of an image, [C, H, W]. It depends on the model alone, not on the machine's memory: results must not.
     """
@@ -185,7 +185,7 @@ def held_for_backward(model: nn.Module, shape: Sequence[int], precision: Precisi
 
 
 def splittable(model: nn.Module) -> bool:
-    """Whether a batch's gradients are the sum of those of its shares: no layer looks over the whole batch."""
+    """Whether a batch's gradients are the sum of those of its micro-batches: no layer uses batch statistics."""
     return model.state_dict().keys() == dict(model.named_parameters()).keys()  # those are buffers that are kept
 
 

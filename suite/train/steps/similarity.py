@@ -21,7 +21,7 @@ Similarity = tuple[float, ...]  # after each block, from the first to the last
 
 
 def sample(images: Images) -> Tensor:
-    """The indices of the test images that are looked at: the same in each epoch of each training."""
+    """The indices of the test images that are used: the same in each epoch of each training run."""
     count = min(SAMPLE, len(images))
     return torch.arange(count) * len(images) // count
 

@@ -1,4 +1,4 @@
-"""All that the steps of a training have changed, as tensors by name: gathered, and put back."""
+"""The state of training as tensors by name: gathered for a snapshot, and restored from one."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from suite.train.steps.compiling import compiled_for
 from suite.train.steps.cuda_graph import Recorded
 from suite.train.steps.optimiser import set_rate
 from suite.train.steps.precision import Precision
+from suite.train.steps.seeds import Each
 from suite.train.steps.shares import Split, choose_shares, micro_batches, splittable
 from suite.train.steps.similarity import Similarity, layer_similarity
 from suite.train.steps.state import Tensors, gather, restore
@@ -38,10 +39,6 @@ from suite.train.steps.state import Tensors, gather, restore
 TEST_BATCH = 256  # images at once in a test pass; it is no part of a recipe
 
 Batch = tuple[Tensor, Tensor | None, Tensor | None]  # of a stretch, with its boxes
-
-# Called as an epoch goes on, where it can be left: with the losses since the last call, and the states of the
-# generators with which it goes on, [streams, bytes].
-Each = Callable[[Tensor, Tensor], None]
 
 
 class DivergedError(Exception):
@@ -54,15 +51,26 @@ class DivergedError(Exception):
 
 @dataclass
 class Trainer:
-    """A model in training, with all that one step needs.
+    """A model in training, with all that one step needs: a `SeedTrainer` of one seed.
 
-    teacher: see `Objective`. threads: of the CPU. shape: of an image, [C, H, W]: with it, batches whose training would
-    hold much memory are taken in shares on a CPU. micro_batch: images of a forward and backward pass at most; the
-    gradients are those of the whole batch. compiled: the model, by torch.compile. recorded: steps as CUDA graphs, on a
-    GPU. team: the processes that train this trial; each has a trainer, and makes the same of it.
+    Args:
+        model: The model, or a `Learner` around it; on the device.
+        optimiser: Of its parameters.
+        recipe: The recipe.
+        normalise: The data set's normalisation.
+        precision: What the forward pass computes in.
+        device: Where everything is.
+        teacher: See `Objective`.
+        threads: CPU threads.
+        shape: Of an image, [C, H, W]. With it, batches whose training would hold much memory are taken as
+            micro-batches on a CPU.
+        micro_batch: Images of a forward and backward pass at most; the gradients are those of the whole batch.
+        compiled: Compile the model with torch.compile.
+        recorded: Record steps as CUDA graphs, on a GPU.
+        team: The processes that train this trial. Each has a trainer, and all arrive at the same weights.
 
     Raises:
-        IndivisibleError: micro-batches, or several processes on a CPU, of a model with statistics over the batch.
+        IndivisibleError: micro-batches, or several processes on a CPU, of a model that uses batch statistics.
     """
 
     model: nn.Module
@@ -126,8 +134,9 @@ class Trainer:
         """Images of a forward and backward pass, at most."""
         return self.recipe.batch_size if self._split is None else self._split.at_once(self.recipe.batch_size)
 
-    def seed_dropout(self, seed: int) -> None:
-        """Begin the masks of dropout anew: torch's own generators, and those of the shares of a batch."""
+    def seed_dropout(self, seeds: Sequence[int]) -> None:
+        """Seed the dropout masks: torch's generators, and those of the micro-batches."""
+        (seed,) = seeds
         torch.manual_seed(seed)
         self._draws.manual_seed(derive_seed(seed, "learner"))
         if self._split is not None:
@@ -136,22 +145,17 @@ class Trainer:
     def train_epoch(
         self,
         images: Images,
-        order: Tensor,
-        generator: torch.Generator,
+        orders: Sequence[Tensor],
+        generators: Sequence[torch.Generator],
         rates: Sequence[float],
         mixing: bool = True,
         each: Each | None = None,
     ) -> Tensor:
-        """Train on the images in `order` ([N] indices), in whole batches, at the learning rate of each step.
-
-        generator: of the augmentation, on the CPU. rates: one for each whole batch. mixing: whether this epoch mixes
-        images, if the recipe does. Returns the loss of each step, on the device: reading it waits for the GPU, so
-        that is left to the end of the epoch.
-        """
+        """See `SeedTrainer.train_epoch`."""
         self.model.train()
         size = self.recipe.batch_size
-        order = order[: len(rates) * size]
-        labels = images.labels[order.to(images.labels.device)].to(self.device)
+        orders = [order[: len(rates) * size] for order in orders]
+        (labels,) = [images.labels[order.to(images.labels.device)].to(self.device) for order in orders]
 
         part = None if self._split is None else self._split.images(size)
 
@@ -161,13 +165,13 @@ class Trainer:
             if self._learner is not None:
                 target = self._learner.target(target, boxes, self._draws)
             target = target if part is None else target.take(to_device(part, self.device))
-            return self.step(inputs, target, rates[number])
+            return self.step(inputs, target, rates[number])[None]
 
-        streams = self._augmentation.streams(images, [order], self.device, [generator], mixing, part)
+        streams = self._augmentation.streams(images, orders, self.device, generators, mixing, part)
         return train_stretches(streams, step, each)
 
     def step(self, inputs: Tensor, target: Target, rate: float) -> Tensor:
-        """One step at a learning rate, on a batch that lies ready on the device: its loss, there."""
+        """Take one step at a learning rate, on a batch that is on the device. Returns the loss, on the device."""
         set_rate(self.optimiser, rate)
         return self._step(inputs, *target)
 
@@ -201,8 +205,8 @@ class Trainer:
         output = model(inputs) if self._learner is None else model(inputs, target.own, target.kept)
         return self._objective(output, target, inputs)
 
-    def test(self, images: Images) -> tuple[Tensor, float]:
-        """Whether each image is classified right (bool [N], on the CPU), and the mean loss."""
+    def test(self, images: Images) -> tuple[Tensor, list[float]]:
+        """See `SeedTrainer.test`."""
         model = self.tested.eval()
 
         @torch.inference_mode()
@@ -231,22 +235,26 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for loss in losses:  # one after another: sums of committed runs were made so
             total += loss
-        return correct.bool().cpu(), total.item() / len(images)
+        return correct.bool().cpu()[None], [total.item() / len(images)]
 
-    def similarity(self, images: Images) -> Similarity | None:
-        """How alike the patches of the test images are, layer by layer."""
+    def similarity(self, images: Images) -> list[Similarity | None]:
+        """See `SeedTrainer.similarity`."""
         model, ratio = cast(Model, self.tested.eval()), self.recipe.test_crop_ratio
-        return layer_similarity(model, images, ratio, self.normalise, self.precision, self.device)
+        return [layer_similarity(model, images, ratio, self.normalise, self.precision, self.device)]
+
+    def models(self) -> list[Model]:
+        """See `SeedTrainer.models`."""
+        return [cast(Model, self.tested)]
 
     def state(self) -> Tensors:
-        """All that the steps so far have changed, by name; to be written before the next step. All of a team call."""
+        """See `SeedTrainer.state`. All processes of a team call it."""
         if self._split is not None:
             self._split.gather()
         scaler = {f"scaler.{name}": torch.tensor(value) for name, value in self._scaler.state_dict().items()}
         return {**gather(*self._changed()), **scaler}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a `state` of the same trial, on the same kind of device, with as many threads."""
+        """See `SeedTrainer.load`; with as many threads as before."""
         restore(state, *self._changed())
         if self._scaler.is_enabled():
             self._scaler.load_state_dict({n: state[f"scaler.{n}"].item() for n in self._scaler.state_dict()})
@@ -301,44 +309,3 @@ def check_finite(losses: Tensor, first_step: int) -> float:
         raise DivergedError(first_step + int((~torch.isfinite(values)).nonzero()[0]))
     mean = values.mean().item()
     return mean if math.isfinite(mean) else math.inf
-
-
-class Alone:
-    """A `Trainer` that is called as a `StackTrainer` of one model is."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self.state, self.load = trainer.state, trainer.load
-
-    def seed_dropout(self, seeds: Sequence[int]) -> None:
-        """Of one model."""
-        self._trainer.seed_dropout(seeds[0])
-
-    def train_epoch(
-        self,
-        images: Images,
-        orders: Sequence[Tensor],
-        generators: Sequence[torch.Generator],
-        rates: Sequence[float],
-        mixing: bool,
-        each: Callable[[Tensor, Tensor], None],
-    ) -> Tensor:
-        """Of one model: losses [steps, 1]."""
-
-        def one(part: Tensor, states: Tensor) -> None:
-            each(part[:, None], states)
-
-        return self._trainer.train_epoch(images, orders[0], generators[0], rates, mixing, one)[:, None]
-
-    def test(self, images: Images) -> tuple[Tensor, list[float]]:
-        """Of one model."""
-        correct, loss = self._trainer.test(images)
-        return correct[None], [loss]
-
-    def similarity(self, images: Images) -> list[Similarity | None]:
-        """Of one model."""
-        return [self._trainer.similarity(images)]
-
-    def models(self) -> list[Model]:
-        """The one that is tested."""
-        return [cast(Model, self._trainer.tested)]

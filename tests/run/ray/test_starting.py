@@ -15,7 +15,10 @@ from suite.run.ray.starting import _cause
 from tests.conftest import GRID, REPOSITORY
 
 PROBE = r"""
-import ipaddress, json, sys
+import ipaddress, json, pwd, sys
+def unknown(uid):
+    raise KeyError(uid)
+pwd.getpwuid = unknown
 from pathlib import Path
 import psutil, ray
 from suite.run.ray import starting
@@ -43,12 +46,15 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 @pytest.mark.ray
-def test_it_starts_at_the_second_try_without_shared_memory_and_listens_on_loopback_alone(tmp_path: Path) -> None:
-    """Each fault is real: Ray is given no time to start in the first try, and no shared memory."""
+def test_it_starts_at_the_second_try_without_shared_memory_or_home_and_listens_on_loopback_alone(
+    tmp_path: Path,
+) -> None:
+    """Ray is given no time to start in the first try. There is no shared memory, and no home folder for its token."""
+    environment = clean_environment(RAY_gcs_server_port_wait_time_s="0")
+    environment.pop("HOME", None)
     done = subprocess.run(
         [sys.executable, "-c", PROBE, str(tmp_path / "no_shared_memory")],
-        capture_output=True, text=True, timeout=240, cwd=REPOSITORY,
-        env=clean_environment(RAY_gcs_server_port_wait_time_s="0"),
+        capture_output=True, text=True, timeout=240, cwd=REPOSITORY, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from suite.grid.grid import load_grid
+from suite.grid.recipe import Recipe
 from suite.grid.trial import Trial
-from suite.run.timing.estimate import estimate, side_by_side
+from suite.run.timing.estimate import Where, estimate, side_by_side
+from suite.run.timing.here import anywhere, here
 from suite.run.timing.pace import Device, Pace, Paces, kind_of, work_of
+from suite.store.environment import processor
+from suite.train.steps.precision import choose_precision
 from tests.records import ENVIRONMENT, make_record
 
 Write = Callable[..., Path]
@@ -86,6 +92,68 @@ def test_the_device_of_which_most_is_known_speaks_alone(write_grid: Write) -> No
     assert found.unknown == 0
     assert estimate(trials, fast).unknown == len(trials) // 2
     assert {cell.basis for cell in found.cells} == {"runs", "another recipe"}  # sin2d goes by the learnable one
+
+
+def test_a_pace_of_another_precision_says_nothing(write_grid: Write) -> None:
+    """A grid that was set from bf16 to fp32 was once priced by the bf16 calibration, seventy times too high."""
+    path = write_grid()
+    bf16, fp32 = (trials_of(path, f"recipe.precision={name}") for name in ("bf16", "fp32"))
+    slow = replace(pace_of(bf16[0], 700, precision="bf16"), calibrated=True)
+    assert estimate(bf16, [slow]).seconds == pytest.approx(4 * 700)
+    found = estimate(fp32, [slow])
+    assert (found.unknown, found.device) == (4, None)
+    # The other way round as well; and what is known of the right one isn't outvoted.
+    assert estimate(bf16, [pace_of(fp32[0], 10)]).unknown == 4
+    found = estimate(fp32, [slow, slow, slow, pace_of(trials_of(path)[0], 10)])  # `auto` is fp32 on a processor
+    assert (found.seconds, found.unknown) == (pytest.approx(40), 0)
+    assert {cell.basis for cell in found.cells} == {"another recipe"}
+    both = estimate([*bf16, *fp32], [slow, pace_of(fp32[0], 10)])
+    assert both.seconds == pytest.approx(4 * 700 + 4 * 10)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gpu", "fits"),
+    [
+        ("auto", False, {"fp32"}),
+        ("auto", True, {"bf16", "fp16"}),
+        ("fp32", False, {"fp32"}),
+        ("fp32", True, {"fp32"}),
+        ("bf16", False, {"bf16"}),
+        ("bf16", True, {"bf16", "fp16"}),
+    ],
+)
+def test_precisions_are_chosen_as_training_chooses_them(wanted: str, gpu: bool, fits: set[str]) -> None:
+    names = ("fp32", "bf16", "fp16")
+    assert {name for name in names if Device("d", gpu, name, 1).computes(wanted)} == fits
+    if not gpu:
+        recipe = Recipe.model_construct(precision=wanted)
+        assert Device("d", gpu, choose_precision(recipe, torch.device("cpu")).name, 1).computes(wanted)
+
+
+def test_a_pace_holds_for_one_number_of_threads_and_one_processor(write_grid: Write) -> None:
+    trials = trials_of(write_grid())
+    paces = [
+        pace_of(trials[0], 10),
+        pace_of(trials[0], 6, threads=2),
+        pace_of(trials[0], 1, device="a GPU", precision="bf16"),
+    ]
+    assert estimate(trials, paces, where=Where(gpu=False, threads=1)).seconds == pytest.approx(40)
+    assert estimate(trials, paces, where=Where(gpu=False, threads=2)).seconds == pytest.approx(24)
+    assert estimate(trials, paces, where=Where(gpu=True, threads=8)).seconds == pytest.approx(4)
+    assert estimate(trials, paces, where=Where(gpu=False, threads=4)).unknown == 4
+    assert estimate(trials, paces, where=Where(False, 1, "another processor")).unknown == 4
+    assert estimate(trials, paces, where=Where(False, 1, "a processor")).unknown == 0
+
+
+def test_where_this_machine_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("suite.run.timing.here._GPU_FILES", (str(tmp_path / "gpu"),))
+    assert here("auto", 2) == Where(False, 2, processor() or "cpu")
+    assert here("cuda", 2).gpu is True
+    (tmp_path / "gpu").touch()
+    assert here("auto", 2).gpu is None  # torch alone knows whether it can use it
+    assert here("cpu", 1).gpu is False
+    assert anywhere("auto", 2) == Where(None, 2)
+    assert anywhere("cpu", 2) == Where(False, 2)
 
 
 def test_runs_count_before_calibrations_which_know_the_start_up(write_grid: Write) -> None:

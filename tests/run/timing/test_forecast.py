@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +25,7 @@ from suite.run.timing.forecast import (
     read_calibration,
     read_forecast,
 )
+from suite.run.timing.load import Load
 from suite.run.timing.pace import Device, Kind, Pace
 
 Write = Callable[..., Path]
@@ -35,6 +41,29 @@ def test_a_calibration_comes_back(tmp_path: Path) -> None:
     written = Measured("2026-11-26", 2, 3.5, [PACE, PACE])
     written.write(tmp_path)
     assert read_calibration(tmp_path) == written
+    assert written.warning is None
+    loaded = replace(written, load=1.25)
+    loaded.write(tmp_path)
+    assert read_calibration(tmp_path) == loaded
+    assert "other programs used 1.2 cores" in str(loaded.warning)
+    assert replace(written, load=0.1).warning is None
+
+
+def test_the_load_of_others_is_theirs_alone() -> None:
+    """A process that isn't ours works meanwhile; so does this one."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.3)
+        load, until = Load(), time.monotonic() + 1.5
+        while time.monotonic() < until:
+            pass
+        found = load.of_others()
+    finally:
+        busy.kill()
+        busy.wait()
+    assert found is not None
+    assert found > 0.2  # as much as the system gave it
+    assert found < len(os.sched_getaffinity(0)) * 64
 
 
 def test_an_estimate_comes_back(write_grid: Write, tmp_path: Path) -> None:

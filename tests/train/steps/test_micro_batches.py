@@ -59,8 +59,8 @@ def train(
     optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())
     normalise = Normalise((0.5,) * 3, (0.2,) * 3, CPU)
     trainer = Trainer(model, optimiser, recipe, normalise, precision, CPU, teacher, micro_batch=micro_batch, **options)
-    trainer.seed_dropout(1)
-    losses = trainer.train_epoch(images, torch.arange(len(pixels)), drawn, [0.003] * STEPS)
+    trainer.seed_dropout([1])
+    losses = trainer.train_epoch(images, [torch.arange(len(pixels))], [drawn], [0.003] * STEPS)
     return losses, torch.cat([value.flatten() for value in trainer.tested.state_dict().values()])
 
 

@@ -19,8 +19,10 @@ from suite.grid.trial import Trial
 from suite.store.record import RunRecord
 from suite.store.storage import Folder
 from suite.train import trials as entrance
-from suite.train.attempt import Attempt, Clock
+from suite.train.attempt import Attempt
+from suite.train.clock import Clock
 from suite.train.machine import Machine
+from suite.train.timed_steps import seconds_per_step
 from suite.train.trials import run_trial, train_trials
 from tests.records import lasting
 from tests.train.test_snapshot import RECIPES, stopped
@@ -180,7 +182,7 @@ def test_whether_they_are_trained_at_once_is_measured(
 ) -> None:
     trials = cell(write_grid, "default")
     paces = {1: 1.0, 3: 2.9}
-    monkeypatch.setattr(Attempt, "pace", lambda self: paces[len(self.members)])
+    monkeypatch.setattr(entrance, "seconds_per_step", lambda attempt: paces[len(attempt.members)])
     monkeypatch.setattr(entrance, "_STACKS", {})
     assert entrance._stacks(trials, machine)
     paces[3] = 0.1
@@ -191,8 +193,8 @@ def test_whether_they_are_trained_at_once_is_measured(
 
 def test_a_pace_is_a_time(write_grid: Write, data_folder: Path) -> None:
     trials = cell(write_grid, "default")
-    assert 0 < attempt(trials[:1], data_folder).pace() < 60
-    assert 0 < attempt(trials, data_folder).pace() < 60
+    assert 0 < seconds_per_step(attempt(trials[:1], data_folder)) < 60
+    assert 0 < seconds_per_step(attempt(trials, data_folder)) < 60
 
 
 def test_a_teacher_and_statistics_over_batches_forbid_it(write_grid: Write, data_folder: Path) -> None:

@@ -144,7 +144,7 @@ def test_gradients_are_clipped_by_their_common_norm(clip: float | None) -> None:
     images = ArrayImages(torch.randint(0, 256, (10, 4, 4, 1), dtype=torch.uint8), torch.arange(10) % 3)
     optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
     trainer = Trainer(model, optimiser, recipe, Normalise((0.5,), (0.5,), CPU), Precision("fp32", None), CPU)
-    trainer.train_epoch(images, torch.arange(10), torch.Generator(), [1.0])
+    trainer.train_epoch(images, [torch.arange(10)], [torch.Generator()], [1.0])
     steps = [before - after.detach() for before, after in zip(start, model.parameters(), strict=True)]
     norm = float(torch.cat([step.flatten() for step in steps]).norm())
     if clip == 1e-3:
@@ -166,5 +166,5 @@ def test_each_step_has_its_own_learning_rate() -> None:
     trainer = Trainer(
         model, Noting(model.parameters(), lr=9.0), recipe, Normalise((0.5,), (0.5,), CPU), Precision("fp32", None), CPU
     )
-    trainer.train_epoch(images, torch.arange(10), torch.Generator(), [0.25, 0.5])
+    trainer.train_epoch(images, [torch.arange(10)], [torch.Generator()], [0.25, 0.5])
     assert seen == [0.25, 0.5]

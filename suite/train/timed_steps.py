@@ -1,0 +1,36 @@
+"""What some training steps cost here, measured on steps that nothing comes of: the learning rate is 0."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from suite.train.attempt import Attempt
+from suite.train.steps.cuda_graph import Recorded
+from suite.train.steps.seeds import SeedTrainer
+
+
+def warm_up_steps(device: torch.device) -> int:
+    """Steps before the first that costs what all later ones do: they compile, and record CUDA graphs."""
+    return Recorded.WARM_UP + 1 if device.type == "cuda" else 1
+
+
+def time_steps(attempt: Attempt, trainer: SeedTrainer, steps: int) -> float:
+    """Seconds that so many steps of all seeds take."""
+    size, seeds = attempt.recipe.batch_size, len(attempt.members)
+    order = attempt.subset[torch.arange(steps * size) % len(attempt.subset)]
+    draws = [torch.Generator().manual_seed(0) for _ in range(seeds)]
+    began = time.perf_counter()
+    # With `each`, as in training: what an epoch does where it can be interrupted is a part of its time.
+    losses = trainer.train_epoch(attempt.images, [order] * seeds, draws, [0.0] * steps, True, lambda *_: None)
+    losses.sum().item()  # waits for the device
+    return time.perf_counter() - began
+
+
+def seconds_per_step(attempt: Attempt) -> float:
+    """Seconds of a training step of all seeds, measured on a few steps of a new trainer."""
+    trainer = attempt.trainer()
+    time_steps(attempt, trainer, warm_up_steps(attempt.device))
+    steps = 100 if attempt.device.type == "cuda" else 2
+    return time_steps(attempt, trainer, steps) / steps
