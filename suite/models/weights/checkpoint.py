@@ -14,7 +14,7 @@ from suite.models.build import build_model
 from suite.models.model import Model
 from suite.models.model_cell import ModelCell
 from suite.models.weights.description import check_described
-from suite.models.weights.kinds import kind_of
+from suite.models.weights.kinds import TORCH, kind_of
 from suite.models.weights.reading import must_be_file
 from suite.store.canonical import canonical_json
 from suite.store.files import write_atomic
@@ -77,7 +77,8 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
         "a file of weights",
         "make one with `lape run GRID --keep-weights` or `lape rerun TRIAL_ID --weights FILE`",
     )
-    if kind_of(path).readable != "safetensors" and path.suffix != SUFFIX:
+    kind = kind_of(path)
+    if kind.readable != "safetensors" and (path.suffix != SUFFIX or kind.name == TORCH.name):
         return None
     try:
         with safe_open(path, "pt") as file:
@@ -86,7 +87,6 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
                 return None
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        kind = kind_of(path)
         raise InputError(
             "this file of weights is damaged",
             expected="a .safetensors file",

@@ -28,7 +28,8 @@ _FOREIGN = {
     b"7z\xbc\xaf": "a 7z archive",
 }
 _SAFETENSORS = Kind("safetensors", "a file of safetensors")
-_TORCH = Kind("torch", "a file of torch.save")
+TORCH = Kind("torch", "a zip archive, as torch.save writes it")
+_UNKNOWN = Kind("torch", "a file of an unknown kind")  # old ones of torch.save among them
 
 
 def kind_of(path: Path) -> Kind:
@@ -56,4 +57,4 @@ def kind_of(path: Path) -> Kind:
             return Kind(None, name, "convert it where it comes from: save model.state_dict() with safetensors")
     if size >= 2 and start[0] == 0x80 and start[1] in (3, 4, 5):
         return Kind("torch", f"a pickle of protocol {start[1]}, which torch.save doesn't write")
-    return _TORCH
+    return TORCH if start.startswith(b"PK\x03\x04") else _UNKNOWN

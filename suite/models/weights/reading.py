@@ -85,9 +85,9 @@ def _read(path: Path) -> object:
             raise _unreadable(first_line(error), kind.fix) from None
     _check_unpacked(path)
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(STAND_INS):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(STAND_INS), path.open("rb") as file:
             warnings.simplefilter("ignore")  # torch's, of old formats
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)  # of a path, it would go by the suffix
     except Exception as error:  # a damaged pickle can raise anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise InputError(

@@ -75,7 +75,7 @@ def listed(names: Iterable[object], at_most: int = 20) -> str:
     """Names out of a file, for a message: what a terminal would obey is escaped."""
     texts = [text if text.isprintable() else ascii(text) for text in map(str, names)]
     more = f" and {len(texts) - at_most} more" if len(texts) > at_most else ""
-    return ", ".join(text[:200] for text in texts[:at_most]) + more
+    return ", ".join(text[:400] for text in texts[:at_most]) + more
 
 
 def _chosen(mapping: Mapping[Any, Any]) -> str | None:
