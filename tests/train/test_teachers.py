@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import safetensors.torch
 import timm
@@ -103,7 +102,7 @@ def test_classes_and_channels_are_those_of_the_weights(
 def test_which_weights_of_a_file_are_a_teachers(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """timm takes the averaged ones of a file of its own, and so do we; the user may choose."""
     file, averaged = tmp_path / "weights.pth", {name: tensor + 1 for name, tensor in state.items()}
-    torch.save({"epoch": 3, "best": np.float64(0.5), "state_dict": state, "state_dict_ema": averaged}, file)
+    torch.save({"epoch": 3, "state_dict": state, "state_dict_ema": averaged}, file)
     reference = timm.create_model(NAME, num_classes=10, in_chans=1)
     timm.models.load_checkpoint(reference, str(file), use_ema=True)  # type: ignore[attr-defined]
     added, _, _ = add_teacher(NAME, tmp_path, file)
