@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
-import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from suite.data import parallel
-from suite.data.decode import header
 from suite.data.parallel import Background, in_parallel, on_all_cores
-from suite.errors import InputError
+from suite.errors import InputError, Problem
+from tests.data.tasks import square
 
 
 def test_threads_keep_the_order_and_pass_errors_on():
@@ -89,41 +86,51 @@ def children() -> list[str]:
 
 def test_processes_keep_the_order(processes):
     before = children()
-    results = on_all_cores(partial(math.pow, 2), list(range(300)))
-    assert next(results) == 1
+    results = on_all_cores("tests.data.tasks:square", list(range(300)))
+    assert next(results) == (0, b"")
     assert len(children()) == len(before) + 2
-    assert list(results) == [2.0**x for x in range(1, 300)]
+    assert list(results) == [square(number) for number in range(1, 300)]
     assert children() == before
+
+
+def test_threads_give_the_same():
+    assert list(on_all_cores("tests.data.tasks:square", [3, 4])) == [square(3), square(4)]
 
 
 def test_errors_come_out_of_processes(processes):
     before = children()
-    with pytest.raises(InputError, match=r"an image can't be read\n.*\n.*No such file"):
-        list(on_all_cores(header, [Path("absent.png")] * 200))
-    with pytest.raises(ZeroDivisionError):
-        list(on_all_cores(partial(divmod, 1), [1, 2, 0]))
+    with pytest.raises(InputError) as caught:
+        list(on_all_cores("tests.data.tasks:fail", [1] * 200))
+    assert caught.value.problems == (Problem("what\x1b", "a", "b", "\udcff", "d"),)
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: zero"):
+        list(on_all_cores("tests.data.tasks:fail", [0]))
     assert children() == before
 
 
 def test_a_process_that_is_killed_is_told(processes):
     with pytest.raises(InputError, match="signal 9"):
-        list(on_all_cores(signal.raise_signal, [signal.SIGKILL]))
+        list(on_all_cores("tests.data.tasks:die", [0]))
+
+
+def test_what_a_library_prints_is_no_answer(processes, capfd):
+    assert list(on_all_cores("tests.data.tasks:chatter", [3])) == [(3, b"")]
+    assert "no answer" in capfd.readouterr().err
 
 
 def test_nothing_of_the_current_folder_is_imported(processes, tmp_path, monkeypatch):
     for name in ("json", "numpy", "signal"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the current folder')")
     monkeypatch.chdir(tmp_path)
-    assert list(on_all_cores(partial(math.pow, 2), [3])) == [8]
+    assert list(on_all_cores("tests.data.tasks:square", [3])) == [square(3)]
 
 
 def test_a_script_without_a_main_guard_is_not_run_again(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import math\nfrom suite.data import parallel\nprint('runs')\n"
+        "from suite.data import parallel\nprint('runs')\n"
         "parallel.PROCESSES_FROM, parallel.workers = 1, lambda: 2\n"
-        "print(list(parallel.on_all_cores(math.sqrt, [4, 9])))\n"
+        "print(list(parallel.on_all_cores('tests.data.tasks:square', [5])))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[:2] == ["runs", "[2.0, 3.0]"]
+    assert done.stdout.split("\n")[:2] == ["runs", "[(25, b'')]"]
