@@ -38,6 +38,7 @@ Window = tuple[int, int, int, int]  # top, left, height, width
 _ORIENTATION = 0x0112  # the EXIF tag
 
 warnings.simplefilter("error", Image.DecompressionBombWarning)  # what is that large is refused by one message
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # damaged metadata, which aren't used
 
 
 def header(path: Path, image_size: int | None = None) -> tuple[str, int, int]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import queue
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache
+from dataclasses import asdict
+from functools import cache, partial
+from importlib import import_module
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from suite.errors import InputError
+from suite.errors import InputError, Problem
 
 PROCESSES_FROM = 2000  # items: for fewer, starting processes takes longer than they save
 _CHUNK = 64  # items that a process gets at once
+
+Answer = tuple[Any, bytes]  # of a task: values of JSON, and bytes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,13 +42,19 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T], ahead: int = 409
             call.cancel()
 
 
-def on_all_cores(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """`map` on all cores, in order: with processes where there are many items, since small images keep Python busy.
+def on_all_cores(task: str, items: Sequence[Any], **arguments: Any) -> Iterator[Answer]:
+    """A function of each item, on all cores, in order.
 
-    function: can be pickled. An error that it raises is raised here.
+    Processes are used where there are many items: small images keep Python busy, which threads share. An `InputError`
+    of the function is raised here.
+
+    Args:
+        task: the function, as "module:name". It takes an item and the arguments, and returns an `Answer`.
+        items: values of JSON.
+        arguments: values of JSON, by name.
     """
     if len(items) < PROCESSES_FROM or workers() < 2 or not sys.executable:
-        yield from in_parallel(function, items)
+        yield from in_parallel(partial(_function(task), **arguments), items)
         return
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     processes = [_Process() for _ in range(min(workers(), len(chunks)))]
@@ -53,10 +62,10 @@ def on_all_cores(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     for process in processes:
         idle.put(process)
 
-    def call(chunk: Sequence[T]) -> list[R]:
+    def call(chunk: Sequence[Any]) -> list[Answer]:
         process = idle.get()
         try:
-            return process.map(function, chunk)
+            return process.map(task, chunk, arguments)
         finally:
             idle.put(process)
 
@@ -119,16 +128,26 @@ class _Process:
             [sys.executable, "-P", "-c", _COMMAND, paths], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
-    def map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """The function of each item; raises what it raises."""
+    def map(self, task: str, items: Sequence[Any], arguments: dict[str, Any]) -> list[Answer]:
+        """The answers for some items.
+
+        Raises:
+            InputError: the function raised it, or the process has ended.
+            RuntimeError: the function raised another error.
+        """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
         try:
-            pickle.dump((function, items), stdin)
+            stdin.write(json.dumps([task, list(items), arguments]).encode() + b"\n")
             stdin.flush()
-            error, results = pickle.load(stdout)  # noqa: S301 (from a process of our own)
-        except (EOFError, OSError, pickle.UnpicklingError) as problem:
+            answer = json.loads(stdout.readline())
+            if "problems" in answer:
+                raise InputError(problems=[Problem(**problem) for problem in answer["problems"]])
+            if "error" in answer:
+                raise RuntimeError(answer["error"])
+            return [(facts, stdout.read(length)) for facts, length in answer["results"]]
+        except (OSError, ValueError) as error:  # a broken pipe, or no answer
             status = self._process.wait()
             raise InputError(
                 "a process that reads images has ended",
@@ -136,11 +155,7 @@ class _Process:
                 found=f"signal {-status}" if status < 0 else f"exit code {status}",
                 where=f"process {self._process.pid}",
                 fix="free memory, if that is what the system lacks (signal 9), and run the same command again",
-            ) from problem
-        if error is not None:
-            raise error
-        found: list[R] = results
-        return found
+            ) from error
 
     def close(self) -> None:
         """End the process."""
@@ -149,21 +164,33 @@ class _Process:
 
 
 def serve() -> None:
-    """In a process of `on_all_cores`: answer until the input ends."""
+    """In a process of `on_all_cores`: answer until the input ends.
+
+    Each request is a line of JSON. So is the answer, which the answers' bytes follow.
+    """
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that a library prints may come between the answers
-    while True:
+    for line in sys.stdin.buffer:
+        task, items, arguments = json.loads(line)
+        answers: list[Answer] = []
+        said: dict[str, Any]
         try:
-            function, items = pickle.load(sys.stdin.buffer)  # noqa: S301 (from the process that started this one)
-        except EOFError:
-            return
-        try:
-            answer: tuple[Exception | None, list[object]] = (None, [function(item) for item in items])
-            content = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+            answers = [_function(task)(item, **arguments) for item in items]
+            said = {"results": [[facts, len(content)] for facts, content in answers]}
+        except InputError as error:
+            said, answers = {"problems": [asdict(problem) for problem in error.problems]}, []
         except Exception as error:  # whatever it is: it is raised in the parent
-            content = pickle.dumps((error, []))
-        output.write(content)
+            said, answers = {"error": f"{type(error).__name__}: {error}"}, []
+        output.write(json.dumps(said).encode() + b"\n")
+        for _, content in answers:
+            output.write(content)
         output.flush()
+
+
+def _function(task: str) -> Callable[..., Answer]:
+    module, _, name = task.partition(":")
+    function: Callable[..., Answer] = getattr(import_module(module), name)
+    return function

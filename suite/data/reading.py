@@ -6,19 +6,18 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from suite.data.archives import unpack
-from suite.data.arrays import Pixels, Split
+from suite.data.arrays import Split
 from suite.data.datasets import MOST_PIXELS
 from suite.data.decode import GREY_MODES, SUFFIXES, decode_oriented, header, read_file
 from suite.data.index import Index, Row
 from suite.data.names import name_text, shown
-from suite.data.parallel import on_all_cores
+from suite.data.parallel import Answer, on_all_cores
 from suite.data.progress import Progress
 from suite.data.tree import Tree, find_top, list_tree
 from suite.errors import InputError
@@ -49,7 +48,7 @@ def read_form(tree: Tree, image_size: int | None, progress: Progress) -> tuple[i
     files = tree.paths
     progress.phase("reading the images' sizes", len(files))
     headers = []
-    for found in on_all_cores(partial(header, image_size=image_size), files):
+    for found, _ in on_all_cores(f"{__name__}:header_task", [str(path) for path in files], image_size=image_size):
         headers.append(found)
         progress.advance()
     channels: Literal[1, 3] = 1 if all(mode in GREY_MODES for mode, _, _ in headers) else 3
@@ -81,9 +80,10 @@ def read_arrays(tree: Tree, size: int, channels: int, progress: Progress) -> dic
     for split, files in tree.splits.items():
         images = np.empty((len(files), size, size, channels), dtype=np.uint8)
         paths = [path for path, _ in files]
-        decoded = on_all_cores(partial(_pixels, channels=channels, size=size), paths)
-        for i, (image, has_orientation) in enumerate(decoded):
-            images[i] = image
+        names = [str(path) for path in paths]
+        decoded = on_all_cores(f"{__name__}:pixels_task", names, channels=channels, size=size)
+        for i, (has_orientation, pixels) in enumerate(decoded):
+            images[i] = np.frombuffer(pixels, dtype=np.uint8).reshape(size, size, channels)
             progress.advance()
             if has_orientation:
                 oriented.add(paths[i])
@@ -102,9 +102,10 @@ def read_index(tree: Tree, size: int, channels: int, progress: Progress) -> dict
     progress.phase("reading and decoding", len(tree.paths))
     for split, files in tree.splits.items():
         rows = []
-        read = on_all_cores(partial(_row, folder=tree.folder, channels=channels, size=size), files)
-        for (path, _), (row, has_orientation) in zip(files, read, strict=True):
-            rows.append(row)
+        names = [str(path) for path, _ in files]
+        read = on_all_cores(f"{__name__}:digest_task", names, channels=channels, size=size)
+        for (path, label), ((sha256, length, has_orientation), _) in zip(files, read, strict=True):
+            rows.append(Row(sha256, label, name_text(path.relative_to(tree.folder)), length))
             progress.advance()
             if has_orientation:
                 oriented.add(path)
@@ -150,16 +151,22 @@ def unpacked(source: Path, temporary: Path, progress: Progress) -> Iterator[Path
         raise InputError(problems=moved) from error
 
 
-def _pixels(path: Path, channels: int, size: int) -> tuple[Pixels, bool]:
-    return decode_oriented(read_file(path), path, channels, size)
+def header_task(path: str, image_size: int | None) -> Answer:
+    """For `on_all_cores`: what `header` returns."""
+    return header(Path(path), image_size), b""
 
 
-def _row(file: tuple[Path, int], folder: Path, channels: int, size: int) -> tuple[Row, bool]:
-    path, label = file
-    data = read_file(path)
-    _, has_orientation = decode_oriented(data, path, channels, size)
-    relative = name_text(path.relative_to(folder))
-    return Row(hashlib.sha256(data).hexdigest(), label, relative, len(data)), has_orientation
+def pixels_task(path: str, channels: int, size: int) -> Answer:
+    """For `on_all_cores`: whether an image has an orientation, and its pixels."""
+    pixels, has_orientation = decode_oriented(read_file(Path(path)), Path(path), channels, size)
+    return has_orientation, pixels.tobytes()
+
+
+def digest_task(path: str, channels: int, size: int) -> Answer:
+    """For `on_all_cores`: an image file's digest, its length, and whether it has an orientation."""
+    data = read_file(Path(path))
+    _, has_orientation = decode_oriented(data, Path(path), channels, size)
+    return (hashlib.sha256(data).hexdigest(), len(data), has_orientation), b""
 
 
 def _tell(tree: Tree, oriented: Oriented) -> None:

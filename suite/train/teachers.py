@@ -1,4 +1,4 @@
-"""Teachers for distillation: timm's models, with weights that lie in the data root.
+"""Teachers for distillation: timm's models, with weights in the data root.
 
 <root>/teachers/<timm name>/<SHA-256>.safetensors   the model's whole state dict
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,40 @@ from suite.data.cache import TEACHERS
 from suite.data.datasets import Dataset
 from suite.errors import InputError, first_line
 from suite.grid.recipe import Recipe
-from suite.models.weights.reading import read_state, weights_checksum
+from suite.models.weights.reading import read_weights, weights_checksum
+from suite.models.weights.unwrapping import listed
 from suite.store.files import write_atomic
+
+_MANY = 10_000  # classes or channels, of which a model is as large as a few gigabytes
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A timm model with all of its weights. num_classes and channels: of its logits and of its images."""
+    """A timm model with all of its weights.
+
+    Attributes:
+        num_classes: of its logits.
+        channels: of its images.
+        weights: for people, which weights of a file they are.
+    """
 
     name: str
     model: nn.Module
     num_classes: int
     channels: int
+    weights: str = ""
 
 
-def add_teacher(name: str, root: Path, source: Path | None = None) -> tuple[Teacher, str, Path]:
+def add_teacher(
+    name: str, root: Path, source: Path | None = None, weights_key: str | None = None
+) -> tuple[Teacher, str, Path]:
     """Put a teacher's weights into the data root.
 
-    name: timm's, such as "regnety_160". source: a file with a state dict, of safetensors or of `torch.save` (there
-    also as the value of "model" or "state_dict"). None: timm downloads its own pretrained weights.
+    Args:
+        name: timm's, such as "regnety_160".
+        root: the data root.
+        source: a file of weights, as `read_weights` reads it; None: timm downloads its own pretrained weights.
+        weights_key: the key of the weights in the file, if not the usual one is meant.
 
     Returns the teacher, the SHA-256 of its weights (see `weights_checksum`) and the file that holds them.
 
@@ -47,8 +62,11 @@ def add_teacher(name: str, root: Path, source: Path | None = None) -> tuple[Teac
         InputError: timm has no such model, the source can't be read or isn't its weights, or can't be written.
     """
     _config(name)  # before a download
-    weights = _download(name) if source is None else read_state(source)
-    teacher = _build(name, weights, str(source or name))
+    if source is None:
+        teacher = _build(name, _download(name), name)
+    else:
+        found = read_weights(source, weights_key)
+        teacher = replace(_build(name, found.state, str(source)), weights=found.told)
     # The model's own state dict: whatever the file was, all of it and nothing else, in the model's types.
     state = {key: value.detach().clone().contiguous() for key, value in teacher.model.state_dict().items()}
     content = safetensors.torch.save(state)
@@ -140,15 +158,34 @@ def _build(name: str, weights: Mapping[str, Tensor], where: str) -> Teacher:
     head, stem = (weights.get(f"{_first(layer)}.weight") for layer in (config.classifier, config.first_conv))
     if head is None:
         raise _unfit(name, "a classifier", f"no weights of one among {len(weights)} tensors", where)
+    if head.ndim == 0 or (stem is not None and stem.ndim < 2):
+        raise _unfit(name, "a classifier and a first layer", "weights of another shape", where)
     num_classes, channels = head.shape[0], 3 if stem is None else stem.shape[1]
     try:
         with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and overwritten
+            if num_classes > _MANY or channels > _MANY:
+                _check_shapes(name, config, head, stem, where)
             model = timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=channels)
         model.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:
-        found = textwrap.shorten(str(error).partition("\n")[2] or str(error), 300)
+        found = listed([textwrap.shorten(str(error).partition("\n")[2] or str(error), 300)])
         raise _unfit(name, f"all weights of timm's {name}, and no others", found, where) from error
     return Teacher(name, model.eval().requires_grad_(False), num_classes, channels)
+
+
+def _check_shapes(name: str, config: Any, head: Tensor, stem: Tensor | None, where: str) -> None:
+    """Raise `InputError` if a model of so many classes or channels would be larger than the weights."""
+    import timm
+
+    small = timm.create_model(name, pretrained=False, num_classes=1, in_chans=1).state_dict()
+    own_head = small[f"{_first(config.classifier)}.weight"].shape[1:]
+    unlike = head.shape[1:] != own_head
+    if stem is not None:
+        own_stem = small[f"{_first(config.first_conv)}.weight"].shape
+        unlike |= (stem.shape[0], *stem.shape[2:]) != (own_stem[0], *own_stem[2:])
+    if unlike:
+        first = "" if stem is None else f", a first layer of {list(stem.shape)}"
+        raise _unfit(name, f"all weights of timm's {name}", f"a classifier of {list(head.shape)}{first}", where)
 
 
 def _check_fits(teacher: Teacher, dataset: Dataset, path: Path) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import os
-import time
+import struct
+import subprocess
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from suite.data.decode import decode, header, read_file
-from suite.data.parallel import Background, in_parallel
+from suite.data.decode import MOST_BYTES, decode, decode_oriented, header, read_file
 from suite.errors import InputError
 from tests.data.drawings import drawing
 
@@ -95,58 +96,88 @@ def test_a_missing_file_is_named(tmp_path):
             read(tmp_path / "absent.png")
 
 
-def test_threads_keep_the_order_and_pass_errors_on():
-    assert list(in_parallel(lambda x: x * x, range(1000), ahead=7)) == [x * x for x in range(1000)]
-    with pytest.raises(ZeroDivisionError):
-        list(in_parallel(lambda x: 1 // x, [1, 0]))
+def told(path):
+    """What is said of a file when its header is read, and when it is decoded."""
+    problems = []
+    for read in (header, lambda path: decode(read_file(path), path, 3, 12)):
+        with pytest.raises(InputError) as caught:
+            read(path)
+        problems += caught.value.problems
+    assert {problem.where for problem in problems} == {str(path)}
+    return problems
 
 
-def test_what_runs_in_the_background_is_waited_for():
-    seen = []
-    background = Background(seen.append, range(100))
-    background.wait()
-    assert sorted(seen) == list(range(100))
+def test_a_postscript_file_by_another_name_starts_no_interpreter(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    drawing("disc", 1).save(path, "EPS")
+    monkeypatch.setattr(subprocess, "Popen", None)  # Pillow would start Ghostscript with it
+    monkeypatch.setattr(subprocess, "check_call", None)
+    for problem in told(path):
+        assert problem.found == "no image, or one of another format"
+        assert "PNG" in problem.expected
 
 
-def test_an_error_in_the_background_gives_up_the_rest():
-    seen = []
-
-    def read(item):
-        seen.append(item)
-        time.sleep(0.01)
-        if item == 1:
-            raise InputError("an image can't be read", expected="one", found="none", where="here", fix="none")
-
-    background = Background(read, range(1000))
-    with pytest.raises(InputError, match="can't be read"):
-        background.wait()
-    count = len(seen)
-    assert count < 500
-    time.sleep(0.05)
-    assert len(seen) == count
+@pytest.mark.parametrize("kind", ["ICO", "PCX", "TGA", "SGI"])
+def test_other_formats_that_pillow_knows_are_not_read(kind, tmp_path):
+    drawing("disc", 1).save(tmp_path / "a.png", kind)
+    assert len(told(tmp_path / "a.png")) == 2
 
 
-def test_what_is_given_up_has_ended_when_that_returns():
-    begun, ended = [], []
+def png_of_size(path, width, height):
+    """A whole PNG file of a grey image, a few kilobytes long."""
 
-    def read(item):
-        begun.append(item)
-        time.sleep(0.01)
-        ended.append(item)
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    background = Background(read, range(1000))
-    background.cancel()
-    assert sorted(begun) == sorted(ended)
-    assert len(begun) < 500
-    time.sleep(0.05)
-    assert sorted(begun) == sorted(ended)
+    rows = zlib.compressobj()
+    packed = b"".join(rows.compress(bytes(width + 1)) for _ in range(height)) + rows.flush()
+    parts = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), chunk(b"IDAT", packed)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b""))
+    return path
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_process_decodes_too():
-    assert list(in_parallel(abs, [-1, -2])) == [1, 2]  # starts the threads
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if list(in_parallel(abs, [-3])) == [3] else 1)
-    assert os.waitpid(child, 0)[1] == 0
+@pytest.mark.parametrize("size", [(9500, 9500), (14000, 14000), (89_478_486, 1)])
+def test_an_image_of_too_many_pixels(size, tmp_path):
+    path = png_of_size(tmp_path / "a.png", *size)
+    for problem in told(path):
+        assert "pixels" in problem.found
+        assert "smaller" in problem.fix
+
+
+def test_an_image_that_resizing_would_make_too_large(tmp_path):
+    path = png_of_size(tmp_path / "a.png", 1, 3_000_000)
+    for read in (lambda: header(path, 224), lambda: decode(read_file(path), path, 3, 224)):
+        with pytest.raises(InputError, match=r"found: +1x3000000 pixels, 224x672000000 with its shorter side resized"):
+            read()
+    assert decode(read_file(path), path, 1, 1).shape == (1, 1, 1)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    path = tmp_path / "a.png"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    assert "536,870,913 bytes" in told(path)[0].found
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    assert "no regular file" in told(tmp_path / "a.png")[0].found
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [None, 1, 3, 6])
+def test_orientations_are_found_and_not_applied(kind, orientation, tmp_path):
+    image, exif = drawing("disc", 3, size=(16, 12)), Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    data = encoded(image, kind, exif=exif)
+    pixels, found = decode_oriented(data, tmp_path, 3, 12)
+    assert found == (orientation in (3, 6))
+    np.testing.assert_array_equal(pixels, decode(encoded(image, kind), tmp_path, 3, 12))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_a_damaged_orientation_is_none(tmp_path):
+    data = encoded(drawing("disc", 3), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert not decode_oriented(data, tmp_path, 3, 12)[1]

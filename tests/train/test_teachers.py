@@ -99,7 +99,65 @@ def test_classes_and_channels_are_those_of_the_weights(
     assert added.model(torch.zeros(1, expected[1], 224, 224)).shape == (1, expected[0])
 
 
+def test_which_weights_of_a_file_are_a_teachers(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """timm takes the averaged ones of a file of its own, and so do we; the user may choose."""
+    file, averaged = tmp_path / "weights.pth", {name: tensor + 1 for name, tensor in state.items()}
+    torch.save({"epoch": 3, "state_dict": state, "state_dict_ema": averaged}, file)
+    reference = timm.create_model(NAME, num_classes=10, in_chans=1)
+    timm.models.load_checkpoint(reference, str(file), use_ema=True)  # type: ignore[attr-defined]
+    added, _, _ = add_teacher(NAME, tmp_path, file)
+    assert torch.equal(added.model.state_dict()["fc.bias"], reference.state_dict()["fc.bias"])
+    assert added.weights == "those under 'state_dict_ema'; also there: 'state_dict' (choose by --weights-key)"
+    raw, _, _ = add_teacher(NAME, tmp_path, file, "state_dict")
+    assert torch.equal(raw.model.state_dict()["fc.bias"], state["fc.bias"])
+
+
+def test_the_command_says_which_weights_it_took(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    torch.save({"state_dict": state, "state_dict_ema": {name: tensor + 1 for name, tensor in state.items()}}, file)
+    command = [sys.executable, "-m", "suite", "data", "teacher", NAME, "--from", str(file), "--data", str(tmp_path)]
+    told = [
+        subprocess.run([*command, *more], capture_output=True, text=True, check=True).stdout.splitlines()
+        for more in ([], ["--weights-key", "state_dict"])
+    ]
+    assert told[0][0].startswith("weights: those under 'state_dict_ema'; also there: 'state_dict'")
+    assert told[1][0].startswith("weights: those under 'state_dict'; also there: 'state_dict_ema'")
+    assert told[0][-1] != told[1][-1]  # the checksums
+    wrong = subprocess.run([*command, "--weights-key", "x"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "one of: 'state_dict', 'state_dict_ema'" in wrong.stderr
+
+
 class TestBadInput:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"fc.weight": torch.ones(10**7, 1), "fc.bias": torch.ones(10**7)},
+            {"conv1.0.weight": torch.ones(1, 10**7, 1, 1)},
+        ],
+    )
+    def test_a_small_file_builds_no_enormous_model(
+        self, state: dict[str, Any], tmp_path: Path, change: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        torch.save({**state, **change}, tmp_path / "weights.pth")
+        create = timm.create_model
+
+        def bounded(name: str, **arguments: Any) -> torch.nn.Module:
+            assert max(arguments["num_classes"], arguments["in_chans"]) < 10**6
+            return create(name, **arguments)
+
+        monkeypatch.setattr(timm, "create_model", bounded)
+        with pytest.raises(InputError, match="not the weights of 'test_resnet'"):
+            add_teacher(NAME, tmp_path, tmp_path / "weights.pth")
+
+    @pytest.mark.parametrize("shape", [(), (0,), (10**9, 0)])
+    def test_a_classifier_of_an_impossible_shape(
+        self, state: dict[str, Any], tmp_path: Path, shape: tuple[int, ...]
+    ) -> None:
+        torch.save({**state, "fc.weight": torch.ones(shape)}, tmp_path / "weights.pth")
+        with pytest.raises(InputError, match="not the weights of 'test_resnet'"):
+            add_teacher(NAME, tmp_path, tmp_path / "weights.pth")
+
     def test_names(self, file: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="did you mean test_resnet"):
             add_teacher("test_rsnet", tmp_path, file)

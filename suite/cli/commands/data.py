@@ -46,11 +46,13 @@ def _prepared(name: str, root: Path) -> Dataset | None:
     return meta.dataset if meta is not None else None
 
 
-def add_teacher(name: str, source: Path | None, data: Path | None) -> Iterator[str]:
+def add_teacher(name: str, source: Path | None, data: Path | None, weights_key: str | None = None) -> Iterator[str]:
     """`lape data teacher`."""
     from suite.train import teachers  # torch and timm, which no other command here needs
 
-    teacher, checksum, path = teachers.add_teacher(name, open_root(data), source)
+    teacher, checksum, path = teachers.add_teacher(name, open_root(data), source, weights_key)
+    if teacher.weights:
+        yield f"weights: {teacher.weights}"
     parameters = sum(parameter.numel() for parameter in teacher.model.parameters())
     yield f"{name}: {teacher.num_classes} classes, {teacher.channels} channels, {parameters:,} parameters, in {path}"
     yield "to use it, add to a recipe:"

@@ -1,4 +1,4 @@
-"""`lape inspect`: what a trained model makes of the position, layer by layer."""
+"""`lape inspect`: the position correlation of a trained model, layer by layer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from suite.models.model import Model
 from suite.models.model_cell import ModelCell, Shape
 from suite.models.sizes import Grid
 from suite.models.weights.checkpoint import read_checkpoint
-from suite.models.weights.reading import read_state
+from suite.models.weights.reading import read_weights
+from suite.models.weights.unwrapping import listed
 from suite.report.figures.heatmaps import Heatmap, Scale, draw
 from suite.store.files import write_atomic
 
@@ -37,17 +39,25 @@ class Published:
     classes: int | None = None
     image_size: int | None = None
     sizes: Sequence[str] = field(default=())
+    weights_key: str | None = None
 
 
 def inspect_checkpoint(
     path: Path, published: Published, out: Path | None, token: str | None, low: float | None
 ) -> Iterator[str]:
-    """Draw the position correlation of a model, and say what it comes to.
+    """Draw the position correlation of a model, and yield lines that summarise it.
 
-    out: the folder of the drawings. token: "ROW,COLUMN" in the first layer's grid; None is the centre. low: where
-    the colours begin; None is 0, −0.5 or −1, the highest that no similarity is below.
+    Args:
+        path: the file of weights.
+        published: what the options say of it.
+        out: the folder of the drawings.
+        token: "ROW,COLUMN" in the first layer's grid; None is the centre.
+        low: where the colours begin; None is 0, −0.5 or −1, the highest that no similarity is below.
+
+    Raises:
+        InputError: the file can't be read, or there is nothing to draw.
     """
-    model, cell, of_trial = _load(path, published)
+    model, cell, origin = _load(path, published)
     try:
         found = inspect(model)
     except InputError as error:
@@ -55,8 +65,10 @@ def inspect_checkpoint(
     grid = (found.correlations or found.biases)[0].grid
     asked = (grid[0] // 2, grid[1] // 2) if token is None else _parse_token(token, grid)
     folder = out or Path("reports") / "inspect" / path.stem
-    title = f"{cell.arch.name} · {cell.pe} · {cell.join}"
-    yield f"{title}{of_trial}"
+    title = f"{listed([cell.arch.name])} · {cell.pe} · {cell.join}"
+    yield f"{title}{origin.trial}"
+    if origin.weights:
+        yield f"weights: {origin.weights}"
     yield from _table(found.correlations)
     yield from _notes(found)
     for file, content in _files(title, found, asked, low):
@@ -64,8 +76,15 @@ def inspect_checkpoint(
         yield str(folder / file)
 
 
-def _load(path: Path, published: Published) -> tuple[Model, ModelCell, str]:
-    """The model, what it is, and for people, of which trial."""
+class _Origin(NamedTuple):
+    """Where weights come from, for people: of which trial, or which of a published file's."""
+
+    trial: str = ""
+    weights: str = ""
+
+
+def _load(path: Path, published: Published) -> tuple[Model, ModelCell, _Origin]:
+    """The model, its description, and where its weights come from."""
     own = read_checkpoint(path)
     told = published != Published()
     if own is not None:
@@ -73,11 +92,12 @@ def _load(path: Path, published: Published) -> tuple[Model, ModelCell, str]:
             raise InputError(
                 "this file says itself which model it holds",
                 expected="no option that describes a model",
-                found="--source, --arch, --pe, --join, --classes, --image-size or --set",
+                found="--source, --arch, --pe, --join, --classes, --image-size, --set or --weights-key",
                 where=str(path),
                 fix="leave these options out",
             )
-        return own.model, own.cell, f" · {own.dataset} · trial {own.trial_id}"
+        trial = f" · {listed([own.dataset])} · trial {listed([own.trial_id])}"
+        return own.model, own.cell, _Origin(trial=trial)
     if published.arch is None or published.source is None:
         raise InputError(
             "this file doesn't say which model it holds",
@@ -94,10 +114,11 @@ def _load(path: Path, published: Published) -> tuple[Model, ModelCell, str]:
         shape = Shape(published.classes or 1000, published.image_size or 224)
         cell = ModelCell(arch, published.pe or "learnable", published.join or "default", arch.family.norm, shape)
         model = build_model(cell)
-        load_reference(model, read_state(path), published.source)
+        weights = read_weights(path, published.weights_key)
+        load_reference(model, weights.state, published.source)
     except InputError as error:
         raise error.at(str(path)) from None
-    return model, cell, ""
+    return model, cell, _Origin(weights=weights.told)
 
 
 def _parse_token(text: str, grid: Grid) -> Grid:

@@ -1,4 +1,4 @@
-"""`lape ls` and `lape data`: what there is to put into a grid."""
+"""`lape ls` and `lape data`: what grids can name, data sets and teachers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ data_commands = typer.Typer(
 def list_things(
     kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
 ) -> None:
-    """List what there is to put into a grid."""
+    """List what a grid can name."""
     from suite.cli.commands.ls import list_kind
 
     for line in list_kind(kind):
@@ -43,12 +43,15 @@ def data_prepare(
 def data_teacher(
     name: Annotated[str, typer.Argument(help="timm's name of the model, such as regnety_160.")],
     source: Annotated[Path | None, typer.Option("--from", help="A file of its weights. [default: download]")] = None,
+    weights_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The key of the weights in the file. [default: said when read]")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
     """Download or read the weights of a teacher for distillation, verify them, and cache them."""
     from suite.cli.commands.data import add_teacher
 
-    for line in add_teacher(name, source, data):
+    for line in add_teacher(name, source, data, weights_key):
         typer.echo(line)
 
 

@@ -225,6 +225,10 @@ def inspect_weights(
     sizes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Published: a size, such as depth=12.")
     ] = None,
+    weights_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Published: the key of the weights in the file. [default: said when read]"),
+    ] = None,
     token: Annotated[
         str | None, typer.Option(metavar="ROW,COLUMN", help="Whose map is drawn, from 0,0. [default: the centre]")
     ] = None,
@@ -237,6 +241,6 @@ def inspect_weights(
     """Draw how much alike a trained model's positions are in each layer, and print what it comes to."""
     from suite.cli.commands.inspect import Published, inspect_checkpoint
 
-    published = Published(source, arch, pe, join, classes, image_size, tuple(sizes or ()))
+    published = Published(source, arch, pe, join, classes, image_size, tuple(sizes or ()), weights_key)
     for line in inspect_checkpoint(checkpoint, published, out, token, low):
         typer.echo(line)

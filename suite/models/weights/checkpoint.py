@@ -13,6 +13,8 @@ from suite.errors import InputError, first_line
 from suite.models.build import build_model
 from suite.models.model import Model
 from suite.models.model_cell import ModelCell
+from suite.models.weights.description import check_described
+from suite.models.weights.kinds import TORCH, kind_of
 from suite.models.weights.reading import must_be_file
 from suite.store.canonical import canonical_json
 from suite.store.files import write_atomic
@@ -75,34 +77,36 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
         "a file of weights",
         "make one with `lape run GRID --keep-weights` or `lape rerun TRIAL_ID --weights FILE`",
     )
-    if path.suffix != SUFFIX:
+    kind = kind_of(path)
+    if kind.readable != "safetensors" and (path.suffix != SUFFIX or kind.name == TORCH.name):
         return None
     try:
         with safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
-        if _KEY not in metadata:
-            return None
-        state = load_file(path)
+            if _KEY not in metadata:
+                return None
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(
             "this file of weights is damaged",
             expected="a .safetensors file",
-            found=first_line(error),
+            found=first_line(error) if kind.readable == "safetensors" else kind.name,
             where=str(path),
-            fix=_AGAIN,
+            fix=_AGAIN if kind.readable else kind.fix,
         ) from None
     try:
         about = json.loads(metadata[_KEY])
         cell, dataset, trial_id = ModelCell.of(about["model"]), str(about["dataset"]), str(about["trial_id"])
+        check_described(cell, shapes)
         model = build_model(cell)
-        model.load_state_dict(state)
+        model.load_state_dict(load_file(path))
     except InputError as error:
         raise error.at(str(path)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError) as error:
         raise InputError(
             "this file's weights don't fit the model that it describes",
             expected="a file as `lape run --keep-weights` writes it",
-            found=str(error).strip().replace("\n", " "),
+            found=str(error).strip().replace("\n", " ")[:1000] or type(error).__name__,
             where=str(path),
             fix=_AGAIN,
         ) from None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import re
-from collections.abc import Mapping
+import warnings
+import zipfile
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, deserialize
@@ -15,48 +14,80 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from suite.errors import InputError, first_line
+from suite.models.weights.kinds import Kind, kind_of
+from suite.models.weights.plain import STAND_INS
+from suite.models.weights.unwrapping import Weights, find_weights
 from suite.store.canonical import canonical_json
+from suite.text import note
 
-WRAPPERS = ("model", "state_dict")
-PREFIXES = ("module.", "_orig_mod.")  # of DataParallel, and of torch.compile
+_EXPECTED = "a .safetensors file, or one that torch.save wrote"
+# Files of weights aren't compressed. What says that it is this many times larger than its file isn't believed.
+_LARGEST_RATIO = 16
+_ROOM = 2**20  # bytes that are always believed
 
 
-def read_state(path: str | Path) -> dict[str, Tensor]:
+def read_state(path: str | Path, weights_key: str | None = None) -> dict[str, Tensor]:
     """The state dict in a .safetensors file or in a file of torch.save, on the CPU, unwrapped.
+
+    If there are several, a note on standard error says which was taken; see `find_weights`.
+
+    Args:
+        path: the file. Its kind is told by its content, whatever its suffix.
+        weights_key: the key under which the weights are, if not the usual one is meant.
 
     Raises:
         InputError: there is no such file, it is damaged or holds no weights, or reading it would run its code.
     """
+    weights = read_weights(path, weights_key)
+    if weights.others:
+        note(f"weights of {Path(path).name!r}: {weights.told}")
+    return weights.state
+
+
+def read_weights(path: str | Path, weights_key: str | None = None) -> Weights:
+    """What `read_state` reads, with where it was in the file. Values that aren't tensors are left out.
+
+    Raises:
+        InputError: as `read_state`.
+    """
     path = Path(path)
-    must_be_file(path, "a .safetensors file, or one that torch.save wrote", "give the path of a file of weights")
+    must_be_file(path, _EXPECTED, "give the path of a file of weights")
     try:
-        return unwrap(_read(path))
+        weights = find_weights(_read(path), weights_key)
+        state = {name: value for name, value in weights.state.items() if isinstance(value, Tensor)}
+        _check_tensors(state, path.stat().st_size)
     except InputError as error:
         raise error.at(str(path)) from None
+    return weights._replace(state=state)
 
 
 def must_be_file(path: Path, expected: str, fix: str) -> None:
     """Raise `InputError` if there is no file of weights at the path."""
     if not path.is_file():
+        found = "something else than a file" if path.exists() else "nothing"
         raise InputError(
             "there is no such checkpoint",
             expected=expected,
-            found="a folder" if path.is_dir() else "nothing",
+            found="a folder" if path.is_dir() else found,
             where=str(path),
             fix=fix,
         )
 
 
 def _read(path: Path) -> object:
-    if path.suffix == ".safetensors":
+    kind = kind_of(path)
+    if kind.readable is None:
+        raise _unreadable(kind.name, kind.fix)
+    if kind.readable == "safetensors":
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise _unreadable(error) from None
+            raise _unreadable(first_line(error), kind.fix) from None
+    _check_unpacked(path)
     try:
-        # Training scripts keep their arguments beside the weights: a namespace, which is data.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(), torch.serialization.safe_globals(STAND_INS), path.open("rb") as file:
+            warnings.simplefilter("ignore")  # torch's, of old formats
+            return torch.load(file, map_location="cpu", weights_only=True)  # of a path, it would go by the suffix
     except Exception as error:  # a damaged pickle can raise anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise InputError(
@@ -65,41 +96,43 @@ def _read(path: Path) -> object:
                 found=f"an object of {code[1]}",
                 fix="if you trust the file, load it where its code is, and save model.state_dict() with safetensors",
             ) from None
-        raise _unreadable(error) from None
+        raise _unreadable(_found(kind, error), kind.fix) from None
 
 
-def _unreadable(error: Exception) -> InputError:
-    return InputError(
-        "this file is damaged, or no checkpoint",
-        expected="a .safetensors file, or one that torch.save wrote",
-        found=first_line(error).partition(". ")[0][:200],  # torch goes on with how to run what is in it
-        fix="compare its size and checksum with the published ones, and download it again",
-    )
+def _found(kind: Kind, error: Exception) -> str:
+    said = first_line(error).partition(". ")[0][:200]  # torch goes on with how to run what is in it
+    if "TorchScript" in str(error):
+        said = "a TorchScript archive, which holds code beside weights"
+    elif "pickle" in kind.name:
+        said = f"{kind.name}: {said}"
+    return said if said.isprintable() else ascii(said)
 
 
-def unwrap(checkpoint: object) -> dict[str, Any]:
-    """A checkpoint's state dict: out of {"model": …} or {"state_dict": …}, without "module." before each name.
+def _check_unpacked(path: Path) -> None:
+    """Raise `InputError` if a file of torch.save, which is a zip archive, unpacks to much more than its size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+        return  # not a zip archive, or a damaged one: torch says so
+    _check_size(unpacked, path.stat().st_size)
 
-    Raises:
-        InputError: it isn't one: there are no tensors by name.
-    """
-    state, inside = checkpoint, ""
-    while isinstance(state, Mapping) and (key := next((key for key in WRAPPERS if key in state), None)):
-        if isinstance(state[key], Tensor):
-            break
-        state, inside = state[key], f" as its {key!r}"
-    if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
-        held = ", ".join(map(str, state)) if isinstance(state, Mapping) else ""
-        raise InputError(
-            "there are no weights in this checkpoint",
-            expected=f"a state dict, tensors by name, perhaps as its {' or '.join(map(repr, WRAPPERS))}",
-            found=f"a {type(state).__name__}{inside}" + (f" of: {held[:200]}" if held else ""),
-            fix="pass the model's state_dict()",
-        )
-    names = {str(name): value for name, value in state.items()}
-    while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in names)), None):
-        names = {name.removeprefix(prefix): value for name, value in names.items()}
-    return names
+
+def _check_tensors(state: dict[str, Tensor], size: int) -> None:
+    """Raise `InputError` if the tensors aren't in the file, which may name shapes without values, or views of one."""
+    for name, tensor in state.items():
+        if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
+            raise _unreadable(f"{name!r} is no plain tensor with values", "save model.state_dict() with safetensors")
+    _check_size(sum(tensor.numel() * tensor.element_size() for tensor in state.values()), size)
+
+
+def _check_size(said: int, size: int) -> None:
+    if said > _LARGEST_RATIO * size + _ROOM:
+        raise _unreadable(f"a file of {size:,} bytes that says it holds {said:,}", "don't use it")
+
+
+def _unreadable(found: str, fix: str) -> InputError:
+    return InputError("this file is damaged, or no checkpoint", expected=_EXPECTED, found=found, fix=fix)
 
 
 def weights_checksum(content: bytes) -> str:

@@ -15,8 +15,9 @@ from suite.errors import InputError
 from suite.models.embedding import PositionEmbedding, RelativeBias
 from suite.models.families.transformer import Transformer
 from suite.models.sizes import Grid
-from suite.models.weights.reading import unwrap
 from suite.models.weights.sources import SOURCES
+from suite.models.weights.unwrapping import find_weights, listed
+from suite.text import note
 
 FIXED_TOLERANCE = 1e-3  # between two computations of a sinusoid, in float32 at angles of a thousand
 
@@ -34,13 +35,23 @@ class Loaded(NamedTuple):
 
 
 @torch.no_grad()
-def load_reference(model: nn.Module, state_dict: Mapping[str, Any], source: str) -> Loaded:
-    """Fill a model with the weights of a published state dict, bare or wrapped; see `unwrap`.
+def load_reference(
+    model: nn.Module, state_dict: Mapping[str, Any], source: str, *, weights_key: str | None = None
+) -> Loaded:
+    """Fill a model with the weights of a published state dict, bare or wrapped; see `find_weights`.
+
+    If there are weights under several keys, a note on standard error says which were taken.
 
     Every parameter and running statistic of the model must be given, with its shape, and nothing else;
     otherwise the model is left as it was. Where only the image size differs, a learned PE is resized: its
     patches' rows bicubically, its prefix tokens' rows kept (as DeiT's release does); so is the table of a
     relative PE. A fixed PE is the model's own.
+
+    Args:
+        model: one of the zoo.
+        state_dict: the checkpoint.
+        source: whose names it has: a name of `SOURCES`.
+        weights_key: the key under which the weights are, if not the usual one is meant.
 
     Raises:
         InputError: the source is unknown or not this model's, or names or shapes don't agree (all are listed).
@@ -59,11 +70,14 @@ def load_reference(model: nn.Module, state_dict: Mapping[str, Any], source: str)
     values: dict[str, Tensor] = {}
     unexpected, misshapen, unlike = [], [], []
     loaded = Loaded([], [], [])
-    for name, value in unwrap(state_dict).items():
-        if published.skips(name):
+    weights = find_weights(state_dict, weights_key)
+    if weights.others:
+        note(f"weights for {source!r}: {weights.told}")
+    for name, value in weights.state.items():
+        ours = published.translate(name)
+        if published.skips(name) or (ours is None and not isinstance(value, Tensor)):
             loaded.skipped.append(name)
             continue
-        ours = published.translate(name)
         if ours is None or ours not in targets or ours in values:
             unexpected.append(name)
             continue
@@ -75,8 +89,8 @@ def load_reference(model: nn.Module, state_dict: Mapping[str, Any], source: str)
             shape = list(value.shape) if isinstance(value, Tensor) else "no tensor"
             misshapen.append(f"{name} {shape} instead of {list(target.shape)}")
         elif isinstance(value, Tensor) and value.numel() != target.numel():
-            note = f"{name} {list(value.shape)} to {list(target.shape)}"
-            (loaded.computed if tables[ours].fixed else loaded.resized).append(note)
+            shapes = f"{name} {list(value.shape)} to {list(target.shape)}"
+            (loaded.computed if tables[ours].fixed else loaded.resized).append(shapes)
             values[ours] = given
         elif ours in tables and tables[ours].fixed and (given - target).abs().max() > FIXED_TOLERANCE:
             unlike.append(name)
@@ -93,7 +107,7 @@ def load_reference(model: nn.Module, state_dict: Mapping[str, Any], source: str)
         raise InputError(
             f"these weights of {source!r} don't belong to this model, which is left as it was",
             expected=f"{len(targets)} tensors, one for each parameter and running statistic of the model",
-            found="; ".join(f"{len(names)} {fault}: {', '.join(names)}" for fault, names in faults if names),
+            found="; ".join(f"{len(names)} {fault}: {listed(names, len(names))}" for fault, names in faults if names),
             fix="create the model with the sizes, pe, join and number of classes of the weights",
         )
     for ours, value in values.items():

@@ -1,0 +1,136 @@
+"""Whether a file of weights holds the model that its metadata describe, before that model is built.
+
+A few bytes of metadata can describe a model of any size: with a million blocks, or a billion channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from suite.errors import InputError
+from suite.models.architectures import resolve_architecture
+from suite.models.build import build_model
+from suite.models.model import Model
+from suite.models.model_cell import ModelCell
+from suite.models.positions import POSITIONS
+from suite.models.sizes import Size, WindowSize
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_DEEP = 64  # blocks; deeper models are counted from two shallow ones
+_ROOM = 2**26  # values of buffers that no file of weights holds, such as indices
+_DEPTHS = ("depth", "blocks", "conv_layers")
+_UNLIMITED = ("image_size", "window_size", "conv_padding", "conv_stride")  # sizes that take no weights by themselves
+
+
+def check_described(cell: ModelCell, shapes: Shapes) -> None:
+    """Raise `InputError` unless the model of a cell has tensors of these names and shapes, and fits beside them.
+
+    Building it takes no more time and memory than the tensors account for: sizes are compared with their number of
+    values, then a deep model's number of tensors with that of shallow ones, then all shapes with those of a model
+    without values.
+    """
+    values = sum(math.prod(shape) for shape in shapes.values())
+    if not shapes or not all(math.prod(shape) for shape in shapes.values()):
+        raise _unlike("a tensor without values" if shapes else "no tensor")
+    if sum(_flat(_depths(cell))) > len(shapes):
+        raise _unlike(f"{len(shapes):,} tensors, and a description with {_described(_depths(cell))}")
+    too_large = [f"{name} {size}" for name, size in _sizes(cell) if size > values]
+    if too_large:
+        raise _unlike(f"{values:,} values, and a description with {', '.join(too_large)}")
+    if max(_tables(cell), default=0) > values + _ROOM:
+        raise _unlike(f"{values:,} values, and a description with images of {cell.shape.image_size:,} pixels")
+    depths = _flat(_depths(cell))
+    if sum(depths) > _DEEP:
+        low, high = (_shapes(_shell(_of_depth(cell, blocks))) for blocks in (4, 5))
+        expected = len(low) + (len(high) - len(low)) * (sum(depths) // len(depths) - 4)
+        alike = sum(shapes.get(name) == shape for name, shape in high.items())
+        if len(shapes) < expected // 2 or alike < len(high) // 2:
+            raise _unlike(f"{len(shapes):,} tensors, and a description with {_described(_depths(cell))}")
+    model = _shell(cell)
+    expected_shapes = _shapes(model)
+    if wrong := [name for name in {**expected_shapes, **shapes} if expected_shapes.get(name) != shapes.get(name)]:
+        name = wrong[0]
+        text = name if name.isprintable() else ascii(name)
+        raise _unlike(
+            f"{len(wrong):,} tensors that differ; the first is {text[:200]}, {_told(shapes, name)}, of which the "
+            f"description makes {_told(expected_shapes, name)}"
+        )
+    held = sum(value.numel() for value in (*model.parameters(), *model.buffers()))
+    if held > values + _ROOM:
+        raise _unlike(f"{values:,} values, and a description of a model that needs {held:,}")
+
+
+def _shell(cell: ModelCell) -> Model:
+    with torch.device("meta"):
+        return build_model(cell)
+
+
+def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+
+
+def _of_depth(cell: ModelCell, blocks: int) -> ModelCell:
+    """The same model with so many blocks, in each stage."""
+    sizes = cell.arch.size.model_dump()
+    for name, depth in _depths(cell).items():
+        if name == "conv_layers":  # few, or their maps would have no pixels
+            continue
+        sizes[name] = blocks if isinstance(depth, int) else tuple(blocks for _ in depth)
+    arch = resolve_architecture(cell.arch.family.name, sizes, label=cell.arch.name)
+    return ModelCell(arch, cell.pe, cell.join, cell.norm, cell.shape)
+
+
+def _depths(cell: ModelCell) -> dict[str, Any]:
+    return {name: value for name, value in cell.arch.size.model_dump().items() if name in _DEPTHS}
+
+
+def _flat(depths: Mapping[str, Any]) -> list[int]:
+    return [blocks for value in depths.values() for blocks in ([value] if isinstance(value, int) else value)]
+
+
+def _sizes(cell: ModelCell) -> Iterator[tuple[str, float]]:
+    """What a model is sized by, each of which takes at least as many values as it says."""
+    for name, value in {**cell.arch.size.model_dump(), **vars(cell.shape)}.items():
+        if name in _UNLIMITED:
+            continue
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, (int, float)) and not isinstance(number, bool) and number > 4096:
+                yield name, number
+
+
+def _tables(cell: ModelCell) -> Iterator[int]:
+    """The values of the largest tables that are computed as a model is built, not all of which a file holds."""
+    size, position = cell.arch.size, POSITIONS[cell.pe]
+    if not isinstance(size, Size):
+        return
+    rows, columns = size.stage_grids(cell.shape.image_size)[0]
+    tokens = rows * columns
+    window = min(tokens, size.window_size**2) if isinstance(size, WindowSize) else tokens
+    if position.absolute:
+        yield tokens * size.embed_dim
+    if position.relative:
+        yield window**2
+    if isinstance(size, WindowSize):
+        yield tokens * window  # the masks of shifted windows
+
+
+def _described(depths: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}"[:100] for name, value in depths.items())
+
+
+def _told(shapes: Shapes, name: str) -> str:
+    return "×".join(map(str, shapes[name])) or "a number" if name in shapes else "none"
+
+
+def _unlike(found: str) -> InputError:
+    return InputError(
+        "this file's weights don't fit the model that it describes",
+        expected="a file as `lape run --keep-weights` writes it",
+        found=found,
+        fix="make the file anew with `lape rerun TRIAL_ID --weights FILE`",
+    )
