@@ -7,6 +7,10 @@ import nox
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
 
+# Four processes even on two cores: some tests wait for Ray or for a server. tests/distribution.py deals the files out.
+PROCESSES = ("-n", "4")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # the processes share the cores
+
 
 @nox.session
 def quickstart(session: nox.Session) -> None:
@@ -17,9 +21,16 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; `-- -m slow` runs those that are left out by default."""
-    arguments = session.posargs or ["-m", "not slow", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
-    session.run("pytest", *arguments, env={"OMP_NUM_THREADS": "1"})  # the processes share the cores
+    """Run the tests, without the slow ones; `-- ARGUMENTS` gives pytest these arguments in place of its own."""
+    arguments = session.posargs or ["-m", "not slow", *PROCESSES]
+    session.run("pytest", *arguments, env=ONE_THREAD)
+
+
+@nox.session
+def tests_all(session: nox.Session) -> None:
+    """Run all tests: the others in several processes, then the slow ones, which use all cores, one after another."""
+    session.run("pytest", "-m", "not slow", *PROCESSES, *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "-m", "slow", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.cli.shell import Shell
 from tests.data.drawings import CLASSES, drawing
+from tests.distribution import ByFile, longest_first
+from tests.processes import Process
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
+
     from suite.train.machine import Machine
 
 # No deadline: how fast an example runs depends on what else the machine does.
@@ -33,6 +38,17 @@ axes:
   join: [default, lape]
   dataset: [digits]
 """
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """The scheduler of `pytest -n`."""
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a process of `pytest -n`: the order in which tests are given out."""
+    if hasattr(config, "workerinput"):
+        longest_first(items)
 
 
 @pytest.fixture
@@ -101,3 +117,19 @@ def write_tree(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def process(tmp_path: Path, data_folder: Path) -> Process:
+    """Starts `lape` processes in a folder of their own, with the digits at hand."""
+    return Process(tmp_path, data_folder)
+
+
+@pytest.fixture
+def lape(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data_folder: Path
+) -> Shell:
+    """The command line, run in the test's own process: in a folder of its own, with the digits at hand."""
+    monkeypatch.setenv("LAPE_DATA", str(data_folder))
+    monkeypatch.chdir(tmp_path)
+    return Shell(monkeypatch, capsys)

@@ -8,17 +8,8 @@ import pytest
 
 from suite.grid.grid import load_grid
 from suite.store.folder import Store
-from tests.cli.shell import Shell, Write
+from tests.cli.shell import Write
 from tests.records import make_record
-
-
-@pytest.fixture
-def lape(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data_folder: Path
-) -> Shell:
-    monkeypatch.setenv("LAPE_DATA", str(data_folder))
-    monkeypatch.chdir(tmp_path)
-    return Shell(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -67,7 +67,13 @@ NORMED: list[tuple[str, tuple[str, ...]]] = [
     if norm != "ln" and not is_refused(family, norm)
 ]
 EVERYTHING = [*product(TRANSFORMERS, COMBINATIONS), *NORMED]
-# Compiling and exporting takes seconds: by default, what differs in code; everything else is marked slow.
+# Each two levels together. The other cases, where three levels meet that have met by twos, are marked slow.
+PAIRS = {
+    (family, combination)
+    for family, combination in EVERYTHING
+    if family == "deit" or combination[0] == "learnable" or combination[1] == "default" or len(combination) == 3
+}
+# What differs in code.
 DISTINCT = {
     *product(set(TRANSFORMERS) - {"vit", "vit_late"}, [("learnable+rpe2d", "lape"), ("sin2d", "default")]),  # as deit
     ("vit_late", ("learnable+rpe2d", "lape")),
@@ -76,6 +82,13 @@ DISTINCT = {
     ("swin", ("learnable+rpe2d", "lape", "dtn")),
     ("resnet_cifar", ("none", "default", "l2bn")),
 }
+# Compiling and exporting takes seconds: by default without the positions that these families take as DeiT does.
+COMPILED = DISTINCT - {(family, ("sin2d", "default")) for family in set(TRANSFORMERS) - {"deit", "t2t_vit", "swin"}}
+
+
+def cases(by_default: set[tuple[str, tuple[str, ...]]]) -> list[Any]:
+    """All cases; those that aren't run by default are marked slow."""
+    return [pytest.param(*case, marks=() if case in by_default else pytest.mark.slow) for case in EVERYTHING]
 
 
 def build(family: str, pe: str, join: str, norm: str = "ln", **changes: Any) -> Model:
@@ -108,7 +121,7 @@ def test_every_family_has_a_small_size_here() -> None:
     assert SIZES.keys() == set(FAMILIES)
 
 
-@pytest.mark.parametrize(("family", "combination"), EVERYTHING, ids=names)
+@pytest.mark.parametrize(("family", "combination"), cases(PAIRS), ids=names)
 def test_a_training_step(family: str, combination: tuple[str, ...], images: Tensor) -> None:
     model = build(family, *combination)
     loss = torch.stack([logits.square().mean() for logits in outputs(model(images))]).sum()
@@ -139,7 +152,7 @@ def test_channels_may_come_last_in_memory(family: str, combination: tuple[str, .
         torch.testing.assert_close(model(last), model(images), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("family", "combination"), EVERYTHING, ids=names)
+@pytest.mark.parametrize(("family", "combination"), cases(PAIRS), ids=names)
 def test_shared_weights_start_alike(family: str, combination: tuple[str, ...]) -> None:
     """A contrast's two sides differ in their position's parameters alone, whose names say so, and in their norms'."""
     ours = build(family, *combination).state_dict()
@@ -159,7 +172,8 @@ def test_a_norm_that_is_refused_has_a_reason_and_others_to_choose(family: str) -
             assert f"choose norm {FAMILIES[family].norm}" in str(error)
 
 
-def compiles_and_exports(family: str, combination: tuple[str, ...], images: Tensor) -> None:
+@pytest.mark.parametrize(("family", "combination"), cases(COMPILED), ids=names)
+def test_compiles_without_a_graph_break_and_exports(family: str, combination: tuple[str, ...], images: Tensor) -> None:
     model = build(family, *combination)
     torch.compiler.reset()
     compiled = torch.compile(model, fullgraph=True, backend="eager")  # fullgraph: a graph break is an error
@@ -171,16 +185,3 @@ def compiles_and_exports(family: str, combination: tuple[str, ...], images: Tens
         expected = model(images)
         exported: nn.Module = torch.export.export(model, (images,)).module()
         torch.testing.assert_close(exported(images), expected, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize(("family", "combination"), sorted(DISTINCT), ids=names)
-def test_compiles_without_a_graph_break_and_exports(family: str, combination: tuple[str, ...], images: Tensor) -> None:
-    compiles_and_exports(family, combination, images)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("family", "combination"), [case for case in EVERYTHING if case not in DISTINCT], ids=names)
-def test_compiles_without_a_graph_break_and_exports_too(
-    family: str, combination: tuple[str, ...], images: Tensor
-) -> None:
-    compiles_and_exports(family, combination, images)

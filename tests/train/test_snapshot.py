@@ -79,14 +79,14 @@ def test_to_the_last_bit(
     threads: int,
 ) -> None:
     machine = replace(machine, threads=threads)
+    trial, *_ = make(augmentation, batch=64 if augmentation == "everything" else 32)
+    if augmentation == "everything":  # stretches of one batch
+        monkeypatch.setattr("suite.train.augmentation.pipeline.TOGETHER", 64)
+    whole = run_trial(trial, machine)
+    assert whole.status == "done", whole.error
     for after in (1, 3) if augmentation == "everything" else (2, 4, 7):
-        (trial, *_) = make(augmentation, batch=64 if augmentation == "everything" else 32)
         with monkeypatch.context() as patch:
-            if augmentation == "everything":  # stretches of one batch
-                patch.setattr("suite.train.augmentation.pipeline.TOGETHER", 64)
-            whole = run_trial(trial, machine)
             (record,) = stopped([trial], machine, Folder(tmp_path / str(after)), after, patch)
-        assert whole.status == "done", whole.error
         assert record.error is None
         assert lasting(record) == lasting(whole)
         assert [epoch.train_loss for epoch in record.history or ()] == [e.train_loss for e in whole.history or ()]
@@ -124,7 +124,8 @@ def test_a_torn_snapshot_gives_way_to_the_one_before_it(
     monkeypatch.setattr(Snapshots, "last", lambda self: found.append(last(self)) or found[-1])
     ((record, _),) = train_trials([trial], machine, place)
     assert found[0] is not None
-    assert lasting(record) == lasting(run_trial(trial, machine))
+    unbroken = lasting(run_trial(trial, machine))
+    assert lasting(record) == unbroken
     told = capsys.readouterr().err
     assert "damaged: the one before it is tried" in told
     assert "begins anew" not in told
@@ -132,14 +133,14 @@ def test_a_torn_snapshot_gives_way_to_the_one_before_it(
     for path in (whole, torn):
         path.write_bytes(b"\x00" * 100)
     ((record, _),) = train_trials([trial], machine, place)
-    assert lasting(record) == lasting(run_trial(trial, machine))
+    assert lasting(record) == unbroken
     assert "begins anew: none of its snapshots is whole" in capsys.readouterr().err
 
 
 def test_what_has_the_right_checksum_and_is_no_snapshot_begins_the_training_anew(
     make: Callable[..., list[Trial]], machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trial = make()[0]
+    trial = make(batch=64)[0]
     deep = b"[" * 100_000
     for content in (b"", b"{}", b"\xff" * 8, len(deep).to_bytes(8, "little") + deep, save({}), save({}, {"a": "b"})):
         place = Folder(tmp_path / str(len(content)))

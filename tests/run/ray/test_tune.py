@@ -7,18 +7,14 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from suite.errors import InputError
-from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
-from suite.run.events import Job, Run
-from suite.run.policy import Policy
 from suite.run.queue import Queue
 from suite.run.serial import run_serial
 from suite.run.worker import Worker
@@ -27,6 +23,7 @@ from suite.store.folder import Store
 from suite.store.record import VOLATILE, RunRecord
 from suite.train.machine import Machine
 from tests.records import EachOf, Heard, lasting, make_record
+from tests.run.ray.cluster import alone, run, start_cluster
 
 pytestmark = [
     pytest.mark.ray,
@@ -62,37 +59,6 @@ class Unprepared:
         if trial.seed_index == self.seed:
             raise InputError("no data", expected="data", found="none", where="here", fix="prepare them")
         return make_record(trial)
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Of a cluster on this machine, with GPUs that are declared and not there."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 2, "num_gpus": 2, "include_dashboard": False, "object_store_memory": 80 * 2**20},
-    )
-    yield str(cluster.address)
-    cluster.shutdown()
-
-
-def alone(trials: list[Trial]) -> list[Job]:
-    return [(trial,) for trial in trials]
-
-
-def run(trials: list[Trial], function: Run, address: str, cpus: float = 1, gpus: float = 0, **policy: Any) -> Heard:
-    from suite.run.ray.tune import Resources, run_ray
-
-    queue = Queue(alone(trials), Heard(), Policy(**{"first_wait": 0.1, **policy}))
-    run_ray(queue, function, resources=Resources(cpus, gpus), address=address)
-    listener: Heard = queue._listener  # type: ignore[assignment]
-    return listener
-
-
-@pytest.fixture
-def trials(write_grid: Write) -> list[Trial]:
-    return list(load_grid(write_grid()).expand().trials)
 
 
 def test_the_records_are_those_of_the_serial_executor(
@@ -322,15 +288,10 @@ def test_a_trial_by_several_processes_gets_what_all_of_them_need(
     trials: list[Trial], data_folder: Path, tmp_path: Path
 ) -> None:
     """Two CPUs and two GPUs, which don't exist, so that it trains by gloo: to the record of a serial run."""
-    from ray.cluster_utils import Cluster
-
     from suite.run.ray.tune import Resources, run_ray
 
     worker = Worker(Machine(data_folder, "cpu", processes=2), tmp_path)
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 2, "num_gpus": 2, "include_dashboard": False, "object_store_memory": 80 * 2**20},
-    )
+    cluster = start_cluster()
     by_ray, serially = Heard(), Heard()
     try:
         run_ray(Queue(alone(trials[:2]), by_ray), worker, resources=Resources(2, 2), address=str(cluster.address))

@@ -12,7 +12,7 @@ from suite.run.events import Job
 from suite.store.record import RunRecord
 from suite.train.heartbeat import Heartbeat
 from tests.records import make_record
-from tests.run.ray.test_tune import address, run, trials  # noqa: F401
+from tests.run.ray.cluster import run
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
 
@@ -29,7 +29,7 @@ class Beating:
         return [make_record(trial) for trial in job]
 
 
-def test_the_driver_hears_them(trials: list[Trial], address: str) -> None:  # noqa: F811
+def test_the_driver_hears_them(trials: list[Trial], address: str) -> None:
     heard = run(trials[:1], Beating(), address)
     (beat,) = heard.beats
     assert (beat.trial_id, beat.node, beat.device, beat.step, beat.share) == (trials[0].id, "a-node", "cpu", 5, 0.25)

@@ -1,0 +1,45 @@
+"""How `pytest -n 4` distributes the tests over its processes: by file, the longest files first.
+
+The tests of a file stay in one process, since they share fixtures. All files that start Ray stay in one process too:
+they share a cluster, and two clusters that start at the same time take longer than one after the other.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# Files that take more than five CPU-seconds, the longest first. A file that is begun last leaves all processes but
+# one without work. `pytest --durations 50` tells whether the list is still right.
+LONGEST: tuple[str, ...] = ()
+
+
+class ByFile(LoadScopeScheduling):
+    """Gives a process all tests of a file, or of all files that start Ray, in the order of collection."""
+
+    def __init__(self, config: pytest.Config, *arguments: object) -> None:
+        super().__init__(config, *arguments)
+        config.option.loadscopereorder = False  # xdist would begin with the files that have the most tests
+        self._root = config.rootpath
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = _file(nodeid)
+        return "ray" if _starts_ray(self._root / file) else file
+
+
+@cache
+def _starts_ray(path: Path) -> bool:
+    return "pytest.mark.ray" in path.read_text(encoding="utf-8")
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def longest_first(items: list[pytest.Item]) -> None:
+    """Sort tests: those of the longest files first, the others as they were."""
+    rank = {file: index for index, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(_file(item.nodeid), len(rank)))

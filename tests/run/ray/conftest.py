@@ -1,0 +1,27 @@
+"""One Ray cluster for all tests of a process, and trials to run on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from suite.grid.grid import load_grid
+from suite.grid.trial import Trial
+from tests.run.ray.cluster import start_cluster
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """The address of a cluster that tests share."""
+    cluster = start_cluster()
+    yield str(cluster.address)
+    cluster.shutdown()
+
+
+@pytest.fixture
+def trials(write_grid: Write) -> list[Trial]:
+    return list(load_grid(write_grid()).expand().trials)
