@@ -52,7 +52,7 @@ class JoinedBlock(Block):
         branch: Tensor | None = None,
     ) -> Tensor:
         """[batch, tokens, width] to the same. The terms are [1, tokens, width]."""
-        if not torch.jit.is_scripting():
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             _check_call(self, stream, inside, branch)
         x = plus(x, stream)
         seen = plus(self.norm1(plus(x, inside)), branch)
@@ -70,11 +70,11 @@ class JoinedSwinBlock(SwinTransformerBlock):
         self, x: Tensor, stream: Tensor | None = None, inside: Tensor | None = None, branch: Tensor | None = None
     ) -> Tensor:
         """[batch, rows, columns, width] to the same. The terms are [1, rows, columns, width]."""
-        if not torch.jit.is_scripting():
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             _check_call(self, stream, inside, branch)
         batch, rows, columns, width = x.shape
         x = plus(x, stream)
-        x = x + self.drop_path1(self._attn(plus(self.norm1(plus(x, inside)), branch)))
+        x = x + self.drop_path1(self._attn(plus(self.norm1(plus(x, inside)), branch)))  # type: ignore[no-untyped-call]
         x = x.reshape(batch, -1, width)
         x = x + self.drop_path2(self.mlp(self.norm2(x)))
         return x.reshape(batch, rows, columns, width)
@@ -94,7 +94,7 @@ class JoinedSwinStage(SwinTransformerStage):
         x = self.downsample(x)
         for number, block in enumerate(self.blocks):
             added, within, beside = at(stream, number), at(inside, number), at(branch, number)
-            if self.grad_checkpointing and not torch.jit.is_scripting():
+            if self.grad_checkpointing and not torch.jit.is_scripting():  # type: ignore[attr-defined]
                 x = checkpoint(block, x, added, within, beside)
             else:
                 x = block(x, added, within, beside)

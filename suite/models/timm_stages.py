@@ -100,13 +100,11 @@ class Joining(nn.Module):
                 block.adds = tuple(len(kind) > 0 for kind in kinds[1:4])
         self.counts = [[len(kind) for kind in kinds] for kinds in terms]
 
-    @torch.jit.ignore
     def no_weight_decay(self) -> set[str]:
         """As in timm, and the tables that were added."""
         added = {name for name, _ in self.named_parameters() if name.startswith("position.") and ".tables." in name}
         return set(super().no_weight_decay()) | added  # type: ignore[misc]
 
-    @torch.jit.ignore
     def set_input_size(self, *args: Any, **options: Any) -> None:
         """Not any more: the position is joined for one size."""
         refuse("its position is joined for one size", "set_input_size", "call it before apply_join")

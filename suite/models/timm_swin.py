@@ -3,7 +3,6 @@
 TorchScript reads annotations as objects, so this file doesn't postpone them.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +19,7 @@ from suite.models.timm_stages import Joining
 class JoinedSwinTransformer(Joining, SwinTransformer):
     """timm's SwinTransformer with an absolute PE and a joining method; tokens are [batch, rows, columns, width]."""
 
-    if TYPE_CHECKING:  # TorchScript would take an annotation for the type of its own
+    if TYPE_CHECKING:  # TorchScript would take these annotations for its own
         layers: Any
         position: Any
 
@@ -53,7 +52,7 @@ class JoinedSwinTransformer(Joining, SwinTransformer):
         for number, (stage, position) in enumerate(zip(self.layers, self.position)):  # noqa: B905 -- a pruned model
             if omega is not None:
                 omega = stage.downsample(omega).flatten(1, 2).to(omega.dtype)
-            if torch.jit.is_scripting():
+            if torch.jit.is_scripting():  # type: ignore[attr-defined]
                 parts = parted(position(torch.empty(0) if omega is None else omega), self.counts[number])
             else:
                 parts = lists(position(omega))
@@ -69,13 +68,13 @@ class JoinedSwinTransformer(Joining, SwinTransformer):
         x = plus(self.patch_embed(x), at(terms[0][0], 0))
         for number, stage in enumerate(self.layers):
             x = stage(x, terms[number][1], terms[number][2], terms[number][3])
-        return self.norm(x)
+        features: Tensor = self.norm(x)
+        return features
 
-    @torch.jit.ignore
     def forward_intermediates(
         self,
         x: Tensor,
-        indices: int | Sequence[int] | None = None,
+        indices: int | list[int] | None = None,
         norm: bool = False,
         stop_early: bool = False,
         output_fmt: str = "NCHW",
@@ -98,7 +97,6 @@ class JoinedSwinTransformer(Joining, SwinTransformer):
             return taken
         return self.norm(x) if number == final else x, taken
 
-    @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> Any:
         """As in timm; a block's maps and tables are of its group."""
         groups = super().group_matcher(coarse)

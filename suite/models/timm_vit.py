@@ -3,7 +3,6 @@
 TorchScript reads annotations as objects, so this file doesn't postpone them.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -23,9 +22,17 @@ from suite.models.timm_stages import Joining, refuse
 
 
 class _Plain(Joining):
-    if TYPE_CHECKING:  # TorchScript would take an annotation for the type of its own
+    if TYPE_CHECKING:  # TorchScript would take these annotations for its own
         blocks: Any
         position: Any
+        patch_embed: Any
+        patch_drop: Any
+        pos_drop: Any
+        norm_pre: Any
+        norm: Any
+        cls_token: Any
+        reg_token: Any
+        num_prefix_tokens: int
 
     block_type = Block
     joined_block_type = JoinedBlock
@@ -83,7 +90,7 @@ class _Plain(Joining):
 
     def _terms(self) -> list[list[Tensor]]:
         """What the joining method adds: `lists`."""
-        if torch.jit.is_scripting():
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
             return parted(self.position(self._omega()), self.counts[0])
         return lists(self.position(None if self.pos_embed is None else self._omega()))
 
@@ -91,7 +98,8 @@ class _Plain(Joining):
         """Images to what the first block gets."""
         x = self.patch_embed(x)
         x = self.pos_drop(plus(self._pos_embed(x), at(stem, 0)))
-        return self.norm_pre(self.patch_drop(x))
+        before: Tensor = self.norm_pre(self.patch_drop(x))
+        return before
 
     def forward_features(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         """As in timm, with the position joined."""
@@ -99,17 +107,17 @@ class _Plain(Joining):
         x = self._tokens(x, terms[0])
         for number, block in enumerate(self.blocks):
             stream, inside, branch = at(terms[1], number), at(terms[2], number), at(terms[3], number)
-            if self.grad_checkpointing and not torch.jit.is_scripting():
+            if self.grad_checkpointing and not torch.jit.is_scripting():  # type: ignore[attr-defined]
                 x = checkpoint(block, x, attn_mask, is_causal, stream, inside, branch)
             else:
                 x = block(x, attn_mask, is_causal, stream, inside, branch)
-        return self.norm(x)
+        features: Tensor = self.norm(x)
+        return features
 
-    @torch.jit.ignore
     def forward_intermediates(
         self,
         x: Tensor,
-        indices: int | Sequence[int] | None = None,
+        indices: int | list[int] | None = None,
         return_prefix_tokens: bool = False,
         norm: bool = False,
         stop_early: bool = False,
@@ -152,7 +160,6 @@ class _Plain(Joining):
         tokens.append(x.to(self.blocks[0].norm1.weight.dtype))
         return torch.cat(tokens, dim=1)
 
-    @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> Any:
         """As in timm; a block's maps and tables are of its group."""
         groups = super().group_matcher(coarse)  # type: ignore[misc]
