@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from tests.models.test_timm_join import IMAGE, distilled, joined, swin, vit
 
 CASES = [
-    (vit, "lape"), (vit, "shared"), (vit, "unshared"), (distilled, "pe_scalar_norm"), (swin, "lape"), (swin, "shared_paper"),
+    (vit, "lape"), (vit, "shared"), (vit, "unshared"), (distilled, "pe_scalar_norm"), (swin, "lape"),
+    (swin, "shared_paper"),
 ]  # fmt: skip
 
 
