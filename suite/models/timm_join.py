@@ -15,7 +15,11 @@ from torch import nn
 from suite.errors import InputError
 from suite.models.joins import JOINS, Join
 from suite.models.positions import POSITIONS, Position
-from suite.models.timm_stages import JOINED
+from suite.models.timm_stages import Joining
+from suite.models.timm_swin import JoinedSwinTransformer
+from suite.models.timm_vit import JoinedVisionTransformer, JoinedVisionTransformerDistilled
+
+JOINED: tuple[type[Joining], ...] = (JoinedVisionTransformer, JoinedVisionTransformerDistilled, JoinedSwinTransformer)
 
 
 def apply_join(model: nn.Module, join: str = "lape", pe: str | None = None) -> Any:
@@ -52,7 +56,7 @@ def apply_join(model: nn.Module, join: str = "lape", pe: str | None = None) -> A
     joined.check(model, method)
     embeddings = joined.embeddings(model, position, method)
     model.__class__ = joined
-    model._adopt(embeddings)  # type: ignore[operator]
+    model.adopt(embeddings)  # type: ignore[operator]
     return model
 
 

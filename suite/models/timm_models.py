@@ -14,17 +14,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from torch import Tensor, nn
+from torch import nn
 
 from suite.errors import InputError
-from suite.models.architectures import FAMILIES, Family, named_architectures, resolve_architecture
+from suite.models.architectures import FAMILIES, Architecture, Family, named_architectures, resolve_architecture
 from suite.models.build import create_model
-from suite.models.families.deit import DistilledDeiT
-from suite.models.families.transformer import Transformer, VisionTransformer
+from suite.models.families.swin import Swin
+from suite.models.families.transformer import Transformer
+from suite.models.sizes import Size
+from suite.models.timm_interface import TimmDistilled, TimmModel, TimmPyramid, TimmVisionTransformer, refuse_pool
 
 __all__: list[str] = []  # timm adds the names of what is registered
 
@@ -55,130 +57,24 @@ PUBLISHED = {
 }
 # What timm's scripts pass, and our models, as published, don't have.
 DROPOUTS = ("drop_rate", "proj_drop_rate", "pos_drop_rate", "patch_drop_rate", "drop_block_rate")
+FIRST_LAYERS = {"ceit": "tokenizer.stem", "t2t_vit": "tokenizer.performers.0.kqv"}  # T2T-ViT begins with no convolution
 NAMES_OF_RATES = {"drop_path_rate": "drop_path", "attn_drop_rate": "attn_drop"}
 
 
-class TimmModel(Transformer):
-    """What timm's scripts ask of a model, beside being called."""
-
-    norm: nn.LayerNorm
-    head: Any
-
-    @property
-    def num_classes(self) -> int:
-        """Of the head, 0 without one."""
-        return self.head.out_features if isinstance(self.head, nn.Linear) else 0
-
-    @property
-    def num_features(self) -> int:
-        """The width of the head's input."""
-        return int(self.norm.normalized_shape[0])
-
-    @property
-    def head_hidden_size(self) -> int:
-        """The width of the head's input."""
-        return self.num_features
-
-    def get_classifier(self) -> Any:
-        """The head."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new head, drawn by torch's global generator, or none for 0 classes."""
-        _refuse_pool(global_pool)
-        self.head = self._new_head(num_classes)
-
-    def _new_head(self, num_classes: int) -> nn.Module:
-        if num_classes == 0:
-            return nn.Identity()
-        weight = self.norm.weight
-        head = nn.Linear(self.num_features, num_classes, device=weight.device, dtype=weight.dtype)
-        nn.init.trunc_normal_(head.weight, std=0.02)
-        nn.init.zeros_(head.bias)
-        return head.train(self.training)
-
-    def no_weight_decay(self) -> set[str]:
-        """The parameters of more than one dimension that had no weight decay as published."""
-        if PUBLISHED[self.architecture.family.name].decayed:
-            return set()
-        swin = self.architecture.family.name == "swin"
-        relative = {name for name, _ in self.named_parameters() if swin and ".biases." in name}
-        return self.position_and_class_parameters() | relative
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Not there; False is accepted."""
-        if enable:
-            raise InputError(
-                "these models have no gradient checkpointing",
-                expected="a run without it",
-                found="set_grad_checkpointing",
-                fix="leave out --grad-checkpointing, or put the join into timm's own model by suite.models.apply_join",
-            )
-
-
-class TimmVisionTransformer(TimmModel, VisionTransformer):
-    """A model whose forward has two parts."""
-
-    def forward_features(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to normalised tokens [batch, tokens, width]."""
-        features: Tensor = self.norm(self.encode(self.embed(images)))
-        return features
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Tokens to logits [batch, classes], or to what the head sees."""
-        pooled: Tensor = self.pool(x)
-        return pooled if pre_logits else self.head(pooled)
-
-
-class TimmDistilled(TimmVisionTransformer, DistilledDeiT):
-    """As timm's: the two heads' mean, and in training their pair if `set_distilled_training` asks for it."""
-
-    distillation_head: Any
-    distilled_training = False
-
-    def set_distilled_training(self, enable: bool = True) -> None:
-        """Whether a forward in training returns the logits of both heads."""
-        self.distilled_training = enable
-
-    def get_classifier(self) -> Any:
-        """Both heads."""
-        return self.head, self.distillation_head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """New heads."""
-        super().reset_classifier(num_classes, global_pool)
-        self.distillation_head = self._new_head(num_classes)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Any:
-        """Tokens to logits [batch, classes], or to the mean of what the heads see."""
-        if pre_logits:
-            return (x[:, 0] + x[:, 1]) / 2
-        logits, distilled = self.head(x[:, 0]), self.distillation_head(x[:, 1])
-        return (logits, distilled) if self.training and self.distilled_training else (logits + distilled) / 2
-
-    def classify(self, x: Tensor) -> Any:
-        """Normalised tokens to logits [batch, classes], or to the two heads' pair."""
-        return self.forward_head(x)
-
-
-def _refuse_pool(global_pool: str | None) -> None:
-    if global_pool is not None:
-        raise InputError(
-            "the pooling of these models is part of their architecture",
-            expected="no global_pool",
-            found=f"global_pool {global_pool!r}",
-            fix="leave it out, or choose another model",
-        )
-
-
-def _timm_class(family: Family) -> type[Transformer]:
+def _timm_class(family: Family) -> type[TimmModel]:
     """The family's class with timm's interface."""
     module, name = family.builder.split(":")
     ours: type[Transformer] = getattr(import_module(module), name)
-    if issubclass(ours, DistilledDeiT):
-        return TimmDistilled
-    base = TimmVisionTransformer if issubclass(ours, VisionTransformer) else TimmModel
-    return type(f"Timm{name}", (base, ours), {"__module__": __name__, "__doc__": f"{name} with timm's interface."})
+    base = TimmDistilled if family.distilled else TimmVisionTransformer
+    bases = (TimmPyramid,) if ours is Swin else (base,) if issubclass(base, ours) else (base, ours)
+    facts = {
+        "__module__": __name__,
+        "__doc__": f"{name} with timm's interface.",
+        "decays_position": PUBLISHED[family.name].decayed,
+        "decays_relative_position": ours is not Swin,
+    }
+    # The names differ: two families may have one class.
+    return type(f"Timm{''.join(part.capitalize() for part in family.name.split('_'))}", bases, facts)
 
 
 def _build(
@@ -192,8 +88,8 @@ def _build(
     norm: str | None = None,
     global_pool: str | None = None,
     **settings: Any,
-) -> Transformer:
-    _refuse_pool(global_pool)
+) -> TimmModel:
+    refuse_pool(global_pool)
     for rate in DROPOUTS:
         if settings.pop(rate, 0):
             raise InputError(
@@ -223,44 +119,68 @@ def _build(
         image_size=sides.pop(),
         in_chans=in_chans,
     )
-    if not num_classes and isinstance(model, TimmModel):
+    assert isinstance(model, TimmModel)
+    if not num_classes:
         model.reset_classifier(0)
-    return cast(Transformer, model)
+    return model
+
+
+def _levels(depth: int | Sequence[int]) -> int:
+    """How many levels of features are made unless `out_indices` says so, from the last: as in timm."""
+    return min(3, depth) if isinstance(depth, int) else len(depth)
 
 
 def _entry(name: str, timm_name: str) -> Callable[..., nn.Module]:
+    published: Any = resolve_architecture(name).size
+
     def build(pretrained: bool = False, **settings: Any) -> nn.Module:
-        if pretrained or settings.pop("features_only", False):
+        if pretrained:
             raise InputError(
-                f"{timm_name} has no published weights, and no features_only",
+                f"{timm_name} has no published weights",
                 expected="a model to train from the start, or to fill by suite.models.load_reference",
-                found="pretrained" if pretrained else "features_only",
+                found="pretrained",
                 fix="leave it out",
             )
-        model: Any = build_model_with_cfg(partial(_build, name), timm_name, pretrained=False, **settings)
+        out_indices = settings.pop("out_indices", _levels(settings.get("depth", published.depth)))
+        features = {"out_indices": out_indices, "feature_cls": "getter"}
+        made: Any = build_model_with_cfg(
+            partial(_build, name), timm_name, pretrained=False, feature_cfg=features, **settings
+        )
+        model: TimmModel = made.model if settings.get("features_only") else made
         # No weights were trained at another size: what the scripts read here is what this model takes.
-        taken = {"input_size": (model.in_chans, model.image_size, model.image_size), "num_classes": model.num_classes}
-        model.pretrained_cfg.update(taken)
-        return model  # type: ignore[no-any-return]
+        made.pretrained_cfg.update(_facts(model.architecture, model.image_size, model.in_chans))
+        made.pretrained_cfg["num_classes"] = model.num_classes
+        return made  # type: ignore[no-any-return]
 
     build.__name__ = build.__qualname__ = timm_name
     build.__doc__ = f"{name} with LaPE; pe=…, join=…, norm=… change its position embedding, its join and its norms."
     return build
 
 
-def _configuration(family: Family) -> dict[str, Any]:
+def _facts(architecture: Architecture, image_size: int, in_chans: int) -> dict[str, Any]:
+    """What a configuration says of a model's input and of the grid of its last tokens."""
+    assert isinstance(architecture.size, Size)
+    return {
+        "input_size": (in_chans, image_size, image_size),
+        "fixed_input_size": True,
+        "pool_size": architecture.size.stage_grids(image_size)[-1],
+    }
+
+
+def _configuration(architecture: Architecture) -> dict[str, Any]:
+    family = architecture.family
     published = PUBLISHED[family.name]
     cifar = published.image_size == 32
     return {
         "url": "",
         "num_classes": 10 if cifar else 1000,
-        "input_size": (3, published.image_size, published.image_size),
-        "fixed_input_size": True,
         "interpolation": "bicubic",
         "crop_pct": published.crop,
         "mean": CIFAR10_MEAN if cifar else IMAGENET_DEFAULT_MEAN,
         "std": CIFAR10_STD if cifar else IMAGENET_DEFAULT_STD,
-        "classifier": ("head", "distillation_head") if family.name == "deit_distilled" else "head",
+        "first_conv": FIRST_LAYERS.get(family.name, "tokenizer.convolutions.0"),
+        "classifier": ("head", "distillation_head") if family.distilled else "head",
+        **_facts(architecture, published.image_size, 3),
     }
 
 
@@ -300,7 +220,7 @@ if __name__ == "__main__":
 else:
     globals().update({timm_class.__name__: timm_class for timm_class in _CLASSES.values()})  # where pickle looks
     default_cfgs = generate_default_cfgs(
-        {timm_name: _configuration(resolve_architecture(name).family) for name, timm_name in _TIMM_NAMES.items()}
+        {timm_name: _configuration(resolve_architecture(name)) for name, timm_name in _TIMM_NAMES.items()}
     )
     for _name, _timm_name in _TIMM_NAMES.items():
         globals()[_timm_name] = register_model(_entry(_name, _timm_name))

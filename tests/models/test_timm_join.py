@@ -136,7 +136,7 @@ def test_lape_attends_to_tokens_and_position_apart(images: Tensor) -> None:
 def test_tokens_without_a_position_get_the_shift_of_the_norm(images: Tensor) -> None:
     model = joined(vit, "lape_shared", no_embed_class=True, reg_tokens=1)
     seen: list[Tensor] = []
-    model.blocks[1].norm1.register_forward_hook(lambda *_: seen.append(_[2]))
+    model.blocks[1].attn.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     plain = nn.LayerNorm(WIDTH, eps=1e-6)
     plain.load_state_dict(model.blocks[1].norm1.state_dict())
     inputs: list[Tensor] = []

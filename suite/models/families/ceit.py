@@ -109,21 +109,23 @@ class CeiT(VisionTransformer):
         self.layer_embedding = nn.Parameter(torch.zeros(1, size.depth, size.embed_dim))
         self.class_attention = ClassTokenAttention(size)
 
-    def encode(self, x: Tensor, after: list[Tensor] | None = None) -> Tensor:
-        """Tokens [batch, 1 + patches, width] to the class token, [batch, 1, width]."""
+    def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
+        """Tokens [batch, 1 + patches, width] to the class token; with `last`, to all tokens."""
         joined = self.position()
         x = plus(x, joined.stem)
         class_tokens = []
-        for block, at in zip(self.blocks, joined.blocks, strict=True):
-            x = block(x, at)
+        for number, (block, at) in enumerate(zip(self.blocks, joined.blocks, strict=True)):
+            x = self.run(block, x, at)
             class_tokens.append(x[:, :1])
             if after is not None:
-                after.append(x[:, 1:])
+                after.append(x)
+            if number == last:
+                return x
         layers = torch.cat(class_tokens, dim=1) + self.layer_embedding
         x = self.class_attention(layers)
         return x
 
     def normalised(self, x: Tensor, after: Sequence[Tensor]) -> Tensor:
         """The patches of the last block, which class-token attention leaves out, normalised as the class token is."""
-        patches: Tensor = self.norm(after[-1])
+        patches: Tensor = self.norm(after[-1][:, 1:])
         return patches

@@ -70,7 +70,7 @@ class WindowAttention(Attention):
         qkv = self.qkv(self._windows(x)).unflatten(3, (3, heads, -1))
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3).unbind()
         scores = self._scores(bias, q.shape[1] // heads)
-        scores = None if scores is None else scores.to(q.dtype).expand(len(q), -1, -1, -1)
+        scores = None if scores is None else scores.to(q.dtype).expand(q.shape[0], -1, -1, -1)
         x = self.weigh(q, k, v, scores)
         x = x.unflatten(1, (-1, heads)).transpose(2, 3).flatten(3)  # [batch, windows, tokens, width]
         x = self.proj(x)
@@ -188,21 +188,30 @@ class Swin(Transformer):
 
     def forward(self, images: Tensor, watched: Sequence[int] = ()) -> Any:
         """[batch, channels, height, width] to logits [batch, classes], and the tokens that are watched."""
-        x = self.token_norm(self.tokenizer(images)).to(self.norm.weight.dtype)
-        embedded = x if watched else None  # which is kept until the end
+        if not watched:  # with no name for what is embedded, which would keep it until the end
+            return self.classify(self.norm(self.encode(self.embed(images))))
         after: list[Tensor] = []
-        omega = None
+        embedded = self.embed(images)
+        x = self.norm(self.encode(embedded, after))
+        return self.classify(x), Tokens(embedded, tuple(after[block] for block in watched), x)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images [batch, channels, height, width] to tokens of the first stage, without any position."""
+        return self.token_norm(self.tokenizer(images)).to(self.norm.weight.dtype)  # type: ignore[no-any-return]
+
+    def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
+        """As of every transformer: to [batch, tokens of the last stage, its width]."""
+        omega, number = None, -1
         for merge, blocks, position in zip(self.merges, self.stages, self.position, strict=True):
             x = merge(x)
             joined = position(None if omega is None else merge(omega))
             x = plus(x, joined.stem)
             for block, at in zip(cast(nn.ModuleList, blocks), joined.blocks, strict=True):
-                x = block(x, at)
-                if watched:
+                number += 1
+                x = self.run(block, x, at)
+                if after is not None:
                     after.append(x)
+                if number == last:
+                    return x
             omega = joined.omega
-        x = self.norm(x)
-        logits: Tensor = self.head(self.head_input(self.pool(x)))
-        if embedded is None:
-            return logits
-        return logits, Tokens(embedded, tuple(after[block] for block in watched), x)
+        return x

@@ -33,11 +33,38 @@ class Tokens(NamedTuple):
 
 
 class Transformer(Model):
-    """A model that makes tokens of an image.
+    """A model that makes tokens of an image: `embed`, then `encode`, a norm, and `classify`.
 
-    `forward(images, watched)` returns beside its output the `Tokens` after the blocks of these numbers, counted over
-    all stages, from 0 or, if negative, from the end. Without `watched` it returns its output alone, and keeps nothing.
+    `forward(images, watched)` returns its output and, with `watched`, the `Tokens` after the blocks of these numbers.
+    They count over all stages, from 0 or, if negative, from the end. Without `watched` no tokens are kept.
     """
+
+    norm: nn.LayerNorm
+    pool: nn.Module
+    head: nn.Linear
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images [batch, channels, height, width] to tokens without any position."""
+        raise NotImplementedError
+
+    def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
+        """The position joins and the blocks run.
+
+        Args:
+            x: what `embed` returns.
+            after: a list to which the tokens after each block are added.
+            last: the number of the block after which to stop; None: the last one, and what follows the blocks.
+        """
+        raise NotImplementedError
+
+    def run(self, block: nn.Module, *inputs: Any) -> Tensor:
+        """One block. timm's interface overrides it, for gradient checkpointing."""
+        x: Tensor = block(*inputs)
+        return x
+
+    def classify(self, x: Tensor) -> Any:
+        """Normalised tokens [batch, tokens, width] to logits [batch, classes]."""
+        return self.head(self.head_input(self.pool(x)))
 
 
 class VisionTransformer(Transformer):
@@ -102,14 +129,15 @@ class VisionTransformer(Transformer):
         x = self.norm(self.encode(embedded, after))
         output = self.classify(x)
         patches = embedded if self.late else embedded[:, self.position.prefix :]
-        return output, Tokens(patches, tuple(after[block] for block in watched), self.normalised(x, after))
+        seen = tuple(self.patches_after(block, after[block]) for block in watched)
+        return output, Tokens(patches, seen, self.normalised(x, after))
 
-    def classify(self, x: Tensor) -> Any:
-        """Normalised tokens [batch, tokens, width] to logits [batch, classes]."""
-        return self.head(self.head_input(self.pool(x)))
+    def patches_after(self, block: int, x: Tensor) -> Tensor:
+        """The patch tokens among those after a block, which may be counted from the end."""
+        return x if block % len(self.blocks) < self.late else x[:, self.position.prefix :]
 
     def normalised(self, x: Tensor, after: Sequence[Tensor]) -> Tensor:
-        """The patches among the normalised tokens. after: those after each block, not normalised."""
+        """The patches among the normalised tokens. after: the tokens after each block, not normalised."""
         return x[:, self.position.prefix :]
 
     def embed(self, images: Tensor) -> Tensor:
@@ -122,17 +150,14 @@ class VisionTransformer(Transformer):
     def _with_prefix(self, x: Tensor, stem: Tensor | None) -> Tensor:
         """The prefix tokens, with what the stem adds to them, before the others."""
         prefix = self.prefix()
-        return x if prefix is None else torch.cat([plus(prefix, stem).expand(len(x), -1, -1), x], dim=1)
+        return x if prefix is None else torch.cat([plus(prefix, stem).expand(x.shape[0], -1, -1), x], dim=1)
 
     def prefix(self) -> Tensor | None:
         """The tokens before the patches, [1, prefix, width]."""
         return self.class_token
 
-    def encode(self, x: Tensor, after: list[Tensor] | None = None) -> Tensor:
-        """The position joins and the blocks run: what `embed` gives to [batch, prefix + patches, width].
-
-        after: a list that gets the patch tokens after each block.
-        """
+    def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
+        """As of every transformer: to [batch, prefix + patches, width]. A late prefix joins on the way."""
         joined = self.position()
         stem, prefix = joined.stem, self.position.prefix
         x = plus(x, stem if stem is None or not self.late else stem[:, prefix:])
@@ -140,9 +165,11 @@ class VisionTransformer(Transformer):
             if self.late and number == self.late:
                 x = self._with_prefix(x, None if stem is None else stem[:, :prefix])
             wanted = self._wanted() if after is None and number + 1 == len(self.blocks) else None
-            x = block(x, at.of_patches(prefix) if number < self.late else at, wanted)
+            x = self.run(block, x, at.of_patches(prefix) if number < self.late else at, wanted)
             if after is not None:
-                after.append(x if number < self.late else x[:, prefix:])
+                after.append(x)
+            if number == last:
+                break
         return x
 
     def _wanted(self) -> int | None:

@@ -97,7 +97,7 @@ class Attention(nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         """The fused kernel and the output projection: [batch, queries, width]."""
-        bias = None if bias is None else bias.to(q.dtype).expand(len(q), -1, -1, -1)
+        bias = None if bias is None else bias.to(q.dtype).expand(q.shape[0], -1, -1, -1)
         x = self.weigh(q, k, v, bias)
         mixed: Tensor = self.proj(x.transpose(1, 2).flatten(2))
         return mixed

@@ -60,7 +60,7 @@ def dropout(x: Tensor, rate: float) -> Tensor:
 
 def drop_path(x: Tensor, rate: float) -> Tensor:
     """The same for whole samples: [batch, …]."""
-    return x if rate == 0 else x * _mask(x, (len(x), *[1] * (x.ndim - 1)), rate)
+    return x if rate == 0 else x * _mask(x, (x.shape[0], *[1] * (x.ndim - 1)), rate)
 
 
 def add_branch(stream: Tensor, branch: Callable[[Tensor], Tensor], x: Tensor, rate: float) -> Tensor:
