@@ -8,6 +8,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 _PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
 _NONE = "–"  # for a number that is missing
@@ -45,7 +46,7 @@ def complain(text: str) -> None:
 
 
 def csv_text(
-    rows: Iterable[Mapping[str, object]], columns: Sequence[str] | None = None, digits: int | None = None
+    rows: Iterable[Mapping[Any, object]], columns: Sequence[str] | None = None, digits: int | None = None
 ) -> str:
     """Rows as CSV with a header line. All CSV of the suite is written here.
 

@@ -56,7 +56,7 @@ def test_ctrl_c_and_its_kin_keep_what_has_finished(
     stopped.send_signal(number)
     code, out = process.end(stopped)
     assert code == 130, out
-    assert "stopped; what had finished is stored" in out
+    assert "stopped; finished trials are stored" in out
     assert "Traceback" not in out
     assert 0 < len(lines(tmp_path / "results" / "small" / "runs.jsonl")) < 18
 

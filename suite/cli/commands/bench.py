@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import cast, get_args
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
@@ -98,7 +97,7 @@ def print_bench(
     )
     device_name = torch.cuda.get_device_name(torch_device) if on_gpu else torch_device.type
     environment = describe(torch.__version__, device_name, setting.precision, threads)
-    progress = Console(stderr=True)
+    progress = open_console(stderr=True)
     results = compare(
         [side.cell for side in sides],
         setting,

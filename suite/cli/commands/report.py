@@ -12,6 +12,7 @@ from suite.cli.commands.console import COLOURS, open_console, print_line, shown
 from suite.report.workspace import Workspace
 from suite.run.plan import Plan, make_plan
 from suite.store.files import make_folder
+from suite.text import say
 
 # A reader may take these words away; what stands beside them must not be left to the report.
 _SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted")
@@ -51,7 +52,7 @@ def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
 
     console = open_console()
     if as_json:
-        print(to_json(workspace.verdicts), end="")
+        say(to_json(workspace.verdicts), end="")
     else:
         for verdict in workspace.verdicts:
             word = Text(verdict.word.replace("_", " "), style=f"bold {COLOURS.get(verdict.word, 'dim')}")
@@ -119,7 +120,7 @@ def print_weights(console: Console, workspace: Workspace, plan: Plan) -> None:
         folder = next(iter(files.values())).parent
         print_line(console, f"weights of {len(files) - len(missing)} runs: {shown(folder)}")
     if missing:
-        print(
+        print_line(
             console,
             f"{len(missing)} runs have no weights there, {missing[0]} for instance: they ran without --keep-weights, "
             "or the file couldn't be written; `lape rerun ID --weights FILE` makes it",

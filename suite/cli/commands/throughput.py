@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
@@ -34,6 +33,7 @@ from suite.models.model_cell import Shape
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
+from suite.text import say
 from suite.train.machine import Machine
 from suite.train.steps.precision import choose_precision
 
@@ -109,7 +109,7 @@ def print_throughput(asked: Asked, target: str | None) -> None:
         threads,
     )
     load = os.getloadavg()[0]  # before there is any of our own
-    progress = Console(stderr=True)
+    progress = open_console(stderr=True)
     shown = progress.is_terminal
     found = measure(
         workload,
@@ -119,7 +119,7 @@ def print_throughput(asked: Asked, target: str | None) -> None:
     told = summarise(asked.recipe, workload, plan, environment, load, found)
     text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if target == "-":
-        print(text, end="")
+        say(text, end="")
         return
     console = open_console(WIDTH)
     console.print(_table(told))

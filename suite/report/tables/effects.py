@@ -14,7 +14,7 @@ from suite.report.tables import render
 from suite.report.tables.render import NONE, budget_note, open_table
 from suite.report.tables.summary import HEADS
 from suite.store import files
-from suite.text import points, seed_list
+from suite.text import csv_text, points, seed_list
 from suite.verdict import stats
 from suite.verdict.interactions import Effect, Factorial, Sum, two_sided
 from suite.verdict.runs import recipe_ids_tell
@@ -241,7 +241,7 @@ def _levels(levels: Mapping[str, str]) -> dict[str, str]:
 
 def to_csv(text: Text) -> str:
     """A line per effect or sum, unrounded (ten digits; UTF-8; a header line)."""
-    return pd.DataFrame(list(text.records)).to_csv(index=False, lineterminator="\n", float_format="%.10g")
+    return csv_text(text.records, digits=10)
 
 
 def to_markdown(text: Text) -> str:

@@ -15,6 +15,7 @@ from suite.report.tables.published import Entry, PublishedTable
 from suite.report.tables.render import NONE, budget_note, open_table
 from suite.store.files import write_texts
 from suite.store.record import AXIS_FIELDS
+from suite.text import csv_text
 from suite.verdict.claims.published import METRICS, decimals
 from suite.verdict.stats import Consistency
 
@@ -42,8 +43,7 @@ _ONE_RUN = "Where the paper doesn't say how many runs its number is the mean of,
 
 def to_csv(table: PublishedTable) -> str:
     """A line per published value, unrounded (ten digits; UTF-8; a header line)."""
-    records = [_record(entry, table) for entry in table.entries]
-    return pd.DataFrame(records).to_csv(index=False, lineterminator="\n", float_format="%.10g")
+    return csv_text((_record(entry, table) for entry in table.entries), digits=10)
 
 
 def _record(entry: Entry, table: PublishedTable) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from suite.report.tables import render
 from suite.report.tables.render import NONE, budget_note, open_table
 from suite.report.tables.rows import Row, columns_shown, raw_frame, rows
 from suite.store.files import write_atomic
-from suite.text import points
+from suite.text import csv_text, points
 from suite.verdict import stats
 from suite.verdict.comparisons import Contrast
 
@@ -100,7 +100,7 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 def _csv(cells: Sequence[Row], budget: str = "") -> str:
     table = raw_frame(cells).assign(budget=budget) if budget else raw_frame(cells)
-    return table.to_csv(index=False, lineterminator="\n", float_format="%.10g")
+    return csv_text(table.to_dict("records"), columns=list(table.columns), digits=10)
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
