@@ -21,7 +21,7 @@ from suite.data.datasets import DATASETS, MOST_PIXELS, Dataset
 from suite.data.decode import GREY_MODES, decode, header, in_parallel, read_file
 from suite.data.index import Index, Row, classes_checksum, index_checksum
 from suite.data.tree import Tree, find_top, list_tree
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.store.canonical import canonical_json
 
 STORAGES = ("auto", "arrays", "folder")
@@ -64,13 +64,7 @@ def prepare(
             fix="change --image-size",
         )
     if storage not in STORAGES:
-        raise InputError(
-            f"unknown storage {storage!r}",
-            expected="a way to store",
-            found=repr(storage),
-            where=f"--storage {storage}",
-            fix=nearest(storage, STORAGES),
-        )
+        raise unknown("storage", storage, STORAGES, where=f"--storage {storage}")
     if name in DATASETS:
         fixed = DATASETS[name].storage
         if image_size not in (None, DATASETS[name].image_size) or storage not in ("auto", fixed):
@@ -178,12 +172,13 @@ def _prepare_custom(name: str, root: Path, source: Path | None, image_size: int 
     if source is None:
         known = load_meta(name, root)
         if known is None:
-            raise InputError(
-                f"unknown data set {name!r}",
+            raise unknown(
+                "data set",
+                name,
+                DATASETS,
                 expected="a built-in data set, or --from with a folder or archive of images",
-                found=repr(name),
                 where="lape data prepare",
-                fix=nearest(name, DATASETS) + f"; or run: lape data prepare {name} --from PATH",
+                fix=f"or run: lape data prepare {name} --from PATH",
             )
         verify(known.dataset, root)
         return known.dataset

@@ -90,11 +90,9 @@ def _commit() -> str | None:
             return None  # installed inside somebody else's repository
         commit = git("rev-parse", "HEAD")
         changed = git("status", "--porcelain", "--untracked-files=all", "--", ".")
-        hidden = git("ls-files", "--others", "--", "*.py")
-        # Files that git is told not to look at have a small letter or an S in this listing.
-        assumed = [
-            line for line in git("ls-files", "-v", "--", ".").splitlines() if line[0].islower() or line[0] == "S"
-        ]
-        return f"{commit}+dirty" if changed or hidden or assumed else commit
+        ignored = git("ls-files", "--others", "--", "*.py")
+        states = git("ls-files", "-v", "--", ".").splitlines()
     except (OSError, subprocess.SubprocessError):
         return None
+    unseen = [line for line in states if line[0].islower() or line[0] == "S"]  # files that git is told not to look at
+    return f"{commit}+dirty" if changed or ignored or unseen else commit

@@ -25,7 +25,7 @@ from suite.cli.commands.model_options import (
     possible,
     usual_pe,
 )
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.grid.recipe import AskedPrecision
 from suite.models.model_cell import Shape
 from suite.report.tables.render import open_table
@@ -122,13 +122,7 @@ def print_bench(
 
 def _sides(asked: Asked) -> Sides:
     if asked.axis not in AXES:
-        raise InputError(
-            f"unknown axis {asked.axis!r}",
-            expected=f"one of {', '.join(AXES)}",
-            found=repr(asked.axis),
-            where=f"--axis {asked.axis}",
-            fix=nearest(asked.axis, AXES),
-        )
+        raise unknown("axis", asked.axis, AXES, where=f"--axis {asked.axis}")
     if (twice := getattr(asked, asked.axis)) is not None:
         raise InputError(
             f"--{asked.axis} is of both sides, and they differ in it",
@@ -168,13 +162,7 @@ def _precision(name: str) -> AskedPrecision:
     for known in get_args(AskedPrecision):
         if name == known:
             return cast(AskedPrecision, known)
-    raise InputError(
-        f"unknown precision {name!r}",
-        expected=f"one of {', '.join(get_args(AskedPrecision))}",
-        found=repr(name),
-        where=f"--precision {name}",
-        fix=nearest(name, get_args(AskedPrecision)),
-    )
+    raise unknown("precision", name, get_args(AskedPrecision), where=f"--precision {name}")
 
 
 def _records(comparison: Comparison, sides: Sides, setting: Setting, environment: Environment) -> list[Record]:

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.text import note
 
 
 def list_kind(kind: str) -> list[str]:
     """A line for each thing of a kind; raises `InputError` for an unknown kind."""
     if kind not in _KINDS:
-        raise InputError(
-            f"can't list {kind!r}",
-            expected="a kind of thing",
-            found=repr(kind),
-            where="lape ls",
-            fix=nearest(kind, _KINDS),
-        )
+        raise unknown("kind of thing", kind, _KINDS, where="lape ls")
     return list(_KINDS[kind]())
 
 

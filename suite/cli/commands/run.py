@@ -12,7 +12,7 @@ from suite.cli.commands.console import open_console
 from suite.cli.commands.plan import print_plan_line
 from suite.cli.commands.report import print_outcome, print_weights
 from suite.data.cache import open_root
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
 from suite.run.curves import Curves, check_curves
@@ -57,13 +57,7 @@ def run_grid(
     root = open_root(machine.data_root)
     machine = replace(machine, data_root=root)
     if executor not in EXECUTORS:
-        raise InputError(
-            f"unknown executor {executor!r}",
-            expected="ray or serial",
-            found=repr(executor),
-            where="--executor",
-            fix=nearest(executor, EXECUTORS),
-        )
+        raise unknown("executor", executor, EXECUTORS, where="--executor")
     if dashboard:
         if executor != "ray" or address is not None:
             raise InputError(
@@ -201,11 +195,5 @@ def _statuses(text: str) -> Collection[str]:
     statuses = [part.strip() for part in text.split(",") if part.strip()]
     for status in statuses:
         if status not in FAILURES:
-            raise InputError(
-                f"can't retry trials by the status {status!r}",
-                expected=f"statuses of failures: {', '.join(FAILURES)}",
-                found=repr(status),
-                where=f"--retry {text}",
-                fix=nearest(status, FAILURES),
-            )
+            raise unknown("status of a failure", status, FAILURES, where=f"--retry {text}")
     return statuses
