@@ -79,13 +79,13 @@ def unknown(
         where: the place of the name, such as an option, or a file and line.
         fix: what else can be done.
     """
-    advice = nearest(str(name), known)
+    names = list(known)
     return InputError(
         f"unknown {kind} {name!r}",
         expected=expected or f"a known {kind}",
         found=repr(name),
         where=where,
-        fix=f"{advice}; {fix}" if fix else advice,
+        fix="; ".join(part for part in (nearest(str(name), names) if names else "", fix) if part),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from suite.errors import InputError, nearest
+from suite.errors import unknown
 
 T = TypeVar("T")
 
@@ -33,12 +33,7 @@ class Registry(Mapping[str, T], Generic[T]):
         try:
             return self._objects[name]
         except KeyError:
-            raise InputError(
-                f"unknown {self.kind} {name!r}",
-                expected=f"a {self.kind} that is registered",
-                found=repr(name),
-                fix=nearest(name, self._objects),
-            ) from None
+            raise unknown(self.kind, name, self._objects) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._objects

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 _PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
 _NONE = "–"  # for a number that is missing
@@ -48,7 +48,7 @@ def complain(text: str) -> None:
 
 
 def csv_text(
-    rows: Iterable[Mapping[str, object]], columns: Sequence[str] | None = None, digits: int | None = None
+    rows: Iterable[Mapping[Any, object]], columns: Sequence[str] | None = None, digits: int | None = None
 ) -> str:
     """Rows as CSV with a header line. All CSV of the suite is written here.
 

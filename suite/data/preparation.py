@@ -21,7 +21,7 @@ from suite.data.progress import Progress
 from suite.data.reading import read_arrays, read_form, read_index, read_tree, unpacked
 from suite.data.tree import Tree
 from suite.data.walk import check_link
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.store.canonical import canonical_json
 from suite.store.homes import expanded
 
@@ -66,13 +66,7 @@ def prepare(
             fix="change --image-size",
         )
     if storage not in STORAGES:
-        raise InputError(
-            f"unknown storage {storage!r}",
-            expected="a way to store",
-            found=repr(storage),
-            where=f"--storage {storage}",
-            fix=nearest(storage, STORAGES),
-        )
+        raise unknown("storage", storage, STORAGES, where=f"--storage {storage}")
     if name in DATASETS:
         fixed = DATASETS[name].storage
         if image_size not in (None, DATASETS[name].image_size) or storage not in ("auto", fixed):
@@ -196,12 +190,13 @@ def _known(name: str, root: Path) -> Dataset:
     """A data set that was prepared under a name of the user's, verified."""
     known = load_meta(name, root)
     if known is None:
-        raise InputError(
-            f"unknown data set {name!r}",
+        raise unknown(
+            "data set",
+            name,
+            DATASETS,
             expected="a built-in data set, or --from with a folder or archive of images",
-            found=repr(name),
             where="lape data prepare",
-            fix=nearest(name, DATASETS) + f"; or run: lape data prepare {name} --from PATH",
+            fix=f"or run: lape data prepare {name} --from PATH",
         )
     verify(known.dataset, root)
     return known.dataset

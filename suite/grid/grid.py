@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from suite.errors import InputError, Problem, nearest
+from suite.errors import InputError, Problem, nearest, unknown
 from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.compatibility import check_cell, check_weights
 from suite.grid.documents import Document, Location, read_document
@@ -201,12 +201,13 @@ class Grid:
         folder = self.document.path.parent / "recipes"
         known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
         if base not in known:
-            raise InputError(
-                f"unknown recipe {base!r}",
+            raise unknown(
+                "recipe",
+                base,
+                known,
                 expected=f"a file in {folder}",
-                found=repr(base),
                 where=self.document.where(location),
-                fix=nearest(base, known) if known else f"write {folder / 'NAME.yaml'}",
+                fix="" if known else f"write {folder / 'NAME.yaml'}",
             )
         document = read_document(known[base])
         document.validate(Recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from suite.data.datasets import DATASETS, Dataset
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.grid.axes import AXES
 from suite.grid.documents import Document, Location
 from suite.grid.schema import GridFile
@@ -58,11 +58,11 @@ class Catalogue:
         if level in declared:
             return self._document.validate(Dataset, {"name": level, **declared[level]}, ("datasets", level))
         if level not in DATASETS:
-            raise InputError(
-                f"unknown data set {level!r}",
+            raise unknown(
+                "data set",
+                level,
+                [*DATASETS, *declared],
                 expected="a built-in data set, or one that the grid declares under `datasets:`",
-                found=repr(level),
-                fix=f"{nearest(level, [*DATASETS, *declared])}; "
-                "`lape data prepare NAME --from FOLDER` prints the declaration of your own",
+                fix="`lape data prepare NAME --from FOLDER` prints the declaration of your own",
             )
         return DATASETS[level]

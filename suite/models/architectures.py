@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from suite.errors import InputError, Problem, nearest
+from suite.errors import InputError, Problem, nearest, unknown
 from suite.models.levels import Cell, Level, Refusal
 from suite.models.sizes import (
     AnySize,
@@ -220,12 +220,8 @@ def resolve_architecture(name: str, overrides: Mapping[str, Any] | None = None, 
     elif name in FAMILIES:
         family_name, size = name, {}
     else:
-        raise InputError(
-            f"unknown architecture {name!r}",
-            expected="a named size, or a family with its size",
-            found=repr(name),
-            fix=nearest(name, [*_NAMED, *FAMILIES]),
-        )
+        expected = "a named size, or a family with its size"
+        raise unknown("architecture", name, [*_NAMED, *FAMILIES], expected=expected)
     family = FAMILIES[family_name]
     try:
         resolved = family.size.model_validate({**family.defaults, **size, **(overrides or {})})

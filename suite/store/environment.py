@@ -1,8 +1,9 @@
-"""What a run was made with, for its record."""
+"""The software and hardware that a run was made with, for its record."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import re
 import socket
@@ -48,12 +49,12 @@ def describe(
 
 @lru_cache
 def node_name() -> str:
-    """The name of this machine without its domain. One that tells an address is hidden: records are public."""
+    """The name of this machine without its domain. A name that tells an address is hidden: records are public."""
     return public_name(socket.gethostname())
 
 
 def public_name(hostname: str) -> str:
-    """A host's name as records have it: see `node_name`."""
+    """A host's name in the form that records have: without its domain, and hidden if it tells an address."""
     if _ADDRESS.search(hostname):
         return f"node-{hashlib.sha256(hostname.encode()).hexdigest()[:8]}"
     return hostname.split(".")[0] or "unnamed"
@@ -71,17 +72,28 @@ def processor() -> str:
 
 @lru_cache
 def _commit() -> str | None:
-    """The commit of the code, '+dirty' if it has local changes; None where it is no git checkout."""
+    """The commit of the code, with '+dirty' if the code isn't that of the commit; None outside of a git checkout.
+
+    The code is everything in the package: changed, removed and new files, also new Python files that git is told to
+    ignore. Grids and recipes don't count, since what they say is in the record's config.
+    """
     package = Path(suite.__file__).resolve().parent
+    # A hook or a script may have set these for another repository.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(package), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=variables)
+        return ended.stdout.strip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")) != package.parent:
             return None  # installed inside somebody else's repository
         commit = git("rev-parse", "HEAD")
-        return f"{commit}+dirty" if git("status", "--porcelain", "--", str(package)) else commit
+        changed = git("status", "--porcelain", "--untracked-files=all", "--", ".")
+        ignored = git("ls-files", "--others", "--", "*.py")
+        states = git("ls-files", "-v", "--", ".").splitlines()
     except (OSError, subprocess.SubprocessError):
         return None
+    unseen = [line for line in states if line[0].islower() or line[0] == "S"]  # files that git is told not to look at
+    return f"{commit}+dirty" if changed or ignored or unseen else commit

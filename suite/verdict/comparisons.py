@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from suite.errors import InputError, nearest
+from suite.errors import unknown
 from suite.grid.axes import is_usual
 from suite.store.record import AXIS_FIELDS
 from suite.verdict import stats
@@ -134,8 +134,7 @@ def comparisons(frame: Frame, axis: str = "join", baseline: str = "default", met
     """
     for name, value, known in (("axis", axis, AXIS_FIELDS), ("metric", metric, METRICS)):
         if value not in known:
-            raise InputError(f"unknown {name} {value!r}", expected=f"an {name}" if name == "axis" else "a metric",
-                             found=repr(value), fix=nearest(value, known))  # fmt: skip
+            raise unknown(name, value, known)
     others = [name for name in CELL_FIELDS if name != axis]
     groups: dict[Key, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in unique_runs(frame):

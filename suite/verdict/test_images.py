@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,6 +98,17 @@ def _answers(side: Side, seed: int, label: str) -> npt.NDArray[np.bool_]:
     return _unpacked(side.correct[seed], side.test_images.get(seed, 0), side.values[seed], where)
 
 
+def _rounding(top1: float, images: int) -> float:
+    """How far an accuracy may be from its answers: records made elsewhere may have been rounded.
+
+    Half a unit of its last decimal. But a number such as 50.0 doesn't say whether it was rounded to a whole percent, so
+    at most half an image, or half a hundredth where there are so many images that a hundredth is more than one of them.
+    """
+    exponent = Decimal(repr(top1)).as_tuple().exponent
+    unit = 10.0**exponent if isinstance(exponent, int) else 0.0
+    return min(unit / 2, max(50 / images, 0.005)) + 1e-9
+
+
 def _unpacked(packed: str, images: int, top1: float, where: str) -> npt.NDArray[np.bool_]:
     # The length first: a record of ten bytes may say that it is of any number of images.
     whole = 0 < images <= 8 * len(packed) and len(packed) == 4 * math.ceil(math.ceil(images / 8) / 3)
@@ -113,7 +125,7 @@ def _unpacked(packed: str, images: int, top1: float, where: str) -> npt.NDArray[
             fix=_MEND,
         )
     share = float(bits.mean())
-    if abs(100 * share - top1) > 100 / images + 1e-9:  # records made elsewhere may have been rounded
+    if abs(100 * share - top1) > _rounding(top1, images):
         fraction = abs(share - top1) <= 1 / images
         raise InputError(
             "an accuracy is a fraction, not a percentage" if fraction else "an accuracy isn't that of its answers",

@@ -167,7 +167,7 @@ def test_arguments(lape: Shell, write_grid: Write) -> None:
         (["run", path, "--processes", "3", "--gpus-per-trial", "2"], "2, one for each GPU"),
         (["plan", path, "--set", "axes.join=[lap]"], "--set axes.join=[lap]"),
         (["data", "prepare", "mine", "--from", ".", "--image-size", "99999999"], "from 1 to 4096"),
-        (["ls", "nets"], "can't list 'nets'"),
+        (["ls", "nets"], "unknown kind of thing 'nets'"),
         (["data", "prepare", "cifar1"], "cifar1"),
     ):
         assert told in lape.refuses(*arguments)

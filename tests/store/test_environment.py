@@ -43,6 +43,55 @@ def test_the_commit_and_whether_the_code_was_changed(checkout: Path, monkeypatch
     assert commit_of(checkout, monkeypatch) == f"{clean}+dirty"
 
 
+def test_new_files_of_the_package_are_changes_whatever_git_is_told(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ["git", "-C", str(checkout.parent)]
+    clean = commit_of(checkout, monkeypatch)
+    subprocess.run([*git, "config", "status.showUntrackedFiles", "no"], check=True)
+    (checkout / "layers").mkdir()
+    new = checkout / "layers" / "new.py"
+    new.write_text("")
+    assert commit_of(checkout, monkeypatch) == f"{clean}+dirty"
+    (checkout.parent / ".git" / "info" / "exclude").write_text("new.py\n__pycache__\n")
+    assert commit_of(checkout, monkeypatch) == f"{clean}+dirty"
+    new.unlink()
+    (checkout / "__pycache__").mkdir()
+    (checkout / "__pycache__" / "environment.pyc").write_text("")
+    assert commit_of(checkout, monkeypatch) == clean
+
+
+def test_files_that_git_is_told_not_to_look_at_are_changes(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = commit_of(checkout, monkeypatch)
+    command = ["git", "-C", str(checkout), "update-index", "--assume-unchanged", "environment.py"]
+    subprocess.run(command, check=True)
+    (checkout / "environment.py").write_text("changed")
+    assert commit_of(checkout, monkeypatch) == f"{clean}+dirty"
+
+
+def test_grids_are_no_code_and_removed_code_is_a_change(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a grid or a recipe says is in the record's config."""
+    clean = commit_of(checkout, monkeypatch)
+    recipes = checkout.parent / "grids" / "recipes"
+    recipes.mkdir(parents=True)
+    (recipes / "mine.yaml").write_text("epochs: 1")
+    (checkout.parent / "test_mine.py").write_text("")
+    assert commit_of(checkout, monkeypatch) == clean
+    (checkout / "environment.py").unlink()
+    assert commit_of(checkout, monkeypatch) == f"{clean}+dirty"
+
+
+def test_variables_of_another_repository_change_nothing(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Git sets them for its hooks."""
+    clean = commit_of(checkout, monkeypatch)
+    subprocess.run(["git", "init", "-q", str(tmp_path / "other")], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
+    assert commit_of(checkout, monkeypatch) == clean
+
+
 def test_an_installed_package_has_no_commit(checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     inside = checkout.parent / ".venv" / "lib" / "suite"
     inside.mkdir(parents=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from suite.errors import InputError
@@ -76,6 +77,23 @@ def test_answers_that_cant_be_those_of_the_run_are_refused(values: dict[str, Any
 
 def test_a_rounded_accuracy_is_that_of_its_answers() -> None:
     assert differences(contrast_of(answered("110", top1=66.7), answered("111", join="lape"))) is not None
+
+
+@pytest.mark.parametrize(
+    ("right", "images", "rounded"),
+    [(2, 3, 66.7), (2, 3, 66.67), (3247, 10_000, 32.47), (500, 1000, 50.0), (38_265, 50_000, 76.53), (1, 7, 100 / 7)],
+)
+def test_half_a_unit_of_its_rounding_is_all_that_an_accuracy_may_be_off(
+    right: int, images: int, rounded: float
+) -> None:
+    def frame(count: int) -> pd.DataFrame:
+        bits = pack_bits(np.arange(images) < count)
+        return frame_of([run(top1=rounded, test_images=images, correct=bits)])
+
+    check_accuracies(frame(right))
+    for other in (right - 3, right + 3) if images > 10_000 else (right - 1, right + 1):
+        with pytest.raises(InputError, match="isn't that of its answers"):
+            check_accuracies(frame(other))
 
 
 def test_test_sets_of_two_sizes_are_refused() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import cast, get_args
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +25,7 @@ from suite.cli.commands.model_options import (
     possible,
     usual_pe,
 )
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.grid.axes import AXES, METHODS
 from suite.grid.recipe import AskedPrecision
 from suite.models.model_cell import Shape
@@ -98,7 +97,7 @@ def print_bench(
         recipe=recipe,
     )
     environment = describe(torch.__version__, device_name(torch_device), setting.precision, threads)
-    progress = Console(stderr=True)
+    progress = open_console(stderr=True)
     results = compare(
         [side.cell for side in sides],
         setting,
@@ -123,13 +122,7 @@ def print_bench(
 
 def _sides(asked: Asked) -> Sides:
     if asked.axis not in METHODS:
-        raise InputError(
-            f"unknown axis {asked.axis!r}",
-            expected=f"one of {', '.join(METHODS)}",
-            found=repr(asked.axis),
-            where=f"--axis {asked.axis}",
-            fix=nearest(asked.axis, METHODS),
-        )
+        raise unknown("axis", asked.axis, METHODS, where=f"--axis {asked.axis}")
     if (twice := getattr(asked, asked.axis)) is not None:
         raise InputError(
             f"--{asked.axis} is of both sides, and they differ in it",
@@ -165,13 +158,7 @@ def _precision(name: str) -> AskedPrecision:
     for known in get_args(AskedPrecision):
         if name == known:
             return cast(AskedPrecision, known)
-    raise InputError(
-        f"unknown precision {name!r}",
-        expected=f"one of {', '.join(get_args(AskedPrecision))}",
-        found=repr(name),
-        where=f"--precision {name}",
-        fix=nearest(name, get_args(AskedPrecision)),
-    )
+    raise unknown("precision", name, get_args(AskedPrecision), where=f"--precision {name}")
 
 
 def _records(comparison: Comparison, sides: Sides, setting: Setting, environment: Environment) -> list[Record]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -38,7 +37,7 @@ def print_costs(cells: Sequence[ModelCell | Impossible], target: str | None) -> 
         )
     console = open_console(WIDTH)
     put(console, _cost_table(costs), [_cost_record(cost) for cost in costs], target)
-    notes = Console(stderr=True, soft_wrap=True) if target == "-" else console
+    notes = open_console(stderr=True) if target == "-" else console
     for cell in impossible:
         notes.print(f"not possible: {cell.label}: {cell.reason}", highlight=False, markup=False, soft_wrap=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.grid.axes import AXES, Axis
 from suite.text import note
 
@@ -14,13 +14,7 @@ from suite.text import note
 def list_kind(kind: str) -> list[str]:
     """A line for each thing of a kind; raises `InputError` for an unknown kind."""
     if kind not in _KINDS:
-        raise InputError(
-            f"can't list {kind!r}",
-            expected="a kind of thing",
-            found=repr(kind),
-            where="lape ls",
-            fix=nearest(kind, _KINDS),
-        )
+        raise unknown("kind of thing", kind, _KINDS, where="lape ls")
     return list(_KINDS[kind]())
 
 

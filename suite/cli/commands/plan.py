@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,7 +22,7 @@ from suite.run.timing.estimate import ANYWHERE, LEVEL, CellEstimate, Estimate, I
 from suite.run.timing.here import anywhere, here
 from suite.run.timing.pace import kind_of
 from suite.store.files import make_folder, write_atomic
-from suite.text import duration
+from suite.text import csv_text, duration, say
 from suite.train.machine import Machine
 from suite.verdict import stats
 from suite.verdict.claims.claim import untested
@@ -101,10 +99,10 @@ def print_plan(
         plan = make_plan(workspace.expansion, workspace.records)
         found = expect(plan)
         if as_json:
-            print(json.dumps(_values(workspace, plan, found), indent=1))
+            say(json.dumps(_values(workspace, plan, found), indent=1))
             return
         if target == "-":
-            print(_cell_csv(found), end="")
+            say(_cell_csv(found), end="")
             return
         write_atomic(Path(str(target)), _cell_csv(found).encode())
     if workspace.grid.file.not_runnable:
@@ -115,7 +113,7 @@ def print_plan(
     unmatched = untested(workspace.claims, workspace.expansion.trials)
     seeds = len(workspace.grid.file.seeds)
     print_line(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
-    print(
+    print_line(
         console, f"  trials   {plan.total}: {len(plan.done)} done, {len(plan.failed)} failed, {len(plan.to_do)} to do"
     )
     if plan.others:
@@ -241,12 +239,7 @@ def _cell_values(expected: Estimate, cell: CellEstimate) -> dict[str, Any]:
 
 
 def _cell_csv(expected: Estimate) -> str:
-    rows, text = [_cell_values(expected, cell) for cell in expected.cells], io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(_cell_values(expected, cell) for cell in expected.cells)
 
 
 def _expected(workspace: Workspace) -> str:

@@ -12,6 +12,7 @@ from suite.cli.commands.console import COLOURS, open_console, print_line, shown
 from suite.report.workspace import Workspace
 from suite.run.plan import Plan, make_plan
 from suite.store.files import make_folder
+from suite.text import say
 
 # A reader may take these words away; what stands beside them must not be left to the report.
 _SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted")
@@ -50,7 +51,7 @@ def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
 
     console = open_console()
     if as_json:
-        print(to_json(workspace.verdicts), end="")
+        say(to_json(workspace.verdicts), end="")
     else:
         for verdict in workspace.verdicts:
             word = Text(verdict.word.replace("_", " "), style=f"bold {COLOURS.get(verdict.word, 'dim')}")

@@ -12,7 +12,7 @@ from suite.cli.commands.console import open_console
 from suite.cli.commands.plan import print_plan_line
 from suite.cli.commands.report import print_outcome, print_weights
 from suite.data.cache import open_root
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
 from suite.run.curves import Curves, check_curves
@@ -73,13 +73,7 @@ class Execution:
     def check(self) -> None:
         """Raise `InputError` if the options contradict each other."""
         if self.executor not in EXECUTORS:
-            raise InputError(
-                f"unknown executor {self.executor!r}",
-                expected="ray or serial",
-                found=repr(self.executor),
-                where="--executor",
-                fix=nearest(self.executor, EXECUTORS),
-            )
+            raise unknown("executor", self.executor, EXECUTORS, where="--executor")
         if self.executor == "serial" and (self.at_once or 1) > 1:
             raise InputError(
                 "the serial executor runs one trial at a time",
@@ -281,11 +275,5 @@ def _statuses(text: str) -> Collection[str]:
     statuses = [part.strip() for part in text.split(",") if part.strip()]
     for status in statuses:
         if status not in FAILURES:
-            raise InputError(
-                f"can't retry trials by the status {status!r}",
-                expected=f"statuses of failures: {', '.join(FAILURES)}",
-                found=repr(status),
-                where=f"--retry {text}",
-                fix=nearest(status, FAILURES),
-            )
+            raise unknown("status of a failure", status, FAILURES, where=f"--retry {text}")
     return statuses

@@ -13,6 +13,7 @@ from suite.cli.commands.ls import yaml_files
 from suite.errors import InputError
 from suite.grid.axes import GRID_ORDER
 from suite.report.tables.render import open_table
+from suite.text import say
 from suite.verdict.claims.model_counts import StaticVerdict, judge_static, to_json
 from suite.verdict.claims.reader import read_claim_files
 
@@ -44,7 +45,7 @@ def print_static_verdicts(files: Sequence[str], *, as_json: bool, target: str | 
             fix="for instance `lape verify --static grids/claims/table5.yaml`",
         )
     if as_json:
-        print(to_json(verdicts), end="")
+        say(to_json(verdicts), end="")
     else:
         put(open_console(WIDTH), _table(verdicts), [_record(verdict) for verdict in verdicts], target)
     return any(verdict.word == "contradicted" for verdict in verdicts)

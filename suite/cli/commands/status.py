@@ -7,15 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from suite.cli.commands.console import open_console
 from suite.run.opened_grid import OpenGrid
 from suite.run.status import Underway, View, Watcher
 from suite.run.timing.forecast import read_calibration, read_forecast
 from suite.store.beats import LOST
-from suite.text import duration
+from suite.text import duration, say
 
 _SHOWN = 20  # failures, trials under way: more of them are counted, and stand in the JSON
 _DRAWN = 4  # times a second that a terminal is drawn anew
@@ -34,9 +34,9 @@ def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) 
         for view in views:
             found = read_forecast(opened.store.folder)
             held = None if found is None else found.model_dump() | {"verdict": found.verdict}
-            print(json.dumps(view.values() | {"estimate": held}), flush=True)
+            say(json.dumps(view.values() | {"estimate": held}))
         return
-    console = Console()
+    console = open_console()
     if watch and console.is_terminal:
         with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=_DRAWN) as live:
             for view in views:
@@ -44,7 +44,7 @@ def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) 
         return
     with suppress(KeyboardInterrupt):  # the watcher stops, nothing else does
         for number, view in enumerate(views):
-            print("\n" * bool(number) + "\n".join(status_lines(opened, view, _verdict(opened))), flush=True)
+            say("\n" * bool(number) + "\n".join(status_lines(opened, view, _verdict(opened))))
 
 
 def _verdict(opened: OpenGrid) -> str | None:

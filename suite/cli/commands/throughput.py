@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
@@ -27,13 +26,14 @@ from suite.cli.commands.ls import yaml_files
 from suite.cli.commands.model_options import chosen_architecture, listed_cells, possible, usual_pe
 from suite.data.cache import load_meta, open_root, verify
 from suite.data.datasets import DATASETS, Dataset
-from suite.errors import InputError, nearest
+from suite.errors import InputError, unknown
 from suite.grid.documents import read_document
 from suite.grid.recipe import Recipe
 from suite.models.model_cell import Shape
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
+from suite.text import say
 from suite.train.machine import Machine, device_name
 from suite.train.steps.precision import choose_precision
 
@@ -109,7 +109,7 @@ def print_throughput(asked: Asked, target: str | None) -> None:
         threads,
     )
     load = os.getloadavg()[0]  # before there is any of our own
-    progress = Console(stderr=True)
+    progress = open_console(stderr=True)
     shown = progress.is_terminal
     found = measure(
         workload,
@@ -119,7 +119,7 @@ def print_throughput(asked: Asked, target: str | None) -> None:
     told = summarise(asked.recipe, workload, plan, environment, load, found)
     text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if target == "-":
-        print(text, end="")
+        say(text, end="")
         return
     console = open_console(WIDTH)
     console.print(_table(told))
@@ -163,13 +163,8 @@ def _recipe(asked: Asked) -> Recipe:
     if path.suffix != ".yaml":
         known = {file.stem: file for file in yaml_files("grids/recipes")}
         if asked.recipe not in known:
-            raise InputError(
-                f"unknown recipe {asked.recipe!r}",
-                expected="a recipe in grids/recipes, or a YAML file",
-                found=repr(asked.recipe),
-                where=f"--recipe {asked.recipe}",
-                fix=nearest(asked.recipe, known),
-            )
+            expected = "a recipe in grids/recipes, or a YAML file"
+            raise unknown("recipe", asked.recipe, known, expected=expected, where=f"--recipe {asked.recipe}")
         path = known[asked.recipe]
     document = read_document(path)
     changes = {"batch_size": asked.batch_size, "precision": asked.precision}
@@ -207,13 +202,8 @@ def _dataset(asked: Asked) -> tuple[Dataset, Path | None]:
     name = asked.dataset or USUAL
     meta = load_meta(name, root)
     if name not in DATASETS and meta is None:
-        raise InputError(
-            f"unknown data set {name!r}",
-            expected="a data set that is built in or prepared, or 'synthetic'",
-            found=repr(name),
-            where=f"--dataset {name}",
-            fix=nearest(name, [*DATASETS, SYNTHETIC]),
-        )
+        expected = "a data set that is built in or prepared, or 'synthetic'"
+        raise unknown("data set", name, [*DATASETS, SYNTHETIC], expected=expected, where=f"--dataset {name}")
     dataset = DATASETS[name] if name in DATASETS or meta is None else meta.dataset
     verify(dataset, root)
     return dataset, root

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from suite.text import say
+
 commands = typer.Typer()
 data_commands = typer.Typer(
     help="Prepare and list data sets; prepare teachers.", no_args_is_help=True, rich_markup_mode=None
@@ -21,7 +23,7 @@ def list_things(
     from suite.cli.commands.ls import list_kind
 
     for line in list_kind(kind):
-        typer.echo(line)
+        say(line)
 
 
 @data_commands.command("prepare")
@@ -36,7 +38,7 @@ def data_prepare(
     from suite.cli.commands.data import prepare_data
 
     for line in prepare_data(name, source, image_size, storage, data):
-        typer.echo(line)
+        say(line)
 
 
 @data_commands.command("teacher")
@@ -52,7 +54,7 @@ def data_teacher(
     from suite.cli.commands.data import add_teacher
 
     for line in add_teacher(name, source, data, weights_key):
-        typer.echo(line)
+        say(line)
 
 
 @data_commands.command("ls")
@@ -63,4 +65,4 @@ def data_list(
     from suite.cli.commands.data import list_data
 
     for line in list_data(data):
-        typer.echo(line)
+        say(line)

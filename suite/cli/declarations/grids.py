@@ -18,6 +18,7 @@ from suite.cli.options import (
     SetOption,
     chosen_workspace,
 )
+from suite.text import say
 
 commands = typer.Typer()
 
@@ -34,7 +35,7 @@ def check(
     from suite.cli.commands.check import check_files
 
     for line in check_files(files):
-        typer.echo(line)
+        say(line)
 
 
 @commands.command()

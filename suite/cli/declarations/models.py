@@ -17,6 +17,7 @@ from suite.cli.options import (
     SizeOption,
 )
 from suite.errors import InputError
+from suite.text import say
 
 commands = typer.Typer()
 
@@ -243,4 +244,4 @@ def inspect_weights(
 
     published = Published(source, arch, pe, join, classes, image_size, tuple(sizes or ()), weights_key)
     for line in inspect_checkpoint(checkpoint, published, out, token, low):
-        typer.echo(line)
+        say(line)

@@ -18,6 +18,7 @@ from suite.cli.options import (
     chosen_workspace,
 )
 from suite.errors import InputError
+from suite.text import say
 
 commands = typer.Typer()
 
@@ -88,4 +89,4 @@ def report(
     """Write a grid's report: a web page that needs nothing but itself, with tables, figures and verdicts."""
     from suite.cli.commands.report import write_report
 
-    typer.echo(write_report(chosen_workspace(grid, overrides, seeds, results, reports)))
+    say(write_report(chosen_workspace(grid, overrides, seeds, results, reports)))
