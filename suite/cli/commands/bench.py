@@ -131,7 +131,7 @@ def _sides(asked: Asked) -> Sides:
             where=f"--axis {asked.axis}",
             fix=nearest(asked.axis, METHODS),
         )
-    if (twice := getattr(asked, asked.axis)) is not None:
+    if (twice := getattr(asked, asked.axis, None)) is not None:
         raise InputError(
             f"--{asked.axis} is of both sides, and they differ in it",
             expected="its levels by --baseline and --treatment",
