@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from suite.grid.axes import GRID_ORDER
 from suite.store.canonical import fingerprint
-from suite.store.record import AXIS_FIELDS
+from suite.store.record import AXIS_FIELDS, USUAL_LEVELS
 
 COLUMNS = (
-    "trial_id", "cell_id", "grid", "status", "arch", "pe", "join", "norm", "loss", "dataset", "recipe", "seed_index",
+    "trial_id", "cell_id", "grid", "status", *GRID_ORDER, "recipe", "seed_index",
     "epochs", "top1", "top1_best_epoch", "test_loss", "params", "macs", "train_seconds", "images_per_second",
     "peak_memory_mb", "started_at", "test_images", "correct", "diverged_step", "error", "environment", "recipe_id",
 )  # fmt: skip
@@ -24,7 +25,7 @@ def run(seed: int = 0, top1: float = 95.0, **values: Any) -> dict[str, Any]:
     """A row; status other than done leaves its results out."""
     row: dict[str, Any] = {
         "grid": "small", "status": "done", "arch": "vit_lite_digits", "pe": "learnable", "join": "default",
-        "norm": "ln", "loss": "default", "dataset": "digits", "recipe": "digits", "recipe_id": "0123456789abcdef",
+        **USUAL_LEVELS, "dataset": "digits", "recipe": "digits", "recipe_id": "0123456789abcdef",
         "seed_index": seed, "epochs": 30, "params": 68_426.0, "macs": 1_130_000.0, "environment": CPU,
         "started_at": "2026-11-20T12:00:00+00:00", "diverged_step": None, "error": None, **values,
     }  # fmt: skip

@@ -15,6 +15,7 @@ from suite.models.architectures import Architecture
 from suite.models.levels import Cell
 from suite.models.model_cell import ModelCell
 from suite.models.sizes import Size
+from suite.store.record import USUAL_LEVELS
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Side:
 
     def level(self, axis: str) -> str:
         """Its level on an axis."""
-        return {**self.cell.levels, "loss": self.loss}[axis]
+        return {**USUAL_LEVELS, **self.cell.levels, "loss": self.loss}[axis]
 
     def patch(self) -> int | None:
         """The pixels of a patch's side, if its loss classifies patches."""

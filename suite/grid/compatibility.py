@@ -9,15 +9,16 @@ from suite.data.datasets import Dataset
 from suite.errors import InputError
 from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.losses import LOSSES, idle_weights
-from suite.grid.recipe import Recipe
+from suite.grid.named_recipe import NamedRecipe
 from suite.models.architectures import FAMILIES
 from suite.models.levels import Cell
 
 _DROP = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
 
 
-def check_weights(recipe: Recipe, levels: Iterable[str]) -> None:
+def check_weights(named: NamedRecipe, levels: Iterable[str]) -> None:
     """Raise `InputError` if the recipe sets the weight of a term that no loss of its cells has."""
+    recipe = named.recipe
     if not (idle := idle_weights(recipe, levels)):
         return
     having = [name for name, loss in LOSSES.items() if loss.weights & set(idle)]
@@ -25,11 +26,12 @@ def check_weights(recipe: Recipe, levels: Iterable[str]) -> None:
         f"{' and '.join(idle)} of the recipe {'has' if len(idle) == 1 else 'have'} no effect",
         expected="weights of terms that a loss of these cells has",
         found=", ".join(f"{name}: {getattr(recipe, name):g}" for name in idle),
+        where=named.where(idle[0]),
         fix=f"leave {'it' if len(idle) == 1 else 'them'} out, or add loss {', '.join(having)}",
     )
 
 
-def check_cell(cell: Cell, dataset: Dataset, recipe: Recipe) -> None:
+def check_cell(cell: Cell, dataset: Dataset, recipe: NamedRecipe) -> None:
     """Raise `InputError` if a level of the cell doesn't fit the others, or the recipe doesn't fit them."""
     for axis in GRID_ORDER:
         if error := AXES[axis].refusal(cell):
@@ -42,12 +44,14 @@ def check_cell(cell: Cell, dataset: Dataset, recipe: Recipe) -> None:
     _check_recipe(cell, dataset, recipe)
 
 
-def _check_recipe(cell: Cell, dataset: Dataset, recipe: Recipe) -> None:
+def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
+    recipe = named.recipe
     if recipe.cutmix_grid is not None and dataset.image_size % recipe.cutmix_grid:
         raise InputError(
             f"the recipe's cutmix_grid doesn't fit the data set {dataset.name}",
             expected=f"whole cells in images of {dataset.image_size} pixels a side",
             found=f"cutmix_grid {recipe.cutmix_grid}",
+            where=named.where("cutmix_grid"),
             fix="give the side of the patches",
         )
     family = cell.arch.family
@@ -56,18 +60,20 @@ def _check_recipe(cell: Cell, dataset: Dataset, recipe: Recipe) -> None:
             f"arch {cell.arch.name} has no head that learns from a teacher",
             expected=f"a family with one: {', '.join(f.name for f in FAMILIES.values() if f.distilled)}",
             found=f"family {family.name} with distillation: {recipe.distillation}",
+            where=named.where("distillation"),
             fix="choose another arch, or give this one a block of its own with distillation: none",
         )
     images = recipe.train_images if recipe.train_images is not None else dataset.train_images
-    _check_range("train_images", images, dataset.num_classes, dataset.train_images, dataset)
-    _check_range("batch_size", recipe.batch_size, 1, images, dataset)
+    _check_range("train_images", images, dataset.num_classes, dataset.train_images, dataset, named)
+    _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
 
 
-def _check_range(name: str, value: int, least: int, most: int, dataset: Dataset) -> None:
+def _check_range(name: str, value: int, least: int, most: int, dataset: Dataset, recipe: NamedRecipe) -> None:
     if not least <= value <= most:
         raise InputError(
             f"the recipe's {name} doesn't fit the data set {dataset.name}",
             expected=f"from {least} to {most}",
             found=str(value),
+            where=recipe.where(name),
             fix=f"change {name}, for instance with --set recipe.{name}={most}",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import textwrap
 import types
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,8 @@ from suite.grid.yaml import load_yaml
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 _LONG = 80  # characters of a value that a message shows
+MOST_BYTES = 1_000_000  # of a file: the largest here has 30,000
+MOST_PROBLEMS = 50  # that one message lists
 
 
 @dataclass
@@ -56,7 +60,7 @@ class Document:
             )
         values: Any = self.values
         for part in at:
-            values = values[part]
+            values = values[part]  # a mapping, as the caller knows
         for depth, key in enumerate(keys[:-1]):
             inner = values.setdefault(key, {})
             if key == "recipe" and isinstance(inner, str):
@@ -84,7 +88,9 @@ class Document:
         try:
             return model.model_validate(self.values if values is None else values)
         except ValidationError as error:
-            raise InputError(problems=[self._problem(model, item, at) for item in error.errors()]) from None
+            found = error.errors()
+            problems = [self._problem(model, item, at) for item in found[:MOST_PROBLEMS]]
+            raise InputError(problems=[*problems, *more_problems(len(found) - len(problems))]) from None
 
     def _problem(self, model: type[BaseModel], error: ErrorDetails, at: Location) -> Problem:
         location = (*at, *error["loc"])
@@ -103,11 +109,16 @@ class Document:
                 where=self.where(location[:-1]),
                 fix=f"add the key {str(location[-1])!r}",
             )
+        if not error["loc"]:  # of several keys together: the place of the first that the message names
+            words = re.findall(r"\w+", error["msg"])
+            place = next((p for word in words if (p := (*at, word)) in self.lines or p in self.overrides), location)
+        else:
+            place = location
         return Problem(
             f"{name} can't be used",
             expected=error["msg"].removeprefix("Value error, "),
             found=_shown(error["input"]),
-            where=self.where(location),
+            where=self.where(place),
             fix=fields.get(str(location[-1]) if location else "", "") or "change the value",
         )
 
@@ -124,7 +135,9 @@ def load_document(path: Path, model: type[M]) -> M:
 def read_document(path: Path) -> Document:
     """Read one YAML file without validating it. Raises `InputError` if it is missing or not a YAML mapping."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data[:MOST_BYTES].decode("utf-8") if len(data) <= MOST_BYTES else None
     except FileNotFoundError:
         near = sorted(str(sibling) for sibling in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         raise InputError(
@@ -144,6 +157,14 @@ def read_document(path: Path) -> Document:
             where=str(path),
             fix="give the path of a YAML file",
         ) from None
+    if text is None:
+        raise InputError(
+            "the file is too large",
+            expected=f"a YAML file of at most {MOST_BYTES:,} bytes",
+            found="more",
+            where=str(path),
+            fix="give the path of a grid, a recipe or a claim file, or split it into several",
+        )
     loaded = load_yaml(text, str(path))
     if not isinstance(loaded, CommentedMap):
         raise InputError(
@@ -156,6 +177,27 @@ def read_document(path: Path) -> Document:
     document = Document(path, _plain(loaded))
     _note_lines(loaded, (), document.lines)
     return document
+
+
+def check_inside(path: Path, folder: Path, where: str) -> None:
+    """Raise `InputError` if a file that a file names lies neither below its folder nor below the project's `grids/`.
+
+    Messages quote lines of what can't be read. A stranger's grid mustn't make them quote any other file.
+    """
+    resolved = Path(os.path.realpath(path))
+    if not any(resolved.is_relative_to(root.resolve()) for root in (folder, Path("grids"))):
+        raise InputError(
+            "a file outside the grid's folder",
+            expected=f"a file in {folder}, or in {Path('grids').resolve()}",
+            found=repr(os.path.relpath(path, folder) if "\0" not in str(path) else str(path)),
+            where=where,
+            fix="copy the file into a folder beside the grid, and name it there",
+        )
+
+
+def more_problems(count: int) -> list[Problem]:
+    """What stands below the problems that a message lists, if it leaves out `count` more."""
+    return [Problem(f"and {count} more problems like these", fix="mend those above first")] if count > 0 else []
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from suite.errors import InputError
-from suite.grid.axes import GRID_ORDER
+from suite.grid.axes import GRID_ORDER, in_config
 from suite.grid.documents import Document, Location
 from suite.grid.levels import Catalogue
 from suite.grid.schema import Block, Cell, When
@@ -25,7 +25,7 @@ class Dropped:
     @property
     def label(self) -> str:
         """The cell in one line."""
-        return " ".join(self.cell[axis] for axis in GRID_ORDER)
+        return " ".join(in_config({axis: self.cell[axis] for axis in GRID_ORDER}).values())
 
 
 def block_cells(block: Block, at: Location, catalogue: Catalogue, document: Document) -> Iterator[Point | Dropped]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from suite.errors import InputError, Problem, nearest, unknown
+from suite.errors import InputError, Problem, nearest
 from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.compatibility import check_cell, check_weights
-from suite.grid.documents import Document, Location, read_document
+from suite.grid.documents import MOST_PROBLEMS, Document, Location, check_inside, read_document
 from suite.grid.expansion import Dropped, Point, block_cells
 from suite.grid.levels import Catalogue
 from suite.grid.losses import without_idle_weights
-from suite.grid.recipe import Recipe
-from suite.grid.schema import MOST_SEEDS, Block, GridFile, is_claim_file
+from suite.grid.named_recipe import NamedRecipe, named_recipe
+from suite.grid.schema import MOST_SEEDS, MOST_TRIALS, Block, GridFile, is_claim_file
 from suite.grid.trial import Trial
 from suite.models.levels import Cell
 
@@ -59,8 +59,11 @@ class Grid:
 
     @property
     def claim_files(self) -> list[Path]:
-        """The claim files to judge."""
-        return [self.document.path.parent / name for name in self.file.claims]
+        """The claim files to judge; raises `InputError` for one outside the grid's folder and `grids/`."""
+        folder = self.document.path.parent
+        for index, name in enumerate(self.file.claims):
+            check_inside(folder / name, folder, self.document.where(("claims", index)))
+        return [folder / name for name in self.file.claims]
 
     def expand(self) -> Expansion:
         """The trials: seed by seed, so that a grid that is stopped early holds whole pairs.
@@ -70,12 +73,11 @@ class Grid:
         """
         cells: dict[str, Trial] = {}
         dropped: list[Dropped] = []
-        problems: list[Problem] = []
+        problems: dict[Problem, None] = {}  # each once, in their order
         catalogue = Catalogue(self.file, self.document)
         for name, axis in AXES.items():
-            for level in (
-                getattr(self.file, axis.declared_as) if axis.declared_as else ()
-            ):  # those that no axis names too
+            declared = getattr(self.file, axis.declared_as) if axis.declared_as else ()
+            for level in declared:  # though no cell may have it
                 catalogue.find(name, level, (axis.declared_as, level))
         for index, expected in enumerate(self.file.expect):
             for name in GRID_ORDER:
@@ -83,25 +85,27 @@ class Grid:
                     catalogue.find(name, level, ("expect", index, "when", name))
         self._check_budget(catalogue)
         for block, at in self._blocks():
-            recipe_name, recipe = self._recipe(block, at)
+            recipe = self._recipe(block, at)
             of_block = list(block_cells(block, at, catalogue, self.document))
             if losses := {cell["loss"] for cell in of_block if not isinstance(cell, Dropped)}:
-                self._check_weights(recipe, losses, at)
+                check_weights(recipe, losses)
             for cell in of_block:
                 if isinstance(cell, Dropped):
                     dropped.append(cell)
                     continue
                 try:
-                    trial = self._trial(cell, catalogue, recipe_name, recipe)
+                    trial = self._trial(cell, catalogue, recipe)
                 except InputError as error:
                     if self.file.impossible == "drop":
                         dropped.append(Dropped(cell, "; ".join(problem.what for problem in error.problems)))
-                    else:
-                        problems += error.at(self.document.where((*at, "axes"))).problems
+                        continue
+                    problems.update(dict.fromkeys(error.at(self.document.where((*at, "axes"))).problems))
+                    if len(problems) > MOST_PROBLEMS:
+                        break
                     continue
                 self._check_one_name(cells.setdefault(trial.cell_id, trial), trial)
         if problems:
-            raise InputError(problems=dict.fromkeys(problems))
+            raise InputError(problems=problems)
         if not cells and not self.file.not_runnable:
             raise InputError(
                 "the grid has no cells",
@@ -113,11 +117,21 @@ class Grid:
         trials = tuple(trial.with_seed(seed) for seed in self.file.seeds for trial in cells.values())
         return Expansion(trials, tuple(dropped), self.file.stack_seeds)
 
-    def _check_weights(self, recipe: Recipe, losses: Collection[str], at: Location) -> None:
-        try:
-            check_weights(recipe, losses)
-        except InputError as error:
-            raise error.at(self.document.where((*at, "axes"))) from None
+    def check_size(self) -> None:
+        """Raise `InputError` if the grid names more trials than anybody can mean; nothing is expanded to count them."""
+        seeds, most = len(self.file.seeds), (0, Location())
+        total = 0
+        for block, at in self._blocks():
+            cells = math.prod(len(getattr(block.axes, axis)) for axis in AXES) + len(block.include)
+            total, most = total + cells, max(most, (cells, (*at, "axes")), key=lambda one: one[0])
+        if total * seeds > MOST_TRIALS:
+            raise InputError(
+                "the grid has too many trials",
+                expected=f"at most {MOST_TRIALS:,}: the product of its axes, times its seeds",
+                found=f"{total:,} cells × {seeds} seeds = {total * seeds:,}",
+                where=self.document.where(most[1]),
+                fix="name fewer levels or seeds, or make several grids of it",
+            )
 
     def _blocks(self) -> Iterator[tuple[Block, Location]]:
         if self.file.axes is not None:
@@ -151,18 +165,18 @@ class Grid:
                         fix="leave one of the two out, or put them into grids of their own",
                     )
 
-    def _trial(self, cell: Point, catalogue: Catalogue, recipe_name: str, recipe: Recipe) -> Trial:
+    def _trial(self, cell: Point, catalogue: Catalogue, recipe: NamedRecipe) -> Trial:
         arch = catalogue.find("arch", cell["arch"], ())
         dataset = catalogue.find("dataset", cell["dataset"], ())
         levels = {axis: level for axis, level in cell.items() if not AXES[axis].declared_as}
-        check_cell(Cell(arch, dataset.image_size, levels, recipe), dataset, recipe)
+        check_cell(Cell(arch, dataset.image_size, levels, recipe.recipe), dataset, recipe)
         return Trial(
             grid=self.name,
             arch=arch,
             dataset=dataset,
             chosen=levels,
-            recipe=without_idle_weights(recipe, cell["loss"]),
-            recipe_name=recipe_name,
+            recipe=without_idle_weights(recipe.recipe, cell["loss"]),
+            recipe_name=recipe.name,
             grid_seed=self.file.seed,
             seed_index=self.file.seeds[0],
         )
@@ -178,40 +192,10 @@ class Grid:
                 fix="use one of the two names throughout the grid",
             )
 
-    def _recipe(self, block: Block, at: Location) -> tuple[str, Recipe]:
-        """A block's recipe, and its name: that of the recipe it is based on, and what was changed in it."""
-        location: Location = (*at, "recipe") if block.recipe is not None else ("recipe",)
-        values = block.recipe if block.recipe is not None else self.file.recipe
-        if values is None:
-            raise InputError(
-                "no recipe",
-                expected="a recipe's name, or its values",
-                found="nothing",
-                where=self.document.where(at),
-                fix="add, for instance, `recipe: digits`",
-            )
-        changes = {key: value for key, value in values.items() if key not in ("base", "name")}
-        base = values.get("base")
-        inherited = self._recipe_file(str(base), location) if base is not None else {}
-        recipe = self.document.validate(Recipe, {**inherited, **changes}, location)
-        name = "+".join([str(base or "inline"), *(f"{key}={value}" for key, value in sorted(changes.items()))])
-        return str(values.get("name", name)), recipe
-
-    def _recipe_file(self, base: str, location: Location) -> dict[str, Any]:
-        folder = self.document.path.parent / "recipes"
-        known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
-        if base not in known:
-            raise unknown(
-                "recipe",
-                base,
-                known,
-                expected=f"a file in {folder}",
-                where=self.document.where(location),
-                fix="" if known else f"write {folder / 'NAME.yaml'}",
-            )
-        document = read_document(known[base])
-        document.validate(Recipe)
-        return document.values
+    def _recipe(self, block: Block, at: Location) -> NamedRecipe:
+        if block.recipe is not None:
+            return named_recipe(block.recipe, (*at, "recipe"), self.document)
+        return named_recipe(self.file.recipe, ("recipe",), self.document)
 
 
 def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None = None) -> Grid:
@@ -240,7 +224,9 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
             )
         following = range(max(file.seeds) + 1, max(file.seeds) + 1 + seeds)
         file = file.model_copy(update={"seeds": [*file.seeds, *following][:seeds]})
-    return Grid(file, document, tuple(overrides), seeds)
+    grid = Grid(file, document, tuple(overrides), seeds)
+    grid.check_size()
+    return grid
 
 
 def _find(path: Path) -> Path:
@@ -272,15 +258,12 @@ def _check_kind(document: Document) -> None:
 
 
 def _override(document: Document, assignment: str) -> None:
-    own_recipe = [index for index, block in enumerate(_blocks_of(document)) if "recipe" in block]
+    blocks = document.values.get("blocks")
+    listed = blocks if isinstance(blocks, list) else []
+    own_recipe = [index for index, block in enumerate(listed) if isinstance(block, dict) and "recipe" in block]
     if assignment.startswith("recipe") and own_recipe:
         for index in own_recipe:
             document.override(assignment, ("blocks", index))
         if "recipe" not in document.values:
             return
     document.override(assignment)
-
-
-def _blocks_of(document: Document) -> list[dict[str, Any]]:
-    blocks = document.values.get("blocks")
-    return [block for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []

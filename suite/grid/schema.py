@@ -11,6 +11,8 @@ from suite.grid.axes import AXES
 from suite.grid.budget import Budget
 
 MOST_SEEDS = 1000  # a hundred times what a paper has; the trials of a slip of the finger would take minutes to list
+MOST_RULES = 1000  # in a list of a grid file
+MOST_TRIALS = 100_000  # of a grid, counted before the product of its axes is made
 
 
 def _listed(value: Any) -> Any:
@@ -22,8 +24,11 @@ def _based(value: Any) -> Any:
 
 
 def _each_once(levels: list[str]) -> list[str]:
-    if len(set(levels)) < len(levels):
-        raise ValueError(f"each level once, not {next(level for level in levels if levels.count(level) > 1)!r} twice")
+    seen = set[str]()
+    for level in levels:
+        if level in seen:
+            raise ValueError(f"each level once, not {level!r} twice")
+        seen.add(level)
     return levels
 
 
@@ -80,7 +85,9 @@ class Block(_Model):
     """A product of axes, less what `exclude` names, plus what `include` names; its recipe, if it has its own."""
 
     axes: Axes = Field(description="the levels of each axis")
-    exclude: list[Exclude] = Field(default=[], description="rules: cells to leave out, with the reason")
+    exclude: list[Exclude] = Field(
+        default=[], max_length=MOST_RULES, description="rules: cells to leave out, with the reason"
+    )
     include: list[Cell] = Field(default=[], description="cells to add")
     recipe: RecipeValues | None = Field(default=None, description="a recipe's name, or its values")
 
@@ -140,7 +147,9 @@ class GridFile(_Model):
         default="error", description="what to do with cells that can't be built: refuse the grid, or drop them"
     )
     axes: Axes | None = Field(default=None, description="the levels of each axis")
-    exclude: list[Exclude] = Field(default=[], description="rules: cells to leave out, with the reason")
+    exclude: list[Exclude] = Field(
+        default=[], max_length=MOST_RULES, description="rules: cells to leave out, with the reason"
+    )
     include: list[Cell] = Field(default=[], description="cells to add")
     blocks: list[Block] = Field(default=[], description="several products, in place of axes, exclude and include")
     claims: list[str] = Field(default=[], description="claim files to judge, relative to this file")
@@ -153,7 +162,9 @@ class GridFile(_Model):
     interactions: Interactions = Field(
         default=Interactions(), description="how effects of combined methods are tested: margin and alpha"
     )
-    expect: list[Expected] = Field(default=[], description="what its trials should come to, and what they cost")
+    expect: list[Expected] = Field(
+        default=[], max_length=MOST_RULES, description="what its trials should come to, and what they cost"
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:

@@ -127,7 +127,7 @@ class Trial:
     @property
     def label(self) -> str:
         """The trial in one line, for people."""
-        return " ".join([*self.levels.values(), f"seed {self.seed_index}"])
+        return " ".join([*in_config(self.levels).values(), f"seed {self.seed_index}"])
 
     def seed(self, purpose: Purpose, *more: str | int) -> int:
         """The seed for one purpose (and, say, one epoch or one parameter).

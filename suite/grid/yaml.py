@@ -30,7 +30,8 @@ from suite.errors import InputError, first_line
 # More than any file here needs, and less than what the loader fails at.
 MOST_LEVELS, MOST_VALUES, MOST_DIGITS = 20, 100_000, 40
 
-_NUMBER = re.compile(r"[-+]?(0x[0-9a-f_]+|0o[0-7_]+|[0-9_]*\.?[0-9_]+(e[-+]?[0-9]+)?)", re.IGNORECASE)
+# Possessive quantifiers, since backtracking takes a time quadratic in the number of digits.
+_NUMBER = re.compile(r"[-+]?(0x[0-9a-f_]++|0o[0-7_]++|[0-9_]*+(\.[0-9_]*+)?(e[-+]?[0-9]++)?)", re.IGNORECASE)
 
 
 def load_yaml(text: str, where: str) -> Any:
@@ -91,6 +92,7 @@ class _Open:
 def _check_form(text: str, where: str) -> None:
     """Raise `InputError` for the first thing in the text that the loader isn't to see."""
     outside = _Open(mapping=False, anchor=None)
+    anchors = set[str]()
     stack = [outside]
     sizes: dict[str | None, int] = {}  # of what each anchor stands for
     for event in _yaml().parse(text):
@@ -105,6 +107,10 @@ def _check_form(text: str, where: str) -> None:
             inner.values += sizes.get(event.anchor, 1) if isinstance(event, AliasEvent) else 1
             if isinstance(event, CollectionStartEvent):
                 stack.append(_Open(isinstance(event, MappingStartEvent), event.anchor))
+        if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent) and event.anchor is not None:
+            if event.anchor in anchors:
+                refusal = ("the same anchor twice", "each anchor once", f"&{event.anchor}", "rename one of the two")
+            anchors.add(event.anchor)
         if len(stack) > MOST_LEVELS + 1:
             refusal = ("nested too deeply", f"at most {MOST_LEVELS} levels", "more", "close the brackets earlier")
         if sum(collection.values for collection in stack) > MOST_VALUES:

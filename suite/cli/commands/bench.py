@@ -123,7 +123,7 @@ def print_bench(
 def _sides(asked: Asked) -> Sides:
     if asked.axis not in METHODS:
         raise unknown("axis", asked.axis, METHODS, where=f"--axis {asked.axis}")
-    if (twice := getattr(asked, asked.axis)) is not None:
+    if (twice := getattr(asked, asked.axis, None)) is not None:
         raise InputError(
             f"--{asked.axis} is of both sides, and they differ in it",
             expected="its levels by --baseline and --treatment",

@@ -310,6 +310,7 @@ def test_a_wrong_claim_file_says_what_and_where(
         ("quantity: difference", "quantity: value", 19, "of with a value"),
         ('treatment: ours, printed: "+0.9"', 'treatment: hours, printed: "+0.9"', 19, "did you mean 'ours'"),
         ("values:", "refer_to: [nowhere.yaml]\nvalues:", None, "no such file"),
+        ("values:", "refer_to: [/etc/passwd]\nvalues:", 11, "a file outside the grid's folder"),
         ("values:", "refer_to: [claims.yaml]\nvalues:", 11, "in a circle"),
         ("paper: LaPE\n", "", 11, "'values.0.paper' is missing"),
         ("ours}\nstated", "ours, claimed_gain: true}\nstated", 17, "valid number"),

@@ -1,0 +1,75 @@
+"""The recipe of a block of a grid: a recipe file's values, the grid's changes to them, and where each key stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from suite.errors import InputError, nearest
+from suite.grid.documents import Document, Location, read_document
+from suite.grid.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class NamedRecipe:
+    """A recipe as a grid uses it.
+
+    Args:
+        name: that of the recipe it is based on, and what was changed in it; or the name that the grid gives.
+        recipe: its values.
+        places: the file and line of each key that is set.
+        place: where the grid names the recipe.
+    """
+
+    name: str
+    recipe: Recipe
+    places: Mapping[str, str]
+    place: str
+
+    def where(self, key: str) -> str:
+        """The file and line of a key; of one that isn't set, where the grid names the recipe."""
+        return self.places.get(key, self.place)
+
+
+def named_recipe(values: Mapping[str, Any] | None, location: Location, document: Document) -> NamedRecipe:
+    """The recipe with these values, which stand at a location of a grid file.
+
+    Raises:
+        InputError: there is none, its base is unknown, or a value is wrong.
+    """
+    place = document.where(location)
+    if values is None:
+        raise InputError(
+            "no recipe",
+            expected="a recipe's name, or its values",
+            found="nothing",
+            where=place,
+            fix="add, for instance, `recipe: digits`",
+        )
+    changes = {key: value for key, value in values.items() if key not in ("base", "name")}
+    base = values.get("base")
+    inherited, places = dict[str, Any](), dict[str, str]()
+    if base is not None:
+        file = _recipe_file(str(base), location, document)
+        inherited, places = file.values, {key: file.where((key,)) for key in file.values}
+    recipe = document.validate(Recipe, {**inherited, **changes}, location)
+    name = "+".join([str(base or "inline"), *(f"{key}={value}" for key, value in sorted(changes.items()))])
+    places |= {key: document.where((*location, key)) for key in changes}
+    return NamedRecipe(str(values.get("name", name)), recipe, places, place)
+
+
+def _recipe_file(base: str, location: Location, document: Document) -> Document:
+    folder = document.path.parent / "recipes"
+    known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    if base not in known:
+        raise InputError(
+            f"unknown recipe {base!r}",
+            expected=f"a file in {folder}",
+            found=repr(base),
+            where=document.where(location),
+            fix=nearest(base, known) if known else f"write {folder / 'NAME.yaml'}",
+        )
+    found = read_document(known[base])
+    found.validate(Recipe)
+    return found
