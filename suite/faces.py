@@ -1,4 +1,4 @@
-"""The public names of a package, each imported when it is first used."""
+"""Lazy imports of the public names of a package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 def lazy(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     """The `__getattr__` of a package (PEP 562) that imports a module when one of its names is first asked for.
 
-    So `import suite.train` loads no torch, and a module of a wing can be imported without its siblings.
+    So `import suite.train` loads no torch, and a module can be imported without its siblings.
 
     Args:
         package: the package's `__name__`.

@@ -1,4 +1,4 @@
-"""A named collection of one kind of thing (join, position embedding, architecture, data set, …)."""
+"""A registry of named objects of one kind: joins, position embeddings, architectures, data sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Names in order of registration, each with one object; an unknown name is an `InputError`."""
+    """A mapping from names to objects, in order of registration. An unknown name raises `InputError`."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

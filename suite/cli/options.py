@@ -74,7 +74,7 @@ RESULTS, REPORTS = Path("results"), Path("reports")
 def chosen_workspace(
     grid: str, overrides: list[str] | None, seeds: int | None, results: Path, reports: Path
 ) -> Workspace:
-    """The grid that a command is about, with what is said of it."""
+    """The workspace of a command's grid: the grid, its records, and its verdicts."""
     from suite.report.workspace import open_workspace
 
     return open_workspace(grid, overrides or [], seeds, results, reports)

@@ -1,4 +1,4 @@
-"""Heartbeats: what a running trial last wrote about its progress, and how readers understand it."""
+"""Heartbeats: small files in which running trials report their progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 RUNNING = "running"
-LOST = 180.0  # seconds without a beat, after which a trial is taken for lost
+LOST = 180.0  # seconds without a beat, after which a trial counts as lost
 _LONGEST = 4096  # bytes of a beat's file: no more is read of what lies there
 _FILE = re.compile(r"[0-9a-f]{16}\.json")
 # Hosts by name only, and nothing that could steer a terminal: the files may come from anywhere.
@@ -25,10 +25,10 @@ _Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Beat(BaseModel):
-    """What a trial under way says of itself.
+    """The progress of a running trial. Null: not known yet.
 
-    seconds: since it was started. idle: since its last step. images_per_second: trained, since the last beat; of
-    several seeds that are trained at once, each has its own. Null: not known yet.
+    seconds: since the trial was started. idle: seconds since its last step. images_per_second: training images since
+    the last beat; seeds that are trained together each have their own number.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -63,7 +63,7 @@ class Seen:
 
     @property
     def lost(self) -> bool:
-        """Whether it should have been followed by another one long ago."""
+        """Whether the next beat is long overdue."""
         return self.age > LOST
 
 
@@ -74,7 +74,7 @@ class Running:
         self.folder = results / RUNNING
 
     def write(self, beat: Beat) -> None:
-        """Put a beat in the place of the one before. It is whole or not there; a disk that is full loses it."""
+        """Replace the trial's beat, atomically. If the disk is full, the beat is dropped."""
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(prefix=f".{beat.trial_id}.", dir=self.folder)
@@ -87,19 +87,19 @@ class Running:
                 os.unlink(temporary)
 
     def remove(self, trial_id: str) -> None:
-        """The trial has ended."""
+        """Remove the beat of a trial that has ended."""
         with suppress(OSError):
             (self.folder / f"{trial_id}.json").unlink()
 
     def clear(self) -> None:
-        """Nothing runs any more: what a driver that was killed has left."""
+        """Remove all beats, such as those that a killed driver left."""
         with suppress(OSError):
             for entry in os.scandir(self.folder):
                 with suppress(OSError):
                     os.unlink(entry.path)
 
     def read(self) -> dict[str, Seen]:
-        """The beats by trial. What is no beat is passed over, whatever it is."""
+        """The beats by trial. Files that aren't valid beats are ignored."""
         found = {}
         now = time.time()
         with suppress(OSError):
@@ -112,7 +112,7 @@ class Running:
 
 
 def parse_beat(text: str | bytes) -> Beat | None:
-    """A beat from its JSON; None if it is none."""
+    """A beat from its JSON; None if it isn't valid."""
     try:
         return Beat.model_validate_json(text)
     except ValidationError:
@@ -129,10 +129,10 @@ def _read(path: Path, now: float) -> Seen | None:
         return None
     if beat is None:
         return None
-    # A file of the future means that a clock was set back: it is as old as the clocks can tell, that is not at all.
+    # A file from the future means that a clock was set back: count its age as zero.
     return Seen(beat, max(now - written.st_mtime, 0.0), written.st_mtime_ns)
 
 
 def starting(trial_id: str, node: str | None = None) -> Beat:
-    """What the driver knows of a trial that it has just started."""
+    """The first beat of a trial, which the driver writes when it starts it."""
     return Beat(trial_id=trial_id, started_at=datetime.now(UTC).isoformat(timespec="seconds"), node=node)

@@ -1,4 +1,4 @@
-"""Canonical JSON and what is derived from it: trial ids and seeds. Change nothing here lightly."""
+"""Canonical JSON, and the trial ids and seeds derived from it. A change here changes the ids of all stored runs."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def derive_seed(*parts: Any) -> int:
 def resolved_values(model: BaseModel) -> dict[str, Any]:
     """All values of a model, as they enter a trial id.
 
-    A key that was added after results existed declares its `neutral` value in `json_schema_extra`: the one
-    that means what was done before the key existed. At that value the key is left out, so that old
-    results keep their ids; its default may be another.
+    A key that was added after results existed declares its `neutral` value in `json_schema_extra`: the value that
+    means what was done before the key existed. A key with its neutral value is left out, so that old results keep
+    their ids. The key's default may be another value.
     """
     values = model.model_dump(mode="json")
     for name, info in type(model).model_fields.items():

@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a kill or a full disk leaves either the old file or the new one."""
+"""Reading files of strangers, and writing so that a crash, a kill or a full disk leaves the old file or the new one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write each text under its name into the folder; raises `InputError` if that can't be."""
+    """Write each text to the file of its name in the folder; raises `InputError` if a file can't be written."""
     for name, text in texts.items():
         write_atomic(folder / name, text.encode())
     return [folder / name for name in texts]
@@ -81,7 +81,7 @@ def open_regular(path: Path, largest: int) -> Iterator[BufferedReader | None]:
 
 
 def check_inside(path: Path, folder: Path) -> None:
-    """Raise `InputError` if a path below a folder leads out of it by a link, or if it can't be followed."""
+    """Raise `InputError` if a link leads a path out of its folder, or in a circle."""
     try:
         target = path.resolve()
         if target.is_relative_to(folder.resolve()):
@@ -99,7 +99,7 @@ def check_inside(path: Path, folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `InputError` if there is, and can be, no such folder: a file stands in its place, or above it."""
+    """Raise `InputError` if a file stands in the place of the folder or of one of its parents."""
     for place in (folder, *folder.parents):
         try:
             is_folder = stat.S_ISDIR(place.stat().st_mode)
@@ -113,7 +113,7 @@ def check_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder to write into, or say by `InputError` now that it can't be."""
+    """Make a folder to write into. Raises `InputError` if it can't be made or written."""
     check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

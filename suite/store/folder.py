@@ -1,4 +1,4 @@
-"""Where records are kept: one folder per grid, from which nothing is lost whatever dies.
+"""Where records are kept: one folder per grid. A crash at any point loses nothing.
 
     results/NAME/runs.jsonl        a line per run, sorted; committed when it is evidence
     results/NAME/history.parquet   a row per epoch of every run
@@ -10,8 +10,8 @@ A run is stored by writing one spool file under a temporary name and renaming it
 holds the folder's lock, folds the spool into the files: the new files are in place before a spool file
 goes, so a crash at any point leaves every record in one place or the other.
 
-A folder may come from somebody else. Nothing in it is run or unpickled, what is read has bounds, and no link in it
-is followed out of it.
+A folder may come from a stranger. Nothing in it is executed or unpickled, everything that is read has bounds, and no
+link is followed out of the folder.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 RUNS, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "spool", "weights", ".lock"
 SNAPSHOTS = "snapshots"
-GOING_ON = ("timeout", "error")  # failures that, tried again, go on from their snapshot
+GOING_ON = ("timeout", "error")  # failures that resume from their snapshot when they are tried again
 
 
 class Store:
@@ -54,7 +54,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # What this store wrote to runs.jsonl: a driver folds again and again, and parses no record twice.
+        # The lines that this store wrote to runs.jsonl: a driver folds often, and needn't parse a record twice.
         self._written: dict[str, RunRecord] = {}
         self._lines: dict[str, tuple[RunRecord, str]] = {}  # by trial
 
@@ -71,7 +71,7 @@ class Store:
         return self._inside(WEIGHTS, f"{trial_id}.safetensors")
 
     def snapshots(self) -> Place:
-        """Where the states of trainings are while they are under way; of several seeds together, by the first one's id.
+        """Where the checkpoints of unfinished training runs are; seeds trained together share one, by the first id.
 
         Raises:
             InputError: a link leads elsewhere.
@@ -103,8 +103,8 @@ class Store:
         """Fold the spool into runs.jsonl and history.parquet, and return the records. Call with the lock held.
 
         Raises:
-            InputError: one of the files is damaged, even if there is nothing to fold: a run that calls this
-                before it trains can then fold what it trained. Or they can't be written. Nothing is lost.
+            InputError: one of the files is damaged, or can't be written. Nothing is lost. Damage is found even if there
+                is nothing to fold, so that a run can check before it trains that its results can be folded.
         """
         spooled = self._spooled()
         records = self._merged(spooled)
@@ -119,7 +119,7 @@ class Store:
         return records
 
     def absorb(self, records: Iterable[RunRecord], history: pd.DataFrame) -> None:
-        """Make these the store's records and curves, in place of what was folded. Call with the lock held.
+        """Replace the folded records and curves by these. Call with the lock held.
 
         history: as `load_history` gives it.
 
@@ -138,7 +138,7 @@ class Store:
         self._lines = {record.trial_id: (record, line) for record, line in held}
 
     def _held(self, record: RunRecord) -> tuple[RunRecord, str]:
-        """The record as runs.jsonl holds it, and its line there."""
+        """The record without its history, and its line in runs.jsonl."""
         known = self._lines.get(record.trial_id)
         if known is not None and known[0] is record:
             return known
@@ -159,7 +159,7 @@ class Store:
         """
         path = self._inside(LOCK)
         for name in (WEIGHTS, SNAPSHOTS, RUNNING):
-            self._inside(name)  # workers write there, where nobody reads what they say
+            self._inside(name)  # now: workers, whose messages nobody may read, write there
         make_folder(self._inside(SPOOL))
         try:
             file = path.open("a+")

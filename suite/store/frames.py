@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# The columns of `load_frame` that are no fields of a record, and the fields that are no columns.
+# Fields of a record that are not columns of `load_frame`.
 _NOT_COLUMNS = {"schema_version", "config", "history", "environment"}
 _COLUMNS = [
     *(name for name in RunRecord.model_fields if name not in _NOT_COLUMNS),
@@ -33,8 +33,8 @@ def load_frame(path: str | Path) -> pd.DataFrame:
     """The records below a results folder (or of one runs.jsonl) as a frame, a row per run.
 
     Its columns are the fields of `suite.store.record.RunRecord`; accuracies are percent, missing numbers NaN.
-    `environment` is the group whose runs compare without a footnote; `recipe_id` tells trainings apart
-    that differ in anything but the axes and the seed.
+    Runs of the same `environment` compare without a footnote. `recipe_id` differs between training runs that differ in
+    anything but the axes and the seed.
 
     Raises:
         InputError: there is no such folder or file, or a record in it is damaged or newer than this suite.
@@ -64,12 +64,16 @@ def to_columns(records: Iterable[RunRecord]) -> dict[str, list[Any]]:
 def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
     """A row per epoch of every run: trial_id, epoch, lr, train_loss, top1 (percent, test), test_loss, seconds.
 
-    And similarity, of the patches of test images after each block: a tuple, or None.
+    And `similarity` of the patches of test images: a tuple of one number per block, or None.
+
+    Args:
+        folder: the results of one grid.
+        spool: whether to include records that aren't folded yet.
 
     Raises:
         InputError: history.parquet, or a record that waits to be folded, is damaged.
     """
-    # What waits is read first: what is folded meanwhile is then in both.
+    # The spool first: a record that is folded meanwhile is then read twice, not missed.
     store = Store(Path(folder))
     fresh = [record for record in store._spooled().values() if record.history is not None] if spool else []
     frame = stored_history(store.folder)
@@ -82,6 +86,6 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
 def _row(record: RunRecord) -> dict[str, Any]:
     row = record.model_dump(exclude=_NOT_COLUMNS)
     training = {key: value for key, value in record.config.items() if key not in ("axes", "seed_index")}
-    # The weights of a loss's terms are the loss's: both sides of a contrast of losses are of one recipe.
+    # The weights of a loss's terms belong to the loss axis: both sides of a contrast of losses have one recipe.
     training["recipe"] = {key: value for key, value in training["recipe"].items() if key not in LOSS_KEYS}
     return {**row, "environment": record.environment.group, "recipe_id": fingerprint(training)}

@@ -92,10 +92,10 @@ def _check_numbers(frame: pd.DataFrame, similarities: Iterable[tuple[float, ...]
 
 
 def _bounded_table(content: bytes, columns: list[str], optional: list[str]) -> pa.Table:
-    """Some columns of a Parquet file, in so much memory as a history can need; those that are optional if there.
+    """Columns of a Parquet file, in bounded memory; those in `optional` only if the file has them.
 
-    A few bytes can stand for any number of rows, and for a text of any length in each of them: so rows are counted as
-    they are read, ids stay the dictionary that they are stored as, and the rest are numbers.
+    In Parquet a few bytes can stand for any number of rows, and for a text of any length in each of them. So rows are
+    counted as they are read, ids stay a dictionary, and all other columns must be numbers.
 
     Raises:
         ValueError: it isn't such a file, or is larger than any history.
@@ -129,7 +129,7 @@ def _bounded_table(content: bytes, columns: list[str], optional: list[str]) -> p
 
 
 def _is_kind(found: pa.DataType, column: str) -> bool:
-    """Whether a column is of numbers; the ids of texts, and what holds lists, of lists of numbers."""
+    """Whether a column has the right type: ids are texts, similarities are lists of numbers, the rest are numbers."""
     from pyarrow import types
 
     if column == "trial_id":
@@ -144,7 +144,7 @@ def history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [{"trial_id": record.trial_id, **epoch.model_dump()} for record in records for epoch in record.history or ()]
-    # With types: those of no rows, or of numbers that all are missing, would be read as damage.
+    # With explicit types: without rows, or if all numbers are missing, pandas would choose others.
     return pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields]).astype(_history_types())
 
 

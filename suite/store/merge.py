@@ -1,4 +1,4 @@
-"""Joining the results of several machines: nothing is lost, and two answers to one question are refused."""
+"""Joining the results of several machines: nothing is lost, and two different results of one trial are refused."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ _LONG = 40  # characters of a value in it
 
 @dataclass(frozen=True)
 class Joined:
-    """What became of one grid. there: runs that were in the destination; each source added so many, and so many that
-    replace a failure; weights: files that were copied.
+    """What was merged into the folder of one grid.
+
+    there: runs that were in the destination before. added, replaced: by source, how many runs are new, and how many
+    took the place of a failure. weights: files that were copied. total: runs in the destination now.
     """
 
     folder: Path
@@ -37,12 +39,12 @@ class Joined:
 
 
 def merge(sources: Sequence[Path], destination: Path) -> list[Joined]:
-    """Join results folders into one: of one grid each, or of many, which are joined by their names.
+    """Join results folders into one. Each holds one grid, or several, which are matched by name.
 
-    A run that is done takes the place of a failure; of two failures the destination's stays, or the first one. Of two
-    runs of a trial that are both done, all that lasts must agree. A run's curve comes with it, and its weights if the
-    destination has none. Everything is read and compared before anything is written, and each file is replaced whole;
-    the sources stay as they are.
+    A finished run takes the place of a failure; of two failures the destination's stays, or the first one. If two runs
+    of a trial are both done, all deterministic fields must match (see `suite.store.record.differences`). A run's curve
+    is copied with it, and its weights if the destination has none. Everything is read and compared before anything is
+    written, and each file is replaced atomically. The sources are not changed.
 
     Raises:
         InputError: a source has no results or is the destination, something is damaged or in conflict, or the
@@ -98,10 +100,10 @@ class _Plan:
         self.there = 0
         self._before: dict[str, str] = {}
         self._replaces: set[str] = set()
-        self._twins: dict[str, list[Path]] = {}  # where a run is that is the same
+        self._twins: dict[str, list[Path]] = {}  # other folders that have the same run
 
     def begin(self, records: Mapping[str, RunRecord]) -> None:
-        """With what is in the destination."""
+        """Start from the records of the destination."""
         self.there = len(records)
         self._before = {trial_id: record.started_at for trial_id, record in records.items()}
         self.add(self.destination, records)
@@ -128,7 +130,7 @@ class _Plan:
             now = {trial_id: record.started_at for trial_id, record in store.collect().items()}
             if now != self._before:
                 raise InputError(
-                    "the destination has changed while it was read",
+                    "the destination changed while it was read",
                     expected="a folder in which nothing runs",
                     found=f"{len(now)} runs, where there were {len(self._before)}",
                     where=str(self.destination),
@@ -195,7 +197,7 @@ def _conflict(
     name = run_name(vars(record), record.seed_index)
     return Problem(
         f"two runs of trial {trial_id} are in conflict ({name})",
-        expected="the same of a trial that is done twice, times and machines aside",
+        expected="the same deterministic fields in both runs; only times and machines may differ",
         found=told,
         where=f"{one} and {other}",
         fix="`lape rerun` says which is right on this machine; delete the line of the other, and merge again",

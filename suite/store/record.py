@@ -74,9 +74,9 @@ class Environment(_Model):
     suite: Name
     commit: Name | None = Field(description="git commit of the code, with '+dirty' if it had local changes")
     compiled: bool = Field(default=False, description="whether torch.compile made the training step")
-    stacked: Small = Field(default=1, description="seeds that were trained at once; times are shares of theirs")
-    micro_batch: Count | None = Field(default=None, description="images of a forward pass, where fewer than the batch")
-    processes: Small = Field(default=1, description="that trained it together, each on a part of every batch")
+    stacked: Small = Field(default=1, description="seeds that were trained together; times are divided among them")
+    micro_batch: Count | None = Field(default=None, description="images per forward pass, if fewer than the batch")
+    processes: Small = Field(default=1, description="processes that trained it, each on a part of every batch")
 
     @property
     def group(self) -> str:
@@ -85,9 +85,9 @@ class Environment(_Model):
 
 
 class Epoch(_Model):
-    """One epoch of a training; accuracies in percent, losses are means over images. Null: not tested.
+    """One epoch of a training run. Accuracies are in percent, losses are means over images; null if not tested.
 
-    lr: the learning rate of its first step.
+    lr: the learning rate of the epoch's first step.
     """
 
     epoch: Small
@@ -102,7 +102,7 @@ class Epoch(_Model):
 
 
 def run_name(levels: Mapping[str, Any], seed_index: int) -> str:
-    """A run in a few words, for people. levels: by axis, of at least all `AXIS_FIELDS`."""
+    """A run's name for people. levels: the level of each axis in `AXIS_FIELDS`."""
     told = [str(levels[axis]) for axis in _DATASET_LAST if levels[axis] != USUAL_LEVELS.get(axis)]
     return " ".join([*told, f"seed {seed_index}"])
 
@@ -139,15 +139,19 @@ class RunRecord(_Model):
     )
     started_at: Moment = Field(description="UTC, ISO 8601")
     node: Name | None = Field(default=None, description="the machine's name, without its domain; never an address")
-    attempts: Small = Field(default=1, description="how often it was begun: more than once after errors of the machine")
-    machine_fault: bool = Field(default=False, description="of an error: it was the machine's, not the trial's")
+    attempts: Small = Field(
+        default=1, description="starts, more than one after infrastructure errors"
+    )
+    machine_fault: bool = Field(default=False, description="whether an error came from the machine, not from the trial")
     environment: Environment
 
     test_images: Count | None = None
-    correct: str | None = Field(default=None, description="a bit per test image, packed, base64: was it right?")
+    correct: str | None = Field(
+        default=None, description="per-image correctness: packed bits, base64"
+    )
     diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
     error: str | None = Field(default=None, description="the end of the last traceback")
-    config: dict[str, Any] = Field(description="what the trial id was made of")
+    config: dict[str, Any] = Field(description="what the trial id is the hash of")
     history: tuple[Epoch, ...] | None = Field(default=None, description="kept in history.parquet once collected")
 
     @model_validator(mode="after")

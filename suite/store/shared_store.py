@@ -1,11 +1,11 @@
-"""A grid's store together with the storage that its workers share: what they left there comes home.
+"""A grid's store together with the storage that its workers share, from which it collects their records.
 
     ADDRESS/NAME/records/ID.json               records that no driver has stored yet
     ADDRESS/NAME/weights/ID.safetensors        weights that no driver has stored yet
-    ADDRESS/NAME/snapshots/…                   the states of trainings under way: see `suite.versions`
+    ADDRESS/NAME/snapshots/…                   checkpoints of unfinished training runs: see `suite.store.versions`
 
-A worker writes its record there before it hands it to the driver. A driver that dies loses none: the next one finds
-them. What is stored here is removed there.
+A worker writes its record there before it hands it to the driver. If the driver dies, the next one finds the record
+there. What has been stored in the results folder is removed from the storage.
 """
 
 from __future__ import annotations
@@ -53,22 +53,22 @@ class SharedStore(Store):
         return self._storage.place("snapshots", _PATIENCE)
 
     def collect(self) -> dict[str, RunRecord]:
-        """As `Store.collect`, after what is at the shared address has come home.
+        """As `Store.collect`, with the records and weights at the shared address, which are brought here first.
 
-        If the storage fails, that is a note: what is there stays there, for the next time.
+        If the storage fails, a note says so, and what is there stays there for the next time.
         """
         records = super().collect()
         before = set(self._spooled())
         brought = self._bring_home(records)
         if set(self._spooled()) - before:
             records = super().collect()
-        # Only now: what is removed there is in runs.jsonl here.
+        # Only now, when they are in runs.jsonl here.
         with suppress(InputError):
             self._place(RECORDS).remove(brought)
         return records
 
     def _bring_home(self, stored: dict[str, RunRecord]) -> list[str]:
-        """Put what is worth it into the spool. Returns the names of the objects that aren't needed any longer."""
+        """Copy new records into the spool. Returns the names of the objects that are no longer needed."""
         try:
             place = self._place(RECORDS)
             names = [name for name in place.names() if _RECORD.fullmatch(name)]

@@ -1,8 +1,8 @@
-"""Where things are kept that must outlive a worker: a folder, or a shared address such as s3://bucket/prefix.
+"""Storage for what must outlive a worker: a folder, or a shared address such as s3://bucket/prefix.
 
-A place holds objects by name. A folder's are whole or not there. Elsewhere there may be no renaming, so whoever reads
-an object checks that it is whole. Credentials come from the environment of each process, never from the address; and
-no message of a worker names the address, since it may end in a log.
+A place holds objects by name. In a folder an object is complete or absent. Other storage may not rename atomically, so
+readers of an object check that it is complete. Credentials come from the environment of each process, never from the
+address. No message of a worker names the address, since it may end up in a log.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryEr
 
 
 class Place(Protocol):
-    """Objects by name. Each method raises `InputError` where the place can't be used."""
+    """Objects by name. Each method raises `InputError` if the place can't be used."""
 
     def names(self) -> list[str]:
         """The names of all objects, sorted."""
@@ -82,7 +82,7 @@ class Folder:
 
 
 class _Remote:
-    """Objects below an address, by fsspec. Errors that may pass are tried again, for so many seconds."""
+    """Objects below an address, by fsspec. Transient errors are retried for up to `patience` seconds."""
 
     def __init__(self, address: str, patience: float) -> None:
         self._files, self._root = _open(address)
@@ -148,7 +148,7 @@ class Storage:
     name: str  # of the grid
 
     def place(self, kind: str, patience: float) -> Place:
-        """The objects of a kind. patience: seconds for which what may pass is tried again."""
+        """The objects of a kind. patience: seconds for which transient errors are retried."""
         if (folder := _local(self.address)) is not None:
             return Folder(folder / self.name / kind)
         return _Remote("/".join((self.address.rstrip("/"), self.name, kind)), patience)
@@ -199,7 +199,7 @@ def open_storage(address: str, name: str) -> Storage:
     """
     if not address.strip() or has_secret(address):
         raise InputError(
-            "no address of a storage" if not address.strip() else "credentials don't belong into an address",
+            "no address of a storage" if not address.strip() else "credentials don't belong in an address",
             expected="a folder, or an address such as s3://bucket/prefix, without password, key or query",
             found="credentials, which aren't repeated here" if address.strip() else repr(address),
             where="--storage",
@@ -258,7 +258,7 @@ def _open(address: str) -> tuple[Any, str]:
 
 
 def _persistent(call: Callable[[], T], patience: float, size: int = 0) -> T:
-    """Call; if it fails in a way that may pass, or hangs, again after ever longer pauses, for so many seconds."""
+    """Call; if that fails with a transient error, or hangs, retry after growing pauses for up to `patience` seconds."""
     began, pause = time.monotonic(), _FIRST_PAUSE
     while True:
         try:
@@ -268,13 +268,13 @@ def _persistent(call: Callable[[], T], patience: float, size: int = 0) -> T:
         except Exception:
             if abs(time.monotonic() - began) + pause > patience:
                 raise
-        # Not all workers at once; and by a generator of our own, since trainings draw from the others.
+        # Not all workers at once; and by a generator of our own, since training runs draw from the others.
         time.sleep(pause * random.SystemRandom().uniform(0.5, 1.5))
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
-    """What a call returns or raises. One that hangs is left behind, in a thread that ends with the process."""
+    """What a call returns or raises. A call that hangs is abandoned in a thread that ends with the process."""
     results: list[T] = []
     errors: list[BaseException] = []
 

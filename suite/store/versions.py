@@ -1,8 +1,8 @@
-"""Versions of one thing in a place: numbered, checked when they are read, the last two kept.
+"""Numbered versions of an object, such as a checkpoint: checked when they are read, the last two kept.
 
-A version is an object `NAME.NUMBER.CHECKSUM.safetensors`. Nothing is renamed and no other object points to it, so it
-needs no more of a place than that writes end: half an object doesn't have its checksum, and the one before serves.
-Numbers, not times, say which is newer: clocks of machines differ, and may be put back.
+A version is an object `NAME.NUMBER.CHECKSUM.safetensors`. Nothing is renamed and no other object points to it, so any
+storage will do: an incomplete object fails its checksum, and the version before it is used instead. Numbers, not
+times, say which version is newer: the clocks of machines differ, and may be set back.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Versions:
         self._held: list[tuple[int, str]] | None = None  # ascending, once it is known
 
     def newest_first(self) -> Iterator[bytes | None]:
-        """The versions that are there, each as it is asked for; None for one that is damaged.
+        """The versions, read one at a time; None for one that is damaged.
 
         Raises:
             InputError: the place can't be read.
@@ -38,7 +38,7 @@ class Versions:
                 yield content if _checksum(content) == name.split(".")[2] else None
 
     def add(self, content: bytes) -> None:
-        """Keep another version; then remove all but the last two.
+        """Store another version, then remove all but the last two.
 
         Raises:
             InputError: it can't be written. The older ones are still there.
@@ -53,7 +53,7 @@ class Versions:
             del held[:-KEPT]
 
     def clear(self) -> None:
-        """Remove all versions. Raises `InputError` if they can't be."""
+        """Remove all versions. Raises `InputError` if that fails."""
         self._held = None
         self.place.remove([name for _, name in self._list()])
         self._held = None
@@ -66,7 +66,7 @@ class Versions:
 
 
 def sweep(place: Place, ended: Collection[str]) -> None:
-    """Remove the versions of what has ended, by their ids. Raises `InputError` if they can't be."""
+    """Remove the versions of the ids in `ended`. Raises `InputError` if that fails."""
     found = (_NAME.fullmatch(name) for name in place.names())
     place.remove([one[0] for one in found if one is not None and one[1] in ended])
 

@@ -1,4 +1,4 @@
-"""`lape merge`: results of several machines come together."""
+"""`lape merge`: join the results of several machines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from suite.store.merge import Joined, merge
 
 
 def print_merge(folders: Sequence[Path]) -> None:
-    """Join all folders but the last into the last, and say what came from where."""
+    """Join all folders but the last into the last, and print how many runs each contributed."""
     if len(folders) < 2:
         raise InputError(
             "nothing to merge",
