@@ -54,7 +54,7 @@ def load_reference(
         weights_key: the key under which the weights are, if not the usual one is meant.
 
     Raises:
-        InputError: the source is unknown or not this model's, or names or shapes don't agree (all are listed).
+        InputError: the source is unknown or not this model's, or names or shapes don't agree (the first are listed).
     """
     published = SOURCES[source]
     family = model.architecture.family.name if isinstance(model, Transformer) else type(model).__name__
@@ -107,7 +107,7 @@ def load_reference(
         raise InputError(
             f"these weights of {source!r} don't belong to this model, which is left as it was",
             expected=f"{len(targets)} tensors, one for each parameter and running statistic of the model",
-            found="; ".join(f"{len(names)} {fault}: {listed(names, len(names))}" for fault, names in faults if names),
+            found="; ".join(f"{len(names)} {fault}: {listed(names)}" for fault, names in faults if names),
             fix="create the model with the sizes, pe, join and number of classes of the weights",
         )
     for ours, value in values.items():
