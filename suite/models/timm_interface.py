@@ -2,7 +2,9 @@
 
 Refused, each with a message: another pooling than the architecture's (`global_pool`), dropout that the published model
 doesn't have, pretrained weights, and `torch.jit.script`, which can't compile joining methods (they are any Python
-functions): export or trace the model instead. `fixed_input_size` says that the image size can't be changed.
+functions): export or trace the model instead. FX traces a model in evaluation alone (and no T2T-ViT and no DTN, which
+switch autocast off by the device of their input): in training, masks come from generators that a trainer may name.
+`fixed_input_size` says that the image size can't be changed.
 """
 
 from __future__ import annotations
@@ -110,6 +112,10 @@ class TimmModel(Transformer):
         """One block."""
         x: Tensor = checkpoint(block, *inputs) if self.grad_checkpointing else block(*inputs)
         return x
+
+    def forward(self, images: Tensor) -> Any:
+        """[batch, channels, height, width] to logits [batch, classes]."""
+        return self.forward_head(self.forward_features(images))
 
     def forward_features(self, images: Tensor) -> Tensor:
         """[batch, channels, height, width] to normalised tokens [batch, tokens, width]."""
@@ -234,7 +240,7 @@ class TimmModel(Transformer):
         raise NotImplementedError
 
 
-class TimmVisionTransformer(TimmModel, VisionTransformer):
+class TimmVisionTransformer(TimmModel, VisionTransformer):  # type: ignore[misc]  # timm's forward has one argument
     """A model whose blocks are all alike: a level is a block."""
 
     def _level_modules(self) -> list[str]:
@@ -255,7 +261,7 @@ class TimmVisionTransformer(TimmModel, VisionTransformer):
         _prune_position(self.position, levels)
 
 
-class TimmDistilled(TimmVisionTransformer, DistilledDeiT):
+class TimmDistilled(TimmVisionTransformer, DistilledDeiT):  # type: ignore[misc]  # see above
     """As timm's: the two heads' mean, and in training their pair if `set_distilled_training` asks for it."""
 
     distillation_head: Any
@@ -287,7 +293,7 @@ class TimmDistilled(TimmVisionTransformer, DistilledDeiT):
         return self.forward_head(x)
 
 
-class TimmPyramid(TimmModel, Swin):
+class TimmPyramid(TimmModel, Swin):  # type: ignore[misc]  # timm's forward has one argument
     """A pyramid: a level is a stage. Only the last one is normalised."""
 
     def _level_modules(self) -> list[str]:
@@ -310,7 +316,8 @@ class TimmPyramid(TimmModel, Swin):
         if not coarse:
             blocks = [
                 (r"^merges\.(\d+)", (0,)),
-                (r"^(?:stages\.(\d+)|position\.(\d+)\.\w+)\.(\d+)", None),
+                (r"^stages\.(\d+)\.(\d+)", None),
+                (r"^position\.(\d+)\.\w+\.(\d+)", None),
                 (r"^norm", (99999,)),
             ]
         return {"stem": r"^(?:tokenizer|token_norm)", "blocks": blocks}

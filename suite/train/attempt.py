@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from suite.data.images import Images, balanced_subset
 from suite.grid.losses import LOSSES
 from suite.grid.trial import Trial
 from suite.models.build import build_model
-from suite.models.costs.macs import count_macs, count_parameters
+from suite.models.costs.macs import UncountedOperatorError, count_macs, count_parameters
 from suite.models.initialise import initialise
 from suite.models.model import Model
 from suite.store.environment import describe
@@ -236,11 +237,16 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-_MACS: dict[str, int] = {}  # of this process, by all that the count depends on
+_MACS: dict[str, int | None] = {}  # of this process, by all that the count depends on
 
 
-def _macs(trial: Trial) -> int:
+def _macs(trial: Trial) -> int | None:
+    """None, with a warning, of a model with an operator that has no rule: a count is no reason to lose a run."""
     cell = trial.model
     if cell.key not in _MACS:
-        _MACS[cell.key] = count_macs(build_model(cell), trial.dataset.image_size, trial.dataset.channels)
+        try:
+            _MACS[cell.key] = count_macs(build_model(cell), trial.dataset.image_size, trial.dataset.channels)
+        except UncountedOperatorError as error:
+            _MACS[cell.key] = None
+            warnings.warn(f"{trial.label}: its record has no MACs: {error}", stacklevel=2)
     return _MACS[cell.key]

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-# Operators of a forward that are elementwise, a reduction, a look-up or another view. fvcore doesn't count their
-# kind (it counts matrix products, convolutions and norms), but it can't know that we know: an operator which is
-# neither counted nor here is an error, since it may be one like fused attention, which fvcore leaves out with a
-# warning.
+from suite.errors import InputError
+
+# Operators that are elementwise, a reduction, a look-up or another view. fvcore counts matrix products, convolutions
+# and norms, and leaves all else out with a warning. An operator that is neither counted nor listed here is an error,
+# since it may cost as much as fused attention, which fvcore doesn't know.
 FREE_OPERATORS = frozenset(
     {
         "aten::add",
@@ -32,6 +33,7 @@ FREE_OPERATORS = frozenset(
         "aten::mean",
         "aten::movedim",
         "aten::mul",
+        "aten::neg",
         "aten::numpy_T",
         "aten::pad",
         "aten::repeat_interleave",
@@ -49,14 +51,16 @@ FREE_OPERATORS = frozenset(
 )
 
 
-class UncountedOperatorError(RuntimeError):
-    """The model uses operators for which nobody has said what they cost."""
+class UncountedOperatorError(InputError):
+    """The model uses operators whose cost no rule gives. A training goes on without a count; see its callers."""
 
-    def __init__(self, operators: Sequence[str]) -> None:
+    def __init__(self, operators: Sequence[str] = ()) -> None:
         self.operators = tuple(operators)
         super().__init__(
-            f"no rule says what these operators cost: {', '.join(operators)}; "
-            "give them a handle or list them in FREE_OPERATORS, in suite/models/costs/macs.py"
+            "the MACs of this model can't be counted",
+            expected="operators that have a rule",
+            found=f"operators without one: {', '.join(operators)}",
+            fix="give them a handle, or list them in FREE_OPERATORS, in suite/models/costs/macs.py",
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,6 +38,8 @@ class ImageToTokens(nn.Module):
 class LocallyEnhancedFeedForward(nn.Module):
     """An MLP over patches with a depthwise 3×3 convolution within (LeFF, §3.3). The class token goes past it."""
 
+    side: int  # of the square of patches; CeiT sets it
+
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width, hidden, 1)
@@ -48,8 +49,7 @@ class LocallyEnhancedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, 1 + patches, width] to the same; the patches fill a square."""
-        side = math.isqrt(int(x.shape[1]) - 1)
-        patches = x[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+        patches = x[:, 1:].transpose(1, 2).unflatten(2, (self.side, self.side))
         patches = gelu(self.norm1(self.conv1(patches)))
         patches = gelu(self.norm2(self.conv2(patches)))
         patches = self.norm3(self.conv3(patches)).flatten(2).transpose(1, 2)
@@ -108,6 +108,9 @@ class CeiT(VisionTransformer):
         assert isinstance(size, PlainSize)
         self.layer_embedding = nn.Parameter(torch.zeros(1, size.depth, size.embed_dim))
         self.class_attention = ClassTokenAttention(size)
+        for block in self.blocks:
+            assert isinstance(block.mlp, LocallyEnhancedFeedForward)
+            block.mlp.side, _ = self.position.grid
 
     def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
         """Tokens [batch, 1 + patches, width] to the class token; with `last`, to all tokens."""
