@@ -110,8 +110,10 @@ class Document:
                 fix=f"add the key {str(location[-1])!r}",
             )
         if not error["loc"]:  # of several keys together: the place of the first that the message names
-            words = re.findall(r"\w+", error["msg"])
-            place = next((p for word in words if (p := (*at, word)) in self.lines or p in self.overrides), location)
+            places = [(*at, word) for word in re.findall(r"\w+", error["msg"])]
+            # Claim files inherit keys from their top, whose lines are smaller: the fault is the entry's.
+            own = [p for p in places if p in self.overrides or self.lines.get(p, 0) >= self.lines.get(location, 1)]
+            place = own[0] if own else location
         else:
             place = location
         return Problem(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -72,10 +72,11 @@ class Throughput:
     matmul: tuple[float, ...]
 
 
-def measure(workload: Workload, plan: Plan, track: Callable[[Sequence[int]], Iterable[int]] = iter) -> Throughput:
-    """Measure both sides, which take turns, so that whatever slows the machine slows them alike.
+def measure(workload: Workload, plan: Plan, report: Callable[[str], None] = lambda doing: None) -> Throughput:
+    """Measure both sides, interleaved, so that whatever slows the machine slows them alike.
 
-    Within a round the order of the sides is turned around every other time. track: wraps the rounds, to show progress.
+    Every other round begins with the other side. `report` is called after each of the `turn_count` turns, with what was
+    measured.
 
     Raises:
         InputError: the pictures can't be read, or a process has died.
@@ -84,10 +85,10 @@ def measure(workload: Workload, plan: Plan, track: Callable[[Sequence[int]], Ite
     dtype = choose_precision(workload.recipe, device).dtype or torch.float32
     with Crowd("ours", workload, plan.side_by_side) as ours, Crowd("timm", workload, plan.side_by_side) as timm:
         crowds: dict[Side, Crowd] = {"ours": ours, "timm": timm}
-        bench = _Bench(crowds, workload, plan)
+        bench = _Bench(crowds, workload, plan, report)
         chosen = bench.choose()
         rounds, rates = list[tuple[Timed, ...]](), list[float]()
-        for number in track(range(plan.rounds)):
+        for number in range(plan.rounds):
             turned = SIDES if number % 2 == 0 else SIDES[::-1]
             rounds.append(tuple(bench.again(chosen[figure, side]) for figure in figures(device) for side in turned))
             rates.append(matmul_rate(device, dtype, plan.threads))
@@ -100,11 +101,32 @@ def figures(device: torch.device) -> list[Figure]:
     return [figure for figure in TASKS if device.type == "cpu" or figure != "pipeline_per_core"]
 
 
+def turn_count(device: torch.device, plan: Plan) -> int:
+    """How many turns `measure` takes: each setting that is tried counts as one, and each side of a round."""
+    told = len(figures(device))
+    tried = told + 1 + 2 * len(plan.workers) + len(_settings(device, plan, prefetcher=False))
+    return tried + 2 * told * plan.rounds
+
+
+def _settings(device: torch.device, plan: Plan, *, prefetcher: bool) -> list[LoopSetting]:
+    """The settings that timm's training is tried with; the loader is the one given, or on a GPU both."""
+    return list(
+        dict.fromkeys(
+            LoopSetting(threads, workers, loader)
+            for loader in ((prefetcher,) if device.type == "cpu" else (False, True))
+            for workers in plan.workers
+            for threads in (plan.threads_each, max(1, plan.threads_each - workers))
+        )
+    )
+
+
 class _Bench:
     """What was tried so far, and who does it."""
 
-    def __init__(self, crowds: dict[Side, Crowd], workload: Workload, plan: Plan) -> None:
-        self._crowds, self._workload, self._plan = crowds, workload, plan
+    def __init__(
+        self, crowds: dict[Side, Crowd], workload: Workload, plan: Plan, report: Callable[[str], None]
+    ) -> None:
+        self._crowds, self._workload, self._plan, self._report = crowds, workload, plan, report
         self.tried: list[Timed] = []
 
     def choose(self) -> dict[tuple[Figure, Side], Timed]:
@@ -126,20 +148,16 @@ class _Bench:
             per_core = [Timed("pipeline_per_core", "timm", timed.setting, timed.turn) for timed in loaders]
             chosen["pipeline_per_core", "timm"] = best = max(per_core, key=lambda timed: timed.rate)
         # Where the model computes on the same cores, the loader that takes the least of them leaves it the most.
-        on_cpu = self._workload.device.type == "cpu"
-        settings = {
-            LoopSetting(threads, workers, prefetcher): None
-            for prefetcher in ((best.setting.prefetcher,) if on_cpu else (False, True))
-            for workers in plan.workers
-            for threads in (plan.threads_each, max(1, plan.threads_each - workers))
-        }
+        settings = _settings(self._workload.device, plan, prefetcher=best.setting.prefetcher)
         loops = [self._try("training", "timm", setting) for setting in settings]
         chosen["training", "timm"] = max(loops, key=lambda timed: timed.rate)
         return chosen
 
     def again(self, timed: Timed) -> Timed:
         """A turn like that one, as long as a turn should be."""
-        return self._turn(timed.figure, timed.side, timed.setting, self._batches(timed, self._plan.seconds))
+        found = self._turn(timed.figure, timed.side, timed.setting, self._batches(timed, self._plan.seconds))
+        self._report(f"{timed.figure} of {timed.side}")
+        return found
 
     def _try(self, figure: Figure, side: Side, setting: LoopSetting) -> Timed:
         """A short turn, or if it was too short to tell, one of half the length."""
@@ -148,6 +166,7 @@ class _Bench:
         if batches > 2 * LEAST:
             found = self._turn(figure, side, setting, batches)
         self.tried.append(found)
+        self._report(f"{figure} of {side}, {setting}")
         return found
 
     def _batches(self, timed: Timed, seconds: float) -> int:

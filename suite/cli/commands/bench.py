@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import cast, get_args
 
 import torch
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -33,6 +32,7 @@ from suite.report.tables.render import open_table
 from suite.report.tables.summary import HEADS
 from suite.store.environment import describe
 from suite.store.record import Environment
+from suite.text import Progress
 from suite.train.machine import Machine, device_name
 from suite.verdict.claims.cost_ratios import judge_ratios
 from suite.verdict.claims.reader import read_claim_files
@@ -97,13 +97,14 @@ def print_bench(
         recipe=recipe,
     )
     environment = describe(torch.__version__, device_name(torch_device), setting.precision, threads)
-    progress = open_console(stderr=True)
-    results = compare(
-        [side.cell for side in sides],
-        setting,
-        lambda numbers: track(numbers, "rounds", console=progress, transient=True, disable=not progress.is_terminal),
-        [side.loss for side in sides],
-    )
+    with Progress("measuring", len(MODES) * rounds, "rounds") as progress:
+
+        def counted(numbers: Sequence[int]) -> Iterator[int]:
+            for number in numbers:
+                yield number
+                progress.advance()
+
+        results = compare([side.cell for side in sides], setting, counted, [side.loss for side in sides])
     comparisons = [Comparison(mode, *results[mode]) for mode in MODES]
     console = open_console(WIDTH)
     records = [record for comparison in comparisons for record in _records(comparison, sides, setting, environment)]

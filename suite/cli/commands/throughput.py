@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 from suite.bench.ratios import quartiles
-from suite.bench.throughput.measure import SIDES, Figure, Plan, measure
+from suite.bench.throughput.measure import SIDES, Figure, Plan, measure, turn_count
 from suite.bench.throughput.summary import PACKAGES, REACHED, cores, summarise
 from suite.bench.throughput.turns import LoopSetting
 from suite.bench.throughput.workload import Workload
@@ -33,7 +32,7 @@ from suite.models.model_cell import Shape
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
-from suite.text import say
+from suite.text import Progress, say
 from suite.train.machine import Machine, device_name
 from suite.train.steps.precision import choose_precision
 
@@ -109,13 +108,8 @@ def print_throughput(asked: Asked, target: str | None) -> None:
         threads,
     )
     load = os.getloadavg()[0]  # before there is any of our own
-    progress = open_console(stderr=True)
-    shown = progress.is_terminal
-    found = measure(
-        workload,
-        plan,
-        lambda numbers: track(numbers, "rounds", console=progress, transient=True, disable=not shown),
-    )
+    with Progress("measuring", turn_count(device, plan), "turns") as progress:
+        found = measure(workload, plan, lambda doing: progress.advance(doing=f"last {doing}"))
     told = summarise(asked.recipe, workload, plan, environment, load, found)
     text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if target == "-":
