@@ -52,13 +52,17 @@ def to_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Records as the frame of `load_frame`, sorted by their axes and seed."""
     import pandas as pd
 
-    return pd.DataFrame(to_columns(records), columns=_COLUMNS).astype(dict.fromkeys(_NUMBERS, "float64"))
+    return pd.DataFrame(_rows(records), columns=_COLUMNS).astype(dict.fromkeys(_NUMBERS, "float64"))
 
 
 def to_columns(records: Iterable[RunRecord]) -> dict[str, list[Any]]:
     """The columns of `to_frame` as lists, in which None is missing. Needs no pandas, which takes long to import."""
-    rows = [_row(record) for record in sorted(records, key=sort_key)]
+    rows = _rows(records)
     return {name: [row[name] for row in rows] for name in _COLUMNS}
+
+
+def _rows(records: Iterable[RunRecord]) -> list[dict[str, Any]]:
+    return [_row(record) for record in sorted(records, key=sort_key)]
 
 
 def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
