@@ -132,7 +132,7 @@ def test_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
     program = (
-        "from tests.training.test_processes import wait\n"
+        "from tests.train.parallel.test_processes import wait\n"
         "from suite.train.parallel.processes import work_together\n"
         f"if __name__ == '__main__': work_together(wait, 2, ({str(tmp_path)!r},))\n"
     )
