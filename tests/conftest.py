@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.cli.shell import Shell
 from tests.data.drawings import CLASSES, drawing
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
     from suite.train.machine import Machine
+
+settings.register_profile("suite", deadline=None)  # how long an example takes depends on what else the machine does
+settings.load_profile("suite")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
