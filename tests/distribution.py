@@ -14,7 +14,30 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Files that take more than five CPU-seconds, the longest first. A file that is begun last leaves all processes but
 # one without work. `pytest --durations 50` tells whether the list is still right.
-LONGEST: tuple[str, ...] = ()
+LONGEST = (
+    "tests/run/ray/test_interruptions.py",
+    "tests/run/ray/test_tune.py",
+    "tests/models/test_conformance.py",
+    "tests/train/test_snapshot.py",
+    "tests/store/test_storage.py",
+    "tests/run/test_interruptions.py",
+    "tests/store/test_shared_store.py",
+    "tests/train/steps/test_seed_stack.py",
+    "tests/train/test_trials.py",
+    "tests/train/test_distillation.py",
+    "tests/train/test_together.py",
+    "tests/train/parallel/test_processes.py",
+    "tests/cli/test_throughput.py",
+    "tests/train/augmentation/test_golden.py",
+    "tests/train/steps/test_micro_batches.py",
+    "tests/train/losses/test_learner.py",
+    "tests/models/costs/test_macs.py",
+    "tests/models/test_timm_join.py",
+    "tests/test_imports.py",
+    "tests/verdict/test_verdicts.py",
+    "tests/run/ray/test_lifeline.py",
+    "tests/train/steps/test_trainer.py",
+)
 
 
 class ByFile(LoadScopeScheduling):

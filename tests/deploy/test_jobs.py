@@ -61,10 +61,11 @@ def head(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, data_folder: 
     with (session / "start.log").open("w") as log:
         started = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT)
     found = Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", environment)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while found.job("list").returncode:
         assert started.poll() is None, (session / "start.log").read_text()
-        assert time.monotonic() < deadline, (session / "start.log").read_text()
+        log = (session / "start.log").read_text()
+        assert time.monotonic() < deadline, f"waited 300 s for the head to answer, in vain; it printed:\n{log}"
         time.sleep(1)
     yield found
     started.terminate()

@@ -16,7 +16,7 @@ import psutil
 
 from suite.store.folder import RUNS, SNAPSHOTS, SPOOL, Store
 from suite.store.record import RunRecord
-from tests.processes import Process
+from tests.processes import Process, wait_until
 from tests.records import lasting
 
 NAME = "small"  # of the grid
@@ -121,13 +121,10 @@ class Run:
         """Records in the spool and in runs.jsonl."""
         return self.process.stored(self.results)
 
-    def wait(self, driver: subprocess.Popen[str], what: Callable[[], Any]) -> float:
-        """Wait until something is so, while the driver runs; the seconds it took."""
+    def wait(self, driver: subprocess.Popen[str], what: str, found: Callable[[], Any]) -> float:
+        """Wait until something is found, while the driver runs; the seconds it took. what: for the message."""
         began = time.monotonic()
-        while not what():
-            assert driver.poll() is None, driver.communicate()[0]
-            assert time.monotonic() - began < PATIENCE, "it never came to that"
-            time.sleep(0.02)
+        wait_until(what, found, driver, patience=PATIENCE, pause=0.02)
         return time.monotonic() - began
 
     def positions(self) -> dict[str, int]:
@@ -155,7 +152,8 @@ class Run:
 
     def wait_until_training(self, driver: subprocess.Popen[str], trials: int = 2) -> dict[str, int]:
         """Until so many trainings are under way and past their first epoch; how many steps they took."""
-        self.wait(driver, lambda: sum(steps >= STEPS for steps in self.under_way().values()) >= trials)
+        what = f"{trials} training runs that are past their first epoch"
+        self.wait(driver, what, lambda: sum(steps >= STEPS for steps in self.under_way().values()) >= trials)
         return self.under_way()
 
     def wait_until_going_on(self, driver: subprocess.Popen[str], interrupted: dict[str, int]) -> Recovery:
@@ -170,7 +168,7 @@ class Run:
                 there[trial_id] = positions[trial_id]
             return interrupted.keys() <= there.keys() | self.recorded()
 
-        seconds = self.wait(driver, gone_on)
+        seconds = self.wait(driver, f"a new snapshot or a record of each of {sorted(interrupted)}", gone_on)
         return Recovery(seconds, sum(there.get(name, steps) >= steps for name, steps in interrupted.items()))
 
     def recorded(self) -> set[str]:

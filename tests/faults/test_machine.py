@@ -61,7 +61,7 @@ def full(folder: Path) -> Iterator[None]:
 
 def test_the_disk_of_the_results_is_full(small_disk: Path, run: Run, unbroken: Store, tell: Tell) -> None:
     driver = run.start()
-    run.wait(driver, run.stored)
+    run.wait(driver, "a record", run.stored)
     run.wait_until_training(driver, trials=1)
     kept = run.recorded()
     with full(small_disk):
@@ -143,7 +143,11 @@ def test_the_clock_is_set_back_by_an_hour(
         before = run.wait_until_training(driver)
         turn_back.touch()
         # The same driver gives out further trials, which are trained with the clock set back.
-        run.wait(driver, lambda: any(steps >= STEPS for name, steps in run.positions().items() if name not in before))
+        run.wait(
+            driver,
+            "another training run that is past its first epoch",
+            lambda: any(steps >= STEPS for name, steps in run.positions().items() if name not in before),
+        )
         kill(driver)
         run.process.end(driver)
         interrupted, kept = run.under_way(), run.recorded()

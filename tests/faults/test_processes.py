@@ -63,7 +63,7 @@ def test_a_node_is_lost(nodes: Nodes, run: Run, unbroken: Store, tell: Tell) -> 
 
 def test_the_driver_is_killed_and_started_again(nodes: Nodes, run: Run, unbroken: Store, tell: Tell) -> None:
     driver = run.start()
-    run.wait(driver, run.stored)
+    run.wait(driver, "a record", run.stored)
     run.wait_until_training(driver, trials=1)
     kill(driver)
     run.process.end(driver)
@@ -93,7 +93,7 @@ def test_the_head_is_lost_and_the_grid_started_on_another_cluster(
     try:
         run = Run(Process(tmp_path, data_folder), fault_grid, lost.address)
         driver = run.start()
-        run.wait(driver, run.stored)
+        run.wait(driver, "a record", run.stored)
         run.wait_until_training(driver)
         kept = run.recorded()
         (worker,) = lost.trainers(0)

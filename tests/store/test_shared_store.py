@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from suite.store.storage import Storage, open_storage
 from suite.train.machine import Machine
 from suite.train.snapshot import Snapshots
 from suite.train.trials import run_trial, train_trials
-from tests.processes import Process
+from tests.processes import Process, wait_until
 from tests.records import lasting, lines, make_record
 from tests.s3 import BUCKET, Server, s3_server, use
 
@@ -280,10 +279,7 @@ class TestSnapshots:
         )
         often = ("--executor", "serial", "--storage", f"s3://{BUCKET}/x", "--snapshot-minutes", "0")
         killed = process.start("run", path, *often, results="one")
-        deadline = time.monotonic() + 120
-        while len(s3.keys()) < 2 and killed.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert killed.poll() is None, process.end(killed)[1]
+        wait_until("two snapshots in S3", lambda: len(s3.keys()) >= 2, killed)
         os.kill(killed.pid, signal.SIGKILL)
         process.end(killed)
         assert s3.keys()

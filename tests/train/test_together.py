@@ -25,17 +25,13 @@ from suite.train.machine import Machine
 from suite.train.parallel import processes
 from suite.train.parallel.synchronised import IndivisibleError, check_whole, synchronise
 from suite.train.trials import run_trial, train_trials
+from tests.cli.shell import Shell
 from tests.processes import Process
 from tests.records import lasting
 from tests.train.steps.test_trainer import WHOLE
 
 Write = Callable[..., Path]
 BATCH = 16
-
-
-@pytest.fixture
-def process(tmp_path: Path, data_folder: Path) -> Process:
-    return Process(tmp_path, data_folder)
 
 
 @pytest.fixture
@@ -46,14 +42,17 @@ def trial(write_grid: Write) -> Trial:
     return replace(trial, recipe=Recipe.model_validate({**trial.recipe.model_dump(), **WHOLE, "batch_size": BATCH}))
 
 
-def test_a_grid_by_two_processes_is_that_of_two_threads(process: Process, write_grid: Write, tmp_path: Path) -> None:
+def test_a_grid_by_two_processes_is_that_of_two_threads(
+    process: Process, lape: Shell, write_grid: Write, tmp_path: Path
+) -> None:
     """All but the environment, to the bit; with its weights, and nothing left behind."""
     path = write_grid(("[0, 1]", "[0]"), ("join: [default, lape]", "join: [default]"))
-    folders = []
-    for name, options in (("processes", ("--processes", "2", "--keep-weights")), ("threads", ("--threads", "2"))):
-        code, out = process.end(process.start("run", path, "--executor", "serial", *options, results=name))
-        assert code == 0, out
-        folders.append(Store(tmp_path / name / "small"))
+    command = ("run", path, "--executor", "serial")
+    code, out = process.end(process.start(*command, "--processes", "2", "--keep-weights", results="processes"))
+    assert code == 0, out
+    lape(*command, "--threads", "2", "--results", "threads")
+    assert lape.code == 0, lape.err
+    folders = [Store(tmp_path / name / "small") for name in ("processes", "threads")]
     (ours,), (theirs,) = (list(store.records().values()) for store in folders)
     assert (ours.environment.processes, ours.environment.threads) == (2, 1)
     assert (theirs.environment.processes, theirs.environment.threads) == (1, 2)

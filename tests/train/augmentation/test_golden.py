@@ -198,7 +198,7 @@ def test_a_device_is_never_waited_for_by_stretches_as_one(name: str) -> None:
 
 
 def write_missing() -> None:
-    """Write down what becomes of images by new recipes: `python -m tests.training.augmentation.test_golden`."""
+    """Write down what becomes of images by new recipes: `python -m tests.train.augmentation.test_golden`."""
     missing = {name: described(CASES[name], name in EXACT) for name in CASES if name not in GOLDEN}
     text = json.dumps({**GOLDEN, **missing}, indent=1)
     (REPOSITORY / "tests/golden/augmentation.json").write_text(f"{text}\n")

@@ -22,6 +22,7 @@ from suite.train.parallel.processes import Found, LostError, work_together
 from suite.train.parallel.team import Team
 from suite.train.snapshot import Snapshots, TeamSnapshots
 from tests.conftest import REPOSITORY
+from tests.processes import wait_until
 from tests.train.steps.test_micro_batches import small, train
 
 DROPPED = {"attn_drop": 0.2, "drop_path": 0.2}
@@ -132,7 +133,7 @@ def test_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
     program = (
-        "from tests.training.test_processes import wait\n"
+        "from tests.train.parallel.test_processes import wait\n"
         "from suite.train.parallel.processes import work_together\n"
         f"if __name__ == '__main__': work_together(wait, 2, ({str(tmp_path)!r},))\n"
     )
@@ -140,14 +141,11 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
     script.write_text(program)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     parent = subprocess.Popen([sys.executable, str(script)], env=environment)
-    deadline = time.monotonic() + 120
-    while not all((tmp_path / rank).exists() and (tmp_path / rank).read_text() for rank in "01"):
-        assert parent.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(
+        "both processes to be at work",
+        lambda: all((tmp_path / rank).exists() and (tmp_path / rank).read_text() for rank in "01"),
+    )
     pids = [int((tmp_path / rank).read_text()) for rank in "01"]
     parent.kill()
     parent.wait()
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until("both processes to end", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))

@@ -69,7 +69,7 @@ def test_fifty_steps_have_the_losses_of_fifty_steps_alone(
     assert not torch.equal(together[:, 0], together[:, 1])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.slow), "bf16"])
 def test_a_compiler_makes_the_same_steps_of_a_stack(
     write_grid: Write, data_folder: Path, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
