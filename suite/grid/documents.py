@@ -17,12 +17,14 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 
+import suite
 from suite.errors import InputError, Problem, nearest
 from suite.grid.yaml import load_yaml
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 _LONG = 80  # characters of a value that a message shows
+_SHIPPED = Path(suite.__file__).resolve().parents[1] / "grids"  # what comes with the suite
 MOST_BYTES = 1_000_000  # of a file: the largest here has 30,000
 MOST_PROBLEMS = 50  # that one message lists
 
@@ -182,12 +184,12 @@ def read_document(path: Path) -> Document:
 
 
 def check_inside(path: Path, folder: Path, where: str) -> None:
-    """Raise `InputError` if a file that a file names lies neither below its folder nor below the project's `grids/`.
+    """Raise `InputError` if a file that a file names lies neither below its folder nor below a project's `grids/`.
 
     Messages quote lines of what can't be read. A stranger's grid mustn't make them quote any other file.
     """
     resolved = Path(os.path.realpath(path))
-    if not any(resolved.is_relative_to(root.resolve()) for root in (folder, Path("grids"))):
+    if not any(resolved.is_relative_to(root.resolve()) for root in (folder, Path("grids"), _SHIPPED)):
         raise InputError(
             "a file outside the grid's folder",
             expected=f"a file in {folder}, or in {Path('grids').resolve()}",

@@ -135,8 +135,10 @@ def test_claims_lie_beside_the_grid(tmp_path: Path, name: str) -> None:
     assert "root:" not in message
 
 
-def test_claims_of_the_project_may_be_named_from_anywhere(write_grid: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(REPOSITORY)
+def test_claims_of_the_project_may_be_named_from_anywhere(
+    write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     path = write_grid(("seeds:", f"claims: [{REPOSITORY / 'grids/claims/dtn.yaml'}]\nseeds:"))
     assert [file.name for file in load_grid(path).claim_files] == ["dtn.yaml"]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
-from pathlib import Path
+from dataclasses import astuple
 from typing import cast, get_args
 
 import torch
@@ -24,6 +23,7 @@ from suite.cli.commands.model_options import (
     possible,
     usual_pe,
 )
+from suite.cli.declarations.bench_options import BenchOptions
 from suite.errors import InputError, unknown
 from suite.grid.axes import AXES, METHODS
 from suite.grid.recipe import AskedPrecision
@@ -37,42 +37,13 @@ from suite.train.machine import Machine, device_name
 from suite.verdict.claims.cost_ratios import judge_ratios
 from suite.verdict.claims.reader import read_claim_files
 
-
-@dataclass(frozen=True)
-class Asked:
-    """The two sides that the command line asks for. None: what is usual, see `usual_level`.
-
-    axis: in which they differ. join, norm, loss: of both, where it is another axis.
-    """
-
-    arch: str
-    sizes: tuple[str, ...]
-    pe: str | None
-    axis: str
-    baseline: str | None
-    treatment: str | None
-    join: str | None
-    norm: str | None
-    shape: Shape
-    loss: str | None = None
+ARCH, BATCH_SIZE, ROUNDS, THREADS = "deit_tiny", 32, 30, 1  # where nothing is said
 
 
-def print_bench(
-    asked: Asked,
-    *,
-    batch_size: int,
-    device: str,
-    steps: int | None,
-    rounds: int,
-    threads: int,
-    compiled: bool | None,
-    precision: str,
-    claims: Sequence[Path],
-    target: str | None,
-) -> None:
-    """`lape bench`. claims: files whose published ratios are judged. target: where the CSV goes, if anywhere; "-"
-    prints it instead of the table.
-    """
+def print_bench(asked: BenchOptions) -> None:
+    """`lape bench`: the table and its CSV; with `--csv -` the CSV alone."""
+    claims, target, steps, compiled = asked.claims or [], asked.target, asked.steps, asked.compiled
+    batch_size, rounds, threads = asked.batch_size or BATCH_SIZE, asked.rounds or ROUNDS, asked.threads or THREADS
     published = [value for file in read_claim_files(claims) for value in file.values.values()]
     sides = _sides(asked)
     if claims and asked.axis != "join":
@@ -84,9 +55,11 @@ def print_bench(
             fix="leave --claims out",
         )
     baseline, treatment = (side.level(asked.axis) for side in sides)
-    recipe = recipe_for(batch_size, _precision(precision), max(filter(None, (s.patch() for s in sides)), default=None))
+    recipe = recipe_for(
+        batch_size, _precision(asked.precision), max(filter(None, (s.patch() for s in sides)), default=None)
+    )
     check_losses(sides, recipe)
-    torch_device = Machine(device=device, threads=threads).torch_device()
+    torch_device = Machine(device=asked.device, threads=threads).torch_device()
     on_gpu = torch_device.type == "cuda"
     setting = Setting(
         device=torch_device,
@@ -121,7 +94,8 @@ def print_bench(
             console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
 
 
-def _sides(asked: Asked) -> Sides:
+def _sides(asked: BenchOptions) -> Sides:
+    arch = asked.arch or ARCH
     if asked.axis not in METHODS:
         raise unknown("axis", asked.axis, METHODS, where=f"--axis {asked.axis}")
     if (twice := getattr(asked, asked.axis, None)) is not None:
@@ -132,7 +106,7 @@ def _sides(asked: Asked) -> Sides:
             where=f"--axis {asked.axis}",
             fix=f"leave --{asked.axis} out, or choose another --axis",
         )
-    architecture = chosen_architecture(asked.arch, asked.sizes)
+    architecture = chosen_architecture(arch, asked.sizes)
     levels = [
         usual_level(asked.axis, architecture, treatment=second) if level is None else level
         for second, level in ((False, asked.baseline), (True, asked.treatment))
@@ -140,13 +114,14 @@ def _sides(asked: Asked) -> Sides:
     for option, level in zip(("--baseline", "--treatment"), levels, strict=True):
         check_names(option, AXES[asked.axis].levels, [level])
     both = {name: getattr(asked, name, None) or usual for name, usual in usual_levels(architecture).items()}
+    shape = Shape(asked.classes, asked.image_size, asked.channels)
     pe = usual_pe(architecture) if asked.pe is None else asked.pe
     first, second = (
         make_side(cell, side)
         for level in levels
         for side in [both | {asked.axis: level}]
         for cell in possible(
-            listed_cells([asked.arch], asked.sizes, [pe], [side["join"]], [side["norm"]], asked.shape),
+            listed_cells([arch], asked.sizes, [pe], [side["join"]], [side["norm"]], shape),
             expected="two sides that are possible",
             where="lape bench",
             fix="change --arch, --size, --pe, --image-size, --baseline or --treatment",

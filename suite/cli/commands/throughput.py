@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from suite.bench.throughput.workload import Workload
 from suite.cli.commands.console import WIDTH, open_console
 from suite.cli.commands.ls import yaml_files
 from suite.cli.commands.model_options import chosen_architecture, listed_cells, possible, usual_pe
+from suite.cli.declarations.bench_options import BenchOptions
 from suite.data.cache import load_meta, open_root, verify
 from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError, unknown
@@ -36,6 +36,7 @@ from suite.text import Progress, say
 from suite.train.machine import Machine, device_name
 from suite.train.steps.precision import choose_precision
 
+ARCH, ROUNDS = "vit_lite_7_4", 5  # where nothing is said
 SYNTHETIC = "synthetic"
 USUAL = "cifar10"  # the data set that is taken where none is named; made up where it isn't prepared
 QUIET = 0.5  # load of a machine that has nothing else to do
@@ -48,37 +49,13 @@ LABELS: dict[Figure, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the command line asks for. None: what the recipe, the data set or the machine says."""
-
-    arch: str
-    sizes: tuple[str, ...]
-    pe: str | None  # these two: as is usual for the architecture
-    join: str
-    norm: str | None
-    recipe: str
-    batch_size: int | None
-    precision: str | None
-    dataset: str | None
-    classes: int | None  # these three: of made-up pictures
-    image_size: int | None
-    channels: int | None
-    data: Path | None
-    device: str
-    threads: int | None
-    workers: tuple[int, ...]
-    side_by_side: int
-    rounds: int
-    seconds: float
-
-
-def print_throughput(asked: Asked, target: str | None) -> None:
-    """`lape bench --throughput`. target: where the JSON goes, if anywhere; "-" prints it instead of the table.
+def print_throughput(asked: BenchOptions) -> None:
+    """`lape bench --throughput`: the table, or with `--json -` the JSON alone.
 
     Raises:
         InputError: timm, the recipe, the data set or the device isn't there, or the parts don't go together.
     """
+    target = asked.json_target
     if importlib.util.find_spec("timm") is None:
         raise InputError(
             "timm is not installed, and there is nothing to compare with",
@@ -100,7 +77,7 @@ def print_throughput(asked: Asked, target: str | None) -> None:
     threads = asked.threads or cores()
     device = Machine(device=asked.device, threads=threads).torch_device()
     workload = _workload(asked, device)
-    plan = Plan(asked.rounds, asked.seconds, asked.side_by_side, threads, asked.workers or _workers(asked, threads))
+    plan = Plan(asked.rounds or ROUNDS, asked.seconds, asked.side_by_side, threads, _workers(asked, threads))
     environment = describe(
         torch.__version__,
         device_name(device),
@@ -124,19 +101,22 @@ def print_throughput(asked: Asked, target: str | None) -> None:
         console.print(target, highlight=False, markup=False, soft_wrap=True)
 
 
-def _workers(asked: Asked, threads: int) -> tuple[int, ...]:
+def _workers(asked: BenchOptions, threads: int) -> tuple[int, ...]:
     """The numbers of loading processes to try: none, few, one for each core that a training has."""
+    if asked.workers:
+        return tuple(sorted(set(asked.workers)))
     each = max(1, threads // asked.side_by_side)
     return tuple(sorted({0, 1, 2, each} if asked.side_by_side == 1 else {0, 1, each}))
 
 
-def _workload(asked: Asked, device: torch.device) -> Workload:
+def _workload(asked: BenchOptions, device: torch.device) -> Workload:
     recipe = _recipe(asked)
     dataset, root = _dataset(asked)
     shape = Shape(dataset.num_classes, dataset.image_size, dataset.channels)
-    pe = asked.pe or usual_pe(chosen_architecture(asked.arch, asked.sizes))
+    arch = asked.arch or ARCH
+    pe = asked.pe or usual_pe(chosen_architecture(arch, asked.sizes))
     (cell,) = possible(
-        listed_cells([asked.arch], asked.sizes, [pe], [asked.join], [asked.norm] if asked.norm else [], shape),
+        listed_cells([arch], asked.sizes, [pe], [asked.join or "default"], [asked.norm] if asked.norm else [], shape),
         expected="a model that is possible",
         where="lape bench --throughput",
         fix="change --arch, --size, --pe, --join, --norm or --dataset",
@@ -152,7 +132,7 @@ def _workload(asked: Asked, device: torch.device) -> Workload:
     return Workload(cell, recipe, dataset, root, device)
 
 
-def _recipe(asked: Asked) -> Recipe:
+def _recipe(asked: BenchOptions) -> Recipe:
     path = Path(asked.recipe)
     if path.suffix != ".yaml":
         known = {file.stem: file for file in yaml_files("grids/recipes")}
@@ -161,7 +141,7 @@ def _recipe(asked: Asked) -> Recipe:
             raise unknown("recipe", asked.recipe, known, expected=expected, where=f"--recipe {asked.recipe}")
         path = known[asked.recipe]
     document = read_document(path)
-    changes = {"batch_size": asked.batch_size, "precision": asked.precision}
+    changes = {"batch_size": asked.batch_size, "precision": asked.said("precision")}
     values = {**document.values, **{key: value for key, value in changes.items() if value is not None}}
     recipe = document.validate(Recipe, values)
     if recipe.distillation != "none":
@@ -175,16 +155,16 @@ def _recipe(asked: Asked) -> Recipe:
     return recipe
 
 
-def _dataset(asked: Asked) -> tuple[Dataset, Path | None]:
+def _dataset(asked: BenchOptions) -> tuple[Dataset, Path | None]:
     """The data set and where it is prepared; None where its pictures are made up."""
     if asked.dataset == SYNTHETIC:
         usual = DATASETS[USUAL]
-        channels = asked.channels or usual.channels
+        channels = asked.said("channels") or usual.channels
         half = (0.5,) * channels
         facts = {
             "name": SYNTHETIC,
-            "num_classes": asked.classes or usual.num_classes,
-            "image_size": asked.image_size or usual.image_size,
+            "num_classes": asked.said("classes") or usual.num_classes,
+            "image_size": asked.said("image_size") or usual.image_size,
             "channels": channels,
             "mean": half,
             "std": half,
