@@ -44,8 +44,8 @@ def make_record(trial: Trial, top1: float = 50.0, **changes: Any) -> RunRecord:
         "peak_memory_mb": 300.0,
         "started_at": "2026-11-21T00:00:00+00:00",
         "environment": ENVIRONMENT,
-        "test_images": 1000,
-        "correct": pack_bits(np.arange(1000) < 10 * top1),
+        "test_images": 10_000,
+        "correct": pack_bits(np.arange(10_000) < round(100 * top1)),
         "history": tuple(
             Epoch(epoch=epoch, lr=0.1, train_loss=1.0, top1=top1, test_loss=1.0, seconds=1.0)
             for epoch in range(trial.recipe.epochs)
