@@ -1,6 +1,6 @@
 """The position embeddings (PE): what each adds to the tokens, and its table where that is fixed.
 
-Nothing here needs torch, so that a grid can be planned and its results read without it.
+Nothing here imports torch, so that a grid can be planned and its results read without it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 class Position:
     """A PE type.
 
-    absolute: it adds a vector to each token. learnable: that vector is learned; otherwise `table` makes
-    it, for (grid rows, grid columns), the number of prefix tokens and the width, as [tokens, width].
-    width_multiple: what the model's width must be divisible by. relative: each block's attention adds a
-    learned bias to its scaled products, per head and per offset of the two patches.
+    Attributes:
+        absolute: a vector is added to each token.
+        learnable: that vector is learned.
+        table: makes the vectors of a fixed PE, [tokens, width], from (grid rows, grid columns), the number of prefix
+            tokens and the width.
+        width_multiple: the model's width must be divisible by it.
+        relative: each block's attention adds a learned bias to its scaled products, per head and per offset between
+            two patches.
     """
 
     name: str
@@ -39,7 +43,10 @@ class Position:
     relative: bool = False
 
     def refuses(self, width: int | None) -> str | None:
-        """Why this PE can't be built for tokens of this width, None for no tokens; or None if it can."""
+        """Why this PE can't be built for tokens of this width, or None if it can.
+
+        width: None for a model without tokens.
+        """
         if width is None:
             adds = self.absolute or self.relative
             return f"pe {self.name!r} is of tokens, and a convolutional network has none" if adds else None
@@ -110,7 +117,10 @@ for _position in (
 
 
 def refusal(pe: str, width: int | None) -> InputError | None:
-    """Why a PE can't be built for tokens of this width (None: there are none), with what can; None if it can."""
+    """The error for a PE that can't be built for tokens of this width, with those that can; None if it can be built.
+
+    width: None for a model without tokens.
+    """
     position = POSITIONS[pe]
     reason = position.refuses(width)
     if reason is None:

@@ -15,9 +15,9 @@ from torch import nn
 
 from suite.errors import InputError
 
-# Operators that are elementwise, a reduction, a look-up or another view. fvcore counts matrix products, convolutions and
-# norms, and leaves all else out with a warning. An operator that is neither counted nor listed here is an error, since
-# it may cost as much as fused attention, which fvcore doesn't know.
+# Operators that are elementwise, a reduction, a look-up or another view. fvcore counts matrix products, convolutions
+# and norms, and leaves all else out with a warning. An operator that is neither counted nor listed here is an error,
+# since it may cost as much as fused attention, which fvcore doesn't know.
 FREE_OPERATORS = frozenset(
     {
         "aten::add",
