@@ -1,4 +1,4 @@
-"""A recipe: all that fixes a training and is no axis of a grid. One YAML file in grids/recipes/ each."""
+"""A recipe: all settings of a training run that aren't axes of a grid. Each is a YAML file in grids/recipes/."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def _neutral(value: Any) -> dict[str, Any]:
 
 
 class Recipe(BaseModel):
-    """How a model is trained and tested. The order of the keys and the files' layout don't matter.
+    """How a model is trained and tested. The order of the keys in the file doesn't matter.
 
-    A new key needs a `neutral` value (see `suite.store.canonical.resolved_values`), or every trial id changes.
+    A new key needs a `neutral` value (see `suite.store.canonical.resolved_values`). Without it, every trial id changes.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -274,7 +274,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _all_has_effect(self) -> Self:
-        """A value that means nothing would give the same training another id."""
+        """Refuse a value without effect: it would give the same training run another id."""
         for reason, names in self._idle():
             for name in names:
                 if getattr(self, name) != type(self).model_fields[name].default:
@@ -311,7 +311,7 @@ class Recipe(BaseModel):
 
     @property
     def total_epochs(self) -> int:
-        """All epochs of the training."""
+        """The number of epochs, with those of the cool-down."""
         return self.epochs + self.cooldown_epochs
 
     @property

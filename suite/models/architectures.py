@@ -1,6 +1,6 @@
-"""The architectures at their published sizes. Facts only: the modules are elsewhere.
+"""The architectures at their published sizes. Only facts: the modules are in `suite.models.families`.
 
-Nothing here needs torch, so that a grid can be planned and its results read without it.
+Nothing here imports torch, so that a grid can be planned and its results read without it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,15 @@ from suite.store.canonical import resolved_values
 class Family:
     """An architecture at any size.
 
-    builder: "module:class", imported when a model is built. prefix: the tokens before the patches (class
-    token, distillation token). prefix_in_each_block: whether its blocks can't do without them. late_prefix: whether
-    they join after all blocks but the last two, whatever the norm. distilled: whether it has a head that learns from
-    a teacher. norm: what it has as published.
+    Attributes:
+        size: the class of its sizes.
+        builder: "module:class", imported when a model is built.
+        prefix: the number of tokens before the patches (class token, distillation token).
+        defaults: sizes that a named architecture needn't give.
+        distilled: it has a second head, which learns from a teacher.
+        prefix_in_each_block: its blocks need the prefix tokens.
+        late_prefix: the prefix tokens join before the last two blocks, whatever the norm.
+        norm: the norm that it was published with.
     """
 
     name: str
@@ -86,7 +91,7 @@ class Architecture(Level):
         return None
 
     def canonical(self) -> dict[str, Any]:
-        """All that fixes the model but PE, join, norm and the data: what trial ids and seeds are made of."""
+        """Family and sizes: the part of trial ids and seeds that the architecture determines."""
         return {"family": self.family.name, **resolved_values(self.size)}
 
 

@@ -31,14 +31,22 @@ def create_model(
 ) -> Model:
     """A model for square images of [in_chans, image_size, image_size], in training mode, in float32.
 
-    `arch` is a named size, a family with its size as `overrides`, or a resolved architecture; `norm` is the
-    family's own where it isn't given: LayerNorm, or BatchNorm of a convolutional network. The weights are drawn by
-    `initialise`, with a seed from torch's global generator: `torch.manual_seed` governs them. Nothing else is drawn
-    from it, whatever the model. Under `torch.device("meta")` the model has shapes and no weights, which is all that
-    counting its costs needs.
+    `initialise` draws the weights, with one seed from torch's global generator: so `torch.manual_seed` governs them.
+    Nothing else is drawn from that generator. Under `torch.device("meta")` the model has shapes and no weights, which
+    is enough to count its costs.
+
+    Args:
+        arch: a named size, a family with its size as `overrides`, or a resolved architecture.
+        pe: the position embedding (`lape ls pes`).
+        join: the joining method.
+        norm: the norm; None for the family's own, LayerNorm or (of a convolutional network) BatchNorm.
+        num_classes: the number of logits.
+        image_size: pixels a side.
+        in_chans: channels of an image.
+        overrides: sizes that replace those of `arch`.
 
     Raises:
-        InputError: a name is unknown, a size is missing or out of range, or the parts don't go together.
+        InputError: a name is unknown, a size is missing or out of range, or the parts can't be combined.
     """
     architecture = _resolve(arch, overrides)
     position, method = POSITIONS[pe], JOINS[join]
@@ -90,9 +98,9 @@ def _resolve(arch: str | Architecture, overrides: dict[str, Any]) -> Architectur
 
 
 def plain_sibling(model: Model) -> Model:
-    """What a model's contrasts begin from: its architecture without position, joined by default, with its usual norm.
+    """The same architecture without a position, with the default join and the family's own norm.
 
-    Torch's generator is left as it was.
+    The state of torch's global generator doesn't change.
     """
     with torch.random.fork_rng(devices=[]):
         return create_model(

@@ -1,4 +1,4 @@
-"""The position embedding of a model, or of a stage: its PE, the maps of its joining method, and what they add where."""
+"""The position embedding of a model or of one of its stages: a PE, and the maps of a joining method."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from suite.models.sizes import Grid
 
 
 class BlockTerms(NamedTuple):
-    """What one block adds: `Terms` of the joining method for it ([1, tokens, width]), and the bias of a relative PE.
+    """What the position adds to one block: the joining method's `Terms` for it, [1, tokens, width], and a bias.
 
-    bias: [heads, tokens, tokens], added to the attention's scaled products before the softmax.
+    bias: of a relative PE, [heads, tokens, tokens], added to the attention's scaled products before the softmax.
     """
 
     stream: Tensor | None = None
@@ -26,7 +26,7 @@ class BlockTerms(NamedTuple):
     bias: Tensor | None = None
 
     def of_patches(self, prefix: int) -> BlockTerms:
-        """The same without the rows of the prefix tokens."""
+        """The terms of the patch tokens alone, without the first `prefix` rows."""
         stream, inside, branch = (
             None if term is None else term[:, prefix:] for term in (self.stream, self.inside, self.branch)
         )
@@ -42,9 +42,10 @@ class Joined(NamedTuple):
 
 
 class PositionEmbedding(nn.Module):
-    """ω, the maps and the biases: `tables` holds one PE (or one per block, or none), `maps` one map per block.
+    """The tables ω, the blocks' maps and the relative biases.
 
-    A fixed PE is a frozen parameter, as in the published code, so that counts and state dicts agree.
+    `tables` holds one PE, one per block, or none; `maps` holds one map per block. A fixed PE is a frozen parameter, as
+    in the published code, so that parameter counts and state dicts agree with it.
 
     Args:
         position: the PE type.
@@ -55,8 +56,8 @@ class PositionEmbedding(nn.Module):
         depth: the number of blocks.
         heads: of each block's attention.
         eps: of the model's norms, for the maps' norms.
-        window: the rows and columns that attention sees at once, where that is not the whole grid.
-        carried: ω comes with each forward, from the stage before, so that there is no table here.
+        window: rows and columns of an attention window; None if attention sees the whole grid.
+        carried: ω is an argument of each forward pass, from the stage before, and there is no table here.
     """
 
     def __init__(
@@ -92,9 +93,9 @@ class PositionEmbedding(nn.Module):
         )
 
     def forward(self, carried: Tensor | None = None) -> Joined:
-        """What the joining method adds, and where: once per forward, for all images of the batch.
+        """What the joining method adds, and where. Computed once per forward pass, for all images of the batch.
 
-        carried: ω of the stage before, [1, tokens, width], where this stage has none of its own.
+        carried: ω of the stage before, [1, tokens, width], if this stage has no table of its own.
         """
         tables = list(self.tables) or ([] if carried is None else [carried])
         terms = self.join.terms(tables, list(self.maps))

@@ -1,15 +1,15 @@
 """How a position embedding (PE) joins the blocks: the subject of the LaPE paper (arXiv 2212.05262).
 
-A joining method is one function. It gets the PE tables ω and a map for each block (a learned one if
-the method asks for it, else the identity); it says what enters where, as `Terms`. Every model of the
-zoo applies those terms alike:
+A joining method is one function. It takes the PE tables ω and one map per block (learned if the method
+asks for it, otherwise the identity). It returns `Terms`: what is added, and where. Every model of this
+package applies those terms in the same way:
 
     x_0 = tokens + stem
     x   = x + stream[l]                                     before block l, on the residual stream
     x   = x + attention(LN_x(x + inside[l]) + branch[l])    what attention alone sees
 
-To add a method: write its function below, register it, and every architecture, grid and table has it.
-Nothing here needs torch, so that a grid can be planned and its results read without it.
+To add a method, write its function below and register it. Every architecture, grid and table then has it.
+Nothing here imports torch, so that a grid can be planned and its results read without it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,15 @@ Map = Callable[["Tensor"], "Tensor"]
 
 @dataclass(frozen=True)
 class Terms:
-    """What a joining method adds, and where. Tensors are [1, tokens, width]; one per block, or none.
+    """What a joining method adds, and where. Tensors are [1, tokens, width].
 
-    omega: the position as it leaves the last block, outside the stream: a model in stages carries it on.
+    Attributes:
+        stem: added to the tokens before the first block.
+        stream: added to the residual stream before each block; one tensor per block, or none.
+        inside: added to the input of each block's first norm; one per block, or none.
+        branch: added to the output of each block's first norm; one per block, or none.
+        omega: the position after the last block, where it isn't part of the stream. The next stage of a model in
+            stages continues with it.
     """
 
     stem: Tensor | None = None
@@ -44,7 +50,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class BlockMap:
-    """The learned map that a block has for the position: scale · Norm(ω) + shift, or less than that."""
+    """The learned map of a block for the position: scale · Norm(ω) + shift. Each of the three parts is optional."""
 
     norm: bool = False
     scale: Literal["scalar", "channel"] | None = None
@@ -58,8 +64,10 @@ LAYER_NORM = BlockMap(norm=True, scale="channel", shift=True)
 class Join(Level):
     """A joining method: its function, and what it needs from the model.
 
-    tables: one PE for all blocks, or one per block (which must be learned to differ). block_map: the map
-    of each block, or None for the identity.
+    Attributes:
+        terms: the function, from the tables and the blocks' maps.
+        tables: "one" PE for all blocks, or one "per_block", which needs a learned PE.
+        block_map: the map of each block; None for the identity.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""The normalisations. Facts only: the modules are elsewhere.
+"""The levels of the norm axis. Only facts: the modules are in `suite.models.normalisers`.
 
-Nothing here needs torch, so that a grid can be planned and its results read without it.
+Nothing here imports torch, so that a grid can be planned and its results read without it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from suite.registry import Registry
 if TYPE_CHECKING:
     from suite.models.architectures import Architecture
 
-PLAIN_BLOCKS = 2  # at the end of a transformer, which keep LayerNorm whatever the norm; as DTN's release has it
-POOLED_SIDE = 14  # of the grid of cells, about, over which DTN takes its statistics where there are more tokens
+PLAIN_BLOCKS = 2  # the last blocks of a transformer keep LayerNorm whatever the norm, as in DTN's release
+POOLED_SIDE = 14  # DTN pools a larger grid of tokens to about this many cells a side
 
 
 @dataclass(frozen=True)
 class Norm(Level):
     """A normalisation.
 
-    equation: what it makes of x; tokens are [images, tokens, C], maps [images, C, H, W], and var is biased.
-    tokens, maps: "module:class" for tokens and for feature maps, imported when a model is built; "" where it is of
-    none. In a transformer it takes the place of LayerNorm before attention and before the MLP, in all blocks but the
-    last `PLAIN_BLOCKS`; the norms of the head, of the tokenizer and of patch merging stay. In a convolutional
-    network it takes the place of every BatchNorm. grid: its tokens must fill a grid, so that the class token (and
-    the distillation token) join after those blocks.
+    In a transformer it replaces LayerNorm before attention and before the MLP, in all blocks but the last
+    `PLAIN_BLOCKS`. The norms of the head, of the tokenizer and of patch merging stay. In a convolutional network it
+    replaces every BatchNorm.
+
+    Attributes:
+        equation: its output for x. Tokens are [images, tokens, C], maps [images, C, H, W]; var is biased.
+        tokens: "module:class" for tokens, imported when a model is built; "" if it can't normalise tokens.
+        maps: the same for feature maps.
+        grid: its tokens must fill a grid. So the class token and the distillation token join after its blocks.
     """
 
     name: str
@@ -87,7 +90,7 @@ class Norm(Level):
 
 
 def normalised_blocks(size: Size, image_size: int) -> Iterator[tuple[Grid, int]]:
-    """Of each stage, the token grid, and how many of its blocks, from the first on, have the norm of the axis."""
+    """The token grid of each stage, and how many of its first blocks have the norm of the norm axis."""
     left = sum(size.depths()) - PLAIN_BLOCKS
     for grid, depth in zip(size.stage_grids(image_size), size.depths(), strict=True):
         yield grid, max(0, min(left, depth))
@@ -95,7 +98,7 @@ def normalised_blocks(size: Size, image_size: int) -> Iterator[tuple[Grid, int]]
 
 
 def pooling(grid: Grid) -> int:
-    """The side of a cell: 1 up to 14×14 tokens and a little above, 2 at 28×28, 4 at 56×56 (DTN's release)."""
+    """How many tokens a side DTN pools to one cell: 1 up to 27×27 tokens, 2 at 28×28, 4 at 56×56 (DTN's release)."""
     return max(1, max(grid) // POOLED_SIDE)
 
 

@@ -1,6 +1,6 @@
 """The position embeddings (PE): what each adds to the tokens, and its table where that is fixed.
 
-Nothing here needs torch, so that a grid can be planned and its results read without it.
+Nothing here imports torch, so that a grid can be planned and its results read without it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 class Position(Level):
     """A PE type.
 
-    absolute: it adds a vector to each token. learnable: that vector is learned; otherwise `table` makes
-    it, for (grid rows, grid columns), the number of prefix tokens and the width, as [tokens, width].
-    width_multiple: what the model's width must be divisible by. relative: each block's attention adds a
-    learned bias to its scaled products, per head and per offset of the two patches.
+    Attributes:
+        absolute: a vector is added to each token.
+        learnable: that vector is learned.
+        table: makes the vectors of a fixed PE, [tokens, width], from (grid rows, grid columns), the number of prefix
+            tokens and the width.
+        width_multiple: the model's width must be divisible by it.
+        relative: each block's attention adds a learned bias to its scaled products, per head and per offset between
+            two patches.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""What a model is sized by, with what each size refuses. Facts only: the modules are elsewhere.
+"""The sizes of each kind of model, and their checks. Only facts: the modules are elsewhere.
 
-Nothing here needs torch, so that a grid can be planned and its results read without it.
+Nothing here imports torch, so that a grid can be planned and its results read without it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Grid = tuple[int, int]  # rows and columns
 
 
 class AnySize(BaseModel):
-    """What every architecture's sizes have in common."""
+    """The sizes of any architecture."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @property
     def width(self) -> int | None:
-        """The channels of its tokens, of the first stage; None if it has no tokens."""
+        """The channels of the tokens of the first stage; None for a model without tokens."""
         return None
 
     def check(self, image_size: int) -> None:
@@ -195,10 +195,10 @@ class StemSize(PlainSize):
 
 
 class WindowSize(Size):
-    """A size in stages: attention in windows, patches merged 2×2 and the width doubled from stage to stage (Swin).
+    """The sizes of a model in stages (Swin): attention in windows, and between stages patches are merged 2×2.
 
-    stage_position: how an absolute PE goes on after a merging. "merge": merged as the tokens are, by the
-    same weights. "own": each stage has a PE of its own. "first": the first stage alone has one.
+    Each merging doubles the width. stage_position says what becomes of an absolute PE after it. "merge": it is merged
+    by the weights that merge the tokens. "own": each stage has its own PE. "first": only the first stage has one.
     """
 
     depth: tuple[int, ...] = Field(strict=False, min_length=1)
@@ -257,9 +257,9 @@ def _largest_divisor(side: int, most: int) -> int:
 
 
 class MapSize(AnySize):
-    """What every convolutional network here is sized by. norm_eps: ε of its BatchNorms.
+    """The sizes of any convolutional network. norm_eps: ε of its BatchNorms.
 
-    Against the scale of the features, ε says what L2BN does: see `suite.models.normalisers.l2bn`.
+    The effect of L2BN depends on ε, compared with the scale of the features: see `suite.models.normalisers.l2bn`.
     """
 
     norm_eps: float = Field(default=1e-5, gt=0)

@@ -139,16 +139,12 @@ class RunRecord(_Model):
     )
     started_at: Moment = Field(description="UTC, ISO 8601")
     node: Name | None = Field(default=None, description="the machine's name, without its domain; never an address")
-    attempts: Small = Field(
-        default=1, description="starts, more than one after infrastructure errors"
-    )
+    attempts: Small = Field(default=1, description="starts, more than one after infrastructure errors")
     machine_fault: bool = Field(default=False, description="whether an error came from the machine, not from the trial")
     environment: Environment
 
     test_images: Count | None = None
-    correct: str | None = Field(
-        default=None, description="per-image correctness: packed bits, base64"
-    )
+    correct: str | None = Field(default=None, description="per-image correctness: packed bits, base64")
     diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
     error: str | None = Field(default=None, description="the end of the last traceback")
     config: dict[str, Any] = Field(description="what the trial id is the hash of")
