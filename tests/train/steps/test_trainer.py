@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,9 +100,9 @@ def test_an_image_comes_three_times_in_a_row(
     orders: list[torch.Tensor] = []
     train_epoch = Trainer.train_epoch
 
-    def note(self: Trainer, images: Any, order: torch.Tensor, *rest: Any) -> torch.Tensor:
-        orders.append(order)
-        return train_epoch(self, images, order, *rest)
+    def note(self: Trainer, images: Any, given: Sequence[torch.Tensor], *rest: Any) -> torch.Tensor:
+        orders.extend(given)
+        return train_epoch(self, images, given, *rest)
 
     monkeypatch.setattr(Trainer, "train_epoch", note)
     run_trial(trials[0], machine)
