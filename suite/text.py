@@ -123,10 +123,13 @@ def pair_count(n: int) -> str:
     return "no pairs" if n == 0 else "1 pair" if n == 1 else f"{n} pairs"
 
 
+PROGRESS_SECONDS = 20.0  # from one line of progress to the next
+
+
 class Progress:
     """Lines on standard error that say how far a long command is, and what is left.
 
-    A thread prints them, so that a line comes every `interval` seconds however long one step takes. A command that ends
+    A thread prints them, so that a line comes every `PROGRESS_SECONDS` however long one step takes. A command that ends
     sooner prints none.
 
         with Progress("reading images", total=len(paths), unit="images") as progress:
@@ -136,22 +139,27 @@ class Progress:
     """
 
     def __init__(
-        self, what: str, total: float | None, unit: str, *, interval: float = 20.0, stream: TextIO | None = None
+        self,
+        what: str,
+        total: float | None = None,
+        unit: str = "",
+        *,
+        interval: float = 0,
+        stream: TextIO | None = None,
     ) -> None:
         """Nothing is printed before the `with` block begins.
 
         Args:
             what: what the command does, such as "reading images".
             total: the number of units; None if it isn't known.
-            unit: what is counted, in the plural, such as "images".
-            interval: seconds from one line to the next.
+            unit: what is counted, in the plural, such as "images"; "" if nothing is.
+            interval: seconds from one line to the next; by default `PROGRESS_SECONDS`.
             stream: where lines go; standard error by default.
         """
-        self._what, self._total, self._unit, self._interval, self._stream = what, total, unit, interval, stream
-        self._done, self._doing = 0.0, ""
+        self._what, self._interval, self._stream = what, interval or PROGRESS_SECONDS, stream
+        self.phase("", total, unit)
         self._finished = threading.Event()
-        self._thread = threading.Thread(target=self._print_lines, daemon=True)
-        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._print_lines, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
@@ -161,6 +169,12 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._finished.set()
         self._thread.join()
+
+    def phase(self, name: str, total: float | None = None, unit: str = "images") -> None:
+        """The next part of the work begins: counting starts again. name: of the part, such as "decoding"."""
+        self._phase, self._total, self._unit = name, total, unit
+        self._done, self._doing = 0.0, ""
+        self._began = time.monotonic()
 
     def advance(self, amount: float = 1.0, doing: str | None = None) -> None:
         """Count units that are done; `doing` names what comes next."""
@@ -172,12 +186,13 @@ class Progress:
     def line(self) -> str:
         """The line as of now: `reading images: 300 of 1000 images, 30 s so far, about 1 min 10 s left`."""
         seconds, done, total = time.monotonic() - self._began, self._done, self._total
-        count = f"{done:.0f}" if total is None else f"{done:.0f} of {total:.0f}"
-        parts = [f"{self._what}: {count} {self._unit}", *([self._doing] if self._doing else [])]
+        count = f"{done:.0f} {self._unit}" if total is None else f"{done:.0f} of {total:.0f} {self._unit}"
+        counted = total is not None or done > 0
+        parts = [part for part in (self._phase, count if counted else "", self._doing) if part]
         parts.append(f"{duration(seconds)} so far")
         if total is not None and done > 0:
             parts.append(f"about {duration(seconds / done * max(0.0, total - done))} left")
-        return ", ".join(parts)
+        return f"{self._what}: {', '.join(parts)}"
 
     def _print_lines(self) -> None:
         while not self._finished.wait(self._interval):

@@ -17,13 +17,13 @@ from suite.data.decode import decode, read_file
 from suite.data.index import Index, classes_checksum, index_checksum
 from suite.data.names import name_path, name_text, shown
 from suite.data.parallel import in_parallel
-from suite.data.progress import Progress
 from suite.data.reading import read_arrays, read_form, read_index, read_tree, unpacked
 from suite.data.tree import Tree
 from suite.data.walk import check_link
 from suite.errors import InputError, unknown
 from suite.store.canonical import canonical_json
 from suite.store.homes import expanded
+from suite.text import Progress
 
 STORAGES = ("auto", "arrays", "folder")
 _STORED = {"arrays": "arrays", "folder": "a folder"}

@@ -18,10 +18,9 @@ from suite.data.decode import GREY_MODES, SUFFIXES, decode_oriented, header, rea
 from suite.data.index import Index, Row
 from suite.data.names import name_text, shown
 from suite.data.parallel import Answer, on_all_cores
-from suite.data.progress import Progress
 from suite.data.tree import Tree, find_top, list_tree
 from suite.errors import InputError
-from suite.text import note
+from suite.text import Progress, note
 
 
 @dataclass

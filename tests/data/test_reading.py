@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from suite.data import parallel, progress
+from suite import text
+from suite.data import parallel
 from suite.data.cache import load_index, load_meta, verify
 from suite.data.images import load_images
 from suite.data.preparation import prepare
@@ -101,15 +102,15 @@ def test_lines_of_progress(
         return decode(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(reading, "decode_oriented", slow)
-    monkeypatch.setattr(progress, "INTERVAL", 0.04)
+    monkeypatch.setattr(text, "PROGRESS_SECONDS", 0.04)
     prepare("drawings", root=tmp_path / "cache", source=folder)
     lines = [line for line in capsys.readouterr().err.splitlines() if "decoding" in line]
     assert lines
-    assert re.fullmatch(r"preparing drawings: decoding, \d+ of 18 images, about \d+ s left", lines[-1])
+    assert re.fullmatch(r"preparing drawings: decoding, \d+ of 18 images, \d+ s so far, about \d+ s left", lines[-1])
 
 
 def test_the_interval_is_half_a_minute_at_most() -> None:
-    assert progress.INTERVAL <= 30
+    assert text.PROGRESS_SECONDS <= 30
 
 
 def test_names_beyond_ascii_are_the_same_in_every_locale(write_tree: WriteTree, tmp_path: Path) -> None:
