@@ -17,10 +17,8 @@ from suite.grid.grid import load_grid
 from suite.grid.recipe import Recipe
 from suite.grid.trial import Trial
 from suite.models import create_model
-from suite.models.model import Model
 from suite.store.environment import node_name
 from suite.store.record import unpack_bits
-from suite.train import attempt
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.faults import MachineFault
 from suite.train.machine import Machine
@@ -63,17 +61,6 @@ def test_the_record_of_a_run(trials: list[Trial], machine: Machine) -> None:
     assert record.environment.precision == "fp32"
     assert record.peak_memory_mb is not None
     assert 50 < record.peak_memory_mb < 5000
-
-
-def test_a_model_whose_macs_cant_be_counted_is_trained_without_the_count(
-    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(attempt, "_MACS", {})
-    monkeypatch.setattr(Model, "head_input", lambda self, pooled: pooled.sin())
-    with pytest.warns(UserWarning, match=r"(?s)its record has no MACs: .*aten::sin"):
-        record = run_trial(trials[0], machine)
-    assert (record.status, record.macs) == ("done", None)
-    assert record.params is not None
 
 
 def test_tests_may_be_rare_and_the_last_epoch_has_one(write_grid: Write, machine: Machine) -> None:
