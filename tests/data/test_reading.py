@@ -16,6 +16,7 @@ from PIL import Image
 from suite import text
 from suite.data import parallel
 from suite.data.cache import load_index, load_meta, verify
+from suite.data.decode import decode_oriented
 from suite.data.images import load_images
 from suite.data.preparation import prepare
 from suite.errors import InputError
@@ -95,7 +96,7 @@ def test_lines_of_progress(
     folder = write_tree()
     from suite.data import reading
 
-    decode = reading.decode_oriented
+    decode = decode_oriented
 
     def slow(*arguments: object) -> object:
         time.sleep(0.05)

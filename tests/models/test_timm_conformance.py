@@ -16,7 +16,7 @@ from timm.models import FeatureInfo
 from timm.optim import param_groups_layer_decay
 from torch import Tensor
 
-from suite.models import timm_models
+from suite.errors import InputError
 from suite.models.families.swin import Swin
 from suite.models.timm_interface import TimmModel
 from tests.models.test_timm_models import SMALL, make
@@ -160,7 +160,7 @@ def test_levels_without_the_class_token_are_told() -> None:
     model = make("lape_deit_tiny_patch16_224", depth=4, norm="dtn").eval()
     assert [len(tokens) for tokens in model.get_intermediate_layers(images(), n=2, return_prefix_tokens=True)] == [2, 2]
     assert model.forward_intermediates(images(), intermediates_only=True)[0].shape == (2, 192, 4, 4)
-    with pytest.raises(timm_models.InputError, match="class token isn't among the tokens of all these blocks"):
+    with pytest.raises(InputError, match="class token isn't among the tokens of all these blocks"):
         model.get_intermediate_layers(images(), n=4, return_prefix_tokens=True)
 
 

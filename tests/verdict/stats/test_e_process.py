@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suite.verdict.stats import e_process
+from suite.verdict.stats.images import Interval
 
 some_gains = st.lists(st.integers(-300, 300).map(lambda gain: gain / 100), min_size=1, max_size=20)
 
@@ -101,7 +102,7 @@ def test_the_interval_is_infinite_with_few_pairs_and_a_point_of_equal_ones() -> 
     n = e_process.least_pairs(0.025)
     few, infinite = np.random.default_rng(0).normal(1, 0.1, n - 1).tolist(), (-math.inf, math.inf)
     assert (e_process.e_process_interval(few).low, e_process.e_process_interval(few).high) == infinite
-    assert e_process.e_process_interval([1.0] * n) == e_process.Interval(1.0, 1.0)
+    assert e_process.e_process_interval([1.0] * n) == Interval(1.0, 1.0)
     many = e_process.e_process_interval(np.random.default_rng(0).normal(1, 0.1, 20).tolist())
     assert 0.8 < many.low < 1.0 < many.high < 1.2
 

@@ -15,6 +15,7 @@ from benchmarks.null_table import SIZES, draw_statistics, levels
 from benchmarks.null_table import prefix_p_values as simulated_p_values
 from suite.verdict.stats import sequential
 from suite.verdict.stats.gains import equivalence, paired_gain
+from suite.verdict.stats.images import Interval
 
 GAINS = (0.9, 0.2, 1.4, 0.8, 1.1, 0.3, 1.9, 0.7)
 some_gains = st.lists(st.integers(-300, 300).map(lambda gain: gain / 100), min_size=1, max_size=20)
@@ -167,11 +168,11 @@ def test_the_repeated_interval_is_wider_by_its_constant() -> None:
     assert (found.low, found.high) == pytest.approx((np.mean(GAINS) - half, np.mean(GAINS) + half))
     single = paired_gain(GAINS)
     assert found.low < single.low < single.high < found.high
-    assert sequential.repeated_interval(GAINS[:2], 20) == sequential.Interval(-math.inf, math.inf)
-    assert sequential.repeated_interval([], 20) == sequential.Interval(-math.inf, math.inf)
+    assert sequential.repeated_interval(GAINS[:2], 20) == Interval(-math.inf, math.inf)
+    assert sequential.repeated_interval([], 20) == Interval(-math.inf, math.inf)
     # 2^-n ≤ 0.0076 n / 20 from n = 9 on.
-    assert sequential.repeated_interval([0.5] * 8, 20) == sequential.Interval(-math.inf, math.inf)
-    assert sequential.repeated_interval([0.5] * 9, 20) == sequential.Interval(0.5, 0.5)
+    assert sequential.repeated_interval([0.5] * 8, 20) == Interval(-math.inf, math.inf)
+    assert sequential.repeated_interval([0.5] * 9, 20) == Interval(0.5, 0.5)
 
 
 @given(some_gains.filter(lambda gains: len(gains) >= 3 and np.std(gains) > 0.01), st.floats(-3, 3))
