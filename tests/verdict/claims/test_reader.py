@@ -12,8 +12,6 @@ from suite.verdict.claims.reader import load_claims
 from tests.conftest import REPOSITORY
 from tests.verdict.claims.test_registered import registered
 
-CLAIM_FILES = sorted((REPOSITORY / "grids" / "claims").glob("*.yaml"))
-GOLDEN = REPOSITORY / "tests" / "golden" / "claims"
 GRIDS = ("quickstart", "cifar_subset")
 
 # A claim with all of its keys, and one that names the values of a table.

@@ -11,13 +11,17 @@ import pytest
 from suite.verdict.claims.claim import Claim
 from suite.verdict.claims.published import GRADES, Value
 from suite.verdict.claims.reader import Claims, read_claim_files
-from tests.verdict.claims.test_reader import CLAIM_FILES, GOLDEN
+from tests.conftest import REPOSITORY
 
 
 @cache
 def registry() -> list[Claims]:
     """All claim files of the project."""
     return read_claim_files(CLAIM_FILES)
+
+
+CLAIM_FILES = sorted((REPOSITORY / "grids" / "claims").glob("*.yaml"))
+GOLDEN = REPOSITORY / "tests" / "golden" / "claims"
 
 
 def published() -> list[Value]:
