@@ -44,7 +44,7 @@ def verify(
         typer.Argument(metavar="GRID", help="A grid; with --static, claim files. [default: all of grids/claims/]"),
     ] = None,
     static: Annotated[
-        bool, typer.Option("--static", help="Compare the parameters and MACs that claim files print with our models: no training.")
+        bool, typer.Option("--static", help="Compare printed parameters and MACs with our models: no training.")
     ] = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
