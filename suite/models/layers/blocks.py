@@ -16,7 +16,7 @@ from suite.models.sizes import Size
 
 
 def plus(x: Tensor, term: Tensor | None) -> Tensor:
-    """x + term, or x if the term is None."""
+    """The sum x + term, or x if the term is None."""
     return x if term is None else x + term
 
 
@@ -31,7 +31,7 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, stream: Tensor, branch: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """stream + branch(x), with the branch dropped at random.
+        """The sum stream + branch(x), with the branch dropped at random in training.
 
         Args:
             stream: the residual stream, [batch, tokens, width].
@@ -189,7 +189,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def attend(self, x: Tensor, at: BlockTerms, wanted: int | None = None) -> Tensor:
-        """x + attention branch, with stochastic depth.
+        """The sum of x and the attention branch, with stochastic depth.
 
         Args:
             x: the residual stream, [batch, tokens, width].

@@ -67,7 +67,7 @@ def drop_path(x: Tensor, rate: float) -> Tensor:
 
 
 def add_branch(stream: Tensor, branch: Callable[[Tensor], Tensor], x: Tensor, rate: float) -> Tensor:
-    """stream + drop_path(branch(x), rate), where only the kept samples go through the branch.
+    """The sum stream + drop_path(branch(x), rate), where only the kept samples go through the branch.
 
     Args:
         stream: the residual stream, [batch, …].

@@ -34,7 +34,7 @@ class PatchTokenizer(nn.Module):
 class ConvolutionTokenizer(nn.Module):
     """One token per pixel of a feature map.
 
-    The map comes from `conv_layers` stages of a convolution without bias, ReLU and a 3×3 max-pool (stride 2, padding 1).
+    The map comes from `conv_layers` stages, each a convolution without bias, ReLU and a 3×3 max-pool (stride 2).
     """
 
     def __init__(self, size: ConvolutionSize, in_chans: int) -> None:

@@ -112,7 +112,7 @@ class DynamicTokenNorm(TokenNorm):
         return self._spread(first) + centre, self._spread(variance)
 
     def _local(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply P to both tensors, with one matrix product per head for the whole batch, so P isn't copied per image."""
+        """Apply P to both tensors, with one matrix product per head for the whole batch: P isn't copied per image."""
         batch, tokens = first.shape[:2]
         both = torch.cat([first, second]).unflatten(2, (self.heads, -1)).permute(2, 1, 0, 3).flatten(2)
         local = torch.bmm(self.shares(), both).unflatten(2, (2 * batch, -1)).permute(2, 1, 0, 3)
