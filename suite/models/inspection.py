@@ -12,9 +12,9 @@ the positional term. The paper writes it as λ2 · LN(ω) with λ2 = σ_ω / σ.
   (LaPE's own β is part of ω_{l+1}, because LaPE's LayerNorm sees the position embedding alone.)
 
 ω is tracked along the residual stream. Outputs of attention and MLP count as tokens. In a plain pre-norm model, ω
-arrives at each block unchanged. Two layers rescale the stream: `norm2` in every block of Compact Transformers, and patch
-merging in Swin. Each is a LayerNorm, followed in Swin by a linear map, so the same decomposition applies. The ω of
-Eq. 6–7 is then ω after these layers, up to a positive factor per token.
+arrives at each block unchanged. Two layers rescale the stream: `norm2` in every block of Compact Transformers, and
+patch merging in Swin. Each is a LayerNorm, followed in Swin by a linear map, so the same decomposition applies. The ω
+of Eq. 6–7 is then ω after these layers, up to a positive factor per token.
 
 If a method adds position embeddings both before and after such a layer, their relative scale depends on the image. It
 is then computed with σ = 1, and the inspection is marked as approximate.
@@ -175,7 +175,7 @@ def _refusal(reason: str) -> InputError:
     )
 
 
-# ── what a table says of a layer ──────────────────────────────────────────────────────────────────
+# ── statistics of a layer, for tables ────────────────────────────────────────────────────────────────
 
 
 def token_map(layer: Layer, token: Grid) -> Matrix:
