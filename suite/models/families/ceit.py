@@ -32,7 +32,7 @@ class ImageToTokens(nn.Module):
         self.patches = nn.Conv2d(STEM_PLANES, size.embed_dim, size.patch_size, stride=size.patch_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, patches, embed_dim]."""
+        """Map [batch, channels, height, width] to [batch, patches, embed_dim]."""
         x = max_pool2d(self.norm(self.stem(images)), kernel_size=3, stride=2, padding=1)
         tokens: Tensor = self.patches(x)
         return tokens.flatten(2).transpose(1, 2)
@@ -73,7 +73,7 @@ class LastTokenAttention(Attention):
     """Attention in which only the last token is a query."""
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """[batch, tokens, width] to [batch, 1, width]."""
+        """Map [batch, tokens, width] to [batch, 1, width]."""
         q, k, v = self.project(x)
         return self.attend(q[:, :, -1:], k, v, bias)
 

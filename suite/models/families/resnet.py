@@ -27,7 +27,7 @@ class ZeroShortcut(nn.Module):
         self.added = added
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, channels + added, ⌈height / 2⌉, ⌈width / 2⌉]."""
+        """Map [batch, channels, height, width] to [batch, channels + added, ⌈height / 2⌉, ⌈width / 2⌉]."""
         return pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.added))
 
 

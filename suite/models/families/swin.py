@@ -65,7 +65,7 @@ class WindowAttention(Attention):
         return (region[:, :, None] != region[:, None, :]).float().mul(-100.0).unsqueeze(1)
 
     def _windows(self, x: Tensor) -> Tensor:
-        """[batch, rows, columns, channels] to [batch, windows, tokens, channels]."""
+        """Map [batch, rows, columns, channels] to [batch, windows, tokens, channels]."""
         side = self.window
         x = x.unflatten(2, (-1, side)).unflatten(1, (-1, side))  # [batch, down, side, across, side, channels]
         return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
@@ -117,7 +117,7 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, tokens / 4, 2 width]."""
+        """Map [batch, tokens, width] to [batch, tokens / 4, 2 width]."""
         x = x.unflatten(1, self.grid).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
         # [batch, row, y, column, x, width]. Neighbours (y, x) in the published order: (0, 0), (1, 0), (0, 1), (1, 1).
         x = x.permute(0, 1, 3, 4, 2, 5).flatten(3).flatten(1, 2)

@@ -238,7 +238,7 @@ class ClassTokenPool(nn.Module):
     """Pooling that takes the first token, the class token."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, width]."""
+        """Map [batch, tokens, width] to [batch, width]."""
         return x[:, 0]
 
 
@@ -250,7 +250,7 @@ class SequencePool(nn.Module):
         self.score = nn.Linear(width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, width]."""
+        """Map [batch, tokens, width] to [batch, width]."""
         weights: Tensor = self.score(x).softmax(dim=1)
         return (weights.transpose(1, 2) @ x).squeeze(1)
 
@@ -259,5 +259,5 @@ class MeanPool(nn.Module):
     """Pooling by the unweighted mean of the tokens."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, width]."""
+        """Map [batch, tokens, width] to [batch, width]."""
         return x.mean(dim=1)

@@ -26,7 +26,7 @@ class PatchTokenizer(nn.Module):
         self.convolutions = nn.ModuleList([convolution])  # same names as in ConvolutionTokenizer
 
     def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, patches, embed_dim]."""
+        """Map [batch, channels, height, width] to [batch, patches, embed_dim]."""
         x: Tensor = self.convolutions[0](images)
         return x.flatten(2).transpose(1, 2)
 
@@ -46,7 +46,7 @@ class ConvolutionTokenizer(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, pixels of the feature map, embed_dim]."""
+        """Map [batch, channels, height, width] to [batch, pixels of the feature map, embed_dim]."""
         x = images
         for convolution in self.convolutions:
             x = max_pool2d(relu(convolution(x)), kernel_size=3, stride=2, padding=1)
@@ -64,7 +64,7 @@ class RandomFeatures(nn.Module):
         self.weight = nn.Parameter(torch.zeros(width // 2, width), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, tokens, m]."""
+        """Map [batch, tokens, width] to [batch, tokens, m]."""
         return torch.exp(x @ self.weight.T - x.square().sum(-1, keepdim=True) / 2) / math.sqrt(len(self.weight))
 
     @torch.no_grad()
@@ -95,7 +95,7 @@ class TokenPerformer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, before] to [batch, tokens, width]."""
+        """Map [batch, tokens, before] to [batch, tokens, width]."""
         k, q, v = self.kqv(self.norm1(x)).float().chunk(3, dim=-1)
         with torch.autocast(x.device.type, enabled=False):  # exp would overflow in half precision
             k, q = self.features(k), self.features(q)
@@ -120,7 +120,7 @@ class TokensToToken(nn.Module):
         self.projection = nn.Linear(patch, size.embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, tokens, embed_dim]."""
+        """Map [batch, channels, height, width] to [batch, tokens, embed_dim]."""
         x = images
         for stage, (kernel, stride, padding) in enumerate(UNFOLDINGS):
             side = (x.shape[-1] + 2 * padding - kernel) // stride + 1

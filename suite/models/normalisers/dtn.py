@@ -79,7 +79,7 @@ class DynamicTokenNorm(TokenNorm):
         return _shares(self.offsets @ self.position.T)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         x = x.to(torch.promote_types(x.dtype, self.weight.dtype))
         with torch.autocast(x.device.type, enabled=False):  # half precision is too coarse for E[x²] − E[x]²
             return self._normalise(x)

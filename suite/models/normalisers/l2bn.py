@@ -23,7 +23,7 @@ class L2BatchNorm(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, channels, height, width] to the same."""
+        """Map [batch, channels, height, width] to the same shape."""
         x = x.to(torch.promote_types(x.dtype, self.weight.dtype))  # half precision can't hold the squares or 10⁻¹²
         length: Tensor = torch.linalg.vector_norm(x, dim=(1, 2, 3), keepdim=True)
         return super().forward(self.rescaled(x / length.clamp(min=SHORTEST)))

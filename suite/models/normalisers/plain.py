@@ -64,7 +64,7 @@ class BatchNorm(nn.BatchNorm1d):
         super().__init__(width, eps=EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         y: Tensor = super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         return y
 
@@ -76,7 +76,7 @@ class InstanceNorm(TokenNorm):
         super().__init__(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         return instance_norm(x.transpose(1, 2), weight=self.weight, bias=self.bias, eps=EPS).transpose(1, 2)
 
 
@@ -91,7 +91,7 @@ class GroupNorm(TokenNorm):
         self.groups = heads
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         return group_norm(x.transpose(1, 2), self.groups, self.weight, self.bias, EPS).transpose(1, 2)
 
 
@@ -112,7 +112,7 @@ class ScaleNorm(Normaliser):
         drawn.fill_(self.width**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         length: Tensor = torch.linalg.vector_norm(x, dim=2, keepdim=True)
         return self.scale * (x / length.clamp(min=EPS))
 
@@ -142,7 +142,7 @@ class SwitchableNorm(TokenNorm):
         self.running_variance.fill_(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         seen = [
             torch.var_mean(x, dim=1, correction=0, keepdim=True),
             torch.var_mean(x, dim=2, correction=0, keepdim=True),
@@ -209,7 +209,7 @@ class PowerNorm(TokenNorm):
         self.steps.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         if not self.training:
             return self.affine(x / (self.mean_square + EPS).sqrt())
         with torch.no_grad():
