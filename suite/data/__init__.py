@@ -1,4 +1,4 @@
-"""Data sets: facts about them, their preparation and verification, and reading them for training."""
+"""Data sets: their declared facts, preparation and verification, and reading them for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unpacking archives that somebody else made."""
+"""Unpacking archives from untrusted sources."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from suite.data.names import shown
 from suite.errors import InputError
 from suite.store.files import cannot_write
 
-# Pictures hardly compress. What unpacks to a hundred times its size was made to fill a disk.
-MOST_UNPACKED = 2**30  # bytes in all; of an archive of more than 10 MiB, `MOST_RATIO` times its size
+# Images hardly compress. An archive that unpacks to a hundred times its size is probably a decompression bomb.
+MOST_UNPACKED = 2**30  # total bytes; for archives of more than 10 MiB, the limit is `MOST_RATIO` times their size
 MOST_RATIO = 100
-_PIECE = 2**20  # bytes that are read at once; more than one header of an entry has
+_PIECE = 2**20  # bytes that are read at once; larger than any entry's header
 
-# What the standard library raises for a damaged archive, or one with a password.
+# The errors that the standard library raises for damaged or password-protected archives.
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, OSError, RuntimeError, ValueError, OverflowError, LookupError),
 )
-# An entry of this name can't be made in the folder: it is too long, or both a file and a folder.
+# Errors if an entry's name can't be created: it is too long, invalid, or used for both a file and a folder.
 _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ)
 
 _COMPRESSED: dict[bytes, Callable[[BinaryIO], AbstractContextManager[Any]]] = {
@@ -41,17 +41,16 @@ _COMPRESSED: dict[bytes, Callable[[BinaryIO], AbstractContextManager[Any]]] = {
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a regular file is a zip archive, or a tar archive, compressed or not."""
+    """Whether a regular file is a zip archive or a tar archive; tar archives may be compressed."""
     return zipfile.is_zipfile(path) or _is_tar(path)
 
 
 def unpack(archive: Path, destination: Path) -> None:
-    """Unpack the files of a zip or tar archive into `destination`. Owners, permissions and times are not taken over.
+    """Unpack the files of a zip or tar archive into `destination`. Owners, permissions and times are not restored.
 
     Raises:
-        InputError: an entry would be written outside of `destination`, or is neither file nor folder, or there are
-            too many bytes (nothing is left to trust then: the whole archive is refused); the archive is damaged; the
-            disk is full.
+        InputError: the archive can't be trusted: an entry would be written outside of `destination`, is neither a file
+            nor a folder, or is too large. Or the archive is damaged, or the disk is full.
     """
     most = max(MOST_UNPACKED, MOST_RATIO * archive.stat().st_size)
     try:
@@ -72,8 +71,8 @@ def _tar_files(path: Path, most: int) -> Iterator[tuple[str, IO[bytes]]]:
     with _open_tar(path, most) as archive:
         total, last = 0, -1
         while (member := archive.next()) is not None:
-            cast(Any, archive).members.clear()  # or it would keep all of them
-            if member.offset <= last or member.size < 0:  # with a negative size, tarfile would read it for ever
+            cast(Any, archive).members.clear()  # tarfile would keep all members in memory
+            if member.offset <= last or member.size < 0:  # tarfile would loop forever
                 raise tarfile.ReadError("an entry of negative size")
             last = member.offset
             if member.isdir():
@@ -90,7 +89,7 @@ def _zip_files(path: Path, most: int) -> Iterator[tuple[str, IO[bytes]]]:
     with zipfile.ZipFile(path) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
         total = 0
-        for member in members:  # before anything is written; zipfile reads no more than these sizes
+        for member in members:  # check before anything is written; zipfile never reads more than these sizes
             total += member.file_size
             _check_sizes(path, member.filename, member.file_size, total, most)
         for member in members:
@@ -99,13 +98,13 @@ def _zip_files(path: Path, most: int) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 class _Bounded:
-    """A compressed file that gives at most so many bytes in all, and no large piece at once.
+    """A file for tarfile that limits the total bytes read from a compressed archive, and the bytes per read.
 
-    tarfile reads long names and extended headers whole, however large they say that they are.
+    tarfile reads long names and extended headers at once, whatever size they declare.
     """
 
     def __init__(self, file: BinaryIO, most: int | None) -> None:
-        """most: bytes; None for a file that isn't compressed, which is as large as it is."""
+        """Wrap a file. `most` is the limit in bytes; None for an uncompressed file, whose size is known."""
         self._file, self._most, self._read = file, most, 0
 
     def read(self, size: int = -1) -> bytes:
@@ -118,7 +117,7 @@ class _Bounded:
         return content
 
     def seek(self, place: int) -> int:
-        """What is skipped is decompressed, and counts."""
+        """Move to a place. In a compressed file, skipped bytes are decompressed and count towards the limit."""
         ahead = 0 if self._most is None else place - self._file.tell()
         while ahead > 0 and (content := self.read(min(ahead, _PIECE))):
             ahead -= len(content)
@@ -173,7 +172,7 @@ def _write(destination: Path, name: str, content: IO[bytes], archive: Path) -> N
             raise _refused(archive, name, error.strerror or str(error)) from error
         raise cannot_write(target, error) from error
     with file:
-        while piece := content.read(_PIECE):  # an error of reading: the archive is damaged
+        while piece := content.read(_PIECE):  # errors of this read mean a damaged archive; `unpack` handles them
             try:
                 file.write(piece)
                 file.flush()
@@ -182,7 +181,7 @@ def _write(destination: Path, name: str, content: IO[bytes], archive: Path) -> N
 
 
 def _inside(name: str, archive: Path) -> Path:
-    """The entry's path, if it stays inside of the folder that it is unpacked to."""
+    """An entry's relative path. Raises `InputError` if it leads out of the destination folder."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]:
         raise _refused(archive, name, "a path that leads out of the folder")

@@ -1,4 +1,4 @@
-"""Images and labels as arrays: their canonical order, and the checksum that stands for a data set."""
+"""Images and labels as arrays: their canonical order, and the checksum that identifies a data set."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Split:
 
     @property
     def shape(self) -> str:
-        """For people: '50000 images of 32x32x3'."""
+        """A text for messages, such as '50000 images of 32x32x3'."""
         return f"{len(self)} images of {'x'.join(map(str, self.images.shape[1:]))}"
 
 
 def canonical_order(split: Split) -> npt.NDArray[np.int64]:
     """Indices that sort a split by the SHA-256 of each image's pixel bytes, then by label.
 
-    Two images that tie are equal in pixels and label, so the sorted arrays are the same whatever order they came in.
+    Tied images have equal pixels and labels, so the sorted arrays don't depend on the input order.
     """
     digests = [hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in split.images]
     order = sorted(range(len(split)), key=lambda i: (digests[i], int(split.labels[i])))
@@ -48,7 +48,7 @@ def canonical_order(split: Split) -> npt.NDArray[np.int64]:
 
 
 def arrays_checksum(splits: Mapping[str, Split]) -> str:
-    """SHA-256 over the shapes, pixels and labels (little-endian int64) of both splits, as they are ordered."""
+    """SHA-256 over the shapes, pixels and labels (little-endian int64) of both splits, in their present order."""
     digest = hashlib.sha256()
     for name in SPLITS:
         split = splits[name]
@@ -61,8 +61,14 @@ def arrays_checksum(splits: Mapping[str, Split]) -> str:
 def measure(images: Iterable[Pixels]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel, of pixels scaled to [0, 1], rounded to 4 digits.
 
-    images: uint8 [N, H, W, C], or the images one by one. Values are counted, so that the order makes no difference.
-    A channel without any contrast gets a deviation of 1, since it has to divide.
+    Both are computed from histograms, so they don't depend on the images' order. A constant channel gets a standard
+    deviation of 1, because images are divided by it.
+
+    Args:
+        images: uint8 [N, H, W, C], or an iterable of images [H, W, C].
+
+    Raises:
+        ValueError: there are no images.
     """
     counts: npt.NDArray[np.int64] | None = None
     for image in images:

@@ -1,8 +1,8 @@
-"""The cache of prepared data sets: where it is, what lies in it, and whether it is whole.
+"""The cache of prepared data sets: its location, its files and their verification.
 
-Beside them is a folder of teachers, of which `suite.train.teachers` tells.
+The cache also has a folder of teacher models; see `suite.train.teachers`.
 
-<root>/<name>/meta.json                          what it is, with its checksum
+<root>/<name>/meta.json                          the data set's facts, with its checksum
               {train,test}-{images,labels}.npy   storage "arrays", in canonical order
               {train,test}.parquet               storage "folder": an index; the images stay where they are
 """
@@ -33,24 +33,24 @@ from suite.store.homes import expanded, home_folder
 
 META = "meta.json"
 _ANOTHER = "name a folder that you can write by --data (or LAPE_DATA), or set HOME to one"
-TEACHERS = "teachers"  # a folder of the cache that is no data set
+TEACHERS = "teachers"  # a folder of the cache that isn't a data set
 
 
 class Meta(BaseModel):
-    """What `meta.json` holds. stamp: tells whether the source of a custom data set changed since."""
+    """The content of `meta.json`. A changed `stamp` means that the source of a custom data set changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
     dataset: Dataset
-    classes: tuple[str, ...] = ()  # of an image folder: its class folders
+    classes: tuple[str, ...] = ()  # the class folders of an image folder
     stamp: str = ""
     images: str = ""  # storage "folder": where the image files are
-    index: str = ""  # SHA-256 of the index, where the data set's checksum is another
+    index: str = ""  # SHA-256 of the index, if the data set's checksum covers something else
 
 
 def data_root() -> Path:
-    """Where prepared data sets lie: $LAPE_DATA, else `lape` in $XDG_CACHE_HOME or ~/.cache."""
+    """The folder of the prepared data sets: $LAPE_DATA, else `lape` in $XDG_CACHE_HOME or ~/.cache."""
     if chosen := os.environ.get("LAPE_DATA"):
         return expanded(Path(chosen)).absolute()
     cache = os.environ.get("XDG_CACHE_HOME")
@@ -58,7 +58,7 @@ def data_root() -> Path:
 
 
 def open_root(folder: Path | None = None) -> Path:
-    """The folder of the prepared data sets: the given one, or `data_root`; raises `InputError` if it can't be one."""
+    """The given folder, or `data_root`, as the cache. Raises `InputError` if the path can't be used as a folder."""
     root = (folder or data_root()).absolute()
     try:
         check_folder(root)
@@ -72,7 +72,7 @@ def _with_advice(error: InputError) -> InputError:
 
 
 def prepare_command(name: str, dataset: Dataset | None = None) -> str:
-    """The command that prepares a data set, for people to copy. dataset: gives the options of a custom one."""
+    """The command line that prepares a data set, for messages. For a custom data set, `dataset` gives its options."""
     command = f"lape data prepare {name}"
     if name in DATASETS:
         return command + (" --from PATH" if DATASETS[name].storage == "folder" else "")
@@ -83,10 +83,10 @@ def prepare_command(name: str, dataset: Dataset | None = None) -> str:
 
 
 def load_meta(name: str, root: Path) -> Meta | None:
-    """What is prepared under a name; None if nothing is.
+    """Read the `meta.json` of a prepared data set; None if there is no data set of this name.
 
     Raises:
-        InputError: `meta.json` is there but can't be read.
+        InputError: `meta.json` exists but can't be read.
     """
     path = root / name / META
     try:
@@ -98,10 +98,15 @@ def load_meta(name: str, root: Path) -> Meta | None:
 
 
 def load_split(dataset: Dataset, name: str, root: Path) -> Split:
-    """One split of storage "arrays". The images are memory-mapped, copy-on-write: processes share them.
+    """Load one split of storage "arrays". The arrays are memory-mapped copy-on-write, so processes share the memory.
+
+    Args:
+        dataset: the data set.
+        name: the split, "train" or "test".
+        root: the cache.
 
     Raises:
-        InputError: a file is missing or isn't an array of the right kind.
+        InputError: a file is missing, or isn't an array of the right dtype and dimensions.
     """
     return Split(
         _load_array(dataset, f"{name}-images.npy", root, np.uint8, 4),
@@ -110,7 +115,7 @@ def load_split(dataset: Dataset, name: str, root: Path) -> Split:
 
 
 def load_index(dataset: Dataset, name: str, root: Path) -> Index:
-    """One split of storage "folder".
+    """Load the index of one split of storage "folder"; arguments as in `load_split`.
 
     Raises:
         InputError: the index is missing or can't be read.
@@ -124,13 +129,13 @@ def load_index(dataset: Dataset, name: str, root: Path) -> Index:
 
 
 def verify(dataset: Dataset, root: Path) -> None:
-    """Check that a data set is prepared, is the one that is declared, and is whole.
+    """Check that a data set is prepared, equals the declared one, and is undamaged.
 
-    Arrays are read and their checksum is computed. Of a folder, the index is, and every file must be there with its
-    size; a file's own digest is checked each time it is read.
+    For storage "arrays", the checksum of all arrays is computed. For storage "folder", it is computed from the index,
+    and every image file must exist with the right size. A file's own digest is checked whenever the file is read.
 
     Raises:
-        InputError: it isn't so.
+        InputError: a check fails.
     """
     command = prepare_command(dataset.name, dataset)
     meta = load_meta(dataset.name, root)
@@ -161,7 +166,7 @@ def verify(dataset: Dataset, root: Path) -> None:
 
 
 def prepared_files(name: str, root: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, size in bytes and time of change in ns of the files in the cache: the same as long as none is touched."""
+    """Name, size in bytes and modification time in ns of each file of a data set; equal if no file was changed."""
     try:
         stats = sorted((path.name, path.stat()) for path in (root / name).iterdir())
     except OSError:
@@ -171,9 +176,9 @@ def prepared_files(name: str, root: Path) -> tuple[tuple[str, int, int], ...]:
 
 @dataclass(frozen=True)
 class Listed:
-    """A line of `lape data ls`. dataset: its facts, None where they can't be read. size: bytes in the cache.
+    """One line of `lape data ls`. `dataset` is None if its facts can't be read; `size` is in bytes.
 
-    note: why it doesn't count as prepared, and what to do.
+    `note` says why the data set doesn't count as prepared, and what to do.
     """
 
     name: str
@@ -185,16 +190,21 @@ class Listed:
 
 
 def list_prepared(root: Path) -> list[Listed]:
-    """All built-in data sets, then all others in the cache. Checksums are not computed: `verify` does that."""
+    """List all built-in data sets, then all others in the cache. Checksums are not verified; `verify` does that."""
     folders = sorted(path.name for path in root.iterdir() if (path / META).exists()) if root.is_dir() else []
     return [_listed(name, root) for name in (*DATASETS, *(name for name in folders if name not in DATASETS))]
 
 
 def publish(meta: Meta, splits: Mapping[str, Split] | Mapping[str, Index], root: Path) -> None:
-    """Write a prepared data set whole, or not at all: under a temporary name, flushed, then renamed.
+    """Write a prepared data set atomically: under a temporary name, flushed to disk, then renamed.
+
+    Args:
+        meta: the content of `meta.json`.
+        splits: arrays or indices, by split.
+        root: the cache.
 
     Raises:
-        InputError: the disk is full or the cache can't be written; what was there is untouched.
+        InputError: the disk is full or the cache isn't writable. Existing files are unchanged.
     """
     target = root / meta.dataset.name
     with scratch(root) as temporary:
@@ -210,14 +220,14 @@ def publish(meta: Meta, splits: Mapping[str, Split] | Mapping[str, Index], root:
             (new / META).write_text(meta.model_dump_json(indent=1) + "\n", encoding="utf-8")
             for path in (*new.iterdir(), new):
                 _flush(path)
-            if target.exists():  # damaged, or another data set of this name: goes with the temporary folder
+            if target.exists():  # damaged, or another data set of this name: removed with the temporary folder
                 os.replace(target, temporary / "old")
             try:
                 os.replace(new, target)
             except OSError:
                 if not target.exists():
                     raise
-                return  # another process has just prepared it: one copy is as good as the other
+                return  # another process has just prepared the same data set
             _flush(root)
         except OSError as error:
             raise _unwritable(target, error) from error
@@ -230,15 +240,15 @@ def _unwritable(path: Path, error: OSError) -> InputError:
 
 @contextmanager
 def scratch(root: Path) -> Iterator[Path]:
-    """A temporary folder in the cache, on the same disk, removed at the end.
+    """A temporary folder in the cache, so on the same disk; removed at the end.
 
     Raises:
-        InputError: the cache can't be written.
+        InputError: the cache isn't writable.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".preparing-", dir=root))
-        temporary.chmod(0o755)  # mkdtemp makes a folder that only its owner can read
+        temporary.chmod(0o755)  # mkdtemp creates a folder that only its owner can read
     except OSError as error:
         raise _unwritable(root / "folder", error) from error
     try:
@@ -248,7 +258,7 @@ def scratch(root: Path) -> Iterator[Path]:
 
 
 def _check_same(declared: Dataset, prepared: Dataset, where: Path) -> None:
-    # mean and std are the grid's to choose: a trial's id holds them.
+    # A grid may choose its own mean and std; they are part of the trial id.
     differences = [
         name
         for name in Dataset.model_fields
@@ -270,7 +280,7 @@ def _load_array(dataset: Dataset, file: str, root: Path, dtype: type[np.generic]
     expected = f"a {dimensions}-dimensional {dtype.__name__} array"
     command = prepare_command(dataset.name, dataset)
     try:
-        array = np.lib.format.open_memmap(path, mode="c")  # unlike np.load, it never proposes to unpickle a file
+        array = np.lib.format.open_memmap(path, mode="c")  # unlike np.load, its errors don't suggest to allow pickle
     except Exception as error:  # NumPy parses a damaged header as Python: ValueError, TokenError, OverflowError, …
         raise _damaged(path, expected, first_line(error), command) from error
     if array.dtype != dtype or array.ndim != dimensions:
@@ -299,7 +309,7 @@ def _listed(name: str, root: Path) -> Listed:
 
 
 def _check_count(dataset: Dataset, split: str, root: Path) -> None:
-    """Raise `InputError` unless a split's files can be opened, and hold as many images as they should."""
+    """Raise `InputError` unless a split's files can be opened and hold the declared number of images."""
     if dataset.storage == "arrays":
         arrays = load_split(dataset, split, root)
         found = {len(arrays.images), len(arrays.labels)}
@@ -312,16 +322,16 @@ def _check_count(dataset: Dataset, split: str, root: Path) -> None:
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:
-    # Not np.save: where the disk is full, it raises an error without the system's reason.
+    # np.save isn't used: if the disk is full, its error doesn't contain the system's reason.
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         file.write(np.ascontiguousarray(array).data)
 
 
 def _flush(path: Path) -> None:
-    """Have a file or a folder written to the disk."""
+    """Flush a file or a folder to the disk."""
     if path.is_dir() and os.name == "nt":
-        return  # Windows can't open folders, and needn't
+        return  # Windows can't open folders and doesn't need this
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

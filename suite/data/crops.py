@@ -1,4 +1,4 @@
-"""Windows of images, resized as Pillow resizes: random ones to train on, and the centre to test on."""
+"""Crops of images, resized exactly as Pillow does: random crops for training, the centre for testing."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from torch import Tensor
 
 from suite.data.transfer import to_bytes, to_device
 
-_ATTEMPTS = 10  # then the largest window at the centre
+_ATTEMPTS = 10  # after these, the largest window at the centre is used
 
 
 @dataclass(frozen=True)
 class Crops:
-    """What is drawn for the random resized crops of a batch; where they lie depends on the sizes of the images.
+    """The random numbers for the random resized crops of a batch. With an image's size, they determine its window.
 
-    scale: smallest and largest share of the area. ratio: smallest and largest width to height. uniform: float64
-    [B, 10, 2]; place: float64 [B, 2]; both in [0, 1). bicubic: bool [B]; else bilinear. All on the CPU.
-    Source: torchvision's `RandomResizedCrop`, timm's `RandomResizedCropAndInterpolation`.
+    All tensors are on the CPU. Source: torchvision's `RandomResizedCrop`, timm's `RandomResizedCropAndInterpolation`.
+
+    Attributes:
+        scale: smallest and largest fraction of the image's area.
+        ratio: smallest and largest aspect ratio, width to height.
+        uniform: float64 [B, 10, 2] in [0, 1), for area and aspect ratio of each attempt.
+        place: float64 [B, 2] in [0, 1), for the window's place.
+        bicubic: bool [B]; True for bicubic interpolation, False for bilinear.
     """
 
     scale: tuple[float, float]
@@ -30,7 +35,10 @@ class Crops:
     bicubic: Tensor
 
     def windows(self, heights: Tensor, widths: Tensor) -> Tensor:
-        """The windows in images of these sizes, int64 [B]: top, left, height and width, int64 [B, 4]."""
+        """The windows in images of these heights and widths, int64 [B] each.
+
+        Returns top, left, height and width, int64 [B, 4].
+        """
         area = heights * widths
         low, high = (math.log(bound) for bound in self.ratio)
         target = (self.scale[0] + (self.scale[1] - self.scale[0]) * self.uniform[..., 0]) * area[:, None]
@@ -50,17 +58,23 @@ class Crops:
         return torch.cat([corner, height[:, None], width[:, None]], dim=1)
 
     def take(self, images: Tensor) -> Crops:
-        """Of these images alone, int64 [n]."""
+        """The crops of the images at these indices, int64 [n]."""
         return Crops(self.scale, self.ratio, self.uniform[images], self.place[images], self.bicubic[images])
 
     @classmethod
     def joined(cls, parts: Sequence[Crops]) -> Crops:
-        """Those of several batches, one after another."""
+        """Concatenate the crops of several batches."""
         drawn = (torch.cat([getattr(part, name) for part in parts]) for name in ("uniform", "place", "bicubic"))
         return cls(parts[0].scale, parts[0].ratio, *drawn)
 
     def window(self, image: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """Top, left, height and width of one image's crop, given that image's size."""
+        """The window of one image: top, left, height and width.
+
+        Args:
+            image: the image's index in the batch.
+            height: the image's height.
+            width: the image's width.
+        """
         one = slice(image, image + 1)
         drawn = Crops(self.scale, self.ratio, self.uniform[one], self.place[one], self.bicubic[one])
         top, left, tall, wide = drawn.windows(torch.tensor([height]), torch.tensor([width]))[0].tolist()
@@ -70,17 +84,32 @@ class Crops:
 def draw_crops(
     count: int, scale: tuple[float, float], ratio: tuple[float, float], bicubic: Tensor, generator: torch.Generator
 ) -> Crops:
-    """Draw the crops of `count` images. bicubic: bool [count]."""
+    """Draw the crops of `count` images.
+
+    Args:
+        count: the number of images.
+        scale: smallest and largest fraction of the image's area.
+        ratio: smallest and largest aspect ratio, width to height.
+        bicubic: bool [count]; True for bicubic interpolation, False for bilinear.
+        generator: the source of random numbers, on the CPU.
+    """
     uniform = torch.rand(count, _ATTEMPTS, 2, generator=generator, dtype=torch.float64)
     place = torch.rand(count, 2, generator=generator, dtype=torch.float64)
     return Crops(scale, ratio, uniform, place, bicubic)
 
 
 def crop_and_resize(images: Tensor, windows: Tensor, bicubic: Tensor, height: int, width: int) -> Tensor:
-    """Each image's window, resized to height × width with antialiasing, as `Image.resize` does.
+    """Resize each image's window to height × width with antialiasing, as Pillow's `Image.resize` does.
 
-    images: uint8 [B, C, H, W] on any device. windows: int64 [B, 4], and bicubic: bool [B], on the CPU.
-    Returns uint8 [B, C, height, width].
+    Args:
+        images: uint8 [B, C, H, W] on any device.
+        windows: top, left, height and width, int64 [B, 4] on the CPU.
+        bicubic: bool [B] on the CPU; True for bicubic interpolation, False for bilinear.
+        height: the output height.
+        width: the output width.
+
+    Returns:
+        uint8 [B, C, height, width].
     """
     top, left, tall, wide = windows.unbind(1)
     across = _distinct_weights(left, wide, images.shape[3], width, bicubic, images.device)
@@ -89,7 +118,7 @@ def crop_and_resize(images: Tensor, windows: Tensor, bicubic: Tensor, height: in
 
 
 def resize_and_crop_centre(images: Tensor, resized: int) -> Tensor:
-    """Square images resized bicubically to `resized` pixels, and of that the centre, as large as the images were.
+    """Resize square images bicubically to `resized` pixels per side, then crop the centre to the original size.
 
     images: uint8 [B, C, S, S]. Returns the same shape.
     """
@@ -104,7 +133,10 @@ def resize_and_crop_centre(images: Tensor, resized: int) -> Tensor:
 
 
 def _resample(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Rows first, rounded to whole levels between both passes, as Pillow. Weights: [B or 1, out, in]."""
+    """Apply the weights, [B or 1, out, in]: first along rows, then along columns.
+
+    As in Pillow, values are rounded to integers between the two passes.
+    """
     start = images.to(torch.float32, memory_format=torch.contiguous_format)
     rows = start.flatten(1, 2) @ across.transpose(1, 2)  # [B, C × H, width]
     rows = rows.add_(0.5).floor_().clamp_(0, 255).view(*images.shape[:3], -1)
@@ -114,8 +146,8 @@ def _resample(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
 def _distinct_weights(
     start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Tensor, device: torch.device
 ) -> Tensor:
-    """`_weights` on the device, of windows on the CPU: many are alike, and each kind of them is computed once."""
-    most = inner + 1  # of a length; windows as single numbers, since of these torch sorts many times faster
+    """`_weights` on the device, for windows on the CPU. Equal windows are computed once."""
+    most = inner + 1  # more than any length; each window is encoded as one number, which torch sorts much faster
     kinds, which = ((start * most + length) * 2 + bicubic).unique(return_inverse=True)
     kinds = to_device(kinds, device)
     start, length = kinds // (2 * most), kinds // 2 % most
@@ -125,9 +157,16 @@ def _distinct_weights(
 
 
 def _weights(start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Tensor) -> Tensor:
-    """What each of `inner` input pixels counts in each of `outer` outputs over the window: float32 [B, outer, inner].
+    """The resampling weights of input pixels for each output pixel, float32 [B, outer, inner].
 
     Source: Pillow's libImaging/Resample.c.
+
+    Args:
+        start: the windows' first pixels, float [B].
+        length: the windows' lengths, float [B].
+        inner: the number of input pixels.
+        outer: the number of output pixels.
+        bicubic: bool [B]; True for bicubic interpolation, False for bilinear.
     """
     scale = (length / outer).view(-1, 1, 1)
     pixels = torch.arange(inner, device=start.device).view(1, 1, -1) - start.view(-1, 1, 1) + 0.5
@@ -139,7 +178,7 @@ def _weights(start: Tensor, length: Tensor, inner: int, outer: int, bicubic: Ten
 
 
 def _cubic(distance: Tensor) -> Tensor:
-    """Keys' kernel with a = -1/2."""
+    """Keys' cubic convolution kernel with a = -1/2."""
     near = (1.5 * distance - 2.5) * distance * distance + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     return torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))

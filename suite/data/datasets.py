@@ -1,4 +1,4 @@
-"""The data sets: their names, shapes and checksums. Facts only; nothing here reads an image or needs torch."""
+"""The data sets: their names, shapes and checksums. Nothing here reads an image or imports torch."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.registry import Registry
 
-MOST_NAME = 100  # characters of a name: it is a folder's, too
-MOST_PIXELS = 4096  # of an image's side: no memory holds a batch of larger ones
+MOST_NAME = 100  # characters of a name, which is also a folder's name
+MOST_PIXELS = 4096  # of an image's side; a batch of larger images wouldn't fit in memory
 
 
 class Dataset(BaseModel):
     """A data set as a grid declares it.
 
-    checksum: SHA-256 of the prepared images and labels in canonical order (sorted by the SHA-256 of each
-    image's pixels, then by label), so that the same images from any source are the same data set.
-    storage: "arrays" (uint8 arrays in the cache) or "folder" (an index; images are decoded when read).
-    checksum_of: "images", or for a folder that nobody may pass on, "classes": of the names of its class folders and the
-    numbers of its images, which are known without them. Its files are then checked against what was prepared.
+    Attributes:
+        checksum: SHA-256 of the prepared images and labels in canonical order (sorted by the SHA-256 of each image's
+            pixels, then by label). The same images from any source are therefore the same data set.
+        storage: "arrays" (uint8 arrays in the cache) or "folder" (an index; images are decoded when read).
+        checksum_of: what the checksum covers. "images" is the default. "classes" is for data sets that may not be
+            redistributed: the checksum covers the names of the class folders and the numbers of images, which are
+            public. The files are then checked against the index that was made when they were prepared.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -39,7 +41,7 @@ class Dataset(BaseModel):
 
     @property
     def summary(self) -> str:
-        """Its size: images, pixels, channels and classes."""
+        """The numbers of images, pixels, channels and classes, as a text."""
         return (
             f"{self.train_images} + {self.test_images} images, {self.image_size}×{self.image_size}×{self.channels}, "
             f"{self.num_classes} classes"
@@ -47,7 +49,7 @@ class Dataset(BaseModel):
 
     @property
     def description(self) -> str:
-        """Its size and its source, in one line."""
+        """The summary and the source, in one line."""
         return f"{self.summary}; {self.source}"
 
     @model_validator(mode="after")
@@ -64,8 +66,8 @@ class Dataset(BaseModel):
 
 DATASETS: Registry[Dataset] = Registry("data set")
 
-# mean and std of the training split as the published recipes have them; where the data give other last digits,
-# the recipe's are kept, since they are part of what is reproduced. Labels are the official ones.
+# mean and std are those of the published recipes. Where the training split gives other last digits, the recipe's values
+# are kept, because they are part of what is reproduced. Labels are the official ones.
 
 DATASETS.register(
     "digits",
@@ -74,7 +76,7 @@ DATASETS.register(
         num_classes=10,
         image_size=8,
         channels=1,
-        train_images=1195,  # of each class, the first two thirds in canonical order
+        train_images=1195,  # the first two thirds of each class in canonical order
         test_images=602,
         mean=(0.3047,),
         std=(0.3756,),

@@ -1,4 +1,4 @@
-"""Image files to uint8 arrays. The only place that decodes an image."""
+"""Decoding image files to uint8 arrays. No other module decodes images."""
 
 from __future__ import annotations
 
@@ -19,35 +19,37 @@ from PIL import Image, UnidentifiedImageError
 from suite.data.names import shown
 from suite.errors import InputError
 
-# torchvision's list, and what else Pillow reads and people store photographs in. Other files are not read.
+# torchvision's list, plus other photograph formats that Pillow reads. Other files are not read.
 SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".bmp"),
     *(".tif", ".tiff", ".webp", ".gif", ".jp2", ".avif"),
 }
-# Pillow goes by the content, whatever the file's name is. No other decoder may start: that of EPS runs Ghostscript.
+# Pillow detects the format from the content, not from the name. Other decoders are excluded: EPS would run Ghostscript.
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF", "JPEG2000", "AVIF")
 
 GREY_MODES = ("L", "1")
 EIGHT_BIT_MODES = (*GREY_MODES, "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
-MOST_BYTES = 2**29  # of an image file
-MOST_AREA = 89_478_485  # pixels of an image, as read and as resized: from here on Pillow suspects an attack
+MOST_BYTES = 2**29  # size of an image file
+MOST_AREA = 89_478_485  # pixels of an image, as read and as resized; above this, Pillow warns of a decompression bomb
 
 Window = tuple[int, int, int, int]  # top, left, height, width
 
 _ORIENTATION = 0x0112  # the EXIF tag
 
-warnings.simplefilter("error", Image.DecompressionBombWarning)  # what is that large is refused by one message
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # damaged metadata, which aren't used
+warnings.simplefilter("error", Image.DecompressionBombWarning)  # refused with our own message
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # about damaged metadata, which isn't used
 
 
 def header(path: Path, image_size: int | None = None) -> tuple[str, int, int]:
-    """Pillow's mode, width and height of an image file; only its header is read.
+    """Pillow's mode, width and height of an image file. Only the header is read.
 
-    image_size: the side that it will be resized to.
+    Args:
+        path: the image file.
+        image_size: the length in pixels to which the shorter side will be resized; None for no resizing.
 
     Raises:
-        InputError: it is no image file, or has pixels of another kind than 8 bits, or too many of them.
+        InputError: the file isn't an image, its pixels don't have 8 bits per channel, or it has too many pixels.
     """
     with _readable(path), _regular(path) as file, open_image(file) as image:
         mode, (width, height) = image.mode, image.size
@@ -64,7 +66,7 @@ def header(path: Path, image_size: int | None = None) -> tuple[str, int, int]:
 
 
 def open_image(file: Path | BinaryIO) -> Image.Image:
-    """Pillow's image of a file, of one of the formats that are read, whatever its name says."""
+    """Open an image file with Pillow. The format is detected from the content; only the formats above are accepted."""
     image = Image.open(file, formats=_formats())
     if 0 in image.size:
         raise OSError("an image without pixels")
@@ -75,7 +77,7 @@ def read_file(path: Path) -> bytes:
     """The bytes of an image file.
 
     Raises:
-        InputError: there is no such file, it is no regular file, or it is larger than `MOST_BYTES`.
+        InputError: the file doesn't exist, isn't a regular file, or is larger than `MOST_BYTES`.
     """
     with _readable(path), _regular(path) as file:
         return file.read()
@@ -86,15 +88,32 @@ def decode(
 ) -> npt.NDArray[np.uint8]:
     """Decode the bytes of an image file to uint8 [image_size, image_size, channels].
 
-    An image whose shorter side isn't `resized` pixels (by default the image size) is resized bicubically, so that it
-    is; then it is cropped at the centre. Orientation tags are not applied, as in torchvision's ImageFolder.
+    The image is resized bicubically so that its shorter side has `resized` pixels, then cropped at the centre. As in
+    torchvision's ImageFolder, EXIF orientation is not applied.
+
+    Args:
+        data: the file's bytes.
+        path: the file's path, for error messages.
+        channels: 1 for grey, 3 for RGB.
+        image_size: pixels on each side of the result.
+        resized: pixels on the shorter side before cropping; None for `image_size`.
+
+    Raises:
+        InputError: the file is damaged or has too many pixels.
     """
     with _loaded(data, path) as image:
         return _fitted(image, path, channels, image_size, image_size if resized is None else resized)
 
 
 def decode_oriented(data: bytes, path: Path, channels: int, image_size: int) -> tuple[npt.NDArray[np.uint8], bool]:
-    """What `decode` returns, and whether the image has an orientation tag that says to turn or mirror it."""
+    """Like `decode`, but also return whether an EXIF orientation tag says to rotate or mirror the image.
+
+    Args:
+        data: the file's bytes.
+        path: the file's path, for error messages.
+        channels: 1 for grey, 3 for RGB.
+        image_size: pixels on each side of the result.
+    """
     with _loaded(data, path) as image:
         return _fitted(image, path, channels, image_size, image_size), _has_orientation(image)
 
@@ -102,9 +121,18 @@ def decode_oriented(data: bytes, path: Path, channels: int, image_size: int) -> 
 def decode_window(
     data: bytes, path: Path, channels: int, image_size: int, window: Callable[[int, int], Window], bicubic: bool
 ) -> npt.NDArray[np.uint8]:
-    """Decode a window of an image, resized to uint8 [image_size, image_size, channels].
+    """Decode a window of an image and resize it to uint8 [image_size, image_size, channels].
 
-    window: from the image's height and width, its top, left, height and width. bicubic: else bilinear.
+    Args:
+        data: the file's bytes.
+        path: the file's path, for error messages.
+        channels: 1 for grey, 3 for RGB.
+        image_size: pixels on each side of the result.
+        window: a function from the image's height and width to the window's top, left, height and width.
+        bicubic: True for bicubic interpolation, False for bilinear.
+
+    Raises:
+        InputError: the file is damaged or has too many pixels.
     """
     with _loaded(data, path) as opened:
         image = _converted(opened, channels)
@@ -125,7 +153,7 @@ def _fitted(image: Image.Image, path: Path, channels: int, image_size: int, side
 
 
 def _resized_size(width: int, height: int, side: int, path: Path) -> tuple[int, int]:
-    """Width and height after resizing the shorter side to `side`; raises `InputError` if those are too many pixels."""
+    """Width and height after resizing the shorter side to `side`. Raises `InputError` if these are too many pixels."""
     before = width, height
     if min(width, height) != side:
         scale = side / min(width, height)
@@ -144,14 +172,14 @@ def _resized_size(width: int, height: int, side: int, path: Path) -> tuple[int, 
 
 def _converted(image: Image.Image, channels: int) -> Image.Image:
     if "transparency" in image.info:
-        image = image.convert("RGBA")  # Pillow warns where a transparent palette goes straight to RGB
+        image = image.convert("RGBA")  # converting a transparent palette directly to RGB gives a warning
     return image.convert("L" if channels == 1 else "RGB")
 
 
 def _has_orientation(image: Image.Image) -> bool:
     try:
         return bool(image.getexif().get(_ORIENTATION, 1) != 1)
-    except Exception:  # a damaged tag, which Pillow's parser meets with any error, harms no pixel
+    except Exception:  # Pillow can raise anything for a damaged tag; the pixels are unaffected
         return False
 
 
@@ -165,14 +193,14 @@ def _loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
 
 @cache
 def _formats() -> list[str]:
-    """The formats that are read, as far as this build of Pillow has them."""
+    """The accepted formats that this build of Pillow supports."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
 
 
 @contextmanager
 def _regular(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file. One that became a pipe since it was listed would be waited for without end."""
+    """Open a regular file. Opening is non-blocking, in case the file was replaced by a pipe since it was listed."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(handle, "rb") as file:
         status = os.fstat(handle)
@@ -185,7 +213,7 @@ def _regular(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn whatever Pillow raises for a broken file into an error that names the file."""
+    """Convert any error that Pillow raises for a damaged file to an `InputError` that names the file."""
     try:
         yield
     except (InputError, MemoryError):

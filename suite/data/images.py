@@ -28,13 +28,13 @@ Name = tuple[str, str]  # a data set's checksum, and the split
 
 
 class Pending(Protocol):
-    """Images on their way."""
+    """A batch of images that is being read in the background."""
 
     def result(self) -> Tensor:
-        """The images, when they are there: uint8 [B, C, H, W]."""
+        """Wait for the images and return them: uint8 [B, C, H, W]."""
 
     def cancel(self) -> None:
-        """Give them up; nothing is left in the background."""
+        """Discard the batch and wait until no background work remains."""
 
 
 class Images(Protocol):
@@ -51,24 +51,30 @@ class Images(Protocol):
     def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
         """The images at `indices` [B], in that order: uint8 [B, C, H, W].
 
-        crop_ratio: of the image size to the shorter side of what is resized, and then cropped at the centre.
+        With `crop_ratio` below 1, the shorter side is resized to image size / crop_ratio. Then the centre is cropped.
         """
 
     def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
-        """The same, but of each image its random crop [B], resized to the image size."""
+        """Random crops of the images at `indices` [B], resized to the image size: uint8 [B, C, H, W]."""
 
     def start(self, indices: Tensor, crops: Crops | None) -> Pending:
-        """Begin with `cropped`, or with `batch` if there are no crops, in the background if that takes files."""
+        """Start `cropped`, or `batch` if `crops` is None. Image files are read in the background."""
 
     def to(self, device: torch.device | str) -> Self:
-        """The same images, with their batches and labels on another device."""
+        """The same images, with batches and labels on another device."""
 
 
 class ArrayImages:
-    """Images in memory: mapped from the cache on a CPU (processes share the pages), copied whole to a GPU."""
+    """Images in memory. On a CPU, they are memory-mapped from the cache and shared by processes; a GPU gets a copy."""
 
     def __init__(self, pixels: Tensor, labels: Tensor, name: Name | None = None) -> None:
-        """pixels: uint8 [N, H, W, C]. labels: int64 [N]. name: says what they are, so that a device needs them once."""
+        """Wrap arrays.
+
+        Args:
+            pixels: uint8 [N, H, W, C].
+            labels: int64 [N].
+            name: identifies the images, so that they are copied to a device only once.
+        """
         self.pixels, self.labels, self.name = pixels, labels, name
 
     def __len__(self) -> int:
@@ -92,22 +98,22 @@ class ArrayImages:
         return crop_and_resize(self._chosen(indices), windows, crops.bicubic, height, width)
 
     def start(self, indices: Tensor, crops: Crops | None) -> Pending:
-        """The images when they are asked for: they are in memory."""
+        """The images are in memory, so they are only computed when `result` is called."""
         return _Later(partial(self.batch, indices) if crops is None else partial(self.cropped, indices, crops))
 
     def _chosen(self, indices: Tensor) -> Tensor:
-        """The images at `indices` [B]: uint8 [B, C, H, W], with the channels last in memory."""
+        """The images at `indices` [B]: uint8 [B, C, H, W], in channels-last memory format."""
         rows = self.pixels.flatten(1).index_select(0, to_device(indices, self.pixels.device))
         return rows.view(-1, *self.pixels.shape[1:]).permute(0, 3, 1, 2)
 
     def to(self, device: torch.device | str) -> ArrayImages:
-        """The same images on another device. What has a name is copied there once, for all trials of this process."""
-        there = torch.empty(0, device=device).device  # cuda is cuda:0
+        """The same images on another device. Named images are copied there once, for all trials of this process."""
+        there = torch.empty(0, device=device).device  # resolves "cuda" to "cuda:0"
         if there == self.pixels.device:
             return self
         if self.name is None:
             return self._copied(there)
-        # The copies of one data set: with those of others, a trial's memory would depend on the trials before it.
+        # Only one data set's copies are kept. Otherwise, a trial's memory would depend on the trials before it.
         for name, other in list(_copies):
             if name[0] != self.name[0]:
                 del _copies[name, other]
@@ -120,22 +126,22 @@ class ArrayImages:
         return ArrayImages(self.pixels.to(device), self.labels.to(device), self.name)
 
 
-# What this process has copied to devices.
+# The images that this process has copied to devices.
 _copies: dict[tuple[Name, torch.device], ArrayImages] = {}
 
 
 class _Later:
-    """Images that are made when they are asked for."""
+    """A batch that is computed when `result` is called."""
 
     def __init__(self, make: Callable[[], Tensor]) -> None:
         self.result = make
 
     def cancel(self) -> None:
-        """Nothing has begun."""
+        """Do nothing: no work was started."""
 
 
 class FolderImages:
-    """Images decoded from their files by a pool of threads, each checked against the digest in the index."""
+    """Images decoded from files by a thread pool. Each file is checked against its digest in the index."""
 
     def __init__(self, dataset: Dataset, folder: Path, rows: list[Row], labels: Tensor) -> None:
         self.dataset, self.folder, self.rows, self.labels = dataset, folder, rows, labels
@@ -152,20 +158,20 @@ class FolderImages:
         """The images at `indices` [B], in that order: uint8 [B, C, H, W].
 
         Raises:
-            InputError: a file is missing, or isn't the one that was indexed.
+            InputError: a file is missing, or changed after it was indexed.
         """
         return self._start_batch(indices, crop_ratio).result()
 
     def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
-        """Random crops of the images at `indices` [B], each from the whole picture: uint8 [B, C, H, W].
+        """Random crops of the images at `indices` [B], taken from the images as stored: uint8 [B, C, H, W].
 
         Raises:
-            InputError: a file is missing, or isn't the one that was indexed.
+            InputError: a file is missing, or changed after it was indexed.
         """
         return self._start_cropped(indices, crops).result()
 
     def start(self, indices: Tensor, crops: Crops | None) -> Pending:
-        """Begin to decode on the pool's threads; what `batch` and `cropped` raise is raised by the result."""
+        """Start decoding on the pool's threads. `result` raises the errors of `batch` and `cropped`."""
         return self._start_batch(indices, 1.0) if crops is None else self._start_cropped(indices, crops)
 
     def _start_batch(self, indices: Tensor, crop_ratio: float) -> Pending:
@@ -194,7 +200,7 @@ class FolderImages:
         return _Decoding(pixels, Background(read, enumerate(indices.tolist())), self.labels.device)
 
     def to(self, device: torch.device | str) -> FolderImages:
-        """The same images, with their batches on another device."""
+        """The same images, with batches and labels on another device."""
         return FolderImages(self.dataset, self.folder, self.rows, self.labels.to(device))
 
     def _verified(self, row: Row) -> tuple[bytes, Path]:
@@ -208,18 +214,18 @@ class FolderImages:
 
 
 class _Decoding:
-    """Images that threads write to their places."""
+    """A batch that threads are writing to one tensor."""
 
     def __init__(self, pixels: Tensor, background: Background, device: torch.device) -> None:
         self._pixels, self._background, self._device = pixels, background, device
 
     def result(self) -> Tensor:
-        """The images on their device."""
+        """Wait for the threads and return the images on the target device."""
         self._background.wait()
         return to_device(self._pixels, self._device)
 
     def cancel(self) -> None:
-        """Let the threads go on to something else."""
+        """Cancel the remaining work and wait for the running threads."""
         self._background.cancel()
 
 
@@ -227,15 +233,22 @@ def _resized(image_size: int, crop_ratio: float) -> int:
     return math.floor(image_size / crop_ratio)
 
 
-# What this process has verified: the data set, and the times and sizes of its files then.
+# The data sets that this process has verified, with the sizes and times of their files at that moment.
 _verified: set[tuple[Dataset, Path, tuple[tuple[str, int, int], ...]]] = set()
 
 
 def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -> Images:
-    """Open one split of a prepared data set, verified once per process (again if its files were touched since).
+    """Open one split of a prepared data set.
+
+    The data set is verified once per process, and again if its files have changed.
+
+    Args:
+        dataset: the declared data set.
+        split: "train" or "test".
+        root: the cache of prepared data sets.
 
     Raises:
-        InputError: it is not prepared, is damaged, or is another data set than the declared one.
+        InputError: the data set is not prepared, is damaged, or differs from the declared one.
     """
     key = (dataset, root, prepared_files(dataset.name, root))
     if key not in _verified:
@@ -251,13 +264,13 @@ def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -
 
 
 def balanced_subset(labels: Tensor, count: int) -> Tensor:
-    """Indices, ascending, of the first `count / classes` images of every class, in canonical order.
+    """The ascending indices of the first `count / classes` images of every class, in canonical order.
 
-    What doesn't divide goes to the first classes, one image each. No seed has a part in it: every trial that asks
-    for `count` images gets the same ones. labels: int64 [N].
+    If `count` isn't a multiple of the number of classes, the first classes get one image more each. The subset doesn't
+    depend on a seed: all trials with the same `count` use the same images. labels: int64 [N].
 
     Raises:
-        InputError: fewer images than classes, or a class that has too few.
+        InputError: `count` is less than the number of classes, or a class has too few images.
     """
     classes = torch.unique(labels).tolist()
     if count < len(classes):

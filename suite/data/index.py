@@ -1,4 +1,4 @@
-"""The index of a data set too large for the cache: its image files stay where they are."""
+"""The index of a data set that is too large for the cache. Its image files stay in their own folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.store.canonical import canonical_json
 
 @dataclass(frozen=True, order=True)
 class Row:
-    """One image file. Rows sort by digest, then label: the canonical order (the path only breaks ties of equals)."""
+    """One image file. Rows sort in canonical order: by digest, then label. The path only breaks ties."""
 
     sha256: str
     label: int
@@ -41,7 +41,13 @@ class Index:
 
 
 def index_checksum(splits: Mapping[str, Index], image_size: int, channels: int) -> str:
-    """SHA-256 over the files' digests and labels, and the size and channels they are decoded to."""
+    """SHA-256 over the files' digests and labels, and the size and channels to which images are decoded.
+
+    Args:
+        splits: the index of each split.
+        image_size: pixels on each side of the decoded images.
+        channels: their channels.
+    """
     digest = hashlib.sha256(canonical_json({"image_size": image_size, "channels": channels}).encode() + b"\n")
     for name in SPLITS:
         digest.update(f"{name} {len(splits[name])}\n".encode())
@@ -51,7 +57,14 @@ def index_checksum(splits: Mapping[str, Index], image_size: int, channels: int) 
 
 
 def classes_checksum(classes: Sequence[str], counts: Mapping[str, int], image_size: int, channels: int) -> str:
-    """SHA-256 over the class folders in alphabetical order, how many images each split has, and their decoded form."""
+    """SHA-256 over the class names, the number of images in each split, and the decoded size and channels.
+
+    Args:
+        classes: the names of the class folders, in alphabetical order.
+        counts: the number of images of each split.
+        image_size: pixels on each side of the decoded images.
+        channels: their channels.
+    """
     facts = {
         "classes": list(classes),
         "images": [counts[name] for name in SPLITS],
@@ -77,10 +90,10 @@ def write_index(path: Path, index: Index) -> None:
 
 
 def read_index(path: Path) -> Index:
-    """Read what `write_index` wrote.
+    """Read a file that `write_index` wrote.
 
     Raises:
-        ValueError, KeyError: it is damaged.
+        ValueError, KeyError: the file is damaged.
     """
     import pyarrow.parquet as pq
 
@@ -91,10 +104,15 @@ def read_index(path: Path) -> Index:
 
 
 def check_files(folder: Path, rows: Iterable[Row], fix: str) -> None:
-    """Look whether every file of the index is there, with its size; its digest is checked whenever it is read.
+    """Check that every file of the index exists with the right size. Digests are checked when files are read.
+
+    Args:
+        folder: the folder of the image files.
+        rows: the files to check.
+        fix: the end of the error's advice, such as a command to run.
 
     Raises:
-        InputError: for the first file that is missing or has another size.
+        InputError: a file is missing or has another size; the first such file is named.
     """
     for row in rows:
         path = folder / name_path(row.path)
@@ -113,7 +131,14 @@ def check_files(folder: Path, rows: Iterable[Row], fix: str) -> None:
 
 
 def changed_file(path: Path, expected: str, found: str, fix: str) -> InputError:
-    """The error for an image file that is no longer the one that was indexed."""
+    """The error for an image file that changed after it was indexed.
+
+    Args:
+        path: the file.
+        expected: what the index says.
+        found: what the file is now.
+        fix: the end of the advice, such as a command to run.
+    """
     return InputError(
         "an image was changed since its data set was prepared",
         expected=expected,

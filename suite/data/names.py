@@ -1,4 +1,4 @@
-"""Names of files and folders as text: the same in every locale, and safe to print."""
+"""Names of files and folders as text: independent of the locale, and safe to print."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from suite.errors import InputError
 
 
 def name_text(path: str | Path) -> str:
-    """A path, or a part of one, as text, with forward slashes.
+    """A path or a part of one as text, with forward slashes.
 
-    The system's bytes are read as UTF-8 whatever the locale, so that classes have the same names on all machines.
+    The system's bytes are decoded as UTF-8 in every locale, so classes have the same names on all machines.
 
     Raises:
         InputError: the bytes aren't UTF-8.
@@ -35,12 +35,12 @@ def name_text(path: str | Path) -> str:
 
 
 def name_path(text: str) -> str:
-    """The inverse of `name_text`: the path by which this process opens a file."""
+    """The inverse of `name_text`: the path with which this process can open the file."""
     return text if text.isascii() else os.fsdecode(text.encode("utf-8"))
 
 
 def shown(path: str | Path) -> str:
-    """A path or name for messages: nothing in it can steer a terminal, hide a part of it or fail to be printed."""
+    """A path or name for messages. Unprintable characters are escaped, so it can't control a terminal or hide text."""
     text = str(path)
     with suppress(UnicodeError):
         text = os.fsencode(text).decode("utf-8", "backslashreplace")
@@ -48,17 +48,17 @@ def shown(path: str | Path) -> str:
 
 
 def composed(name: str) -> str:
-    """The name in Unicode's form NFC: equal for names that look alike but differ in their form."""
+    """The name in Unicode normal form NFC. Names that differ only in their normal form become equal."""
     return unicodedata.normalize("NFC", name)
 
 
 def code_points(name: str) -> str:
-    r"""A name with every sign beyond ASCII written out: 'caf\xe9'."""
+    r"""A name with every non-ASCII character escaped, such as 'caf\xe9'."""
     return ascii(name)
 
 
 def listed(names: Iterable[str], at_most: int = 5) -> str:
-    """The first names, and how many more there are."""
+    """The first names and the number of the others, as a text for messages."""
     all_names = [shown(name) for name in names]
     more = f" and {len(all_names) - at_most} more" if len(all_names) > at_most else ""
     return ", ".join(all_names[:at_most]) + more

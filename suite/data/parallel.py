@@ -1,4 +1,4 @@
-"""Work on many images at once, in threads or in processes of this suite."""
+"""Processing many images in parallel, in threads or in worker processes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,23 @@ from typing import Any, TypeVar
 
 from suite.errors import InputError, Problem
 
-PROCESSES_FROM = 2000  # items: for fewer, starting processes takes longer than they save
+PROCESSES_FROM = 2000  # items; for fewer, starting processes takes more time than it saves
 _CHUNK = 64  # items that a process gets at once
 
-Answer = tuple[Any, bytes]  # of a task: values of JSON, and bytes
+Answer = tuple[Any, bytes]  # the result of a task for one item: JSON values, and bytes
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def in_parallel(function: Callable[[T], R], items: Iterable[T], ahead: int = 4096) -> Iterator[R]:
-    """`map` with threads (Pillow and SHA-256 release Python's lock), in order, at most `ahead` results ahead."""
+    """Like `map`, but in threads (Pillow and SHA-256 release the GIL). Results keep the items' order.
+
+    Args:
+        function: the function to apply.
+        items: its arguments.
+        ahead: how many results may be computed before they are consumed.
+    """
     remaining, running = iter(items), deque[Future[R]]()
     try:
         while True:
@@ -43,15 +49,17 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T], ahead: int = 409
 
 
 def on_all_cores(task: str, items: Sequence[Any], **arguments: Any) -> Iterator[Answer]:
-    """A function of each item, on all cores, in order.
+    """Apply a function to each item on all cores. Results keep the items' order.
 
-    Processes are used where there are many items: small images keep Python busy, which threads share. An `InputError`
-    of the function is raised here.
+    For many items, worker processes are used: decoding small images is limited by the GIL, which threads share.
 
     Args:
-        task: the function, as "module:name". It takes an item and the arguments, and returns an `Answer`.
-        items: values of JSON.
-        arguments: values of JSON, by name.
+        task: the function, as "module:name". It takes an item and the keyword arguments, and returns an `Answer`.
+        items: JSON values.
+        arguments: keyword arguments of the function, JSON values.
+
+    Raises:
+        InputError: the function raised it.
     """
     if len(items) < PROCESSES_FROM or workers() < 2 or not sys.executable:
         yield from in_parallel(partial(_function(task), **arguments), items)
@@ -79,13 +87,13 @@ def on_all_cores(task: str, items: Sequence[Any], **arguments: Any) -> Iterator[
 
 
 class Background:
-    """A function of each item, on the same threads as `in_parallel`, from now on."""
+    """Apply a function to each item in the background, on the same thread pool as `in_parallel`."""
 
     def __init__(self, function: Callable[[T], None], items: Iterable[T]) -> None:
         self._calls = [_threads().submit(function, item) for item in items]
 
     def wait(self) -> None:
-        """Return when all is done. The first item that failed raises its error, and the rest is cancelled."""
+        """Wait for all items. The first failed item raises its error, and the remaining items are cancelled."""
         try:
             for call in self._calls:
                 call.result()
@@ -93,14 +101,14 @@ class Background:
             self.cancel()
 
     def cancel(self) -> None:
-        """Cancel what hasn't begun, and return when no thread works on an item any more."""
+        """Cancel items that haven't started, and wait for those that are running."""
         for call in self._calls:
             call.cancel()
         wait(self._calls)
 
 
 def workers() -> int:
-    """The number of threads or processes: one for each CPU that this process may use, at most 16."""
+    """The number of threads or processes: one per CPU that this process may use, at most 16."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(16, usable)
 
@@ -114,13 +122,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads.cache_clear)  # a forked process has none of its parent's threads
 
 
-# Neither forked (other threads may hold locks) nor multiprocessing's spawn (it would run the user's script again).
-# -P: what lies in the current folder is not imported.
+# Workers are not forked, because other threads may hold locks. multiprocessing's spawn isn't used either, because it
+# would run the user's script again. With -P, modules in the current folder are not imported.
 _COMMAND = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from suite.data import parallel; parallel.serve()"
 
 
 class _Process:
-    """A Python process that calls functions. It ends when its input does, so also if this process is killed."""
+    """A Python process that calls functions. It ends when its input is closed, so also if its parent is killed."""
 
     def __init__(self) -> None:
         paths = json.dumps([os.path.abspath(path) for path in sys.path])
@@ -130,6 +138,11 @@ class _Process:
 
     def map(self, task: str, items: Sequence[Any], arguments: dict[str, Any]) -> list[Answer]:
         """The answers for some items.
+
+        Args:
+            task: the function, as "module:name".
+            items: JSON values.
+            arguments: keyword arguments of the function, JSON values.
 
         Raises:
             InputError: the function raised it, or the process has ended.
@@ -158,21 +171,21 @@ class _Process:
             ) from error
 
     def close(self) -> None:
-        """End the process."""
+        """Kill the process and wait for its end."""
         self._process.kill()
         self._process.communicate()
 
 
 def serve() -> None:
-    """In a process of `on_all_cores`: answer until the input ends.
+    """Handle requests until the input ends; run in the worker processes of `on_all_cores`.
 
-    Each request is a line of JSON. So is the answer, which the answers' bytes follow.
+    A request is one line of JSON. The reply is one line of JSON, followed by the answers' bytes.
     """
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing that a library prints may come between the answers
+    os.dup2(2, 1)  # output that a library prints must not mix with the replies
     for line in sys.stdin.buffer:
         task, items, arguments = json.loads(line)
         answers: list[Answer] = []
@@ -182,7 +195,7 @@ def serve() -> None:
             said = {"results": [[facts, len(content)] for facts, content in answers]}
         except InputError as error:
             said, answers = {"problems": [asdict(problem) for problem in error.problems]}, []
-        except Exception as error:  # whatever it is: it is raised in the parent
+        except Exception as error:  # every error is passed on to the parent, which raises it
             said, answers = {"error": f"{type(error).__name__}: {error}"}, []
         output.write(json.dumps(said).encode() + b"\n")
         for _, content in answers:

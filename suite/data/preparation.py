@@ -1,4 +1,4 @@
-"""`lape data prepare`: from a download, a folder or an archive to a verified data set in the cache."""
+"""`lape data prepare`: turn a download, a folder or an archive into a verified data set in the cache."""
 
 from __future__ import annotations
 
@@ -28,23 +28,25 @@ from suite.text import Progress
 STORAGES = ("auto", "arrays", "folder")
 _STORED = {"arrays": "arrays", "folder": "a folder"}
 
-ARRAYS_LIMIT = 2 * 2**30  # bytes of pixels; what is larger stays in its folder unless "arrays" is asked for
-MEASURED_IMAGES = 2000  # of a folder's training split, evenly spaced in canonical order, for its mean and deviation
+ARRAYS_LIMIT = 2 * 2**30  # bytes of pixels; a larger data set stays in its folder unless "arrays" is requested
+MEASURED_IMAGES = 2000  # images of a folder's training split, evenly spaced, from which mean and std are computed
 
 
 def prepare(
     name: str, *, root: Path, source: Path | None = None, image_size: int | None = None, storage: str = "auto"
 ) -> Dataset:
-    """Put a data set into the cache at `root`, verified; what is there and whole is not done again.
+    """Prepare a data set in the cache and verify it. An undamaged data set is not prepared again.
 
-    name: a built-in data set, which is downloaded unless there is a `source`; or a new name for an image folder.
-    source: a folder or an archive that holds the original files of a built-in set, or an image folder.
-    image_size: resize the images of a custom set (shorter side, bicubic) and crop their centre.
-    storage: "arrays" (uint8, in the cache), "folder" (an index; images are decoded when read), or "auto": arrays
-    up to 2 GiB. A data set has different checksums, and so different trial ids, in the two.
+    Args:
+        name: a built-in data set, which is downloaded unless `source` is given; or a new name for an image folder.
+        root: the cache.
+        source: a folder or an archive with the original files of a built-in data set, or with an image folder.
+        image_size: resize the images of a custom data set (shorter side, bicubic) and crop the centre.
+        storage: "arrays" (uint8, in the cache), "folder" (an index; images are decoded when read), or "auto" (arrays
+            up to 2 GiB). Checksums, and therefore trial ids, differ between the two.
 
     Raises:
-        InputError: the source can't be used or isn't the data set that was asked for, or the cache can't be written.
+        InputError: the source can't be used or isn't the requested data set, or the cache isn't writable.
     """
     if source is not None:
         source = expanded(source).absolute()
@@ -88,7 +90,7 @@ def prepare(
 
 
 def declaration(dataset: Dataset) -> str:
-    """The lines that declare a custom data set in a grid file (YAML, to be pasted)."""
+    """The YAML lines that declare a custom data set, to be pasted into a grid file."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedSeq
 
@@ -187,7 +189,7 @@ def _check_name(name: str) -> None:
 
 
 def _known(name: str, root: Path) -> Dataset:
-    """A data set that was prepared under a name of the user's, verified."""
+    """Verify and return a custom data set that was prepared before."""
     known = load_meta(name, root)
     if known is None:
         raise unknown(
@@ -211,7 +213,7 @@ def _prepare_custom(
     try:
         known = load_meta(name, root)
     except InputError:
-        known = None  # damaged: made anew
+        known = None  # damaged: prepare it again
     if known is not None and known.stamp == stamp and _is_whole(known.dataset, root):
         return known.dataset
     with scratch(root) as temporary:

@@ -1,4 +1,4 @@
-"""Reading the images of a folder or archive, on all cores, for a data set that is prepared."""
+"""Reading the images of a folder or archive on all cores, to prepare a data set."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ from suite.text import Progress, note
 
 @dataclass
 class Oriented:
-    """The images with an EXIF orientation, which isn't applied: how many, and the first."""
+    """A count of the images with an EXIF orientation, which isn't applied, and the first such image."""
 
     count: int = 0
     first: Path | None = None
 
     def add(self, path: Path) -> None:
-        """Count one."""
+        """Count one image."""
         self.count += 1
         self.first = self.first or path
 
 
 def read_form(tree: Tree, image_size: int | None, progress: Progress) -> tuple[int, Literal[1, 3]]:
-    """Image size and channels; 1 channel only where every image is grey.
+    """The image size and channels of a data set. There is 1 channel only if every image is grey.
 
-    image_size: the side that images are resized to; None if they are to be squares of one size already.
+    Args:
+        tree: the image files.
+        image_size: the size to which images will be resized; None if they must be squares of one size already.
+        progress: receives progress updates.
 
     Raises:
-        InputError: an image can't be read, or they aren't squares of one size.
+        InputError: an image can't be read, or the images aren't squares of one size.
     """
     files = tree.paths
     progress.phase("reading the images' sizes", len(files))
@@ -69,7 +72,13 @@ def read_form(tree: Tree, image_size: int | None, progress: Progress) -> tuple[i
 
 
 def read_arrays(tree: Tree, size: int, channels: int, progress: Progress) -> dict[str, Split]:
-    """The decoded images of both splits, in order of the files.
+    """Decode the images of both splits, in the order of the files.
+
+    Args:
+        tree: the image files.
+        size: pixels on each side of the decoded images.
+        channels: 1 for grey, 3 for RGB.
+        progress: receives progress updates.
 
     Raises:
         InputError: an image can't be read.
@@ -92,7 +101,13 @@ def read_arrays(tree: Tree, size: int, channels: int, progress: Progress) -> dic
 
 
 def read_index(tree: Tree, size: int, channels: int, progress: Progress) -> dict[str, Index]:
-    """The index of both splits. Every image is decoded: a broken one is found now, not days into a training run.
+    """Make the index of both splits. Every image is decoded, so damaged files are found before training.
+
+    Args:
+        tree: the image files.
+        size: pixels on each side of the decoded images.
+        channels: 1 for grey, 3 for RGB.
+        progress: receives progress updates.
 
     Raises:
         InputError: an image can't be read.
@@ -117,7 +132,7 @@ def read_tree(folder: Path, progress: Progress) -> Tree:
     """List an image folder; see `find_top` and `list_tree`.
 
     Raises:
-        InputError: it is no image folder, or can't be listed.
+        InputError: the folder isn't an image folder, or can't be listed.
     """
     progress.phase("listing the images")
     try:
@@ -134,7 +149,13 @@ def read_tree(folder: Path, progress: Progress) -> Tree:
 
 @contextmanager
 def unpacked(source: Path, temporary: Path, progress: Progress) -> Iterator[Path]:
-    """The folder of a source. Errors inside name a place in the archive, not in the folder it was unpacked to."""
+    """The folder of a source; an archive is unpacked first. Errors in the context name paths in the archive.
+
+    Args:
+        source: a folder or an archive.
+        temporary: a folder in which the archive is unpacked.
+        progress: receives progress updates.
+    """
     if source.is_dir():
         yield source
         return
@@ -151,25 +172,37 @@ def unpacked(source: Path, temporary: Path, progress: Progress) -> Iterator[Path
 
 
 def header_task(path: str, image_size: int | None) -> Answer:
-    """For `on_all_cores`: what `header` returns."""
+    """A task for `on_all_cores`: the result of `header`."""
     return header(Path(path), image_size), b""
 
 
 def pixels_task(path: str, channels: int, size: int) -> Answer:
-    """For `on_all_cores`: whether an image has an orientation, and its pixels."""
+    """A task for `on_all_cores`: whether an image has an EXIF orientation, and its pixels.
+
+    Args:
+        path: the image file.
+        channels: 1 for grey, 3 for RGB.
+        size: pixels on each side of the decoded image.
+    """
     pixels, has_orientation = decode_oriented(read_file(Path(path)), Path(path), channels, size)
     return has_orientation, pixels.tobytes()
 
 
 def digest_task(path: str, channels: int, size: int) -> Answer:
-    """For `on_all_cores`: an image file's digest, its length, and whether it has an orientation."""
+    """A task for `on_all_cores`: an image file's SHA-256, its size in bytes, and whether it has an EXIF orientation.
+
+    Args:
+        path: the image file.
+        channels: 1 for grey, 3 for RGB.
+        size: pixels on each side of the decoded image.
+    """
     data = read_file(Path(path))
     _, has_orientation = decode_oriented(data, Path(path), channels, size)
     return (hashlib.sha256(data).hexdigest(), len(data), has_orientation), b""
 
 
 def _tell(tree: Tree, oriented: Oriented) -> None:
-    """Say what of the folder isn't taken as one might expect."""
+    """Print notes about files that were not read and orientation tags that were not applied."""
     if tree.others:
         names = ", ".join(shown(name) for name in tree.other_names)
         more = ", …" if tree.others > len(tree.other_names) else ""

@@ -1,4 +1,4 @@
-"""The built-in data sets from where they come: scikit-learn, and torchvision's downloads and files."""
+"""Reading the built-in data sets from scikit-learn, from torchvision's downloads, or from their original files."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from suite.errors import InputError, first_line
 
 Splits = dict[str, Split]
 
-# Our name, and torchvision's class.
+# From our names to torchvision's classes.
 _TORCHVISION = {"fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
-_MOST_IDX = 2**26  # bytes of a file of Fashion-MNIST, unpacked; the largest has 47 million
+_MOST_IDX = 2**26  # limit in bytes for an unpacked file of Fashion-MNIST; the largest has 47 million
 
 
 def read_digits() -> Splits:
-    """scikit-learn's 1,797 digits: values 0 to 16 scaled to uint8, grey, 8x8.
+    """scikit-learn's 1,797 digits: grey, 8x8, with values 0 to 16 scaled to uint8.
 
-    They come as one set. Of each class, the first two thirds in canonical order (rounded down) are the training
-    split, the rest is the test split.
+    scikit-learn has no splits. The training split is the first two thirds (rounded down) of each class in canonical
+    order; the test split is the rest.
     """
     from sklearn.datasets import load_digits
 
@@ -45,7 +45,7 @@ def download(name: str, scratch: Path) -> Splits:
     """Download CIFAR-10, CIFAR-100 or Fashion-MNIST with torchvision, which checks the MD5 of each file.
 
     Raises:
-        InputError: there is no way to the server, or it sends something else.
+        InputError: the server can't be reached, or it sends other files.
     """
     import torchvision.datasets
 
@@ -64,10 +64,15 @@ def download(name: str, scratch: Path) -> Splits:
 
 
 def read_files(name: str, folder: Path, scratch: Path) -> Splits | None:
-    """Read a data set's original files, wherever they lie below `folder`; None if they aren't there.
+    """Read a data set's original files from anywhere below `folder`; None if they aren't there.
+
+    Args:
+        name: the built-in data set.
+        folder: the folder to search.
+        scratch: a temporary folder for unpacked files.
 
     Raises:
-        InputError: they are damaged or incomplete.
+        InputError: the files are damaged or incomplete.
     """
     if name == "fashion_mnist":
         return _read_idx(folder, scratch)
@@ -132,7 +137,7 @@ def _read_idx(folder: Path, scratch: Path) -> Splits | None:
 
 
 def _check_regular(path: Path) -> None:
-    """Raise `InputError` if there is a pipe, a socket or a device: it would be waited for without end."""
+    """Raise `InputError` if the path is a pipe, a socket or a device, because reading it could block forever."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise InputError(
             "a part of a data set is no file",
@@ -148,6 +153,6 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def _split(pixels: Any, labels: Any) -> Split:
-    """From what torchvision returns: grey images come as [N, H, W]."""
+    """Convert torchvision's arrays to a `Split`. Grey images are [N, H, W] there."""
     images = np.ascontiguousarray(pixels, dtype=np.uint8)
     return Split(images if images.ndim == 4 else images[..., None], np.asarray(labels, dtype=np.int64))

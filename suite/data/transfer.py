@@ -1,4 +1,4 @@
-"""From the CPU to a device, without waiting for it."""
+"""Copying tensors from the CPU to a device without blocking, and converting floats to uint8."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from torch import Tensor
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device. A GPU gets it out of pinned memory, whenever it comes to it; a CPU the tensor itself.
+    """Move a tensor to a device. To a GPU, it is copied asynchronously from pinned memory.
 
-    The host allocator keeps the pinned copy until the GPU has read it.
+    torch's host allocator keeps the pinned copy until the GPU has read it.
     """
     if tensor.device.type == "cpu" and device.type == "cuda":
-        # Contiguous, since one number that is seen in many places can't be pinned.
+        # Contiguous, because an expanded tensor can't be pinned.
         return tensor.contiguous().pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
 
 def to_bytes(values: Tensor) -> Tensor:
-    """Floats to uint8, clamped, then truncated; the values are overwritten.
+    """Convert floats to uint8: clamp, then truncate. The input is overwritten.
 
-    By way of int16: from floats to uint8 torch has no vector instructions on a CPU, which takes five times as long.
+    The conversion goes through int16. On a CPU, torch doesn't vectorise the direct one, which takes five times as long.
     """
     return values.clamp_(0, 255).to(torch.int16).to(torch.uint8)

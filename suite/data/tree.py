@@ -1,4 +1,4 @@
-"""Image folders: train/ and test/ (or val/, validation/), with a folder per class in each."""
+"""Image folders: train/ and test/ (or val/ or validation/), each with one folder per class."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TEST_NAMES = ("test", "val", "validation")
 
 @dataclass(frozen=True)
 class Tree:
-    """The image files of both splits, as (path, label). Labels count the class folders in alphabetical order.
+    """The image files of both splits, as (path, label). Labels number the class folders in alphabetical order.
 
     Attributes:
-        others: the number of files that are not read, because of their names.
+        others: the number of files that are not read, because their names aren't those of images.
         other_names: some of those names.
     """
 
@@ -44,7 +44,13 @@ class Tree:
 
 
 def find_top(folder: Path) -> Path:
-    """The folder that holds train/: the given one, or the only folder inside it, as archives often have one."""
+    """The folder that holds train/: the given one, or the only folder inside it, at any depth.
+
+    Archives often have such an outer folder.
+
+    Raises:
+        InputError: there is no such folder.
+    """
     top, seen = folder, {folder.resolve()}
     while not (top / "train").is_dir():
         check_link(top / "train")
@@ -65,11 +71,11 @@ def find_top(folder: Path) -> Path:
 def list_tree(folder: Path) -> Tree:
     """List the images below `folder`, which holds train/ and one of test/, val/ and validation/.
 
-    Images may lie in subfolders of their class. Links are followed. Hidden files are ignored; files whose names are
-    not those of images are counted.
+    Images may be in subfolders of their class. Links are followed. Hidden files are ignored. Files whose names aren't
+    those of images are only counted.
 
     Raises:
-        InputError: a split is missing or ambiguous, the classes of the splits differ, a class is empty, an image lies
+        InputError: a split is missing or ambiguous, the classes of the splits differ, a class is empty, an image is
             outside of the class folders, a name is not UTF-8, or a link can't be followed; see `Walk`.
     """
     for name in ("train", *TEST_NAMES):
@@ -92,7 +98,7 @@ def list_tree(folder: Path) -> Tree:
     classes = {split: {name_text(path.name): path for path in walk.folders(top)} for split, top in folders.items()}
     names = {split: sorted(paths) for split, paths in classes.items()}
     _check_classes(names, folders)
-    for split in folders:  # all of them before any subfolder: what is reached again is then the link
+    for split in folders:  # before any subfolder, so that a folder reached again is reached by a link
         for name in names[split]:
             walk.enter(classes[split][name])
     splits = {

@@ -1,4 +1,4 @@
-"""The image files below a folder of pictures: each once, whatever links lead to them."""
+"""Listing the image files below a folder. Links are followed, but no file may be reached twice."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from suite.data.decode import SUFFIXES
 from suite.data.names import name_text, shown
 from suite.errors import InputError
 
-_NAMED = 5  # names of files that are not read, for the message
+_NAMED = 5  # how many names of unread files are kept for the message
 
 Identity = tuple[int, int]  # device and inode
 
 
 class Walk:
-    """Lists the folders of one data set, and remembers which were reached.
+    """Lists the folders of one data set and remembers those that were reached.
 
-    A link to a folder or file elsewhere is followed. A link to what is part of the data set already would count
-    pictures twice, under two classes or in both splits, and is refused.
+    A link to a folder or file outside of the data set is followed. A link to a part of the data set is refused, because
+    images would be counted twice, under two classes or in both splits.
 
     Attributes:
-        others: the number of files that are not read, because of their names.
+        others: the number of files that are not read, because their names aren't those of images.
         other_names: some of those names.
     """
 
     def __init__(self, top: Path) -> None:
-        """top: the folder that holds the splits."""
+        """Start a walk. `top` is the folder that holds the splits."""
         self._top = top.resolve()
         self.others = 0
         self.other_names: list[str] = []
@@ -40,7 +40,7 @@ class Walk:
         """Register a folder.
 
         Raises:
-            InputError: it was reached before, or it is a link to a folder above itself or above the data set.
+            InputError: the folder was reached before, or is a link to a folder above itself or above the data set.
         """
         if folder.is_symlink():
             resolved = folder.resolve()
@@ -52,10 +52,10 @@ class Walk:
             raise _twice("folder", folder, other)
 
     def folders(self, split: Path) -> list[Path]:
-        """The class folders of a split, by name; hidden ones and macOS's are left out.
+        """The class folders of a split, sorted by name, without hidden folders and macOS's own.
 
         Raises:
-            InputError: a link leads nowhere, or a picture lies beside the class folders.
+            InputError: a link is broken, or an image is outside of the class folders.
         """
         found = []
         for entry in _entries(split):
@@ -76,11 +76,11 @@ class Walk:
         return found
 
     def images(self, folder: Path) -> list[Path]:
-        """The image files in a class folder and its subfolders, sorted. The folder has been entered.
+        """The image files in a class folder and its subfolders, sorted. Call `enter` on the folder first.
 
         Raises:
-            InputError: a link leads nowhere, in a circle, or to a folder of the data set; a name is not UTF-8; what is
-                named like an image is no regular file.
+            InputError: a link is broken, circular, or leads to a folder of the data set; a name is not UTF-8; or a
+                path named like an image isn't a regular file.
         """
         found, waiting = [], [folder]
         while waiting:
@@ -103,7 +103,7 @@ class Walk:
         return sorted(found)
 
     def check_linked(self, files: Iterable[Path]) -> None:
-        """Raise `InputError` if a file that is a link leads to another file of the data set."""
+        """Raise `InputError` if a linked file is the same as another file of the data set."""
         if not self._linked:
             return
         first: dict[Identity, Path] = {}
@@ -122,7 +122,7 @@ class Walk:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether there is a regular file at the path, or a link to one."""
+    """Whether the path is a regular file or a link to one."""
     try:
         return S_ISREG(path.stat().st_mode)
     except OSError:
@@ -134,7 +134,7 @@ def _looks_like_image(name: str) -> bool:
 
 
 def check_link(path: Path) -> None:
-    """Raise `InputError` if there is a link at the path that leads nowhere."""
+    """Raise `InputError` if the path is a broken link."""
     if path.is_symlink() and not os.path.exists(path):
         raise _dangling(path)
 
@@ -145,16 +145,16 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder or leads to one.
+    """Whether an entry is a folder or a link to one.
 
     Raises:
-        InputError: it is a link that leads nowhere, and may have been meant as a folder or an image.
+        InputError: the entry is a broken link whose name could be that of a folder or an image.
     """
     try:
         if entry.is_dir():
             return True
         dangling = entry.is_symlink() and not os.path.exists(entry.path)
-    except OSError:  # links in a circle
+    except OSError:  # circular links
         dangling = True
     if dangling and (_looks_like_image(entry.name) or not os.path.splitext(entry.name)[1]):
         raise _dangling(Path(entry.path))
@@ -182,7 +182,13 @@ def _no_file(path: Path) -> InputError:
 
 
 def _twice(kind: str, path: Path, other: Path) -> InputError:
-    """The error for what is reached by two paths, at least one of which usually goes through a link."""
+    """The error for a file or folder that two paths reach; usually at least one path goes through a link.
+
+    Args:
+        kind: "file" or "folder".
+        path: the path that reached it last.
+        other: the path that reached it first.
+    """
     link = _link_in(path, other) or _link_in(other, path) or path
     reached = path if link == _link_in(path, other) or link == path else other
     also = other if reached is path else path
@@ -194,7 +200,7 @@ def _twice(kind: str, path: Path, other: Path) -> InputError:
 
 
 def _link_in(path: Path, other: Path) -> Path | None:
-    """The last link among a path and the folders above it, down to those that it shares with the other."""
+    """The innermost link among a path and its parent folders, except those that the other path shares; or None."""
     for place in (path, *path.parents):
         if other.is_relative_to(place):
             return None

@@ -11,7 +11,7 @@ from suite.errors import InputError
 from suite.grid.auto_augment import RandAugment, parse_policy
 
 AskedPrecision = Literal["auto", "fp32", "bf16"]
-WHOLE_RATIO = (0.75, 1.3333333333333333)  # 3/4 to 4/3, of random resized crops
+WHOLE_RATIO = (0.75, 1.3333333333333333)  # aspect ratios of random resized crops: 3/4 to 4/3
 
 
 def _neutral(value: Any) -> dict[str, Any]:

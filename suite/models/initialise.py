@@ -1,7 +1,7 @@
-"""The weights a training starts from: each parameter drawn from its own generator, keyed by its name.
+"""The initial weights of a training run. Each parameter has its own generator, seeded from the parameter's name.
 
-So two models that differ in their PE, joining method or norm start from bit-identical weights wherever they
-share a parameter, and adding a parameter changes no other one's draw.
+Two models that differ in PE, joining method or norm therefore start from bit-identical values in every parameter that
+they share. Adding a parameter doesn't change the others' initial values.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from suite.store.canonical import derive_seed
 
 @dataclass(frozen=True)
 class Rules:
-    """What the families draw differently. Standard deviations are of normals cut at ±2, as published.
+    """The settings in which the families' initialisations differ.
+
+    Standard deviations are of normal distributions truncated at ±2, as in the published code.
 
     Attributes:
-        position_std: of the tables of an absolute PE.
-        class_token_std: of the class token and the distillation token.
-        convolution: "default" is PyTorch's initialisation (uniform, ±1/√fan-in); "kaiming_normal" has fan-in and
-            gain √2, "kaiming_fan_out" has fan-out instead of fan-in.
-        relative_std: of the tables of a relative PE. LaPE's release starts them at zero, Swin doesn't.
-        position_cut: whether the normal of `position_std` is cut at ±2.
+        position_std: the standard deviation of an absolute PE's tables.
+        class_token_std: the standard deviation of the class token and the distillation token.
+        convolution: "default" is PyTorch's initialisation (uniform, ±1/√fan-in). "kaiming_normal" uses fan-in and
+            gain √2. "kaiming_fan_out" uses fan-out instead of fan-in.
+        relative_std: the standard deviation of a relative PE's tables. LaPE's released code starts them at zero, Swin
+            doesn't.
+        position_cut: whether the distribution of `position_std` is truncated at ±2.
     """
 
     position_std: float
@@ -42,12 +45,12 @@ class Rules:
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """Draw every parameter of a model of the zoo anew but fixed PEs, on the CPU whatever the model's device.
+    """Draw new values for all parameters of one of the suite's models, and reset its running statistics.
 
-    Running statistics start anew too.
+    Fixed PEs keep their values. Random numbers are drawn on the CPU, whatever the model's device.
 
     Raises:
-        TypeError: the model has no `rules`, or a parameter has none.
+        TypeError: the model has no `rules`, or no rule covers a parameter.
     """
     rules = getattr(model, "rules", None)
     if not isinstance(rules, Rules):
@@ -60,7 +63,7 @@ def initialise(model: nn.Module, seed: int) -> None:
             if fixed or parameter.is_meta:
                 continue
             name = f"{path}.{own_name}" if path else own_name
-            # derive_seed gives 63 bits, which a generator takes whole.
+            # derive_seed returns 63 bits, all of which manual_seed accepts.
             generator = Generator(device="cpu").manual_seed(derive_seed(seed, name))
             drawn = torch.empty(parameter.shape, device="cpu")
             _draw(drawn, name, module, rules, generator)

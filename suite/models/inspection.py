@@ -1,23 +1,23 @@
-"""How much alike the positions of a trained model's tokens are, layer by layer: LaPE's Figures 1, 3 and 4.
+"""The position correlation of a trained model's tokens, layer by layer: LaPE's Figures 1, 3 and 4.
 
-What attention sees of the position in a block is its *positional term*, [tokens, width]. Where the joining
-method adds one after the block's LayerNorm (LaPE: ω_{l+1}, Eq. 11), it is that. Where the position goes through
-the LayerNorm with the tokens (Eq. 6–7), LN(x + ω) = γ (x - mean x) / σ + γ (ω - mean ω) / σ + β, with σ of the
-whole x + ω. The second summand is the positional term: the paper's λ2 · LN(ω), λ2 = σ_ω / σ. Two parts of it
-are left out here:
+The *positional term* of a block, [tokens, width], is the part of attention's input that comes from the position
+embedding. Some joining methods add a term after the block's LayerNorm (LaPE: ω_{l+1}, Eq. 11). That term is then the
+positional term. With the other methods, the position embedding ω passes through the LayerNorm together with the tokens
+(Eq. 6–7): LN(x + ω) = γ (x - mean x) / σ + γ (ω - mean ω) / σ + β, with σ of the sum x + ω. The second summand is then
+the positional term. The paper writes it as λ2 · LN(ω) with λ2 = σ_ω / σ. Two parts of it are left out here:
 
-- 1/σ. It depends on the image, but it is one positive number per token, and the cosine of two tokens' terms
-  doesn't depend on their lengths: no data are needed.
-- β. It is the same for all tokens and for x = 0 or ω = 0 alike, so it is as much the tokens' as the
-  position's; given to the position, it would make all positions look alike. (LaPE's own β is a part of ω_{l+1},
-  which its LayerNorm makes of the position alone.)
+- 1/σ. It depends on the image, but it is one positive factor per token. The cosine of two tokens' terms doesn't depend
+  on such factors, so no images are needed.
+- β. It is the same for all tokens, whatever x and ω are. Counted as position, it would make all positions look similar.
+  (LaPE's own β is part of ω_{l+1}, because LaPE's LayerNorm sees the position embedding alone.)
 
-ω is followed along the residual stream; what attention and MLP make of it counts as tokens. In a plain pre-norm
-model it arrives unchanged. Two things rescale the stream: `norm2` of Compact Transformers, in every block, and
-the merging of patches in Swin. Both are a LayerNorm (and a linear map), so that the above holds for them, too,
-and what Eq. 6–7 calls ω is ω after those before the block, up to a positive number per token. Only where a method
-adds positions before and after such a rescaling, their proportion depends on the image: it is then taken
-with σ = 1, and the inspection is marked as approximate.
+ω is tracked along the residual stream. Outputs of attention and MLP count as tokens. In a plain pre-norm model, ω
+arrives at each block unchanged. Two layers rescale the stream: `norm2` in every block of Compact Transformers, and
+patch merging in Swin. Each is a LayerNorm, followed in Swin by a linear map, so the same decomposition applies. The ω
+of Eq. 6–7 is then ω after these layers, up to a positive factor per token.
+
+If a method adds position embeddings both before and after such a layer, their relative scale depends on the image. It
+is then computed with σ = 1, and the inspection is marked as approximate.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Layer:
-    """What a block sees of the position. Matrices are [H·W, H·W] over the patches of `grid`, (H, W), row by row."""
+    """One matrix of one block, [H·W, H·W], over the patches of `grid`, (H, W), in row-major order."""
 
     name: str
     grid: Grid
@@ -59,10 +59,13 @@ class Layer:
 class Inspection:
     """The layers that have a positional term, and those whose attention has a bias.
 
-    correlations: the cosine similarity of each token's positional term with each other's. biases: what a relative
-    PE adds to the scaled products, queries by keys, mean over heads; the grid is a window's where attention has
-    windows. through_norm: the terms come through the blocks' LayerNorms (Eq. 6–7). rescaled: so does ω on its way
-    along the residual stream. approximate: see above.
+    Attributes:
+        correlations: per layer, the cosine similarities of all pairs of tokens' positional terms.
+        biases: per layer, what a relative PE adds to the scaled products, queries by keys, averaged over heads. For
+            window attention, the grid is that of one window.
+        through_norm: whether the terms pass through the blocks' LayerNorms (Eq. 6–7).
+        rescaled: whether a layer rescales ω on the residual stream.
+        approximate: whether the terms' relative scale is approximate; see the module's docstring.
     """
 
     correlations: tuple[Layer, ...]
@@ -74,10 +77,10 @@ class Inspection:
 
 @torch.no_grad()
 def inspect(model: Model) -> Inspection:
-    """The position correlation of each layer, in float64 on the CPU. The model is left as it is.
+    """Compute the position correlation of each layer, in float64 on the CPU. The model isn't changed.
 
     Raises:
-        InputError: the model has no position, or one whose terms depend on the images or aren't finite.
+        InputError: the model has no position embedding, or its positional terms depend on the images or aren't finite.
     """
     model = copy.deepcopy(model).cpu().double().eval()
     stages = list(_stages(model))
@@ -117,7 +120,7 @@ def inspect(model: Model) -> Inspection:
 
 
 def _stages(model: Model) -> Iterator[tuple[nn.Module, PositionEmbedding, list[Block]]]:
-    """What merges the tokens before a stage, its position embedding and its blocks."""
+    """Each stage's merging layer, position embedding and blocks."""
     if isinstance(model, Swin):
         for merge, position, blocks in zip(model.merges, model.position, model.stages, strict=True):
             yield merge, cast(PositionEmbedding, position), cast(list[Block], list(cast(nn.ModuleList, blocks)))
@@ -128,7 +131,7 @@ def _stages(model: Model) -> Iterator[tuple[nn.Module, PositionEmbedding, list[B
 
 
 class _Summand(nn.Module):
-    """γ · (ω - mean ω): what a LayerNorm makes of one summand of its input, times σ of the whole, without β."""
+    """γ · (ω - mean ω): one summand's part of a LayerNorm's output, without the division by σ and without β."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
@@ -137,12 +140,12 @@ class _Summand(nn.Module):
         self.weight = norm.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """[1, tokens, width] to the same."""
+        """Map [1, tokens, width] to the same shape."""
         return self.weight * (x - x.mean(-1, keepdim=True))
 
 
 def _linear_part(merge: PatchMerging) -> PatchMerging:
-    """A merging whose LayerNorm sees one summand."""
+    """A copy of a patch-merging layer whose LayerNorm is replaced by `_Summand`."""
     linear = copy.deepcopy(merge)
     linear.norm = _Summand(merge.norm)  # type: ignore[assignment]
     return linear
@@ -153,7 +156,7 @@ def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:
 
 
 def _similarity(terms: Tensor) -> Tensor:
-    """The cosine of each two of [tokens, width]; 0 where a term is 0."""
+    """The cosine similarities of all pairs of rows of [tokens, width]; 0 where a row is 0."""
     unit = normalize(terms, dim=1)
     return unit @ unit.T
 
@@ -172,18 +175,18 @@ def _refusal(reason: str) -> InputError:
     )
 
 
-# ── what a table says of a layer ──────────────────────────────────────────────────────────────────
+# ── statistics of a layer, for tables ────────────────────────────────────────────────────────────────
 
 
 def token_map(layer: Layer, token: Grid) -> Matrix:
-    """The matrix's row of the token at (row, column), over the grid: [H, W]."""
+    """The matrix row of the token at (row, column), reshaped to the grid: [H, W]."""
     row, column = token
     of_token: Matrix = layer.matrix[row * layer.grid[1] + column].reshape(layer.grid)
     return of_token
 
 
 def neighbours(layer: Layer) -> float:
-    """The mean over pairs of tokens that are next to each other in a row or column; NaN where there are none."""
+    """The mean over pairs of tokens that are adjacent in a row or column; NaN if there are none."""
     rows, columns = layer.grid
     token = np.arange(rows * columns).reshape(rows, columns)
     beside, below = layer.matrix[token[:, 1:], token[:, :-1]], layer.matrix[token[1:], token[:-1]]
@@ -191,12 +194,12 @@ def neighbours(layer: Layer) -> float:
 
 
 def all_pairs(layer: Layer) -> float:
-    """The mean over all pairs of two tokens: what of the terms is the same for all. NaN where there are none."""
+    """The mean over all pairs of two different tokens; NaN if there are none."""
     return _mean(layer.matrix[~np.eye(len(layer.matrix), dtype=bool)])
 
 
 def difference(layer: Layer, other: Layer) -> float:
-    """The mean absolute difference of two layers' similarities over all pairs of two tokens."""
+    """The mean absolute difference between two layers' matrices over all pairs of two different tokens."""
     off_diagonal = ~np.eye(len(layer.matrix), dtype=bool)
     return _mean(np.abs(layer.matrix - other.matrix)[off_diagonal])
 

@@ -1,4 +1,4 @@
-"""What the levels of all axes share: a name, a source, and the cells that they refuse. Needs no torch."""
+"""The interface of every axis's levels: a name, a source, and the cells that they refuse. Doesn't import torch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cell:
-    """A combination of levels, as a level sees it when it says whether it fits.
+    """A combination of levels, which a level is asked to accept or refuse.
 
     Args:
         arch: the architecture.
         image_size: pixels on each side of the square images.
-        levels: the levels of the other axes, by axis. Axes that don't matter to the question may be missing.
-        recipe: a `suite.grid.recipe.Recipe`; None where only the model is asked for.
+        levels: the levels of the other axes, by axis. Axes that don't affect the answer may be missing.
+        recipe: a `suite.grid.recipe.Recipe`; None if only the model matters.
     """
 
     arch: Architecture
@@ -33,13 +33,13 @@ class Cell:
         return self.arch.name if axis == "arch" else self.levels[axis]
 
     def having(self, axis: str, level: str) -> Self:
-        """The same cell with another level on one axis other than `arch`."""
+        """The same cell with another level on one axis. The axis must not be `arch`."""
         return replace(self, levels={**self.levels, axis: level})
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a level doesn't fit a cell, and what to change other than the level. Empty parts get a general text."""
+    """Why a level doesn't fit a cell, and what to change besides the level. Empty fields get a generic text."""
 
     what: str
     fix: str = ""
@@ -48,17 +48,17 @@ class Refusal:
 
 
 class Level:
-    """One level of an axis. A method is a level: subclasses add what their axis needs, such as a builder.
+    """One level of an axis, such as one method under test. Subclasses add what their axis needs, such as a builder.
 
-    Builders are callables, or "module:object" strings that are imported when a model is built, so that a level can be
-    listed and checked without torch.
+    A builder is a callable, or a "module:object" string that is imported when a model is built. With strings, levels
+    can be listed and checked without importing torch.
     """
 
     if TYPE_CHECKING:  # fields or properties of a subclass
 
         @property
         def name(self) -> str:
-            """The name in grids, records and tables."""
+            """The level's name in grids, records and tables."""
 
         @property
         def summary(self) -> str:
@@ -66,15 +66,15 @@ class Level:
 
         @property
         def source(self) -> str:
-            """The paper or code that it is from."""
+            """The paper or code that the level comes from."""
 
     def refuses(self, cell: Cell) -> Refusal | None:
-        """Why no training run can have this level in the cell; None if it can."""
+        """Why this level can't be used in the cell; None if it can."""
         return None
 
     @property
     def compared_with(self) -> str | None:
-        """The level that tables compare this one with, where the axis has several references; else None."""
+        """The level that tables compare this one with, if the axis has several reference levels; else None."""
         return None
 
     @property
@@ -84,7 +84,11 @@ class Level:
 
 
 def refusal(known: Registry[Any], cell: Cell) -> InputError | None:
-    """Why a cell can't have its level on the axis of a registry (`Registry.kind`), with the levels that it can have.
+    """The error that says why a cell's level on one axis is refused, and which levels fit; None if it is accepted.
+
+    Args:
+        known: the registry of the axis's levels; its `kind` is the axis.
+        cell: the cell.
 
     Raises:
         InputError: the level is unknown.

@@ -1,4 +1,4 @@
-"""A cell of the grid as its model alone: everything that builds it, and no weights."""
+"""The part of a grid cell that defines the model: everything needed to build it, except the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from suite.store.canonical import canonical_json
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model needs to know of its data: classes, and square images of [in_chans, image_size, image_size]."""
+    """The data's shape, as a model needs it: classes, and square images [in_chans, image_size, image_size]."""
 
     num_classes: int
     image_size: int
@@ -25,9 +25,15 @@ class Shape:
 
 @dataclass(frozen=True)
 class ModelCell:
-    """A model without its weights; `build_model` draws them.
+    """The definition of a model. `build_model` builds it and draws its initial weights.
 
-    others: the levels of axes that not every model has, by axis, unless they are the usual ones.
+    Attributes:
+        arch: the architecture.
+        pe: the level of the position-embedding axis.
+        join: the level of the joining axis.
+        norm: the level of the norm axis.
+        shape: the data's shape.
+        others: levels of optional axes, by axis. Default levels are left out.
     """
 
     arch: Architecture
@@ -39,24 +45,36 @@ class ModelCell:
 
     @classmethod
     def with_levels(cls, arch: Architecture, levels: Mapping[str, str], shape: Shape) -> Self:
-        """The model with these levels, by axis; at least those that every model has."""
+        """The cell of an architecture with these levels, by axis.
+
+        Args:
+            arch: the architecture.
+            levels: the levels by axis; must have `pe`, `join` and `norm`.
+            shape: the data's shape.
+        """
         others = dict(levels)
         pe, join, norm = (others.pop(axis) for axis in ("pe", "join", "norm"))
         return cls(arch, pe, join, norm, shape, others)
 
     @property
     def levels(self) -> dict[str, str]:
-        """The level of each axis of the model but its architecture."""
+        """The level of each model axis except the architecture."""
         return {"pe": self.pe, "join": self.join, "norm": self.norm, **self.others}
 
     @cached_property
     def key(self) -> str:
-        """All that fixes the model; architectures by their sizes, so that two names of one are one."""
+        """Canonical JSON of everything that defines the model.
+
+        The architecture is given by its sizes, so two names of the same architecture have the same key.
+        """
         return self._key(self.join, self.norm)
 
     @property
     def baseline_key(self) -> str:
-        """The key of the same model with the default joining; or of that with its family's own norm."""
+        """The key of the baseline: the same model with the default join.
+
+        If the model has the default join already, its baseline has the family's own norm.
+        """
         return self._key("default", self.norm if self.join != "default" else self.arch.family.norm)
 
     def _key(self, join: str, norm: str) -> str:
@@ -64,7 +82,7 @@ class ModelCell:
         return canonical_json([self.arch.canonical(), self.pe, join, norm, vars(self.shape), *others])
 
     def values(self) -> dict[str, Any]:
-        """The cell as JSON has it; the architecture is its name, its family and its sizes."""
+        """The cell as JSON values, with the architecture as its name, family and sizes."""
         return {
             "architecture": {"name": self.arch.name, **self.arch.canonical()},
             "pe": self.pe,
@@ -79,8 +97,8 @@ class ModelCell:
         """The inverse of `values`.
 
         Raises:
-            InputError: this version of the suite has no such architecture.
-            KeyError, TypeError: it isn't what `values` gives.
+            InputError: this version of the suite doesn't have the architecture.
+            KeyError, TypeError: the values don't have the form that `values` returns.
         """
         rest, size = dict(values), dict(values["architecture"])
         arch = resolve_architecture(size.pop("family"), size, label=size.pop("name"))

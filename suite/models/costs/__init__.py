@@ -1,1 +1,1 @@
-"""What a model costs without running it: parameters, multiply-accumulates and activations."""
+"""Static costs of a model: parameters, multiply-accumulates and activations."""

@@ -1,4 +1,4 @@
-"""The models that a grid, or a product of levels, asks for; and what each costs, counted once."""
+"""The static costs of the models in a grid or in a product of levels. Each distinct model is counted once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.models.model_cell import ModelCell, Shape
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs, and what its baseline does (`ModelCell.baseline_key`), where that was counted too."""
+    """A model's cost, and its baseline's cost (`ModelCell.baseline_key`) if that was counted too."""
 
     cell: ModelCell
     parameters: Parameters
@@ -27,7 +27,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Impossible:
-    """A combination that no model has, and why. fix: what to choose instead, if that is known."""
+    """A combination of levels that can't be built, the reason, and what to choose instead if that is known."""
 
     label: str
     reason: str
@@ -35,7 +35,9 @@ class Impossible:
 
 
 def count_costs(cells: Iterable[ModelCell]) -> list[Cost]:
-    """The cost of each distinct model, in the order of the cells; of several names, the first.
+    """The cost of each distinct model, in the order of the cells.
+
+    If one model has several names, the first is kept.
 
     Raises:
         InputError: a model can't be built.
@@ -61,7 +63,15 @@ def _with_baseline(cost: Cost, baseline: Cost | None) -> Cost:
 def product(
     archs: Sequence[Architecture], pes: Sequence[str], joins: Sequence[str], norms: Sequence[str], shape: Shape
 ) -> Iterator[ModelCell | Impossible]:
-    """The cells of all combinations; in place of those that no model has, why. Without norms: each family's own."""
+    """Yield the cell of each combination, or an `Impossible` if the model can't be built.
+
+    Args:
+        archs: the architectures.
+        pes: levels of the position-embedding axis.
+        joins: levels of the joining axis.
+        norms: levels of the norm axis; if empty, each family's own norm.
+        shape: the data's shape.
+    """
     combinations = (itertools.product([arch], pes, joins, norms or [arch.family.norm]) for arch in archs)
     for arch, pe, join, norm in itertools.chain.from_iterable(combinations):
         cell = ModelCell(arch, pe, join, norm, shape)

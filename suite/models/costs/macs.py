@@ -1,4 +1,4 @@
-"""Parameters, multiply-accumulates (MACs) and activations. What papers call FLOPs of a model are MACs."""
+"""Parameters, multiply-accumulates (MACs) and activations. Papers often call a model's MACs its FLOPs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import nn
 
 from suite.errors import InputError
 
-# Operators that are elementwise, a reduction, a look-up or another view. fvcore counts matrix products, convolutions
-# and norms, and leaves all else out with a warning. An operator that is neither counted nor listed here is an error,
-# since it may cost as much as fused attention, which fvcore doesn't know.
+# Operators that count as free: elementwise operators, reductions, look-ups and views. fvcore counts matrix products,
+# convolutions and norms; it skips all other operators with a warning. Here, an operator that is neither counted nor
+# listed is an error, because it may be expensive. Fused attention, for example, is unknown to fvcore.
 FREE_OPERATORS = frozenset(
     {
         "aten::add",
@@ -52,7 +52,7 @@ FREE_OPERATORS = frozenset(
 
 
 class UncountedOperatorError(InputError):
-    """The model uses operators whose cost no rule gives. A training goes on without a count; see its callers."""
+    """The model uses operators without a counting rule. A training run continues without MACs; see the callers."""
 
     def __init__(self, operators: Sequence[str] = ()) -> None:
         self.operators = tuple(operators)
@@ -66,7 +66,13 @@ class UncountedOperatorError(InputError):
 
 @dataclass(frozen=True)
 class Parameters:
-    """Numbers of parameters. position: the PE tables, frozen or not, and the maps of the joining method."""
+    """Numbers of parameters.
+
+    Attributes:
+        total: all parameters, frozen ones included.
+        trainable: the parameters that require gradients.
+        position: the PE tables, frozen or not, and the joining method's parameters.
+    """
 
     total: int
     trainable: int
@@ -74,7 +80,7 @@ class Parameters:
 
 
 def count_parameters(model: nn.Module) -> Parameters:
-    """Count a model's parameters; frozen ones (a fixed PE) are in the total, as in the published numbers."""
+    """Count a model's parameters. As in published numbers, the total includes frozen ones (a fixed PE)."""
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     return Parameters(
         total=sum(sizes.values()),
@@ -85,33 +91,38 @@ def count_parameters(model: nn.Module) -> Parameters:
 
 @dataclass(frozen=True)
 class ForwardCost:
-    """What a forward of one image costs. activations: elements that products and convolutions put out."""
+    """The cost of a forward pass of one image. `activations` counts the outputs of products and convolutions."""
 
     macs: int
     activations: int
 
 
 def count_macs(model: nn.Module, image_size: int, in_chans: int) -> int:
-    """The MACs of `count_forward`."""
+    """The MACs of a forward pass of one image; see `count_forward` for the arguments and errors."""
     return count_forward(model, image_size, in_chans).macs
 
 
 def count_forward(model: nn.Module, image_size: int, in_chans: int) -> ForwardCost:
-    """MACs and activations of a forward of one image [in_chans, image_size, image_size], in evaluation mode.
+    """Count MACs and activations of a forward pass of one image in evaluation mode.
 
-    MACs: matrix products, convolutions and attention, and 5 for each element of a LayerNorm. Activations: the
-    outputs of the same products, with attention's weights and its result. Both are fvcore's rules, with fused
-    attention added, counted in one trace. A model on the meta device gives the same numbers.
+    MACs count matrix products, convolutions and attention, plus 5 per element of a LayerNorm. Activations count the
+    outputs of these products and convolutions, and attention's weights and outputs. Both follow fvcore's rules, with
+    fused attention added, in one trace. A model on the meta device gives the same numbers.
+
+    Args:
+        model: the model.
+        image_size: pixels on each side of the square image.
+        in_chans: the image's channels.
 
     Raises:
         UncountedOperatorError: the model uses an operator without a rule.
     """
-    if next(model.parameters()).is_meta:  # the tracer needs memory behind the shapes, and indices
+    if next(model.parameters()).is_meta:  # the tracer needs real memory and real indices
         model = copy.deepcopy(model).to_empty(device="cpu")
         for value in (*model.parameters(), *model.buffers()):
-            value.data.zero_()  # a buffer of indices must not point outside
+            value.data.zero_()  # index buffers must be within bounds
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fvcore and the tracer it uses both warn of their own age
+        warnings.simplefilter("ignore")  # deprecation warnings of fvcore and torch's tracer
         from fvcore.nn import FlopCountAnalysis
 
         parameter = next(model.parameters())
@@ -132,13 +143,13 @@ def count_forward(model: nn.Module, image_size: int, in_chans: int) -> ForwardCo
     return ForwardCost(macs=int(sum(counts.values())), activations=int(activations))
 
 
-# A handle of fvcore's gets an operator's inputs and outputs, and says what it costs: a number, or several by name.
+# An fvcore handle takes an operator's inputs and outputs and returns its cost: one number, or several by name.
 _Handle = Callable[[Sequence[Any], Sequence[Any]], Any]
-_ACTIVATIONS = "activations"  # the name under which the handles count them; no operator has it
+_ACTIVATIONS = "activations"  # the key of the activation counts; no operator has this name
 
 
 def _product_handles() -> dict[str, _Handle]:
-    """The operators whose outputs are activations. The others, as norms, keep fvcore's handles: MACs alone."""
+    """Handles of the operators whose outputs are activations. All others, such as norms, keep fvcore's: MACs only."""
     from fvcore.nn import jit_handles
 
     macs = {
@@ -155,7 +166,7 @@ def _product_handles() -> dict[str, _Handle]:
 
 
 def _with_outputs(name: str, macs: _Handle) -> _Handle:
-    """The handle of fvcore for the MACs of an operator, with the elements it puts out beside them."""
+    """Wrap fvcore's MAC handle of an operator so that it also counts the operator's output elements."""
 
     def handle(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
         counted = macs(inputs, outputs)
@@ -166,7 +177,7 @@ def _with_outputs(name: str, macs: _Handle) -> _Handle:
 
 
 def _attention(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
-    """q·kᵀ and its product with v, for q, k, v of [..., tokens, width]; the softmax is free."""
+    """The cost of fused attention: q·kᵀ and the product with v, for [..., tokens, width]; the softmax is free."""
     q, k, v = (tuple[int, ...](value.type().sizes()) for value in inputs[:3])
     rows = math.prod(q[:-1])
     return Counter({"attention": rows * k[-2] * (q[-1] + v[-1]), _ACTIVATIONS: rows * (k[-2] + v[-1])})

@@ -1,1 +1,1 @@
-"""The architectures: one file for each family of models."""
+"""The model architectures: one module per family."""

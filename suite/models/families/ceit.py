@@ -1,4 +1,4 @@
-"""CeiT (arXiv 2103.11816): a convolutional stem and feed-forward in a pre-norm ViT, and class-token attention."""
+"""CeiT (arXiv 2103.11816): a pre-norm ViT with a convolutional stem, convolutional MLPs and class-token attention."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _NOTHING = BlockTerms()  # no position joins
 
 
 class ImageToTokens(nn.Module):
-    """Convolution 7/2, BatchNorm, max-pool 3/2 (no activation, as released), then patches of that map."""
+    """The image-to-tokens stem (I2T): 7×7 convolution of stride 2, BatchNorm, 3×3 max-pool of stride 2, patches.
+
+    There is no activation, as in the released code.
+    """
 
     def __init__(self, size: StemSize, in_chans: int) -> None:
         super().__init__()
@@ -29,16 +32,16 @@ class ImageToTokens(nn.Module):
         self.patches = nn.Conv2d(STEM_PLANES, size.embed_dim, size.patch_size, stride=size.patch_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, patches, embed_dim]."""
+        """Map [batch, channels, height, width] to [batch, patches, embed_dim]."""
         x = max_pool2d(self.norm(self.stem(images)), kernel_size=3, stride=2, padding=1)
         tokens: Tensor = self.patches(x)
         return tokens.flatten(2).transpose(1, 2)
 
 
 class LocallyEnhancedFeedForward(nn.Module):
-    """An MLP over patches with a depthwise 3×3 convolution within (LeFF, §3.3). The class token goes past it."""
+    """An MLP over patches with a depthwise 3×3 convolution inside (LeFF, §3.3). The class token bypasses it."""
 
-    side: int  # of the square of patches; CeiT sets it
+    side: int  # patches on each side of the square grid; CeiT sets it
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class LocallyEnhancedFeedForward(nn.Module):
         self.norm1, self.norm2, self.norm3 = nn.BatchNorm2d(hidden), nn.BatchNorm2d(hidden), nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, 1 + patches, width] to the same; the patches fill a square."""
+        """Map [batch, 1 + patches, width] to the same shape; the patches form a square grid."""
         patches = x[:, 1:].transpose(1, 2).unflatten(2, (self.side, self.side))
         patches = gelu(self.norm1(self.conv1(patches)))
         patches = gelu(self.norm2(self.conv2(patches)))
@@ -67,16 +70,19 @@ class CeiTBlock(PreNormBlock):
 
 
 class LastTokenAttention(Attention):
-    """Attention whose one query is the last token."""
+    """Attention in which only the last token is a query."""
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """[batch, tokens, width] to [batch, 1, width]."""
+        """Map [batch, tokens, width] to [batch, 1, width]."""
         q, k, v = self.project(x)
         return self.attend(q[:, :, -1:], k, v, bias)
 
 
 class ClassTokenAttention(Block):
-    """Layer-wise class-token attention (LCA, §3.4): the last block's class token looks at all blocks'."""
+    """Layer-wise class-token attention (LCA, §3.4).
+
+    The class token after the last block attends to the class tokens after all blocks.
+    """
 
     def __init__(self, size: PlainSize) -> None:
         super().__init__(size, width=size.embed_dim, heads=size.num_heads, drop_path=0.0)
@@ -96,7 +102,11 @@ class ClassTokenAttention(Block):
 
 
 class CeiT(VisionTransformer):
-    """CeiT. The position joins the blocks; LCA, whose tokens are layers and no patches, has its layer embedding."""
+    """CeiT at any size.
+
+    The position embedding is joined in the blocks only. LCA has a layer embedding instead, because its tokens stand
+    for layers, not for patches.
+    """
 
     rules = Rules(position_std=0.02, class_token_std=0.02, convolution="default")
     tokenizer_type = ImageToTokens
@@ -113,7 +123,13 @@ class CeiT(VisionTransformer):
             block.mlp.side, _ = self.position.grid
 
     def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
-        """Tokens [batch, 1 + patches, width] to the class token; with `last`, to all tokens."""
+        """Map tokens [batch, 1 + patches, width] to the class token, [batch, 1, width].
+
+        Args:
+            x: the output of `embed`.
+            after: a list to which the tokens after each block are appended.
+            last: the block after which to stop and return all tokens; None runs all blocks, then LCA.
+        """
         joined = self.position()
         x = plus(x, joined.stem)
         class_tokens = []
@@ -129,6 +145,6 @@ class CeiT(VisionTransformer):
         return x
 
     def normalised(self, x: Tensor, after: Sequence[Tensor]) -> Tensor:
-        """The patches of the last block, which class-token attention leaves out, normalised as the class token is."""
+        """The patch tokens after the last block, with the final norm applied. LCA's output has no patch tokens."""
         patches: Tensor = self.norm(after[-1][:, 1:])
         return patches

@@ -1,4 +1,4 @@
-"""Compact Transformers (arXiv 2104.05704): ViT-Lite, CVT and CCT, at any size, as released."""
+"""Compact Transformers (arXiv 2104.05704): ViT-Lite, CVT and CCT at any size, as in the released code."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from suite.models.layers.tokenizers import ConvolutionTokenizer, PatchTokenizer
 
 
 class CompactBlock(Block):
-    """As released: `norm2` replaces the residual stream by its normalised self before the MLP.
+    """The block of the released code: before the MLP, `norm2` normalises the residual stream itself.
 
-    So a position that is added to the stream doesn't reach the next block untouched, as it does in a
-    plain pre-norm block.
+    A position embedding added to the stream is therefore rescaled before the next block. In a plain pre-norm block
+    it arrives unchanged.
     """
 
     def forward(self, x: Tensor, at: BlockTerms, wanted: int | None = None) -> Tensor:
-        """[batch, tokens, width] to the same, or to its first tokens."""
+        """Map [batch, tokens, width] to the same shape, or to its first `wanted` tokens.
+
+        Args:
+            x: the residual stream.
+            at: the position terms of this block.
+            wanted: how many of the first tokens to compute; None computes all.
+        """
         x = plus(x, at.stream)
         x = self.attend(x, at, wanted)
         x = self.norm2(x)
@@ -28,24 +34,24 @@ class CompactBlock(Block):
 
 
 class _Compact(VisionTransformer):
-    # The PE's standard deviation is ten times DeiT's, and the class token starts at zero: both as released.
+    # As in the released code: the PE's standard deviation is ten times DeiT's, and the class token starts at zero.
     rules = Rules(position_std=0.2, class_token_std=0.0, convolution="kaiming_normal")
     block_type = CompactBlock
 
 
 class ViTLite(_Compact):
-    """Patches, a class token."""
+    """ViT-Lite: patch tokens and a class token."""
 
     tokenizer_type = PatchTokenizer
 
 
 class CVT(_Compact):
-    """Patches, sequence pooling."""
+    """CVT: patch tokens and sequence pooling."""
 
     tokenizer_type = PatchTokenizer
 
 
 class CCT(_Compact):
-    """A convolutional tokenizer, sequence pooling."""
+    """CCT: a convolutional tokenizer and sequence pooling."""
 
     tokenizer_type = ConvolutionTokenizer

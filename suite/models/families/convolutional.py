@@ -1,4 +1,4 @@
-"""The convolutional networks: what their families share."""
+"""What the convolutional families share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from suite.models.sizes import MapSize
 
 
 class ConvolutionalNetwork(Model):
-    """A network of feature maps. Its `network` is torchvision's, or made of torchvision's blocks."""
+    """A convolutional network. Its `network` is a torchvision model or is built from torchvision's blocks."""
 
     network: nn.Module
 
@@ -26,12 +26,12 @@ class ConvolutionalNetwork(Model):
 
 
 def map_norm(norm: Norm, size: MapSize) -> Callable[..., nn.Module]:
-    """What makes a norm of so many channels, as torchvision calls it."""
+    """A factory of norm layers, called with the number of channels, as torchvision's `norm_layer` expects."""
     module, name = norm.maps.split(":")
     made: Any = getattr(import_module(module), name)
     return partial(made, eps=size.norm_eps)
 
 
 def first_convolution(made: nn.Conv2d, in_chans: int) -> nn.Conv2d:
-    """A network's first convolution, for images of another number of channels."""
+    """A copy of a network's first convolution for `in_chans` input channels, with new weights and no bias."""
     return nn.Conv2d(in_chans, made.out_channels, made.kernel_size, made.stride, made.padding, bias=False)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""DeiT (arXiv 2012.12877), at any size: the plain pre-norm ViT with a class token, and its distilled form."""
+"""DeiT (arXiv 2012.12877) at any size: a plain pre-norm ViT with a class token, and its distilled variant."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class DeiT(VisionTransformer):
 
 
 class DistilledDeiT(DeiT):
-    """A second token after the class token, whose own head learns from a teacher (§3).
+    """DeiT with a distillation token after the class token and a second head that learns from a teacher (§3).
 
-    The position embedding has a row for it. In training a forward returns the logits of both heads; in
-    evaluation their mean.
+    The position embedding has a row for the distillation token. In training mode, the forward pass returns the
+    logits of both heads. In evaluation mode, it returns their mean.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -40,6 +40,6 @@ class DistilledDeiT(DeiT):
         return torch.cat([self.class_token, self.distillation_token], dim=1)
 
     def classify(self, x: Tensor) -> Any:
-        """Normalised tokens to logits [batch, classes]; in training, to the two heads' pair."""
+        """Map normalised tokens to logits [batch, classes]; in training mode, to a pair of them, one per head."""
         logits, distilled = self.head(self.head_input(x[:, 0])), self.distillation_head(self.head_input(x[:, 1]))
         return (logits, distilled) if self.training else (logits + distilled) / 2

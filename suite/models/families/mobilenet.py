@@ -1,4 +1,4 @@
-"""MobileNetV2 (arXiv 1801.04381), torchvision's."""
+"""MobileNetV2 (arXiv 1801.04381), built on torchvision's implementation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from suite.models.sizes import InvertedSize
 
 
 class MobileNetV2(ConvolutionalNetwork):
-    """MobileNetV2 at any width. It divides the side of an image by 32."""
+    """MobileNetV2 at any width. Its last feature map has 1/32 of the image's height and width."""
 
     rules = RULES
 

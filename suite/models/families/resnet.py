@@ -1,4 +1,4 @@
-"""Residual networks (arXiv 1512.03385): torchvision's, and those of three stages for CIFAR, of torchvision's blocks."""
+"""Residual networks (arXiv 1512.03385): torchvision's ResNets, and three-stage CIFAR ResNets from its blocks."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ from suite.models.norms import Norm
 from suite.models.positions import Position
 from suite.models.sizes import FourStageSize, ThreeStageSize
 
-RULES = Rules(position_std=0.02, class_token_std=0.02, convolution="kaiming_fan_out")  # as torchvision's
+RULES = Rules(position_std=0.02, class_token_std=0.02, convolution="kaiming_fan_out")  # as in torchvision
 
 
 class ZeroShortcut(nn.Module):
-    """Every other pixel, with new channels of zeros: a shortcut without parameters (§3.3, option A)."""
+    """A shortcut without parameters (§3.3, option A): take every second pixel and append channels of zeros."""
 
     def __init__(self, added: int) -> None:
         super().__init__()
         self.added = added
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, channels + added, ⌈height / 2⌉, ⌈width / 2⌉]."""
+        """Map [batch, channels, height, width] to [batch, channels + added, ⌈height / 2⌉, ⌈width / 2⌉]."""
         return pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.added))
 
 
 class CifarResNet(ConvolutionalNetwork):
-    """The residual network of §4.2: a 3×3 convolution, three stages of widths w, 2w and 4w, the mean, a linear head."""
+    """The CIFAR ResNet of §4.2.
+
+    A 3×3 convolution, three stages with w, 2w and 4w channels, global average pooling and a linear head.
+    """
 
     rules = Rules(position_std=0.02, class_token_std=0.02, convolution="kaiming_normal")  # §3.4
 
@@ -62,7 +65,7 @@ class CifarResNet(ConvolutionalNetwork):
 
 
 class ResNet(ConvolutionalNetwork):
-    """The residual network of Table 1, as torchvision has it: a bottleneck's stride is in its 3×3 convolution."""
+    """The ImageNet ResNet of Table 1. As in torchvision, a bottleneck's stride is in its 3×3 convolution."""
 
     rules = RULES
 

@@ -1,4 +1,4 @@
-"""Swin (arXiv 2103.14030): a pyramid of stages, with attention in windows that shift from block to block."""
+"""Swin (arXiv 2103.14030): a pyramid of stages with shifted-window attention."""
 
 from __future__ import annotations
 
@@ -23,10 +23,20 @@ from suite.models.sizes import Grid, WindowSize
 
 
 class WindowAttention(Attention):
-    """Attention within windows of a token grid; every other block's windows are shifted by half a window (§3.2).
+    """Attention within windows of a token grid. Every second block shifts its windows by half a window (§3.2).
 
-    The shift rolls the grid, so that a window at the border holds tokens that were far apart: those don't
-    see each other.
+    The shift rolls the grid, so a window at the border holds tokens from opposite sides of the image. A mask keeps
+    these tokens from attending to each other.
+
+    Args:
+        width: the tokens' channels.
+        heads: the number of attention heads.
+        qkv_bias: whether the projection to q, k and v has a bias.
+        drop: the dropout rate of the attention weights.
+        grid: rows and columns of the tokens.
+        window: tokens on each side of a window.
+        shift: tokens by which the windows are shifted; 0 for none.
+        talking: whether heads are mixed (`TalkingHeads`).
     """
 
     mask: Tensor | None
@@ -48,25 +58,25 @@ class WindowAttention(Attention):
         self.register_buffer("mask", self._mask() if shift else None, persistent=False)
 
     def _mask(self) -> Tensor:
-        """[windows, 1, tokens, tokens]: 0 between tokens that were neighbours before the roll, else -100."""
+        """[windows, 1, tokens, tokens]: 0 between tokens of the same image region before the roll, else -100."""
         edges = [[0] * (side - self.window) + [1] * (self.window - self.shift) + [2] * self.shift for side in self.grid]
         region = torch.tensor(edges[0])[:, None] * 3 + torch.tensor(edges[1])
         region = self._windows(region[None, :, :, None])[0, :, :, 0]
         return (region[:, :, None] != region[:, None, :]).float().mul(-100.0).unsqueeze(1)
 
     def _windows(self, x: Tensor) -> Tensor:
-        """[batch, rows, columns, channels] to [batch, windows, tokens, channels]."""
+        """Map [batch, rows, columns, channels] to [batch, windows, tokens, channels]."""
         side = self.window
         x = x.unflatten(2, (-1, side)).unflatten(1, (-1, side))  # [batch, down, side, across, side, channels]
         return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """[batch, tokens, width] to the same; bias: [heads, tokens of a window, the same]."""
+        """Map [batch, tokens, width] to the same shape. bias: [heads, window tokens, window tokens]."""
         side, heads = self.window, self.heads
         x = x.unflatten(1, self.grid)
         if self.shift:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
-        # Windows are folded into the heads: so one mask serves the batch, and the fused kernel is used.
+        # Windows are folded into the head axis. One mask then serves the whole batch, and the fused kernel applies.
         qkv = self.qkv(self._windows(x)).unflatten(3, (3, heads, -1))
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3).unbind()
         scores = self._scores(bias, q.shape[1] // heads)
@@ -81,18 +91,24 @@ class WindowAttention(Attention):
         return x.flatten(1, 2)
 
     def over_heads(self, matrix: nn.Linear, scores: Tensor) -> Tensor:
-        """[batch, windows × heads, tokens, tokens] to the same."""
+        """Mix the heads within each window: [batch, windows × heads, tokens, tokens] to the same shape."""
         return super().over_heads(matrix, scores.unflatten(1, (-1, self.heads))).flatten(1, 2)
 
     def _scores(self, bias: Tensor | None, windows: int) -> Tensor | None:
-        """What is added to the scaled products, [windows × heads, tokens, tokens]."""
+        """Bias and mask, to be added to the scaled products: [windows × heads, tokens, tokens]. None if neither."""
         if bias is not None:
             return (bias.expand(windows, -1, -1, -1) if self.mask is None else bias + self.mask).flatten(0, 1)
         return None if self.mask is None else self.mask.expand(-1, self.heads, -1, -1).flatten(0, 1)
 
 
 class PatchMerging(nn.Module):
-    """Four neighbours become one token of twice the width: LayerNorm and a projection of their channels (§3.1)."""
+    """Merge 2×2 neighbouring tokens into one token of twice the width, by LayerNorm and a linear layer (§3.1).
+
+    Args:
+        grid: rows and columns of the tokens before merging.
+        width: their channels.
+        eps: ε of the LayerNorm.
+    """
 
     def __init__(self, grid: Grid, width: int, eps: float) -> None:
         super().__init__()
@@ -101,9 +117,9 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, tokens / 4, 2 width]."""
+        """Map [batch, tokens, width] to [batch, tokens / 4, 2 width]."""
         x = x.unflatten(1, self.grid).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
-        # [batch, row, y, column, x, width]: neighbours in the published order, (0, 0), (1, 0), (0, 1), (1, 1).
+        # [batch, row, y, column, x, width]. Neighbours (y, x) in the published order: (0, 0), (1, 0), (0, 1), (1, 1).
         x = x.permute(0, 1, 3, 4, 2, 5).flatten(3).flatten(1, 2)
         merged: Tensor = self.reduction(self.norm(x))
         return merged.to(self.norm.weight.dtype)  # as in `VisionTransformer.embed`
@@ -112,9 +128,8 @@ class PatchMerging(nn.Module):
 class Swin(Transformer):
     """Swin at any size.
 
-    An absolute PE joins in the first stage's blocks as in a plain ViT: before windows are shifted and cut,
-    so that a token keeps its position wherever its window is. `stage_position` says how it goes on: see
-    `WindowSize`.
+    In the first stage, an absolute PE is joined as in a plain ViT. It is added before windows are shifted and cut, so
+    a token keeps its position in every window. `WindowSize.stage_position` says what happens in later stages.
     """
 
     rules = Rules(position_std=0.02, class_token_std=0.02, convolution="default", relative_std=0.02)
@@ -187,8 +202,8 @@ class Swin(Transformer):
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, images: Tensor, watched: Sequence[int] = ()) -> Any:
-        """[batch, channels, height, width] to logits [batch, classes], and the tokens that are watched."""
-        if not watched:  # with no name for what is embedded, which would keep it until the end
+        """Map [batch, channels, height, width] to logits [batch, classes]; with `watched`, also to `Tokens`."""
+        if not watched:  # no variable holds the embedded tokens, so their memory is freed early
             return self.classify(self.norm(self.encode(self.embed(images))))
         after: list[Tensor] = []
         embedded = self.embed(images)
@@ -196,11 +211,11 @@ class Swin(Transformer):
         return self.classify(x), Tokens(embedded, tuple(after[block] for block in watched), x)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Images [batch, channels, height, width] to tokens of the first stage, without any position."""
+        """Map images [batch, channels, height, width] to tokens of the first stage, without position embedding."""
         return self.token_norm(self.tokenizer(images)).to(self.norm.weight.dtype)  # type: ignore[no-any-return]
 
     def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
-        """As of every transformer: to [batch, tokens of the last stage, its width]."""
+        """Run all stages as `Transformer.encode` says. Returns [batch, tokens, width] of the last stage."""
         omega, number = None, -1
         for merge, blocks, position in zip(self.merges, self.stages, self.position, strict=True):
             x = merge(x)

@@ -1,4 +1,4 @@
-"""T2T-ViT (arXiv 2101.11986): tokens that are unfolded, transformed and unfolded again, then a pre-norm ViT."""
+"""T2T-ViT (arXiv 2101.11986): a tokens-to-token module that unfolds and transforms tokens, then a pre-norm ViT."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from suite.models.layers.tokenizers import TokensToToken
 
 
 class T2TViT(VisionTransformer):
-    """T2T-ViT with Performer token stages. The position is the backbone's alone: the token stages have none."""
+    """T2T-ViT with a Performer tokens-to-token module. Only the ViT backbone has a position embedding."""
 
     rules = Rules(position_std=0.02, class_token_std=0.02, convolution="default")
     tokenizer_type = TokensToToken

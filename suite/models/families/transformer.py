@@ -1,4 +1,4 @@
-"""The bodies that the families share. What differs is in the families' files."""
+"""The base classes of the transformer families. Each family's module defines what differs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from suite.models.sizes import PlainSize
 
 
 class Tokens(NamedTuple):
-    """The patch tokens of a batch on their way, without class token: [batch, patches, width] each.
+    """The patch tokens of a batch at several depths, without the class token: [batch, patches, width] each.
 
-    embedded: before any position joins. blocks: after each block that is watched. normalised: after the last block and
-    the norm of the head.
+    Attributes:
+        embedded: before any position embedding is added.
+        blocks: after each watched block.
+        normalised: after the last block and the final norm.
     """
 
     embedded: Tensor
@@ -33,10 +35,11 @@ class Tokens(NamedTuple):
 
 
 class Transformer(Model):
-    """A model that makes tokens of an image: `embed`, then `encode`, a norm, and `classify`.
+    """A model that works on tokens: `embed`, then `encode`, the final norm, and `classify`.
 
-    `forward(images, watched)` returns its output and, with `watched`, the `Tokens` after the blocks of these numbers.
-    They count over all stages, from 0 or, if negative, from the end. Without `watched` no tokens are kept.
+    `forward(images, watched)` returns the output. If `watched` has block numbers, it also returns the `Tokens` after
+    those blocks. Block numbers run over all stages, from 0; negative numbers count from the end. Without `watched`, no
+    tokens are kept.
     """
 
     norm: nn.LayerNorm
@@ -44,34 +47,35 @@ class Transformer(Model):
     head: nn.Linear
 
     def embed(self, images: Tensor) -> Tensor:
-        """Images [batch, channels, height, width] to tokens without any position."""
+        """Map images [batch, channels, height, width] to tokens without position embedding."""
         raise NotImplementedError
 
     def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
-        """The position joins and the blocks run.
+        """Add the position embedding and run the blocks.
 
         Args:
-            x: what `embed` returns.
-            after: a list to which the tokens after each block are added.
-            last: the number of the block after which to stop; None: the last one, and what follows the blocks.
+            x: the output of `embed`.
+            after: a list to which the tokens after each block are appended.
+            last: the number of the block after which to stop; None runs all blocks and whatever follows them.
         """
         raise NotImplementedError
 
     def run(self, block: nn.Module, *inputs: Any) -> Tensor:
-        """One block. timm's interface overrides it, for gradient checkpointing."""
+        """Run one block. The timm interface overrides this for gradient checkpointing."""
         x: Tensor = block(*inputs)
         return x
 
     def classify(self, x: Tensor) -> Any:
-        """Normalised tokens [batch, tokens, width] to logits [batch, classes]."""
+        """Map normalised tokens [batch, tokens, width] to logits [batch, classes]."""
         return self.head(self.head_input(self.pool(x)))
 
 
 class VisionTransformer(Transformer):
-    """A tokenizer, a position embedding, blocks of one width, and a head on their pooled tokens.
+    """A ViT: a tokenizer, a position embedding, blocks of one width, and a head on the pooled tokens.
 
-    late: the number of blocks before the prefix tokens join. There they are not; their rows of the position join
-    with them.
+    Attributes:
+        late: the number of blocks that run on patch tokens only. After them, the prefix tokens (such as the class
+            token) are prepended, together with their rows of the position embedding.
     """
 
     tokenizer_type: ClassVar[type[nn.Module]]
@@ -121,8 +125,8 @@ class VisionTransformer(Transformer):
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, images: Tensor, watched: Sequence[int] = ()) -> Any:
-        """[batch, channels, height, width] to logits [batch, classes], and the tokens that are watched."""
-        if not watched:  # with no name for what is embedded, which would keep it until the end
+        """Map [batch, channels, height, width] to logits [batch, classes]; with `watched`, also to `Tokens`."""
+        if not watched:  # no variable holds the embedded tokens, so their memory is freed early
             return self.classify(self.norm(self.encode(self.embed(images))))
         after: list[Tensor] = []
         embedded = self.embed(images)
@@ -133,31 +137,42 @@ class VisionTransformer(Transformer):
         return output, Tokens(patches, seen, self.normalised(x, after))
 
     def patches_after(self, block: int, x: Tensor) -> Tensor:
-        """The patch tokens among those after a block, which may be counted from the end."""
+        """The patch tokens among the tokens x after a block. A negative block number counts from the end."""
         return x if block % len(self.blocks) < self.late else x[:, self.position.prefix :]
 
     def normalised(self, x: Tensor, after: Sequence[Tensor]) -> Tensor:
-        """The patches among the normalised tokens. after: the tokens after each block, not normalised."""
+        """The patch tokens after the final norm, [batch, patches, width].
+
+        Args:
+            x: the output of the final norm.
+            after: the tokens after each block, not normalised.
+        """
         return x[:, self.position.prefix :]
 
     def embed(self, images: Tensor) -> Tensor:
-        """The tokens of images, without any position: [batch, prefix + patches, width], or the late prefix left out."""
-        # The residual stream has the parameters' type under autocast too. Else it would be float32 with a
-        # position in the stem and half precision without, and a contrast of joins would be one of precisions.
+        """Map images to tokens without position embedding: [batch, prefix + patches, width].
+
+        If the prefix tokens are added later (`late`), the result has only the patches.
+        """
+        # The residual stream has the parameters' dtype, also under autocast. Otherwise it would be float32 with a
+        # position embedding in the stem and half precision without one, and comparing joins would compare precisions.
         x: Tensor = self.tokenizer(images).to(self.norm.weight.dtype)
         return x if self.late else self._with_prefix(x, None)
 
     def _with_prefix(self, x: Tensor, stem: Tensor | None) -> Tensor:
-        """The prefix tokens, with what the stem adds to them, before the others."""
+        """Prepend the prefix tokens, plus the position term `stem` of their rows if there is one."""
         prefix = self.prefix()
         return x if prefix is None else torch.cat([plus(prefix, stem).expand(x.shape[0], -1, -1), x], dim=1)
 
     def prefix(self) -> Tensor | None:
-        """The tokens before the patches, [1, prefix, width]."""
+        """The tokens that precede the patches, [1, prefix, width], or None."""
         return self.class_token
 
     def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
-        """As of every transformer: to [batch, prefix + patches, width]. A late prefix joins on the way."""
+        """Run the blocks as `Transformer.encode` says. Returns [batch, prefix + patches, width].
+
+        Late prefix tokens are prepended after the first `late` blocks.
+        """
         joined = self.position()
         stem, prefix = joined.stem, self.position.prefix
         x = plus(x, stem if stem is None or not self.late else stem[:, prefix:])
@@ -173,5 +188,5 @@ class VisionTransformer(Transformer):
         return x
 
     def _wanted(self) -> int | None:
-        """How many first tokens the head reads, where it spares the others; None: all of them."""
+        """How many of the first tokens the last block has to compute for the head; None if all."""
         return self.position.prefix if spares_tokens() and isinstance(self.pool, ClassTokenPool) else None

@@ -1,1 +1,1 @@
-"""The layers that families of models share."""
+"""Layers that several model families share."""

@@ -1,4 +1,4 @@
-"""Attention with a backward pass of its own, for a CPU: it copies and keeps less than the operators' own would."""
+"""Attention with a custom backward pass for CPUs. It copies and saves less than autograd through torch's operators."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from torch import Tensor
 
 
 class PackedAttention(torch.autograd.Function):
-    """softmax(q kᵀ / √width + bias) v of all heads, its weights multiplied by a mask of dropout.
+    """softmax(q kᵀ / √width + bias) v for all heads, with a dropout mask on the attention weights.
 
-    packed: [batch, tokens, 3 × heads × width], the outcome of the projection to q, k and v in this order. bias:
-    [heads, tokens, tokens], or None. mask: [heads, batch, tokens, tokens], or None. Returns [batch, tokens,
-    heads × width]. All of one type, but for the bias, which is rounded to it.
+    On a CPU, torch has no fused attention kernel with dropout. This function computes one head at a time on strided
+    views, small enough for a core's cache. It writes the gradients in the layout that the projection's backward pass
+    reads, so nothing is transposed in memory.
 
-    torch's own attention has no fused kernel with dropout on a CPU. Here one head after another is computed where it
-    lies, small enough for a core's cache, and its gradients are written where the projection's backward pass wants
-    them: nothing is transposed in memory.
+    Call it as `apply(packed, heads, bias, mask)`. It returns [batch, tokens, heads × width]. All tensors have one
+    dtype, except the bias, which is converted to it.
+
+    Args:
+        packed: the projection to q, k and v in this order, [batch, tokens, 3 × heads × width].
+        heads: the number of heads.
+        bias: added to the scaled products, [heads, tokens, tokens], or None.
+        mask: multiplied with the attention weights, [heads, batch, tokens, tokens], or None.
     """
 
     @staticmethod
     def forward(ctx: Any, packed: Tensor, heads: int, bias: Tensor | None, mask: Tensor | None) -> Tensor:
-        """As the class says."""
+        """Compute the attention of all heads; see the class for the arguments."""
         batch, tokens, channels = packed.shape
         width = channels // (3 * heads)
         scale = 1 / math.sqrt(width)
@@ -44,7 +49,7 @@ class PackedAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        """Of packed and bias."""
+        """The gradients of `packed` and `bias`; None for `heads` and `mask`."""
         apart, weights, mask = ctx.saved_tensors
         batch, tokens, _, heads, width = apart.shape
         scale = 1 / math.sqrt(width)
@@ -66,5 +71,5 @@ class PackedAttention(torch.autograd.Function):
 
 
 def _product(first: Tensor, second: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
-    """The product of [batch, …, …] and [batch, …, …], times the scale, in one pass."""
+    """The batched matrix product scale · (first @ second) in one pass, optionally written to `out`."""
     return torch.baddbmm(first.new_empty(()), first, second, beta=0, alpha=scale, out=out)

@@ -1,4 +1,4 @@
-"""The parts that the architectures share. Tokens are [batch, tokens, width]."""
+"""Building blocks that the architectures share. Tokens are [batch, tokens, width]."""
 
 from __future__ import annotations
 
@@ -16,19 +16,28 @@ from suite.models.sizes import Size
 
 
 def plus(x: Tensor, term: Tensor | None) -> Tensor:
-    """The sum of x and a term, where there is a term."""
+    """The sum x + term, or x if the term is None."""
     return x if term is None else x + term
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training, a sample's branch is zero at probability `rate`, else scaled by 1 / (1 - rate)."""
+    """Stochastic depth. In training, a sample's branch is dropped with probability `rate`, else scaled by 1/(1-rate).
+
+    Within `suite.models.layers.sparing.sparing`, dropped samples are not computed.
+    """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
 
     def forward(self, stream: Tensor, branch: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """The stream and the branch of x: [batch, tokens, width], and returned."""
+        """The sum stream + branch(x), with the branch dropped at random in training.
+
+        Args:
+            stream: the residual stream, [batch, tokens, width].
+            branch: the function to apply to x.
+            x: the branch's input, [batch, …].
+        """
         if not self.training or self.rate == 0:
             return stream + branch(x)
         if spares():
@@ -36,14 +45,15 @@ class DropPath(nn.Module):
         return stream + drop_path(branch(x), self.rate)
 
     def extra_repr(self) -> str:
-        """For `print(model)`."""
+        """The rate, for `print(model)`."""
         return f"rate={self.rate:.4g}"
 
 
 class TalkingHeads(nn.Module):
-    """The matrices that mix attention's products, and its weights, over heads: without bias (arXiv 2003.02436).
+    """Talking-heads attention (arXiv 2003.02436): linear layers without bias that mix the heads.
 
-    They start as any linear layer does, as in DiversePatch's release.
+    `before` mixes the scaled products, `after` mixes the softmax weights. Both are initialised as any other linear
+    layer, as in DiversePatch's released code.
     """
 
     def __init__(self, heads: int) -> None:
@@ -53,9 +63,14 @@ class TalkingHeads(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: one projection to q, k and v (in this order), scale 1/√(width of a head).
+    """Multi-head self-attention with one projection to q, k and v (in this order) and scale 1/√(head width).
 
-    talking: heads are mixed, the scaled products before a bias is added to them.
+    Args:
+        width: the tokens' channels.
+        heads: the number of heads.
+        qkv_bias: whether the projection to q, k and v has a bias.
+        drop: the dropout rate of the attention weights.
+        talking: whether heads are mixed (`TalkingHeads`); the products are mixed before a bias is added.
     """
 
     def __init__(self, width: int, heads: int, *, qkv_bias: bool, drop: float, talking: bool = False) -> None:
@@ -67,7 +82,7 @@ class Attention(nn.Module):
         self.talking = TalkingHeads(heads) if talking else None
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """[batch, tokens, width] to the same; bias: [heads, tokens, tokens], added to the scaled products."""
+        """Map [batch, tokens, width] to the same shape. bias: added to the scaled products, [heads, tokens, tokens]."""
         if self.talking is None and spares() and torch.is_grad_enabled() and x.device.type == "cpu":
             mixed: Tensor = self.proj(packed_attention(self.qkv(x), self.heads, bias, self._rate))
             return mixed
@@ -79,12 +94,18 @@ class Attention(nn.Module):
         return self.drop if self.training else 0.0
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """q, k and v: [batch, heads, tokens, width of a head] each."""
+        """q, k and v, [batch, heads, tokens, head width] each."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
         return q, k, v
 
     def of_first(self, x: Tensor, bias: Tensor | None, queries: int) -> Tensor:
-        """So many first tokens of `forward`: only they ask, and all are looked at. [batch, queries, width]."""
+        """The first tokens of `forward`'s output, [batch, queries, width].
+
+        Args:
+            x: all tokens, [batch, tokens, width]. Only the first are queries; all are keys and values.
+            bias: as in `forward`.
+            queries: how many first tokens to compute.
+        """
         width, offsets = x.shape[2], self.qkv.bias
         parts = ((x[:, :queries], slice(width)), (x, slice(width, 2 * width)), (x, slice(2 * width, None)))
         q, k, v = (
@@ -96,14 +117,28 @@ class Attention(nn.Module):
         return self.attend(q, k, v, None if bias is None else bias[:, :queries])
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        """The fused kernel and the output projection: [batch, queries, width]."""
+        """Attention and the output projection: [batch, queries, width].
+
+        Args:
+            q: [batch, heads, queries, head width].
+            k: [batch, heads, keys, head width].
+            v: [batch, heads, keys, head width].
+            bias: [heads, queries, keys], or None.
+        """
         bias = None if bias is None else bias.to(q.dtype).expand(q.shape[0], -1, -1, -1)
         x = self.weigh(q, k, v, bias)
         mixed: Tensor = self.proj(x.transpose(1, 2).flatten(2))
         return mixed
 
     def weigh(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        """What each query sees of v: [batch, heads, queries, width of a head]. bias: [batch, heads, queries, keys]."""
+        """The weighted sum of v for each query, [batch, heads, queries, head width].
+
+        Args:
+            q: [batch, heads, queries, head width].
+            k: [batch, heads, keys, head width].
+            v: [batch, heads, keys, head width].
+            bias: [batch, heads, queries, keys], or None.
+        """
         rate, talking = self._rate, self.talking
         if talking is None:
             return attention(q, k, v, bias, rate)
@@ -111,7 +146,7 @@ class Attention(nn.Module):
         return attention(q, k, v, bias, rate, mixers)
 
     def over_heads(self, matrix: nn.Linear, scores: Tensor) -> Tensor:
-        """Mix the heads: […, heads, queries, keys] to the same."""
+        """Apply a linear layer over the head axis: […, heads, queries, keys] to the same shape."""
         mixed: Tensor = matrix(scores.movedim(-3, -1)).movedim(-1, -3)
         return mixed
 
@@ -127,12 +162,17 @@ class MLP(nn.Sequential):
 
 
 class Block(nn.Module):
-    """What a transformer block is made of; a family's own `forward` says in which order.
+    """The layers of a transformer block. Each family's `forward` defines their order.
 
-    `forward(x, at, wanted)` takes [batch, tokens, width] to the same; `at` is what the position adds to this block.
-    With `wanted`, only so many first tokens are made, since nothing asks for the others.
+    `forward(x, at, wanted)` maps [batch, tokens, width] to the same shape. `at` holds the position terms of this
+    block. With `wanted`, only that many first tokens are computed, because no later layer reads the others.
 
-    norm: makes one of its two norms; LayerNorm without it.
+    Args:
+        size: the sizes of the architecture.
+        width: the tokens' channels.
+        heads: the number of attention heads.
+        drop_path: the rate of stochastic depth.
+        norm: a factory that makes each of the two norms; None for LayerNorm.
     """
 
     def __init__(
@@ -149,7 +189,13 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def attend(self, x: Tensor, at: BlockTerms, wanted: int | None = None) -> Tensor:
-        """The sum of x and the attention branch, or so many first tokens of it."""
+        """The sum of x and the attention branch, with stochastic depth.
+
+        Args:
+            x: the residual stream, [batch, tokens, width].
+            at: the position terms of this block.
+            wanted: how many of the first tokens to compute; None computes all.
+        """
 
         def branch(x: Tensor) -> Tensor:
             seen = self.seen(x, at)
@@ -162,15 +208,21 @@ class Block(nn.Module):
         return attended
 
     def seen(self, x: Tensor, at: BlockTerms) -> Tensor:
-        """What attention sees of [batch, tokens, width]."""
+        """The input of attention: the normalised tokens, with the position terms added before and after the norm."""
         return plus(self.norm1(plus(x, at.inside)), at.branch)
 
 
 class PreNormBlock(Block):
-    """Both branches see a normalised copy; the residual stream itself is never normalised."""
+    """A pre-norm block: each branch normalises its own input, and the residual stream is never normalised."""
 
     def forward(self, x: Tensor, at: BlockTerms, wanted: int | None = None) -> Tensor:
-        """[batch, tokens, width] to the same, or to its first tokens."""
+        """Map [batch, tokens, width] to the same shape, or to its first `wanted` tokens.
+
+        Args:
+            x: the residual stream.
+            at: the position terms of this block.
+            wanted: how many of the first tokens to compute; None computes all.
+        """
         x = plus(x, at.stream)
         x = self.attend(x, at, wanted)
         added: Tensor = self.drop_path(x, lambda x: self.mlp(self.norm2(x)), x)
@@ -178,34 +230,34 @@ class PreNormBlock(Block):
 
 
 def drop_path_rates(rate: float, depth: int) -> list[float]:
-    """Stochastic depth grows from block to block, from none in the first to `rate` in the last."""
+    """The stochastic-depth rate of each block: linear from 0 in the first block to `rate` in the last."""
     return [rate * block / max(1, depth - 1) for block in range(depth)]
 
 
 class ClassTokenPool(nn.Module):
-    """The first token stands for the image."""
+    """Pooling that takes the first token, the class token."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, width]."""
+        """Map [batch, tokens, width] to [batch, width]."""
         return x[:, 0]
 
 
 class SequencePool(nn.Module):
-    """The mean of the tokens, weighted by a softmax over learned scores."""
+    """Sequence pooling: the mean of the tokens, weighted by a softmax over learned scores."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.score = nn.Linear(width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, width]."""
+        """Map [batch, tokens, width] to [batch, width]."""
         weights: Tensor = self.score(x).softmax(dim=1)
         return (weights.transpose(1, 2) @ x).squeeze(1)
 
 
 class MeanPool(nn.Module):
-    """The mean of the tokens."""
+    """Pooling by the unweighted mean of the tokens."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, width]."""
+        """Map [batch, tokens, width] to [batch, width]."""
         return x.mean(dim=1)

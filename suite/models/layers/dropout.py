@@ -1,6 +1,7 @@
-"""Dropout, with masks from a generator that whoever trains may name: of a share of a batch, or of one of many models.
+"""Dropout and stochastic depth whose masks can come from generators that the caller chooses.
 
-On a CPU all of it draws and rounds as torch's own functions do, to the bit, but within `suite.models.layers.sparing`.
+The training loop uses one generator per micro-batch, or one per model if it trains several models at once. On a CPU,
+results are bit-identical to torch's own functions, except within `suite.models.layers.sparing.sparing`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch.nn import functional
 from suite.models.layers.attention import PackedAttention
 from suite.models.layers.sparing import spares
 
-Mixer = Callable[[Tensor], Tensor]  # of attention's scores over heads: [batch, heads, queries, keys] to the same
+Mixer = Callable[[Tensor], Tensor]  # mixes heads: [batch, heads, queries, keys] to the same shape
 
 
 class _Source(threading.local):
@@ -26,15 +27,17 @@ class _Source(threading.local):
 
 
 _source = _Source()
-# Whether a stack of models runs, of which a process has one at a time: what is compiled can read this, not `_source`.
+# Whether several models run under vmap. A process runs one such stack at a time, so this needs no thread-local
+# storage, which compiled code could not read.
 _stack_runs = False
 
 
 @contextmanager
 def masks_from(generators: Sequence[torch.Generator]) -> Iterator[None]:
-    """Let this thread's masks come from a generator on the model's device, not from torch's own.
+    """Draw this thread's masks from the given generators instead of torch's default generator.
 
-    With more than one, the forward pass is a `torch.vmap` over so many models, and each has its own.
+    The generators must be on the model's device. More than one generator means that the forward pass is a
+    `torch.vmap` over that many models, each with its own generator.
     """
     global _stack_runs
     before = _source.generators, _stack_runs
@@ -46,12 +49,12 @@ def masks_from(generators: Sequence[torch.Generator]) -> Iterator[None]:
 
 
 def for_many_models() -> bool:
-    """Whether the forward pass is one of many models at once, as in `masks_from`."""
+    """Whether the forward pass is a `torch.vmap` over several models; see `masks_from`."""
     return _stack_runs
 
 
 def dropout(x: Tensor, rate: float) -> Tensor:
-    """Zero at probability `rate`, else x / (1 - rate)."""
+    """Set each element to zero with probability `rate`, else to x / (1 - rate)."""
     if rate == 0:
         return x
     named = for_many_models() or (not torch.compiler.is_compiling() and _source.generators)
@@ -59,12 +62,19 @@ def dropout(x: Tensor, rate: float) -> Tensor:
 
 
 def drop_path(x: Tensor, rate: float) -> Tensor:
-    """The same for whole samples: [batch, …]."""
+    """Like `dropout`, but drop whole samples of [batch, …]."""
     return x if rate == 0 else x * _mask(x, (x.shape[0], *[1] * (x.ndim - 1)), rate)
 
 
 def add_branch(stream: Tensor, branch: Callable[[Tensor], Tensor], x: Tensor, rate: float) -> Tensor:
-    """The sum of stream and drop_path(branch(x), rate), with only the kept samples through the branch."""
+    """The sum stream + drop_path(branch(x), rate), where only the kept samples go through the branch.
+
+    Args:
+        stream: the residual stream, [batch, …].
+        branch: the function to apply to the kept samples of x.
+        x: the branch's input, [batch, …].
+        rate: the probability of dropping a sample.
+    """
     scale = 1 / (1 - rate)
     kept = _mask(x, (len(x),), rate).nonzero().flatten()
     if len(kept) == len(x):
@@ -75,14 +85,23 @@ def add_branch(stream: Tensor, branch: Callable[[Tensor], Tensor], x: Tensor, ra
 def attention(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float, mixers: tuple[Mixer, Mixer] | None = None
 ) -> Tensor:
-    """softmax(q kᵀ / √width + bias) v, its weights dropped out at `rate`: [batch, heads, tokens, width] each.
+    """softmax(q kᵀ / √width + bias) v, with dropout on the attention weights.
 
-    A fused kernel where there is one: on a CPU not with dropout, nor for many models at once. What torch falls back to
-    there would also look for rows without any key, which this leaves out. mixers: of the scaled products, before the
-    bias is added, and of the weights; no kernel has them.
+    A fused kernel is used where possible. On a CPU there is none with dropout, and none for several models under vmap.
+    In these cases the products are computed here, without torch's extra check for rows that have no key.
 
-    A fused kernel knows torch's own generator alone. On a GPU many models draw from that together, unless algorithms
-    have to be deterministic: then each draws from its own, and no kernel is fused.
+    A fused kernel can only draw from torch's default generator. On a GPU, several models under vmap therefore share
+    that generator. If deterministic algorithms are required, each model draws from its own generator and no fused
+    kernel is used.
+
+    Args:
+        q: [batch, heads, queries, width].
+        k: [batch, heads, keys, width].
+        v: [batch, heads, keys, width].
+        bias: added to the scaled products, [batch, heads, queries, keys], or None.
+        rate: the dropout rate of the attention weights.
+        mixers: functions that mix heads: the first for the scaled products, before the bias is added; the second for
+            the softmax weights. No fused kernel supports them.
     """
     if mixers is not None:
         weights = mixers[0]((q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-2, -1))
@@ -90,7 +109,7 @@ def attention(
         return dropout(weights, rate) @ v
     if _fuses(q, bias, rate):
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
-    root = math.sqrt(1 / math.sqrt(q.shape[-1]))  # on either side, as in torch's fallback
+    root = math.sqrt(1 / math.sqrt(q.shape[-1]))  # q and k are scaled separately, as in torch's fallback
     scores = (q * root) @ (k.transpose(-2, -1) * root)
     weights = (scores if bias is None else scores + bias).softmax(dim=-1)
     if rate == 0:
@@ -106,7 +125,14 @@ def _fuses(q: Tensor, bias: Tensor | None, rate: float) -> bool:
 
 
 def packed_attention(packed: Tensor, heads: int, bias: Tensor | None, rate: float) -> Tensor:
-    """`attention` of q, k and v side by side, with less copied and kept: see `PackedAttention`. For one model alone."""
+    """`attention` with fewer copies and less saved memory (`PackedAttention`); not for several models under vmap.
+
+    Args:
+        packed: q, k and v along the last axis, [batch, tokens, 3 × heads × width].
+        heads: the number of heads.
+        bias: [heads, tokens, tokens], or None.
+        rate: the dropout rate of the attention weights.
+    """
     batch, tokens, _ = packed.shape
     mask = None if rate == 0 else _quick_mask((heads, batch, tokens, tokens), rate).to(packed.dtype)
     mixed: Tensor = PackedAttention.apply(packed, heads, bias, mask)
@@ -114,10 +140,11 @@ def packed_attention(packed: Tensor, heads: int, bias: Tensor | None, rate: floa
 
 
 def _quick_mask(shape: Sequence[int], rate: float) -> Tensor:
-    """A mask on a CPU: float32, of 16 random bits each, from a generator that the named one seeds.
+    """A float32 dropout mask on the CPU, from 16 random bits per element.
 
-    torch's own would take a third of the attention's time. The rate is off by at most 2⁻¹⁷. The named generator gives
-    one number, whatever the shape: what is drawn after it doesn't depend on what was spared.
+    A NumPy generator draws the bits, because torch's own mask would take a third of the attention's time. The rate is
+    off by at most 2⁻¹⁷. The caller's generator only draws the seed, one number for any shape. So later draws don't
+    depend on which tokens were computed.
     """
     seed = torch.randint(2**62, (1,), generator=_source.generators[0] if _source.generators else None)
     random = np.random.Generator(np.random.SFC64(int(seed)))
@@ -138,8 +165,8 @@ def _draw(like: Tensor, shape: Sequence[int], rate: float, generator: torch.Gene
     return like.new_empty(shape).bernoulli_(keep, generator=generator).div_(keep)
 
 
-# Two operators, of which a compiler sees the second alone. It looks into neither: an operator's masks come from
-# generators, and what a compiler would make of these is none of the models'.
+# Two custom operators. Under vmap, the first is replaced by the second, so the compiler only sees the second. The
+# compiler must not trace into them, because it would not draw from the models' own generators.
 @torch.library.custom_op("lape::stacked_mask", mutates_args=())
 def _stacked_mask(like: Tensor, shape: list[int], rate: float) -> Tensor:
     raise NotImplementedError("several generators, but no vmap")

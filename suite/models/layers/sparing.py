@@ -1,15 +1,15 @@
-"""Leaving out what the loss doesn't depend on, for whoever trains where each product costs time.
+"""Switches that make training skip computations on which the loss doesn't depend.
 
-Within `sparing`, models compute the same but for rounding and the masks of dropout, and spend less on it:
+Within `sparing`, a model computes the same function with less work. Only rounding and dropout masks differ:
 
-- the last block has the tokens that the head reads, and no others;
-- a sample whose branch stochastic depth drops doesn't go through the branch;
-- attention keeps and copies less for its backward pass (`suite.models.layers.attention`).
+- the last block computes only the tokens that the head reads;
+- samples that stochastic depth drops don't go through the branch;
+- attention copies less and saves less for its backward pass (`suite.models.layers.attention`).
 
-A GPU, for which to choose samples would be to wait, spares the tokens alone: see `sparing_tokens`.
+On a GPU, selecting samples would force a synchronisation. There, use `sparing_tokens`, which only skips tokens.
 
-It is asked for, and never on by itself: what is counted, exported or tested is the model as it is published, and so
-is what small models train by on a CPU.
+Both are off by default. Cost counting, export and tests use the complete published model, and so does the training of
+small models on a CPU.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class _Asked(threading.local):
 
 
 _asked = _Asked()
-_tokens_only = False  # of the whole process: what is compiled can't see what a thread has for itself
+_tokens_only = False  # for the whole process, because compiled code can't read thread-local values
 
 
 @contextmanager
 def sparing() -> Iterator[None]:
-    """Let this thread's models spare what they can."""
+    """Make this thread's models skip everything that the module's docstring lists."""
     before, _asked.spares = _asked.spares, True
     try:
         yield
@@ -41,7 +41,7 @@ def sparing() -> Iterator[None]:
 
 @contextmanager
 def sparing_tokens() -> Iterator[None]:
-    """Let the last block have the tokens that the head reads, and no others, in all threads."""
+    """Make the last block compute only the tokens that the head reads, in all threads."""
     global _tokens_only
     before, _tokens_only = _tokens_only, True
     try:
@@ -51,15 +51,15 @@ def sparing_tokens() -> Iterator[None]:
 
 
 def spares_tokens() -> bool:
-    """Whether the last block is to have only the tokens that the head reads."""
+    """Whether the last block should compute only the tokens that the head reads."""
     return _tokens_only or _asked.spares
 
 
 def spares() -> bool:
-    """Whether this thread's models are to spare what they can."""
+    """Whether this thread is within `sparing`."""
     return _asked.spares
 
 
 def first(x: Tensor, tokens: int | None) -> Tensor:
-    """So many first tokens of [batch, tokens, …]; None: all of them."""
+    """The first `tokens` tokens of [batch, tokens, …]; all of them for None."""
     return x if tokens is None else x[:, :tokens]

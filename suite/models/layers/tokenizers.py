@@ -1,4 +1,4 @@
-"""From images to tokens, one class per way. Images are [batch, channels, height, width]."""
+"""Tokenizers: modules that turn images [batch, channels, height, width] into tokens [batch, tokens, width]."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ from torch.nn.functional import max_pool2d, relu, unfold
 from suite.models.layers.dropout import dropout
 from suite.models.sizes import ConvolutionSize, PatchSize, TokensToTokenSize, WindowSize
 
-HIDDEN_PLANES = 64  # of every convolution of a tokenizer but the last (Compact Transformers)
+HIDDEN_PLANES = 64  # output channels of each tokenizer convolution except the last (Compact Transformers)
 UNFOLDINGS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))  # kernel, stride, padding
-TOKEN_DROP = 0.1  # of a Performer block, in training; as released
+TOKEN_DROP = 0.1  # dropout rate in a Performer block, as in the released code
 
 
 class PatchTokenizer(nn.Module):
-    """A token per square patch, in row-major order: a convolution whose stride is its kernel, with bias."""
+    """One token per square patch, in row-major order: a convolution with bias whose stride is its kernel size."""
 
     def __init__(self, size: PatchSize | WindowSize, in_chans: int) -> None:
         super().__init__()
         convolution = nn.Conv2d(in_chans, size.embed_dim, size.patch_size, stride=size.patch_size)
-        self.convolutions = nn.ModuleList([convolution])  # the names are those of ConvolutionTokenizer
+        self.convolutions = nn.ModuleList([convolution])  # same names as in ConvolutionTokenizer
 
     def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, patches, embed_dim]."""
+        """Map [batch, channels, height, width] to [batch, patches, embed_dim]."""
         x: Tensor = self.convolutions[0](images)
         return x.flatten(2).transpose(1, 2)
 
 
 class ConvolutionTokenizer(nn.Module):
-    """A token per pixel of a feature map: conv_layers × (convolution without bias, ReLU, max-pool 3/2/1)."""
+    """One token per pixel of a feature map.
+
+    The map comes from `conv_layers` stages, each a convolution without bias, ReLU and a 3×3 max-pool (stride 2).
+    """
 
     def __init__(self, size: ConvolutionSize, in_chans: int) -> None:
         super().__init__()
@@ -43,7 +46,7 @@ class ConvolutionTokenizer(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, pixels of the feature map, embed_dim]."""
+        """Map [batch, channels, height, width] to [batch, pixels of the feature map, embed_dim]."""
         x = images
         for convolution in self.convolutions:
             x = max_pool2d(relu(convolution(x)), kernel_size=3, stride=2, padding=1)
@@ -51,9 +54,9 @@ class ConvolutionTokenizer(nn.Module):
 
 
 class RandomFeatures(nn.Module):
-    """The positive random features of a softmax kernel (Performer, arXiv 2009.14794), frozen.
+    """Frozen positive random features of the softmax kernel (Performer, arXiv 2009.14794).
 
-    φ(x) = exp(Wx - |x|²/2) / √m, with W [m, width], m = width / 2, of orthogonal rows of norm √m.
+    φ(x) = exp(Wx - |x|²/2) / √m. W is [m, width] with m = width / 2; its rows are orthogonal and have norm √m.
     """
 
     def __init__(self, width: int) -> None:
@@ -61,20 +64,25 @@ class RandomFeatures(nn.Module):
         self.weight = nn.Parameter(torch.zeros(width // 2, width), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to [batch, tokens, m]."""
+        """Map [batch, tokens, width] to [batch, tokens, m]."""
         return torch.exp(x @ self.weight.T - x.square().sum(-1, keepdim=True) / 2) / math.sqrt(len(self.weight))
 
     @torch.no_grad()
     def draw(self, generator: Generator) -> Tensor:
-        """A new W, on the CPU."""
+        """Draw a new W on the CPU."""
         rows = torch.empty(self.weight.shape, device="cpu")
         return nn.init.orthogonal_(rows, generator=generator) * math.sqrt(len(rows))
 
 
 class TokenPerformer(nn.Module):
-    """A block of one head of linear attention that changes the width; its skip is from v, as released.
+    """A Performer block with one head of linear attention, which maps width `before` to `width`.
 
-    In each of the two sums, the branch is dropped out in training.
+    As in the released code, the skip connection starts at v. In training, both residual branches have dropout.
+
+    Args:
+        before: the input tokens' channels.
+        width: the output tokens' channels.
+        eps: ε of the LayerNorms.
     """
 
     def __init__(self, before: int, width: int, eps: float) -> None:
@@ -87,9 +95,9 @@ class TokenPerformer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, before] to [batch, tokens, width]."""
+        """Map [batch, tokens, before] to [batch, tokens, width]."""
         k, q, v = self.kqv(self.norm1(x)).float().chunk(3, dim=-1)
-        with torch.autocast(x.device.type, enabled=False):  # exp of a large number: not in half precision
+        with torch.autocast(x.device.type, enabled=False):  # exp would overflow in half precision
             k, q = self.features(k), self.features(q)
             attended = (q @ (k.transpose(1, 2) @ v)) / ((q * k.sum(dim=1, keepdim=True)).sum(-1, keepdim=True) + 1e-8)
         rate = TOKEN_DROP if self.training else 0.0
@@ -98,7 +106,10 @@ class TokenPerformer(nn.Module):
 
 
 class TokensToToken(nn.Module):
-    """Three unfoldings with overlap, a Performer block after the first two, a linear projection at last."""
+    """The tokens-to-token module: three overlapping unfoldings, then a linear projection.
+
+    A Performer block follows each of the first two unfoldings.
+    """
 
     def __init__(self, size: TokensToTokenSize, in_chans: int) -> None:
         super().__init__()
@@ -109,7 +120,7 @@ class TokensToToken(nn.Module):
         self.projection = nn.Linear(patch, size.embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[batch, channels, height, width] to [batch, tokens, embed_dim]."""
+        """Map [batch, channels, height, width] to [batch, tokens, embed_dim]."""
         x = images
         for stage, (kernel, stride, padding) in enumerate(UNFOLDINGS):
             side = (x.shape[-1] + 2 * padding - kernel) // stride + 1

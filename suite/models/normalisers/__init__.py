@@ -1,1 +1,1 @@
-"""The normalisation layers behind the levels of the norm axis."""
+"""The normalisation layers that the levels of the norm axis name."""

@@ -1,4 +1,4 @@
-"""The norms of token streams that are no LayerNorm. Tokens are [batch, tokens, width]."""
+"""The alternatives to LayerNorm for token streams. Tokens are [batch, tokens, width]."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from torch.nn.functional import group_norm, instance_norm
 from suite.models.norms import Norm
 from suite.models.sizes import Grid
 
-EPS = 1e-5  # of all of them, whatever the eps of the architecture's LayerNorms: as released
+EPS = 1e-5  # of all these norms, as in the released code; the architecture's LayerNorms may have another ε
 
 
 class Normaliser(nn.Module):
-    """A norm that says how it starts. `norm_maker` makes each from the width, the heads and the grid of the tokens."""
+    """A norm that defines its own initialisation. `norm_maker` builds each from the tokens' width, heads and grid."""
 
     @torch.no_grad()
     def start(self, name: str, drawn: Tensor, generator: Generator) -> None:
-        """Fill `drawn` with what the parameter of that name starts from."""
+        """Fill `drawn` with the initial value of a parameter.
+
+        Args:
+            name: the parameter's name in this module.
+            drawn: the tensor to fill.
+            generator: the source of random numbers.
+        """
         raise NotImplementedError
 
     def reset_running_stats(self) -> None:
-        """Forget what was seen in training, as PyTorch's norms of the same method do; most have seen nothing."""
+        """Reset running statistics, as the PyTorch method of the same name does. Most norms have none."""
 
 
 class TokenNorm(Normaliser):
@@ -39,7 +45,7 @@ class TokenNorm(Normaliser):
 
     @torch.no_grad()
     def start(self, name: str, drawn: Tensor, generator: Generator) -> None:
-        """γ = 1, and all else 0."""
+        """Initialise γ to 1 and every other parameter to 0; arguments as in `Normaliser.start`."""
         drawn.fill_(1 if name == "weight" else 0)
 
     def affine(self, x: Tensor) -> Tensor:
@@ -49,61 +55,64 @@ class TokenNorm(Normaliser):
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """γ ⊙ (x − μ) / √(σ² + ε) + β: of each channel, over images and tokens (arXiv 1502.03167).
+    """γ ⊙ (x − μ) / √(σ² + ε) + β, with statistics per channel over images and tokens (arXiv 1502.03167).
 
-    In evaluation μ and σ² are running means of those seen in training.
+    In evaluation, μ and σ² are running means from training.
     """
 
     def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
         super().__init__(width, eps=EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         y: Tensor = super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         return y
 
 
 class InstanceNorm(TokenNorm):
-    """γ ⊙ (x − μ) / √(σ² + ε) + β: of each image and channel, over tokens (arXiv 1607.08022)."""
+    """γ ⊙ (x − μ) / √(σ² + ε) + β, with statistics per image and channel over tokens (arXiv 1607.08022)."""
 
     def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
         super().__init__(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         return instance_norm(x.transpose(1, 2), weight=self.weight, bias=self.bias, eps=EPS).transpose(1, 2)
 
 
 class GroupNorm(TokenNorm):
-    """γ ⊙ (x − μ) / √(σ² + ε) + β: of each image and head, over tokens and the head's channels (arXiv 1803.08494)."""
+    """γ ⊙ (x − μ) / √(σ² + ε) + β, with one group of channels per attention head (arXiv 1803.08494).
+
+    Statistics are per image and head, over tokens and the head's channels.
+    """
 
     def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
         super().__init__(width)
         self.groups = heads
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         return group_norm(x.transpose(1, 2), self.groups, self.weight, self.bias, EPS).transpose(1, 2)
 
 
 class ScaleNorm(Normaliser):
-    """g x / ‖x‖ of each token, with a learned number g, at first √width (arXiv 1910.05895).
+    """g x / ‖x‖ for each token, with one learned scalar g that starts at √width (arXiv 1910.05895).
 
-    DTN's released code has a g per channel instead.
+    DTN's released code has one g per channel instead.
     """
 
     def __init__(self, width: int, *, heads: int, grid: Grid) -> None:
         super().__init__()
         self.width = width
-        self.scale = nn.Parameter(torch.ones(1))  # no γ by name either: nothing of it is shared with LayerNorm
+        self.scale = nn.Parameter(torch.ones(1))  # not named `weight`: it corresponds to no parameter of LayerNorm
 
     @torch.no_grad()
     def start(self, name: str, drawn: Tensor, generator: Generator) -> None:
-        """√width: the length of a vector of ones, as that of LayerNorm's output."""
+        """Initialise g to √width, the length of LayerNorm's output; arguments as in `Normaliser.start`."""
         drawn.fill_(self.width**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         length: Tensor = torch.linalg.vector_norm(x, dim=2, keepdim=True)
         return self.scale * (x / length.clamp(min=EPS))
 
@@ -111,8 +120,9 @@ class ScaleNorm(Normaliser):
 class SwitchableNorm(TokenNorm):
     """γ ⊙ (x − μ) / √(v + ε) + β with μ = Σ w_k μ_k and v = Σ w'_k σ_k² (arXiv 1806.10779).
 
-    k: InstanceNorm, LayerNorm and BatchNorm; w and w' are softmaxes of learned numbers, at first equal. LayerNorm is
-    a transformer's, of each token; the paper's, made for feature maps, is of all positions of an image together.
+    k runs over InstanceNorm, LayerNorm and BatchNorm. w and w' are softmaxes of learned scalars, which start equal.
+    LayerNorm's statistics are per token, as in transformers. The paper's are over all positions of an image, because
+    it normalises feature maps.
     """
 
     running_mean: Tensor
@@ -127,12 +137,12 @@ class SwitchableNorm(TokenNorm):
         self.register_buffer("running_variance", torch.ones(width))
 
     def reset_running_stats(self) -> None:
-        """Mean 0, variance 1."""
+        """Reset the running mean to 0 and the running variance to 1."""
         self.running_mean.zero_()
         self.running_variance.fill_(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         seen = [
             torch.var_mean(x, dim=1, correction=0, keepdim=True),
             torch.var_mean(x, dim=2, correction=0, keepdim=True),
@@ -152,7 +162,7 @@ class SwitchableNorm(TokenNorm):
 
 
 class _QuadraticMean(torch.autograd.Function):
-    """x / √ψ² whose gradient is PowerNorm's: with a running mean ν in place of the batch's."""
+    """x / √ψ² with PowerNorm's gradient, which uses a running mean ν in place of the batch's mean."""
 
     @staticmethod
     def forward(context: Any, x: Tensor, root: Tensor, nu: Tensor) -> Tensor:
@@ -166,17 +176,17 @@ class _QuadraticMean(torch.autograd.Function):
         gradient = gradients[0] - nu * scaled
         # ν (1 − (1 − α) Γ) + (1 − α) Λ, where Γ is the mean of x̂² and Λ that of the gradient times x̂.
         change = (1 - PowerNorm.alpha) * (gradient * scaled).mean(dim=(0, 1))
-        nu.add_(torch.where(change.isfinite(), change, 0))  # loss scaling tries steps that overflow
+        nu.add_(torch.where(change.isfinite(), change, 0))  # under loss scaling, some steps overflow
         return gradient / root, None, None
 
 
 class PowerNorm(TokenNorm):
     """γ ⊙ x / √(ψ² + ε) + β, with ψ² a running mean of each channel's squares (arXiv 2003.07845, Algorithm 2).
 
-    ψ_t² = α ψ_{t−1}² + (1 − α) mean x²; the output takes ψ_{t−1}. The gradient is that of the batch's mean square
-    with its part through ψ as a running mean ν. In the first steps the output takes the batch's own mean square,
-    as in the released code, and for as long as in DTN's: a shorter training never leaves them. DTN's code also
-    divides by each head's root mean square before.
+    ψ_t² = α ψ_{t−1}² + (1 − α) mean x²; the output uses ψ_{t−1}. The gradient is that of normalising by the batch's
+    mean square, with the part through ψ replaced by a running mean ν. During the first `warm_up` steps, the output
+    uses the batch's own mean square, as in the released code. The number of these steps is that of DTN's code; a
+    shorter training run never leaves this phase. Unlike here, DTN's code first divides by each head's root mean square.
     """
 
     alpha = 0.9
@@ -193,27 +203,34 @@ class PowerNorm(TokenNorm):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def reset_running_stats(self) -> None:
-        """ψ² = 1, ν = 0, and no step yet."""
+        """Reset to ψ² = 1, ν = 0 and step 0."""
         self.mean_square.fill_(1)
         self.nu.zero_()
         self.steps.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] to the same."""
+        """Map [batch, tokens, width] to the same shape."""
         if not self.training:
             return self.affine(x / (self.mean_square + EPS).sqrt())
         with torch.no_grad():
             now = x.square().mean(dim=(0, 1)).to(self.mean_square.dtype)
             self.steps.add_(1)
             root = (torch.where(self.steps <= self.warm_up, now, self.mean_square) + EPS).sqrt()
-            # The first means are of all steps so far: ψ² need not find its way from 1.
+            # At first, ψ² is the plain mean over all steps so far, so its initial value of 1 has no influence.
             self.mean_square.lerp_(now, (1 / self.steps).clamp(min=1 - self.alpha))
         scaled: Tensor = _QuadraticMean.apply(x, root, self.nu)
         return self.affine(scaled)
 
 
 def norm_maker(norm: Norm, width: int, *, heads: int, grid: Grid) -> Callable[[], nn.Module] | None:
-    """What makes one norm of that width, for attention of so many heads; None for the architecture's LayerNorm."""
+    """A factory that makes one norm layer; None for the architecture's own LayerNorm.
+
+    Args:
+        norm: the level of the norm axis.
+        width: the tokens' channels.
+        heads: the number of attention heads.
+        grid: rows and columns of the tokens.
+    """
     if norm.name == "ln":
         return None
     module, name = norm.tokens.split(":")

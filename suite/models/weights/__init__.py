@@ -1,1 +1,1 @@
-"""Reading weight files without running code from them, and loading published checkpoints."""
+"""Reading weight files without running code from them, loading published checkpoints, and writing our own."""

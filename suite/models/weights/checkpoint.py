@@ -1,4 +1,4 @@
-"""Weights of our own trials, in files that say themselves which model they hold."""
+"""Weight files of the suite's own trials. Their metadata describe the model, so a file can be loaded on its own."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from suite.store.canonical import canonical_json
 from suite.store.files import write_atomic
 
 SUFFIX = ".safetensors"
-_KEY = "lape"  # of our files' metadata: one alone, since safetensors shuffles several, and files then differ
+_KEY = "lape"  # the only metadata key: safetensors writes several keys in random order, so files would differ
 _AGAIN = "make the file anew with `lape rerun TRIAL_ID --weights FILE`"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model, what it is, and for people, the data set it was trained on and by which trial."""
+    """A trained model and its definition. The data set and the trial that trained it are for information only."""
 
     model: Model
     cell: ModelCell
@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 def check_name(path: Path) -> None:
-    """Raise `InputError` if a file that is to hold weights isn't called *.safetensors."""
+    """Raise `InputError` if the name of a weight file to be written doesn't end in .safetensors."""
     if path.suffix != SUFFIX:
         raise InputError(
             "weights are written as safetensors",
@@ -47,7 +47,14 @@ def check_name(path: Path) -> None:
 
 
 def write_checkpoint(path: Path, model: Model, cell: ModelCell, *, dataset: str, trial_id: str) -> None:
-    """Write a `checkpoint_bytes`: the file is complete or not there.
+    """Write `checkpoint_bytes` to a file atomically: the file is complete, or it isn't there.
+
+    Args:
+        path: the file to write.
+        model: the trained model.
+        cell: the model's definition.
+        dataset: the name of the data set.
+        trial_id: the trial that trained the model.
 
     Raises:
         InputError: the folder can't be written or the disk is full.
@@ -56,10 +63,16 @@ def write_checkpoint(path: Path, model: Model, cell: ModelCell, *, dataset: str,
 
 
 def checkpoint_bytes(model: Model, cell: ModelCell, *, dataset: str, trial_id: str) -> bytes:
-    """All of a model's state (frozen tables and buffers too) as safetensors, with what rebuilds it.
+    """A model's complete state dict as safetensors, with the metadata that `read_checkpoint` needs to rebuild it.
 
-    The same for the same weights. The metadata `lape` are JSON: `trial_id`, `dataset`, and as `model` the cell's
-    `values`.
+    Equal weights and metadata give equal bytes. The metadata key `lape` holds JSON with the keys `trial_id`, `dataset`
+    and `model` (the cell's `values`).
+
+    Args:
+        model: the trained model.
+        cell: the model's definition.
+        dataset: the name of the data set.
+        trial_id: the trial that trained the model.
     """
     about = {"trial_id": trial_id, "dataset": dataset, "model": cell.values()}
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
@@ -67,10 +80,10 @@ def checkpoint_bytes(model: Model, cell: ModelCell, *, dataset: str, trial_id: s
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
-    """The model of a file that `write_checkpoint` wrote, or None if it is another kind of file.
+    """Load a file that `write_checkpoint` wrote. Returns None for any other kind of file.
 
     Raises:
-        InputError: there is no such file, it is damaged, or this version of the suite can't build its model.
+        InputError: the file doesn't exist or is damaged, or this version of the suite can't build its model.
     """
     must_be_file(
         path,

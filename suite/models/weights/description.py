@@ -1,6 +1,7 @@
-"""Whether a file of weights holds the model that its metadata describe, before that model is built.
+"""Checks that a weight file holds the model that its metadata describe, before that model is built.
 
-A few bytes of metadata can describe a model of any size: with a million blocks, or a billion channels.
+A few bytes of metadata can describe a model of any size, such as one with a million blocks or a billion channels.
+Building it unchecked could exhaust the memory.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ from suite.models.sizes import Size, WindowSize
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-_DEEP = 64  # blocks; deeper models are counted from two shallow ones
-_ROOM = 2**26  # values of buffers that no file of weights holds, such as indices
+_DEEP = 64  # blocks; the tensors of deeper models are extrapolated from two shallow ones
+_ROOM = 2**26  # allowed number of values in buffers that weight files don't hold, such as indices
 _DEPTHS = ("depth", "blocks", "conv_layers")
-_UNLIMITED = ("image_size", "window_size", "conv_padding", "conv_stride")  # sizes that take no weights by themselves
+_UNLIMITED = ("image_size", "window_size", "conv_padding", "conv_stride")  # they imply no minimum of weights
 
 
 def check_described(cell: ModelCell, shapes: Shapes) -> None:
-    """Raise `InputError` unless the model of a cell has tensors of these names and shapes, and fits beside them.
+    """Raise `InputError` unless the model of a cell has exactly these tensors and needs about their memory.
 
-    Building it takes no more time and memory than the tensors account for: sizes are compared with their number of
-    values, then a deep model's number of tensors with that of shallow ones, then all shapes with those of a model
-    without values.
+    The check never takes much more time and memory than the tensors themselves. It first compares the sizes with the
+    number of values. For deep models, it then compares the number of tensors with an extrapolation from two shallow
+    models. At last it compares all shapes with those of a model on the meta device.
+
+    Args:
+        cell: the model's definition, from the file's metadata.
+        shapes: the shapes of the file's tensors, by name.
     """
     values = sum(math.prod(shape) for shape in shapes.values())
     if not shapes or not all(math.prod(shape) for shape in shapes.values()):
@@ -75,10 +80,10 @@ def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
 
 
 def _of_depth(cell: ModelCell, blocks: int) -> ModelCell:
-    """The same model with so many blocks, in each stage."""
+    """The same model with this number of blocks in each stage."""
     sizes = cell.arch.size.model_dump()
     for name, depth in _depths(cell).items():
-        if name == "conv_layers":  # few, or their maps would have no pixels
+        if name == "conv_layers":  # kept: with more of them, the feature maps would have no pixels
             continue
         sizes[name] = blocks if isinstance(depth, int) else tuple(blocks for _ in depth)
     arch = resolve_architecture(cell.arch.family.name, sizes, label=cell.arch.name)
@@ -94,7 +99,7 @@ def _flat(depths: Mapping[str, Any]) -> list[int]:
 
 
 def _sizes(cell: ModelCell) -> Iterator[tuple[str, float]]:
-    """What a model is sized by, each of which takes at least as many values as it says."""
+    """The large sizes of a model, by name. A model has at least as many values as each of these numbers."""
     for name, value in {**cell.arch.size.model_dump(), **vars(cell.shape)}.items():
         if name in _UNLIMITED:
             continue
@@ -104,7 +109,7 @@ def _sizes(cell: ModelCell) -> Iterator[tuple[str, float]]:
 
 
 def _tables(cell: ModelCell) -> Iterator[int]:
-    """The values of the largest tables that are computed as a model is built, not all of which a file holds."""
+    """The numbers of values in the largest tables that building the model computes. Files don't hold all of them."""
     size, position = cell.arch.size, POSITIONS[cell.pe]
     if not isinstance(size, Size):
         return

@@ -1,4 +1,4 @@
-"""What kind of file it is that should hold weights, by its first bytes."""
+"""Detection of a weight file's format from its first bytes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 _AGAIN = "compare its size and checksum with the published ones, and download it again"
-_START = 512  # bytes that are looked at
+_START = 512  # bytes that are examined
 
 
 class Kind(NamedTuple):
-    """readable: by which reader, "safetensors" or "torch"; else None. name: for people. fix: what to do instead."""
+    """A kind of file.
+
+    Attributes:
+        readable: the reader to use, "safetensors" or "torch"; None if the file can't be read.
+        name: the kind's name for messages.
+        fix: what the user can do if the file can't be read.
+    """
 
     readable: str | None
     name: str
@@ -29,11 +35,11 @@ _FOREIGN = {
 }
 _SAFETENSORS = Kind("safetensors", "a file of safetensors")
 TORCH = Kind("torch", "a zip archive, as torch.save writes it")
-_UNKNOWN = Kind("torch", "a file of an unknown kind")  # old ones of torch.save among them
+_UNKNOWN = Kind("torch", "a file of an unknown kind")  # includes torch.save's old format
 
 
 def kind_of(path: Path) -> Kind:
-    """The kind of a file, whatever its suffix. What isn't known is left to torch's reader."""
+    """The kind of a file by its content; the suffix is ignored. Unknown kinds are left to torch's reader."""
     with path.open("rb") as file:
         start = file.read(_START)
     size = path.stat().st_size

@@ -1,7 +1,7 @@
-"""Stand-ins for plain values that training scripts keep beside weights: their settings, and NumPy's numbers.
+"""Stand-ins for non-weight values in checkpoints, such as training settings and NumPy numbers.
 
-Reading a file calls what its pickle names. For these names nothing real is called: each becomes an object without
-content, so that the file can be read, whatever it passes to them.
+Unpickling a file calls the classes and functions that the file names. For the names listed here, an empty stand-in is
+called instead. The file can then be read safely, whatever arguments it passes to them.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import Any
 
 
 class Plain:
-    """In place of a value that is no weight."""
+    """The stand-in for a value that isn't a weight."""
 
     def __new__(cls, *_: object, **__: object) -> Plain:
-        """Nothing is kept of the arguments."""
+        """Create an empty object; the arguments are discarded."""
         return super().__new__(cls)
 
     def __setstate__(self, state: object) -> None:
-        """Nothing is kept of the state."""
+        """Discard the pickled state."""
 
 
 class PlainMapping:
-    """In place of a dictionary's subclass: called, it gives an `OrderedDict`, which torch's reader can fill."""
+    """The stand-in for a dict subclass. Calling it returns an `OrderedDict`, which torch's reader can fill."""
 
     def __new__(cls, *_: object, **__: object) -> Any:
-        """An empty dictionary."""
+        """Return an empty dictionary; the arguments are discarded."""
         return OrderedDict()
 
 
@@ -51,7 +51,7 @@ _NAMES = {
 }
 _MAPPINGS = ("collections.defaultdict", "easydict.EasyDict", "yacs.config.CfgNode")
 
-# For `torch.serialization.safe_globals`: what is called, under which name.
+# For `torch.serialization.safe_globals`: pairs of a stand-in and the name that it replaces.
 STAND_INS: list[Any] = [
     *((Plain, f"{module}.{name}") for module, names in _NAMES.items() for name in names),
     *((PlainMapping, name) for name in _MAPPINGS),

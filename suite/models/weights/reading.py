@@ -1,4 +1,4 @@
-"""Files of weights: read without running anything that they hold, and named by a sum of what they say."""
+"""Reading weight files without running code from them, and the checksum that identifies a file's weights."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from suite.store.canonical import canonical_json
 from suite.text import note
 
 _EXPECTED = "a .safetensors file, or one that torch.save wrote"
-# Files of weights aren't compressed. What says that it is this many times larger than its file isn't believed.
+# Weight files aren't compressed. A file is refused if its content claims to be this many times larger than the file.
 _LARGEST_RATIO = 16
-_ROOM = 2**20  # bytes that are always believed
+_ROOM = 2**20  # bytes of content that are always accepted
 
 
 def read_state(path: str | Path, weights_key: str | None = None) -> dict[str, Tensor]:
-    """The state dict in a .safetensors file or in a file of torch.save, on the CPU, unwrapped.
+    """Read the state dict of a safetensors or torch.save file to the CPU, without wrapping keys and prefixes.
 
-    If there are several, a note on standard error says which was taken; see `find_weights`.
+    If the file holds several state dicts, a note on standard error says which one was taken; see `find_weights`.
 
     Args:
-        path: the file. Its kind is told by its content, whatever its suffix.
-        weights_key: the key under which the weights are, if not the usual one is meant.
+        path: the file. Its format is detected from its content, not from its suffix.
+        weights_key: the key of the weights in the file; by default, `find_weights` chooses.
 
     Raises:
-        InputError: there is no such file, it is damaged or holds no weights, or reading it would run its code.
+        InputError: the file doesn't exist, is damaged, holds no weights, or could only be read by running its code.
     """
     weights = read_weights(path, weights_key)
     if weights.others:
@@ -45,10 +45,10 @@ def read_state(path: str | Path, weights_key: str | None = None) -> dict[str, Te
 
 
 def read_weights(path: str | Path, weights_key: str | None = None) -> Weights:
-    """What `read_state` reads, with where it was in the file. Values that aren't tensors are left out.
+    """Like `read_state`, but also say where in the file the weights were. Values that aren't tensors are left out.
 
     Raises:
-        InputError: as `read_state`.
+        InputError: as in `read_state`.
     """
     path = Path(path)
     must_be_file(path, _EXPECTED, "give the path of a file of weights")
@@ -62,7 +62,13 @@ def read_weights(path: str | Path, weights_key: str | None = None) -> Weights:
 
 
 def must_be_file(path: Path, expected: str, fix: str) -> None:
-    """Raise `InputError` if there is no file of weights at the path."""
+    """Raise `InputError` if the path of a weight file isn't a file.
+
+    Args:
+        path: the path.
+        expected: the error's text for what was expected.
+        fix: the error's text for what to do.
+    """
     if not path.is_file():
         found = "something else than a file" if path.exists() else "nothing"
         raise InputError(
@@ -86,8 +92,8 @@ def _read(path: Path) -> object:
     _check_unpacked(path)
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(STAND_INS), path.open("rb") as file:
-            warnings.simplefilter("ignore")  # torch's, of old formats
-            return torch.load(file, map_location="cpu", weights_only=True)  # of a path, it would go by the suffix
+            warnings.simplefilter("ignore")  # torch warns about old formats
+            return torch.load(file, map_location="cpu", weights_only=True)  # a path: torch uses its suffix
     except Exception as error:  # a damaged pickle can raise anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise InputError(
@@ -100,7 +106,7 @@ def _read(path: Path) -> object:
 
 
 def _found(kind: Kind, error: Exception) -> str:
-    said = first_line(error).partition(". ")[0][:200]  # torch goes on with how to run what is in it
+    said = first_line(error).partition(". ")[0][:200]  # torch then explains how to run the file's code
     if "TorchScript" in str(error):
         said = "a TorchScript archive, which holds code beside weights"
     elif "pickle" in kind.name:
@@ -109,17 +115,20 @@ def _found(kind: Kind, error: Exception) -> str:
 
 
 def _check_unpacked(path: Path) -> None:
-    """Raise `InputError` if a file of torch.save, which is a zip archive, unpacks to much more than its size."""
+    """Raise `InputError` if a torch.save file, which is a zip archive, unpacks to much more than its size."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
-        return  # not a zip archive, or a damaged one: torch says so
+        return  # not a zip archive, or a damaged one: torch's reader reports it
     _check_size(unpacked, path.stat().st_size)
 
 
 def _check_tensors(state: dict[str, Tensor], size: int) -> None:
-    """Raise `InputError` if the tensors aren't in the file, which may name shapes without values, or views of one."""
+    """Raise `InputError` if the tensors are larger than the file can hold.
+
+    A file can declare shapes without values, or many large views of one value.
+    """
     for name, tensor in state.items():
         if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
             raise _unreadable(f"{name!r} is no plain tensor with values", "save model.state_dict() with safetensors")
@@ -136,12 +145,12 @@ def _unreadable(found: str, fix: str) -> InputError:
 
 
 def weights_checksum(content: bytes) -> str:
-    """SHA-256 over the names, types, shapes and little-endian values of a safetensors file, in order of the names.
+    """SHA-256 over the names, dtypes, shapes and little-endian values of a safetensors file, sorted by name.
 
-    The file's own order and its metadata are not in it: the same weights have the same sum, whatever wrote them.
+    It doesn't depend on the file's tensor order or metadata, so equal weights have equal checksums.
 
     Raises:
-        SafetensorError: it is no such file.
+        SafetensorError: the content isn't a safetensors file.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(deserialize(content), key=lambda item: item[0]):

@@ -1,4 +1,4 @@
-"""Published weights, put into a model of the zoo."""
+"""Loading published weights into the suite's models."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from suite.models.weights.sources import SOURCES
 from suite.models.weights.unwrapping import find_weights, listed
 from suite.text import note
 
-FIXED_TOLERANCE = 1e-3  # between two computations of a sinusoid, in float32 at angles of a thousand
+FIXED_TOLERANCE = 1e-3  # rounding error between two float32 computations of a sinusoid, at angles up to a thousand
 
 
 class Loaded(NamedTuple):
-    """What wasn't taken as it was given, by published names.
+    """The published entries that were not copied unchanged.
 
-    resized: tables that were interpolated to this model's grid, with their shapes. computed: fixed tables of
-    another grid, for which this model keeps its own. skipped: what a format holds beside weights.
+    Attributes:
+        resized: tables that were interpolated to this model's grid, as texts with their shapes.
+        computed: fixed tables for another grid, in place of which this model keeps its own, likewise.
+        skipped: names of entries that aren't weights.
     """
 
     resized: list[str]
@@ -38,23 +40,23 @@ class Loaded(NamedTuple):
 def load_reference(
     model: nn.Module, state_dict: Mapping[str, Any], source: str, *, weights_key: str | None = None
 ) -> Loaded:
-    """Fill a model with the weights of a published state dict, bare or wrapped; see `find_weights`.
+    """Load a published state dict into a model. The state dict may be wrapped; see `find_weights`.
 
-    If there are weights under several keys, a note on standard error says which were taken.
+    If the checkpoint has weights under several keys, a note on standard error says which were taken.
 
-    Every parameter and running statistic of the model must be given, with its shape, and nothing else;
-    otherwise the model is left as it was. Where only the image size differs, a learned PE is resized: its
-    patches' rows bicubically, its prefix tokens' rows kept (as DeiT's release does); so is the table of a
-    relative PE. A fixed PE is the model's own.
+    The checkpoint must have every parameter and running statistic of the model, with its shape, and nothing else.
+    Otherwise the model isn't changed. If only the image size differs, a learned PE is resized: the patches' rows are
+    interpolated bicubically, and the prefix tokens' rows are kept, as in DeiT's released code. The table of a relative
+    PE is interpolated as well. The model keeps its own fixed PE.
 
     Args:
-        model: one of the zoo.
+        model: one of the suite's models.
         state_dict: the checkpoint.
-        source: whose names it has: a name of `SOURCES`.
-        weights_key: the key under which the weights are, if not the usual one is meant.
+        source: the published format, a name in `SOURCES`.
+        weights_key: the key of the weights in the checkpoint; by default, `find_weights` chooses.
 
     Raises:
-        InputError: the source is unknown or not this model's, or names or shapes don't agree (the first are listed).
+        InputError: the source is unknown or doesn't fit this model, or names or shapes differ (the first are listed).
     """
     published = SOURCES[source]
     family = model.architecture.family.name if isinstance(model, Transformer) else type(model).__name__
@@ -116,7 +118,12 @@ def load_reference(
 
 
 class _Table(NamedTuple):
-    """A table of a position embedding. fit: a given one at this model's size, or None where it can't be."""
+    """How to load one table of a position embedding.
+
+    Attributes:
+        fit: resizes a published table to this model's grid; returns None if it can't.
+        fixed: whether the table is computed, not learned.
+    """
 
     fit: Callable[[Tensor], Tensor | None]
     fixed: bool = False
@@ -144,7 +151,7 @@ def _fixed(own: Tensor, given: Tensor) -> Tensor | None:
 
 
 def _resized(grid: Grid, prefix: int, given: Tensor) -> Tensor | None:
-    """[1, prefix + side², width] to [1, prefix + rows × columns, width]."""
+    """Resize a learned PE: [1, prefix + side², width] to [1, prefix + rows × columns, width]."""
     if given.ndim != 3 or len(given) != 1 or given.shape[1] == prefix + grid[0] * grid[1]:
         return given
     patches = _interpolated(given[0, prefix:], grid)
@@ -152,14 +159,14 @@ def _resized(grid: Grid, prefix: int, given: Tensor) -> Tensor | None:
 
 
 def _resized_offsets(side: int, given: Tensor) -> Tensor | None:
-    """[(2W-1)², heads] to [side², heads]: the offsets are a grid, too."""
+    """Resize a relative PE's table: [(2W-1)², heads] to [side², heads]. The offsets form a square grid, too."""
     if given.ndim != 2 or len(given) == side**2:
         return given
     return _interpolated(given, (side, side)) if len(given) % 2 else None
 
 
 def _interpolated(rows: Tensor, grid: Grid) -> Tensor | None:
-    """The rows of a square grid [side², channels], bicubically on another: [rows × columns, channels]."""
+    """Interpolate a square grid bicubically: [side², channels] to [rows × columns, channels]; None if not square."""
     side = math.isqrt(len(rows))
     if side == 0 or side**2 != len(rows):
         return None

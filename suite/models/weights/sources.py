@@ -1,4 +1,4 @@
-"""Published formats of weights: the names of the authors' code, and what they are called here."""
+"""Published weight formats: how parameter names in the authors' code translate to this suite's names."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ Name = str | Callable[[re.Match[str]], str]
 class Source:
     """A published format.
 
-    names: (pattern of a published name, the name here), the first match counts. skipped: patterns of what
-    a format holds beside weights, such as indices and masks that follow from the sizes.
+    Attributes:
+        name: the format's name.
+        summary: one line for people.
+        families: the model families that it fits.
+        names: pairs of a pattern for published names and the suite's name; the first match is used.
+        skipped: patterns of entries that aren't weights, such as indices and masks that follow from the sizes.
     """
 
     name: str
@@ -26,14 +30,14 @@ class Source:
     skipped: tuple[str, ...] = ()
 
     def translate(self, name: str) -> str | None:
-        """The name here of a published name, or None if the format has no such name."""
+        """The suite's name for a published name, or None if the format has no such name."""
         for pattern, ours in self.names:
             if match := re.fullmatch(pattern, name):
                 return match.expand(ours) if isinstance(ours, str) else ours(match)
         return None
 
     def skips(self, name: str) -> bool:
-        """Whether what has this name holds no weights."""
+        """Whether the entry of this name isn't a weight."""
         return any(re.fullmatch(pattern, name) for pattern in self.skipped)
 
 
@@ -41,13 +45,13 @@ SOURCES: Registry[Source] = Registry("source of weights")
 
 _LEAF = r"(weight|bias)"
 _BATCH_NORM = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
-# `apply_join` keeps the names that timm has, and calls what it adds as it is called here.
+# `apply_join` keeps timm's names for existing parameters, and uses the suite's names for those that it adds.
 _JOINED = (r"position\.(.+)", r"position.\1")
 _INDEX = r"(?:.+\.)?attn\.relative_position_index"
 
 
 def _one_less(name: str) -> Callable[[re.Match[str]], str]:
-    """The first group counts from 1 there, and from 0 here."""
+    """A translation for numbered modules: the published number (first group) starts at 1, the suite's at 0."""
     return lambda match: f"{name}.{int(match[1]) - 1}.{match[2]}"
 
 
@@ -88,7 +92,7 @@ _register(
     (_INDEX,),
 )
 
-# The encoder calls its second LayerNorm norm1, and its first pre_norm.
+# In the published encoder, the first LayerNorm is called pre_norm and the second norm1.
 _register(
     "compact-transformers",
     "ViT-Lite, CVT and CCT as released by SHI-Labs",
@@ -155,7 +159,7 @@ _SWIN = (
 _DOWNSAMPLE = rf"layers\.(\d+)\.downsample\.((?:norm|reduction)\.{_LEAF})"
 _SWIN_SKIPPED = (_INDEX, r"layers\.\d+\.blocks\.\d+\.attn_mask")
 
-# The authors merge patches at the end of a stage, timm and we at the beginning of the next.
+# The authors merge patches at the end of a stage; timm and this suite do so at the start of the next stage.
 _register(
     "swin",
     "Swin as released by Microsoft, with or without its absolute PE",

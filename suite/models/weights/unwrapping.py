@@ -1,4 +1,4 @@
-"""Where the weights are in a checkpoint: under which key, and under which prefix of their names."""
+"""Finding the state dict in a checkpoint: the key that holds it, and a common prefix of its names."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from torch import Tensor
 
 from suite.errors import InputError
 
-# Keys under which training scripts keep a model's weights, in the order in which they are taken. Averaged weights come
-# first, as timm takes them; DeiT's rule, below, comes before all.
+# Keys under which training scripts save a model's weights, in order of preference. As in timm, averaged weights come
+# first. DeiT's rule (see `find_weights`) takes precedence over this order.
 AVERAGED = ("state_dict_ema", "ema", "model_ema")
 WRAPPERS = (*AVERAGED, "state_dict", "model", "model_state_dict", "net")
-# Of DataParallel and AveragedModel, of torch.compile, of Lightning's modules, and of networks with a head of their own.
+# Added by DataParallel and AveragedModel, by torch.compile, by Lightning modules, and by networks with a separate head.
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
-_COUNT = "n_averaged"  # what an AveragedModel keeps beside "module.…"
-_DEEPEST = 4  # wrappers in one another
+_COUNT = "n_averaged"  # an AveragedModel's only entry without the prefix "module."
+_DEEPEST = 4  # levels of nested wrappers that are opened
 
 
 class Weights(NamedTuple):
-    """A state dict, and where it was.
+    """A state dict, and where it was found.
 
     Attributes:
-        state: values by name. What isn't a tensor is left as it is.
-        taken: the key it was under, such as "state_dict_ema" or "model.state_dict"; empty if it was bare.
-        others: the other keys under which there are weights.
+        state: values by name. Values that aren't tensors are unchanged.
+        taken: the key of the state dict, such as "state_dict_ema" or "model.state_dict"; empty if it wasn't wrapped.
+        others: the other keys that hold weights.
     """
 
     state: dict[str, Any]
@@ -34,7 +34,7 @@ class Weights(NamedTuple):
 
     @property
     def told(self) -> str:
-        """For people: which weights these are, and which could be chosen instead."""
+        """A text for messages: which weights were taken, and which could be chosen instead."""
         if not self.taken:
             return "the file's only weights"
         rest = f"; also there: {listed(map(repr, self.others))} (choose by --weights-key)" if self.others else ""
@@ -42,17 +42,18 @@ class Weights(NamedTuple):
 
 
 def find_weights(checkpoint: object, key: str | None = None) -> Weights:
-    """A checkpoint's state dict, without what wraps it and without a common prefix of the names.
+    """Find a checkpoint's state dict. Wrapping keys and a common prefix of the names are removed.
 
-    Of several state dicts, averaged weights (EMA) are taken, as timm does; but where there is both "model" and
-    "model_ema", "model": that is the layout of DeiT's training script and its descendants, which evaluate "model".
+    Of several state dicts, averaged weights (EMA) are preferred, as in timm. There is one exception: if the checkpoint
+    has both "model" and "model_ema", "model" is taken. DeiT's training script and its descendants write this layout,
+    and they evaluate "model".
 
     Args:
-        checkpoint: what a file holds.
-        key: take what is under this key instead; "a.b" is the key b of what is under a.
+        checkpoint: the content of a file.
+        key: the key of the state dict to take; "a.b" means key b inside the value of key a. None chooses as above.
 
     Raises:
-        InputError: there are no tensors by name, or not under the key, or only under keys that aren't known.
+        InputError: there are no named tensors, none under the key, or none under a known key.
     """
     state: Any = checkpoint
     taken = ""
@@ -72,7 +73,7 @@ def find_weights(checkpoint: object, key: str | None = None) -> Weights:
 
 
 def listed(names: Iterable[object], at_most: int = 20) -> str:
-    """Names out of a file, for a message: what a terminal would obey is escaped."""
+    """Join names from a file for a message. Control characters, which a terminal might interpret, are escaped."""
     texts = [text if text.isprintable() else ascii(text) for text in map(str, names)]
     more = f" and {len(texts) - at_most} more" if len(texts) > at_most else ""
     return ", ".join(text[:400] for text in texts[:at_most]) + more
@@ -86,7 +87,7 @@ def _chosen(mapping: Mapping[Any, Any]) -> str | None:
 
 
 def _holders(value: object, depth: int = _DEEPEST) -> list[str]:
-    """The keys under which there are weights, at once or in a known wrapper."""
+    """The keys that hold weights, directly or inside a known wrapper."""
     if not isinstance(value, Mapping) or not depth:
         return []
     return [
@@ -102,7 +103,7 @@ def _has_tensors(value: object) -> Any:
 
 
 def _under(checkpoint: object, key: str) -> object:
-    """What is under a key, or under a path of keys joined by dots."""
+    """The value of a key, or of a path of keys joined by dots."""
     if isinstance(checkpoint, Mapping):
         if key in checkpoint:
             return checkpoint[key]
@@ -138,7 +139,7 @@ def _no_weights(checkpoint: object, state: object, taken: str) -> InputError:
 
 
 def _without_prefixes(names: dict[str, Any]) -> dict[str, Any]:
-    """The same without what comes before the name of every tensor."""
+    """The same values by name, without prefixes that all tensors' names share."""
     while True:
         tensors = [name for name, value in names.items() if isinstance(value, Tensor) and name != _COUNT]
         if _COUNT in names and tensors and all(name.startswith("module.") for name in tensors):

@@ -1,4 +1,4 @@
-"""The learning rate of each step. Needs no torch."""
+"""The learning-rate schedule. Doesn't import torch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from suite.grid.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, epoch: int, step: int = 0, steps: int = 1) -> float:
-    """The learning rate of a step, out of `steps` in an epoch: warm-up, a cosine to `min_lr`, and cool-down at that.
+    """The learning rate at one step: warm-up, then a cosine decay to `min_lr`, then a cool-down at `min_lr`.
 
-    Without `warmup_prefix` the cosine is not shifted by the warm-up: at epoch t of T it has
-    min + (peak - min) (1 + cos(π t / T)) / 2. With it, t and T count from the end of the warm-up.
-    Source: timm 0.3.2 to 1.0 `CosineLRScheduler`, by epochs as timm calls it, and by steps as Swin does; the harmonic
-    warm-up is Compact Transformers' `examples/main.py`.
+    The cosine is min + (peak - min) (1 + cos(π t / T)) / 2 at epoch t of T. Without `warmup_prefix`, t counts from the
+    first epoch, so the warm-up replaces the start of the cosine. With it, t and T count from the end of the warm-up.
+
+    Source: `CosineLRScheduler` of timm 0.3.2 to 1.0, updated per epoch as in timm or per step as in Swin. The harmonic
+    warm-up is that of Compact Transformers' `examples/main.py`.
+
+    Args:
+        recipe: the training recipe.
+        epoch: the epoch, from 0.
+        step: the step within the epoch, from 0.
+        steps: the number of steps per epoch.
     """
     units = steps if recipe.schedule_unit == "step" else 1
     unit = epoch * steps + step if recipe.schedule_unit == "step" else epoch
