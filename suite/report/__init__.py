@@ -1,4 +1,4 @@
-"""What is shown: tables, figures and the HTML page of a grid. Torch-free."""
+"""The output of a grid: tables, figures and the HTML report. This package doesn't import torch."""
 
 from __future__ import annotations
 

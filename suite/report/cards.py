@@ -1,4 +1,4 @@
-"""The cards of the report: one for each verdict."""
+"""The verdict cards of the HTML report: one card per verdict."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIGNS: Mapping[Word, tuple[str, str]] = {
 
 
 def card(verdict: Verdict) -> dict[str, Any]:
-    """What the page's template shows of a verdict."""
+    """The values that the HTML template needs for the card of a verdict."""
     sign, said = SIGNS[verdict.word]
     sentence = verdict.sentence[0].upper() + verdict.sentence[1:]
     claim = verdict.claim
@@ -43,7 +43,7 @@ def card(verdict: Verdict) -> dict[str, Any]:
 
 
 def _numbers(verdict: Verdict) -> Iterator[tuple[str, str]]:
-    """Every number that led to the word, with its name."""
+    """All numbers behind the verdict, as (name, text)."""
     claim, seen = verdict.claim, verdict.evidence
     yield "Claimed gain", _published(verdict)
     yield "Margin δ, level α", f"{claim.margin:g} points, {claim.alpha:g}; fixed in the claim file before any run"

@@ -1,7 +1,7 @@
-"""The report of a grid: one page that needs nothing but itself, with tables, figures and verdicts as files.
+"""The report of a grid: a self-contained HTML page, and its tables, figures and verdicts as separate files.
 
-The page makes no request and runs no script; every text from a record is escaped. The same inputs give
-the same bytes: the only times in it are those of the runs.
+The page makes no requests and runs no scripts. All text from records is escaped. The same input gives the same bytes:
+the only dates in the page are those of the runs.
 """
 
 from __future__ import annotations
@@ -53,11 +53,17 @@ def render(
 ) -> Path:
     """Write index.html, tables/, figures/ and verdicts.json into the folder, and return the page's path.
 
-    frame, history: as `suite.store.load_frame` and `load_history` give them, of this grid's trials. published: the
-    papers' tables that its claims are from. factorials: of its runs, if it combines methods.
+    Args:
+        grid: the summary of the grid.
+        frame: the runs of the grid's trials, as `suite.store.load_frame` returns them.
+        history: their epochs, as `suite.store.load_history` returns them.
+        verdicts: the verdicts on the grid's claims.
+        folder: the folder to write.
+        published: the published tables that the claims come from.
+        factorials: the factorials of the runs, if the grid combines methods.
 
     Raises:
-        InputError: the folder can't be written, or the frame holds two trainings under one name.
+        InputError: the folder can't be written, or the frame has two different training runs under one name.
     """
     cells = rows(frame)
     results = summary_table(cells, grid.budget)
@@ -112,7 +118,7 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
         write_atomic(folder / f"{name}.svg", (head + text).encode())
     kinds = ("curves", "interactions", "similarity")
     for path in [path for kind in kinds for path in folder.glob(f"{kind}-*.svg")]:
-        if path.stem not in drawings:  # of an earlier report with more cells
+        if path.stem not in drawings:  # left over from an earlier report with more cells
             path.unlink()
 
 

@@ -1,4 +1,4 @@
-"""The remarks of the report: caveats, environments and the summary of a grid."""
+"""The texts of the report: the summary of a grid, its facts, environments and caveats."""
 
 from __future__ import annotations
 
@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GridSummary:
-    """What a report says of a grid beyond its runs.
+    """The facts about a grid that its report needs in addition to the runs.
 
-    total, done, failed, missing: trials of the grid, by what is known of them. dropped: cells that are no
-    trials, each with its reason. recipes: the values of each recipe, by its name. command: the `lape run`
-    that runs the grid; the other commands take the same arguments. budget: in what the grid is smaller than the
-    paper's experiment; empty if it isn't.
+    Args:
+        name: the name of the grid.
+        description: its description, from the grid file.
+        total: the number of its trials.
+        done: the number of trials with a finished run.
+        failed: the number of trials that failed.
+        missing: the number of trials without a record.
+        seeds: the seed indices.
+        recipes: the values of each recipe, by the recipe's name.
+        command: the `lape run` command of the grid. `lape verify` and `lape report` take the same arguments.
+        dropped: combinations that no model can have, each with its reason.
+        budget: how the grid is smaller than the paper's experiment; empty if it isn't.
     """
 
     name: str
@@ -42,12 +50,12 @@ class GridSummary:
 
     @property
     def commands(self) -> str:
-        """The commands that make the results, the verdicts and the page again."""
+        """The commands that reproduce the results, the verdicts and the report."""
         return "\n".join(self.command.replace("lape run", f"lape {verb}", 1) for verb in ("run", "verify", "report"))
 
 
 def overview(grid: GridSummary, frame: pd.DataFrame, verdicts: Sequence[Verdict]) -> str:
-    """The report in a paragraph."""
+    """The results of the grid in one paragraph."""
     seconds = float(frame["train_seconds"].sum())
     done = f"{grid.done} of {grid.total} trials are done"
     failed = "none failed" if not grid.failed else f"{grid.failed} failed"
@@ -66,7 +74,7 @@ def overview(grid: GridSummary, frame: pd.DataFrame, verdicts: Sequence[Verdict]
 
 
 def facts(grid: GridSummary, frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """The facts about a grid that the page lists: their names and values."""
+    """The facts about a grid that the page lists, as (name, value)."""
     datasets = sorted(set(frame["dataset"].astype(str)))
     return [
         ("Trials", f"{grid.done} done, {grid.failed} failed, {grid.missing} to do"),
@@ -78,7 +86,7 @@ def facts(grid: GridSummary, frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def by_reason(dropped: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
-    """Cells that are no trials, grouped by the reason."""
+    """Group dropped cells by their reason."""
     reasons: dict[str, list[str]] = {}
     for cell, reason in dropped:
         reasons.setdefault(reason, []).append(cell)
@@ -86,19 +94,19 @@ def by_reason(dropped: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]
 
 
 def environments(frame: pd.DataFrame) -> list[str]:
-    """Each environment, with its number of runs."""
+    """A text for each environment, with the number of its runs."""
     counts = Counter(frame["environment"].astype(str))
     return [f"{name}: {counts[name]} run{'s' if counts[name] > 1 else ''}" for name in sorted(counts)]
 
 
 def made(frame: pd.DataFrame) -> str:
-    """The dates of the first and the last run."""
+    """The dates of the first and the last run, as text."""
     days = sorted({str(time)[:10] for time in frame["started_at"]})
     return "" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
 
 def shown_value(value: Any) -> str:
-    """A value of a recipe as the page prints it."""
+    """The text of a recipe's value in the page."""
     if value is None:
         return "none"
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
@@ -109,7 +117,14 @@ def shown_value(value: Any) -> str:
 def caveats(
     grid: GridSummary, frame: pd.DataFrame, history: pd.DataFrame, verdicts: Sequence[Verdict]
 ) -> Iterator[str]:
-    """What a reader should know before believing the page, a sentence each."""
+    """The caveats about the results, one sentence each.
+
+    Args:
+        grid: the summary of the grid.
+        frame: the runs of its trials.
+        history: their epochs.
+        verdicts: the verdicts on its claims.
+    """
     if any(verdict.claim.kind == "analogue" for verdict in verdicts):
         yield (
             "An analogue claim carries a published gain over to other data, another size or another budget. Its "
@@ -147,6 +162,6 @@ def caveats(
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:
-    """A list for people: the first few, and how many more."""
+    """The first names of a list, and the number of the others, as text."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

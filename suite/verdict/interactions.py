@@ -1,8 +1,9 @@
 """Main effects and interactions of methods that a grid combines, and whether their gains add up.
 
-Wherever a grid trains combinations of joins, norms or losses, the cells that agree in all else form a factorial. Each
-of its effects is a contrast of cells, computed seed by seed, so that what a seed does to all cells cancels; the seeds'
-values are tested by t, as the gains of a claim are. docs/interactions.md says why, and how often it errs.
+If a grid trains combinations of joins, norms or losses, the cells that are equal in everything else form a factorial
+design. Each effect is a contrast of cells, computed separately for each seed, so that seed effects shared by all cells
+cancel. The per-seed values are tested with a t-test, like the gains of a claim. docs/interactions.md gives the reasons
+and the simulated error rates.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from suite.verdict.runs import Frame
 
 USUAL = Interactions()
-FACTORS = METHODS  # the axes: those whose effects and sums are asked for
+FACTORS = METHODS  # the axes whose effects and sums are computed
 
 Word = Literal["positive", "negative", "can't tell", "not tested"]
 SumWord = Literal["adds up", "less than the sum", "more than the sum", "can't tell", "not tested"]
@@ -35,14 +36,19 @@ SUM_WORDS: tuple[SumWord, ...] = get_args(SumWord)
 
 @dataclass(frozen=True)
 class Effect:
-    """A main effect (one level), or an interaction (several), in points, against the reference level of each axis.
+    """A main effect (one level) or an interaction (two or three levels), in percentage points.
 
-    A main effect is the gain of a level, a mean over the levels of the other axes. An interaction is by how much that
-    gain is larger with the other level than with its reference; of three, by how much that difference is.
+    Levels are compared with the reference level of their axis. A main effect is the gain of a level, averaged over the
+    levels of the other axes. A two-way interaction is the gain of one level in the presence of the other, minus its
+    gain at the other's reference. A three-way interaction is the same difference between two two-way interactions.
 
-    levels: axis → level. gain: over the seeds that all its cells have. p, p_adjusted: two-sided; by Holm over all
-    effects of the frame. pooled: the same effect by the blocked model (see `blocked_model`), a check. missing: the
-    cells without a finished run that it takes; with any, there is no gain.
+    Args:
+        levels: the level of each axis that takes part.
+        seeds: the seeds that all cells of the contrast have.
+        gain: the effect over these seeds, with its t-test.
+        p_adjusted: the two-sided p-value, by Holm's method over all effects of the frame.
+        pooled: the same effect estimated by the blocked model (see `blocked_model`), as a check.
+        missing: the cells of the contrast without a finished run. If there are any, the effect isn't estimated.
     """
 
     levels: Mapping[str, str]
@@ -55,17 +61,17 @@ class Effect:
 
     @cached_property
     def p(self) -> float:
-        """Two-sided."""
+        """The two-sided p-value, not adjusted."""
         return two_sided(self.gain)
 
     @property
     def order(self) -> int:
-        """1 of a main effect, 2 and 3 of interactions."""
+        """The number of axes: 1 for a main effect, 2 or 3 for an interaction."""
         return len(self.levels)
 
     @property
     def word(self) -> Word:
-        """What the runs say of it."""
+        """The verdict on the effect, from its adjusted p-value."""
         if not testable(self.gain, self.alpha):
             return "not tested"
         if not self.p_adjusted < self.alpha:
@@ -74,17 +80,25 @@ class Effect:
 
     @property
     def smallest(self) -> float:
-        """The smallest effect (points) that so many seeds show at 80 % power, tested alone, with this spread."""
+        """The smallest effect (points) that these seeds detect with 80 % power, for a single test and this spread."""
         return stats.smallest_gain(self.gain.n, self.gain.sd, self.alpha / 2)
 
 
 @dataclass(frozen=True)
 class Sum:
-    """A combination of methods: its gain over the reference cell, beside the sum of what each gains alone, in points.
+    """A combination of methods: its gain, compared with the sum of the gains of each method alone, in points.
 
-    levels: axis → level, of the methods that are combined. difference: observed − predicted, seed by seed.
-    p_adjusted: of the difference being zero, two-sided. p_equivalent: of its being `margin` or more (TOST). Both by
-    Holm, over all combinations of the frame. missing: as of `Effect`.
+    Gains are over the reference cell. P-values are adjusted with Holm's method over all combinations of the frame.
+
+    Args:
+        levels: the level of each axis whose methods are combined.
+        predicted: the sum of the gains of each method alone.
+        observed: the gain of the combination.
+        difference: observed − predicted, computed for each seed.
+        p_adjusted: the two-sided p-value against a difference of zero.
+        p_equivalent: the p-value of the equivalence test (TOST) that the difference is within `margin`.
+        missing: the cells without a finished run. If there are any, the difference isn't estimated.
+        margin: the largest difference that counts as none.
     """
 
     levels: Mapping[str, str]
@@ -100,7 +114,7 @@ class Sum:
 
     @property
     def word(self) -> SumWord:
-        """Whether the gains add up. A difference within the margin is none, significant or not."""
+        """Whether the gains add up. A difference within the margin counts as none, even if it is significant."""
         if not testable(self.difference, self.alpha):
             return "not tested"
         if self.p_equivalent < self.alpha:
@@ -112,10 +126,13 @@ class Sum:
 
 @dataclass(frozen=True)
 class Factorial:
-    """The cells of a grid that differ in their methods alone.
+    """The cells of a grid that differ only in their methods.
 
-    cell: what they share. axes: the methods' axes with their levels, the reference first. values: top-1 (percent) of
-    the finished runs, cell → seed → value. environments: of those runs.
+    Args:
+        cell: the levels that all cells share, by axis.
+        axes: the axes of the methods, with their levels; the reference level is first.
+        values: top-1 (percent) of the finished runs, by cell and seed.
+        environments: the environments of these runs.
     """
 
     cell: Mapping[str, str]
@@ -127,7 +144,7 @@ class Factorial:
 
     @property
     def cells(self) -> list[Levels]:
-        """All combinations of the levels."""
+        """All cells: every combination of the axes' levels."""
         return list(itertools.product(*self.axes.values()))
 
     @property
@@ -142,27 +159,27 @@ class Factorial:
 
     @property
     def incomplete(self) -> Mapping[int, list[Levels]]:
-        """Seeds that some cells have and others lack, with the cells that lack them; cells without any run aside."""
+        """Seeds that only some cells have, with the cells that lack them. Cells without any run are ignored."""
         have = [cell for cell in self.cells if self.values.get(cell)]
         seeds = sorted({seed for cell in have for seed in self.values[cell]})
         lacking = {seed: [cell for cell in have if seed not in self.values[cell]] for seed in seeds}
         return {seed: cells for seed, cells in lacking.items() if cells}
 
     def named(self, levels: Levels) -> Mapping[str, str]:
-        """A cell's methods by axis, those that are a reference left out."""
+        """A cell's methods by axis, without the levels that are the reference."""
         return {axis: level for axis, level, usual in zip(self.axes, levels, self.reference, strict=True)
                 if level != usual}  # fmt: skip
 
 
 def factorials(frame: Frame, test: Interactions = USUAL) -> list[Factorial]:
-    """The factorials of a frame's runs, in the order of tables, with their effects and sums.
+    """The factorials of a frame's runs, in the order of the tables, with their effects and sums.
 
-    Cells belong together if they agree in data set, architecture, PE and recipe. A level takes part if some cell
-    combines it with a level of another axis; the reference of an axis is its first level in order of registration.
-    Nothing is imputed: an effect that takes a cell without finished runs has none.
+    Cells belong to one factorial if they have the same data set, architecture, PE and recipe. A level takes part if at
+    least one cell combines it with a level of another axis. The reference of an axis is its first registered level.
+    Missing values aren't imputed: an effect that needs a cell without finished runs isn't estimated.
 
     Raises:
-        InputError: as `suite.verdict.runs.unique_runs`.
+        InputError: in the same cases as `suite.verdict.runs.unique_runs`.
     """
     common = [name for name in CELL_FIELDS if name not in FACTORS]
     groups: dict[Levels, list[Run]] = defaultdict(list)
@@ -177,7 +194,7 @@ def factorials(frame: Frame, test: Interactions = USUAL) -> list[Factorial]:
 
 
 def analysed(found: Sequence[Factorial], test: Interactions = USUAL) -> list[Factorial]:
-    """The factorials with their effects and sums, whose p-values are adjusted over all of them."""
+    """The factorials with their effects and sums. P-values are adjusted over all factorials together."""
     effects = [list(_effects(one, test.alpha)) for one in found]
     sums = [list(_sums(one, test.margin, test.alpha)) for one in found]
     return [
@@ -187,17 +204,17 @@ def analysed(found: Sequence[Factorial], test: Interactions = USUAL) -> list[Fac
 
 
 def testable(gain: stats.PairedGain, alpha: float) -> bool:
-    """Whether so many seeds could give a two-sided p below alpha at all."""
+    """Whether this number of seeds could give any two-sided p-value below alpha."""
     return stats.can_reach(alpha / 2, gain.n, identical=gain.identical)
 
 
 def two_sided(gain: stats.PairedGain) -> float:
-    """The two-sided p-value of a mean of zero."""
+    """The two-sided p-value of the test that the mean gain is zero."""
     return min(1.0, 2 * min(gain.p_greater, gain.p_less))
 
 
 def _axes(runs: Sequence[Run]) -> dict[str, Levels]:
-    """The axes with the levels that take part in some combination; none if nothing is combined."""
+    """The axes, each with the levels that are combined with another axis; empty if nothing is combined."""
     cells = {tuple(str(run[axis]) for axis in FACTORS) for run in runs}
     levels = [
         sorted({cell[place] for cell in cells}, key=partial(level_order, axis)) for place, axis in enumerate(FACTORS)
@@ -213,7 +230,10 @@ def _axes(runs: Sequence[Run]) -> dict[str, Levels]:
 
 
 def _values(axes: Mapping[str, Levels], runs: Sequence[Run]) -> tuple[dict[Levels, dict[int, float]], tuple[str, ...]]:
-    """Top-1 of the finished runs by cell and seed; the axes that aren't the factorial's are at their reference."""
+    """Top-1 of the finished runs by cell and seed, and the runs' environments.
+
+    Only runs at the reference level of all other axes are used.
+    """
     others = {
         axis: min((str(run[axis]) for run in runs), key=partial(level_order, axis))
         for axis in FACTORS
@@ -234,9 +254,10 @@ def _values(axes: Mapping[str, Levels], runs: Sequence[Run]) -> tuple[dict[Level
 
 
 def effect_weights(axes: Mapping[str, Levels], levels: Mapping[str, str]) -> dict[Levels, float]:
-    """The contrast of an effect: what each cell's mean counts in it.
+    """The contrast of an effect: the weight of each cell.
 
-    Of the axes in `levels`, +1 at the level and −1 at the reference; of the others, the mean over all levels.
+    For an axis in `levels`, the level has the weight +1 and the reference −1. Other axes are averaged over all levels.
+    A cell's weight is the product over the axes.
     """
     parts: list[dict[str, float]] = []
     for axis, known in axes.items():
@@ -265,7 +286,7 @@ def _effects(factorial: Factorial, alpha: float) -> Iterator[Effect]:
 def _by_seed(
     values: Mapping[Levels, Mapping[int, float]], weights: Weights
 ) -> tuple[tuple[int, ...], list[float], tuple[Levels, ...]]:
-    """A contrast for each seed that all its cells have; and its cells without any."""
+    """The seeds that all cells of a contrast have, its value for each, and its cells without any run."""
     cells = [cell for cell, weight in weights.items() if weight]
     missing = tuple(cell for cell in cells if not values.get(cell))
     if missing:
@@ -325,6 +346,3 @@ def _adjusted_sums(found: Sequence[Sequence[Sum]]) -> list[list[Sum]]:
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else math.nan
-
-
-# ── the check: one model of all runs ──────────────────────────────────────────────────────────────────

@@ -1,8 +1,8 @@
-"""Figures as SVG text: accuracy curves, and the gains with their intervals.
+"""Accuracy curves as SVG text.
 
-One drawing serves the page and the file: its colours are CSS variables with a fallback, so that a page
-can set them (for a dark screen), and a viewer without the page shows the fallback. The same input gives
-the same bytes: no date, ids from a fixed salt.
+The same drawing is used in the HTML page and as a file. Its colours are CSS variables with fallback values: the page
+can set them, for example in dark mode, and other viewers show the fallback. The same input gives the same bytes: the
+SVG contains no date, and its ids are hashes with a fixed salt.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ MAX_PANELS = 24
 
 @dataclass(frozen=True)
 class Line:
-    """The accuracy (percent) of one cell by epoch: mean and sample standard deviation over n seeds."""
+    """The test accuracy (percent) of one cell after each tested epoch.
+
+    Args:
+        join: the joining method of the cell.
+        n: the number of seeds.
+        epochs: the number of epochs that the model had been trained for.
+        mean: the mean accuracy over seeds, for each of `epochs`.
+        sd: the sample standard deviation over seeds; NaN for one seed.
+    """
 
     join: str
     n: int
@@ -38,7 +46,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """The cells that differ in their join alone. name: for a file, unique within a report."""
+    """One figure: the curves of cells that differ only in their joining method.
+
+    Args:
+        name: the file name without a suffix; unique within a report.
+        title: the levels that the cells share.
+        lines: one curve per joining method.
+    """
 
     name: str
     title: str
@@ -46,7 +60,16 @@ class Panel:
 
 
 def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tuple[list[Panel], int]:
-    """The accuracy curves of the finished runs, in the order of tables: the first `limit`, and how many there are."""
+    """Collect the accuracy curves of the finished runs, in the order of the tables.
+
+    Args:
+        frame: the runs, as `suite.store.load_frame` returns them.
+        history: their epochs, as `suite.store.load_history` returns them.
+        limit: the largest number of panels to return.
+
+    Returns:
+        The first `limit` panels, and the number of all panels.
+    """
     import pandas as pd
 
     others = [name for name in CELL_FIELDS if name != "join"]
@@ -58,7 +81,7 @@ def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) 
         vary.discard("recipe_id")
     shown = pd.DataFrame(cells[:limit], columns=others).assign(panel=range(len(cells[:limit])))
     tested = history.loc[history["top1"].notna(), ["trial_id", "epoch", "top1"]]
-    tested = tested.assign(epoch=tested["epoch"] + 1)  # how many epochs the model has been trained for
+    tested = tested.assign(epoch=tested["epoch"] + 1)  # the number of completed epochs
     joined = tested.merge(done.merge(shown, on=others), on="trial_id")
     curves = joined.groupby(["panel", "join", "epoch"])["top1"].agg(["mean", "std", "count"]).reset_index()
     found = []
@@ -80,7 +103,7 @@ def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) 
 
 
 def draw_panels(found: Sequence[Panel]) -> dict[str, str]:
-    """Each panel as SVG, by its name. Bands are ± 1 standard deviation over seeds. Only what is new is drawn."""
+    """Each panel as SVG, by its name. Bands are ± 1 standard deviation over seeds. Cached drawings are reused."""
     named = {panel.name: panel for panel in found}
     return drawn(named, lambda names: _draw([named[name] for name in names]))
 
@@ -88,7 +111,7 @@ def draw_panels(found: Sequence[Panel]) -> dict[str, str]:
 def _draw(new: Sequence[Panel]) -> dict[str, str]:
     drawings = {}
     with style():
-        # One sheet for all: to make axes takes matplotlib longer than to draw them.
+        # All panels reuse one figure, because matplotlib needs more time to create axes than to draw them.
         figure, axes = new_figure(3.5, 2.5)
         figure.subplots_adjust(left=0.14, right=0.99, bottom=0.16, top=0.97)
         axes.grid(axis="y")
@@ -121,7 +144,7 @@ def _plot(axes: Axes, panel: Panel) -> None:
 
 
 def _key(axes: Axes, lines: Sequence[Line]) -> None:
-    """The joins' names below the curves, at the right; matplotlib's own legend takes a third of the drawing's time."""
+    """Draw a legend at the lower right. It replaces matplotlib's own, which takes a third of the drawing time."""
     left = 0.97 - 0.024 * max(len(line.join) for line in lines)
     for row, line in enumerate(reversed(lines)):
         place, y = line_style(line.join), 0.06 + 0.085 * row
@@ -131,7 +154,10 @@ def _key(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def _limits(lines: Sequence[Line]) -> tuple[float, float]:
-    """From where the first fifth of the training ends: below it, all curves look the same, and the rest is flat."""
+    """The limits of the y axis: from the accuracy after the first fifth of the epochs to the highest one.
+
+    With the first epochs included, the differences between the curves would be too small to see.
+    """
     floor = min(line.mean[min(math.ceil(len(line.mean) / 5), len(line.mean) - 1)] for line in lines)
     top = max(value for line in lines for value in line.mean)
     margin = max(0.08 * (top - floor), 0.5)

@@ -24,7 +24,7 @@ MAX_GAINS = 40
 
 
 def draw_gains(found: Sequence[Comparison], limit: int = MAX_GAINS) -> str:
-    """The first `limit` comparisons as dots with their 95 % intervals, around a line at zero, as SVG."""
+    """Draw the first `limit` comparisons as SVG: a dot per gain, its 95 % interval, and a line at zero."""
     shown = [comparison for comparison in found if comparison.seeds][:limit]
     numbers = [(comparison.label, comparison.treatment.level, comparison.gain) for comparison in shown]
     return drawn({"gains": numbers}, lambda _: {"gains": _draw(shown)})["gains"]
@@ -37,7 +37,7 @@ def _draw(shown: Sequence[Comparison]) -> str:
 
 def _gains(shown: Sequence[Comparison]) -> Figure:
     figure, axes = new_figure(7.2, 0.9 + 0.26 * len(shown))
-    # Fixed margins, in inches: matplotlib's own layout engine takes longer than the drawing.
+    # Margins are fixed (in inches), because matplotlib's layout engine takes longer than the drawing itself.
     label = max((len(comparison.label) for comparison in shown), default=0)
     figure.subplots_adjust(left=min(0.075 * label + 0.1, 5.0) / 7.2, right=0.98, top=1 - 0.1 / figure.get_figheight(),
                            bottom=0.5 / figure.get_figheight())  # fmt: skip
@@ -57,7 +57,7 @@ def _gains(shown: Sequence[Comparison]) -> Figure:
 
 @dataclass(frozen=True)
 class _Scale:
-    """Points → percent of a drawing's width; what lies outside is drawn at the edge, with an arrow."""
+    """Maps percentage points to percent of the drawing's width. Values outside the range are put at its edge."""
 
     low: float
     high: float
@@ -70,7 +70,7 @@ class _Scale:
 
 
 def gain_marks(rows: Sequence[Comparison | None]) -> tuple[Markup, list[Markup]]:
-    """Markup for a table: the scale, for its head, and on that scale each row's gain with its interval."""
+    """HTML markup for a table: the scale for the table's head, and each row's gain with its interval."""
     some = [comparison for comparison in rows if comparison is not None and comparison.seeds]
     if not some:
         return Markup(""), []
@@ -86,14 +86,17 @@ def gain_marks(rows: Sequence[Comparison | None]) -> tuple[Markup, list[Markup]]
 
 
 def _common_scale(found: Sequence[Comparison]) -> _Scale:
-    """Symmetric around zero. All means fit; of the intervals, those of few pairs may be too wide to show."""
+    """A common scale that is symmetric around zero.
+
+    All mean gains fit on it. Very wide intervals, which come from few pairs, may be cut off.
+    """
     gains = [comparison.gain for comparison in found]
     means = [abs(gain.mean) for gain in gains]
     widths = sorted(max(abs(gain.low), abs(gain.high)) for gain in gains if gain.n > 1)
     reach = widths[round(0.9 * (len(widths) - 1))] if widths else 0.0
     limit = 1.05 * max(*means, min(reach, 6 * max(*means, 0.2)), 0.1)
     step = 10 ** math.floor(math.log10(limit)) / 5
-    limit = round(math.ceil(limit / step) * step, 6)  # a round number, for the head
+    limit = round(math.ceil(limit / step) * step, 6)  # a round number, which the table's head shows
     return _Scale(-limit, limit)
 
 
@@ -107,7 +110,7 @@ def _gain_mark(comparison: Comparison, scale: _Scale) -> Markup:
 
 
 def _whisker(scale: _Scale, low: float, high: float, y: float, colour: int) -> Markup:
-    """An interval; an end that is cut off has an arrow."""
+    """The line of an interval. An end outside the scale is marked with an arrow."""
     line = Markup(
         '<line x1="{}%" x2="{}%" y1="{y}" y2="{y}" style="stroke: var(--c{colour}); stroke-width: 1.8"/>'
     ).format(scale.at(low), scale.at(high), y=y, colour=colour)
@@ -122,7 +125,7 @@ def _whisker(scale: _Scale, low: float, high: float, y: float, colour: int) -> M
 
 
 def effect(verdict: Verdict) -> Markup:
-    """Markup for a verdict: the observed gain, its interval and its pairs, over the claimed gain ± margin."""
+    """HTML markup for a verdict: the observed gain, its interval and its pairs, with the claimed gain ± margin."""
     claim, seen = verdict.claim, verdict.evidence
     if seen is None:
         return Markup("")
@@ -130,7 +133,7 @@ def effect(verdict: Verdict) -> Markup:
     least, most = claim.claimed_gain - claim.margin, claim.claimed_gain + claim.margin
     limit = 4 * max(
         abs(least), abs(most), abs(seen.gain.mean)
-    )  # an interval of two or three pairs can be far wider than that
+    )  # with two or three pairs, the interval can be far wider
     interval = [] if math.isnan(gain.low) else [max(gain.low, -limit), min(gain.high, limit)]
     ends = [0.0, least, most, gain.mean, *interval]
     pad = 0.06 * (max(ends) - min(ends))
@@ -144,7 +147,7 @@ def effect(verdict: Verdict) -> Markup:
         if scale.holds(pair)
     )
     claimed_at, zero_at = scale.at(claim.claimed_gain), scale.at(0)
-    apart = abs(scale.at(gain.mean) - zero_at) > 25  # else the labels below would run into each other
+    apart = abs(scale.at(gain.mean) - zero_at) > 25  # if not, the labels at zero and at the mean would overlap
     return Markup(
         '<svg class="effect" role="img" aria-label="{said}">'
         '<rect x="{least}%" width="{width}%" y="16" height="26" rx="3" style="fill: var(--line); opacity: .55"/>'

@@ -1,4 +1,4 @@
-"""Heat maps of what `suite.models.inspection` found: a panel per layer, with one colour scale for all of them."""
+"""Heat maps of the results of `suite.models.inspection`: a panel per layer, with one colour scale for all panels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 COLUMNS = 4
 DPI = 200
-_PANEL, _GAP, _HEAD, _SIDE, _BAR = 1.6, 0.12, 0.2, 0.1, 0.09  # inches; `_HEAD` is for a panel's title
+_PANEL, _GAP, _HEAD, _SIDE, _BAR = 1.6, 0.12, 0.2, 0.1, 0.09  # inches; `_HEAD` is the height of a panel's title
 
 
 @dataclass(frozen=True)
 class Heatmap:
-    """One panel. values: [rows, columns]. marked: a (row, column) to mark."""
+    """One panel.
+
+    Args:
+        title: the title above the panel.
+        values: [rows, columns].
+        marked: the (row, column) of a cell to mark; optional.
+    """
 
     title: str
     values: npt.NDArray[np.float64]
@@ -32,7 +38,14 @@ class Heatmap:
 
 @dataclass(frozen=True)
 class Scale:
-    """The colour bar: what it is of, its ends, and matplotlib's name of its colours."""
+    """The colour bar.
+
+    Args:
+        label: the quantity that it shows.
+        low: the value at the lower end.
+        high: the value at the upper end.
+        colours: the name of a matplotlib colour map.
+    """
 
     label: str
     low: float
@@ -42,14 +55,22 @@ class Scale:
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure as SVG text and as the bytes of a PNG; the same input gives the same bytes."""
+    """One figure, as SVG text and as the bytes of a PNG. The same input gives the same bytes."""
 
     svg: str
     png: bytes
 
 
 def draw(maps: Sequence[Heatmap], title: str, subtitle: str, scale: Scale, name: str) -> Drawing:
-    """All maps, in rows of four. name: begins the ids within the SVG."""
+    """Draw heat maps as one figure, in rows of four.
+
+    Args:
+        maps: the panels.
+        title: the title of the figure.
+        subtitle: a second line below the title.
+        scale: the colour scale of all panels.
+        name: the prefix of the ids in the SVG.
+    """
     with style():
         figure = _figure(maps, title, subtitle, scale)
         buffer = io.BytesIO()
@@ -60,7 +81,7 @@ def draw(maps: Sequence[Heatmap], title: str, subtitle: str, scale: Scale, name:
 def _figure(maps: Sequence[Heatmap], title: str, subtitle: str, scale: Scale) -> Figure:
     from matplotlib.figure import Figure
 
-    # The titles need the width of two panels.
+    # The figure is at least two panels wide, so that the titles fit.
     across, down = max(2, min(COLUMNS, len(maps))), math.ceil(len(maps) / COLUMNS)
     top, right = 0.46, 0.7
     width = _SIDE + across * (_PANEL + _GAP) + right

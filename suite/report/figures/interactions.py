@@ -1,4 +1,4 @@
-"""Interaction plots: where gains add up, lines run in parallel."""
+"""Interaction plots. The lines of a plot are parallel if the gains of two methods add up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from suite.verdict.stats.blocked import Levels
 
 @dataclass(frozen=True)
 class Line:
-    """Mean top-1 (percent) at each level of the first axis, at one of the second; NaN where a cell is missing."""
+    """One line of a panel: for one level of the second axis, the mean top-1 (percent) at each level of the first.
+
+    The mean is NaN if a cell is missing.
+    """
 
     level: str
     means: tuple[float, ...]
@@ -24,7 +27,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Two axes of a factorial: one along, the other a line per level; means over all seeds and the other axes."""
+    """The plot of two axes of a factorial. Values are means over the common seeds and over all other axes.
+
+    Args:
+        along: the axis on the x axis.
+        levels: its levels.
+        by: the other axis, which has a line per level.
+        lines: these lines.
+    """
 
     along: str
     levels: Levels
@@ -33,7 +43,7 @@ class Panel:
 
 
 def panels(factorial: Factorial) -> list[Panel]:
-    """A panel for each two axes. A mean over further axes needs all their cells, of the same seeds."""
+    """One panel for each pair of axes. Means are over the common seeds; NaN if one of the mean's cells has no run."""
     seeds = _common_seeds(factorial)
     found = []
     for along, by in itertools.combinations(factorial.axes, 2):
@@ -46,14 +56,14 @@ def panels(factorial: Factorial) -> list[Panel]:
 
 
 def title(factorial: Factorial) -> str:
-    """What the cells of a factorial share, in a line."""
+    """The levels that all cells of a factorial share, on one line."""
     cell = factorial.cell
     names = [*(name for name in GRID_ORDER if name in cell), "recipe"]
     return " · ".join(cell[name] for name in names if not is_usual(name, cell[name]))
 
 
 def draw(factorial: Factorial, name: str) -> str:
-    """The panels of a factorial beside each other, as SVG. name: begins the ids within it."""
+    """Draw the panels of a factorial side by side, as SVG. Ids in the SVG begin with `name`."""
     from matplotlib.figure import Figure
 
     shown = panels(factorial)
@@ -86,14 +96,14 @@ def draw(factorial: Factorial, name: str) -> str:
 
 
 def draw_all(found: Sequence[Factorial]) -> dict[str, str]:
-    """Each factorial's figure as SVG, by its name. Only what is new is drawn."""
+    """Each factorial's figure as SVG, by its name. Cached drawings are reused."""
     factorials = {f"interactions-{number:02d}": factorial for number, factorial in enumerate(found, 1)}
     shown = {name: (panels(factorial), title(factorial)) for name, factorial in factorials.items()}
     return drawn(shown, lambda names: {name: draw(factorials[name], name) for name in names})
 
 
 def _common_seeds(factorial: Factorial) -> tuple[int, ...]:
-    """The seeds that all cells with runs have, so that lines differ by cells and not by seeds."""
+    """The seeds that all cells with runs have. Differences between lines then don't come from different seeds."""
     have = [set(its) for its in factorial.values.values() if its]
     return tuple(sorted(set.intersection(*have))) if have else ()
 

@@ -1,7 +1,7 @@
-"""Figures that were drawn before: a report draws only what has changed.
+"""The cache of drawings: a report draws only the figures that have changed.
 
-Drawings are kept in the user's own cache, not in the report's folder: a report that came from elsewhere can't put its
-pictures into one that is made here. The name of a kept drawing is the hash of everything that it depends on.
+Drawings are cached in the user's cache folder, not in the report's folder. So a report folder from an untrusted source
+can't insert its pictures into a new report. The file name of a cached drawing is the hash of all its inputs.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from pathlib import Path
 from suite.errors import InputError
 from suite.store.files import read_regular, write_atomic
 
-MOST_KEPT = 2_000  # drawings of 10 to 20 kB
-_LARGEST = 2**24  # bytes of a drawing
+MOST_KEPT = 2_000  # drawings, each of 10 to 20 kB
+_LARGEST = 2**24  # bytes; larger files are not read as drawings
 
 
 def drawn(inputs: Mapping[str, object], draw: Callable[[Sequence[str]], Mapping[str, str]]) -> dict[str, str]:
-    """Each figure as SVG, by its name; those that were drawn before from the same input are read from the cache.
+    """Each figure as SVG, by its name. A figure that was drawn before from the same input is read from the cache.
 
     Args:
-        inputs: for each name, all that the figure shows. Equal inputs must have equal `repr`.
-        draw: draws the figures of these names.
+        inputs: for each name, everything that the figure shows. Equal inputs must have the same `repr`.
+        draw: draws the figures with the given names.
     """
     files = {name: cache_folder() / f"{_fingerprint(name, shown)}.svg" for name, shown in inputs.items()}
     kept = {name: text for name, path in files.items() if (text := _read(path))}
     fresh = draw([name for name in inputs if name not in kept]) if len(kept) < len(inputs) else {}
     for name, text in fresh.items():
-        with suppress(InputError, OSError):  # a report doesn't need the cache
+        with suppress(InputError, OSError):  # a report works without the cache
             write_atomic(files[name], text.encode())
     if fresh:
         _forget_oldest()
@@ -40,12 +40,12 @@ def drawn(inputs: Mapping[str, object], draw: Callable[[Sequence[str]], Mapping[
 
 
 def cache_folder() -> Path:
-    """Where drawings are kept: `lape-figures` in $XDG_CACHE_HOME or ~/.cache."""
+    """The folder of the cache: `lape-figures` in $XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "lape-figures"
 
 
 def _read(path: Path) -> str:
-    """A kept drawing; empty if there is none that can be used."""
+    """A cached drawing; an empty string if the file is missing or invalid."""
     with suppress(InputError, OSError, ValueError):
         text = (read_regular(path, _LARGEST) or b"").decode()
         if text.startswith("<svg") and text.rstrip().endswith("</svg>"):
@@ -59,7 +59,7 @@ def _fingerprint(name: str, shown: object) -> str:
 
 @cache
 def _drawn_by() -> str:
-    """The version of matplotlib and the code that draws."""
+    """A key for everything else that a drawing depends on: the version of matplotlib, and the drawing code."""
     code = sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         code.update(path.read_bytes())

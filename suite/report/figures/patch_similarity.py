@@ -1,4 +1,7 @@
-"""Figures of how alike the patches of an image are, layer by layer: for grids that compare losses (DiversePatch)."""
+"""Figures of the similarity between an image's patches after each block, for grids that compare losses.
+
+DiversePatch (arXiv 2104.12753) claims that its losses make patches less similar.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,14 @@ MAX_FIGURES = 12
 
 @dataclass(frozen=True)
 class Layers:
-    """The mean |cos| between two patches of an image, after each block: mean and sample deviation over n seeds."""
+    """The mean |cos| between two patches of an image after each block, for one loss.
+
+    Args:
+        loss: the loss that the models were trained with.
+        n: the number of seeds.
+        mean: the mean over seeds, after each block.
+        sd: the sample standard deviation over seeds; NaN for one seed.
+    """
 
     loss: str
     n: int
@@ -30,7 +40,13 @@ class Layers:
 
 @dataclass(frozen=True)
 class Likeness:
-    """The cells that differ in their loss alone, at their last test. name: for a file, unique within a report."""
+    """One figure: cells that differ only in their loss, at their last test.
+
+    Args:
+        name: the file name without a suffix; unique within a report.
+        title: the levels that the cells share.
+        lines: one line per loss.
+    """
 
     name: str
     title: str
@@ -38,7 +54,13 @@ class Likeness:
 
 
 def likenesses(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_FIGURES) -> list[Likeness]:
-    """Of the finished runs, where several losses are compared: the first `limit`, in the order of tables."""
+    """Collect the patch similarities of the finished runs, where several losses are compared.
+
+    Args:
+        frame: the runs, as `suite.store.load_frame` returns them.
+        history: their epochs, as `suite.store.load_history` returns them.
+        limit: the largest number of figures to return, in the order of the tables.
+    """
     import pandas as pd
 
     if "similarity" not in history:
@@ -70,7 +92,7 @@ def _title(cell: Mapping[str, str], vary: set[str]) -> str:
 
 
 def draw_likenesses(found: Sequence[Likeness]) -> dict[str, str]:
-    """Each as SVG, by its name. Bands are ± 1 standard deviation over seeds. Only what is new is drawn."""
+    """Each figure as SVG, by its name. Bands are ± 1 standard deviation over seeds. Cached drawings are reused."""
     named = {likeness.name: likeness for likeness in found}
     return drawn(named, lambda names: {name: _draw(named[name]) for name in names})
 
@@ -91,7 +113,7 @@ def _draw(likeness: Likeness) -> str:
 
 
 def _plot(axes: Axes, line: Layers, row: int) -> None:
-    place, _ = level_order("loss", line.loss)  # the baseline is the first, in grey
+    place, _ = level_order("loss", line.loss)  # the baseline is first and grey
     colour, dash = PALETTE[place % len(PALETTE)], DASHES[place // len(PALETTE) % len(DASHES)]
     blocks = range(1, len(line.mean) + 1)
     axes.plot(blocks, line.mean, color=colour, linestyle=dash, marker="o", markersize=3)
@@ -104,5 +126,5 @@ def _plot(axes: Axes, line: Layers, row: int) -> None:
 
 
 def ends(lines: Sequence[Layers]) -> str:
-    """What the figure shows after the last block, in words."""
+    """The similarity after the last block for each loss, as a sentence."""
     return "; ".join(f"{line.loss} {line.mean[-1]:.2f} (n = {line.n})" for line in lines)

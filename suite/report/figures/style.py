@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Okabe and Ito's colours, told apart with any kind of colour vision; grey is for the baseline. Named --c0 …
-# in the page. Levels beyond these repeat the colours with another dash.
+# The colours of Okabe and Ito, which are distinguishable with any kind of colour vision; grey is the baseline. In the
+# page they are the CSS variables --c0, --c1, ... Further levels repeat the colours with another dash.
 PALETTE = ("#6b7280", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d00")
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 _FIXED = {"default": 0, "lape": 1, "unshared": 2, "lape_shared": 3, "shared": 5}
@@ -24,9 +24,9 @@ INK, LINE = "#24292f", "#d0d7de"
 _VARIABLES = {INK: "--ink", LINE: "--line", **{colour: f"--c{number}" for number, colour in enumerate(PALETTE)}}
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "suite",
-    "svg.fonttype": "none",  # text stays text
-    "text.parse_math": False,  # a $ in a label is a $
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that measured widths don't depend on the machine
+    "svg.fonttype": "none",  # keep text as text, not as outlines
+    "text.parse_math": False,  # a $ in a label doesn't start a formula
+    "font.family": "DejaVu Sans",  # included in matplotlib, so text widths are the same on all machines
     "font.size": 8.5,
     "text.color": INK,
     "axes.edgecolor": LINE,
@@ -47,12 +47,12 @@ _STYLE: dict[Any, Any] = {
 
 
 def colour_number(join: str) -> int:
-    """The place of a join in `PALETTE`."""
+    """The index of a join's colour in `PALETTE`."""
     return line_style(join) % len(PALETTE)
 
 
 def line_style(join: str) -> int:
-    """The place of a join among the combinations of `PALETTE` and `DASHES`."""
+    """The index of a join among the combinations of `PALETTE` and `DASHES`."""
     if join in _FIXED:
         return _FIXED[join]
     free = [place for place in range(len(PALETTE) * len(DASHES)) if place not in _FIXED.values()]
@@ -61,8 +61,13 @@ def line_style(join: str) -> int:
 
 
 def panel_title(cell: Mapping[str, str], vary: set[str]) -> str:
-    """What a panel is of: its cell, without what all panels share. vary: the axes that they don't."""
-    named = [name for name in COLUMN_ORDER if name not in ("dataset", "join")]  # curves have a line for each join
+    """The title of a panel: the levels of its cell that aren't usual or that differ between panels.
+
+    Args:
+        cell: the levels of the cell.
+        vary: the axes whose levels differ between panels.
+    """
+    named = [name for name in COLUMN_ORDER if name not in ("dataset", "join")]  # each join has a line of its own
     parts = [cell[name] for name in named if not is_usual(name, cell[name])]
     parts += [cell[name] for name in ("dataset", "recipe") if name in vary]
     if "recipe_id" in vary:
@@ -71,7 +76,7 @@ def panel_title(cell: Mapping[str, str], vary: set[str]) -> str:
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A sheet of so many inches, with axes; to be used within `style`."""
+    """A figure of this size (inches) with one set of axes. Call it within `style`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
@@ -80,7 +85,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """What all drawings look like."""
+    """A context in which matplotlib uses the common style of all figures."""
     from matplotlib import rc_context
 
     with rc_context(_STYLE):
@@ -88,11 +93,11 @@ def style() -> Iterator[None]:
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """The figure as an `svg` element whose ids begin with `name`, so that several can stand in one page."""
+    """The figure as an `svg` element. Its ids begin with `name`, so that one page can hold several figures."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
-    # A style sheet inside the drawing would hold for the whole page around it.
+    # Remove the style sheet: inside the SVG, it would apply to the whole page.
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
     text = re.sub(r'(\bid="|\burl\(#|href="#)', rf"\1{name}-", text)
     for colour, variable in _VARIABLES.items():

@@ -1,1 +1,1 @@
-"""The tables of a grid: summary, the paper's own layout, effects of combined methods."""
+"""The tables of a grid: the summary, published tables in the paper's layout, and effects of combined methods."""

@@ -1,4 +1,4 @@
-"""The tables of effects and of sums of factorials."""
+"""The tables of factorials: main effects and interactions, and whether gains add up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from suite.verdict.stats.blocked import Levels
 _DIFFERS, _EQUAL = "p differs", "p adds up"
 _TEXT = ("Effect", "Combination", "The runs say", "Notes")
 
-# One line of a table: its factorial, its cells by heading, its notes, its numbers.
+# One row of a table: its factorial, the text of each column by heading, its notes, and its unrounded numbers.
 _Line = tuple[Factorial, dict[str, str], list[str], dict[str, Any]]
 
 _EFFECTS = (
@@ -31,7 +31,12 @@ _SUMS = (
 
 
 def effect_tables(found: Sequence[Factorial], budget: str = "") -> list[Table]:
-    """The table of effects and that of sums; none without a factorial. budget: see `budget_note`."""
+    """The table of effects and the table of sums; no tables without a factorial.
+
+    Args:
+        found: the factorials.
+        budget: how the grid is smaller than the paper's experiment (see `budget_note`); empty if it isn't.
+    """
     if not found:
         return []
     shown = _cell_columns(found)
@@ -71,12 +76,12 @@ def _table(name: str, caption: str, shown: Sequence[str], lines: Sequence[_Line]
 
 def _column(head: str) -> Column:
     words = head in _TEXT
-    # There is no room in a terminal for the p-values of a sum: the last column tells what they lead to.
+    # A terminal is too narrow for the p-values of a sum. The last column gives their verdict.
     return Column(head, head, text=words, wraps=words, terminal="never" if head in (_DIFFERS, _EQUAL) else "always")
 
 
 def _cell_columns(found: Sequence[Factorial]) -> list[str]:
-    """What tells the factorials apart."""
+    """The fields that differ between the factorials."""
     vary = [name for name in found[0].cell if len({one.cell[name] for one in found}) > 1]
     tell = recipe_ids_tell(one.cell for one in found)
     return [name for name in vary if name != "recipe_id" or tell]
@@ -123,7 +128,7 @@ def _sum(total: Sum) -> dict[str, str]:
 
 
 def combination(levels: Mapping[str, str]) -> str:
-    """Methods together: lape + dtn."""
+    """The text of a combination of methods, such as "lape + dtn"."""
     return " + ".join(levels.values())
 
 

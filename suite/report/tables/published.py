@@ -1,7 +1,7 @@
-"""Published tables in the paper's own layout, with our runs beside each number.
+"""Published tables in the paper's own layout, with our result beside each number.
 
-A published table is the values of a claim file: their groups and rows go down, their columns across. What stands
-beside a value is the mean of the runs of its cell, by the same metric; nothing is filled in where there are none.
+A published table consists of the values of a claim file, with the paper's groups, rows and columns. Our result is the
+mean over the runs of the value's cell, in the same metric. Without runs, it stays empty.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from suite.verdict.runs import Run, failed_trials, is_missing, rows_of, unique_r
 if TYPE_CHECKING:
     from suite.verdict.runs import Frame
 
-# What a run's record says of a metric. Other metrics are counted or measured by other commands.
+# How to read a metric from the record of a run. Other metrics come from other commands.
 _MEASURED: Mapping[str, Callable[[Run], float]] = {
     "top1": lambda run: float(run["top1"]),
     "top1_best_epoch": lambda run: float(run["top1_best_epoch"]),
@@ -36,7 +36,7 @@ _ELSEWHERE = {
     "train_seconds_per_epoch": _BY_BENCH,
 }
 
-Levels = tuple[str, ...]  # of the axes, in the order of AXIS_FIELDS
+Levels = tuple[str, ...]  # the level on each axis, in the order of AXIS_FIELDS
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Entry:
 
     Args:
         value: the published value.
-        ours: the runs, with the value's metric in its unit; without values where they can't be compared.
-        prediction: where the published mean should lie according to our runs; None at another budget.
-        notes: what the numbers alone would hide.
-        baseline: the value of the same cell with the default joining, in the same column.
+        ours: the runs, with the value's metric in the value's unit. It has no values if they can't be compared.
+        prediction: the prediction interval for the published mean, from our runs; None at a smaller budget.
+        notes: remarks that the reader needs to interpret the numbers.
+        baseline: the entry of the same cell with the default joining method, in the same column.
     """
 
     value: Value
@@ -59,34 +59,34 @@ class Entry:
 
     @cached_property
     def spread(self) -> stats.Spread:
-        """The runs' mean and standard deviation; n is 0 without any."""
+        """The mean and standard deviation of our runs; n is 0 without runs."""
         return stats.spread(list(self.ours.values.values()))
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """Our runs beside those of the baseline; None without a baseline."""
+        """Our runs compared with those of the baseline; None without a baseline."""
         if self.baseline is None:
             return None
         return Comparison("join", self.value.cell.levels, self.value.metric, self.baseline.ours, self.ours)
 
     @property
     def gain(self) -> stats.PairedGain:
-        """Of our runs over the baseline's, over pairs of the same seed; n is 0 without any."""
+        """The gain of our runs over the baseline's, from pairs with the same seed; n is 0 without pairs."""
         return stats.paired_gain([]) if self.comparison is None else self.comparison.gain
 
     @property
     def published_gain(self) -> float:
-        """Over the baseline; NaN without one."""
+        """The published gain over the baseline; NaN without a baseline."""
         return math.nan if self.baseline is None else self.value.number - self.baseline.value.number
 
     @property
     def difference(self) -> float:
-        """Ours − published; NaN without runs."""
+        """The mean of our runs − the published value; NaN without runs."""
         return self.spread.mean - self.value.number
 
     @property
     def consistency(self) -> stats.Consistency:
-        """Whether the published value is one that such runs give."""
+        """Whether the published value is consistent with our runs."""
         if self.prediction is None:
             return "cant_say"
         return self.prediction.judge(self.value.number, float(self.value.interval.high) - self.value.number)
@@ -94,7 +94,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of a paper with the runs beside it. budget: in what they are smaller than the paper's, if they are."""
+    """A table of a paper, with our runs.
+
+    Args:
+        title: the title of the table.
+        entries: the values of the table, with the runs of their cells.
+        budget: how our experiment is smaller than the paper's; empty if it isn't.
+    """
 
     title: str
     entries: tuple[Entry, ...]
@@ -102,19 +108,19 @@ class PublishedTable:
 
     @property
     def name(self) -> str:
-        """Of its files: lape_table_2."""
+        """The name of the table's files without a suffix, such as "lape_table_2"."""
         first = self.entries[0].value
         text = f"{first.paper} {table_name(first.table)}".lower()
         return "".join(letter if letter.isalnum() else "_" for letter in text)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The published columns, in their order."""
+        """The columns of the paper, in the paper's order."""
         return tuple(dict.fromkeys(entry.value.column for entry in self.entries))
 
     @cached_property
     def rows(self) -> dict[tuple[str, str], dict[str, Entry]]:
-        """By group and row: the entry of each column that has one."""
+        """The entries by (group, row), and by column within a row."""
         rows: dict[tuple[str, str], dict[str, Entry]] = {}
         for entry in self.entries:
             rows.setdefault((entry.value.group, entry.value.row), {})[entry.value.column] = entry
@@ -122,7 +128,7 @@ class PublishedTable:
 
     @property
     def caption(self) -> str:
-        """What the table is, in a line."""
+        """The caption: paper, version, table and title."""
         first = self.entries[0].value
         return f"{first.paper} ({first.version}), {table_name(first.table)}: {self.title}"
 
@@ -130,13 +136,17 @@ class PublishedTable:
 def published_table(
     values: Sequence[Value], title: str, frame: Frame, history: Frame, budget: Budget | None = None
 ) -> PublishedTable:
-    """A paper's table with the runs beside it.
+    """Build a table of a paper, with our runs.
 
-    values: of one table, in its order; at least one. frame, history: as `suite.store.load_frame` and `load_history`
-    give them.
+    Args:
+        values: the values of one table, in the paper's order; at least one.
+        title: the title of the table.
+        frame: the runs, as `suite.store.load_frame` returns them.
+        history: their epochs, as `suite.store.load_history` returns them.
+        budget: the smaller budget of the grid; None if it has the paper's budget.
 
     Raises:
-        InputError: the frame holds two training runs under one name.
+        InputError: the frame has two different training runs under one name.
     """
     cells: dict[Levels, list[Run]] = {}
     for run in unique_runs(frame):
@@ -161,7 +171,7 @@ def _with_baseline(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 
 def _pair_notes(entry: Entry) -> Iterator[str]:
-    """Where a gain isn't the difference of the two means beside it."""
+    """Notes on a gain that isn't the difference of the two printed means, or that mixes environments."""
     compared = entry.comparison
     if compared is None or not compared.treatment.values or not compared.baseline.values:
         return
@@ -174,7 +184,7 @@ def _pair_notes(entry: Entry) -> Iterator[str]:
 
 
 def _place(value: Value) -> tuple[str, ...]:
-    """What a value and its baseline have in common."""
+    """The key that a value shares with its baseline."""
     levels = {**value.cell.model_dump(), "join": ""}
     return (value.group, value.column, value.metric, *levels.values())
 
@@ -189,7 +199,7 @@ def _entry(value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], f
 
 
 def _unmeasured(value: Value, runs: Sequence[Run], budget: Budget | None) -> str:
-    """Why there is no number of ours, apart from there being no runs; empty if there may be one."""
+    """The reason why our runs can't give the value's metric; empty if they can."""
     recipes = sorted({f"{run['recipe']} ({run['recipe_id'][:8]})" for run in runs})
     if value.not_runnable:
         return value.not_runnable

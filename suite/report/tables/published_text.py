@@ -1,4 +1,4 @@
-"""What a published table and our runs beside it look like: the `Table` of a `PublishedTable`."""
+"""The text of a published table with our runs: it turns a `PublishedTable` into a `Table`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from suite.text import signed
 from suite.verdict.claims.published import METRICS, decimals
 from suite.verdict.stats import Consistency
 
-# Below each published column. At another budget, a difference would be one between two experiments.
+# The columns below each published column. At a smaller budget there is no difference column, because the difference
+# would be between two different experiments.
 _PARTS = ("paper", "ours", "n", "difference")
 _PARTS_AT_ANOTHER_BUDGET = _PARTS[:-1]
 
@@ -32,7 +33,7 @@ _ONE_RUN = "Where the paper doesn't say how many runs its number is the mean of,
 
 
 def text_table(table: PublishedTable) -> Table:
-    """The table in the paper's layout. The groups and the notes are columns only where there are any."""
+    """The table in the paper's layout. It has columns for groups and for notes only if there are any."""
     numbers = number_notes(note for entry in table.entries for note in entry.notes)
     grouped = any(group for group, _ in table.rows)
     parts = _PARTS_AT_ANOTHER_BUDGET if table.budget else _PARTS
@@ -55,7 +56,7 @@ def text_table(table: PublishedTable) -> Table:
 
 
 def _columns(table: PublishedTable, parts: tuple[str, ...], *, grouped: bool, noted: bool) -> Iterator[Column]:
-    """In a terminal each heading takes two lines, of which the first is the published column's."""
+    """The columns. In a terminal each heading has two lines; the first is the heading of the published column."""
     if grouped:
         yield Column("group", "group", text=True, group=True, terminal_head="\n", wraps=True)
     yield Column("row", "row", text=True, css="join", terminal_head="\n", wraps=True)
@@ -94,7 +95,7 @@ def _record(entry: Entry, table: PublishedTable) -> dict[str, Any]:
 
 
 def _texts(entry: Entry | None) -> tuple[str, ...]:
-    """A published value's text in each of `_PARTS`."""
+    """The text of an entry in each column of `_PARTS`."""
     if entry is None:
         return "", "", "", ""
     metric, printed, ours = METRICS[entry.value.metric], entry.value.printed, entry.spread
@@ -111,7 +112,7 @@ def _texts(entry: Entry | None) -> tuple[str, ...]:
 
 
 def _below(table: PublishedTable) -> Iterator[str]:
-    """What holds for the table as a whole; first of all, whether its runs are at the paper's budget."""
+    """The paragraphs below the table. The first one says if the runs are at a smaller budget than the paper's."""
     yield from budget_note(table.budget)
     if table.budget:
         yield _UNLIKE_BUDGET

@@ -1,4 +1,4 @@
-"""The one renderer of tables: CSV, Markdown, LaTeX, HTML, and the terminal."""
+"""The renderer of all tables, for CSV, Markdown, LaTeX, HTML and the terminal."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from rich.table import Table as RichTable
 
-FULL_WIDTH = 100  # columns of a terminal that show a table whole
+FULL_WIDTH = 100  # terminal width, in characters, that shows the complete table
 
 _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": "\\textbackslash ",
     "~": "\\textasciitilde ",
     "^": "\\textasciicircum ",
-    "−": "–",  # pdflatex has no U+2212
+    "−": "–",  # pdflatex doesn't support U+2212
 }
 
 
 def write(tables: Iterable[Table], folder: Path, suffixes: Sequence[str] = ("csv", "md", "tex", "html")) -> list[Path]:
     """Write each table in each of these formats into the folder, and return the files' paths.
+
+    Args:
+        tables: the tables.
+        folder: the folder to write to.
+        suffixes: the formats, as file suffixes.
 
     Raises:
         InputError: the folder can't be written.
@@ -38,12 +43,12 @@ def write(tables: Iterable[Table], folder: Path, suffixes: Sequence[str] = ("csv
 
 
 def to_csv(table: Table) -> str:
-    """The records, unrounded (ten digits; UTF-8; a header line)."""
+    """The records as CSV with a header line. Numbers have ten digits."""
     return csv_text(table.records, table.fields, digits=10)
 
 
 def to_markdown(table: Table) -> str:
-    """The table for GitHub and similar sites: the caption, the table, the notes."""
+    """The caption, the table and the notes in Markdown, for GitHub and similar sites."""
     from tabulate import tabulate
 
     heads = [f"{column.above}: {column.head}" if column.above else column.head for column in table.columns]
@@ -55,12 +60,12 @@ def to_markdown(table: Table) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Without what Markdown takes for HTML or for emphasis. Underscores within a name are neither."""
+    """Escape what Markdown reads as HTML or as emphasis. Underscores within a name don't need it."""
     return _one_line(text).replace("<", "&lt;").replace("*", "\\*")
 
 
 def to_latex(table: Table) -> str:
-    r"""The table for a paper, with booktabs rules (`\usepackage{booktabs}`), and the notes as a second tabular."""
+    r"""The table in LaTeX, with booktabs rules (`\usepackage{booktabs}`). The notes are a second tabular."""
     heads = [_latex_row(_latex(column.head) for column in table.columns)]
     if any(column.above for column in table.columns):
         heads.insert(0, _latex_row(map(_latex_span, *_spans(table.columns))))
@@ -80,7 +85,7 @@ def to_latex(table: Table) -> str:
 
 
 def _spans(columns: Sequence[Column]) -> tuple[list[str], list[int]]:
-    """The upper headings of neighbouring columns, and over how many columns each reaches."""
+    """The upper headings that neighbouring columns share, and the number of columns that each spans."""
     found = [(above, len(list(its))) for above, its in groupby(columns, key=lambda column: column.above)]
     return [above for above, _ in found], [width for _, width in found]
 
@@ -94,7 +99,7 @@ def _latex_row(cells: Iterable[str]) -> str:
 
 
 def _latex(text: str) -> str:
-    """Escaped. A command swallows the space that follows it, so that one is spelled out."""
+    r"""Escape LaTeX's special characters. LaTeX drops a space after a command, so it is written as `\space`."""
     return re.sub(
         r"([\\~^])( ?)|([&%$#_{}−])",
         lambda found: _LATEX[found[1] or found[3]] + ("\\space " if found[2] else ""),
@@ -107,7 +112,7 @@ def _one_line(text: str) -> str:
 
 
 def to_html(table: Table) -> str:
-    """The table as an HTML fragment without style: a `table`, and the notes below it."""
+    """The table as an HTML fragment without styles: a `table` element, and the notes below it."""
     from suite.report.templates import template
 
     view = html_view(table)
@@ -115,11 +120,11 @@ def to_html(table: Table) -> str:
 
 
 def html_view(table: Table, drawings: tuple[Markup, Sequence[Markup]] | None = None) -> dict[str, Any]:
-    """The values that the HTML templates of tables are filled with.
+    """The values that the HTML templates of tables need.
 
     Args:
         table: the table.
-        drawings: for the column that has intervals, a scale for its head and a drawing for each row, beside it.
+        drawings: a scale for the head and a drawing for each row. They are put beside the column with intervals.
     """
     grouped = [place for place, column in enumerate(table.columns) if column.group and table.layout == "groups"]
     order = {column.name: place for place, column in enumerate(table.columns)}
@@ -159,13 +164,13 @@ def _css(column: Column) -> str:
 
 
 def to_terminal(table: Table, width: int = FULL_WIDTH) -> RichTable:
-    """The table for a terminal of so many columns.
+    """The table for a terminal that is `width` characters wide.
 
-    Where the whole table doesn't fit, the columns for wide terminals are left out. If that isn't enough, the intervals
-    are left out too, because names would be broken otherwise.
+    If the complete table doesn't fit, the columns for wide terminals are left out. If that isn't enough, the intervals
+    are left out too, so that names aren't broken.
     """
     from rich.cells import cell_len
-    from rich.text import Text  # brackets in it are no markup
+    from rich.text import Text  # brackets in a `Text` aren't read as markup
 
     columns = table.columns
     group = [place for place, column in enumerate(columns) if column.group]
@@ -196,7 +201,7 @@ def to_terminal(table: Table, width: int = FULL_WIDTH) -> RichTable:
     above: list[str] = []
     for row in table.rows:
         its = [row[place] for place in group]
-        # What stands in the row above isn't repeated: the eye then finds the groups.
+        # The name of a group is shown only in its first row, so that groups are easy to see.
         repeated = group if its == above else []
         if table.layout == "bands" and its != above:
             found.add_row(Text(" · ".join(its), style="bold"))
@@ -208,7 +213,13 @@ def to_terminal(table: Table, width: int = FULL_WIDTH) -> RichTable:
 
 
 def open_table(title: str, caption: str, *, narrow: bool = False) -> RichTable:
-    """A table for a terminal, without columns yet, in the style that all have."""
+    """An empty table for a terminal, in the common style.
+
+    Args:
+        title: the text above the table.
+        caption: the text below it.
+        narrow: whether to save space between the columns.
+    """
     from rich import box
     from rich.table import Table as Rich
     from rich.text import Text

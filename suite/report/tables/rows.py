@@ -1,4 +1,4 @@
-"""The rows of the summary table: one per cell, with its gain over the baseline."""
+"""The rows of the summary table: one per cell, with the gain over its baseline."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from suite.verdict.runs import Frame
 
-# The columns that tables show only where they differ between rows.
+# Columns that tables show only if their values differ between rows.
 _OPTIONAL = (*(name for name in COLUMN_ORDER if AXES[name].usual is not None), "recipe", "recipe_id")
 FIELDS = (
     "n", "failed", "top1_mean", "top1_sd", "best_epoch_mean", "best_epoch_sd",
@@ -38,15 +38,15 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A cell with its runs' statistics.
+    """A cell with the statistics of its runs.
 
     Args:
-        cell: the levels of its axes, the recipe's name and its id.
+        cell: the level on each axis, the recipe's name and the recipe's id.
         side: its runs, with top-1 of the last epoch.
-        best_epoch: top-1 of the best epoch, over seeds.
-        params: parameters of its model; NaN if no run has them.
+        best_epoch: mean and standard deviation of top-1 of the best epoch, over seeds.
+        params: the number of parameters of the model; NaN if no run has it.
         macs: multiply-accumulates of a forward pass of one image; NaN if no run has them.
-        comparison: with its baseline (see `rows`), if that was run.
+        comparison: the comparison with the cell's baseline (see `rows`); None if the baseline has no runs.
     """
 
     cell: dict[str, str]
@@ -63,7 +63,7 @@ class Row:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What the numbers alone would hide, in words."""
+        """Remarks that the reader needs to interpret the numbers, such as failed trials or mixed environments."""
         found = []
         if self.side.failures:
             found.append(failed_trials(self.side.failures, self.top1.n))
@@ -81,10 +81,13 @@ class Row:
 
 
 def rows(frame: Frame) -> list[Row]:
-    """The cells of the frame, in the order of tables; raises `InputError` as `suite.verdict.runs.unique_runs` does.
+    """The cells of the frame, in the order of the tables.
 
-    A cell is compared with that of the default join; one with the default join, with that of the default loss; and one
-    with both, with that of the norm that such architectures have as published.
+    The baseline of a cell is the cell with the default join. If the cell has the default join itself, the baseline is
+    the cell with the default loss. If it has both, the baseline is the cell with the architecture's published norm.
+
+    Raises:
+        InputError: in the same cases as `suite.verdict.runs.unique_runs`.
     """
     gains = {_key({**one.cell, one.axis: one.treatment.level}): one for one in _compared(frame)}
     cells: dict[tuple[str, ...], list[Run]] = {}
@@ -101,7 +104,7 @@ def rows(frame: Frame) -> list[Row]:
 
 
 def _compared(frame: Frame) -> Iterator[Comparison]:
-    """The comparisons with the baselines; of several for one treatment, the one that counts comes last."""
+    """The comparisons with the baselines. If a treatment has several, the last one is the one to use."""
     for axis in (AXES[name] for name in COLUMN_ORDER if AXES[name].method):
         for reference in axis.references:
             for one in comparisons(frame, axis.name, reference):
@@ -110,10 +113,11 @@ def _compared(frame: Frame) -> Iterator[Comparison]:
 
 
 def summary(frame: Frame) -> pd.DataFrame:
-    """One row per cell, raw numbers: accuracies in percent, gains in points, missing ones NaN.
+    """The summary as a data frame, one row per cell.
 
-    norm, loss and the recipe are columns only where they vary. `failed` counts the trials that failed;
-    `notes` says in words what the numbers alone would hide.
+    Accuracies are in percent and gains in percentage points, unrounded. Missing numbers are NaN. Norm, loss and recipe
+    are columns only if they vary. `failed` is the number of failed trials. `notes` are remarks that the reader needs to
+    interpret the numbers.
     """
     import pandas as pd
 
@@ -123,7 +127,7 @@ def summary(frame: Frame) -> pd.DataFrame:
 
 
 def columns_shown(cells: Sequence[Row]) -> list[str]:
-    """The axes (and the recipe) to show: those that vary, or that a reader expects."""
+    """The axis and recipe columns to show: those that every table has, that vary, or that have an unusual level."""
     names = [name for name in _OPTIONAL if name != "recipe_id"]
     vary = {name for name in names if len({row.cell[name] for row in cells}) > 1}
     usually = [name for name in names if name in AXES]
@@ -134,7 +138,7 @@ def columns_shown(cells: Sequence[Row]) -> list[str]:
 
 
 def record(row: Row) -> dict[str, Any]:
-    """A row's numbers, unrounded: all levels of its cell, and `FIELDS`. Missing ones are NaN or None."""
+    """A row's unrounded values: all levels of its cell, and `FIELDS`. Missing numbers are NaN or None."""
     gain = row.comparison.gain if row.comparison is not None else stats.paired_gain([])
     return {
         **row.cell,
@@ -159,5 +163,5 @@ def _key(cell: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _first(values: Sequence[Any]) -> float:
-    """The first number that isn't missing: the runs of a cell have the same model."""
+    """The first number that isn't missing; NaN if all are. One is enough, since a cell's runs have the same model."""
     return next((float(value) for value in values if not is_missing(value)), math.nan)

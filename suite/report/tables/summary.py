@@ -1,6 +1,6 @@
-"""The summary table of a grid's runs: a row per cell, with mean, spread, gain over the baseline, and cost.
+"""The summary table of a grid: a row per cell, with mean, standard deviation, gain over the baseline, and cost.
 
-Notes say what a number alone would hide: failed trials, seeds without a counterpart, mixed environments.
+Notes report failed trials, seeds without a pair and mixed environments, which the numbers don't show.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HEADS = {
 }
 _PAGE_ORDER = ("join", "top1", "n", "gain", "pairs", "best_epoch", "params", "macs", "notes")
 _NUMBERS = ("n", "top1", "best_epoch", "gain", "pairs", "params", "macs")
-# How a column differs from the usual one.
+# Properties of a column that differ from the defaults of `Column`.
 _SPECIAL: Mapping[str, Mapping[str, Any]] = {
     "dataset": {"constant": True},
     "recipe": {"constant": True},
@@ -61,11 +61,11 @@ _OTHER_GAINS = (
 
 
 def summary_table(cells: Sequence[Row], budget: str = "") -> Table:
-    """The table of the rows.
+    """Build the summary table.
 
     Args:
-        cells: the rows, as `rows` makes them.
-        budget: what is smaller than in the paper's experiment (see `budget_note`); empty if nothing is.
+        cells: the rows, as `rows` returns them.
+        budget: how the grid is smaller than the paper's experiment (see `budget_note`); empty if it isn't.
     """
     numbers = number_notes(note for row in cells for note in row.notes)
     axes = columns_shown(cells)
@@ -105,7 +105,7 @@ def _texts(row: Row, numbers: Mapping[str, int]) -> dict[str, str]:
 
 
 def _below(cells: Sequence[Row], budget: str) -> list[str]:
-    """What holds for the table as a whole: its budget, what its columns mean, and whether n differs between rows."""
+    """The paragraphs below the table: its budget, the meaning of its columns, and whether n differs between rows."""
     counts = sorted({row.top1.n for row in cells})
     axes = {row.comparison.axis for row in cells if row.comparison is not None}
     other = [_OTHER_GAINS] if axes - {"join"} else []
@@ -114,31 +114,40 @@ def _below(cells: Sequence[Row], budget: str) -> list[str]:
 
 
 def write_tables(frame: Frame, folder: Path, budget: str = "") -> list[Path]:
-    """Write summary.csv, summary.md and summary.tex into the folder; raises `InputError` if that can't be."""
+    """Write summary.csv, summary.md and summary.tex into the folder, and return their paths.
+
+    Args:
+        frame: the runs, as `suite.store.load_frame` returns them.
+        folder: the folder to write to.
+        budget: how the grid is smaller than the paper's experiment (see `budget_note`); empty if it isn't.
+
+    Raises:
+        InputError: the folder can't be written, or the frame has two different training runs under one name.
+    """
     return write_summary(summary_table(rows(frame), budget), folder)
 
 
 def write_summary(table: Table, folder: Path) -> list[Path]:
-    """As `write_tables`, of a table that is at hand."""
+    """Write an existing summary table in the same formats as `write_tables`."""
     return render.write([table], folder, ("csv", "md", "tex"))
 
 
 def mean_sd(part: stats.Spread) -> str:
-    """93.45 ± 0.12; the mean alone for one value."""
+    """Mean and standard deviation as text: 93.45 ± 0.12. For one value, only the mean; a dash without values."""
     if not part.n:
         return NONE
     return f"{part.mean:.2f}" if math.isnan(part.sd) else f"{part.mean:.2f} ± {part.sd:.2f}"
 
 
 def gain_text(gain: stats.PairedGain) -> str:
-    """+0.31 [+0.05, +0.57]; without the interval where one pair gives none; a dash without a pair."""
+    """A gain as text: +0.31 [+0.05, +0.57]. For one pair, only the gain; a dash without pairs."""
     if not gain.n:
         return NONE
     return f"{points(gain.mean)} {interval(gain.low, gain.high)}" if gain.n > 1 else points(gain.mean)
 
 
 def count_text(value: float) -> str:
-    """Three digits with their unit: 22.1 M, 1.26 G."""
+    """A count as text, with three digits and a unit prefix: 22.1 M, 1.26 G."""
     if math.isnan(value):
         return NONE
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):

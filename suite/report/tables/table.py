@@ -1,4 +1,4 @@
-"""A table of text with its notes, and the same numbers unrounded. `suite.report.tables.render` shows it."""
+"""A table: the text of its cells, its notes, and its unrounded numbers. `suite.report.tables.render` renders it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-NONE = "–"  # what a missing number prints as
+NONE = "–"  # the text of a missing number
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column and how each medium shows it.
+    """A column, and how each output format shows it.
 
     Args:
         name: identifies the column within its table.
@@ -20,12 +20,12 @@ class Column:
         above: a second heading over this column and its neighbours that share it.
         css: the class of its cells in HTML, beside `text` or `number`.
         group: whether the column only says which group a row belongs to (see `Table.layout`).
-        constant: whether a value that all rows share is told once, in the caption.
+        constant: whether a value that all rows share is shown once, in the caption.
         terminal: whether a terminal shows the column: always, only if it is wide enough, or never.
-        terminal_head: the heading in a terminal, if it is another one.
+        terminal_head: the heading in a terminal, if it differs.
         wraps: whether a terminal may break its cells over several lines.
-        least: to how many characters a terminal may fold it.
-        interval: whether a narrow terminal leaves out what follows a cell's first space.
+        least: the smallest width, in characters, to which a terminal may fold it.
+        interval: whether the cells have an interval after the first space, which a narrow terminal leaves out.
     """
 
     name: str
@@ -44,21 +44,21 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that every medium is made of.
+    """A table, independent of the output format.
 
     Args:
         name: the name of its files, without a suffix.
         caption: the caption; empty for none.
         columns: the columns, in their order.
         rows: the text of each cell.
-        records: the numbers of CSV, unrounded; `fields` is the header.
+        records: the unrounded values, for CSV; `fields` is the header.
         fields: the names of the records' columns.
         below: paragraphs below the table.
         notes: footnotes below the paragraphs, numbered from 1. Cells of the column "notes" refer to them.
         legend: a paragraph of `below` that a terminal leaves out.
-        layout: how groups of rows are shown. "groups": HTML heads each group by a row of its own, and a terminal
-            doesn't repeat a group's name. "bands": HTML repeats the names, and a terminal heads each group by a line.
-        page_order: names of columns, in the order that HTML shows them; empty for the order of `columns`.
+        layout: how groups of rows are shown. "groups": in HTML each group has a heading row, and a terminal doesn't
+            repeat a group's name. "bands": HTML repeats the names, and in a terminal each group has a heading line.
+        page_order: the names of the columns in the order of the HTML page; empty for the order of `columns`.
     """
 
     name: str
@@ -79,32 +79,35 @@ class Table:
 
     @property
     def constants(self) -> tuple[int, ...]:
-        """The places of the columns that are told once, in the caption."""
+        """The indices of the columns whose value is shown once, in the caption."""
         return tuple(
             place for place, column in enumerate(self.columns) if column.constant and len(set(self.column(place))) == 1
         )
 
     @property
     def title(self) -> str:
-        """The caption; without one, what all rows share."""
+        """The caption; if it is empty, the values that all rows share."""
         return self.caption or ", ".join(self.rows[0][place] for place in self.constants)
 
 
 def number_notes(notes: Iterable[str]) -> dict[str, int]:
-    """Each distinct note with its number, from 1, in order of appearance."""
+    """Number the distinct notes from 1, in order of appearance."""
     return {note: number for number, note in enumerate(dict.fromkeys(notes), 1)}
 
 
 def marks(numbers: Mapping[str, int], notes: Iterable[str]) -> str:
-    """The numbers of a row's notes: 1, 3."""
+    """The numbers of a row's notes as text, such as "1, 3"."""
     return ", ".join(str(number) for number in sorted({numbers[note] for note in notes}))
 
 
 def budget_note(budget: str) -> list[str]:
-    """That the runs are at a smaller budget than the paper's, and in what; nothing without one."""
+    """The paragraph that says how the runs' budget is smaller than the paper's; an empty list if it isn't.
+
+    `budget` describes what is smaller.
+    """
     return [f"Another budget than the paper's: {budget}."] if budget else []
 
 
 def numbered(below: Sequence[str], notes: Sequence[str]) -> list[str]:
-    """What stands below a table: paragraphs, and then its notes, from [1] on."""
+    """The text below a table: the paragraphs, then the notes, numbered from [1]."""
     return [*below, *(f"[{number}] {note}" for number, note in enumerate(notes, 1))]

@@ -1,4 +1,4 @@
-"""The HTML templates. Everything that is put into them is escaped, unless it says it is markup."""
+"""The HTML templates (Jinja2). All inserted text is escaped, unless it is a `Markup` object."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 
 def template(name: str) -> Template:
-    """A template of this folder."""
+    """Load a template from this folder."""
     return _environment().get_template(name)
 
 

@@ -1,7 +1,7 @@
 """The audit of a paper: do its stated differences and percentages follow from its own tables?
 
-Printed numbers are rounded, so each stands for an interval, and what follows from them is one, too. A paper's
-inconsistencies are findings, not errors of the file that registers them.
+Printed numbers are rounded, so each represents an interval. A result computed from them is an interval, too.
+Inconsistencies in a paper are reported as findings. They aren't errors of the claim file.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Literal
 from suite.verdict.claims.published import Interval, Statement, Value, decimals, gain_label, table_name
 from suite.verdict.claims.reader import Claims
 
-# adds_up: recomputed from what is printed, it is what is stated. rounding: only if the printed numbers were rounded
-# just so. differs: by no rounding. no_values: there is nothing to recompute it from.
+# adds_up: the value recomputed from the printed numbers is the stated one. rounding: the stated value is possible only
+# for some unrounded values. differs: no rounding explains the difference. no_values: there are no values to use.
 Outcome = Literal["adds_up", "rounding", "differs", "no_values"]
 NAMES: Mapping[Outcome, str] = {
     "adds_up": "adds up",
@@ -29,7 +29,13 @@ NAMES: Mapping[Outcome, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A statement, or two values that should agree, and what comes of recomputing it; `text` is for people."""
+    """The result of one check: a recomputed statement, or two values that should be equal.
+
+    Args:
+        id: the id of the statement, or the ids of both values.
+        outcome: the result.
+        text: the finding as a sentence for the reader.
+    """
 
     id: str
     outcome: Outcome
@@ -37,7 +43,7 @@ class Finding:
 
 
 def audit(file: Claims) -> list[Finding]:
-    """Recompute all that a claim file states, and compare its values with those of the same cell elsewhere."""
+    """Recompute each statement of a claim file, and compare each value with other values of the same cell."""
     stated = [_recompute(statement, file.known) for statement in file.stated]
     return [*stated, *_disagreeing(file.values.values(), file.known.values())]
 
@@ -58,19 +64,19 @@ def _recompute(statement: Statement, known: Mapping[str, Value]) -> Finding:
 
 
 def _compared(statement: Statement, value: Value) -> tuple[Outcome, str]:
-    """A value with what another place says of it."""
+    """Compare a value with the same quantity as stated in another place of the paper."""
     if statement.quantity == "epochs":
         same = statement.printed == str(value.epochs)
         text = f"{value.group}, {value.row}, {statement.printed} epochs are stated; the training has {value.epochs}"
     else:
-        other = Interval.of(statement.printed)  # either may have more digits
+        other = Interval.of(statement.printed)  # either of the two may be printed with more digits
         same = other.holds(value.interval.printed) or value.interval.holds(other.printed)
         text = f"{value.label}, {_stated(statement)}; {table_name(value.table)} has {value.printed}"
     return "adds_up" if same else "differs", text
 
 
 def _derived(statement: Statement, baseline: Value, treatment: Value) -> tuple[Outcome, str]:
-    """A difference or a percentage with what follows from its two values."""
+    """Compare a stated difference or percentage with the one computed from its two values."""
     base, treated = baseline.interval, treatment.interval
     if statement.quantity == "difference":
         found = Interval(treated.printed - base.printed, treated.low - base.high, treated.high - base.low)
@@ -104,7 +110,7 @@ def _unit(statement: Statement) -> str:
 
 
 def _decimal(number: Fraction, places: int, statement: Statement) -> str:
-    """A number in the form of a stated one, with halves away from zero, as papers round."""
+    """A number in the format of the statement. Halves are rounded away from zero, as papers do."""
     whole, rest = divmod(int(abs(number) * 10**places + Fraction(1, 2)), 10**places)
     text = f"{whole}.{rest:0{places}d}" if places else str(whole)
     sign = "−" if number < 0 else "+" if statement.printed.startswith("+") else ""
@@ -112,7 +118,7 @@ def _decimal(number: Fraction, places: int, statement: Statement) -> str:
 
 
 def _disagreeing(own: Iterable[Value], known: Iterable[Value]) -> Iterator[Finding]:
-    """Values of one cell that stand in several places, and differ by more than rounding."""
+    """Compare values of the same cell that are printed in several places of the paper."""
     places: dict[tuple[object, ...], list[Value]] = defaultdict(list)
     for value in known:
         places[value.identity()].append(value)

@@ -1,7 +1,7 @@
-"""Published costs of training that hang on the machine: only their ratios can be tested elsewhere, and are.
+"""Published hardware-dependent training costs. On other hardware, only their ratios can be tested.
 
-A table gives time and memory of both sides, rounded; so their ratio lies in an interval, too. The claim is that a
-method costs no more than that.
+A table gives the time and memory of both sides as rounded numbers, so their ratio lies in an interval. The claim is
+that the treatment costs no more than the upper end of this interval.
 """
 
 from __future__ import annotations
@@ -22,10 +22,17 @@ QUANTITIES: Mapping[str, str] = {"train_seconds_per_epoch": "time", "train_memor
 
 @dataclass(frozen=True)
 class RatioVerdict:
-    """A published ratio of treatment to baseline, from `low` to `high` by its rounding, and the measured one.
+    """A published ratio of treatment to baseline, and the measured one.
 
-    confirmed: the measured ratio, with its interval, is no larger than `high`; contradicted: it is larger;
-    inconclusive: its interval holds `high`.
+    The verdict is "confirmed" if the whole interval of the measured ratio is at most `high`, "contradicted" if all of
+    it is above `high`, and "inconclusive" otherwise.
+
+    Args:
+        baseline: the published value of the baseline.
+        treatment: the published value of the treatment.
+        low: the smallest published ratio that the rounding allows.
+        high: the largest one.
+        measured: the measured ratio.
     """
 
     baseline: Value
@@ -36,7 +43,7 @@ class RatioVerdict:
 
     @property
     def word(self) -> Word:
-        """What the measurement says of the claim."""
+        """The verdict on the claim."""
         edges = (self.measured.low, self.measured.high)
         low, high = (self.measured.median if math.isnan(edge) else edge for edge in edges)
         if high <= self.high:
@@ -45,7 +52,7 @@ class RatioVerdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict for a reader of the paper."""
+        """The verdict as a sentence, with the published and the measured ratio."""
         ours = _percent(self.measured.median)
         if not math.isnan(self.measured.low):
             ours += f" [{_percent(self.measured.low)}, {_percent(self.measured.high)}]"
@@ -58,9 +65,15 @@ class RatioVerdict:
 def judge_ratios(
     values: Iterable[Value], arch: str, pe: str, baseline: str, treatment: str, measured: Mapping[str, Ratio]
 ) -> list[RatioVerdict]:
-    """The verdicts on the published ratios of two joining methods for a model.
+    """The verdicts on the published cost ratios of two joining methods for a model.
 
-    values: of any tables. measured: the ratio for each metric of `QUANTITIES` that was measured.
+    Args:
+        values: published values, from any tables.
+        arch: the architecture.
+        pe: the position embedding.
+        baseline: the joining method of the baseline.
+        treatment: the joining method of the treatment.
+        measured: the measured ratio for each metric of `QUANTITIES` that was measured.
     """
     sides: dict[str, dict[str, Value]] = {}
     for value in values:

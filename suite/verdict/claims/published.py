@@ -1,6 +1,6 @@
-"""Published numbers as papers print them: the values of tables, and what texts state about them.
+"""Published numbers as papers print them: the values in tables, and statements about these values.
 
-A value keeps its printed digits as text ("80.00", not 80.0), since they say how far it was rounded.
+A value keeps its printed digits as text ("80.00", not 80.0), because they show how far it was rounded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SignedDigits = Annotated[
     str, Field(pattern=r"^[+-]?\d{1,9}(\.\d{1,9})?$", description='the digits as printed, in quotes: "+0.08"')
 ]
 
-# From the strongest to the weakest: what a number was read in.
+# The sources of a number, from the most to the least reliable.
 Grade = Literal["printed_table", "abstract", "released_readme", "citing_paper", "published_summary", "second_hand"]
 GRADES: Mapping[Grade, str] = {
     "printed_table": "a table of the paper itself",
@@ -44,7 +44,7 @@ GRADES: Mapping[Grade, str] = {
     "second_hand": "a summary of unknown origin; nothing confirms it",
 }
 
-# What published models are built for.
+# For each data set, the number of classes, the image size and the channels that its models are built for.
 SHAPES: Mapping[str, Shape] = {
     name: Shape(data.num_classes, data.image_size, data.channels) for name, data in DATASETS.items()
 }
@@ -52,7 +52,13 @@ SHAPES: Mapping[str, Shape] = {
 
 @dataclass(frozen=True)
 class Metric:
-    """What is measured. most: the largest value that makes sense. tested: whether verdicts are about it."""
+    """A published quantity.
+
+    Args:
+        summary: what is measured, with its unit.
+        most: the largest valid value.
+        tested: whether verdicts can be about it.
+    """
 
     summary: str
     most: float
@@ -90,14 +96,14 @@ TESTED = tuple(name for name, metric in METRICS.items() if metric.tested)
 
 
 class Model(BaseModel):
-    """What all parts of a claim file share."""
+    """The base class of all parts of a claim file. Unknown keys and wrong types are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number that was rounded: what is printed, and the least and the most that it may have been."""
+    """A rounded number: the printed value, and the smallest and largest unrounded value that it may have had."""
 
     printed: Fraction
     low: Fraction
@@ -105,7 +111,7 @@ class Interval:
 
     @classmethod
     def of(cls, digits: str) -> Interval:
-        """All numbers that round to the digits, ties included, whichever way they are rounded."""
+        """The interval of all numbers that round to the digits. It includes both ties, which may round either way."""
         half = Fraction(1, 2 * 10 ** decimals(digits))
         return cls(Fraction(digits), Fraction(digits) - half, Fraction(digits) + half)
 
@@ -114,34 +120,37 @@ class Interval:
         return self.low <= number <= self.high
 
     def overlaps(self, other: Interval) -> bool:
-        """Whether both may have been one number; that of a common tie, rounded both ways, doesn't count."""
+        """Whether both may be the same unrounded number. Intervals that only share an end point don't overlap."""
         return self.low < other.high and other.low < self.high
 
 
 def decimals(digits: str) -> int:
-    """How many digits stand behind the point."""
+    """The number of digits after the decimal point."""
     return len(digits.partition(".")[2])
 
 
 class _Levels(Model):
-    """A value's levels. other: what else tells it from its neighbours, and is no axis of the suite."""
+    """The base class of `Cell`.
+
+    `other` describes what else distinguishes the value from its neighbours, if no axis of the suite covers it.
+    """
 
     other: str = ""
 
     @property
     def levels(self) -> dict[str, str]:
-        """The level of each axis that the cell has one on."""
+        """The level of each axis on which the cell has one."""
         return {axis: level for axis in AXIS_FIELDS if (level := getattr(self, axis))}
 
 
 if TYPE_CHECKING:
 
     class Cell(_Levels):
-        """The levels of a value."""
+        """The level of a value on each axis."""
 
         def __getattr__(self, axis: str) -> str: ...
 
-else:  # a field for each axis: architecture and data set must be named
+else:  # a field for each axis; architecture and data set are required
     Cell = create_model(
         "Cell",
         __base__=_Levels,
@@ -152,11 +161,11 @@ else:  # a field for each axis: architecture and data set must be named
 
 
 class Value(Model):
-    """A value of a table: where it stands, of which cell it is, and its digits. Their order is that of the file.
+    """A value of a published table: its place, its cell and its printed digits. Values keep the file's order.
 
-    group, row, column: the block of rows, the row and the column, in the paper's words. epochs: of the
-    training. epoch: which of them it is of, unless it is the last (or the best). runs: of how many runs it is
-    the mean; None where the paper doesn't say.
+    `group`, `row` and `column` are the block of rows, the row and the column, in the paper's words. `epochs` is the
+    length of the training run. `epoch` is the epoch that the value was measured after, if it is neither the last nor
+    the best one. `runs` is the number of runs that the value is a mean of; None if the paper doesn't state it.
     """
 
     id: Id
@@ -192,25 +201,25 @@ class Value(Model):
 
     @property
     def interval(self) -> Interval:
-        """What the value may have been before it was rounded."""
+        """The values that the number may have had before it was rounded."""
         return Interval.of(self.printed)
 
     @property
     def place(self) -> str:
-        """Table, row and column, in a line."""
+        """Table, group, row and column, on one line."""
         return f"{table_name(self.table)}, {self.label}"
 
     @property
     def label(self) -> str:
-        """Row and column."""
+        """Group, row and column, on one line."""
         return ", ".join(part for part in (self.group, self.row, self.column) if part)
 
     def identity(self) -> tuple[object, ...]:
-        """What two values that must agree have in common."""
+        """The key of a value: two values with the same key must agree."""
         return self.paper, self.version, *self.cell.model_dump().values(), self.metric, self.epochs, self.epoch
 
     def unknown_levels(self) -> Iterator[tuple[str, str, str]]:
-        """The axes on which the suite lacks the cell's level: axis, level, advice."""
+        """The levels of the cell that the suite doesn't have, as (axis, level, advice)."""
         for axis in AXIS_FIELDS:
             level = getattr(self.cell, axis)
             if advice := unknown_level(axis, level):
@@ -218,21 +227,22 @@ class Value(Model):
 
 
 def gain_label(baseline: Value, treatment: Value) -> str:
-    """The row and column of a treatment, and the row that it is compared with."""
+    """The place of a gain: the treatment's group, row and column, and the row that it is compared with."""
     rows = f"{treatment.row} over {baseline.row}"
     return ", ".join(part for part in (treatment.group, rows, treatment.column) if part)
 
 
 def table_name(table: str) -> str:
-    """Table 7; or another place by its own name."""
+    """The table's name: "Table 7" for the number "7". Other places, such as "abstract", keep their name."""
     return f"Table {table}" if table[0].isdigit() else table
 
 
 class Statement(Model):
-    """What a paper states about its values, to be recomputed from them. up_to: the upper end of a stated range.
+    """A statement of a paper about its own values. The suite recomputes it from these values.
 
-    quantity: "difference" (treatment − baseline), "percent" (the difference as a part of the baseline), "value"
-    (a value once more, in another place) or "epochs" (of a value's training).
+    `quantity` is "difference" (treatment − baseline), "percent" (the difference relative to the baseline), "value"
+    (a value that is repeated in another place) or "epochs" (the length of a value's training run). `up_to` is the
+    upper end of a stated range.
     """
 
     id: Id
@@ -256,5 +266,5 @@ class Statement(Model):
 
     @property
     def references(self) -> dict[str, str]:
-        """The keys that name values, with their ids."""
+        """The keys of the statement that refer to values, with the values' ids."""
         return {key: name for key in ("baseline", "treatment", "of") if (name := getattr(self, key))}

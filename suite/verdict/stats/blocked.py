@@ -1,4 +1,4 @@
-"""A linear model of accuracy with one block per seed: main effects and interactions."""
+"""A linear model of accuracy with one block per seed, for main effects and interactions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from suite.verdict import stats
 
-Levels = tuple[str, ...]  # a level on each of the factorial's axes, in their order
+Levels = tuple[str, ...]  # one level for each axis of the factorial, in the order of the axes
 Weights = Mapping[Levels, float]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate (points) with its 95 % interval and its two-sided p-value."""
+    """An estimated contrast (points), with its 95 % interval and its two-sided p-value."""
 
     estimate: float
     low: float
@@ -26,14 +26,19 @@ class Interval:
 
 
 class BlockedModel:
-    """Ordinary least squares of all runs on their cells, with a fixed effect of each seed.
+    """Ordinary least squares over all runs, with one coefficient per cell and a fixed effect per seed.
 
-    One residual variance serves all contrasts. It has more degrees of freedom than the contrasts of single seeds have,
-    but it is right only if all cells vary alike, and equally together. Where that holds, the two agree.
+    All contrasts share one residual variance. It has more degrees of freedom than a t-test on the per-seed contrasts.
+    It is valid only if all cells have the same variance, and all pairs of cells the same covariance. Under that
+    assumption, both methods agree.
     """
 
     def __init__(self, values: Mapping[Levels, Mapping[int, float]]) -> None:
-        """values: top-1 (percent) of cells with finished runs, by cell and seed."""
+        """Fit the model.
+
+        Args:
+            values: top-1 (percent) by cell and seed; every cell has at least one finished run.
+        """
         self._cells = list(values)
         seeds = sorted({seed for its in values.values() for seed in its})
         runs = [(cell, seed, value) for cell, its in values.items() for seed, value in its.items()]
@@ -52,11 +57,11 @@ class BlockedModel:
 
     @property
     def noise(self) -> float:
-        """The residual standard deviation, in points; NaN where no degree of freedom is left over."""
+        """The residual standard deviation, in points; NaN without residual degrees of freedom."""
         return math.sqrt(self._variance)
 
     def interval(self, weights: Weights) -> Interval:
-        """A contrast of the cells, with its 95 % t interval and its two-sided p-value."""
+        """Estimate a contrast: the weighted sum of the cells, with its 95 % t interval and two-sided p-value."""
         from scipy import special
 
         row: npt.NDArray[np.float64] = np.zeros(len(self._estimates))
@@ -70,7 +75,7 @@ class BlockedModel:
 
 
 def blocked_model(values: Mapping[Levels, Mapping[int, float]]) -> BlockedModel | None:
-    """The blocked model of the cells that have runs; None where nothing is left over to measure noise by."""
+    """Fit the blocked model to the cells that have runs; None if the residual variance can't be estimated."""
     done = {cell: its for cell, its in values.items() if its}
     if len(done) < 2 or len({seed for its in done.values() for seed in its}) < 2:
         return None

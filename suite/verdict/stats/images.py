@@ -1,7 +1,8 @@
-"""Statistics of single test images: was each of them right, on both sides of a pair?
+"""Statistics of per-image correctness: which test images each side of a pair classified correctly.
 
-Seeds and test images are crossed: every run answers the same images. The t interval over pairs takes the test
-set as given; a bootstrap that draws seeds and images anew also asks how much of a gain is this test set's.
+Seeds and test images are crossed: every run is tested on the same images. The t interval over pairs treats the
+test set as fixed. A bootstrap that resamples seeds and images also measures how far a gain depends on the choice
+of test images.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-# [pairs, images]: 1 where only the treatment got the image right, -1 where only the baseline did, else 0.
+# [pairs, images]: 1 where only the treatment is correct on the image, -1 where only the baseline is, else 0.
 Differences = npt.NDArray[np.int8]
 
 DRAWS = 2_000
-_CHUNK = 2**22  # weights of images held at once
-_PAIRS = 256  # pairs multiplied with them at once
+_CHUNK = 2**22  # image weights in memory at a time
+_PAIRS = 256  # pairs per matrix multiplication
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,24 @@ def bootstrap_gains(
     level: float = 0.95,
     draws: int = DRAWS,
 ) -> list[Interval]:
-    """Percentile intervals of mean gains by a two-level bootstrap, of contrasts on one test set.
+    """Percentile intervals of mean gains by a two-level bootstrap, for contrasts on one test set.
 
-    Each draw takes n of the n pairs and N of the N test images, both with replacement; the images are the same
-    for both sides, for all pairs and for all contrasts (Owen 2007, "The pigeonhole bootstrap"). Of few
-    pairs the interval is too narrow: n draws of n values vary by (n − 1)/n of what the values do, and
-    percentiles know no t. docs/statistics.md says by how much.
+    Each draw resamples the n pairs and the N test images, both with replacement. The same images are used for both
+    sides, for all pairs and for all contrasts (Owen 2007, "The pigeonhole bootstrap"). With few pairs, the interval
+    is too narrow, for two reasons: resampling n values reduces their variance to (n − 1)/n, and percentiles lack
+    the t distribution's correction for small samples. docs/statistics.md gives the size of the error.
 
-    seeds: of the pairs drawn, one per contrast; images_seed: of the images drawn. The result of a contrast
-    doesn't depend on the others.
+    The result of a contrast doesn't depend on the other contrasts.
+
+    Args:
+        contrasts: the differences of each contrast, [pairs, images].
+        seeds: the random seed for resampling the pairs, one per contrast.
+        images_seed: the random seed for resampling the images.
+        level: the confidence level.
+        draws: the number of bootstrap draws.
 
     Raises:
-        ValueError: contrasts of different images, or nothing to draw from.
+        ValueError: the contrasts differ in their number of images, or one has no pair or no image.
     """
     if not contrasts:
         return []
@@ -61,8 +68,8 @@ def bootstrap_gains(
     stacked, ends = np.concatenate(contrasts), np.cumsum([len(one) for one in contrasts])
     totals = np.empty((len(contrasts), draws), dtype=np.int64)
     for at, images_drawn in _image_draws(images, draws, images_seed):
-        # Whole numbers below 2^24: exact in float32, in whatever order they are added up. Many pairs at a time
-        # halve the time.
+        # Integers below 2^24 are exact in float32, in any order of summation. Multiplying many pairs at a time
+        # halves the run time.
         by_pair = np.concatenate(
             [
                 images_drawn @ stacked[start : start + _PAIRS].T.astype(np.float32)
@@ -82,7 +89,7 @@ def bootstrap_gains(
 
 
 def _image_draws(images: int, draws: int, seed: int) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
-    """How often each image was drawn, [draws, images], some draws at a time."""
+    """How often each image was drawn, [draws, images], in chunks of several draws."""
     rng = np.random.default_rng(seed)
     step = max(1, _CHUNK // images)
     for start in range(0, draws, step):
@@ -93,12 +100,19 @@ def _image_draws(images: int, draws: int, seed: int) -> Iterator[tuple[slice, np
 
 
 def mcnemar(gained: npt.ArrayLike, lost: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """McNemar's exact two-sided p of each pair, from the images that only one side got right.
+    """McNemar's exact two-sided p-value of each pair, from the images on which only one side is correct.
 
-    gained: right by the treatment alone; lost: by the baseline alone. Pairs without such images have p = 1.
-    Of one pair it tells whether two trained models differ on such images; not whether another seed's would.
+    The test of a pair shows whether two trained models differ. It doesn't show whether models trained with another
+    seed would.
+
+    Args:
+        gained: for each pair, the number of images on which only the treatment is correct.
+        lost: for each pair, the number of images on which only the baseline is correct.
+
+    Returns:
+        One p-value per pair; 1 for a pair without such images.
     """
-    from scipy import special  # here: a process that trains does without its 40 MB
+    from scipy import special  # imported here to save its 40 MB in training processes
 
     gained, lost = np.asarray(gained, dtype=np.int64), np.asarray(lost, dtype=np.int64)
     at_most: npt.NDArray[np.float64] = special.bdtr(np.minimum(gained, lost), gained + lost, 0.5)

@@ -1,4 +1,4 @@
-"""Power of the one-sided paired t-test: which gains so many pairs show, and how many pairs a gain takes."""
+"""Power of the one-sided paired t-test: the smallest detectable gain, and the number of pairs that a gain needs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from suite.verdict.stats.gains import IDENTICAL
 
 
 def smallest_gain(n: int, sd: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The smallest true gain (points) that n pairs show with this power, if their gains spread by sd.
+    """The smallest true gain (points) that a one-sided paired t-test of n pairs detects with this power.
 
-    One-sided paired t-test, one claim alone. Infinite below two pairs; 0 for sd 0; NaN for an unknown sd.
+    One claim is tested, without adjustment for others.
+
+    Args:
+        n: the number of pairs.
+        sd: the standard deviation of the gains over pairs, in points; NaN if it is unknown.
+        alpha: the significance level.
+        power: the probability of detecting the gain.
+
+    Returns:
+        The gain; infinite below two pairs, 0 if sd is 0, NaN if sd is unknown.
     """
     if n < 2:
         return math.inf
@@ -21,9 +30,16 @@ def smallest_gain(n: int, sd: float, alpha: float = 0.05, power: float = 0.8) ->
 
 
 def seeds_needed(gain: float, sd: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The number of pairs (a whole number, at least 2) that show a true gain with this power.
+    """The number of pairs that a one-sided paired t-test needs to detect a true gain with this power.
 
-    Infinite where no number does (gain ≤ 0); 2 for sd 0; NaN for an unknown sd.
+    Args:
+        gain: the true gain, in points; NaN if it is unknown.
+        sd: the standard deviation of the gains over pairs, in points; NaN if it is unknown.
+        alpha: the significance level.
+        power: the probability of detecting the gain.
+
+    Returns:
+        An integer, at least 2; infinite if no number is enough (gain ≤ 0), 2 if sd is 0, NaN for an unknown input.
     """
     if math.isnan(sd) or math.isnan(gain):
         return math.nan
@@ -35,7 +51,7 @@ def seeds_needed(gain: float, sd: float, alpha: float = 0.05, power: float = 0.8
     most = 2
     while _power(effect, most, alpha) < power:
         most *= 2
-    least = max(most // 2, 1)  # too few, and `most` are enough: the power grows with the number
+    least = max(most // 2, 1)  # bisect: `least` pairs are too few, `most` are enough, and power grows with n
     while most - least > 1:
         middle = (least + most) // 2
         least, most = (least, middle) if _power(effect, middle, alpha) >= power else (middle, most)
@@ -43,8 +59,8 @@ def seeds_needed(gain: float, sd: float, alpha: float = 0.05, power: float = 0.8
 
 
 def _power(effect: float, n: int, alpha: float) -> float:
-    """The probability of p < alpha if the true gain is `effect` standard deviations: a noncentral t."""
-    from scipy import special  # here: a process that trains does without its 40 MB
+    """The probability of p < alpha if the true gain is `effect` standard deviations (noncentral t distribution)."""
+    from scipy import special  # imported here to save its 40 MB in training processes
 
     critical = special.stdtrit(n - 1, 1 - alpha)
     return 1 - float(special.nctdtr(n - 1, effect * math.sqrt(n), critical))
