@@ -100,7 +100,7 @@ def process_for(device: torch.device, machine: Machine, compiled: bool) -> Itera
 
     Args:
         device: The device to train on.
-        machine: Gives the number of threads and whether to use deterministic algorithms.
+        machine: Sets the number of threads, and whether to use deterministic algorithms.
         compiled: Whether models are compiled; if so, the compiler is reset afterwards.
     """
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()

@@ -17,7 +17,16 @@ def warm_up_steps(device: torch.device) -> int:
 
 
 def time_steps(attempt: Attempt, trainer: SeedTrainer, steps: int) -> float:
-    """Seconds that `steps` training steps of all seeds take together."""
+    """Time some training steps of all seeds together.
+
+    Args:
+        attempt: The attempt, which has the data.
+        trainer: Its trainer. Its parameters don't change, because the learning rate is 0.
+        steps: Number of steps.
+
+    Returns:
+        Seconds for all steps.
+    """
     size, seeds = attempt.recipe.batch_size, len(attempt.members)
     order = attempt.subset[torch.arange(steps * size) % len(attempt.subset)]
     draws = [torch.Generator().manual_seed(0) for _ in range(seeds)]

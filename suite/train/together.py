@@ -89,10 +89,17 @@ def train_together(
 
 
 def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | None) -> Found:
-    """Run one of the processes.
+    """Run the attempt in one of the processes.
 
-    Its result is a line of JSON with the record, the input errors or the infrastructure error. The weights follow, from
-    the leader and only if the trial is done.
+    Args:
+        team: The group of processes.
+        trial: The trial.
+        machine: How this machine is used.
+        snapshots: Where snapshots are kept; None: no snapshots.
+
+    Returns:
+        Whether the attempt succeeded, and bytes: a line of JSON with the record, the input errors or the infrastructure
+        error. The weights follow, only from the leader and only if the trial is done.
     """
     if machine.torch_device(team.rank).type == "cuda":
         torch.cuda.set_device(team.rank)
@@ -112,7 +119,15 @@ def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | No
 
 
 def _silent(trial: Trial, machine: Machine, device: torch.device, started: str, told: str) -> RunRecord:
-    """The record, with status "timeout", of a trial whose processes stopped responding."""
+    """The record, with status "timeout", of a trial whose processes stopped responding.
+
+    Args:
+        trial: The trial.
+        machine: How this machine is used.
+        device: The device of the trial.
+        started: When the attempt started, in UTC.
+        told: The error message.
+    """
     return RunRecord(
         **trial.identity,
         status="timeout",

@@ -152,7 +152,7 @@ class Capacity:
 
     @property
     def most(self) -> int:
-        """The number of trials that fit on the cluster, whether or not there are so many."""
+        """The number of trials that fit on the cluster, even if there are fewer trials."""
         return sum(fits for _, fits in self.per_node)
 
     @property

@@ -46,12 +46,7 @@ LOOK_EVERY = 1.0  # seconds between two checks for hung workers
 
 @dataclass(frozen=True)
 class Resources:
-    """The resources of each trial; Ray runs as many trials at once as fit.
-
-    Args:
-        cpus: CPUs.
-        gpus: GPUs; None: 1 if any node of the cluster has a GPU, else 0.
-    """
+    """The CPUs and GPUs of each trial. gpus None: 1 if any node of the cluster has a GPU, else 0."""
 
     cpus: float = 1
     gpus: float | None = None
@@ -139,6 +134,12 @@ def _run_in_worker(config: dict[str, Any], run: Run, jobs: list[Any], shares: in
 
     It raises only for infrastructure errors. Raising makes Ray replace the worker, which takes seconds, but the worker
     may be broken.
+
+    Args:
+        config: Tune's config: the id of the job's first trial.
+        run: Runs the job.
+        jobs: A list with a Ray reference to all jobs.
+        shares: The number of trials that share a GPU.
     """
     try:
         _check_gpu()

@@ -74,7 +74,13 @@ def _flip(images: Tensor, flipped: Tensor, dimension: int) -> Tensor:
 
 
 def _crop(images: Tensor, padding: int, offset: Tensor) -> Tensor:
-    """Crop zero-padded images, uint8 [B, H, W, C], at the offsets, int64 [2, B]. Returns the same shape."""
+    """Pad images with zeros and crop them. Returns the same shape.
+
+    Args:
+        images: uint8 [B, H, W, C].
+        padding: Padding on each side, in pixels.
+        offset: Top and left of each crop in the padded image, int64 [2, B].
+    """
     batch, height, width, channels = images.shape
     padded = pad(images, (0, 0, padding, padding, padding, padding)).contiguous()
     image, row = (torch.arange(length, device=images.device) for length in (batch, height))

@@ -141,7 +141,17 @@ def _draw_shares(recipe: Recipe, count: int, random: np.random.Generator) -> tup
 
 
 def _draw_boxes(share: Shares, height: int, width: int, generator: torch.Generator) -> NDArray[np.int64]:
-    """Draw the boxes that the partner fills: [4, n]. Each covers 1 - share of the image, unless the border cuts it."""
+    """Draw the boxes that the partner fills. Each covers 1 - share of the image, unless the border cuts it.
+
+    Args:
+        share: The weight of the image itself, [n].
+        height: Height of the images.
+        width: Width of the images.
+        generator: A generator on the CPU.
+
+    Returns:
+        Top, bottom, left and right of each box, [4, n].
+    """
     side = np.sqrt(1 - share.astype(np.float64))
     bounds = []
     for length in (height, width):
@@ -152,7 +162,18 @@ def _draw_boxes(share: Shares, height: int, width: int, generator: torch.Generat
 
 
 def _draw_cells(share: Shares, height: int, width: int, cell: int, generator: torch.Generator) -> NDArray[np.int64]:
-    """Like `_draw_boxes`, but each side is rounded to whole cells and the box lies within the image: [4, n]."""
+    """Like `_draw_boxes`, but each side is rounded to whole cells, and the box lies within the image.
+
+    Args:
+        share: The weight of the image itself, [n].
+        height: Height of the images.
+        width: Width of the images.
+        cell: Pixels per side of a cell.
+        generator: A generator on the CPU.
+
+    Returns:
+        Top, bottom, left and right of each box, [4, n].
+    """
     side = np.sqrt(1 - share.astype(np.float64))
     bounds = []
     for cells in (height // cell, width // cell):

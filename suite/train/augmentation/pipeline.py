@@ -178,7 +178,7 @@ class Augmentation:
         mixing: bool,
         part: Tensor | None = None,
     ) -> Iterator[Stretch]:
-        """Like `streams`, for a single order and its generator."""
+        """Like `streams`, for a single order and its generator. See `streams` for the arguments."""
         for (stretch,) in self.streams(images, [order], device, [generator], mixing, part):
             yield stretch
 

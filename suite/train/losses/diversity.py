@@ -1,7 +1,9 @@
 """DiversePatch (arXiv 2104.12753): losses that make patch tokens of an image differ. Paper and released code versions.
 
-Each loss is a mean over the images of a batch, in single precision. Notation: h_i, of width d, are the n patch tokens
-of an image after the last block; b_i are those after the first block.
+Each loss is a mean over the images of a batch, in single precision. Each takes the patch tokens (`Seen`), the target
+and the recipe's label smoothing, and returns a scalar.
+
+Notation: h_i, of width d, are the n patch tokens of an image after the last block; b_i are those after the first block.
 """
 
 from __future__ import annotations

@@ -57,7 +57,13 @@ class Objective:
         return total
 
     def _task(self, output: Output, target: Target, images: Tensor) -> Tensor:
-        """The cross entropy, combined with the distillation loss if there is a teacher."""
+        """The cross entropy, combined with the distillation loss if there is a teacher.
+
+        Args:
+            output: The student's output, without the fields of `Seen`.
+            target: The target.
+            images: The student's input, normalised, [B, C, H, W].
+        """
         recipe = self._recipe
         logits, student = output if isinstance(output, tuple) else (output, None)
         if target.partners is None or target.share is None:

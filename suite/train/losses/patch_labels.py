@@ -23,7 +23,7 @@ class PatchCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, h: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
-        """Compute the loss, a scalar, and save its gradients for the backward pass."""
+        """Compute the loss, a scalar, and save its gradients for the backward pass. See the class for the arguments."""
         rows = max(1, PIECE // len(weight))
         total = h.new_zeros(())
         grads = torch.empty_like(h), torch.zeros_like(weight), torch.zeros_like(bias)

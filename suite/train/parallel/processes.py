@@ -109,7 +109,15 @@ class _Meeting:
 
 
 def _watch(pipes: list[Connection], processes: list[SpawnProcess], hear: Hear) -> Found:
-    """Wait for the results of the processes. Returns the first failure, if any: it may have caused the others.
+    """Wait for the results of the processes.
+
+    Args:
+        pipes: The receiving end of each process's pipe.
+        processes: The processes, by rank.
+        hear: Receives the messages that processes send by `Team.tell`.
+
+    Returns:
+        The first failure, if any, because it may have caused the others; else the result of the first process.
 
     Raises:
         LostError: A process died, which may have caused a failure elsewhere, or all were silent for `PATIENCE`.
@@ -162,7 +170,14 @@ def _death(processes: list[SpawnProcess], rank: int) -> LostError:
 
 
 def _member(pipe: Connection, meeting: _Meeting, work: Work, given: tuple[object, ...]) -> None:
-    """The main function of each process: join the group, do the work, and send the result."""
+    """The main function of each process: join the group, do the work, and send the result.
+
+    Args:
+        pipe: The sending end of the pipe to the supervising process.
+        meeting: The settings by which to join the group.
+        work: The function to run.
+        given: Its arguments, after the process's `Team`.
+    """
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the supervising one then kills us
     if meeting.rank > 0:

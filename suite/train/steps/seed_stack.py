@@ -167,7 +167,13 @@ class StackTrainer:
             yield
 
     def _losses(self, weights: Tensors, inputs: Tensor, target: Target) -> Tensor:
-        """The loss of each model, [models]."""
+        """The loss of each model, [models].
+
+        Args:
+            weights: Stacked parameters and buffers, [models, …] each.
+            inputs: [models, B, C, H, W].
+            target: The stacked targets, [models, …] each.
+        """
         if self._learners:  # vmap doesn't support all terms on patches
             seen = [field for field in (target.own, target.kept) if field is not None]
             outputs = torch.vmap(self._output, randomness=RANDOMNESS)(weights, inputs, *seen)
