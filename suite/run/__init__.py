@@ -1,6 +1,6 @@
-"""Many trials: plan a grid, run what is missing by Ray or serially, retry, and report progress.
+"""Run many trials: plan a grid, run its missing trials with Ray or serially, retry, and report progress.
 
-Everything but `worker`, `serial`, `ray` and `timing.calibration` is torch-free and Ray-free.
+Only `worker`, `serial`, `ray` and `timing.calibration` import torch or Ray.
 """
 
 from __future__ import annotations

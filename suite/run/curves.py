@@ -1,7 +1,7 @@
-"""Curves for TensorBoard: of each trial, as its record arrives, a folder with what it came to epoch by epoch.
+"""Curves for TensorBoard: a folder per trial, written when its record arrives, with values per epoch.
 
-Written by TensorBoard's own writer, without torch; data only, no pickles. The records have all of it, so that curves
-can be deleted at any time, and those that can't be written are missed by nobody but TensorBoard.
+TensorBoard's own writer writes the files, without torch. They contain only data, no pickles. Records contain the same
+values. So curves can be deleted at any time, and a failure to write them doesn't affect the results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from suite.text import note
 
 
 def check_curves(folder: Path) -> None:
-    """Raise `InputError` if there is no TensorBoard here, or the folder can't be written."""
+    """Raise `InputError` if TensorBoard is not installed, or the folder can't be created."""
     if importlib.util.find_spec("tensorboard") is None:
         raise InputError(
             "TensorBoard is not installed",
@@ -33,25 +33,28 @@ def check_curves(folder: Path) -> None:
 
 
 class Curves(Listener):
-    """Writes the curves of each record below the folder, as it arrives."""
+    """Writes the curves of each record to the folder when the record arrives."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._failed = folder, False
 
     def finished(self, record: RunRecord) -> None:
-        """Its epochs are known now."""
+        """Write the record's curves. A failure is reported once, and doesn't stop the run."""
         try:
             write_curves(record, self._folder)
-        except (OSError, InputError) as error:  # the run is worth more
+        except (OSError, InputError) as error:  # losing curves is better than losing the run
             if not self._failed:
                 note(f"curves for TensorBoard can't be written any more: {error}")
             self._failed = True
 
 
 def write_curves(record: RunRecord, folder: Path) -> Path | None:
-    """Write a record's epochs below the folder, in place of those of the run before; None if it has none.
+    """Write a record's curves to a subfolder, replacing those of an earlier run of the trial.
 
-    Tags: train/loss, train/learning_rate, test/top1 (percent), test/loss; a step is an epoch, from 0.
+    Tags: train/loss, train/learning_rate, test/top1 (percent), test/loss. A step is an epoch, from 0.
+
+    Returns:
+        The subfolder; None if the record has no epochs.
     """
     if not record.history:
         return None

@@ -1,4 +1,4 @@
-"""Run what is missing of a grid, and keep every outcome."""
+"""Run the missing trials of a grid, and store every outcome."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from suite.store.folder import Store
 from suite.store.record import RunRecord
 from suite.train.faults import MachineFault
 
-FOLD_EVERY = 200  # records between two foldings of the spool, so that it stays small in a long run
+FOLD_EVERY = 200  # new records after which the spool is folded into the main file, so that it stays small
 
 Execute = Callable[[Queue], None]
 
 
 @dataclass
 class _Keeper(Listener):
-    """Stores each record, and keeps the list of trials under way. It is told before all other listeners."""
+    """Stores each record, and keeps the list of running trials. It is called before all other listeners."""
 
     store: Store
     running: Running
     kept: int = 0
 
     def started(self, trial: Trial) -> None:
-        self.running.write(starting(trial.id))  # its worker says the rest, if it is long enough under way
+        self.running.write(starting(trial.id))  # the worker's heartbeats replace this if the trial takes long enough
 
     def progressed(self, beat: Beat) -> None:
         self.running.write(beat)
 
     def finished(self, record: RunRecord) -> None:
-        # The worker may have stored it already, but can't know how often it was begun.
+        # The worker may have stored the record already, but doesn't know the number of attempts.
         if record.attempts > 1 or not self.store.has_spooled(record.trial_id):
             self.store.put(record)
         self.running.remove(record.trial_id)
@@ -48,13 +48,13 @@ class _Keeper(Listener):
         self.running.remove(trial.id)
 
     def stored(self, trial: Trial) -> RunRecord | None:
-        """The record of a trial that is done, though nobody said so: its worker stored it and died."""
+        """The record of a done trial whose worker stored it and then died without reporting it."""
         record = self.store.records().get(trial.id)
         return record if record is not None and record.status == "done" else None
 
 
 def _jobs(trials: Sequence[Trial], stack_seeds: int) -> list[Job]:
-    """The trials, in their order; of a cell, so many seeds together, in the place of the first."""
+    """Group the trials into jobs of up to `stack_seeds` seeds of one cell. A job has the place of its first trial."""
     jobs: list[list[Trial]] = []
     open_jobs: dict[str, list[Trial]] = {}
     for trial in trials:
@@ -76,22 +76,22 @@ def run_missing(
     retry: Collection[str] = (),
     limit: int | None = None,
 ) -> Plan:
-    """Run the trials of a grid that the store has no record of; safe to stop at any point, and to repeat.
+    """Run the trials of a grid that have no record in the store. It is safe to stop at any point and to repeat.
 
     Args:
         expansion: The trials of the grid.
-        store: Where their records are kept.
-        execute: Runs the jobs of a queue; it isn't called if there is nothing to do.
-        open_display: Is given the plan before the run; what it returns is told how the run goes.
-        policy: What is done about failures.
-        retry: Statuses of failures to run again.
-        limit: Run at most so many trials now.
+        store: Where records are stored.
+        execute: Runs the jobs of a queue. It isn't called if there are no trials to run.
+        open_display: Gets the plan before the run, and returns a listener that receives the run's events.
+        policy: How failures are handled.
+        retry: Statuses of failed trials to run again.
+        limit: The largest number of trials to run now; None: all.
 
     Returns:
-        The plan after the run: what is done, failed, and (after a `limit`) still to do.
+        The plan after the run: the trials that are done, failed, and still to do.
 
     Raises:
-        InputError: another process is running this grid, the store is damaged or can't be written.
+        InputError: Another process is running this grid, or the store is damaged or can't be written.
     """
     with store.lock():
         plan = make_plan(expansion, store.collect(), retry)
@@ -107,6 +107,6 @@ def run_missing(
             execute(Queue(jobs, fan_out(keeper, display), policy, known=known, stored=keeper.stored))
         finally:
             running.clear()
-            # Also after Ctrl-C: what has finished is folded in. A failing store must not hide the first error.
+            # Collect finished records, also after Ctrl-C. Python chains an error here to the first one.
             records = store.collect()
         return make_plan(expansion, records)

@@ -1,4 +1,4 @@
-"""What an executor reports while it runs: the driver stores it, the progress display shows it."""
+"""The events of a run. An executor reports them to listeners, such as the driver and the progress display."""
 
 from __future__ import annotations
 
@@ -9,34 +9,40 @@ from suite.store.beats import Beat
 from suite.store.record import RunRecord
 from suite.train.faults import MachineFault
 
-Job = tuple[Trial, ...]  # what is run as one: a trial, or several seeds of a cell
+Job = tuple[Trial, ...]  # the unit of execution: one trial, or several seeds of a cell
 
-# How a job is run, with a record of each trial. It raises MachineFault if it should be tried again, and InputError if
-# there is no use in it.
+# Runs a job and returns a record for each trial. It raises MachineFault if the job should be retried, and InputError if
+# retrying is useless.
 Run = Callable[[Job], Sequence[RunRecord]]
 
 
 class Listener:
-    """Is told of each trial as it starts and ends. A subclass says what it does of that; the rest does nothing."""
+    """Receives the events of a run. Each method does nothing unless a subclass overrides it."""
 
     def started(self, trial: Trial) -> None:
-        """A trial is being trained from now on (again, if its worker died)."""
+        """A trial starts, for the first time or as a retry."""
 
     def progressed(self, beat: Beat) -> None:
-        """A worker that doesn't see the results folder reports how far a trial is."""
+        """A worker without access to the results folder reports a trial's progress."""
 
     def finished(self, record: RunRecord) -> None:
-        """A trial has ended, well or not."""
+        """A trial has ended, successfully or not."""
 
     def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
-        """A trial failed from an infrastructure error, and is tried again after so many seconds."""
+        """A trial failed from an infrastructure error, and will be retried.
+
+        Args:
+            trial: The trial.
+            fault: The error.
+            seconds: Seconds until the retry.
+        """
 
     def skipped(self, trials: Sequence[Trial], reason: str) -> None:
-        """These trials are left out of this run; they have no record."""
+        """These trials are not run. They get no record."""
 
 
 def fan_out(*listeners: Listener) -> Listener:
-    """One listener that tells several, in their order."""
+    """Combine listeners into one, which passes each event to them in the given order."""
     return _FanOut(*listeners)
 
 

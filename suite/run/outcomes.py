@@ -1,6 +1,6 @@
-"""The outcomes of a grid's runs: of each record only what `lape status` shows.
+"""The outcomes of a grid's trials: only those parts of each record that `lape status` shows.
 
-Ten thousand records are read and checked in about a second; after that, only what has changed is read.
+Reading and checking ten thousand records takes about a second. After that, only changed files are read.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from suite.store.folder import RUNS, SPOOL
 from suite.store.parsing import parse_record, read_lines, read_spooled
 from suite.store.record import RunRecord, Status, run_name
 
-Key = tuple[str, int]  # a cell's id and a seed index: as good as a trial's id, and known without hashing each trial
+Key = tuple[str, int]  # a cell's id and a seed index: identifies a trial without computing its hash
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a trial. seconds: of its training; pace: what it says of the time of others, if it is done."""
+    """The outcome of a trial.
+
+    `seconds` is the training time. `pace` is the measured speed, by which other trials' times are estimated; None
+    unless the trial is done.
+    """
 
     trial_id: str
     key: Key
@@ -36,7 +40,12 @@ class Outcome:
 
 
 class Outcomes:
-    """Reads the outcomes in a results folder, again and again. datasets: those that the grid declares itself."""
+    """Reads the outcomes in a results folder, as often as needed.
+
+    Args:
+        folder: The results folder.
+        datasets: The data sets that the grid declares itself.
+    """
 
     def __init__(self, folder: Path, datasets: Iterable[Dataset] = ()) -> None:
         self._folder = folder
@@ -46,12 +55,14 @@ class Outcomes:
         self._spooled: dict[str, tuple[tuple[int, ...], Outcome]] = {}
 
     def read(self) -> dict[Key, Outcome]:
-        """By cell and seed; a newer record replaces an older one unless only the older is done, as in `Store.records`.
+        """Read all outcomes, by cell and seed.
+
+        As in `Store.records`, a newer record replaces an older one, unless only the older one is done.
 
         Raises:
-            InputError: a line or file that is damaged, or that a newer version of the suite wrote.
+            InputError: A line or file is damaged, or was written by a newer version of the suite.
         """
-        spooled = self._read_spool()  # before the file that it is folded into: what moves meanwhile is read twice
+        spooled = self._read_spool()  # first, so that a record that moves to the main file meanwhile isn't missed
         self._read_folded()
         found = dict(self._folded)
         for outcome in spooled:
@@ -83,7 +94,7 @@ class Outcomes:
             try:
                 state = _state(path)
             except FileNotFoundError:
-                continue  # it has been folded meanwhile
+                continue  # it has been moved to the main file meanwhile
             held = known.get(path.name)
             if held is None or held[0] != state:
                 record = read_spooled(path)

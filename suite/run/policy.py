@@ -1,12 +1,12 @@
-"""What is done about failures: what is tried again and when, what is stopped, what is left out."""
+"""How failures are handled: what is retried and when, what is killed, and what is skipped."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 
-LONGEST_WAIT = 1800.0  # seconds: an outage of hours is asked about twice an hour
-OVERTIME = 600.0  # seconds that a worker may be late, with setting up and testing, before it counts as hung
+LONGEST_WAIT = 1800.0  # seconds: during a long outage, two retries per hour
+OVERTIME = 600.0  # extra seconds, for setup and tests, until a worker over its time limit counts as hung
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,13 @@ class Policy:
     """How a run deals with failures.
 
     Args:
-        retries: How often a trial is tried again after an infrastructure error; failures of the trial are outcomes.
-        first_wait: Seconds before the first retry. Each following wait is twice as long, up to `LONGEST_WAIT`, and up
-            to a quarter shorter or longer by chance, so that what failed together isn't retried together.
-        cell_failures: A cell is stopped when that many of its seeds have failed and none is done; 0: never.
-        time_limit: Seconds of training per trial. Training checks it; a worker that is far over it is killed.
+        retries: How often a trial is retried after infrastructure errors. Failures of the trial itself are outcomes
+            and are not retried.
+        first_wait: Seconds before the first retry. Each later wait is twice as long, up to `LONGEST_WAIT`. A random
+            change of up to a quarter keeps trials that failed together from being retried together.
+        cell_failures: A cell is stopped if this many of its seeds have failed and none is done; 0: never.
+        time_limit: Seconds of training per trial; None: no limit. The training loop checks it. A worker that exceeds
+            it by far is killed.
         overtime: See `OVERTIME`.
     """
 
@@ -29,14 +31,17 @@ class Policy:
     overtime: float = OVERTIME
 
     def wait(self, attempts: int, chance: random.Random) -> float:
-        """Seconds to wait after so many attempts (at least one) that failed from infrastructure errors."""
+        """Seconds to wait before the next attempt, after `attempts` (at least 1) infrastructure errors."""
         doubled = min(self.first_wait * 2.0 ** min(attempts - 1, 60), LONGEST_WAIT)
         return doubled * chance.uniform(0.75, 1.25)
 
     def hung_after(self, trials: int) -> float | None:
-        """Seconds after which a worker that trains so many trials is killed, if ever: memory may need two attempts."""
+        """Seconds after which a worker with a job of `trials` trials is killed; None: never.
+
+        The limit is doubled, because a trial that runs out of memory is retried in the same worker.
+        """
         return None if self.time_limit is None else 2 * trials * self.time_limit + self.overtime
 
     def stops_cell(self, failed: int, done: int) -> bool:
-        """Whether a cell of which so many seeds have failed and are done is given up."""
+        """Whether a cell with these numbers of failed and done seeds is stopped."""
         return not done and 0 < self.cell_failures <= failed

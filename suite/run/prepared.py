@@ -1,4 +1,4 @@
-"""Whether a machine has the data that a grid's trials need: asked before any of them starts, for none downloads."""
+"""Check that a machine has the data that trials need, before any trial starts. Trials never download data."""
 
 from __future__ import annotations
 
@@ -15,18 +15,28 @@ from suite.grid.trial import Trial
 
 @dataclass(frozen=True)
 class Prepared:
-    """Picklable, so that it can be asked on another machine. taught: recipes that have a teacher, with their data."""
+    """The data that trials need. It can be pickled, so that other machines can run the check.
+
+    Args:
+        root: The folder of the prepared data sets.
+        datasets: The data sets.
+        taught: Recipes with a teacher, each with its data set.
+    """
 
     root: Path
     datasets: tuple[Dataset, ...]
     taught: tuple[tuple[Recipe, Dataset], ...]
 
     def seem_prepared(self) -> bool:
-        """Whether each data set is in the cache, whole or not: a quick look."""
+        """Whether each data set is in the cache. This is quick: it doesn't check that they are complete."""
         return all((self.root / dataset.name / META).is_file() for dataset in self.datasets)
 
     def __call__(self) -> None:
-        """Raise `InputError`, with all that is missing or damaged here."""
+        """Check the data on this machine.
+
+        Raises:
+            InputError: Data are missing or damaged. The error lists all problems.
+        """
         problems: list[Problem] = []
         for dataset in self.datasets:
             try:
@@ -34,7 +44,7 @@ class Prepared:
             except InputError as error:
                 problems += error.problems
         if self.taught:
-            from suite.train.teachers import load_teacher  # torch and timm, only where there is a teacher
+            from suite.train.teachers import load_teacher  # imports torch and timm, so only if there is a teacher
 
             for recipe, dataset in self.taught:
                 try:
@@ -46,7 +56,7 @@ class Prepared:
 
 
 def needed(trials: Sequence[Trial], root: Path) -> Prepared:
-    """What these trials need. root: the folder of the prepared data sets."""
+    """The data that these trials need, in the folder `root` of prepared data sets."""
     datasets = {trial.dataset.name: trial.dataset for trial in trials}
     taught = dict.fromkeys((trial.recipe, trial.dataset) for trial in trials if trial.recipe.teacher is not None)
     return Prepared(root, tuple(datasets.values()), tuple(taught))

@@ -1,4 +1,4 @@
-"""How far a run is: a live display in a terminal, plain lines elsewhere."""
+"""Show the progress of a run: a live display in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,26 +24,36 @@ from suite.train.faults import MachineFault
 
 
 class _Pace:
-    """Trials that should take alike: what was expected of those that have ended and of those that are left."""
+    """Expected and actual times of trials that should take equally long.
+
+    Attributes, in seconds: `left`, expected for trials that have not ended; `ended`, expected for those that have;
+    `took`, the actual time of those.
+    """
 
     def __init__(self) -> None:
-        self.left, self.ended, self.took = 0.0, 0.0, 0.0  # seconds: expected, expected, and what the ended ones took
+        self.left, self.ended, self.took = 0.0, 0.0, 0.0
 
     @property
     def factor(self) -> float | None:
-        """How much longer than expected they take; None before the first has ended."""
+        """The ratio of actual to expected time; None before the first trial has ended."""
         return self.took / self.ended if self.took and self.ended > 0 else None
 
 
 class ProgressDisplay(Listener):
     """Shows how many trials are done, running and failed, the time left, and the last accuracy.
 
-    The time left starts from the estimate. Once a trial has ended, what it took replaces the estimate for trials of its
-    kind, and corrects it for all others.
+    The time left is based on the estimate. The actual time of each ended trial corrects the estimate of trials of the
+    same kind. Kinds without an ended trial are corrected by the average of all.
     """
 
     def __init__(self, console: Console, trials: Sequence[Trial], expected: Estimate) -> None:
-        """expected: a trial without an estimate is taken for as long as the others are on average."""
+        """Create a display.
+
+        Args:
+            console: Where to print.
+            trials: The trials to run.
+            expected: Their estimate. Trials without an estimate count with the mean of the others.
+        """
         self._console, self._total, self._expected = console, len(trials), expected
         times = {trial.id: expected.trial_seconds(trial) for trial in trials}
         known = [time for time in times.values() if time is not None]
@@ -58,7 +68,7 @@ class ProgressDisplay(Listener):
         self._running: set[str] = set()
         self._ended: Counter[str] = Counter()
         self._last = "–"
-        self._since: dict[str, float] = {}  # when each was started last
+        self._since: dict[str, float] = {}  # when each running trial was last started
         self._at_once = 1
         self._bar = Progress(
             BarColumn(bar_width=24),
@@ -78,14 +88,14 @@ class ProgressDisplay(Listener):
         self._bar.stop()
 
     def started(self, trial: Trial) -> None:
-        """A trial is being trained."""
+        """Count the trial as running."""
         self._running.add(trial.id)
         self._since[trial.id] = time.monotonic()
         self._at_once = max(self._at_once, len(self._running))
         self._show()
 
     def finished(self, record: RunRecord) -> None:
-        """A trial has ended: a line of its own, where there is no terminal to redraw."""
+        """Count the trial as done or failed. Outside a terminal, print a line."""
         self._running.discard(record.trial_id)
         now = time.monotonic()
         began = self._since.pop(record.trial_id, now)
@@ -103,7 +113,7 @@ class ProgressDisplay(Listener):
             self._say(self._line())
 
     def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
-        """A trial that failed from an infrastructure error waits for its next attempt: a line of its own."""
+        """Print a line about a trial that failed from an infrastructure error and waits for its retry."""
         self._running.discard(trial.id)
         self._show()
         where = f" on {fault.node}" if fault.node else ""
@@ -111,7 +121,7 @@ class ProgressDisplay(Listener):
         self._say(f"again in {duration(seconds)}: {trial.label} (an error of the machine{where}: {reason})")
 
     def skipped(self, trials: Sequence[Trial], reason: str) -> None:
-        """Trials are left out: a line for them all."""
+        """Print one line about all skipped trials."""
         self._total -= len(trials)
         for trial in trials:
             self._drop(trial.id)
@@ -135,7 +145,7 @@ class ProgressDisplay(Listener):
         )
 
     def _drop(self, trial_id: str) -> float:
-        """Take a trial out of what is left: what was expected of it, in seconds."""
+        """Remove a trial from those left. Returns its expected seconds."""
         expected = self._left.pop(trial_id, 0.0)
         self._paces[self._kinds.get(trial_id, "")].left -= expected
         return expected

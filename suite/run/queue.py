@@ -1,4 +1,4 @@
-"""The jobs of a run: what comes next, what comes again, and what comes no more."""
+"""The job queue of a run, with retries and skipped cells."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from suite.train.faults import MachineFault, ending
 
 
 class Queue:
-    """Jobs in their order, for an executor to take and to tell what became of them.
+    """A queue of jobs in the order of the grid.
 
-    A job that failed from an infrastructure error waits, without taking a worker, and then comes before all others: so
-    the order of the grid is kept as far as it can be. An executor takes a job, calls `started` when it really starts,
-    and then either `finished` with the records of its trials, or `lost`.
+    An executor calls `take` to get a job, and `started` when the job really starts. Then it calls either `finished`,
+    with the records of the job's trials, or `lost`. A job that failed from an infrastructure error waits without using
+    a worker. After that it comes before all other jobs, so that the order of the grid is kept as far as possible.
     """
 
     def __init__(
@@ -35,19 +35,25 @@ class Queue:
         stored: Callable[[Trial], RunRecord | None] = lambda trial: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """known: records of earlier runs, which count where a cell fails on every seed.
+        """Create a queue.
 
-        stored: the record of a trial that its worker could still store, though it then died.
+        Args:
+            jobs: The jobs.
+            listener: Receives the run's events.
+            policy: How failures are handled.
+            known: Records of earlier runs. They count when deciding whether a cell fails on every seed.
+            stored: Returns the record of a trial if its worker stored one before it died.
+            clock: Returns the current time in seconds.
         """
         self.policy = policy or Policy()
         self._listener, self._stored, self._clock = listener, stored, clock
         self.jobs = {job[0].id: job for job in jobs}
         self._fresh = deque(jobs)
-        self._again: list[tuple[float, int, Job]] = []  # when, its place in the order, the job
+        self._again: list[tuple[float, int, Job]] = []  # time of the retry, place in the grid's order, job
         self._places = {job[0].id: place for place, job in enumerate(jobs)}
         self._attempts: Counter[str] = Counter()
         self._under_way: set[str] = set()
-        self._chance = random.Random()  # noqa: S311 -- of waiting times
+        self._chance = random.Random()  # noqa: S311 -- for waiting times
         self._failed: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
         for record in known:
@@ -56,7 +62,7 @@ class Queue:
             self._stop_cell(cell)
 
     def take(self) -> Job | None:
-        """The next job that may start now, or None."""
+        """The next job that can start now; None if there is none at the moment."""
         now = self._clock()
         due = [entry for entry in self._again if entry[0] <= now]
         if due:
@@ -67,7 +73,7 @@ class Queue:
         return self._begin(self._fresh.popleft()) if self._fresh else None
 
     def wait(self) -> float | None:
-        """Seconds until there may be something to take; None: there is nothing left, and nothing under way."""
+        """Seconds until the next call of `take` makes sense; None: no jobs are left, and none is running."""
         if self._fresh:
             return 0.0
         if self._again:
@@ -75,26 +81,29 @@ class Queue:
         return 1.0 if self._under_way else None
 
     def started(self, job: Job) -> None:
-        """A worker begins with the job."""
+        """Called when a worker starts the job."""
         for trial in job:
             self._listener.started(trial)
 
     def progressed(self, beats: Iterable[Beat]) -> None:
-        """Workers tell how far trials are."""
+        """Called with progress updates from workers."""
         for beat in beats:
             self._listener.progressed(beat)
 
     def finished(self, job: Job, records: Iterable[RunRecord]) -> None:
-        """The job has ended, with a record of each trial."""
+        """Called when the job has ended, with a record for each trial."""
         self._under_way.discard(job[0].id)
         for record in records:
             self._tell(record.model_copy(update={"attempts": self._attempts[job[0].id]}))
         self._stop_cell(job[0].cell_id)
 
     def lost(self, job: Job, fault: MachineFault, status: Status = "error") -> None:
-        """The machine failed: the job comes again after a while, or it was the last attempt, which is its outcome.
+        """Called when the job failed from an infrastructure error. It is retried unless no attempts are left.
 
-        status: of the records in that case.
+        Args:
+            job: The job.
+            fault: The error.
+            status: The status of the trials' records if no attempts are left.
         """
         self._under_way.discard(job[0].id)
         if fault.spent:
@@ -114,7 +123,7 @@ class Queue:
         return job
 
     def _without_stored(self, job: Job) -> Job | None:
-        """The job, unless all its records were stored before its worker died: then they are its outcome."""
+        """The job; None if its worker stored all records before it died. These records then finish the job."""
         records = [record for trial in job if (record := self._stored(trial)) is not None]
         if len(records) < len(job):
             return job
@@ -132,7 +141,7 @@ class Queue:
             self._failed[record.cell_id] += 1
 
     def _stop_cell(self, cell: str) -> None:
-        """Leave out what is to come of a cell that fails on every seed."""
+        """Skip the remaining jobs of a cell if it fails on every seed."""
         failed = self._failed[cell]
         if not self.policy.stops_cell(failed, self._done[cell]):
             return
@@ -146,7 +155,14 @@ class Queue:
 
 
 def lost_record(trial: Trial, fault: MachineFault, status: Status = "error", *, is_machines: bool = True) -> RunRecord:
-    """The record of a trial that never came back. is_machines: whether it was really the machine's fault."""
+    """The record of a trial whose worker returned none.
+
+    Args:
+        trial: The trial.
+        fault: The error.
+        status: The status of the record.
+        is_machines: Whether this was an infrastructure error, not a failure of the trial.
+    """
     return RunRecord(
         **trial.identity,
         status=status,

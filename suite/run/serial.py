@@ -1,4 +1,4 @@
-"""One trial after another in this process: for tests, debugging and machines without Ray."""
+"""The serial executor: runs one job after another in this process. For tests, debugging and machines without Ray."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from suite.train.faults import MachineFault
 
 
 def run_serial(queue: Queue, run: Run) -> None:
-    """Run the jobs in their order."""
+    """Run all jobs of the queue in order, with the queue's retries.
+
+    Raises:
+        InputError: A job's input is bad; the remaining jobs are not run.
+    """
     while (wait := queue.wait()) is not None:
         job = queue.take()
         if job is None:

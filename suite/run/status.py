@@ -1,4 +1,4 @@
-"""How far a grid is, as its records and the beats of its running trials show it."""
+"""The progress of a grid, from its records and the heartbeats of its running trials."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from suite.run.timing.pace import Device, Pace
 from suite.store.beats import LOST, Beat, Running, Seen
 from suite.store.record import run_name
 
-_ENOUGH = 0.02  # of a training: from so much of it on, its own pace says when it ends
+_ENOUGH = 0.02  # fraction of a training run after which its own speed predicts when it ends
 
 
 @dataclass(frozen=True)
 class Underway:
-    """A trial that is being trained. silent: seconds since it was heard of; lost: too many of them."""
+    """A running trial. `silent` is the time since its last heartbeat in seconds; `lost`: that is too long."""
 
     label: str
     beat: Beat
@@ -33,7 +33,7 @@ class Underway:
 
 @dataclass(frozen=True)
 class Node:
-    """A machine with trials under way, and the images that they train on, per second."""
+    """A machine with running trials. `images_per_second` is the sum over them."""
 
     name: str
     running: int
@@ -42,11 +42,15 @@ class Node:
 
 @dataclass(frozen=True)
 class View:
-    """A grid at one moment.
+    """The state of a grid at one moment.
 
-    failed: by status. spent, left: hours by their unit, of done trials and those under way, and of all that is left.
-    seconds_left: until all is done, if as many trials as now go on at a time; None if none does, or nothing is known
-    of their time. unknown: trials without an estimate, which neither of the two holds.
+    Some of the fields:
+        failed: Number of failed trials by status.
+        spent: Hours that ended and running trials have taken, by unit.
+        left: Hours that the remaining trials will take, by unit.
+        seconds_left: Seconds until all trials have ended, if as many as now run at a time; None if no trial is running
+            or no time is known.
+        unknown: Number of trials without an estimate. `left` and `seconds_left` don't include them.
     """
 
     grid: str
@@ -67,26 +71,26 @@ class View:
 
     @property
     def running(self) -> int:
-        """Trials that are heard of."""
+        """Number of trials with recent heartbeats."""
         return sum(not trial.lost for trial in self.underway)
 
     @property
     def lost(self) -> int:
-        """Trials that aren't any more: they count as to do."""
+        """Number of trials whose heartbeats have stopped. They count as to do."""
         return len(self.underway) - self.running
 
     @property
     def to_do(self) -> int:
-        """Trials that are neither done, nor failed, nor running."""
+        """Number of trials that are neither done, nor failed, nor running."""
         return self.total - self.done - sum(self.failed.values()) - self.running
 
     @property
     def complete(self) -> bool:
-        """Whether every trial has ended, well or not."""
+        """Whether every trial has ended, successfully or not."""
         return self.done + sum(self.failed.values()) == self.total
 
     def values(self) -> dict[str, Any]:
-        """It for machines, as JSON has it. Times are seconds."""
+        """The view as JSON-compatible values, for other programs. Times are in seconds unless the key says hours."""
         return {
             "grid": self.grid,
             "at": self.at,
@@ -113,20 +117,28 @@ class View:
 
 
 class Watcher:
-    """Looks at a results folder, again and again: what hasn't changed isn't read twice.
+    """Watches a results folder. Unchanged files are not read again.
 
-    calibrated: paces besides those of the runs.
+    Args:
+        name: The name of the grid.
+        expansion: The trials of the grid.
+        folder: The results folder.
+        calibrated: Measured speeds from a calibration, used together with those of the runs.
     """
 
     def __init__(self, name: str, expansion: Expansion, folder: Path, calibrated: Sequence[Pace] = ()) -> None:
         self._name, self._expansion, self._calibrated = name, expansion, calibrated
         self._outcomes = Outcomes(folder, {trial.dataset.name: trial.dataset for trial in expansion.trials}.values())
         self._running = Running(folder)
-        self._heard: dict[str, tuple[int, float]] = {}  # the beat that was seen last, and when, by our own clock
+        self._heard: dict[str, tuple[int, float]] = {}  # each trial's last heartbeat, and when it came by our own clock
 
     def look(self) -> View:
-        """The grid as it is now. Raises `InputError` if a record is damaged."""
-        beats = self._running.read()  # before the outcomes: a trial that ends meanwhile is done, not to do
+        """The current state of the grid.
+
+        Raises:
+            InputError: A record is damaged.
+        """
+        beats = self._running.read()  # before the outcomes, so that a trial that ends meanwhile counts as ended
         outcomes = self._outcomes.read()
         trials = self._expansion.trials
         ended = [outcomes[key] for trial in trials if (key := (trial.cell_id, trial.seed_index)) in outcomes]
@@ -135,10 +147,10 @@ class Watcher:
         alive = {trial.beat.trial_id: trial.beat for trial in underway if not trial.lost}
         paces = [outcome.pace for outcome in outcomes.values() if outcome.pace is not None]
         expected = estimate(open_trials, [*paces, *self._calibrated], max(len(alive), 1))
-        # Without any beat there is no need of the ids, which take a hash each.
+        # Trial ids need a hash each. Without heartbeats they are not needed.
         going = [alive.get(trial.id) if alive else None for trial in open_trials]
         remaining = [_remaining(trial, beat, expected) for trial, beat in zip(open_trials, going, strict=True)]
-        # Those under way first: they hold the workers that the others wait for.
+        # Running trials come first, because the others wait for their workers.
         first = sorted(zip(going, remaining, strict=True), key=lambda pair: pair[0] is None)
         known = [seconds for _, seconds in first if seconds is not None]
         seconds_left = side_by_side(known, len(alive)) if alive and known else None

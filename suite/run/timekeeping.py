@@ -1,4 +1,4 @@
-"""How long a run takes, beside what it was expected to take."""
+"""Compare the time that a run takes with its estimate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from suite.train.faults import MachineFault
 
 
 class Timekeeper(Listener):
-    """Keeps the time of a run. The estimate is on disk from the start, what the run took at the end."""
+    """Measures the time of a run. It writes the estimate at the start, and adds the actual time at the end.
+
+    Args:
+        trials: The trials to run.
+        expected: Their estimate.
+        folder: The results folder.
+    """
 
     def __init__(self, trials: Sequence[Trial], expected: Estimate, folder: Path) -> None:
         self._trials, self._expected, self._folder = trials, expected, folder
@@ -27,28 +33,32 @@ class Timekeeper(Listener):
         self._last = 0.0
         self._running: set[str] = set()
         self._at_once = 0
-        self._done: dict[str, tuple[str, float]] = {}  # the cells and seconds of trials that were done
+        self._done: dict[str, tuple[str, float]] = {}  # cell and training seconds of each done trial
 
     def started(self, trial: Trial) -> None:
-        """The first one starts the clock."""
+        """Count the trial as running. The first trial starts the clock."""
         if self._first is None:
             self._first = time.monotonic()
         self._running.add(trial.id)
         self._at_once = max(self._at_once, len(self._running))
 
     def finished(self, record: RunRecord) -> None:
-        """The last one stops the clock."""
+        """Note the trial's time. The last trial stops the clock."""
         self._last = time.monotonic()
         self._running.discard(record.trial_id)
         if record.status == "done" and record.train_seconds is not None:
             self._done[record.trial_id] = record.cell_id, record.train_seconds
 
     def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
-        """It takes no machine meanwhile."""
+        """The trial waits for a retry, so it is not running."""
         self._running.discard(trial.id)
 
     def close(self) -> Forecast:
-        """The run is over, or was stopped: say what it took, and keep it."""
+        """Called when the run has ended or was stopped. Adds the actual time to the forecast and writes it.
+
+        Returns:
+            The forecast. Without a done trial, it has no actual time and is not written again.
+        """
         if self._first is None or not self._done:
             return self._forecast
         whole = len(self._done) == len(self._trials) and not self._expected.unknown
@@ -67,7 +77,7 @@ class Timekeeper(Listener):
         return self._forecast
 
     def _at_so_many(self, workers: int) -> Forecast:
-        """The estimate for as many trials at a time as there were: how many a cluster has room for it tells later."""
+        """The forecast for the actual number of parallel trials, which a cluster shows only during the run."""
         if workers == self._expected.workers or not self._expected.known:
             return self._forecast
         times = [self._expected.trial_seconds(trial) for trial in self._trials]

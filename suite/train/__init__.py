@@ -1,6 +1,7 @@
-"""One trial: from a cell and a seed to the record of a training run.
+"""Run one trial: train a cell of the grid with one seed, and return the record of the training run.
 
-`trials.py` is the entrance, `attempt.py` one attempt, `steps/` the training loop. The public names import torch.
+`trials.py` is the entry point, `attempt.py` makes one attempt at a trial, and `steps/` holds the training loop.
+Using one of the public names imports torch.
 """
 
 from __future__ import annotations

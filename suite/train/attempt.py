@@ -1,4 +1,4 @@
-"""One attempt at trials: a training from its first step to its last test, of one seed or of several at once."""
+"""One attempt at a trial: a training run from its first step to its last test, for one seed or a batch of seeds."""
 
 from __future__ import annotations
 
@@ -42,10 +42,19 @@ _BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "second
 
 
 class Attempt:
-    """A training run of one trial, or of several that differ only in their seeds, as one batched program.
+    """A training run of one trial, or of several trials that differ only in their seeds, as one batched program.
 
-    `snapshots` is where its state is kept meanwhile; None: nowhere. `heart` receives progress updates; optional.
-    `team` are the processes that make this attempt together.
+    Set the attribute `snapshots` to save the training state at intervals; None saves nothing. Set `heart` to receive
+    progress updates; None sends none.
+
+    Args:
+        trials: The trials. Their cells are the same.
+        machine: How this machine is used.
+        device: The device to train on.
+        train: The training images.
+        test: The test images.
+        teacher: The teacher model, for distillation only.
+        team: The processes that run this attempt together.
     """
 
     def __init__(
@@ -64,7 +73,7 @@ class Attempt:
         self.members = [Member(trial) for trial in trials]
         self.precision = choose_precision(self.recipe, device)
         self.subset = _subset(self.images.labels, self.recipe.train_images)
-        self.steps = len(self.subset) // self.recipe.batch_size  # of an epoch
+        self.steps = len(self.subset) // self.recipe.batch_size  # per epoch
         self.compiled = self._compiles()
         self.environment = describe(
             torch.__version__,
@@ -80,21 +89,25 @@ class Attempt:
         self.heart: Heartbeat | None = None
         self.params: int | None = None
         self.macs: int | None = None
-        self.images_at_once: int | None = None  # of a forward and backward pass, once that is known
-        self.divisible = False  # could it be fewer?
+        self.images_at_once: int | None = None  # per forward and backward pass; None until the trainer exists
+        self.divisible = False  # whether a batch can be split into smaller micro-batches
 
     def _compiles(self) -> bool:
         wanted = self.machine.compiled
         return worth_compiling(self.device, self.steps * self.recipe.total_epochs) if wanted is None else wanted
 
     def stackable(self) -> bool:
-        """Whether such trials can be trained at once."""
+        """Whether several seeds of this cell can be trained as one batched program."""
         return self.recipe.distillation == "none" and stackable(
             build_model(self.members[0].trial.model), self.precision
         )
 
     def train(self) -> None:
-        """Train from the first step, or from the last snapshot, to the last test. `members` has what came of it."""
+        """Train from the first step, or from the last snapshot, to the last test. The results are in `members`.
+
+        Raises:
+            TimeLimitError: The training run exceeded its time limit.
+        """
         recipe, memory, trainer = self.recipe, PeakMemory(self.device), self.trainer()
         if self.heart is not None:
             self.heart.trains(recipe.total_epochs, self.steps, self.environment.device)
@@ -103,8 +116,8 @@ class Attempt:
             member.restore(held)
         clock = Clock(facts["seconds"], facts["epoch_seconds"])
         for epoch in range(facts["epoch"], recipe.total_epochs):
-            losses = self.train_epoch(trainer, epoch, tensors, clock).cpu()  # waits for a GPU, before the time is told
-            # Of a stack, each member's share of the time: what it costs in machines.
+            losses = self.train_epoch(trainer, epoch, tensors, clock).cpu()  # synchronises with the GPU before timing
+            # Seeds trained together share the time equally, so that the sum is the machine's time.
             seconds = clock.epoch() / len(self.members)
             for member, of_member in zip(self.members, losses.unbind(dim=1), strict=True):
                 member.trained(epoch, learning_rate(recipe, epoch, 0, self.steps), of_member, seconds)
@@ -130,7 +143,7 @@ class Attempt:
         for member in self.members:
             seed, model = member.trial.seed("initialisation"), build_model(member.trial.model)
             initialise(model, seed)
-            self.params = count_parameters(model).total  # what a loss learns beside the model isn't the model's
+            self.params = count_parameters(model).total  # without the parameters that a loss adds
             models.append(learner_for(model, loss, recipe, dataset.num_classes, seed).to(self.device))
         self.macs = _macs(self.members[0].trial)
         normalise = Normalise(dataset.mean, dataset.std, self.device)
@@ -161,15 +174,25 @@ class Attempt:
         return trainer
 
     def smaller_micro_batch(self) -> int | None:
-        """Half the images that the trainer takes at once: what to try when memory is out. None: fewer can't be."""
+        """Half the current micro-batch, to try after running out of memory; None if it can't be made smaller."""
         if not self.divisible or self.images_at_once is None or self.images_at_once < 2:
             return None
         return self.images_at_once // 2
 
     def train_epoch(self, trainer: SeedTrainer, epoch: int, begun: Mapping[str, Tensor], clock: Clock) -> Tensor:
-        """Train one epoch; the losses, [steps, members]. begun: the snapshot to go on from in it, or nothing."""
+        """Train one epoch. Returns the losses, [steps, members].
+
+        Args:
+            trainer: The trainer.
+            epoch: The number of the epoch, from 0.
+            begun: The tensors of a snapshot taken within this epoch, to resume from; empty to start at its first step.
+            clock: Measures the time of the training run.
+
+        Raises:
+            TimeLimitError: The training run exceeded its time limit.
+        """
         recipe, trials = self.recipe, [member.trial for member in self.members]
-        # Every epoch draws from generators of its own, so that it doesn't matter what ran before it.
+        # Every epoch seeds its own generators, so its random numbers don't depend on earlier epochs.
         trainer.seed_dropout([trial.seed("dropout", epoch) for trial in trials])
         orders = [self._order(trial, epoch) for trial in trials]
         draws = [_generator(trial.seed("augmentation", epoch)) for trial in trials]
@@ -177,7 +200,7 @@ class Attempt:
         if begun:
             trainer.load(begun)
             for generator, state in zip(draws, begun["draws"], strict=True):
-                generator.set_state(state.clone())  # of a row it would read the first one
+                generator.set_state(state.clone())  # given a view of a row, torch would read the storage's first row
             losses.append(begun["losses"].to(self.device))
         step = sum(map(len, losses))
 
@@ -220,7 +243,7 @@ class Attempt:
         return self.subset[shuffled].repeat_interleave(self.recipe.repeats)[: len(self.subset)]
 
     def so_far(self, member: Member) -> dict[str, Any]:
-        """The fields of a record that a failed run has too."""
+        """The fields of the record that are known even if the training run failed."""
         return {
             "epochs": len(member.history),
             "params": self.params,
@@ -237,11 +260,11 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-_MACS: dict[str, int | None] = {}  # of this process, by all that the count depends on
+_MACS: dict[str, int | None] = {}  # cache of this process, by the cell's key, which holds all that MACs depend on
 
 
 def _macs(trial: Trial) -> int | None:
-    """None, with a warning, of a model with an operator that has no rule: a count is no reason to lose a run."""
+    """The MACs of the trial's model. If an operator has no counting rule: None, with a warning; training goes on."""
     cell = trial.model
     if cell.key not in _MACS:
         try:

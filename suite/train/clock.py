@@ -1,4 +1,4 @@
-"""How long a training run takes."""
+"""Measures how long a training run takes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import time
 
 
 class Clock:
-    """The seconds of a training run and of its current epoch, those before an interruption included."""
+    """Measures the seconds of a training run and of its current epoch.
+
+    Args:
+        before: Seconds of the training run before it was interrupted.
+        of_epoch: Seconds of the current epoch before it was interrupted.
+    """
 
     def __init__(self, before: float = 0.0, of_epoch: float = 0.0) -> None:
         now = time.perf_counter()
         self._began, self._epoch_began = now - before, now - of_epoch
 
     def all(self) -> float:
-        """Seconds of the training run, up to now."""
+        """Seconds since the training run began."""
         return time.perf_counter() - self._began
 
     def epoch(self) -> float:
-        """Seconds of its epoch, up to now."""
+        """Seconds since the current epoch began."""
         return time.perf_counter() - self._epoch_began
 
     def next_epoch(self) -> None:
-        """An epoch begins."""
+        """Start measuring the next epoch."""
         self._epoch_began = time.perf_counter()

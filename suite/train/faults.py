@@ -1,4 +1,4 @@
-"""What an exception means: an infrastructure error, too little memory, or a failure of the trial. Needs no torch."""
+"""Classify exceptions: infrastructure error, out of memory, or a failure of the trial. Does not import torch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from suite.errors import InputError
 from suite.store.redaction import scrub
 
-_LINES = 12  # of a traceback that a record keeps
+_LINES = 12  # the last lines of a traceback that a record keeps
 
-# What is raised when something beside the model failed. By name, so that neither torch nor Ray has to be imported.
+# Infrastructure errors, by class name, so that neither torch nor Ray has to be imported.
 _MACHINES_TYPES = frozenset(
     ("OSError", "EOFError", "DistBackendError", "DistNetworkError", "DistStoreError", "RayError", "GRPCError")
 )
-# What torch says of a device that failed, and of neighbours that it lost. Of CUDA's errors all but those that a program
-# causes. An illegal access may be either's: it is tried again, and comes again if it is the program's.
+# Messages of torch about a failed device or a lost process. CUDA errors that the program causes are excluded. An
+# illegal memory access can come from the hardware or the program, so it is retried; a program error will recur.
 _MACHINES_WORDS = re.compile(
     r"CUDA error: (?!out of memory|device-side assert|invalid|misaligned|operation|too many|an illegal instruction)|"
     r"uncorrectable|CUDA driver (error|initialization)|No CUDA GPUs are available|"
@@ -28,7 +28,7 @@ _MEMORYS_WORDS = re.compile(
     r"DefaultCPUAllocator|out of memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|(Cannot|[Cc]an't) allocate memory"
 )
 _ADDRESSES = re.compile(
-    r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>)\]]+"  # with whatever credentials stand in it
+    r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>)\]]+"  # including any credentials
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?"
     r"|\[?(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\]?(?::\d+)?"
     r"|\[?\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*::(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*)?\]?"
@@ -36,12 +36,12 @@ _ADDRESSES = re.compile(
 
 
 class MachineFault(Exception):  # noqa: N818 -- a fault is what it is
-    """A trial failed from an infrastructure error: another attempt may well succeed.
+    """A trial failed from an infrastructure error: another attempt may succeed.
 
     Args:
-        reason: The end of the traceback, or what is known.
-        node: The name of the machine, if that is known.
-        spent: The worker was unusable before the trial began: no attempt at the trial was made.
+        reason: The end of the traceback, or whatever else is known about the cause.
+        node: The name of the machine, if known.
+        spent: The worker was unusable before the trial began, so this does not count as an attempt.
     """
 
     def __init__(self, reason: str, node: str | None = None, *, spent: bool = False) -> None:
@@ -64,7 +64,7 @@ class TimeLimitError(Exception):
 
 
 def is_machine_fault(error: BaseException) -> bool:
-    """Whether an exception is an infrastructure error: of the device, disk, network or another process."""
+    """Whether an exception is an infrastructure error (device, disk, network or another process)."""
     return not is_out_of_memory(error) and any(
         not _MACHINES_TYPES.isdisjoint(_names(each))
         or ("RuntimeError" in _names(each) and _MACHINES_WORDS.search(str(each)) is not None)
@@ -73,7 +73,7 @@ def is_machine_fault(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory, of the GPU or the host, was too small."""
+    """Whether an exception says that the GPU or the host ran out of memory."""
     return any(
         not _MEMORYS_TYPES.isdisjoint(_names(each))
         or (not _names(each).isdisjoint(("RuntimeError", "OSError")) and _MEMORYS_WORDS.search(str(each)) is not None)
@@ -82,23 +82,23 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def ending(text: str) -> str:
-    """The end of a traceback, as records keep it: without secrets and addresses, for records are public."""
+    """The last lines of a traceback, for a record. Records are public, so secrets and addresses are removed."""
     return without_addresses(scrub("\n".join(text.strip().splitlines()[-_LINES:])))
 
 
 def without_addresses(text: str) -> str:
-    """The text with addresses of hosts and of storage, and the credentials in them, left out."""
+    """The text with each host or storage address, and any credentials in it, replaced by "(address)"."""
     return _ADDRESSES.sub("(address)", text)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception, and what it was raised from or for."""
+    """The exception and its causes: `__cause__`, or `__context__` where it isn't suppressed."""
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
         seen.add(id(following))
         yield following
-        # Our messages are raised `from None`: what they are about is still there.
+        # An InputError is raised `from None` to hide its cause from users; the cause still matters here.
         hidden = following.__suppress_context__ and not isinstance(following, InputError)
         following = following.__cause__ or (None if hidden else following.__context__)
 

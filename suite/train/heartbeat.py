@@ -1,10 +1,9 @@
-"""Progress of a trial while it is trained: a small file, rewritten every few seconds and removed at the end.
+"""Progress of a running trial: a small file that is rewritten every few seconds and removed at the end.
 
-    results/NAME/running/ID.json   one for each trial under way: where it runs, how far it is, how fast
+    results/NAME/running/ID.json   one per running trial: its node, its progress and its speed
 
-`lape status` reads them. A training run never waits for them, and none fails because of them. There are never more of
-them than trials under way. The age of a beat is that of its file. The duration of a trial is measured by a monotonic
-clock, since the time of day may jump.
+`lape status` reads these files. A training run never waits for them and never fails because of them. The age of a
+heartbeat is the age of its file. Durations come from a monotonic clock, because the system clock can jump.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from typing import Self
 
 from suite.store.beats import Beat, Running
 
-EVERY = 10.0  # seconds from one beat to the next
-FIRST = 1.0  # seconds of a trial without any: a grid of thousands of short ones writes no more than it must
+EVERY = 10.0  # seconds from one heartbeat to the next
+FIRST = 1.0  # seconds before a trial's first heartbeat: a grid of many very short trials then writes none
 
 
 Report = Callable[[Sequence[Beat]], None]
@@ -30,7 +29,7 @@ _REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
 
 @contextmanager
 def reporting(report: Report) -> Iterator[None]:
-    """Let training runs in this thread pass their beats to `report` where they don't see the results folder."""
+    """Pass heartbeats of training runs in this thread to `report`, where the results folder is not accessible."""
     token = _REPORT.set(report)
     try:
         yield
@@ -42,12 +41,12 @@ class Heartbeat:
     """Writes progress updates of trials that are trained together. A context manager.
 
     Args:
-        trial_ids: The trials.
-        running: Where beats are written, if the results folder is in sight. A thread writes them: a beat says that the
-            process is alive, and its `idle` says since when no step has been taken. Otherwise each step may report a
-            beat (see `reporting`).
+        trial_ids: The ids of the trials.
+        running: Where heartbeats are written; None if the results folder is not accessible. A background thread writes
+            them. A heartbeat shows that the process is alive; its `idle` field is the time since the last training
+            step. With None, training steps pass heartbeats to the function given to `reporting`.
         node: The name of this machine.
-        every: Seconds from one beat to the next.
+        every: Seconds from one heartbeat to the next.
     """
 
     def __init__(
@@ -83,12 +82,24 @@ class Heartbeat:
                 self._running.remove(trial_id)
 
     def trains(self, epochs: int, steps: int, device: str) -> None:
-        """Training begins, of so many epochs with so many steps each."""
+        """Called when training begins.
+
+        Args:
+            epochs: Epochs of the training run.
+            steps: Steps per epoch.
+            device: The name of the device.
+        """
         self._epochs, self._steps, self._device = epochs, steps, device
         self._beaten = self._stepped = time.monotonic()
 
     def stepped(self, epoch: int, step: int, images: int) -> None:
-        """A step of an epoch is done. images: how many each trial has trained on since the last call."""
+        """Called after training steps.
+
+        Args:
+            epoch: The current epoch, from 0.
+            step: Steps of this epoch done so far.
+            images: Images that each trial has trained on since the last call.
+        """
         self._epoch, self._step, self._stepped = epoch, step, time.monotonic()
         self._images += images
         report = _REPORT.get()

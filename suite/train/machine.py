@@ -1,4 +1,4 @@
-"""How a machine is used for trials. Needs no torch until a device is asked for."""
+"""How a machine is used for trials. Imports torch only when a device is requested."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 MOST_PROCESSES = 1024
-MOST_THREADS = 1024  # torch aborts the process at numbers that the system can't start
+MOST_THREADS = 1024  # torch aborts the process if the system can't start that many threads
 
 
 @dataclass(frozen=True)
 class Machine:
-    """How this machine is used. It is no part of a trial: the same trial may run anywhere.
+    """How this machine is used. These settings are not part of a trial: the same trial can run on any machine.
 
     Args:
         data_root: The folder of the prepared data sets; None: the default cache.
-        device: auto, cpu, cuda, or another name of torch's.
-        threads: CPU threads per trial. Their number can change the last digits of a result. So it is fixed, and the
-            serial and the Ray executor use the same.
-        deterministic: Use deterministic algorithms, so that a GPU gives the same bits in every run.
-        compiled: Compile models, and record steps as CUDA graphs on a GPU. None: record, and compile where a training
-            run is long enough to win the time back.
-        snapshot_seconds: Seconds from one snapshot to the next; None: whatever time has passed.
-        micro_batch: Images of a forward and backward pass at most; None: the whole batch. The optimiser's steps stay
-            those of the whole batch.
-        snapshot_epochs: Take a snapshot at the end of every so many epochs; None: at the end of none.
-        time_limit: Seconds of training per trial, those before an interruption included; None: no limit.
-        processes: Processes that train a trial together, each on a part of every batch; on GPUs one for each.
+        device: auto, cpu, cuda, or another torch device name.
+        threads: CPU threads per trial. The number can change the last digits of a result, so it is fixed. The serial
+            and the Ray executor use the same number.
+        deterministic: Use deterministic algorithms, so that a GPU gives bit-identical results in every run.
+        compiled: Compile models, and record steps as CUDA graphs on a GPU. None: always record; compile only if the
+            training run is long enough to repay the compile time.
+        snapshot_seconds: Seconds from one snapshot to the next; None: no snapshots by time.
+        micro_batch: The largest number of images per forward and backward pass; None: the whole batch. Each optimiser
+            step still uses the whole batch.
+        snapshot_epochs: Take a snapshot after every `snapshot_epochs` epochs; None: no snapshots by epoch.
+        time_limit: Seconds of training per trial, including time before an interruption; None: no limit.
+        processes: Processes that train one trial together, each on a part of every batch. On GPUs, one process per GPU.
     """
 
     data_root: Path | None = None
@@ -74,7 +74,11 @@ class Machine:
             )
 
     def torch_device(self, rank: int = 0) -> torch.device:
-        """The device to train on, by the process of that rank; raises `InputError` if it is not there."""
+        """The device that the process with this rank trains on.
+
+        Raises:
+            InputError: This machine doesn't have that device, or has fewer GPUs than processes.
+        """
         import torch
 
         device = self._device()
@@ -110,7 +114,7 @@ class Machine:
 
 
 def device_name(device: torch.device) -> str:
-    """The name of a device as records have it: a GPU's own, or "cpu"."""
+    """The device name that records use: the GPU's model name, or the device type, such as "cpu"."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

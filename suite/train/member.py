@@ -15,11 +15,14 @@ from suite.store.record import Epoch, Status, pack_bits
 from suite.train.steps.similarity import Similarity
 from suite.train.steps.trainer import DivergedError, check_finite
 
-Outcome = tuple[Status, dict[str, Any]]  # the status of a trial, and the fields of the record that go with it
+Outcome = tuple[Status, dict[str, Any]]  # the status of a trial, and the record's fields for that status
 
 
 class Member:
-    """One of the trials of an attempt."""
+    """The state and results of one trial of an attempt.
+
+    Once the trial has diverged, the methods that update it do nothing.
+    """
 
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
@@ -30,7 +33,14 @@ class Member:
         self.model: Model | None = None
 
     def trained(self, epoch: int, lr: float, losses: Tensor, seconds: float) -> None:
-        """An epoch is over: the losses of its steps."""
+        """Called after the training steps of an epoch.
+
+        Args:
+            epoch: The number of the epoch, from 0.
+            lr: The learning rate at the start of the epoch.
+            losses: The loss of each step, [steps].
+            seconds: Duration of the epoch.
+        """
         if self.diverged is not None:
             return
         try:
@@ -43,10 +53,17 @@ class Member:
     def tested(
         self, correct: np.ndarray[Any, np.dtype[np.bool_]], loss: float, similarity: Similarity | None, step: int
     ) -> None:
-        """The epoch was tested. step: its last one."""
+        """Called after the test at the end of an epoch.
+
+        Args:
+            correct: Per-image correctness, bool [test images].
+            loss: The mean test loss.
+            similarity: How similar the patches are after each block; None if that can't be measured.
+            step: The last training step before the test, counted over the training run.
+        """
         if self.diverged is not None:
             return
-        if not math.isfinite(loss):  # the last step spoilt the weights
+        if not math.isfinite(loss):  # the last step made the weights non-finite
             self.diverged = DivergedError(step)
             self.history.pop()
             return
@@ -56,7 +73,14 @@ class Member:
         self.history[-1] = self.history[-1].model_copy(update=found)
 
     def finish(self, seconds: float, images: int, memory: float, model: Model) -> None:
-        """The training is over. images: of an epoch."""
+        """Called when the training run is complete.
+
+        Args:
+            seconds: Duration of the training run.
+            images: Training images per epoch.
+            memory: Peak memory in MB.
+            model: The trained model.
+        """
         if self.diverged is not None:
             return
         self.model = model
@@ -72,17 +96,17 @@ class Member:
         }
 
     def outcome(self) -> Outcome:
-        """The outcome, if nothing was raised."""
+        """The outcome of a training run that ended without an exception: "diverged" or "done"."""
         if self.diverged is not None:
             return "diverged", {"diverged_step": self.diverged.step, "error": str(self.diverged)}
         return "done", self.result
 
     def held(self) -> dict[str, Any]:
-        """What a snapshot keeps of it."""
+        """The state that a snapshot saves, as JSON-compatible values."""
         step = None if self.diverged is None else self.diverged.step
         return {"history": [epoch.model_dump() for epoch in self.history], "diverged": step}
 
     def restore(self, held: Mapping[str, Any]) -> None:
-        """The inverse of `held`."""
+        """Restore the state that `held` returned."""
         self.history = [Epoch.model_validate(epoch) for epoch in held["history"]]
         self.diverged = None if held["diverged"] is None else DivergedError(held["diverged"])

@@ -1,4 +1,4 @@
-"""One attempt at a trial: train, and turn what happened into a record."""
+"""Make one attempt at a trial: train it, and turn the outcome into a record."""
 
 from __future__ import annotations
 
@@ -29,13 +29,25 @@ from suite.train.snapshot import Snapshots, TeamSnapshots
 from suite.train.steps.memory import release
 from suite.train.teachers import load_teacher
 
-Trained = tuple[RunRecord, Model | None]  # the model if the trial is done
+Trained = tuple[RunRecord, Model | None]  # the model only if the trial's status is done
 
 
 def run_attempt(
     trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None, team: Team = ALONE
 ) -> tuple[list[Trained], int | None]:
-    """The records and models of the trials, and the micro-batch to try next if memory was out."""
+    """Train the trials once. Returns their records and models, and the micro-batch to try if memory ran out.
+
+    Args:
+        trials: The trials. They differ only in their seeds.
+        machine: How this machine is used.
+        snapshots: Where snapshots are kept; None: no snapshots.
+        heart: Receives progress updates; optional.
+        team: The processes that run this attempt together.
+
+    Raises:
+        InputError: The data or the teacher is missing or damaged, or the device doesn't exist.
+        MachineFault: An infrastructure error.
+    """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     attempt = prepare_attempt(trials, machine, team)
     attempt.heart = heart
@@ -48,7 +60,7 @@ def run_attempt(
     try:
         with process_for(attempt.device, machine, attempt.compiled):
             failure = train_or_fail(attempt.train, attempt)
-    except RuntimeError:  # a device that failed can't be tidied up either
+    except RuntimeError:  # cleaning up after a failed device fails too; the outcome is known by then
         if failure is None:
             raise
     found = []
@@ -67,7 +79,16 @@ def run_attempt(
 
 
 def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALONE) -> Attempt:
-    """An attempt at the trials, with their data and teacher loaded."""
+    """Create an attempt at the trials, with their data and teacher loaded.
+
+    Args:
+        trials: The trials. They differ only in their seeds.
+        machine: How this machine is used.
+        team: The processes that run this attempt together.
+
+    Raises:
+        InputError: The data or the teacher is missing or damaged, or the device doesn't exist.
+    """
     device, root, first = machine.torch_device(team.rank), machine.data_root or data_root(), trials[0]
     train, test = (load_images(first.dataset, split, root) for split in ("train", "test"))
     return Attempt(trials, machine, device, train, test, load_teacher(first.recipe, first.dataset, root), team)
@@ -75,12 +96,18 @@ def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALON
 
 @contextmanager
 def process_for(device: torch.device, machine: Machine, compiled: bool) -> Iterator[None]:
-    """Set the threads, generators and settings of this process for training, and restore them afterwards."""
+    """Set up this process's torch threads, generators and settings for training, and restore them afterwards.
+
+    Args:
+        device: The device to train on.
+        machine: Sets the number of threads, and whether to use deterministic algorithms.
+        compiled: Whether models are compiled; if so, the compiler is reset afterwards.
+    """
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
         torch.set_num_threads(machine.threads)
         if machine.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in any order
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS's sum order may vary
             torch.use_deterministic_algorithms(True)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
@@ -88,21 +115,21 @@ def process_for(device: torch.device, machine: Machine, compiled: bool) -> Itera
         torch.use_deterministic_algorithms(strict)
         torch.set_num_threads(threads)
         if compiled:
-            torch.compiler.reset()  # the ninth compiled model of a process would run as it is, with one line in a log
+            torch.compiler.reset()  # else torch would run a process's ninth compiled model uncompiled, and only log it
         release(device)
 
 
 def train_or_fail(train: Callable[[], None], attempt: Attempt) -> Outcome | None:
-    """Train. Returns the outcome if the trial failed, else None.
+    """Call `train`. Returns the outcome if the trial failed, else None.
 
     Raises:
-        MachineFault: it was an infrastructure error.
+        MachineFault: An infrastructure error.
     """
     try:
         train()
     except (IndivisibleError, TimeLimitError) as error:
         return "timeout" if isinstance(error, TimeLimitError) else "error", {"error": str(error)}
-    except Exception as error:  # whatever a model or a recipe can raise is that trial's outcome, not the grid's
+    except Exception as error:  # an error in one trial's model or recipe must not stop the grid
         last = ending(traceback.format_exc())
         if is_out_of_memory(error):
             return "oom", {"error": f"{_advice(attempt)}\n{last}"}
@@ -113,7 +140,7 @@ def train_or_fail(train: Callable[[], None], attempt: Attempt) -> Outcome | None
 
 
 def _advice(attempt: Attempt) -> str:
-    """What was too much for the memory, and what to try."""
+    """A message that says what ran out of memory and what to try."""
     batch, smaller = attempt.recipe.batch_size, attempt.smaller_micro_batch()
     told = f"out of memory with {attempt.images_at_once or batch} images at once"
     if smaller is not None:

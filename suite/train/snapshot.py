@@ -1,4 +1,7 @@
-"""Snapshots of a training run: after a kill it resumes from the last complete one, and ends in the same record."""
+"""Snapshots (checkpoints) of a training run.
+
+A killed training run resumes from its last complete snapshot, and produces the same record as an uninterrupted one.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ from suite.text import note
 from suite.train.parallel.team import Team
 
 _KEY = "lape_snapshot"
-_LARGEST_HEADER = 100 * 2**20  # bytes, as safetensors itself has it
+_LARGEST_HEADER = 100 * 2**20  # bytes; the limit of safetensors itself
 
-State = tuple[dict[str, Tensor], dict[str, Any]]  # the tensors, and the facts as JSON has them
+State = tuple[dict[str, Tensor], dict[str, Any]]  # the tensors, and other values that JSON can hold
 
 
 @dataclass
@@ -29,11 +32,11 @@ class Snapshots:
     """The snapshots of one training run.
 
     Args:
-        versions: Where they are kept.
-        every: Seconds from one to the next; 0: at every opportunity; None: whatever time has passed.
-        about: What must match for a training run to resume from one: the trials, and all that its last digits
-            depend on.
-        epochs: Take one at the end of every so many epochs; None: at the end of none.
+        versions: Where snapshots are stored.
+        every: Seconds from one snapshot to the next; 0: at every opportunity; None: no snapshots by time.
+        about: Values that must match for a training run to resume from a snapshot: the trials, and everything that
+            affects the last digits of results.
+        epochs: Take a snapshot after every `epochs` epochs; None: no snapshots by epoch.
     """
 
     versions: Versions
@@ -43,7 +46,12 @@ class Snapshots:
     _last: float = field(default_factory=time.monotonic)
 
     def offer(self, make: Callable[[], State], ended: int | None = None) -> None:
-        """Write a snapshot if one is due. ended: the epoch that ends here, from 0, if one does."""
+        """Write a snapshot if one is due. A failed write is reported but doesn't stop the training run.
+
+        Args:
+            make: Returns the state to save.
+            ended: The epoch that ends at this step, counted from 0; None within an epoch.
+        """
         if not self._due(ended):
             return
         tensors, facts = make()
@@ -51,7 +59,7 @@ class Snapshots:
         content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata)
         try:
             self.versions.add(content)
-        except InputError as error:  # the training is worth more than a snapshot of it
+        except InputError as error:  # losing a snapshot is better than losing the training run
             note(f"no snapshot of a training: {error.problems[0].what} ({error.problems[0].found})")
         self._last = time.monotonic()
 
@@ -61,7 +69,7 @@ class Snapshots:
         return self.every is not None and time.monotonic() - self._last >= self.every
 
     def last(self) -> State | None:
-        """The tensors, on the CPU, and the facts to resume from; None if no snapshot can be used."""
+        """The state to resume from, with tensors on the CPU; None if no snapshot can be used."""
         reason = ""
         try:
             for content in self.versions.newest_first():
@@ -84,7 +92,7 @@ class Snapshots:
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file, which the library reads from files alone: its header is JSON."""
+    """The metadata in the JSON header of safetensors bytes. The library itself reads metadata only from files."""
     size = int.from_bytes(content[:8], "little")
     if not 0 < size <= min(len(content) - 8, _LARGEST_HEADER):
         raise ValueError("no header")
@@ -93,16 +101,20 @@ def _metadata(content: bytes) -> dict[str, str]:
 
 
 class TeamSnapshots:
-    """The snapshots of a training run by several processes: the leader decides, reads and writes for all.
+    """The snapshots of a training run on several processes: the leader decides, reads and writes for all.
 
-    own: the leader's snapshots; None in the other processes. All processes call every method at the same point.
+    All processes must call each method at the same point of the training run.
+
+    Args:
+        own: The leader's snapshots; None in the other processes.
+        team: The processes.
     """
 
     def __init__(self, own: Snapshots | None, team: Team) -> None:
         self._own, self._team = own, team
 
     def offer(self, make: Callable[[], State], ended: int | None = None) -> None:
-        """As `Snapshots.offer`. make: a part of what it gathers may lie with the other processes."""
+        """Like `Snapshots.offer`. `make` may gather state from all processes, so it is called in all or none."""
         if self._own is None:
             if self._team.from_leader():
                 make()
@@ -120,7 +132,7 @@ class TeamSnapshots:
             self._team.from_leader()
 
     def last(self) -> State | None:
-        """As `Snapshots.last`, the same for all."""
+        """Like `Snapshots.last`. Every process gets the leader's state."""
         found = None if self._own is None else self._own.last()
         content = b""
         if found is not None:

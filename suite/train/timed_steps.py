@@ -1,4 +1,4 @@
-"""What some training steps cost here, measured on steps that nothing comes of: the learning rate is 0."""
+"""Measure the duration of training steps on this machine, on steps with a learning rate of 0."""
 
 from __future__ import annotations
 
@@ -12,24 +12,33 @@ from suite.train.steps.seeds import SeedTrainer
 
 
 def warm_up_steps(device: torch.device) -> int:
-    """Steps before the first that costs what all later ones do: they compile, and record CUDA graphs."""
+    """Steps to run before timing. These are slower, because they compile the model and record CUDA graphs."""
     return Recorded.WARM_UP + 1 if device.type == "cuda" else 1
 
 
 def time_steps(attempt: Attempt, trainer: SeedTrainer, steps: int) -> float:
-    """Seconds that so many steps of all seeds take."""
+    """Time some training steps of all seeds together.
+
+    Args:
+        attempt: The attempt, which has the data.
+        trainer: Its trainer. Its parameters don't change, because the learning rate is 0.
+        steps: Number of steps.
+
+    Returns:
+        Seconds for all steps.
+    """
     size, seeds = attempt.recipe.batch_size, len(attempt.members)
     order = attempt.subset[torch.arange(steps * size) % len(attempt.subset)]
     draws = [torch.Generator().manual_seed(0) for _ in range(seeds)]
     began = time.perf_counter()
-    # With `each`, as in training: what an epoch does where it can be interrupted is a part of its time.
+    # Pass a callback, as in training: an epoch's work at the points where it calls back is part of its time.
     losses = trainer.train_epoch(attempt.images, [order] * seeds, draws, [0.0] * steps, True, lambda *_: None)
     losses.sum().item()  # waits for the device
     return time.perf_counter() - began
 
 
 def seconds_per_step(attempt: Attempt) -> float:
-    """Seconds of a training step of all seeds, measured on a few steps of a new trainer."""
+    """Seconds per training step of all seeds together, measured on a few steps of a new trainer."""
     trainer = attempt.trainer()
     time_steps(attempt, trainer, warm_up_steps(attempt.device))
     steps = 100 if attempt.device.type == "cuda" else 2

@@ -27,7 +27,10 @@ from suite.train.steps.precision import choose_precision
 
 
 class _Echo(Heartbeat):
-    """Passes progress updates on as JSON: of (epochs, steps, device) or of (epoch, step, images)."""
+    """Forwards progress updates to the parent process as JSON.
+
+    The arguments are those of `Heartbeat`: (epochs, steps, device) of `trains`, (epoch, step, images) of `stepped`.
+    """
 
     def __init__(self, tell: Callable[[bytes], None]) -> None:
         super().__init__([], None)
@@ -43,7 +46,18 @@ class _Echo(Heartbeat):
 def train_together(
     trials: Sequence[Trial], machine: Machine, snapshots: Place | None, heart: Heartbeat | None
 ) -> tuple[list[Trained], int | None]:
-    """Like `run_attempt`, for one trial and several processes."""
+    """Like `run_attempt`, for one trial on several processes.
+
+    Args:
+        trials: Exactly one trial.
+        machine: How this machine is used, and the number of processes.
+        snapshots: Where snapshots are kept; None: no snapshots.
+        heart: Receives progress updates; optional.
+
+    Raises:
+        InputError: The data or the teacher is missing or damaged, or a device doesn't exist.
+        MachineFault: An infrastructure error, such as a process that was killed.
+    """
     (trial,) = trials
     started = datetime.now(UTC).isoformat(timespec="seconds")
     device = machine.torch_device()
@@ -75,8 +89,17 @@ def train_together(
 
 
 def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | None) -> Found:
-    """What each of the processes does: it finds, in a line of JSON, the record, the bad input or the machine's fault;
-    then the weights.
+    """Run the attempt in one of the processes.
+
+    Args:
+        team: The group of processes.
+        trial: The trial.
+        machine: How this machine is used.
+        snapshots: Where snapshots are kept; None: no snapshots.
+
+    Returns:
+        Whether the attempt succeeded, and bytes: a line of JSON with the record, the input errors or the infrastructure
+        error. The weights follow, only from the leader and only if the trial is done.
     """
     if machine.torch_device(team.rank).type == "cuda":
         torch.cuda.set_device(team.rank)
@@ -91,12 +114,20 @@ def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | No
     weights = b""
     if model is not None and team.leads:
         weights = save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
-    # A training that has diverged did so in all processes; what else may fail can have failed in this one alone.
+    # A training run diverges in all processes alike. Any other failure may be this process's alone.
     return record.status in ("done", "diverged"), header + b"\n" + weights
 
 
 def _silent(trial: Trial, machine: Machine, device: torch.device, started: str, told: str) -> RunRecord:
-    """The record of a trial whose processes hung."""
+    """The record, with status "timeout", of a trial whose processes stopped responding.
+
+    Args:
+        trial: The trial.
+        machine: How this machine is used.
+        device: The device of the trial.
+        started: When the attempt started, in UTC.
+        told: The error message.
+    """
     return RunRecord(
         **trial.identity,
         status="timeout",

@@ -1,4 +1,4 @@
-"""Run trials: the only part of the suite that trains."""
+"""Run trials. This is the entry point to training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.train.together import train_together
 
 
 def run_trial(trial: Trial, machine: Machine | None = None) -> RunRecord:
-    """Train and test one trial: see `train_trials`."""
+    """Train and test one trial, and return its record. See `train_trials` for failures and errors."""
     return train_trials([trial], machine)[0][0]
 
 
@@ -27,23 +27,24 @@ def train_trials(
     snapshots: Place | None = None,
     heart: Heartbeat | None = None,
 ) -> list[Trained]:
-    """Train and test trials that differ only in their seeds: their records, and the models of those that are done.
+    """Train and test trials that differ only in their seeds. Returns each record, with the model if the trial is done.
 
-    Several are trained at once, as one batched program, if a measurement shows that this is faster here. Otherwise, or
-    if it fails, they are trained one after another. A failure of a trial is an outcome: a record with the status
-    diverged, error, timeout or oom. If memory is out, the trial is tried once more, with half as many images at once.
+    Several trials are trained as one batched program if a measurement shows that this is faster on this machine.
+    Otherwise, or if the batched program fails, they are trained one after another. A trial that fails still returns a
+    record, with the status diverged, error, timeout or oom. A trial that runs out of memory is retried once, with half
+    the micro-batch.
 
     Args:
         trials: The trials.
         machine: How this machine is used, and how often snapshots are taken.
-        snapshots: Where snapshots are kept, under the first trial's id (see `suite.store.versions`). If there is one
-            already, training resumes from it, and ends in the same record. The caller removes it once the record is
-            safe.
+        snapshots: Where snapshots are kept, under the first trial's id (see `suite.store.versions`). Training resumes
+            from an existing snapshot, and produces the same record. The caller removes the snapshot after the record
+            is saved.
         heart: Receives progress updates; optional.
 
     Raises:
-        InputError: The data or the teacher are missing or damaged, or the device is not there. Nothing was run.
-        MachineFault: An infrastructure error (device, disk, network, another process), which says nothing of the trial.
+        InputError: The data or the teacher is missing or damaged, or the device doesn't exist. Nothing was run.
+        MachineFault: An infrastructure error (device, disk, network, another process). It says nothing about the trial.
     """
     machine = machine or Machine()
     if len(trials) == 1:
@@ -69,11 +70,11 @@ def _alone(trial: Trial, machine: Machine, snapshots: Place | None, heart: Heart
     return trained
 
 
-_STACKS: dict[tuple[str, int, Machine], bool] = {}  # of this process: what was measured
+_STACKS: dict[tuple[str, int, Machine], bool] = {}  # cache of this process's measurements
 
 
 def _stacks(trials: Sequence[Trial], machine: Machine) -> bool:
-    """Whether the trials are faster at once, on this machine."""
+    """Whether the trials train faster as one batched program than one by one, measured on this machine."""
     key = (trials[0].cell_id, len(trials), machine)
     if key not in _STACKS:
         together, paces = prepare_attempt(trials, machine), list[float]()

@@ -1,6 +1,6 @@
-"""How many trials run at once on the nodes of a cluster, by what each has and each trial needs. Needs no Ray.
+"""How many trials can run at once on a cluster, from the resources of its nodes and of a trial. Does not import Ray.
 
-Ray gives a trial its CPUs and GPUs on one node. A fraction of a GPU is of one GPU; several are whole.
+Ray gives a trial all its CPUs and GPUs on one node. A trial has either a fraction of one GPU or a whole number of GPUs.
 """
 
 from __future__ import annotations
@@ -13,13 +13,20 @@ from dataclasses import dataclass, field
 
 from suite.errors import InputError
 
-MOST_SHARES = 100  # of a GPU: no model is so small
-_SLACK = 1e-6  # of resources that add up from fractions
+MOST_SHARES = 100  # the most trials per GPU; no model is small enough for more
+_SLACK = 1e-6  # tolerance for sums of fractional resources
 
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of a cluster. identity: Ray's own, which tells apart nodes of the same name."""
+    """A machine of a cluster.
+
+    Args:
+        name: Its host name.
+        cpus: CPUs that Ray manages there.
+        gpus: GPUs that Ray manages there.
+        identity: Ray's node id, which distinguishes nodes with the same name.
+    """
 
     name: str
     cpus: float
@@ -28,16 +35,20 @@ class Node:
 
     @property
     def resources(self) -> str:
-        """In words."""
+        """The node's CPUs and GPUs in words."""
         return f"{_count(self.cpus, 'CPU')}, {_count(self.gpus, 'GPU')}"
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a trial needs. gpus: none, 1/k of one (k trials share it), or whole ones.
+    """The resources that a trial needs.
+
+    Args:
+        cpus: CPUs.
+        gpus: GPUs: a whole number, 0, or 1/k if k trials share a GPU.
 
     Raises:
-        InputError: a number of GPUs that is neither.
+        InputError: Another number of GPUs.
     """
 
     cpus: float
@@ -59,23 +70,27 @@ class Needs:
 
     @property
     def shares(self) -> int:
-        """How many such trials share a GPU; 1 where each has one or more."""
+        """The number of trials that share a GPU; 1 if each trial has whole GPUs or none."""
         return max(1, round(1 / self.gpus)) if 0 < self.gpus < 1 else 1
 
     @property
     def ray_gpus(self) -> float:
-        """What to ask Ray for: it counts in ten-thousandths, and rounds 1/7 up, of which six would fit a GPU."""
+        """The number of GPUs to request from Ray.
+
+        Ray rounds to multiples of 1/10,000. 1/7 would be rounded up, so that only six trials fit on a GPU. So this
+        rounds down.
+        """
         return self.gpus if self.shares == 1 else math.floor(10_000 / self.shares) / 10_000
 
     @property
     def words(self) -> str:
-        """In words."""
+        """The needed CPUs and GPUs in words."""
         gpus = f"1/{self.shares} of a GPU" if self.shares > 1 else _count(self.gpus, "GPU")
         return f"{_count(self.cpus, 'CPU')} and {gpus}"
 
 
 def room(node: Node, needs: Needs) -> int:
-    """How many such trials a node can run at once."""
+    """The number of such trials that a node can run at once."""
     bounds = []
     if needs.cpus:
         bounds.append(math.floor(node.cpus / needs.cpus + _SLACK))
@@ -86,12 +101,21 @@ def room(node: Node, needs: Needs) -> int:
 
 
 def default_gpus(nodes: Iterable[Node]) -> float:
-    """GPUs of a trial if nobody says: one, where any node has one."""
+    """The default number of GPUs per trial: 1 if any node has a GPU, else 0."""
     return 1.0 if any(node.gpus >= 1 for node in nodes) else 0.0
 
 
 def check_feasible(nodes: Sequence[Node], needs: Needs, where: str) -> None:
-    """Raise `InputError` if no node can ever run such a trial."""
+    """Check that at least one node can run such a trial.
+
+    Args:
+        nodes: The nodes.
+        needs: The resources of a trial.
+        where: The place that the error message names.
+
+    Raises:
+        InputError: No node has enough resources, even when it is idle.
+    """
     if any(room(node, needs) for node in nodes):
         return
     no_gpus = needs.gpus > 0 and not any(node.gpus >= 1 for node in nodes)
@@ -107,14 +131,20 @@ def check_feasible(nodes: Sequence[Node], needs: Needs, where: str) -> None:
 
 
 def kinds(nodes: Iterable[Node]) -> str:
-    """The nodes in words, those with the same resources together."""
+    """The nodes in words, grouped by their resources."""
     counted = Counter(node.resources for node in nodes)
     return "; ".join(f"{count} × {resources}" if count > 1 else resources for resources, count in counted.items())
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a cluster does at once. at_once: of so many trials as there are. per_node: how many fit each node."""
+    """How many trials a cluster runs at once.
+
+    Args:
+        needs: The resources of a trial.
+        at_once: Trials that run at once; limited by the number of trials too.
+        per_node: Each node, with the number of trials that fit on it.
+    """
 
     needs: Needs
     at_once: int
@@ -122,12 +152,12 @@ class Capacity:
 
     @property
     def most(self) -> int:
-        """How many fit the cluster, if there are enough."""
+        """The number of trials that fit on the cluster, even if there are fewer trials."""
         return sum(fits for _, fits in self.per_node)
 
     @property
     def line(self) -> str:
-        """What the plan says of it."""
+        """The line that the plan prints."""
         counted = Counter((node.resources, fits) for node, fits in self.per_node)
         nodes = "; ".join(
             f"{f'{count} nodes with' if count > 1 else 'a node with'} {resources}: {fits}{' each' if count > 1 else ''}"
@@ -138,10 +168,16 @@ class Capacity:
 
 
 def capacity(nodes: Sequence[Node], needs: Needs, trials: int, where: str = "the cluster") -> Capacity:
-    """How many of so many trials run at once.
+    """How many trials run at once on these nodes.
+
+    Args:
+        nodes: The nodes.
+        needs: The resources of a trial.
+        trials: Number of trials to run.
+        where: The place that an error message names.
 
     Raises:
-        InputError: none ever would.
+        InputError: No node can run such a trial.
     """
     check_feasible(nodes, needs, where)
     per_node = tuple((node, room(node, needs)) for node in nodes)
@@ -152,10 +188,10 @@ _NODES = re.compile(r"(?:(\d+)x)?((?:CPU|GPU):\d+(?:\.\d+)?(?:,(?:CPU|GPU):\d+(?
 
 
 def parse_nodes(texts: Iterable[str]) -> list[Node]:
-    """Nodes as they are written on the command line: 64xCPU:64,GPU:8 are 64 of 64 CPUs and 8 GPUs each.
+    """Parse nodes from the command line: 64xCPU:64,GPU:8 means 64 nodes with 64 CPUs and 8 GPUs each.
 
     Raises:
-        InputError: written otherwise.
+        InputError: The text has another form.
     """
     nodes: list[Node] = []
     for text in texts:

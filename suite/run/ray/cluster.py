@@ -1,4 +1,4 @@
-"""Joining a Ray cluster: is there one, is it one that fits, what does it have, and are the data there?"""
+"""Connect to a Ray cluster: check its address and versions, list its nodes, and run checks on them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from suite.run.ray.starting import start_ray
 from suite.store.environment import public_name
 from suite.train.faults import without_addresses
 
-PATIENCE = 60.0  # seconds for a cluster to say its version
-LOOKING = 1800.0  # seconds for a node to look through its data: ImageNet has 1.3 million files
+PATIENCE = 60.0  # seconds until a cluster must have answered with its version
+LOOKING = 1800.0  # seconds until a node must have checked its data; ImageNet has 1.3 million files
 
-# Asked in a process of its own: at what is no Ray, or another one, the client waits for minutes or aborts.
+# Run in a separate process, because Ray's client waits for minutes or aborts if the server is not Ray or has another
+# version.
 _ASK = """
 import sys
 from ray._raylet import GcsClient
@@ -38,12 +39,14 @@ print(json.dumps(get_cluster_metadata(GcsClient(address=sys.argv[1]))))
 
 
 def connect(address: str | None, dashboard: bool = False) -> None:
-    """Join the cluster at an address ("auto": the one on this machine), or start one here for this process.
+    """Connect to a Ray cluster, or start one on this machine for this process.
 
-    dashboard: whether the one that is started here has one.
+    Args:
+        address: The address of an existing cluster ("auto": the one on this machine); None: start one.
+        dashboard: Whether a cluster that is started here has a dashboard.
 
     Raises:
-        InputError: there is none, it is of another version of Ray or Python, or none starts here.
+        InputError: There is no such cluster, it has another version of Ray or Python, or starting one failed.
     """
     if address is None:
         start_ray(dashboard)
@@ -60,13 +63,18 @@ def connect(address: str | None, dashboard: bool = False) -> None:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError or `InputError` if no cluster answers at HOST:PORT that can be used: Ray would try for minutes."""
+    """Check that a usable cluster answers at HOST:PORT. Without this, Ray would try to connect for minutes.
+
+    Raises:
+        OSError: Nothing listens there.
+        InputError: It is not Ray, or has another version of Ray or Python.
+    """
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         return
     socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), timeout=10).close()
     if address.startswith("ray://"):
-        return  # Ray's client asks for the versions itself
+        return  # Ray's client checks the versions itself
     try:
         answer = subprocess.run(
             [sys.executable, "-c", _ASK, address], capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -83,7 +91,7 @@ def _knock(address: str) -> None:
 
 
 def check_versions(of_cluster: str, python_of_cluster: str) -> None:
-    """Raise `InputError` if a cluster of these versions can't be used from this process."""
+    """Raise `InputError` if this process can't use a cluster with these versions of Ray and Python."""
     here = platform.python_version()
     exact = os.environ.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", "patch") == "patch"
     parts = None if exact else 2
@@ -125,7 +133,11 @@ def cluster_nodes() -> list[Node]:
 
 
 def ask_nodes(address: str) -> list[Node]:
-    """The nodes of the cluster at an address; raises `InputError` as `connect` does."""
+    """Connect to the cluster at an address, list its nodes, and disconnect.
+
+    Raises:
+        InputError: See `connect`.
+    """
     connect(address)
     try:
         return cluster_nodes()
@@ -134,10 +146,15 @@ def ask_nodes(address: str) -> list[Node]:
 
 
 def feasible(nodes: Sequence[Node], cpus: float, gpus: float | None) -> tuple[Needs, list[Node]]:
-    """What a trial gets, and the nodes that have room for any. gpus None: one, if any node has one.
+    """The resources of a trial, and the nodes that can run at least one.
+
+    Args:
+        nodes: The nodes of the cluster.
+        cpus: CPUs per trial.
+        gpus: GPUs per trial; None: 1 if any node has a GPU, else 0.
 
     Raises:
-        InputError: no node has what a trial asks for. It would wait for ever, with one line in a log.
+        InputError: No node has enough resources. Ray would let such a trial wait forever, with only a line in a log.
     """
     needs = Needs(cpus, default_gpus(nodes) if gpus is None else gpus)
     check_feasible(nodes, needs, "the Ray cluster")
@@ -145,9 +162,15 @@ def feasible(nodes: Sequence[Node], cpus: float, gpus: float | None) -> tuple[Ne
 
 
 def check_on(nodes: Sequence[Node], check: Callable[[], None]) -> None:
-    """Call a function on each node, all at once, and raise all `InputError`s that it raised there as one.
+    """Call a function on each node in parallel.
 
-    check: picklable. It is called before any trial starts: what a node lacks is said with its name.
+    Args:
+        nodes: The nodes.
+        check: The function. It must be picklable.
+
+    Raises:
+        InputError: The function raised `InputError` on a node, or a node couldn't run it. The error lists the problems
+            of all nodes, with the names of the nodes.
     """
     call: Any = ray.remote(_call)
     asked = {}

@@ -1,7 +1,7 @@
-"""Ray's own dashboard: off unless it is asked for, on this machine alone, and behind a token.
+"""Ray's own dashboard: off by default, reachable only from this machine, and protected by a token.
 
-Whoever may use it may submit a job, which is any code. So it listens on 127.0.0.1, which other users of the machine
-reach too: the token, which Ray asks of every request, is in a file that only its owner can read.
+Anyone who can use the dashboard can submit jobs, and so run any code. It listens only on 127.0.0.1. Other users of this
+machine can reach that address too. So Ray requires a token with every request, in a file that only its owner can read.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from suite.text import note
 
 HOST = "127.0.0.1"
 _TOKEN_ADVICE = "name another file by RAY_AUTH_TOKEN_PATH, or set HOME to a folder that you can write"  # noqa: S105
-_NEEDS = ("aiohttp", "aiohttp_cors", "grpc", "opencensus", "prometheus_client")  # of Ray's extra `default`
+_NEEDS = ("aiohttp", "aiohttp_cors", "grpc", "opencensus", "prometheus_client")  # from Ray's extra `default`
 
 
 def check_dashboard() -> None:
-    """Raise `InputError` if Ray can't have a dashboard here, or only one that is open to everybody."""
+    """Raise `InputError` if Ray's dashboard is not installed, or if it would not require a token."""
     missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
@@ -44,13 +44,13 @@ def check_dashboard() -> None:
 
 
 def secure_token(kept: bool = True) -> None:
-    """Make the token of a cluster on this machine, unless there is one, in a file that only its owner can read.
+    """Create the token of a cluster on this machine, if there is none yet, in a file that only its owner can read.
 
-    Ray would make the file itself, for all to read.
+    Ray would create the file itself, but readable for everyone.
 
     Args:
-        kept: Somebody needs the token besides this process and its children. Otherwise it isn't written to a file
-            where no file can be: there may be no home folder.
+        kept: Whether others than this process and its children need the token. If not, and the file can't be written
+            (there may be no home folder), the token is kept in the environment instead.
 
     Raises:
         InputError: The file can't be written.
@@ -87,7 +87,7 @@ def _write_token(path: Path) -> None:
 
 
 def tell_dashboard(url: str | None) -> None:
-    """Say where the dashboard is, and how to come by its token; never the token itself, which would stay in logs."""
+    """Print the dashboard's address and where its token is. The token itself is never printed, since logs keep it."""
     if not url:
         note("Ray has started no dashboard; its own logs may tell why")
         return

@@ -1,4 +1,4 @@
-"""A Ray cluster of this process's own that starts in a thread, while the command reads and checks what it needs."""
+"""Start this process's own Ray cluster in a thread, while the command reads and checks its input."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import threading
 
 
 class EarlyRay:
-    """Begins to start Ray when it is made. Ray is imported in the thread, too."""
+    """Starts Ray in a thread when it is created. Ray is imported in that thread too."""
 
     def __init__(self, dashboard: bool = False) -> None:
         self._dashboard = dashboard
         self._error: BaseException | None = None
         self._joined = False
         self._started, self._over = threading.Event(), threading.Event()
-        # A daemon: a second Ctrl-C must end the process even if Ray never answers.
+        # A daemon thread, so that a second Ctrl-C ends the process even if Ray never answers.
         threading.Thread(target=self._run, name="ray-start", daemon=True).start()
 
     def _run(self) -> None:
@@ -24,18 +24,22 @@ class EarlyRay:
         except BaseException as error:
             self._error = error
         self._started.set()
-        # Ray's processes are killed by the system when the thread that started them ends, not the process.
+        # The system kills Ray's processes when the thread that started them ends, so the thread must go on.
         self._over.wait()
 
     def join(self) -> None:
-        """Wait until Ray runs; whoever calls this uses it and shuts it down. Raises what `start_ray` raises."""
+        """Wait until Ray runs. The caller must shut Ray down.
+
+        Raises:
+            InputError: Ray doesn't start.
+        """
         self._started.wait()
         self._joined = True
         if self._error is not None:
             raise self._error
 
     def close(self) -> None:
-        """Let the thread end. Ray is shut down if nobody has joined it."""
+        """End the thread. If `join` was never called, shut Ray down."""
         if not self._joined:
             self._started.wait()
             if self._error is None:

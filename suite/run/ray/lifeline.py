@@ -1,4 +1,4 @@
-"""Ends a run whose Ray cluster has lost its head, with one message: Ray itself would end the process soon after."""
+"""End a run with one message if its Ray cluster has lost its head node. Ray itself would kill the process later."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from contextlib import contextmanager, suppress
 
 from suite.errors import InputError
 
-EVERY = 5.0  # seconds between two knocks, and for an answer
-RAYS_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"  # seconds after which Ray ends each process, whatever it does
-PART = 2 / 3  # of them: what is left is for storing and telling
-GRACE = 5.0  # seconds for the main thread to come to its end: it mostly waits in Ray for an answer that never comes
+EVERY = 5.0  # seconds between two connection attempts, and the timeout of each
+RAYS_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"  # seconds without the head until Ray kills each process
+PART = 2 / 3  # fraction of these after which the run ends; the rest is for storing records and printing the message
+GRACE = 5.0  # seconds for the main thread to end; mostly it can't, because it waits for an answer in Ray
 
 
 @contextmanager
 def lifeline(address: str, *, every: float = EVERY, grace: float = GRACE) -> Iterator[None]:
-    """Knock at a cluster's head, HOST:PORT, from a thread, while the main thread works with the cluster.
+    """Connect to a cluster's head node at intervals, from a thread, while the main thread uses the cluster.
 
-    SIGTERM must raise KeyboardInterrupt in this process. A head that doesn't even answer the first knock isn't
-    watched: there may be no way to it from here.
+    SIGTERM must raise KeyboardInterrupt in this process. If the first connection fails, the head isn't watched: it may
+    not be reachable from here.
+
+    Args:
+        address: HOST:PORT of the head node.
+        every: Seconds between two connection attempts.
+        grace: Seconds for the main thread to end after the head was lost; then the process exits with code 2.
 
     Raises:
-        InputError: the head has been silent for two thirds of the time that Ray waits for it.
+        InputError: The head didn't answer for two thirds of the time after which Ray gives up.
     """
     if threading.current_thread() is not threading.main_thread() or not _answers(address, every):
         yield
@@ -48,7 +53,7 @@ def lifeline(address: str, *, every: float = EVERY, grace: float = GRACE) -> Ite
 
 
 class _Watch(threading.Thread):
-    """Interrupts the main thread when no knock has been answered for so many seconds."""
+    """Interrupts the main thread when the head node hasn't answered for `seconds` seconds."""
 
     def __init__(self, address: str, seconds: float, every: float, grace: float) -> None:
         super().__init__(name="lifeline", daemon=True)
@@ -57,7 +62,7 @@ class _Watch(threading.Thread):
         self.lost, self.told = False, threading.Event()
 
     def run(self) -> None:
-        # Knocks are counted, not seconds: a machine that was suspended for an hour has missed none.
+        # Count failed connections, not seconds: a machine that was suspended for an hour has no failed ones.
         silent, pause = 0, self._every
         while silent == 0 or silent * self._every < self._seconds:
             if self._over.wait(pause):
@@ -69,23 +74,23 @@ class _Watch(threading.Thread):
             if self._over.is_set():
                 return
             self.lost = True
-            # Not SIGINT, which a shell ignores for what runs in its background.
+            # Not SIGINT, because background jobs of a shell ignore it.
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         if not self.told.wait(self._grace):
-            # Records are stored one by one, each with a rename: there is nothing that must not be left like this.
+            # Exiting here is safe: each record is stored by an atomic rename.
             with suppress(OSError, ValueError):
                 sys.stdout.flush()
                 print(f"error: {_head_is_lost(self._seconds)}", file=sys.stderr, flush=True)
             os._exit(2)
 
     def stop(self) -> None:
-        """The work is over: interrupt nobody any more."""
+        """Stop watching. After this call the main thread is not interrupted."""
         with self._deciding:
             self._over.set()
 
 
 def _answers(address: str, seconds: float) -> bool:
-    """Whether somebody listens there. A head that is only busy does: its system takes the connection."""
+    """Whether a server listens at the address. A busy head still does: its operating system accepts the connection."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), seconds).close()

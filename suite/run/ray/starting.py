@@ -1,4 +1,4 @@
-"""Starting a Ray cluster of this process's own: on loopback alone, tried twice, and with one message if it fails."""
+"""Start this process's own Ray cluster. It listens only on loopback. A failed start is retried once."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from suite.run.ray.dashboard import HOST, secure_token, tell_dashboard
 from suite.text import note
 from suite.train.faults import without_addresses
 
-OBJECT_STORE = 100 * 2**20  # bytes: records are small, and data sets don't travel through Ray
+OBJECT_STORE = 100 * 2**20  # bytes: records are small, and data sets aren't sent through Ray
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- where Ray keeps its objects
 
-# Ray's own waits, which the second attempt lengthens. A user's setting wins in the first attempt.
+# Ray's timeouts for the second attempt, which are longer than its defaults. The first attempt keeps the user's values.
 _LONGER = {
-    "RAY_gcs_server_port_wait_time_s": "180",  # 30 s otherwise
-    "RAY_agent_register_timeout_ms": "300000",  # 100 s
-    "RAY_worker_register_timeout_seconds": "240",  # 60 s
+    "RAY_gcs_server_port_wait_time_s": "180",  # default: 30 s
+    "RAY_agent_register_timeout_ms": "300000",  # default: 100 s
+    "RAY_worker_register_timeout_seconds": "240",  # default: 60 s
 }
-# Ray's switch for "this machine alone": the node's address is 127.0.0.1 then, and everything listens there and nowhere
-# else. An argument of `ray.init` doesn't do: it replaces 127.0.0.1 by an address that others can reach.
+# Set to 0, this makes Ray use only this machine: the node's address is 127.0.0.1, and everything listens only there. An
+# argument of `ray.init` can't do that: Ray replaces 127.0.0.1 by an address that other machines can reach.
 _CLUSTERS = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
 
 
 def start_ray(dashboard: bool = False) -> None:
-    """Start a cluster that ends with this process, and listens on 127.0.0.1 alone.
+    """Start a cluster that ends with this process and listens only on 127.0.0.1.
 
-    A start that fails is tried once more, with longer waits. dashboard: start Ray's dashboard too, and say where it is.
+    A failed start is retried once, with longer timeouts. With `dashboard`, also start Ray's dashboard and print its
+    address.
 
     Raises:
         InputError: Ray doesn't start.
@@ -71,7 +72,7 @@ def start_ray(dashboard: bool = False) -> None:
 
 
 def _init(dashboard: bool) -> Any:
-    # "local": without it Ray joins any cluster that it finds on this machine, be it of somebody else's run.
+    # Without "local", Ray joins any cluster on this machine, even one of another user's run.
     options: dict[str, Any] = {"include_dashboard": dashboard, "dashboard_host": HOST}
     if sys.platform == "linux" and not SHARED_MEMORY.is_dir():
         note(f"there is no {SHARED_MEMORY} here; Ray keeps its objects in {tempfile.gettempdir()}")
@@ -87,7 +88,7 @@ def _init(dashboard: bool) -> Any:
 
 @contextmanager
 def _loopback() -> Iterator[None]:
-    """Let Ray take 127.0.0.1 for this node's address, in this process too, which may have imported Ray long ago."""
+    """Make Ray use 127.0.0.1 as this node's address in this process too, which may have imported Ray earlier."""
     before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
         yield
@@ -97,7 +98,7 @@ def _loopback() -> Iterator[None]:
 
 @contextmanager
 def _set(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables for as long as Ray starts: what it starts inherits them."""
+    """Set environment variables while Ray starts, so that its processes inherit them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -111,7 +112,7 @@ def _set(values: dict[str, str]) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> str:
-    """Why Ray didn't start, in words."""
+    """The reason why Ray didn't start, in words."""
     text = re.sub(r"\s+", " ", without_addresses(str(error))).strip() or type(error).__name__
     lowered = text.lower()
     number = error.errno if isinstance(error, OSError) else None
@@ -135,7 +136,7 @@ def _logs() -> str:
 
 
 def _children() -> set[int]:
-    """Processes that this one has started, by their id. Empty where the system doesn't say."""
+    """The ids of this process's child processes; empty if the system doesn't list them."""
     found = set[int]()
     for path in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):
@@ -144,8 +145,8 @@ def _children() -> set[int]:
 
 
 def _clear(before: set[int]) -> None:
-    """End what a failed start left behind: it would disturb the next one."""
-    with suppress(Exception):  # whatever state Ray is in
+    """Kill processes that a failed start left behind, because they would disturb the next start."""
+    with suppress(Exception):  # Ray can be in any state
         ray.shutdown()
     package = os.path.dirname(ray.__file__).encode()
     for child in _children() - before:

@@ -1,7 +1,8 @@
-"""Ray Tune as the scheduler: a list of trials, workers that are used again, and nothing of Tune's own state.
+"""The Ray executor: Ray Tune schedules the jobs on reused workers. None of Tune's own state is kept.
 
-Resume is not Tune's `Tuner.restore`, which needs an unchanged grid: the driver subtracts what the store
-holds. The settings of `suite.run.ray` are what makes Tune cost hundredths of a second per trial instead of seconds.
+Resuming doesn't use Tune's `Tuner.restore`, which needs an unchanged grid. Instead the driver runs only those trials
+that have no record in the store. With the settings of `suite.run.ray`, Tune takes hundredths of a second per trial
+instead of seconds.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ from suite.text import duration
 from suite.train.faults import MachineFault, ending, is_machine_fault
 from suite.train.heartbeat import reporting
 
-AHEAD = 2  # jobs that Tune holds beyond what the cluster has room for, so that none of it waits for the driver
-CONTEXT = 600e6  # bytes of a GPU that each process takes beside what torch allocates
-LOOK_EVERY = 1.0  # seconds between two looks for hung workers
+AHEAD = 2  # jobs that Tune holds beyond the cluster's capacity, so that no worker waits for the driver
+CONTEXT = 600e6  # bytes of GPU memory that each process uses besides torch's allocations
+LOOK_EVERY = 1.0  # seconds between two checks for hung workers
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What each trial gets; Ray runs as many at once as fit. gpus None: one, if any node of the cluster has one."""
+    """The CPUs and GPUs of each trial. gpus None: 1 if any node of the cluster has a GPU, else 0."""
 
     cpus: float = 1
     gpus: float | None = None
@@ -66,17 +67,18 @@ def run_ray(
 
     Args:
         queue: The jobs.
-        run: What to do with one job, in a worker; it must be picklable.
-        resources: What each job gets.
-        address: An existing cluster ("auto": the one on this machine); None starts one here, and stops it in the end.
-        dashboard: Start the dashboard of a cluster that is started here.
-        check: Called on each node that can run trials, before the first of them; picklable too.
-        at_once: Run at most so many jobs at the same time.
-        begun: The start of a cluster here, if it has begun already.
+        run: Runs one job, in a worker. It must be picklable.
+        resources: The resources of each job.
+        address: The address of an existing cluster ("auto": the one on this machine); None: start one here, and stop
+            it at the end.
+        dashboard: Whether a cluster that is started here has a dashboard.
+        check: Called on each node that can run trials, before the first trial. It must be picklable.
+        at_once: The largest number of jobs at a time; None: no limit.
+        begun: A cluster whose start on this machine has already begun.
 
     Raises:
-        InputError: There is no such cluster, none starts here, it can never run such a trial, a node failed the check,
-            a worker met bad input, or the cluster lost its head.
+        InputError: There is no such cluster, starting one failed, no node can run such a trial, a node failed the
+            check, a worker found bad input, or the cluster lost its head node.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if begun is not None:
@@ -91,9 +93,9 @@ def run_ray(
             check_on(nodes, check)
         source = _Source(queue, sum(room(node, needs) for node in nodes), at_once)
         hears = _Callback(source)
-        # Tune insists on a folder of its own; nothing in it is needed afterwards.
+        # Tune requires a folder; nothing in it is needed afterwards.
         with tempfile.TemporaryDirectory(prefix="lape-tune-") as folder:
-            # In a list, so that Ray doesn't look into it: each worker fetches the jobs once, not once per trial.
+            # In a list, Ray doesn't resolve the reference: each worker fetches the jobs once, not once per trial.
             trainable = tune.with_parameters(_run_in_worker, run=run, jobs=[ray.put(queue.jobs)], shares=needs.shares)
             tuner = tune.Tuner(
                 tune.with_resources(trainable, {"cpu": needs.cpus, "gpu": needs.ray_gpus}),
@@ -107,14 +109,14 @@ def run_ray(
                 run_config=tune.RunConfig(
                     storage_path=folder,
                     callbacks=[hears],
-                    failure_config=tune.FailureConfig(max_failures=0),  # what is tried again is the queue's to say
+                    failure_config=tune.FailureConfig(max_failures=0),  # the queue handles retries
                     verbose=0,
                 ),
             )
             try:
                 tuner.fit()
             except Exception:
-                if hears.failure is not None:  # Tune hides it in an error of its own
+                if hears.failure is not None:  # Tune has wrapped it in its own error
                     raise hears.failure from None
                 raise
         hears.raise_input_errors()
@@ -128,7 +130,17 @@ def _head(address: str | None) -> str:
 
 
 def _run_in_worker(config: dict[str, Any], run: Run, jobs: list[Any], shares: int) -> None:
-    """The trainable. It raises for a machine's fault alone, which costs the worker and seconds: that may be broken."""
+    """The trainable of Tune: run one job and report its records, or the error.
+
+    It raises only for infrastructure errors. Raising makes Ray replace the worker, which takes seconds, but the worker
+    may be broken.
+
+    Args:
+        config: Tune's config: the id of the job's first trial.
+        run: Runs the job.
+        jobs: A list with a Ray reference to all jobs.
+        shares: The number of trials that share a GPU.
+    """
     try:
         _check_gpu()
         _share_gpu(shares)
@@ -153,13 +165,19 @@ def _fetch(jobs: Any) -> Mapping[str, Job]:
 
 
 class _Source(Searcher):
-    """Gives Tune the jobs of the queue one by one, each when it may start: so none of Tune's trials ever waits."""
+    """A Tune searcher that suggests the queue's jobs, each when it can start. So Tune's trials hardly wait."""
 
     def __init__(self, queue: Queue, room: int, at_once: int | None = None) -> None:
-        """room: how many jobs the cluster can run at once. at_once: how many may be under way; None: no limit."""
+        """Create a searcher.
+
+        Args:
+            queue: The jobs.
+            room: The number of jobs that the cluster can run at once.
+            at_once: The largest number of jobs at a time; None: no limit.
+        """
         super().__init__()
         self.queue, self.room, self.at_once = queue, room, at_once
-        self.jobs: dict[str, Job] = {}  # under way, by Tune's id
+        self.jobs: dict[str, Job] = {}  # jobs given to Tune that have not ended, by Tune's trial id
         self.running: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
@@ -180,10 +198,10 @@ class _Source(Searcher):
         pass
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: see the module."""
+        """Do nothing, because none of Tune's state is kept."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing."""
+        """Do nothing, because none of Tune's state is kept."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -198,12 +216,12 @@ def _trial_id(trial: Any) -> str:
 
 
 class _Callback(tune.Callback):
-    """Passes on what Tune tells. Tune pickles its callbacks, though it never needs the copy: that one is empty."""
+    """Passes Tune's events to the queue. Tune pickles its callbacks but never uses the copy, so the copy is empty."""
 
     def __init__(self, source: _Source) -> None:
         self._source, self._queue = source, source.queue
         self._input_errors: list[Problem] = []
-        self._deadlines: dict[str, float] = {}  # by Tune's id: when a worker counts as hung
+        self._deadlines: dict[str, float] = {}  # by Tune's trial id: the time at which a worker counts as hung
         self._hung: set[str] = set()
         self._looked = time.monotonic()
         self.failure: BaseException | None = None
@@ -237,7 +255,7 @@ class _Callback(tune.Callback):
         self._tell(lambda: self._queue.finished(job, records))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The worker died, was killed, or raised: the last of these it has said before."""
+        """The worker died, was killed, or raised. If it raised, it has already reported the error."""
         hung, job = trial.trial_id in self._hung, self._over(trial)
         if job is None:
             return
@@ -248,7 +266,7 @@ class _Callback(tune.Callback):
             late = MachineFault(f"the worker gave no sign of an end for {limit}, and was killed", fault.node)
             self._failed(job, late, False, "timeout")
         else:
-            # Ray's own name of it: of the host's memory.
+            # Ray's OutOfMemoryError means that the host ran out of memory.
             self._failed(job, fault, True, "oom" if "OutOfMemoryError" in reason else "error")
 
     def _failed(self, job: Job, fault: MachineFault, is_machines: bool, status: Status = "error") -> None:
@@ -259,7 +277,7 @@ class _Callback(tune.Callback):
             self._tell(lambda: self._queue.finished(job, records))
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Kill workers that are far over the time limit."""
+        """Kill workers that exceed the time limit by far."""
         now = time.monotonic()
         if not self._deadlines or now < self._looked + LOOK_EVERY:
             return
@@ -271,14 +289,14 @@ class _Callback(tune.Callback):
                 ray.kill(trial.temporary_state.ray_actor)
 
     def _over(self, trial: Any) -> Job | None:
-        """The job of a trial of Tune's that has ended, if nobody said so before."""
+        """Remove a Tune trial that has ended. Returns its job; None if it was removed before."""
         self._source.running.discard(trial.trial_id)
         self._deadlines.pop(trial.trial_id, None)
         self._hung.discard(trial.trial_id)
         return self._source.jobs.pop(trial.trial_id, None)
 
     def _tell(self, told: Callable[[], None]) -> None:
-        """A listener that fails (the disk is full, say) ends the run, with its own error."""
+        """Call a listener, and remember its error (such as a full disk), which ends the run."""
         try:
             told()
         except BaseException as error:
@@ -286,13 +304,13 @@ class _Callback(tune.Callback):
             raise
 
     def raise_input_errors(self) -> None:
-        """Bad input that only the workers could see, once the trials are through."""
+        """Raise one `InputError` with all bad input that workers found. Called after all trials have ended."""
         if self._input_errors:
             raise InputError(problems=dict.fromkeys(self._input_errors))
 
 
 def _node(trial: Any) -> str | None:
-    """The name of the node where one of Tune's trials was, if it got as far as that."""
+    """The name of the node that ran one of Tune's trials; None if it is unknown."""
     with suppress(RayError):
         hostname = trial.last_result.get("hostname")
         return None if hostname is None else public_name(str(hostname))
@@ -301,7 +319,7 @@ def _node(trial: Any) -> str | None:
 
 @lru_cache
 def _share_gpu(shares: int) -> None:
-    """Let this process allocate no more than its part of a GPU: to Ray a fraction is a number, and nothing else."""
+    """Limit this process to its part of the GPU's memory. Ray counts fractions of a GPU but doesn't enforce them."""
     if shares > 1:
         import torch
 
@@ -311,7 +329,7 @@ def _share_gpu(shares: int) -> None:
 
 
 def _check_gpu() -> None:
-    """Raise MachineFault if an earlier trial left this worker's GPU unusable: only a new process can use it then."""
+    """Raise MachineFault if an earlier trial made the GPU unusable for this process. Only a new process can use it."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return
@@ -322,6 +340,6 @@ def _check_gpu() -> None:
 
 
 def _stop_on_sigterm() -> None:
-    """Let a cluster's SIGTERM end a run as Ctrl-C does; Ray's own handler would print a crash."""
+    """Make SIGTERM, which clusters send, end a run like Ctrl-C. Ray's own handler would print a crash report."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)

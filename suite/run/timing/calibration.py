@@ -1,7 +1,8 @@
-"""What a few steps of each kind of training take here, as many at a time as will be trained: no record comes of them.
+"""Calibration: measure a few training steps of each kind of trial on this machine. It creates no records.
 
-Each round builds the model anew, as each trial does, then trains and tests for about a second. Kinds and rounds take
-turns, and all processes do the same at the same moment, so that they disturb each other as trials will.
+As many processes measure at once as trials will run at once. Each round builds the model, as a trial does, and then
+trains and tests for about a second. Every round measures all kinds in turn. All processes measure the same kind at the
+same time, so that they slow each other down as trials will.
 """
 
 from __future__ import annotations
@@ -37,20 +38,24 @@ from suite.train.teachers import load_teacher
 from suite.train.timed_steps import time_steps, warm_up_steps
 
 ROUNDS = 3
-SECONDS = 1.0  # of training, and of testing, in a round; a step is never cut
-_LOOK_EVERY = 1.0  # seconds between two looks at how far the processes are
-_PATIENCE = 3600.0  # seconds that processes wait for each other
+SECONDS = 1.0  # seconds of training, and of testing, per round; at least one whole step
+_LOOK_EVERY = 1.0  # seconds between two updates of the progress display
+_PATIENCE = 3600.0  # seconds for which processes wait for each other
 
 
 def calibrate(trials: Sequence[Trial], machine: Machine, workers: int, rounds: int = ROUNDS) -> Measured:
-    """The paces of the trials' kinds, of which there must be one trial each.
+    """Measure the pace (seconds per image) of each kind of trial.
 
-    workers: processes at a time, which share a GPU if they train on one.
+    Args:
+        trials: One trial of each kind.
+        machine: How this machine is used.
+        workers: Processes that measure at once. They share a GPU if they train on one.
+        rounds: Measurements of each kind per process.
 
     Raises:
-        InputError: the data are not prepared, the device is not there, or a training can't be run.
+        InputError: The data are not prepared, the device doesn't exist, or a trial can't be trained.
     """
-    machine.torch_device()  # say now if it is not there
+    machine.torch_device()  # raises an error early if the device doesn't exist
     context = multiprocessing.get_context("spawn")
     barrier, measured, began = context.Barrier(workers), context.Value("i", 0), time.time()
     load = Load()
@@ -64,7 +69,7 @@ def calibrate(trials: Sequence[Trial], machine: Machine, workers: int, rounds: i
                 told = now
         errors = [error for future in found if (error := future.exception()) is not None]
         if errors:
-            # Those that only waited for the one that failed say nothing.
+            # A BrokenBarrierError only means that another process failed.
             raise next((error for error in errors if not isinstance(error, BrokenBarrierError)), errors[0])
         results = [future.result() for future in found]
     paces = [_mean(together) for together in zip(*(paces for _, paces in results), strict=True)]
@@ -73,7 +78,7 @@ def calibrate(trials: Sequence[Trial], machine: Machine, workers: int, rounds: i
         workers=workers,
         worker_seconds=max(0.0, *(seconds for seconds, _ in results)),
         paces=paces,
-        load=load.of_others(),  # the workers have ended: the system has counted their time
+        load=load.of_others(),  # after the workers have ended, because only then their own time is known
     )
 
 
@@ -87,17 +92,27 @@ def _mean(paces: Sequence[Pace]) -> Pace:
     )
 
 
-_barrier: Any = None  # of this process, with the others that measure
-_measured: Any = None  # how many measurements all of them have made
+_barrier: Any = None  # shared by all measuring processes
+_measured: Any = None  # the number of measurements by all of them
 
 
 def _meet(barrier: Any, measured: Any) -> None:
-    global _barrier, _measured  # a pool hands such things over in no other way
+    global _barrier, _measured  # a process pool can pass synchronisation objects only to its initializer
     _barrier, _measured = barrier, measured
 
 
 def _measure(trials: Sequence[Trial], machine: Machine, rounds: int, began: float) -> tuple[float, list[Pace]]:
-    """What each process does. Returns how long it took to begin, and the paces, round by round."""
+    """Run all measurements of one process.
+
+    Args:
+        trials: One trial of each kind.
+        machine: How this machine is used.
+        rounds: Measurements of each kind.
+        began: When the calibration began, as `time.time` has it.
+
+    Returns:
+        Seconds until all processes were ready, and the paces, round by round.
+    """
     try:
         _barrier.wait(_PATIENCE)
         ready = time.time() - began
@@ -114,7 +129,14 @@ def _counted(pace: Pace) -> Pace:
 
 
 def _pace(trial: Trial, machine: Machine, again: bool) -> Pace:
-    """One round of one kind. again: it isn't the first, which alone reads the data from the disk."""
+    """Measure one round of one kind.
+
+    Args:
+        trial: A trial of the kind.
+        machine: How this machine is used.
+        again: Whether this is not the first round. Only the first reads the data from disk, so its start-up time is
+            not used.
+    """
     began, device, root = time.perf_counter(), machine.torch_device(), machine.data_root or data_root()
     train, test = (load_images(trial.dataset, split, root) for split in ("train", "test"))
     attempt = Attempt([trial], machine, device, train, test, load_teacher(trial.recipe, trial.dataset, root))
@@ -141,7 +163,7 @@ def _pace(trial: Trial, machine: Machine, again: bool) -> Pace:
 def _told(trial: Trial) -> Iterator[None]:
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # torch's, such as an allocation that fails
+    except (RuntimeError, MemoryError) as error:  # from torch, such as a failed allocation
         raise InputError(
             "a trial can't be trained, not even for a few steps",
             expected="memory and a device for it",
@@ -152,20 +174,26 @@ def _told(trial: Trial) -> Iterator[None]:
 
 
 def _train(attempt: Attempt, trainer: SeedTrainer, step: float) -> float:
-    """Seconds per image of training: of whole epochs where they are short, with all that goes with an epoch."""
+    """Seconds of training per image. If epochs are short, whole epochs are measured, including their overhead.
+
+    Args:
+        attempt: The attempt.
+        trainer: Its trainer, after warm-up.
+        step: Approximate seconds per step.
+    """
     wanted = max(round(SECONDS / max(step, 1e-6)), 1)
     if wanted < attempt.steps:
         return time_steps(attempt, trainer, wanted) / (wanted * attempt.recipe.batch_size)
     epochs, began = 0, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
         losses = attempt.train_epoch(trainer, epochs % attempt.recipe.total_epochs, {}, Clock())
-        losses.sum().item()  # waits for the device
+        losses.sum().item()  # synchronises with the device
         epochs += 1
     return (time.perf_counter() - began) / (epochs * attempt.steps * attempt.recipe.batch_size)
 
 
 def _test(attempt: Attempt, trainer: SeedTrainer) -> float:
-    """Seconds per test image: of all of them, or of as many as fit into the time."""
+    """Seconds of testing per image, measured on the whole test set, or on as many images as fit in the time."""
     count, whole = TEST_BATCH, len(attempt.test_images)
     while True:
         part = cast(Images, _First(attempt.test_images, min(count, whole)))
@@ -179,7 +207,7 @@ def _test(attempt: Attempt, trainer: SeedTrainer) -> float:
 
 @dataclass(frozen=True)
 class _First:
-    """The first images of a test set, for a pass over them."""
+    """The first `count` images of a test set, with the interface that a test pass uses."""
 
     images: Images
     count: int

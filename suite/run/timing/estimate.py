@@ -1,11 +1,13 @@
-"""How long trials will take, before they run: from the paces of others, with an interval.
+"""Estimate how long trials will take, from measured paces (seconds per image), with a prediction interval.
 
-A cell's estimate is the mean of its kind's paces on one device. The interval is a prediction interval for all trials
-together (95 %, t). Its spread is that of the logarithms of the paces within their kinds, pooled over kinds, since few
-runs of each are to be had. What makes one training slower than the last (a neighbour, heat) makes those beside it
-slower too: so the spread isn't divided by the number of trials, only by that of measurements where it is the error of
-a mean, and kinds that were off together count as one. The interval is then too wide for trainings that vary
-independently, and not too narrow for those that don't (`python -m benchmarks estimating`).
+A cell's estimate is the mean of the paces of its kind on one device. The interval is a 95 % prediction interval for all
+trials together, from a t distribution. Its spread is the standard deviation of the logarithms of paces within each
+kind. It is pooled over kinds, because there are few measurements of each.
+
+Whatever slows down one training run (other programs, heat) also slows down those beside it. So the spread is not
+divided by the number of trials. Only the error of a mean pace shrinks with the number of its measurements. Deviations
+that several kinds have at the same time count as one. The interval is therefore too wide if training runs vary
+independently, and not too narrow if they don't (`python -m benchmarks estimating`).
 """
 
 from __future__ import annotations
@@ -29,11 +31,17 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class CellEstimate:
-    """What is expected of each trial of a cell.
+    """The estimate for each trial of a cell.
 
-    label: its levels. trials: how many are to do, of so many epochs. seconds: of the training with its tests; None if
-    there is nothing to go by. start_up: seconds before its first step, where they were measured. basis: what was
-    measured, so many times.
+    Args:
+        cell_id: The cell's id.
+        label: The cell's levels, in words.
+        trials: Number of trials to run.
+        epochs: Epochs of each trial.
+        seconds: Seconds of training and tests per trial; None: no estimate.
+        start_up: Seconds per trial before its first step; 0 if they were not measured.
+        basis: The kind of measurements that the estimate is based on.
+        measured: The number of those measurements.
     """
 
     cell_id: str
@@ -48,12 +56,18 @@ class CellEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is expected of the trials to do.
+    """The estimate for all trials to run.
 
-    device: on which, None if nothing is known. seconds: of all trials that there is a pace for, one after another;
-    unknown: trials without one. spread: the standard deviation of a training's time, as a share of it, from so many
-    degrees of freedom. wall: seconds until all is done with `workers` trials at a time, from the first one's start;
-    begin: of that, until the workers are ready.
+    Args:
+        device: The device that the estimate is for; None: nothing was measured.
+        cells: The estimate of each cell.
+        seconds: The sum over all trials that have an estimate.
+        spread: The relative standard deviation of a training run's time; None: unknown.
+        freedom: The degrees of freedom of `spread`.
+        workers: Trials that run at a time.
+        begin: Seconds until the workers are ready for their first trials.
+        wall: Seconds until all trials have ended, including `begin`.
+        unknown: Number of trials without an estimate.
     """
 
     device: Device | None
@@ -70,36 +84,36 @@ class Estimate:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """Of `seconds`, 95 %; None if no kind was measured twice."""
+        """The 95 % prediction interval of `seconds`; None if no kind was measured twice."""
         return _interval(self._parts, self.seconds, self.spread, self.freedom)
 
     @property
     def known(self) -> int:
-        """Trials that there is a pace for."""
+        """Number of trials that have an estimate."""
         return sum(cell.trials for cell in self.cells) - self.unknown
 
     @property
     def wall_interval(self) -> Interval | None:
-        """The interval of `wall`: as wide, in proportion."""
+        """The prediction interval of `wall`, with the same relative width as `interval`."""
         if self.interval is None or not self.seconds:
             return None
         low, high = (bound / self.seconds * self.wall for bound in self.interval)
         return low, high
 
     def trial_seconds(self, trial: Trial) -> float | None:
-        """What is expected of one trial, start-up and all; None if there is nothing to go by."""
+        """The estimated seconds of one trial, including start-up; None: no estimate."""
         cell = self._by_cell.get(trial.cell_id)
         return None if cell is None or cell.seconds is None else cell.seconds + cell.start_up
 
 
 @dataclass(frozen=True)
 class Where:
-    """Which devices' paces count. None: any.
+    """A filter for the devices whose paces are used. None: no restriction.
 
     Args:
-        gpu: GPUs alone, or processors alone.
-        threads: CPU threads of each trial; says nothing of GPUs.
-        processor: The name of the processor; says nothing of GPUs.
+        gpu: True: only GPUs; False: only CPUs.
+        threads: CPU threads per trial. GPUs are not filtered by this.
+        processor: The name of the processor. GPUs are not filtered by this.
     """
 
     gpu: bool | None = None
@@ -107,7 +121,7 @@ class Where:
     processor: str | None = None
 
     def allows(self, device: Device) -> bool:
-        """Whether a pace that was measured on this device counts."""
+        """Whether paces measured on this device are used."""
         if self.gpu is not None and device.gpu != self.gpu:
             return False
         if device.gpu:
@@ -125,17 +139,18 @@ def estimate(
     begin: float = 0.0,
     where: Where = ANYWHERE,
 ) -> Estimate:
-    """What the trials take, on the device of which most is known.
+    """Estimate the time of trials, on the device with measurements for the most trials.
 
-    Runs count before calibrations: they were disturbed by whatever disturbs trials. A pace of another precision,
-    device or number of threads doesn't count: what is known of such alone is unknown.
+    Paces from runs are preferred to paces from calibrations, because runs have the same disturbances as the trials.
+    Paces with another precision, device or number of threads are not used. Trials for which there are no others have no
+    estimate.
 
     Args:
-        trials: The trials to do.
-        paces: What was measured.
-        workers: Trials at a time.
-        begin: Seconds until the workers are ready for their first trial.
-        where: Which devices count.
+        trials: The trials to run.
+        paces: The measured paces.
+        workers: Trials that run at a time.
+        begin: Seconds until the workers are ready for their first trials.
+        where: Filters the devices.
     """
     counts = Counter(trial.cell_id for trial in trials)
     firsts = {trial.cell_id: trial for trial in reversed(trials)}
@@ -180,7 +195,7 @@ def estimate(
 
 
 def side_by_side(seconds: Iterable[float], workers: int) -> float:
-    """How long so many workers take for trials of these lengths, each of which takes the next one when it is free."""
+    """Seconds that parallel workers take for trials of these durations. A free worker takes the next trial in order."""
     ends = [0.0] * max(workers, 1)
     for time in seconds:
         heapq.heapreplace(ends, ends[0] + time)
@@ -206,7 +221,12 @@ class _Measured:
         self.newest = max(self.newest, pace.at)
 
     def find(self, kind: Kind, precision: str) -> tuple[Sequence[Pace], Basis]:
-        """The paces that tell most of a kind. precision: the recipe's; a pace in another one says nothing."""
+        """The best available paces for a kind, and what they are based on.
+
+        Args:
+            kind: The kind.
+            precision: The recipe's `precision`. Only paces in this precision are used.
+        """
         for of_kind, basis in ((self._runs, "runs"), (self._calibrated, "calibration")):
             if found := [pace for pace in of_kind.get(kind.whole, ()) if pace.device.computes(precision)]:
                 return found, cast(Basis, basis)
@@ -216,7 +236,7 @@ class _Measured:
         return (), "nothing"
 
     def start_up(self, kind: Kind) -> float:
-        """Runs don't measure it, calibrations do."""
+        """Mean start-up seconds of a kind; 0 if unknown. Only calibrations measure it."""
         found = [pace.start_up for pace in self._calibrated.get(kind.whole, ()) if pace.start_up is not None]
         return fmean(found) if found else 0.0
 
@@ -231,7 +251,7 @@ def _by_place(paces: Iterable[Pace], where: Where) -> dict[Device, _Measured]:
 
 @dataclass(frozen=True)
 class _Part:
-    """Trials of one cell: seconds of all of them, by these paces."""
+    """The estimated seconds of all trials of a cell, with the paces and the work that they are based on."""
 
     seconds: float
     kind: str
@@ -240,10 +260,11 @@ class _Part:
 
 
 def _spread(parts: Sequence[_Part]) -> tuple[float | None, float]:
-    """The standard deviation of a training's time, as that of its logarithm within a kind, and its degrees of freedom.
+    """The relative standard deviation of a training run's time, and its degrees of freedom.
 
-    The n-th paces of all kinds were measured at about the same time, and may be off alike: then another kind tells
-    nothing new of the spread. So the degrees are Satterthwaite's, for a spread between such rounds and one within.
+    It is the standard deviation of the logarithm of the time within a kind. The n-th paces of all kinds were measured
+    at about the same time, and may deviate alike. Then more kinds don't add information about the spread. So the
+    degrees of freedom are Satterthwaite's, from the variances between and within such rounds.
     """
     whole, freedom = 0.0, 0
     rounds: dict[int, list[float]] = defaultdict(list)
@@ -268,12 +289,12 @@ def _spread(parts: Sequence[_Part]) -> tuple[float | None, float]:
 def _interval(parts: Sequence[_Part], seconds: float, spread: float | None, freedom: float) -> Interval | None:
     if spread is None or not seconds:
         return None
-    from scipy import special  # half a second, which a status does without
+    from scipy import special  # this import takes half a second, and `lape status` doesn't need it
 
     of_kind: dict[str, float] = defaultdict(float)
     measured = {part.kind: len(part.paces) for part in parts}
     for part in parts:
         of_kind[part.kind] += part.seconds / seconds
-    error = math.fsum(part / math.sqrt(measured[kind]) for kind, part in of_kind.items())  # of the means, all alike
+    error = math.fsum(part / math.sqrt(measured[kind]) for kind, part in of_kind.items())  # of the mean paces
     width = math.exp(float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * spread * math.sqrt(1 + error**2))
     return seconds / width, seconds * width

@@ -1,7 +1,7 @@
-"""What was measured and estimated of a grid's time, kept beside its results. It is no evidence.
+"""Files with time measurements and estimates of a grid, stored next to its results. Verdicts don't use them.
 
-`calibration.json` has the paces that `lape plan --calibrate` measured, `estimate.json` what the last run was expected
-to take, and what it took.
+`calibration.json` has the paces that `lape plan --calibrate` measured. `estimate.json` has the estimated and the actual
+time of the last run.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from suite.store.files import check_folder, check_inside, read_regular, write_at
 from suite.text import duration
 
 CALIBRATION, ESTIMATE = "calibration.json", "estimate.json"
-_LONGEST = 2**26  # bytes: no such file is longer
-_DISTURBING = 0.25  # cores: what a desktop uses by itself is less
+_LONGEST = 2**26  # bytes; longer files are refused
+_DISTURBING = 0.25  # cores used by other programs that cause a warning; an idle desktop uses less
 
 _Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 _Text = Annotated[str, Field(max_length=400)]
@@ -60,14 +60,14 @@ class _Calibration(_Model):
 
 @dataclass(frozen=True)
 class Measured:
-    """A calibration.
+    """The result of a calibration.
 
     Args:
-        made_at: When, in UTC.
-        workers: Processes that measured at the same time.
-        worker_seconds: Seconds until the last of them had begun.
-        paces: What they measured.
-        load: Processor cores that other programs used meanwhile; None if that isn't known.
+        made_at: The time of the calibration, in UTC.
+        workers: Processes that measured at once.
+        worker_seconds: Seconds until all of them were ready.
+        paces: The measured paces.
+        load: Mean number of CPU cores that other programs used meanwhile; None: unknown.
     """
 
     made_at: str
@@ -78,14 +78,18 @@ class Measured:
 
     @property
     def warning(self) -> str | None:
-        """What to say if other programs disturbed the calibration."""
+        """A warning if other programs disturbed the calibration, else None."""
         if self.load is None or self.load < _DISTURBING:
             return None
         cores = f"{self.load:.1f} core{'' if f'{self.load:.1f}' == '1.0' else 's'}"
         return f"calibrated while other programs used {cores} of this machine: without them training is faster"
 
     def write(self, folder: Path) -> None:
-        """Keep it in a results folder, in place of the one before. Raises `InputError` if it can't be written."""
+        """Write the calibration to a results folder, replacing any earlier one.
+
+        Raises:
+            InputError: The file can't be written.
+        """
         values = {
             "version": 1,
             "made_at": self.made_at,
@@ -102,7 +106,11 @@ class Measured:
 
 
 def read_calibration(folder: Path) -> Measured | None:
-    """The calibration in a results folder, if there is one. Raises `InputError` if it is damaged."""
+    """Read the calibration in a results folder; None if there is none.
+
+    Raises:
+        InputError: The file is damaged.
+    """
     held = _read(folder / CALIBRATION, _Calibration, "calibrate again with `lape plan --calibrate`")
     if held is None:
         return None
@@ -114,9 +122,15 @@ def read_calibration(folder: Path) -> Measured | None:
 
 
 class Took(_Model):
-    """What a run took: trials that were done, seconds of their training, and seconds from the first start to the end.
+    """The actual time of a run.
 
-    at_once: the most trials at a time. whole: every trial of the estimate was done.
+    Fields:
+        trials: Number of done trials that had an estimate.
+        seconds: The sum of their training times.
+        expected_seconds: The estimate of that sum.
+        wall: Seconds from the first trial's start to the last trial's end.
+        at_once: The largest number of trials that ran at a time.
+        whole: Whether every trial had an estimate and is done.
     """
 
     trials: Annotated[int, Field(ge=0)]
@@ -128,7 +142,7 @@ class Took(_Model):
 
 
 class Forecast(_Model):
-    """What a run was expected to take, as an `Estimate` has it, and what it took once it is over."""
+    """The estimated time of a run, with the fields of an `Estimate`, and the actual time after the run."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     made_at: _Text
@@ -144,12 +158,16 @@ class Forecast(_Model):
     took: Took | None = None
 
     def write(self, folder: Path) -> None:
-        """Keep it in a results folder. Raises `InputError` if it can't be written."""
+        """Write the forecast to a results folder.
+
+        Raises:
+            InputError: The file can't be written.
+        """
         write_atomic(folder / ESTIMATE, self.model_dump_json(indent=1).encode())
 
     @property
     def verdict(self) -> str | None:
-        """How good it was, in a sentence; None before the run is over, or if there was no estimate."""
+        """A sentence that compares estimate and actual time; None before the run has ended or without an estimate."""
         if self.took is None or not self.took.trials or not self.took.expected_seconds:
             return None
         if self.took.whole:
@@ -162,12 +180,16 @@ class Forecast(_Model):
 
 
 def read_forecast(folder: Path) -> Forecast | None:
-    """The estimate of the last run in a results folder, if there is one. Raises `InputError` if it is damaged."""
+    """Read the forecast of the last run in a results folder; None if there is none.
+
+    Raises:
+        InputError: The file is damaged.
+    """
     return _read(folder / ESTIMATE, Forecast, "delete it: the next run writes another one")
 
 
 def forecast(found: Estimate, made_at: str) -> Forecast:
-    """An estimate as it is kept."""
+    """Convert an estimate, made at a time in UTC, to the form that is stored."""
     return Forecast(
         made_at=made_at,
         device=None if found.device is None else found.device.label,
@@ -183,7 +205,7 @@ def forecast(found: Estimate, made_at: str) -> Forecast:
 
 
 def said(seconds: float, interval: Interval | None) -> str:
-    """12 min [10 min, 15 min]."""
+    """A duration and its interval as text, such as 12 min [10 min, 15 min]."""
     if interval is None:
         return duration(seconds)
     return f"{duration(seconds)} [{duration(interval[0])}, {duration(interval[1])}]"

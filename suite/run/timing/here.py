@@ -1,4 +1,4 @@
-"""Which measurements hold on this machine. Needs no torch."""
+"""Filters for the measurements that are valid on this machine or on a cluster. Does not import torch."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 from suite.run.timing.estimate import Where
 from suite.store.environment import processor
 
-_GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # of NVIDIA's driver, of Windows below Linux, of AMD's driver
+_GPU_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # from NVIDIA's driver, WSL and AMD's driver
 
 
 def here(device: str, threads: int) -> Where:
-    """The devices that trials on this machine may use.
+    """A filter for the devices that trials on this machine may use.
 
     Args:
-        device: As `--device` has it; "auto" is a GPU where there is one.
-        threads: CPU threads of each trial.
+        device: The value of `--device`; "auto" means a GPU if there is one.
+        threads: CPU threads per trial.
     """
     return Where(_gpu(device), threads, processor() or "cpu")
 
 
 def anywhere(device: str, threads: int) -> Where:
-    """The devices that trials on a cluster may use."""
+    """A filter for the devices that trials on a cluster may use. The arguments are those of `here`."""
     return Where(None if device == "auto" else device != "cpu", threads)
 
 

@@ -1,4 +1,4 @@
-"""How busy a machine is with other programs, while this one measures something."""
+"""Measure how much other programs use the machine's CPU cores during a measurement."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import time
 from pathlib import Path
 
 STAT = Path("/proc/stat")
-_IDLE = (3, 4)  # the columns of idle and of waiting for a disk
+_IDLE = (3, 4)  # the columns of idle time and of waiting for I/O
 
 
 class Load:
-    """Begins to count when it is made."""
+    """Measures the CPU time that other programs use after its creation."""
 
     def __init__(self) -> None:
         self._began, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
 
     def of_others(self) -> float | None:
-        """Processor cores that other programs have used since, on average; None where the system doesn't say.
+        """Mean number of CPU cores that other programs have used since; None if the system doesn't report it.
 
-        This process and its children are left out, those children alone that have ended.
+        The time of this process is excluded, and that of its children once they have ended.
         """
         busy, seconds = _busy_seconds(), time.monotonic() - self._began
         if busy is None or self._busy is None or seconds <= 0:
@@ -28,7 +28,7 @@ class Load:
 
 
 def _busy_seconds() -> float | None:
-    """Seconds that all processors together have worked since the system started."""
+    """CPU seconds of all cores since the system started; None if the system doesn't report them."""
     try:
         columns = [int(column) for column in STAT.read_text().split("\n", 1)[0].split()[1:9]]
     except (OSError, ValueError):

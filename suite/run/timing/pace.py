@@ -1,9 +1,9 @@
-"""How long training runs take: what runs and calibrations have measured, in seconds per image.
+"""Paces: the time of training runs in seconds per image, measured by runs and calibrations.
 
-A training run's time is that of the images it trains on plus that of the images it tests. So a run of another length,
-or on a larger part of the same data, is informative too. What an image costs depends on the model, the recipe, the
-device, the precision and the number of threads: a pace holds for these alone. Joining methods and seeds cost nearly
-nothing (`lape bench` measures how much), so they share a pace.
+The time of a training run is modelled as the time of the images it trains on plus the time of the images it tests. So a
+pace also applies to runs with another number of epochs, or on another part of the same data. It applies only to the
+same model, recipe, device, precision and number of threads. Joining methods (`lape bench` measures their cost) and
+seeds make almost no difference, so they share a pace.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from suite.grid.trial import Trial
     from suite.store.record import RunRecord
 
-# Keys of a recipe without a part in what an image costs: how many there are, and numbers in the optimiser.
+# Recipe keys that don't change the time per image: they set the number of images, or values in the optimiser.
 _COSTLESS = frozenset({
     "version", "epochs", "cooldown_epochs", "train_images", "test_every",
     "lr", "min_lr", "warmup", "warmup_epochs", "warmup_lr", "warmup_prefix", "schedule_unit", "schedule_lag",
@@ -30,12 +30,12 @@ _COSTLESS = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where and in which precision a pace was measured: it holds for no other.
+    """The device and precision of a pace. The pace applies only to these.
 
     Args:
-        name: Of the GPU, or of the processor.
+        name: The name of the GPU or of the processor.
         gpu: Whether it is a GPU.
-        precision: fp32, bf16 or fp16; empty where the device stands for all its precisions (see `place`).
+        precision: fp32, bf16 or fp16; empty: any precision (see `place`).
         threads: CPU threads per trial; 0 on a GPU.
     """
 
@@ -46,34 +46,38 @@ class Device:
 
     @property
     def place(self) -> Device:
-        """The same device, whatever the precision."""
+        """The same device with any precision."""
         return replace(self, precision="")
 
     def computes(self, wanted: str) -> bool:
-        """Whether a recipe's `precision` (auto, fp32 or bf16) means this device's: as training chooses it."""
+        """Whether training with a recipe's `precision` (auto, fp32 or bf16) uses this device's precision."""
         if wanted == "auto":
             return (self.precision != "fp32") == self.gpu
         return self.precision == wanted or (wanted == "bf16" and self.gpu and self.precision == "fp16")
 
     @property
     def label(self) -> str:
-        """It in words."""
+        """The device, precision and threads in words."""
         threads = "" if self.gpu else f", {self.threads} thread{'s' if self.threads > 1 else ''}"
         return f"{self.name}, {self.precision}{threads}"
 
     @property
     def unit(self) -> str:
-        """What its hours are counted in."""
+        """The unit of `hours`."""
         return "GPU-hours" if self.gpu else "core-hours"
 
     def hours(self, seconds: float) -> float:
-        """Of one worker's time: GPU-hours (of a trial with a whole GPU), or those of its cores."""
+        """Convert one worker's time to GPU-hours, if it uses a whole GPU, or to core-hours."""
         return seconds / 3600 * (1 if self.gpu else self.threads)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the pace of a trial depends on, hashed. model: without the PE and the recipe, for want of a better match."""
+    """Hashes of everything in a trial's config that its pace depends on.
+
+    `whole` covers all of it. `model` excludes the position embedding (PE) and the recipe. It is used if no pace matches
+    `whole`.
+    """
 
     whole: str
     model: str
@@ -81,9 +85,16 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds per image that is trained on, and per image that is tested, both with all that goes with them.
+    """A measured speed.
 
-    start_up: seconds of a trial before its first step, if they were measured. at: when.
+    Args:
+        kind: The kind of trial.
+        device: The device and precision.
+        train: Seconds per training image, including all overhead.
+        test: Seconds per test image, including all overhead.
+        at: The time of the measurement, in UTC.
+        start_up: Seconds of a trial before its first step; None: not measured.
+        calibrated: Whether a calibration measured it, not a run.
     """
 
     kind: Kind
@@ -97,28 +108,28 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How many images a training takes its steps on, and how many it tests."""
+    """The numbers of images that a training run trains on and tests, summed over its epochs."""
 
     trained: int
     tested: int
 
     def seconds(self, pace: Pace) -> float:
-        """How long that takes."""
+        """The estimated seconds of this work at a pace."""
         return self.trained * pace.train + self.tested * pace.test
 
 
 def kind_of(config: Mapping[str, Any]) -> Kind:
-    """The kind of a trial's or a record's config."""
+    """The kind of a trial or a record, from its config."""
     axes, recipe = config["axes"], config["recipe"]
     named = ("arch", "norm", "loss", "dataset")
-    others = [axes[name] for name in sorted(axes) if name not in (*named, "pe", "join")]  # a join costs next to nothing
+    others = [axes[name] for name in sorted(axes) if name not in (*named, "pe", "join")]  # a joining method is cheap
     model = [*(axes[name] for name in named), *others]
     costs = {key: value for key, value in recipe.items() if key not in _COSTLESS}
     return Kind(fingerprint([*model, axes["pe"], costs]), fingerprint(model))
 
 
 def work_of(trial: Trial) -> Work:
-    """The work of a trial."""
+    """The work of a trial: images that it trains on and tests over all epochs."""
     recipe, dataset = trial.recipe, trial.dataset
     images = _of_epoch(recipe.train_images or dataset.train_images, recipe.batch_size)
     epochs = recipe.total_epochs
@@ -130,18 +141,18 @@ def _of_epoch(images: int, batch_size: int) -> int:
 
 
 class Paces:
-    """Finds the paces of records. datasets: those that a grid declares itself."""
+    """Computes paces from records. `datasets` are those that a grid declares itself."""
 
     def __init__(self, datasets: Iterable[Dataset] = ()) -> None:
         self._datasets = {dataset.name: dataset for dataset in datasets}
-        self._kinds: dict[str, Kind] = {}  # by cell: its seeds share it
+        self._kinds: dict[str, Kind] = {}  # by cell; all seeds of a cell have the same kind
 
     def of_record(self, record: RunRecord) -> Pace | None:
-        """The pace of a run; None if it isn't done, or its data set is unknown."""
+        """The pace of a record's run; None if the run isn't done or its data set is unknown."""
         return self.of_run({**vars(record), "environment": vars(record.environment)})
 
     def of_run(self, values: Mapping[str, Any]) -> Pace | None:
-        """The pace of a done run, from the values of its record as JSON has them."""
+        """The pace of a run, from its record as JSON values; None if times are missing or its data set is unknown."""
         seconds, speed, name = values["train_seconds"], values["images_per_second"], values["dataset"]
         dataset = self._datasets.get(name) or dict(DATASETS).get(name)  # its own `get` raises
         if not seconds or not speed or dataset is None:
@@ -165,7 +176,7 @@ class Paces:
 
 
 def device_of(environment: Mapping[str, Any]) -> Device:
-    """The device of a record's environment."""
+    """The device and precision of a run, from the environment in its record."""
     gpu = environment["device"] != "cpu"
     name = environment["device"] if gpu else environment["processor"] or "cpu"
     return Device(name, gpu, environment["precision"], 0 if gpu else environment["threads"])

@@ -1,5 +1,5 @@
-"""Augmentation of whole batches on their device, each image with draws of its own.
+"""Augmentation of whole batches on their device, with separate random draws for each image.
 
-All draws come from a generator on the CPU, so that every device sees the same ones. The results are Pillow's, as the
-published recipes have them: of colours to the bit, of geometry within a grey level for nearly all pixels.
+All draws come from a generator on the CPU, so they are the same for every device. The results match Pillow, which the
+published recipes use: colour operations bit for bit, geometric operations within one grey level for nearly all pixels.
 """

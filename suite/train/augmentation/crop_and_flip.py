@@ -1,4 +1,4 @@
-"""Pad-and-crop and flip of a whole batch, each image with its own draw."""
+"""Pad-and-crop and horizontal flip of a whole batch, with separate random draws for each image."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from suite.data.transfer import to_device
 
 @dataclass(frozen=True)
 class Moves:
-    """What is drawn for B images, on the CPU.
+    """The random crops and flips of B images, on the CPU.
 
-    padding: in pixels. flipped: bool [B]. offset: int64 [2, B], from 0 to twice the padding, down and across.
+    Args:
+        padding: Padding on each side, in pixels.
+        flipped: Whether each image is flipped, bool [B].
+        offset: Top and left of each crop in the padded image, int64 [2, B], from 0 to twice the padding.
     """
 
     padding: int
@@ -24,18 +27,28 @@ class Moves:
     offset: Tensor
 
     def take(self, images: Tensor) -> Moves:
-        """Of these images alone, int64 [n]."""
+        """The draws for the images at these indices, int64 [n]."""
         return Moves(self.padding, self.flipped[images], self.offset[:, images])
 
     @classmethod
     def joined(cls, parts: Sequence[Moves]) -> Moves:
-        """Those of several batches, one after another."""
+        """Concatenate the draws for several batches."""
         flipped, offset = torch.cat([part.flipped for part in parts]), torch.cat([part.offset for part in parts], dim=1)
         return cls(parts[0].padding, flipped, offset)
 
 
 def draw_moves(count: int, padding: int, flip: bool, generator: torch.Generator) -> Moves | None:
-    """Draw a crop from each image, padded with zeros, and whether it is then flipped; None if neither is asked for."""
+    """Draw a crop of each zero-padded image, and whether to flip it afterwards.
+
+    Args:
+        count: Number of images.
+        padding: Padding on each side, in pixels; 0: no crop.
+        flip: Whether each image is flipped with probability 0.5.
+        generator: A generator on the CPU.
+
+    Returns:
+        The draws, or None if images are neither cropped nor flipped.
+    """
     if padding == 0 and not flip:
         return None
     flipped = torch.rand(count, generator=generator) < 0.5 if flip else torch.zeros(count, dtype=torch.bool)
@@ -45,7 +58,7 @@ def draw_moves(count: int, padding: int, flip: bool, generator: torch.Generator)
 
 
 def move(images: Tensor, moves: Moves) -> Tensor:
-    """Crop and flip uint8 [B, C, H, W], on any device. Where it crops, the channels come last in memory."""
+    """Crop and flip images, uint8 [B, C, H, W], on any device. Cropped images have channels-last memory format."""
     if not moves.padding:
         return _flip(images, moves.flipped, 3)
     cropped = _crop(images.permute(0, 2, 3, 1), moves.padding, to_device(moves.offset, images.device))
@@ -61,11 +74,17 @@ def _flip(images: Tensor, flipped: Tensor, dimension: int) -> Tensor:
 
 
 def _crop(images: Tensor, padding: int, offset: Tensor) -> Tensor:
-    """A window of each image, uint8 [B, H, W, C], padded with zeros. Returns the same shape."""
+    """Pad images with zeros and crop them. Returns the same shape.
+
+    Args:
+        images: uint8 [B, H, W, C].
+        padding: Padding on each side, in pixels.
+        offset: Top and left of each crop in the padded image, int64 [2, B].
+    """
     batch, height, width, channels = images.shape
     padded = pad(images, (0, 0, padding, padding, padding, padding)).contiguous()
     image, row = (torch.arange(length, device=images.device) for length in (batch, height))
     first = (image[:, None] * padded.shape[1] + offset[0, :, None] + row) * padded.shape[2] + offset[1, :, None]
-    # Each row of a window is one run of bytes, from any pixel on.
+    # Each row of a crop is contiguous in memory, so it can be copied as one slice.
     runs = padded.flatten().unfold(0, width * channels, channels)
     return runs.index_select(0, first.flatten()).view(images.shape)

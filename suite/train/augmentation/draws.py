@@ -1,4 +1,4 @@
-"""What is drawn for the images of a stretch, on the CPU: from the generator and the shapes, never from pixels."""
+"""Random draws for the images of a stretch (see `pipeline.Stretch`), on the CPU. They don't depend on pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from suite.train.augmentation.operations import Layer, draw_interpolation, draw_
 
 @dataclass(frozen=True)
 class Reading:
-    """What changes the pixels of a stretch of N images, in this order; its layers before and after crop and flip."""
+    """The random draws for a stretch of N images, up to normalisation, in the order in which they are applied.
+
+    Args:
+        crops: Random resized crops.
+        before: Operations before pad-and-crop and flip.
+        moves: Pad-and-crop and flip.
+        after: Operations after pad-and-crop and flip.
+    """
 
     crops: Crops | None
     before: list[Layer]
@@ -28,7 +35,7 @@ class Reading:
     after: list[Layer]
 
     def take(self, images: Tensor) -> Reading:
-        """Of these images alone, int64 [n]."""
+        """The draws for the images at these indices, int64 [n]."""
         return Reading(
             None if self.crops is None else self.crops.take(images),
             [layer.take(images) for layer in self.before],
@@ -38,7 +45,7 @@ class Reading:
 
     @classmethod
     def joined(cls, parts: Sequence[Reading]) -> Reading:
-        """That of several stretches, one after another."""
+        """Concatenate the draws for several stretches."""
         if len(parts) == 1:
             return parts[0]
         crops, moves = ([getattr(part, name) for part in parts] for name in ("crops", "moves"))
@@ -54,19 +61,22 @@ class Reading:
 
 @dataclass(frozen=True)
 class Finish:
-    """What is done to one normalised batch."""
+    """The random draws for one normalised batch: Mixup or CutMix, and random erasing."""
 
     mixing: Mixing | None
     patches: list[Patch]
 
     def take(self, images: Tensor, batch: int) -> Finish:
-        """Of these images alone, int64 [n], out of a batch of so many; where they are mixed, each with its partner."""
+        """The draws for the images at these indices, int64 [n], of a batch of `batch` images.
+
+        If images are mixed, the partner of each of these images must be among them.
+        """
         mixing = None if self.mixing is None else self.mixing.take(images)
         return Finish(mixing, [patch.take(images, batch) for patch in self.patches])
 
     @classmethod
     def joined(cls, parts: Sequence[Finish], batch: int) -> Finish:
-        """That of several batches of one size, one after another."""
+        """Concatenate the draws for several batches of `batch` images each."""
         mixings = [part.mixing for part in parts if part.mixing is not None]
         patches = zip(*(part.patches for part in parts), strict=True)
         return cls(Mixing.joined(mixings) if mixings else None, [Patch.joined(boxes, batch) for boxes in patches])
@@ -79,7 +89,15 @@ def draw_reading(
     size: tuple[int, int],
     generator: torch.Generator,
 ) -> Reading:
-    """Draw for `count` images of this height and width."""
+    """Draw all augmentation up to normalisation.
+
+    Args:
+        recipe: The recipe.
+        policy: The recipe's parsed RandAugment or AutoAugment policy, if any.
+        count: Number of images.
+        size: Height and width of the images.
+        generator: A generator on the CPU.
+    """
     crops = None
     before: list[Layer] = []
     after: list[Layer] = []
@@ -95,7 +113,14 @@ def draw_reading(
 
 
 def draw_finish(recipe: Recipe, shape: tuple[int, int, int, int], mixing: bool, generator: torch.Generator) -> Finish:
-    """Draw for one batch [B, C, H, W]. mixing: whether the epoch mixes images, if the recipe does."""
+    """Draw mixing and erasing for one batch.
+
+    Args:
+        recipe: The recipe.
+        shape: The shape of the batch, [B, C, H, W].
+        mixing: Whether images are mixed in this epoch, if the recipe mixes any.
+        generator: A generator on the CPU.
+    """
     mixing = mixing and recipe.mixes
     mixed = draw_mixing(shape, recipe, generator) if mixing and recipe.mixup_first else None
     patches = []

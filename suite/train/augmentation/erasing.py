@@ -1,4 +1,4 @@
-"""Random erasing: boxes of normalised images are replaced by noise or by the mean."""
+"""Random erasing: boxes in normalised images are replaced by noise or by zeros, which are the data set's mean."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from torch import Tensor
 
 from suite.data.transfer import to_device
 
-AREA = (0.02, 1 / 3)  # smallest and largest share of the image
-ASPECT = (0.3, 1 / 0.3)  # smallest and largest height to width
-_ATTEMPTS = 10  # then the box is left out
+AREA = (0.02, 1 / 3)  # smallest and largest area of a box, as a fraction of the image
+ASPECT = (0.3, 1 / 0.3)  # smallest and largest ratio of height to width
+_ATTEMPTS = 10  # draws until a box fits; after that the box is skipped
 Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Patch:
-    """What n pixels of a batch show, on the CPU. image, pixel: int64 [n], the latter from 0 to H × W.
+    """New values for n pixels of a batch, on the CPU.
 
-    shown: float32 [n, C].
+    Args:
+        image: The index of each pixel's image in the batch, int64 [n].
+        pixel: The index of each pixel in its flattened image, int64 [n], from 0 to H × W − 1.
+        shown: The new values, float32 [n, C].
     """
 
     image: Tensor
@@ -32,7 +35,10 @@ class Patch:
     shown: Tensor
 
     def take(self, images: Tensor, batch: int) -> Patch:
-        """Of these images alone, int64 [n], out of a batch of so many; they are numbered anew."""
+        """The pixels of the images at these indices, int64 [n], of a batch of `batch` images.
+
+        The images are renumbered from 0, in the order of the indices.
+        """
         number = torch.full((batch,), -1)
         number[images] = torch.arange(len(images))
         image = number[self.image]
@@ -41,7 +47,7 @@ class Patch:
 
     @classmethod
     def joined(cls, parts: Sequence[Patch], batch: int) -> Patch:
-        """Those of several batches of one size, one after another."""
+        """Concatenate the pixels of several batches of `batch` images each."""
         image = torch.cat([part.image + number * batch for number, part in enumerate(parts)])
         return cls(image, torch.cat([part.pixel for part in parts]), torch.cat([part.shown for part in parts]))
 
@@ -53,10 +59,17 @@ def draw_patches(
     most: int,
     generator: torch.Generator,
 ) -> list[Patch]:
-    """Draw from one to `most` boxes of each image that is drawn, the first boxes of all images together, and so on.
+    """Draw the boxes to erase. The first boxes of all images are drawn together, then the second boxes, and so on.
 
-    shape: of the batch, [B, C, H, W]. mode: what a box shows: zeros, one normal draw for each channel, or one for each
-    pixel and channel. Source: timm 1.0 `RandomErasing`.
+    Source: timm 1.0 `RandomErasing`.
+
+    Args:
+        shape: The shape of the batch, [B, C, H, W].
+        probability: The probability that an image is erased at all.
+        mode: The values of a box: zeros ("const"), one normal draw per channel ("rand"), or one per pixel and channel
+            ("pixel").
+        most: The largest number of boxes per erased image; the smallest is 1.
+        generator: A generator on the CPU.
     """
     batch, channels, height, width = shape
     erased = torch.rand(batch, generator=generator).numpy() < probability
@@ -78,7 +91,7 @@ def draw_patches(
 
 
 def erase(images: Tensor, patches: list[Patch]) -> Tensor:
-    """Let the patches show in float32 [B, C, H, W], normalised, on any device: in place. Returns the images."""
+    """Write the patches into normalised images, float32 [B, C, H, W], on any device, in place. Returns the images."""
     width = images.shape[3]
     pixels = images.permute(0, 2, 3, 1)
     for patch in patches:
@@ -87,9 +100,19 @@ def erase(images: Tensor, patches: list[Patch]) -> Tensor:
     return images
 
 
-# numpy, here and where else little is drawn at a time: of small arrays its operations take a third of torch's time.
+# numpy is used here and elsewhere for small arrays, because its operations on them take a third of torch's time.
 def _draw_boxes(count: Whole, height: int, width: int, generator: torch.Generator) -> tuple[Whole, NDArray[np.bool_]]:
-    """A box for each of n images that get `count` [n]: top, left, height and width [4, n], and whether one fits [n]."""
+    """Draw one box for each of n images.
+
+    Args:
+        count: How many boxes each image gets in total, [n].
+        height: Height of the images.
+        width: Width of the images.
+        generator: A generator on the CPU.
+
+    Returns:
+        Top, left, height and width of each box, [4, n], and whether a box that fits was found, [n].
+    """
     share, stretch = torch.rand(2, len(count), _ATTEMPTS, generator=generator, dtype=torch.float64).numpy()
     place = torch.rand(2, len(count), generator=generator, dtype=torch.float64).numpy()
     area = (AREA[0] + (AREA[1] - AREA[0]) * share) * height * width / count[:, None]
@@ -105,7 +128,7 @@ def _draw_boxes(count: Whole, height: int, width: int, generator: torch.Generato
 
 
 def _pixels(boxes: Whole, width: int) -> tuple[Whole, Whole]:
-    """Of each pixel of boxes [4, n], row by row, the number of its box, and its place in an image of this width."""
+    """List the pixels of boxes [4, n], row by row: each one's box, and its index in a flattened image of this width."""
     top, left, tall, wide = boxes
     size = tall * wide
     number = np.repeat(np.arange(len(size)), size)

@@ -1,7 +1,8 @@
-"""Pillow's affine transforms on batches, each image with its own.
+"""Pillow's affine transforms on batches, with a separate transform for each image.
 
-A matrix is float64 [B, 6], in Pillow's order: output pixel (x, y) shows the input at (a x + b y + c, d x + e y + f),
-both measured from the corner, at centres of pixels. What lies outside of the input gets the fill colour.
+A matrix is float64 [B, 6], in Pillow's order: output pixel (x, y) shows the input at (a x + b y + c, d x + e y + f).
+Coordinates start at the image's corner, and each pixel is at its centre. Pixels that map outside the input get the
+fill colour.
 Source: Pillow's libImaging/Geometry.c.
 """
 
@@ -18,7 +19,14 @@ NEAREST, BILINEAR, BICUBIC = range(3)
 
 
 def affine(images: Tensor, matrix: Tensor, interpolation: int, fill: Tensor) -> Tensor:
-    """Transform uint8 [B, C, H, W], all with one interpolation. fill: uint8 [C]."""
+    """Transform a batch of images.
+
+    Args:
+        images: uint8 [B, C, H, W].
+        matrix: The transform of each image, float64 [B, 6].
+        interpolation: `NEAREST`, `BILINEAR` or `BICUBIC`, for all images.
+        fill: The fill colour, uint8 [C].
+    """
     height, width = images.shape[2:]
     across, down = _centres(images)
     a, b, c, d, e, f = (column.view(-1, 1, 1) for column in matrix.float().unbind(1))
@@ -33,9 +41,13 @@ def affine(images: Tensor, matrix: Tensor, interpolation: int, fill: Tensor) -> 
 
 
 def slide(images: Tensor, offset: Tensor, interpolation: int, fill: Tensor) -> Tensor:
-    """Move each row of uint8 [B, C, H, W] along itself: `affine` with (1, b, c, 0, 1, 0), at a quarter of the work.
+    """Shift each row horizontally: the same as `affine` with (1, b, c, 0, 1, 0), at a quarter of the cost.
 
-    offset: float64 [B, 2], the b and c of each image.
+    Args:
+        images: uint8 [B, C, H, W].
+        offset: b and c of each image, float64 [B, 2].
+        interpolation: `NEAREST`, `BILINEAR` or `BICUBIC`, for all images.
+        fill: The fill colour, uint8 [C].
     """
     width = images.shape[3]
     across, down = _centres(images)
@@ -45,7 +57,13 @@ def slide(images: Tensor, offset: Tensor, interpolation: int, fill: Tensor) -> T
 
 
 def rotation(degrees: Tensor, height: int, width: int) -> Tensor:
-    """The matrices of `Image.rotate`: counter-clockwise about the centre. degrees: float64 [B]."""
+    """The matrices of Pillow's `Image.rotate`, float64 [B, 6].
+
+    Args:
+        degrees: Counter-clockwise angles about the centre, float64 [B].
+        height: Height of the images.
+        width: Width of the images.
+    """
     angle = -degrees * (math.pi / 180)
     cos, sin = angle.cos(), angle.sin()
     x, y = width / 2, height / 2
@@ -53,7 +71,7 @@ def rotation(degrees: Tensor, height: int, width: int) -> Tensor:
 
 
 def _centres(images: Tensor) -> tuple[Tensor, Tensor]:
-    """The coordinates of the centres of pixels: x as [1, 1, W], y as [1, H, 1]."""
+    """The coordinates of pixel centres: x as [1, 1, W], y as [1, H, 1]."""
     height, width = images.shape[2:]
     across = torch.arange(width, device=images.device) + 0.5
     down = torch.arange(height, device=images.device) + 0.5
@@ -61,15 +79,23 @@ def _centres(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _taps(position: Tensor, interpolation: int, length: int) -> tuple[Tensor, Tensor]:
-    """The pixels about a position that count in it, and how much: int64 and float32, [1, 2 or 4, *position.shape].
+    """The input pixels that each position is interpolated from, and their weights, along one axis.
 
-    Pillow's bicubic kernel has a = -1 here, but a = -1/2 where it resizes.
+    Pillow's bicubic kernel has a = -1 here, but a = -1/2 for resizing.
+
+    Args:
+        position: Input coordinates.
+        interpolation: `NEAREST`, `BILINEAR` or `BICUBIC`.
+        length: Pixels along this axis; indices are clamped to it.
+
+    Returns:
+        Indices, int64, and weights, float32: both [1, 2 or 4, *position.shape].
     """
     if interpolation == NEAREST:
         return position.floor().long().clamp_(0, length - 1)[None], torch.ones_like(position)[None]
     shifted = position - 0.5
     before = shifted.floor()
-    d = shifted - before  # between pixels
+    d = shifted - before  # distance from the pixel before, from 0 to 1
     if interpolation == BILINEAR:
         steps, weights = range(2), [1 - d, d]
     else:
@@ -81,7 +107,14 @@ def _taps(position: Tensor, interpolation: int, length: int) -> tuple[Tensor, Te
 
 
 def _sum(images: Tensor, dimension: int, index: Tensor, weights: Tensor) -> Tensor:
-    """What the taps add up to: float32, like the images. index, weights: [taps, B, …], for all channels alike."""
+    """The weighted sum of the input pixels, float32, in the shape of the images.
+
+    Args:
+        images: uint8 [B, C, …].
+        dimension: The dimension that is indexed.
+        index: Indices from `_taps`, [taps, B, …], the same for all channels.
+        weights: Their weights, of the same shape.
+    """
     values = torch.zeros(images.shape, device=images.device)
     for tap, weight in zip(index, weights, strict=True):
         pixels = images.gather(dimension, tap[:, None].expand(images.shape))
@@ -90,7 +123,7 @@ def _sum(images: Tensor, dimension: int, index: Tensor, weights: Tensor) -> Tens
 
 
 def _finish(values: Tensor, inside: Tensor, fill: Tensor) -> Tensor:
-    # Values are truncated; weights that sum to a hair less than one must not cost a level.
+    # Values are truncated. The offset compensates for weights that sum to slightly less than 1 by rounding.
     whole = to_bytes(values.add_(2**-10))
     seen = inside.to(torch.uint8)[:, None]
     return whole.mul_(seen).add_(fill.view(1, -1, 1, 1) * (1 - seen))

@@ -1,4 +1,4 @@
-"""Doing one drawn operation for each image of a batch."""
+"""Apply one drawn operation to each image of a batch."""
 
 from __future__ import annotations
 
@@ -29,17 +29,23 @@ _COLOURS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "Sharpness": colours.sharpness,
 }
 _SHEARS = ("ShearX", "ShearY")
-_MOVED = {f"{name}{axis}": axis for name in ("Shear", "Translate") for axis in "XY"}  # rows, or columns
-# What is done at once; the geometry for each interpolation apart. The tables stand together, to be looked up at once.
+_MOVED = {f"{name}{axis}": axis for name in ("Shear", "Translate") for axis in "XY"}  # shifts rows (X) or columns (Y)
+# Images of one group are processed together; geometric groups are also split by interpolation. Operations by table
+# come first and next to each other, so that one lookup serves them all.
 _GROUPS = (*_PLAIN_TABLES, *_TABLES, *_COLOURS, "Rotate", "X", "Y")
 _GEOMETRY = _GROUPS.index("Rotate")
 _KINDS = BICUBIC + 1  # interpolations
 
 
 def apply_layer(images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
-    """Do each image's operation. images: uint8 [B, C, H, W] on any device; fill: uint8 [C], on the same.
+    """Apply each image's operation.
 
-    The images are sorted by what is done to them, so that each group is a slice, and put back in the end.
+    The images are sorted by operation, so that each group is a slice. The original order is restored at the end.
+
+    Args:
+        images: uint8 [B, C, H, W], on any device.
+        layer: The operation of each image.
+        fill: The fill colour, uint8 [C], on the device of the images.
     """
     device, channels = images.device, images.shape[1]
     key = _keys(layer)
@@ -47,7 +53,7 @@ def apply_layer(images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
     chosen = images.contiguous().index_select(0, to_device(order, device))
     shears = torch.tensor([OPERATIONS.index(name) for name in _SHEARS])
     sheared, argument = torch.isin(layer.operation[order], shears), layer.argument[order]
-    # As it is, and as a shear and a translation, of which one is zero.
+    # Three rows: the argument itself, then the argument as a shear and as a translation, one of which is zero.
     given = to_device(torch.stack([argument, argument * sheared, argument * ~sheared]), device)
     looked_up: list[Tensor] = []
     end = first = int((layer.operation == NOTHING).sum())
@@ -71,9 +77,9 @@ def apply_layer(images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
 
 
 def _keys(layer: Layer) -> Tensor:
-    """Of each image its group and, where there is one, its interpolation: int64 [B], below zero for nothing."""
+    """Sort keys from each image's group and, for geometric groups, interpolation: int64 [B]; negative: no operation."""
     groups = torch.tensor([_GROUPS.index(_MOVED.get(name, name)) for name in OPERATIONS] + [NOTHING])
-    group = groups[layer.operation]  # `NOTHING` is the last one's place
+    group = groups[layer.operation]  # `NOTHING` is -1, so it selects the last entry
     return group * _KINDS + layer.interpolation * (group >= _GEOMETRY)
 
 

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: each image with its partner, which stands as far from the end of the batch as it from the start."""
+"""Mixup and CutMix. Each image is mixed with its partner: the image at its place in the reversed batch."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from torch import Tensor
 from suite.data.transfer import to_device
 from suite.grid.recipe import Recipe
 
-Shares = NDArray[np.float32]  # of an image that is mixed, its own
+Shares = NDArray[np.float32]  # the weight of the image itself; its partner has the rest
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """What is drawn for a batch, on the CPU; n draws, for the whole of it, for the pairs, or for each image.
+    """The random draws for a batch, on the CPU: n is 1 if all images are mixed alike, else B.
 
-    blend: float32 [n], what an image keeps of itself where it is blended with its partner. cut: bool [n], whether a box
-    is cut out instead. box: int64 [4, n]: top, bottom, left, right. share: float32 [B, 1], of the image's own label;
-    the rest is its partner's.
+    Args:
+        blend: Mixup's weight of the image itself, float32 [n].
+        cut: Whether CutMix is used instead of Mixup, bool [n].
+        box: CutMix's box: top, bottom, left and right, int64 [4, n].
+        share: The weight of the image's own label, float32 [B, 1]. Its partner's label has the rest.
     """
 
     blend: Tensor
@@ -31,12 +33,12 @@ class Mixing:
     share: Tensor
 
     def boxes(self) -> Tensor:
-        """The box of each image that its partner fills, empty where none is cut: int64 [4, B]."""
+        """The box of each image that its partner fills, int64 [4, B]; empty where CutMix is not used."""
         return (self.box * self.cut).expand(4, len(self.share))
 
     @classmethod
     def joined(cls, parts: Sequence[Mixing]) -> Mixing:
-        """Those of several batches, one after another, with a draw for each image."""
+        """Concatenate the draws for several batches. The result has one draw per image."""
         blend, cut = (
             torch.cat([getattr(part, name).expand(len(part.share)) for part in parts]) for name in ("blend", "cut")
         )
@@ -44,18 +46,23 @@ class Mixing:
         return cls(blend, cut, box, torch.cat([part.share for part in parts]))
 
     def take(self, images: Tensor) -> Mixing:
-        """Of these images alone, int64 [n], each of them with its partner."""
+        """The draws for the images at these indices, int64 [n]. The partner of each must be among them."""
         if len(self.cut) == 1:  # all are mixed alike
             return Mixing(self.blend, self.cut, self.box, self.share[images])
         return Mixing(self.blend[images], self.cut[images], self.box[:, images], self.share[images])
 
 
 def draw_mixing(shape: tuple[int, int, int, int], recipe: Recipe, generator: torch.Generator) -> Mixing:
-    """Draw what a batch [B, C, H, W] needs, B even.
+    """Draw mixing for a batch.
 
-    Source: timm 0.3 to 0.9 `Mixup`, as in the published recipes, with its correction of the share where a box is cut
-    by the border. Later versions give boxes of odd sides one more row. On a grid (DiversePatch, arXiv 2104.12753) boxes
-    are of whole cells, and lie within the image.
+    Source: timm 0.3 to 0.9 `Mixup`, as in the published recipes, with its correction of the share of boxes that the
+    border cuts off. Later versions make boxes with odd sides one row larger. With `recipe.cutmix_grid` (DiversePatch,
+    arXiv 2104.12753), boxes consist of whole cells and lie within the image.
+
+    Args:
+        shape: The shape of the batch, [B, C, H, W], with an even B.
+        recipe: The recipe.
+        generator: A generator on the CPU.
     """
     batch, _, height, width = shape
     count = {"batch": 1, "pair": batch // 2, "elem": batch}[recipe.mixup_mode]
@@ -74,9 +81,15 @@ def draw_mixing(shape: tuple[int, int, int, int], recipe: Recipe, generator: tor
 
 
 def mix(images: Tensor, mixing: Mixing, batch: int | None = None) -> Tensor:
-    """Mix the images of a batch: float32 [B, C, H, W] on any device, and as returned; they may be overwritten.
+    """Mix the images of one batch or several. The given images may be overwritten.
 
-    batch: the size of each of several batches, if that is what the images are, with a draw for each image.
+    Args:
+        images: float32 [B, C, H, W], on any device.
+        mixing: The draws. Several batches need one draw per image.
+        batch: The size of each batch; None: the images are one batch.
+
+    Returns:
+        The mixed images, of the same shape.
     """
     if len(mixing.cut) > 1:
         partners: Tensor = images.unflatten(0, (-1, batch or len(images))).flip(1).flatten(0, 1)
@@ -90,7 +103,7 @@ def mix(images: Tensor, mixing: Mixing, batch: int | None = None) -> Tensor:
 
 
 def _own_part(mixing: Mixing, images: Tensor) -> Tensor:
-    """What of each pixel is the image's own: float32 [B, H, W]."""
+    """The weight of the image itself at each pixel: float32 [B, H, W]."""
     blend, cut, box = (to_device(part, images.device) for part in (mixing.blend, mixing.cut, mixing.box))
     top, bottom, left, right = box[:, :, None]
     rows, columns = (torch.arange(length, device=images.device) for length in images.shape[2:])
@@ -101,8 +114,14 @@ def _own_part(mixing: Mixing, images: Tensor) -> Tensor:
 def mixed_targets(labels: Tensor, partners: Tensor, share: Tensor, classes: int, smoothing: float) -> Tensor:
     """The smoothed labels of mixed images: float32 [B, classes].
 
-    labels, partners: of the images and of those that they are mixed with, int64 [B]. share: see `mix`.
     Source: timm's `mixup_target`.
+
+    Args:
+        labels: The labels of the images, int64 [B].
+        partners: The labels of their partners, int64 [B].
+        share: The weight of the image's own label, float32 [B, 1].
+        classes: Number of classes.
+        smoothing: Label smoothing.
     """
     off = smoothing / classes
     rest = torch.full((len(labels), classes), off, device=labels.device)
@@ -113,7 +132,7 @@ def mixed_targets(labels: Tensor, partners: Tensor, share: Tensor, classes: int,
 
 
 def _draw_shares(recipe: Recipe, count: int, random: np.random.Generator) -> tuple[Shares, NDArray[np.bool_]]:
-    """Each image's own share, float32 [count] (1: it isn't mixed), and whether a box is cut instead of a blend."""
+    """Draw the weight of the image itself, float32 [count] (1: not mixed), and whether CutMix is used, bool [count]."""
     both = recipe.mixup > 0 and recipe.cutmix > 0
     cut = random.random(count) < recipe.mixup_switch_prob if both else np.full(count, recipe.cutmix > 0)
     alpha = np.where(cut, recipe.cutmix, recipe.mixup)
@@ -122,7 +141,17 @@ def _draw_shares(recipe: Recipe, count: int, random: np.random.Generator) -> tup
 
 
 def _draw_boxes(share: Shares, height: int, width: int, generator: torch.Generator) -> NDArray[np.int64]:
-    """The boxes that the partner fills, each with 1 - share of the image unless the border cuts it: [4, n]."""
+    """Draw the boxes that the partner fills. Each covers 1 - share of the image, unless the border cuts it.
+
+    Args:
+        share: The weight of the image itself, [n].
+        height: Height of the images.
+        width: Width of the images.
+        generator: A generator on the CPU.
+
+    Returns:
+        Top, bottom, left and right of each box, [4, n].
+    """
     side = np.sqrt(1 - share.astype(np.float64))
     bounds = []
     for length in (height, width):
@@ -133,7 +162,18 @@ def _draw_boxes(share: Shares, height: int, width: int, generator: torch.Generat
 
 
 def _draw_cells(share: Shares, height: int, width: int, cell: int, generator: torch.Generator) -> NDArray[np.int64]:
-    """The same of whole cells, as square and as large as they can be, anywhere within the image: [4, n]."""
+    """Like `_draw_boxes`, but each side is rounded to whole cells, and the box lies within the image.
+
+    Args:
+        share: The weight of the image itself, [n].
+        height: Height of the images.
+        width: Width of the images.
+        cell: Pixels per side of a cell.
+        generator: A generator on the CPU.
+
+    Returns:
+        Top, bottom, left and right of each box, [4, n].
+    """
     side = np.sqrt(1 - share.astype(np.float64))
     bounds = []
     for cells in (height // cell, width // cell):
@@ -145,5 +185,5 @@ def _draw_cells(share: Shares, height: int, width: int, cell: int, generator: to
 
 
 def _numpy(generator: torch.Generator) -> np.random.Generator:
-    """A generator for what torch's can't draw: Beta."""
+    """A numpy generator, seeded from the torch one: torch can't draw from a Beta distribution with a generator."""
     return np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))

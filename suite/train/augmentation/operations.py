@@ -1,4 +1,4 @@
-"""RandAugment and AutoAugment: what is drawn for each image."""
+"""RandAugment and AutoAugment: draw the operations for each image."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ OPERATIONS = tuple(name.removesuffix("Rel") for name in RAND_OPERATIONS)
 class Layer:
     """One operation for each image of a batch.
 
-    operation: int64 [B], a place in `OPERATIONS`, or `NOTHING`. argument: float64 [B]: degrees counter-clockwise, bits
-    to keep, a threshold, an amount, a factor of enhancement, a shear, or pixels by which the input is read further on.
-    interpolation: int64 [B], of `suite.train.augmentation.geometry`.
+    Args:
+        operation: An index in `OPERATIONS`, or `NOTHING`, int64 [B].
+        argument: The operation's argument, float64 [B]: counter-clockwise degrees, bits to keep, a threshold, an
+            amount, an enhancement factor, a shear, or the offset in pixels at which the input is read.
+        interpolation: A constant of `suite.train.augmentation.geometry`, int64 [B].
     """
 
     operation: Tensor
@@ -38,12 +40,12 @@ class Layer:
     interpolation: Tensor
 
     def take(self, images: Tensor) -> Layer:
-        """Of these images alone, int64 [n]."""
+        """The operations of the images at these indices, int64 [n]."""
         return Layer(self.operation[images], self.argument[images], self.interpolation[images])
 
     @classmethod
     def joined(cls, parts: Sequence[Layer]) -> Layer:
-        """Those of several batches, one after another."""
+        """Concatenate the operations of several batches."""
         fields = ("operation", "argument", "interpolation")
         return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in fields))
 
@@ -51,7 +53,15 @@ class Layer:
 def draw_rand_augment(
     policy: RandAugment, count: int, size: tuple[int, int], interpolation: Interpolation, generator: torch.Generator
 ) -> list[Layer]:
-    """The layers for `count` images of this height and width, as timm draws them for one image after another."""
+    """Draw RandAugment's layers. They have the distribution of timm's, which draws for one image at a time.
+
+    Args:
+        policy: The parsed policy.
+        count: Number of images.
+        size: Height and width of the images.
+        interpolation: The interpolation of geometric operations.
+        generator: A generator on the CPU.
+    """
     shape = (policy.layers, count)
     drawn = torch.randint(0, len(OPERATIONS), shape, generator=generator).numpy()
     applied = torch.rand(shape, generator=generator).numpy() < policy.probability
@@ -73,7 +83,16 @@ def draw_rand_augment(
 
 
 def _argument(name: str, level: Reals, sign: Reals, increasing: bool, height: int, width: int) -> Reals:
-    """An operation's argument. level: magnitudes, of which 1.0 is timm's 10. Source: timm 1.0, `LEVEL_TO_ARG`."""
+    """The arguments of one operation, [n]. Source: timm 1.0, `LEVEL_TO_ARG`.
+
+    Args:
+        name: The operation.
+        level: Magnitudes, [n]; 1.0 is timm's magnitude 10.
+        sign: 1 or -1, [n].
+        increasing: Whether a higher magnitude always means a stronger effect.
+        height: Height of the images.
+        width: Width of the images.
+    """
     if name in _ENHANCE:
         return np.maximum(1 + sign * level * 0.9, 0.1) if increasing else level * 1.8 + 0.1
     if name == "Posterize":
@@ -89,9 +108,13 @@ def _argument(name: str, level: Reals, sign: Reals, increasing: bool, height: in
 
 
 def draw_learned(policy: LearnedPolicy, count: int, size: tuple[int, int], generator: torch.Generator) -> list[Layer]:
-    """The two layers for `count` images of this height and width.
+    """Draw AutoAugment's two layers. They have the distribution of torchvision's, which draws for one image at a time.
 
-    As torchvision's AutoAugment draws them for one image after another.
+    Args:
+        policy: The parsed policy.
+        count: Number of images.
+        size: Height and width of the images.
+        generator: A generator on the CPU.
     """
     pair = torch.randint(0, len(policy.pairs), (count,), generator=generator)
     chance = torch.rand(2, count, generator=generator)
@@ -112,19 +135,32 @@ def draw_learned(policy: LearnedPolicy, count: int, size: tuple[int, int], gener
 
 
 def _learned_size(name: str, bin_: int, height: int, width: int) -> float:
-    """What a bin of magnitude means, without the sign. Source: torchvision's `AutoAugment._augmentation_space`."""
+    """The argument of a magnitude bin, without its sign. Source: torchvision's `AutoAugment._augmentation_space`.
+
+    Args:
+        name: The operation.
+        bin_: The bin, from 0 to 9.
+        height: Height of the images.
+        width: Width of the images.
+    """
     if name == "Posterize":
         return 8 - round(bin_ / (9 / 4))
     lengths = {"TranslateX": width, "TranslateY": height}
     spans = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3} | dict.fromkeys(_ENHANCE, 0.9)
     spans |= {key: 150 / 331 * length for key, length in lengths.items()}
     bins = torch.linspace(255, 0, 10) if name == "Solarize" else torch.linspace(0, spans.get(name, 0), 10)
-    value = bins[bin_].item()  # a float32: its last digits can decide a grey level
+    value = bins[bin_].item()  # a float32 as in torchvision: its last digits can change a grey level
     return math.trunc(value) if name in lengths else value
 
 
 def draw_interpolation(interpolation: Interpolation, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """int64 of the shape: the one that is named, or one of the two at random."""
+    """The interpolation of each image, int64 in the given shape.
+
+    Args:
+        interpolation: "bilinear", "bicubic", or "random": one of the two for each image.
+        shape: The shape of the result.
+        generator: A generator on the CPU.
+    """
     if interpolation == "random":
         return torch.randint(BILINEAR, BICUBIC + 1, shape, generator=generator)
     return torch.full(shape, BICUBIC if interpolation == "bicubic" else BILINEAR)

@@ -1,4 +1,4 @@
-"""What a recipe does to a batch between the data set and the model."""
+"""The augmentation pipeline: everything that a recipe does to images between the data set and the model."""
 
 from __future__ import annotations
 
@@ -21,20 +21,25 @@ from suite.train.augmentation.erasing import erase
 from suite.train.augmentation.layers import apply_layer
 from suite.train.augmentation.mixing import Mixing, mix
 
-# Images augmented at once, in whole batches, where what is done differs from one to the next: small groups cost as much
-# as larger ones. With another number the same seed would give other draws.
+# The number of images drawn together, in whole batches, if operations differ between images: processing a small group
+# of images costs as much as a larger one. Changing this number changes the draws of a seed.
 TOGETHER = 512
 
-# Bytes of pixels that a GPU augments at once, of some ten thousand images of CIFAR. Fewer take it hardly less time.
+# Bytes of pixels that a GPU augments together: about ten thousand CIFAR images. Fewer take hardly less time.
 JOINED = 2**25
 
-Batch = tuple[Tensor, Tensor | None]  # of a stretch
+Batch = tuple[Tensor, Tensor | None]  # inputs and label shares: see `Stretch.batches`
 
 
 class Normalise:
-    """uint8 pixels to float32, less the data set's mean, over its standard deviation, per channel.
+    """Normalises uint8 pixels to float32 by the data set's mean and standard deviation per channel.
 
-    fill: uint8 [C], the mean as a colour.
+    The attribute `fill` is the mean as a colour, uint8 [C].
+
+    Args:
+        mean: The mean per channel, for pixels from 0 to 1.
+        std: The standard deviation per channel, for pixels from 0 to 1.
+        device: The device of the images.
     """
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> None:
@@ -43,20 +48,25 @@ class Normalise:
         self.fill = torch.tensor([min(255, round(255 * value)) for value in mean], dtype=torch.uint8, device=device)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] uint8 to [B, C, H, W] float32."""
+        """Normalise images, uint8 [B, C, H, W], to float32 [B, C, H, W]."""
         pixels = images.float()
         return torch.addcmul(self._shift, pixels, self._scale, out=pixels)
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Whole batches that are drawn and augmented together.
+    """Whole batches whose augmentation is drawn together.
 
-    indices: int64 [n], of the images. batches: each batch's inputs, float32 [B, C, H, W] on the device, and the share
-    of an image's own label, float32 [B, 1] on the device, or None where nothing is mixed; to be iterated once; inputs
-    are of the part that was asked for, all else of the whole. state: the generator's after all draws of this stretch,
-    from which the rest of the order goes on as if never interrupted. boxes: of each batch, the box of each image that
-    is its partner's, int64 [4, B] on the CPU (top, bottom, left, right, in pixels), or None where nothing is mixed.
+    If only a part of each batch was requested, the inputs cover that part. All other fields cover whole batches.
+
+    Args:
+        indices: The indices of the images, int64 [n].
+        batches: For each batch its inputs, float32 [B, C, H, W], and the weight of each image's own label, float32
+            [B, 1] (None: not mixed), both on the device. Iterate over it only once.
+        state: The generator's state after all draws of this stretch. A run that resumes here with this state gives the
+            same draws as an uninterrupted run.
+        boxes: For each batch the CutMix boxes that are filled from the partners, int64 [4, B] on the CPU (top, bottom,
+            left, right, in pixels); None: not mixed.
     """
 
     indices: Tensor
@@ -67,7 +77,13 @@ class Stretch:
 
 @dataclass(frozen=True)
 class _Part:
-    """The places of a batch of `size` that are wanted, and those that are read for them; None: all."""
+    """The part of each batch of `size` images that is requested, and the part that must be read for it.
+
+    Args:
+        size: Images per batch.
+        wanted: Requested places in a batch, int64, ascending; None: all.
+        read: Places to read, which include the mixing partners of the requested ones; None: all.
+    """
 
     size: int
     wanted: Tensor | None
@@ -75,24 +91,30 @@ class _Part:
 
     @classmethod
     def of(cls, size: int, wanted: Tensor | None, mixes: bool) -> _Part:
-        """wanted: int64, ascending. mixes: whether each image needs its partner too."""
+        """Create the part for the requested places.
+
+        Args:
+            size: Images per batch.
+            wanted: Requested places in a batch, int64, ascending; None: all.
+            mixes: Whether images are mixed, so that each also needs its partner.
+        """
         if wanted is None or not mixes:
             return cls(size, wanted, wanted)
         return cls(size, wanted, torch.cat([wanted, size - 1 - wanted]).unique())
 
     @property
     def count(self) -> int:
-        """Images that are read of a whole batch."""
+        """The number of images that are read per batch."""
         return self.size if self.read is None else len(self.read)
 
     def places(self, count: int) -> Tensor:
-        """Of those that are read, in a stretch of so many images."""
+        """The places to read in a stretch of `count` images, int64."""
         if self.read is None:
             return torch.arange(count)
         return (torch.arange(0, count, self.size)[:, None] + self.read).flatten()
 
     def of_read(self, inputs: Tensor) -> Tensor:
-        """What is wanted of what was read of one batch or several: [n, …]."""
+        """Select the requested images from those that were read, of one batch or several: [n, …]."""
         if self.wanted is None or self.read is None or len(self.wanted) == len(self.read):
             return inputs
         chosen = to_device(torch.searchsorted(self.read, self.wanted), inputs.device)
@@ -102,7 +124,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What is drawn for a stretch. reading, finishes: of what is read of it. mixings: of the whole batches."""
+    """The draws for a stretch. `reading` and `finishes` cover the images that are read; `mixings` covers all."""
 
     indices: Tensor
     reading: Reading
@@ -113,7 +135,7 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Started:
-    """Stretches that are drawn, and are being read and augmented as one."""
+    """Stretches that have been drawn, and whose images are being read. They are augmented together."""
 
     drawn: Sequence[_Drawn]
     reading: Reading
@@ -121,12 +143,17 @@ class _Started:
 
 
 class Augmentation:
-    """The recipe's whole augmentation, in the order of the published code.
+    """The complete augmentation of a recipe, in the order of the published code.
 
-    AutoAugment's policy comes first, as in Compact Transformers' first script; RandAugment after crop and flip, as
-    in timm. normalise: of the data set, on the device of the batches. joined: as on a GPU, with so many bytes of pixels
-    augmented as one where a stretch has fewer, and with channels last in memory; 0: as on a CPU; None: as the device
-    wants it. Neither what is drawn nor what becomes of an image depends on it.
+    AutoAugment comes first, as in Compact Transformers' first script. RandAugment comes after crop and flip, as in
+    timm.
+
+    Args:
+        recipe: The recipe.
+        normalise: The data set's normalisation, on the device of the batches.
+        joined: Above 0, as for a GPU: stretches are augmented together, up to this many bytes of pixels, and inputs
+            have channels-last memory format. 0, as for a CPU: each stretch separately. None: chosen by the device. The
+            draws and the values of the images don't depend on it.
     """
 
     def __init__(self, recipe: Recipe, normalise: Normalise, joined: int | None = None) -> None:
@@ -137,7 +164,7 @@ class Augmentation:
 
     @property
     def stretch_size(self) -> int:
-        """Images of one stretch: as many as are drawn together, in whole batches."""
+        """Images per stretch: a whole number of batches."""
         size = self._recipe.batch_size
         differs = self._recipe.crop_scale is not None or self._policy is not None
         return size * max(1, TOGETHER // size) if differs else size
@@ -151,7 +178,7 @@ class Augmentation:
         mixing: bool,
         part: Tensor | None = None,
     ) -> Iterator[Stretch]:
-        """Those of one order: see `streams`."""
+        """Like `streams`, for a single order and its generator. See `streams` for the arguments."""
         for (stretch,) in self.streams(images, [order], device, [generator], mixing, part):
             yield stretch
 
@@ -164,12 +191,18 @@ class Augmentation:
         mixing: bool,
         part: Tensor | None = None,
     ) -> Iterator[tuple[Stretch, ...]]:
-        """The images at each of the orders, int64 [N] on the CPU, in whole batches, augmented on the device.
+        """Augment the images in each of the given orders, in whole batches. Yields one stretch per order at a time.
 
-        Gives a stretch of each order at a time. generators: one for each order, on the CPU. mixing: whether the epoch
-        mixes images, if the recipe does. part: places in a batch, int64, ascending: all is drawn as for whole batches,
-        but the pixels are these images' alone (and their partners', where they are mixed). While some stretches are in
-        use, the next ones are drawn and their files are decoded.
+        While the caller uses some stretches, the next ones are drawn and their image files decoded.
+
+        Args:
+            images: The images.
+            orders: The image indices of each order, int64 [N] on the CPU.
+            device: The device to augment on.
+            generators: One generator per order, on the CPU.
+            mixing: Whether images are mixed in this epoch, if the recipe mixes any.
+            part: Places in a batch, int64, ascending; None: all. Draws are those of whole batches. Only these images
+                are augmented, and their partners if images are mixed.
         """
         some = _Part.of(self._recipe.batch_size, part, mixing and self._recipe.mixes)
         together = self._together(images, orders)
@@ -186,7 +219,8 @@ class Augmentation:
         try:
             start(list(islice(rounds, 1)))
             while unfinished[0]:
-                # The first sets are small, and the next one is drawn bit by bit: a GPU has little to do ahead of it.
+                # Sets start small and grow, and the next set is drawn in small steps: the GPU's queue of work is short,
+                # and it would wait during a long draw.
                 stretches, drawn = list(self._finished(unfinished[0], len(orders), device, some)), list[list[_Drawn]]()
                 count = min(2 * count, max(1, together))
                 for number, stretch in enumerate(stretches, 1):
@@ -196,11 +230,11 @@ class Augmentation:
                     yield stretch
                 unfinished.popleft()
         finally:
-            for started in chain.from_iterable(unfinished):  # which nobody wants any more
+            for started in chain.from_iterable(unfinished):  # the caller stopped early
                 started.pixels.cancel()
 
     def _together(self, images: Images, orders: Sequence[Tensor]) -> int:
-        """How many stretches of each order to augment as one, with those of the other orders; 0: each by itself."""
+        """How many stretches of each order to augment together, with those of the other orders; 0: each separately."""
         bytes_ = self.stretch_size * math.prod(images.shape)
         if bytes_ > self._joined or any(len(order) % self._recipe.batch_size for order in orders):
             return 0
@@ -225,7 +259,7 @@ class Augmentation:
     def _finished(
         self, sets: Sequence[_Started], orders: int, device: torch.device, some: _Part
     ) -> Iterator[tuple[Stretch, ...]]:
-        """The stretches of these sets, one of each order at a time."""
+        """Yield the stretches of these sets, one per order at a time."""
         stretches = []
         for started in sets:
             alone = len(started.drawn) == 1
@@ -237,7 +271,7 @@ class Augmentation:
             yield tuple(stretches[first : first + orders])
 
     def _one_by_one(self, started: _Started, device: torch.device, some: _Part) -> Iterator[Batch]:
-        """The batches of one stretch: in float32 the whole stretch would take four times as much."""
+        """Yield the batches of one stretch. Each is normalised separately, because float32 takes 4 times the memory."""
         (one,) = started.drawn
         pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
         for batch, finish, mixing in zip(pixels.split(some.count), one.finishes, one.mixings, strict=True):
@@ -245,7 +279,7 @@ class Augmentation:
             yield inputs, None if mixing is None else to_device(mixing.share, device)
 
     def _at_once(self, started: _Started, device: torch.device, some: _Part) -> list[list[Batch]]:
-        """The batches of each stretch: to launch an operation takes a GPU as long for few images as for many."""
+        """The batches of several stretches, augmented together: a GPU's launch time doesn't depend on their number."""
         pixels = self._augment(to_device(started.pixels.result(), device), started.reading)
         finish = Finish.joined([finish for one in started.drawn for finish in one.finishes], some.count)
         inputs = self._laid_out(some.of_read(self._finish(pixels, finish, some.count)))
@@ -258,7 +292,7 @@ class Augmentation:
         return to_device(torch.cat(shares), device).split(self._recipe.batch_size) if shares else [None] * len(mixings)
 
     def _augment(self, pixels: Tensor, reading: Reading) -> Tensor:
-        """All that changes pixels, but for the random resized crop: uint8 [n, C, H, W] on the device."""
+        """Apply all operations on pixels except the random resized crop: uint8 [n, C, H, W] on the device."""
         fill = self._normalise.fill
         for layer in reading.before:
             pixels = apply_layer(pixels, layer, torch.zeros_like(fill))
@@ -269,7 +303,7 @@ class Augmentation:
         return pixels
 
     def _finish(self, pixels: Tensor, finish: Finish, batch: int | None = None) -> Tensor:
-        """Normalise, erase and mix one batch, or several of this size."""
+        """Normalise, erase and mix one batch, or several of `batch` images each."""
         inputs, mixing = self._normalise(pixels), finish.mixing
         if mixing is not None and self._recipe.mixup_first:
             inputs = mix(inputs, mixing, batch)
@@ -279,5 +313,5 @@ class Augmentation:
         return inputs
 
     def _laid_out(self, inputs: Tensor) -> Tensor:
-        """On a GPU with channels last, for its convolutions. On a CPU these would add in another order than before."""
+        """Use channels-last memory format for a GPU's convolutions. On a CPU it would change their rounding."""
         return inputs.contiguous(memory_format=torch.channels_last) if self._joined else inputs

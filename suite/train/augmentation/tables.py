@@ -1,7 +1,7 @@
-"""Pillow's operations that make of each grey level another one, as tables, bit for bit.
+"""Pillow's operations that map each pixel value by itself, as lookup tables, bit for bit.
 
-Each takes uint8 [B, C, H, W] with one or three channels, and most an argument for each image, float64 [B]. Each returns
-what becomes of the levels from 0 to 255: uint8 [B, C, 256], or [B, 1, 256] for all channels alike.
+Each takes images, uint8 [B, C, H, W] with one or three channels. Most also take an argument per image, float64 [B].
+Each returns the new value of every value from 0 to 255: uint8 [B, C, 256], or [B, 1, 256] if all channels share it.
 Source: Pillow's ImageOps and ImageEnhance and their C code.
 """
 
@@ -15,37 +15,37 @@ from suite.train.augmentation.colours import blend, grey
 
 
 def look_up(images: Tensor, tables: Tensor) -> Tensor:
-    """Replace each level of uint8 [B, C, H, W] by that of the tables."""
+    """Map each value of images, uint8 [B, C, H, W], by the tables, uint8 [B, 1 or C, 256]."""
     each = tables.expand(-1, images.shape[1], -1)
     return each.gather(2, images.flatten(2).long()).view(images.shape)
 
 
 def invert(images: Tensor) -> Tensor:
-    """255 - x."""
+    """Map x to 255 - x."""
     return (255 - _levels(images)).expand(len(images), 1, 256)
 
 
 def solarize(images: Tensor, threshold: Tensor) -> Tensor:
-    """Invert the levels from the threshold on."""
+    """Invert the values at or above the threshold."""
     levels = _levels(images)
     return torch.where(levels < _per_image(threshold), levels, 255 - levels)
 
 
 def solarize_add(images: Tensor, amount: Tensor) -> Tensor:
-    """Add the amount to the levels below 128. Source: timm's `solarize_add`."""
+    """Add the amount to the values below 128. Source: timm's `solarize_add`."""
     levels = _levels(images)
     brighter = (levels.int() + _per_image(amount.int())).clamp_(max=255).to(torch.uint8)
     return torch.where(levels < 128, brighter, levels)
 
 
 def posterize(images: Tensor, bits: Tensor) -> Tensor:
-    """Keep the highest bits; of 0 bits black remains, as in Pillow before version 13, which refuses it."""
+    """Keep the highest bits. 0 bits give black, as in Pillow before version 13; later versions refuse 0."""
     mask = 255 - (torch.full_like(bits, 2) ** (8 - bits.clamp(0, 8)) - 1)
     return _levels(images) & _per_image(mask).to(torch.uint8)
 
 
 def auto_contrast(images: Tensor) -> Tensor:
-    """Stretch each channel to the whole range."""
+    """Stretch the values of each channel to the range from 0 to 255."""
     flat = images.flatten(2)
     low, high = (bound.double()[..., None] for bound in (flat.amin(2), flat.amax(2)))
     scale = torch.div(torch.full((), 255.0, dtype=torch.float64, device=images.device), high - low)
@@ -55,7 +55,7 @@ def auto_contrast(images: Tensor) -> Tensor:
 
 
 def equalize(images: Tensor) -> Tensor:
-    """Flatten each channel's histogram."""
+    """Equalise the histogram of each channel."""
     batch, channels = images.shape[:2]
     flat = images.flatten(2).long()
     counts = torch.zeros(batch, channels, 256, dtype=torch.long, device=images.device)
@@ -67,13 +67,13 @@ def equalize(images: Tensor) -> Tensor:
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with black."""
+    """Blend black with each image."""
     levels = _levels(images).float()
     return to_bytes(blend(torch.zeros_like(levels), levels, _per_image(factor)))
 
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the mean grey."""
+    """Blend the mean grey of each image with the image."""
     mean = torch.floor(grey(images).double().mean((2, 3)) + 0.5)
     return to_bytes(blend(mean[..., None].float(), _levels(images).float(), _per_image(factor)))
 

@@ -1,1 +1,1 @@
-"""What a training minimises: cross entropy, patch losses, distillation."""
+"""Loss functions: cross entropy, losses on patches, distillation."""

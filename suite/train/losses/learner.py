@@ -1,4 +1,4 @@
-"""A model in training by a loss that looks at its patches, with what that loss learns beside it."""
+"""A model together with a loss on its patch tokens and the parameters of that loss."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from suite.store.canonical import derive_seed
 from suite.train.losses.diversity import region_means
 from suite.train.losses.target import Target, own_patches
 
-CLASSIFIER_STD = 0.02  # of its weights at the start, a normal cut at ±2, as of a head
+CLASSIFIER_STD = 0.02  # of its initial weights: a normal distribution truncated at ±2, as for a head
 
 
 class Learner(nn.Module):
-    """A transformer whose loss has terms on its patches. In evaluation it is the model alone.
+    """A transformer whose loss has terms on its patch tokens. In evaluation mode it is the model alone.
 
-    classifier: DiversePatch's g, a linear layer that all patches share, or None. It belongs to the loss: it is no part
-    of the model that is counted, tested and kept. Its weight is decayed as a head's is.
+    The attribute `classifier` is DiversePatch's g, a linear layer that all patches share, or None. It belongs to the
+    loss. The model that is counted, tested and kept does not include it. Its weight has weight decay, as a head's.
+
+    Args:
+        model: The model.
+        loss: The loss.
+        recipe: The recipe, which has the weights of the loss's terms.
+        classes: Number of classes.
     """
 
     def __init__(self, model: Model, loss: Loss, recipe: Recipe, *, classes: int) -> None:
@@ -40,7 +46,7 @@ class Learner(nn.Module):
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
-        """Draw the classifier, from a generator of its own: the model is left as it is."""
+        """Initialise the classifier from its own generator. The model's weights don't change."""
         if self.classifier is not None:
             drawn = torch.empty(self.classifier.weight.shape, device="cpu")
             generator = Generator(device="cpu").manual_seed(derive_seed(seed, "patch_classifier.weight"))
@@ -48,13 +54,16 @@ class Learner(nn.Module):
             self.classifier.bias.zero_()
 
     def position_and_class_parameters(self) -> set[str]:
-        """As the model's."""
+        """The names of the model's position embedding and class token, as parameters of this module."""
         return {f"model.{name}" for name in self.model.position_and_class_parameters()}
 
     def target(self, target: Target, boxes: Tensor | None, generator: Generator) -> Target:
-        """A batch's target with what the terms need of it.
+        """Add to a batch's target the fields that the loss's terms need.
 
-        boxes: as in `Stretch`. generator: of g's dropout, on the CPU: a model's own draws are left as they are.
+        Args:
+            target: The target.
+            boxes: The CutMix boxes: see `Stretch`.
+            generator: Draws the dropout of g, on the CPU. It is separate from the generators of the model's dropout.
         """
         if not self._classifies:
             return target
@@ -67,7 +76,13 @@ class Learner(nn.Module):
         return target._replace(own=own, kept=to_device(kept, device))
 
     def forward(self, images: Tensor, own: Tensor | None = None, kept: Tensor | None = None) -> Any:
-        """In training the model's output, and the fields of `Seen` that there are. own, kept: see `Target`."""
+        """The model's output. In training mode, a pair of it and a tuple of the fields of `Seen`.
+
+        Args:
+            images: float32 [B, C, H, W].
+            own: See `Target`.
+            kept: See `Target`.
+        """
         if not self.training:
             return self.model(images)
         output, tokens = self.model(images, (0, -1))
@@ -84,13 +99,21 @@ class Learner(nn.Module):
         return output, (*seen, self.classifier(means if kept is None else means * kept))
 
     def _in_pieces(self, images: Tensor) -> bool:
-        """Whether the classifier's loss is to be computed without all of its logits at once: see the loss."""
+        """Whether to compute the classifier's loss in pieces, to save memory: see `PatchCrossEntropy`."""
         plain = images.device.type == "cpu" and not torch.compiler.is_compiling()
         return plain and torch.is_grad_enabled() and not for_many_models()
 
 
 def learner_for(model: Model, loss: Loss, recipe: Recipe, classes: int, seed: int) -> Model | Learner:
-    """What trains a model by a loss: the model itself, or if the loss has terms a learner. seed: of the weights."""
+    """The module to train: the model itself, or a `Learner` around it if the loss has terms on patches.
+
+    Args:
+        model: The model.
+        loss: The loss.
+        recipe: The recipe.
+        classes: Number of classes.
+        seed: Seeds the weights of the loss's classifier.
+    """
     if not loss.terms:
         return model
     learner = Learner(model, loss, recipe, classes=classes)

@@ -1,4 +1,4 @@
-"""The loss of a training step: cross entropy, what a teacher adds to it, and the terms on patches."""
+"""The loss of a training step: cross entropy, distillation, and terms on patch tokens."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from suite.train.augmentation.mixing import mixed_targets
 from suite.train.losses.diversity import Seen
 from suite.train.losses.target import Target
 
-# Logits [B, classes]; of a distilled model those of its two heads; of a learner these, and the fields of `Seen`.
+# Logits [B, classes]. A distilled model gives a pair: the logits of its two heads. A `Learner` gives a pair: either of
+# these, and the fields of `Seen`.
 Output = Tensor | tuple[Any, Any]
 
 
 class Objective:
-    """What a step makes smaller, as the recipe says.
+    """The loss that a recipe minimises.
 
-    teacher: frozen and in evaluation mode, where the recipe distils. Without one, the second head of a distilled
-    model gets no loss, as in DeiT's release. loss: of a learner, whose terms are added by the recipe's weights.
+    Args:
+        recipe: The recipe.
+        teacher: The teacher, frozen and in evaluation mode, if the recipe uses distillation. Without a teacher, the
+            second head of a distilled model gets no loss, as in DeiT's release.
+        loss: The loss of a `Learner`. Its terms are added with the weights in the recipe.
     """
 
     def __init__(self, recipe: Recipe, teacher: nn.Module | None = None, loss: Loss | None = None) -> None:
@@ -35,8 +39,13 @@ class Objective:
     def __call__(self, output: Output, target: Target, images: Tensor) -> Tensor:
         """The loss of a batch, a scalar.
 
-        output: of the student in training mode. images: [B, C, H, W], normalised, as the student saw them. Call it
-        where the student was called: the teacher computes in the same precision. Terms compute in single precision.
+        Call this in the same autocast context as the student, so that the teacher computes in the same precision.
+        Terms on patches compute in single precision.
+
+        Args:
+            output: The student's output in training mode.
+            target: The target.
+            images: The student's input, normalised, [B, C, H, W].
         """
         if not self._terms:
             return self._task(output, target, images)
@@ -48,7 +57,13 @@ class Objective:
         return total
 
     def _task(self, output: Output, target: Target, images: Tensor) -> Tensor:
-        """The cross entropy, and the teacher's share."""
+        """The cross entropy, combined with the distillation loss if there is a teacher.
+
+        Args:
+            output: The student's output, without the fields of `Seen`.
+            target: The target.
+            images: The student's input, normalised, [B, C, H, W].
+        """
         recipe = self._recipe
         logits, student = output if isinstance(output, tuple) else (output, None)
         if target.partners is None or target.share is None:
@@ -70,15 +85,20 @@ class Objective:
 
 
 def hard_distillation(student: Tensor, teacher: Tensor) -> Tensor:
-    """Cross entropy with the class that the teacher chose as the label (DeiT, Eq. 3). Logits [B, classes]."""
+    """Cross entropy with the teacher's predicted class as the label (DeiT, Eq. 3). Logits [B, classes]."""
     return cross_entropy(student, teacher.argmax(dim=1))
 
 
 def soft_distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """τ² times the divergence of the student's softened classes from the teacher's (DeiT, Eq. 2).
+    """τ² times the KL divergence between the softened outputs of teacher and student (DeiT, Eq. 2).
 
-    Logits [B, classes]. As the release computes it: KL(teacher ‖ student), summed, then divided by the number of the
-    student's logits, B × classes. The mean over images alone, which the equation suggests, is `classes` times as large.
+    This follows DeiT's release: KL(teacher ‖ student), summed, then divided by the number of the student's logits,
+    B × classes. The equation suggests a mean over images only, which is `classes` times as large.
+
+    Args:
+        student: The student's logits, [B, classes].
+        teacher: The teacher's logits, [B, classes].
+        temperature: τ.
     """
     learned, target = (log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
     return kl_div(learned, target, reduction="sum", log_target=True) * temperature**2 / student.numel()

@@ -1,4 +1,4 @@
-"""The cross entropy of a linear classifier over many patches, in pieces that a core's cache holds."""
+"""The cross entropy of a linear classifier over many patches, computed in pieces that fit in a core's cache."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class PatchCrossEntropy(torch.autograd.Function):
 
     h: [patches, width]; weight: [classes, width]; bias: [classes]; labels: int64 [patches]. The result is a scalar.
 
-    Of a thousand classes, the logits of a batch's patches take many times the memory of the patches themselves, and
-    the usual operators go through it four times. Here each piece of them is gone through where it was made, and its
-    gradients are made at once, in the forward pass.
+    With a thousand classes, the logits of a batch's patches take many times the memory of the patches, and the usual
+    operators read or write that memory four times. Here each piece of the logits is processed while it is in the
+    cache. Its gradients are computed right away, in the forward pass.
     """
 
     @staticmethod
     def forward(ctx: Any, h: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
-        """As the class says."""
+        """Compute the loss, a scalar, and save its gradients for the backward pass. See the class for the arguments."""
         rows = max(1, PIECE // len(weight))
         total = h.new_zeros(())
         grads = torch.empty_like(h), torch.zeros_like(weight), torch.zeros_like(bias)
@@ -41,6 +41,6 @@ class PatchCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        """Of h, weight and bias."""
+        """The gradients of h, weight and bias, scaled by the incoming gradient."""
         scale = grad / ctx.patches
         return (*(found * scale for found in ctx.saved_tensors), None)

@@ -1,4 +1,4 @@
-"""What a batch's images show."""
+"""The training targets of a batch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from torch import Tensor
 
 
 class Target(NamedTuple):
-    """What the images of a batch show.
+    """The training targets of a batch.
 
-    labels: int64 [B]. Of mixed images also: partners, the labels of the images that they are mixed with, int64 [B],
-    and share, of their own label, float32 [B, 1]. For a loss that classifies patches: own, whether each patch shows the
-    image's own label, bool [B, patches]; and kept, what its dropout leaves, a factor, float32 [B, 2, width].
+    Args:
+        labels: The labels of the images, int64 [B].
+        partners: The labels of their mixing partners, int64 [B]; None: images are not mixed.
+        share: The weight of the image's own label, float32 [B, 1]; None: images are not mixed.
+        own: Whether each patch is from the image itself, not from its partner, bool [B, patches]. Only for a loss that
+            classifies patches.
+        kept: Dropout factors for that classifier's input, float32 [B, 2, width]; None: no dropout.
     """
 
     labels: Tensor
@@ -24,18 +28,32 @@ class Target(NamedTuple):
 
     @classmethod
     def of(cls, labels: Tensor, share: Tensor | None, own: Tensor | None = None, kept: Tensor | None = None) -> Target:
-        """share: of each mixed image's own label, as `mix` gives it, or None. Of several models: [models, …] each."""
+        """Create a target. The partners are the images of the reversed batch.
+
+        For several models, each argument has a leading dimension: [models, …].
+
+        Args:
+            labels: The labels of the images, int64 [B].
+            share: The weight of the image's own label, float32 [B, 1]; None: images are not mixed.
+            own: See `Target`.
+            kept: See `Target`.
+        """
         return cls(labels, None if share is None else labels.flip(-1), share, own, kept)
 
     def take(self, part: slice | int | Tensor) -> Target:
-        """Of these images alone, int64 [n] or a slice; or of one of several models."""
+        """The targets of some images (a slice, or indices, int64 [n]), or of one of several models (an int)."""
         return Target(self.labels[part], *(None if value is None else value[part] for value in self[1:]))
 
 
 def own_patches(boxes: Tensor | None, batch: int, image_size: int, side: int) -> Tensor:
-    """Which patches of a batch are the image's own, where boxes hold whole patches: bool [B, side²].
+    """Which patches are from the image itself, not from its CutMix partner: bool [B, side²].
 
-    boxes: int64 [4, B] of the images' partners, in pixels (top, bottom, left, right), or None: nothing is mixed.
+    Args:
+        boxes: The boxes filled from the partners, int64 [4, B], in pixels (top, bottom, left, right). They must cover
+            whole patches. None: images are not mixed.
+        batch: B, the number of images.
+        image_size: Pixels per side of an image.
+        side: Patches per side of an image.
     """
     if boxes is None:
         return torch.ones(batch, side * side, dtype=torch.bool)

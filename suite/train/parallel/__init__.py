@@ -1,1 +1,1 @@
-"""Several processes that train one trial."""
+"""Data-parallel training of one trial on several processes."""

@@ -1,4 +1,4 @@
-"""Processes of this machine that work together, started and watched by the one that waits for what they find."""
+"""Start and supervise a group of cooperating processes on this machine, and return their result."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from torch import distributed
 
 from suite.train.parallel.team import Team
 
-PATIENCE = 900.0  # seconds without a sign of life from any process: compiling a large model takes minutes
-_BEAT = 1.0  # seconds from one sign of life to the next, at least
-_CAUSE = 1.0  # seconds for a death to be known that others' errors may come from
+PATIENCE = 900.0  # seconds without a message from any process until all count as hung; compiling can take minutes
+_BEAT = 1.0  # the least number of seconds from one sign of life to the next
+_CAUSE = 1.0  # seconds to wait for the death of another process that may have caused an error
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux's prctl.h
-_NEWS, _DONE, _FAILED = b"*", b"+", b"-"  # how a message begins
-_FOREVER = timedelta(days=365)  # who waits for a process that is gone or hangs is ended by the one that watches
+_NEWS, _DONE, _FAILED = b"*", b"+", b"-"  # the first byte of a message
+_FOREVER = timedelta(days=365)  # no timeout: the supervising process kills those that wait for a dead or hung process
 
-Found = tuple[bool, bytes]  # whether the work was done, and what came of it
+Found = tuple[bool, bytes]  # whether the work succeeded, and its result
 Hear = Callable[[bytes], None]
-Work = Callable[..., Found]  # of one process: it gets its `Team`, and what all are given
+Work = Callable[..., Found]  # runs in each process, with its `Team` and the arguments that all processes get
 
 
 class LostError(Exception):
-    """A process died, or nothing was heard of any for too long (`silent`)."""
+    """A process died, or no process sent a message for too long (`silent`)."""
 
     def __init__(self, told: str, *, silent: bool = False) -> None:
         super().__init__(told)
@@ -45,20 +45,20 @@ class LostError(Exception):
 def work_together(
     work: Work, count: int, given: tuple[object, ...], hear: Hear = lambda news: None, *, on_gpus: bool = False
 ) -> Found:
-    """Let new processes do the work together.
+    """Run `work` in several new processes that cooperate.
 
-    They communicate over the loopback interface alone: by gloo, and on GPUs by NCCL. When one fails, dies or gives no
-    sign of life, all are ended. None outlives the process that calls this.
+    The processes communicate only over the loopback interface, by gloo and, on GPUs, by NCCL. If one fails or dies, or
+    all are silent for too long, all are killed. None outlives the calling process.
 
     Args:
-        work: A function of a module. It and what is given are pickled.
-        count: How many processes.
+        work: A module-level function. It and its arguments are pickled.
+        count: Number of processes.
         given: The arguments of `work`, after the process's `Team`.
-        hear: Receives what the processes tell meanwhile (`Team.tell`).
+        hear: Receives the messages that processes send by `Team.tell`.
         on_gpus: Whether each process uses a GPU.
 
     Returns:
-        What the first process found, or the first that failed.
+        The result of the first process if all succeeded, else that of the process that failed first.
 
     Raises:
         LostError: A process died, or all were silent for `PATIENCE`.
@@ -88,7 +88,7 @@ def work_together(
 
 @dataclass(frozen=True)
 class _Meeting:
-    """How a process finds the others. file: it isn't there before they meet."""
+    """The settings by which a process joins the group. `file` must not exist before the first process joins."""
 
     rank: int
     size: int
@@ -109,7 +109,19 @@ class _Meeting:
 
 
 def _watch(pipes: list[Connection], processes: list[SpawnProcess], hear: Hear) -> Found:
-    """Wait for what the processes find. The first failure is the cause of the others, unless a death is."""
+    """Wait for the results of the processes.
+
+    Args:
+        pipes: The receiving end of each process's pipe.
+        processes: The processes, by rank.
+        hear: Receives the messages that processes send by `Team.tell`.
+
+    Returns:
+        The first failure, if any, because it may have caused the others; else the result of the first process.
+
+    Raises:
+        LostError: A process died, which may have caused a failure elsewhere, or all were silent for `PATIENCE`.
+    """
     found: dict[int, Found] = {}
     open_ = {pipe: rank for rank, pipe in enumerate(pipes)}
     while open_:
@@ -128,7 +140,7 @@ def _watch(pipes: list[Connection], processes: list[SpawnProcess], hear: Hear) -
                 continue
             if message[:1] == _NEWS:
                 hear(message[1:])
-            elif message:  # an empty one is a sign of life
+            elif message:  # an empty message is only a sign of life
                 found[rank] = message[:1] == _DONE, message[1:]
                 if not found[rank][0]:
                     if wait([process.sentinel for process in _others(processes, rank)], timeout=_CAUSE):
@@ -158,11 +170,18 @@ def _death(processes: list[SpawnProcess], rank: int) -> LostError:
 
 
 def _member(pipe: Connection, meeting: _Meeting, work: Work, given: tuple[object, ...]) -> None:
-    """What each process does."""
+    """The main function of each process: join the group, do the work, and send the result.
+
+    Args:
+        pipe: The sending end of the pipe to the supervising process.
+        meeting: The settings by which to join the group.
+        work: The function to run.
+        given: Its arguments, after the process's `Team`.
+    """
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that watches ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the supervising one then kills us
     if meeting.rank > 0:
-        sys.stderr = Path(os.devnull).open("w")  # notes, which the first one says for all  # noqa: SIM115
+        sys.stderr = Path(os.devnull).open("w")  # the first process prints all notes  # noqa: SIM115
     meeting.join()
     sending, last = threading.Lock(), time.monotonic()
 
@@ -180,12 +199,12 @@ def _member(pipe: Connection, meeting: _Meeting, work: Work, given: tuple[object
     done, content = work(team, *given)
     send((_DONE if done else _FAILED) + content)
     if done:
-        team.add([torch.zeros(1)])  # nobody goes while another still reads from him
+        team.add([torch.zeros(1)])  # a barrier: no process exits while another still receives from it
         distributed.destroy_process_group()
 
 
 def _die_with_parent() -> None:
-    """End this process as soon as the one that started it has ended, however that was."""
+    """Make this process exit as soon as its parent has exited, even if the parent was killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
     parent = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""Models that use batch statistics: which of them several processes can train, and which batches can't be split."""
+"""Models that use batch statistics: which of them can be trained on several processes or in micro-batches."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from torch import nn
 
 
 class IndivisibleError(Exception):
-    """A batch was to be split, for a model that uses batch statistics."""
+    """A batch can't be split, because the model uses batch statistics."""
 
 
 def synchronise(model: nn.Module) -> None:
-    """Let each BatchNorm of feature maps see the images of all processes, in place: on GPUs alone, as torch has it.
+    """Replace each `BatchNorm2d` in the model by `torch.nn.SyncBatchNorm`, in place. This works only on GPUs.
 
-    Source: `torch.nn.SyncBatchNorm`. Other statistics over the batch stay as they are, and `check_whole` refuses them.
+    Other layers that use batch statistics don't change. `check_whole` rejects them.
     """
     for module in model.modules():
         for name, child in module.named_children():
@@ -21,7 +21,16 @@ def synchronise(model: nn.Module) -> None:
 
 
 def check_whole(model: nn.Module, shares: int, processes: int) -> None:
-    """Raise `IndivisibleError` if a model that uses batch statistics can't be trained in so many micro-batches."""
+    """Check that a model which uses batch statistics can be trained with this split.
+
+    Args:
+        model: The model, after `synchronise`.
+        shares: Micro-batches per batch, over all processes.
+        processes: Number of processes.
+
+    Raises:
+        IndivisibleError: It can't: a process would get several micro-batches, or batch statistics aren't synchronised.
+    """
     if shares > processes:
         raise IndivisibleError("a model with statistics over the batch can't be trained in micro-batches")
     if processes == 1:

@@ -1,4 +1,4 @@
-"""The processes that train one trial together: what they tell each other."""
+"""Communication between the processes that train one trial together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from torch import Tensor, distributed
 
 @dataclass(frozen=True)
 class Team:
-    """Processes that train one trial together: each takes a part of every batch, and all hold the same weights.
+    """The processes that train one trial together. Each takes a part of every batch, and all have the same weights.
 
-    rank: of this one, from 0; the first one leads. beat: is called again and again, to show that this one is alive.
-    tell: takes news to the process that watches them all. What a method does with several processes, all of them must
-    call at the same point.
+    All processes must call each method at the same point of the training run.
+
+    Args:
+        rank: The number of this process, from 0. Process 0 is the leader.
+        size: Number of processes.
+        beat: To be called often: tells the supervising process that this one is alive.
+        tell: Sends a message to the supervising process.
     """
 
     rank: int = 0
@@ -25,11 +29,14 @@ class Team:
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the first, which writes what all have found."""
+        """Whether this process is the leader, which writes the results of all."""
         return self.rank == 0
 
     def add(self, tensors: Sequence[Tensor]) -> None:
-        """Make each tensor its sum over all processes, in place: the same bits in each. All of one type and device."""
+        """Replace each tensor by its sum over all processes, in place. The result is bit-identical in all of them.
+
+        The tensors must have the same type and device.
+        """
         if self.size > 1:
             flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
             distributed.all_reduce(flat)
@@ -37,7 +44,7 @@ class Team:
                 tensor.copy_(found.view_as(tensor))
 
     def largest(self, value: float) -> float:
-        """The largest of all processes' values."""
+        """The maximum of the values over all processes."""
         if self.size == 1:
             return value
         found = torch.tensor(value, dtype=torch.float64)
@@ -45,7 +52,7 @@ class Team:
         return found.item()
 
     def from_leader(self, content: bytes = b"") -> bytes:
-        """What the leader calls this with."""
+        """Broadcast bytes: every process gets the `content` that the leader passed."""
         if self.size == 1:
             return content
         length = torch.tensor(len(content))

@@ -1,4 +1,4 @@
-"""A running mean of the weights, to be tested in their place."""
+"""An exponential moving average (EMA) of the weights, which is tested in place of the weights."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from torch import Tensor, nn
 
 
 class Follower:
-    """Tensors that follow others by an exponential moving average; whole numbers are copied. Source: timm's `ModelEma`.
+    """Updates tensors as an exponential moving average of others; integers are copied. Source: timm's `ModelEma`.
 
-    means, values: by the same names. Both are kept where they are in memory.
+    All tensors are updated in place.
+
+    Args:
+        means: The averages, by name.
+        values: The tensors to average, by the same names.
+        decay: The weight of the old average in each update.
     """
 
     def __init__(self, means: Mapping[str, Tensor], values: Mapping[str, Tensor], decay: float) -> None:
@@ -30,7 +35,7 @@ class Follower:
 
 
 class Average(Follower):
-    """The mean of a model's state: parameters and buffers. model: the averaged model, in evaluation mode."""
+    """The moving average of a model's parameters and buffers. The averaged model, in evaluation mode, is `model`."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""When to compile a model with torch.compile, and the compiled model."""
+"""Compile a model with torch.compile, and decide when that is worth it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, TypeVar, cast
 import torch
 
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
-COMPILE_FROM = 10_000  # steps of a training on a GPU: fewer don't win back the minute that compiling takes
+COMPILE_FROM = 10_000  # steps of a training run on a GPU; fewer don't repay the minute of compile time
 
 
 def worth_compiling(device: torch.device, steps: int) -> bool:
-    """Whether a training run of so many steps is shorter with a compiled model."""
+    """Whether a training run of `steps` steps, compile time included, is shorter with a compiled model."""
     return device.type == "cuda" and steps >= COMPILE_FROM
 
 
 def compiled_for(device: torch.device, function: Compiled) -> Compiled:
-    """The function by torch.compile, each set of shapes by itself.
+    """Compile the function with torch.compile, separately for each set of shapes.
 
-    On a GPU small kernels that don't depend on each other become one: most of those that cast a weight or sum up its
-    gradient. A tenth of a small model's step.
+    On a GPU, small independent kernels are combined into one: mostly those that cast a weight or sum up its gradient.
+    This saves a tenth of a small model's step.
     """
     options: Any = {"combo_kernels": True} if device.type == "cuda" else None
     compiled: Any = torch.compile(function, dynamic=False, options=options)

@@ -11,11 +11,11 @@ from suite.train.steps.shares import torchs_own
 
 
 class Recorded:
-    """A step that is recorded as a CUDA graph and replayed: a small model takes longer to launch than to compute.
+    """A step that is recorded as a CUDA graph and replayed.
 
-    step: takes tensors on the GPU and returns one; all that it changes must stay where it is in memory. It is
-    recorded once for each set of shapes. The first calls run it as it is, since what is lazy must be done before.
-    Source: PyTorch's notes on CUDA graphs, "whole-network capture".
+    Small models gain from this, because launching their kernels takes longer than running them. The step is recorded
+    once for each set of shapes. The first calls run it directly, so that all lazy initialisation is done before
+    recording. Source: PyTorch's notes on CUDA graphs, "whole-network capture".
     """
 
     WARM_UP = 3
@@ -23,8 +23,12 @@ class Recorded:
     def __init__(
         self, step: Callable[..., Tensor], say: Callable[[str], None], generators: Sequence[torch.Generator] = ()
     ) -> None:
-        """say: is told if the step can't be recorded; it runs as it is then. generators: that it draws from, beside
-        torch's own.
+        """Wrap a step.
+
+        Args:
+            step: Takes tensors on the GPU and returns one. It must change tensors only in place.
+            say: Receives a message if the step can't be recorded. The step then runs directly.
+            generators: The generators that the step uses, besides torch's default one.
         """
         self._step, self._say, self._generators = step, say, generators
         self._works = True
@@ -33,7 +37,7 @@ class Recorded:
         self._forget(())
 
     def __call__(self, *given: Tensor | None) -> Tensor:
-        """One step."""
+        """Run one step. The arguments and the result are those of the wrapped step."""
         shapes = tuple(None if tensor is None else tensor.shape for tensor in given)
         if shapes != self._shapes:
             self._forget(shapes)
@@ -51,7 +55,10 @@ class Recorded:
         return self._result.clone()
 
     def _hold(self, given: Sequence[Tensor | None]) -> None:
-        """Copy to where the graph will read: from the first call on, since for other strides a compiler begins anew."""
+        """Copy the inputs to the graph's input buffers.
+
+        The buffers are used from the first call on, because new strides would make torch.compile compile again.
+        """
         if not self._held:
             self._held = [None if tensor is None else tensor.clone() for tensor in given]
             return
@@ -65,7 +72,7 @@ class Recorded:
         self._result = torch.empty(0)
 
     def _aside(self) -> Tensor:
-        """Run the step on a stream of its own, as recording will."""
+        """Run the step on a side stream, as recording does."""
         now, aside = torch.cuda.current_stream(), torch.cuda.Stream()
         aside.wait_stream(now)
         with torch.cuda.stream(aside):
@@ -83,7 +90,7 @@ class Recorded:
         except RuntimeError as error:
             self._works, self._held = False, []
             for drawn_from in (torchs_own(torch.device("cuda")), *self._generators):
-                drawn_from.graphsafe_set_state(drawn_from.clone_state())  # it believes that recording goes on
+                drawn_from.graphsafe_set_state(drawn_from.clone_state())  # it is still in capture mode otherwise
             self._say(f"this step can't be recorded as a CUDA graph, and runs without: {error}")
             return
         self._graph = graph

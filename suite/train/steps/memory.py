@@ -1,4 +1,4 @@
-"""The peak memory of one trial, though many may run in one process after another."""
+"""Measure the peak memory of one trial, and release memory between trials that run in one process."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 
 import torch
 
-_ARENA_MAX, _TRIM_THRESHOLD, _MMAP_THRESHOLD = -8, -1, -3  # of glibc's malloc.h
+_ARENA_MAX, _TRIM_THRESHOLD, _MMAP_THRESHOLD = -8, -1, -3  # from glibc's malloc.h
 
 
 class PeakMemory:
-    """Measures from its making on: the GPU's allocations, or on a CPU the process's resident set."""
+    """Measures peak memory from its creation on: allocations on a GPU, or the process's resident set on a CPU."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             return
-        # Linux starts its high-water mark anew; elsewhere it covers the whole process, no underestimate at least.
+        # This resets the peak on Linux. Elsewhere the peak covers the whole process, which is never an underestimate.
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
 
@@ -39,10 +39,10 @@ class PeakMemory:
 
 
 def share_arena() -> None:
-    """Let all threads of this process allocate from one arena of glibc's: each one's own keeps what it has freed.
+    """Make all threads of this process allocate from one glibc arena. Separate arenas can't reuse each other's memory.
 
-    It keeps what is freed until `release`: memory that goes back and comes again is cleared page by page, in
-    every step.
+    The arena also keeps freed memory until `release`. If it went back to the system in every step, the system would
+    clear it page by page each time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None and sys.platform == "linux":
@@ -52,10 +52,10 @@ def share_arena() -> None:
 
 
 def release(device: torch.device) -> None:
-    """Give back what a trial held, so that a worker's thousandth trial starts as its first did.
+    """Release the memory of a trial, so that a worker's memory doesn't grow from trial to trial.
 
-    glibc keeps freed memory in its arenas, where tensors of other sizes don't fit: without this, a worker
-    that trained a dozen CIFAR trials held 2.5 GB for models of 1.1 GB.
+    glibc keeps freed memory in its arenas, where tensors of other sizes don't fit. Without this, a worker that trained
+    a dozen CIFAR trials held 2.5 GB for models of 1.1 GB.
     """
     gc.collect()
     if device.type == "cuda":
@@ -64,7 +64,7 @@ def release(device: torch.device) -> None:
 
 
 def trim() -> None:
-    """Give back what is free in glibc's arenas: what comes next needs other sizes, and would be held beside it."""
+    """Return free memory in glibc's arenas to the system. The next phase allocates other sizes, which don't fit."""
     give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other systems have none
     if give_back is not None:
         give_back(0)

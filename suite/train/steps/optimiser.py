@@ -1,4 +1,4 @@
-"""AdamW, and the recipe's weight decay for the parameters that have it."""
+"""AdamW, with the recipe's weight decay applied to the right parameters."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from torch import Tensor, nn
 
 from suite.grid.recipe import Recipe
 
-# The tables of a relative PE, of a model without stages or with them, in a learner or not.
+# The tables of a relative position embedding (PE), with or without stages, and with or without a `Learner` around it.
 _RELATIVE_TABLE = re.compile(r"(^|\.)position\.(\d+\.)?biases\.\d+\.table$")
 
 
 def parameter_groups(
     parameters: Mapping[str, Tensor], recipe: Recipe, exempt: set[str], *, stacked: bool = False
 ) -> list[dict[str, object]]:
-    """Two groups of parameters: with weight decay, and without. Frozen parameters are in neither.
+    """Split parameters into two groups: with and without weight decay. Frozen parameters are in neither.
 
-    Without, as in timm: parameters of one dimension (norms, biases), unless the recipe says `decay_all`; those named
-    in `exempt`, unless it says `decay_position`; the tables of a relative PE, if it denies `decay_relative_position`.
+    As in timm, these have no weight decay: parameters with one dimension (norms, biases), unless the recipe sets
+    `decay_all`; those named in `exempt`, unless it sets `decay_position` or `decay_all`; and the tables of a relative
+    position embedding, if it unsets `decay_relative_position`.
 
     Args:
-        parameters: by their names in the model.
-        recipe: says what is decayed.
-        exempt: the names of the position embedding and the class token.
-        stacked: the first dimension of each parameter counts models, and is no dimension of its own.
+        parameters: The parameters, by their names in the model.
+        recipe: The recipe.
+        exempt: The names of the position embedding and the class token.
+        stacked: The first dimension of each parameter is the model; it is not counted.
     """
     spared = set() if recipe.decay_position or recipe.decay_all else set(exempt)
     if not recipe.decay_relative_position:
         spared |= {name for name in parameters if _RELATIVE_TABLE.search(name)}
-    least = (0 if recipe.decay_all else 2) + stacked  # dimensions of what is decayed
+    least = (0 if recipe.decay_all else 2) + stacked  # the fewest dimensions of a parameter with weight decay
     decayed: list[Tensor] = []
     plain: list[Tensor] = []
     for name, parameter in parameters.items():
@@ -43,12 +44,12 @@ def parameter_groups(
 
 
 def build_optimiser(model: nn.Module, recipe: Recipe, exempt: set[str]) -> torch.optim.Optimizer:
-    """AdamW for a model's parameters: see `adamw`."""
+    """Create AdamW for a model's parameters. See `parameter_groups` for the arguments."""
     return adamw(parameter_groups(dict(model.named_parameters()), recipe, exempt), recipe)
 
 
 def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW whose learning rate is set before each step. On a GPU the rate is a tensor, which a CUDA graph reads."""
+    """Create AdamW. Call `set_rate` before each step. On a GPU the rate is a tensor, so a CUDA graph can read it."""
     groups = [group for group in groups if group["params"]]
     first: Tensor = groups[0]["params"][0]  # type: ignore[index]
     lr = torch.tensor(recipe.lr, device=first.device) if first.is_cuda else recipe.lr
@@ -58,10 +59,11 @@ def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimi
 class _AdamW(torch.optim.AdamW):
     """torch's AdamW, without loading torch's compiler.
 
-    torch's optimisers load the compiler only to exclude themselves from it, which takes 150 MB and seconds in every
-    process that trains. Here no compiled model calls an optimiser.
+    torch's optimisers load the compiler only to exclude themselves from it. That takes 150 MB and several seconds in
+    every process that trains. Here no compiled model calls an optimiser.
     Source: torch/_compile.py, whose `_disable_dynamo` keeps the wrapped function as an attribute of the original, and
-    `_use_grad_for_differentiable` in torch/optim/optimizer.py. A torch that works differently loads the compiler again.
+    `_use_grad_for_differentiable` in torch/optim/optimizer.py. With a torch version that works differently, the
+    compiler is loaded again.
     """
 
     def __init__(self, groups: list[dict[str, object]], **options: Any) -> None:
@@ -73,7 +75,7 @@ class _AdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step."""
+        """Take one optimiser step."""
         inspect.unwrap(torch.optim.AdamW.step)(self, closure)
 
 

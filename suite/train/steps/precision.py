@@ -1,4 +1,4 @@
-"""Mixed precision where the device has it."""
+"""Mixed precision, on devices that support it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from suite.grid.recipe import Recipe
 
 @dataclass(frozen=True)
 class Precision:
-    """The precision of training: its name in the record, and autocast's type (None: float32 throughout)."""
+    """The precision of training.
+
+    Args:
+        name: Its name in the record.
+        dtype: The autocast type; None: float32 throughout.
+    """
 
     name: str
     dtype: torch.dtype | None
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """The context for a forward pass."""
+        """The autocast context for a forward pass."""
         if self.dtype is None:
             return nullcontext()
-        # Uncached: each weight is used once in a pass, and a CUDA graph mustn't hold what a cache frees.
+        # No cache: each weight is used once per pass, and a CUDA graph must not use memory that the cache frees.
         return torch.autocast(device.type, dtype=self.dtype, cache_enabled=False)
 
     def scaler(self, device: torch.device) -> torch.amp.GradScaler:
-        """The loss scaler: at work in float16 only, whose gradients underflow otherwise."""
+        """The loss scaler. It is enabled only for float16, whose gradients would underflow."""
         return torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
 
 
@@ -33,11 +38,13 @@ SINGLE = Precision("fp32", None)
 
 
 def choose_precision(recipe: Recipe, device: torch.device) -> Precision:
-    """float32 on a CPU, unless the recipe asks for bfloat16, and where it asks for that; else bfloat16, or float16 on
-    older GPUs.
+    """Choose the precision for a recipe on a device.
 
-    On a CPU bfloat16 is much faster where it has instructions for it (AMX, AVX512_BF16), and slower where not. It isn't
-    chosen by itself there: the same grid would be rounded in two ways on the machines of a cluster.
+    A recipe's `fp32` means float32 and its `bf16` means bfloat16. `auto` means float32 on a CPU and bfloat16 on a GPU.
+    GPUs without bfloat16 use float16 instead.
+
+    On a CPU, bfloat16 is much faster with special instructions (AMX, AVX512_BF16) and slower without them. `auto` never
+    chooses it there, because the machines of a cluster would then round the same grid in different ways.
     """
     if recipe.precision == "fp32" or (recipe.precision == "auto" and device.type != "cuda"):
         return SINGLE

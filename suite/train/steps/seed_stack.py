@@ -1,6 +1,7 @@
-"""Several seeds of a cell trained at once, as one batched program: their weights are stacked, and torch.vmap runs them.
+"""Train several seeds of a cell as one batched program: their weights are stacked, and torch.vmap runs the models.
 
-On a GPU a small model takes longer to launch than to compute, and k of them in one launch cost little more than one.
+On a GPU, launching a small model's kernels takes longer than computing them. k models in one launch cost little more
+than one model.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ from suite.train.steps.similarity import Similarity, layer_similarity
 from suite.train.steps.state import Tensors, gather, restore
 from suite.train.steps.trainer import Batch, images_at_once_in_test, train_stretches
 
-RANDOMNESS = "different"  # from model to model, of what isn't drawn by `masks_from`: a GPU's fused attention
+RANDOMNESS = "different"  # for each model; applies only to draws outside `masks_from`: a GPU's fused attention
 
 
 def stackable(model: nn.Module, precision: Precision) -> bool:
-    """Whether such models can be trained as one: not with statistics over batches, nor with a scaled loss."""
+    """Whether several such models can be trained as one: without batch statistics and without a loss scaler."""
     return splittable(model) and precision.dtype is not torch.float16
 
 
 class StackTrainer:
-    """Models of one architecture in training together; each gives the same as it would alone, but for rounding.
+    """Trains models of one architecture together. Each ends as if trained alone, except for rounding.
 
-    Every model has its own batches, its own augmentation and its own masks of dropout: the very ones of a `Trainer`
-    with the same generators on a CPU. On a GPU, a fused kernel draws the masks within the attention for all models, by
-    the first one's seed, unless algorithms have to be deterministic: see `suite.models.layers.dropout.attention`.
+    Every model has its own batches, augmentation and dropout masks. On a CPU they are the same as those of a `Trainer`
+    with the same generators. On a GPU, a fused kernel draws the masks inside attention for all models, from the first
+    model's seed, unless deterministic algorithms are required: see `suite.models.layers.dropout.attention`.
     """
 
     def __init__(
@@ -65,8 +66,16 @@ class StackTrainer:
         compiled: bool = False,
         recorded: bool = False,
     ) -> None:
-        """models: on the device; they are the start, and `models()` fills them with the end. The others: as of
-        `Trainer`.
+        """Create a trainer.
+
+        Args:
+            models: The initial models, on the device. `models()` writes the trained weights into them.
+            recipe: The recipe.
+            normalise: The data set's normalisation.
+            precision: The precision of the forward pass.
+            device: The device.
+            compiled: Compile the models with torch.compile.
+            recorded: Record steps as CUDA graphs, on a GPU.
         """
         self._models, self._recipe, self._normalise = models, recipe, normalise
         self._precision, self._device = precision, device
@@ -96,7 +105,7 @@ class StackTrainer:
 
     def seed_dropout(self, seeds: Sequence[int]) -> None:
         """See `SeedTrainer.seed_dropout`."""
-        torchs_own(self._device).manual_seed(seeds[0])  # of the fused attention of all, on a GPU
+        torchs_own(self._device).manual_seed(seeds[0])  # for the fused attention of all models, on a GPU
         for generator, seed in zip(self._generators, seeds, strict=True):
             generator.manual_seed(seed)
         for generator, seed in zip(self._draws, seeds, strict=False):
@@ -131,7 +140,13 @@ class StackTrainer:
         return train_stretches(streams, step, each)
 
     def _one_step(self, inputs: Tensor, labels: Tensor, *rest: Tensor | None) -> Tensor:
-        """inputs: [models, B, C, H, W]; labels, rest: the fields of targets, [models, …] each. The losses, [models]."""
+        """Take one step. Returns the losses, [models].
+
+        Args:
+            inputs: [models, B, C, H, W].
+            labels: int64 [models, B].
+            *rest: The other fields of `Target`, [models, …] each.
+        """
         self._optimiser.zero_grad(set_to_none=True)
         with self._computing(), self._sparing():
             losses = self._training_losses(self._weights, inputs, Target(labels, *rest))
@@ -145,15 +160,21 @@ class StackTrainer:
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
-        """What a pass through the models runs in."""
-        # The other fused kernels ask whether there will be a backward pass, and vmap hides it from them.
+        """The context for a forward pass of all models."""
+        # The other fused kernels depend on whether a backward pass follows, which they can't see inside vmap.
         fused = sdpa_kernel(SDPBackend.FLASH_ATTENTION) if self._device.type == "cuda" else nullcontext()
         with self._precision.autocast(self._device), masks_from(self._generators), fused:
             yield
 
     def _losses(self, weights: Tensors, inputs: Tensor, target: Target) -> Tensor:
-        """The loss of each model: [models]."""
-        if self._learners:  # the terms on patches can't all be batched
+        """The loss of each model, [models].
+
+        Args:
+            weights: Stacked parameters and buffers, [models, …] each.
+            inputs: [models, B, C, H, W].
+            target: The stacked targets, [models, …] each.
+        """
+        if self._learners:  # vmap doesn't support all terms on patches
             seen = [field for field in (target.own, target.kept) if field is not None]
             outputs = torch.vmap(self._output, randomness=RANDOMNESS)(weights, inputs, *seen)
             losses = [self._objective(_take(outputs, i), target.take(i), inputs[i]) for i in range(len(inputs))]
@@ -162,21 +183,21 @@ class StackTrainer:
         def one(weights: Tensors, inputs: Tensor, *fields: Tensor) -> Tensor:
             return self._objective(self._output(weights, inputs), Target(*fields), inputs)
 
-        fields = [field for field in target if field is not None]  # the last ones are a learner's
+        fields = [field for field in target if field is not None]  # own and kept are None without a learner
         found: Tensor = torch.vmap(one, randomness=RANDOMNESS)(weights, inputs, *fields)
         return found
 
     def _logits(self, weights: Tensors, inputs: Tensor) -> Tensor:
-        """Of the same images by each model: [models, B, classes]."""
+        """The logits of each model for the same images: [models, B, classes]."""
         found: Tensor = torch.vmap(self._output, (0, None), randomness=RANDOMNESS)(weights, inputs)
         return found
 
     def _output(self, weights: Tensors, *inputs: Tensor) -> Any:
-        """What one model makes of its inputs."""
+        """The output of one model with the given weights."""
         return functional_call(self._template, weights, inputs)
 
     def _clip(self, most: float) -> None:
-        """Clip each model's gradients by their common norm, as `clip_grad_norm_` does a single one's."""
+        """Clip the gradients of each model by that model's total norm, like `clip_grad_norm_`."""
         gradients = [value.grad for value in self._parameters.values() if value.grad is not None]
         norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
         factors = (most / (norms + 1e-6)).clamp(max=1)
@@ -226,11 +247,11 @@ class StackTrainer:
 
 
 def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """What all models have, or none: [models, …]."""
+    """Stack one tensor per model, [models, …]; None if all are None."""
     there = [part for part in parts if part is not None]
     return torch.stack(there) if there else None
 
 
 def _take(output: Any, number: int) -> Any:
-    """What one of several models has put out."""
+    """Select one model's output from the stacked outputs."""
     return output[number] if isinstance(output, Tensor) else tuple(_take(part, number) for part in output)

@@ -1,4 +1,4 @@
-"""Micro-batches: a step on parts of its batch, one part on each CPU thread, or one after another."""
+"""Micro-batches: split each batch of a step into parts, which run on several CPU threads or one after another."""
 
 from __future__ import annotations
 
@@ -22,30 +22,37 @@ from suite.train.steps.precision import SINGLE, Precision
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-HELD = 96 * 2**20  # bytes for the backward pass at a time, of each thread: more is hardly faster
-Forward = Callable[[Tensor], Output]  # a model, or what was made of it
-LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a share of the batch, by a model
+HELD = 96 * 2**20  # bytes of activations that each thread keeps for the backward pass; more is hardly faster
+Forward = Callable[[Tensor], Output]  # a model, or its compiled version
+LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a model on a micro-batch
 
 
 class Split:
-    """A batch in micro-batches: each CPU thread takes some of them, one after another; on a GPU one thread takes all.
+    """Splits a batch into micro-batches. Each CPU thread processes some of them in turn; on a GPU one thread does all.
 
-    An operator that runs on several threads waits for the last of them, and so does the next operator. Threads with
-    micro-batches of their own wait for each other once per step. And the backward pass holds activations of as many
-    micro-batches as there are threads, not of the whole batch. The result is that of the whole batch but for rounding
-    and the dropout masks. It is the same in every run with as many threads and micro-batches.
+    If operators used several threads, the threads would wait for each other after every operator. Threads with separate
+    micro-batches wait for each other only once per step. The backward pass also needs the activations of only one
+    micro-batch per thread, not of the whole batch. The result is that of the whole batch, except for rounding and
+    dropout masks. It is the same in every run with the same number of threads and micro-batches.
 
-    Dropout masks: on a CPU each micro-batch has a generator of its own. On a GPU, whose fused attention uses torch's
-    generator alone, and in compiled models, the micro-batches of a process draw from torch's, one after another.
+    Dropout masks: on a CPU each micro-batch has its own generator. On a GPU, where fused attention uses only torch's
+    default generator, and in compiled models, all micro-batches of a process draw from the default generator in turn.
 
-    Several processes count as so many times the threads: each takes some micro-batches, and their gradients are added.
+    Several processes act like more threads: each takes some micro-batches, and their gradients are added.
     """
 
     def __init__(
         self, model: nn.Module, threads: int, shares: int, forward: Forward | None = None, team: Team = ALONE
     ) -> None:
-        """model: in training mode, without statistics over the batch (see `splittable`). forward: what to call in
-        its place, by one thread, with torch's own generator: on a GPU, or compiled.
+        """Create a split.
+
+        Args:
+            model: A model in training mode. It must not use batch statistics (see `splittable`).
+            threads: CPU threads; 1 on a GPU.
+            shares: Micro-batches per batch, over all processes.
+            forward: For a GPU or a compiled model: the function to call in place of `model`. It runs on one thread and
+                uses torch's default generator.
+            team: The processes that share each batch.
         """
         self._model, self._shares, self._team, self._named = model, shares, team, forward is None
         self._forwards: list[Forward] = [forward or model]
@@ -58,11 +65,11 @@ class Split:
             own = torchs_own(next(model.parameters()).device)
             self.generators = [own if rank == team.rank else torch.Generator(own.device) for rank in range(team.size)]
         else:
-            self.generators = []  # torch's own, which whoever trains begins anew
+            self.generators = []  # torch's default generator is used, which the trainer seeds
         self._pool = ThreadPoolExecutor(threads, "share", _one_thread)
 
     def at_once(self, size: int) -> int:
-        """Images of a forward and backward pass, at most, in a batch of `size`."""
+        """The largest number of images per forward and backward pass, for a batch of `size` images."""
         return math.ceil(size / self._shares)
 
     def seed(self, seed: int) -> None:
@@ -71,7 +78,7 @@ class Split:
             generator.manual_seed((seed + number) % 2**63)
 
     def gather(self) -> None:
-        """Bring the generators of all processes to the state that they have where they are used."""
+        """Copy the state of each generator from the process that uses it to all processes."""
         if self._team.size == 1:
             return
         own = self._own if self._named else [self._team.rank]
@@ -84,7 +91,7 @@ class Split:
             generator.set_state(state)
 
     def images(self, size: int) -> Tensor | None:
-        """The places in a batch of `size` images whose gradients this process computes, ascending; None: all."""
+        """The places in a batch of `size` images that this process handles, int64, ascending; None: all."""
         if self._team.size == 1:
             return None
         bounds = self._bounds(size)
@@ -92,7 +99,7 @@ class Split:
 
     @property
     def _own(self) -> list[int]:
-        """The shares of this process: each thread of each process takes every so many-th."""
+        """The micro-batches of this process. They are dealt to all threads of all processes in turn."""
         threads, rank = len(self._forwards), self._team.rank
         workers = threads * self._team.size
         return [share for share in range(self._shares) if share % workers // threads == rank]
@@ -101,9 +108,12 @@ class Split:
         return [size * share // self._shares for share in range(self._shares + 1)]
 
     def gradients(self, loss_of: LossOf, size: int, scaled: Callable[[Tensor], Tensor] = lambda loss: loss) -> Tensor:
-        """Add the gradients of the mean loss of `size` images to the model's; returns the loss, a scalar.
+        """Add the gradients of a batch's mean loss to the model's gradients. Returns the mean loss, a scalar.
 
-        loss_of: gets the place of a share among this process's `images`. scaled: makes of a loss what is derived.
+        Args:
+            loss_of: Computes the mean loss of a micro-batch, from the model and a slice of this process's `images`.
+            size: Images of the batch, over all processes.
+            scaled: Scales a loss before its backward pass.
         """
         threads, bounds, own = len(self._forwards), self._bounds(size), self._own
         ends = list(accumulate((bounds[share + 1] - bounds[share] for share in own), initial=0))
@@ -135,7 +145,7 @@ class Split:
         return masks_from([self.generators[share]]) if self._named else nullcontext()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """The function of each item, in their order, as many at a time as there are threads; on a CPU, sparing."""
+        """Apply the function to each item, in parallel on all threads. Results come in the order of the items."""
 
         def one(item: Item) -> Result:
             with sparing() if self._named else nullcontext():
@@ -152,23 +162,42 @@ def torchs_own(device: torch.device) -> torch.Generator:
 
 
 def micro_batches(batch: int, most: int | None, workers: int) -> int:
-    """Into how many micro-batches to split a batch so that none exceeds `most` images; a multiple of `workers`."""
+    """The number of micro-batches per batch: a multiple of `workers`, except that it never exceeds the batch.
+
+    Args:
+        batch: Images per batch.
+        most: The largest number of images in a micro-batch; None: one micro-batch.
+        workers: Threads over all processes.
+    """
     return 1 if most is None else min(batch, workers * math.ceil(math.ceil(batch / most) / workers))
 
 
 def choose_shares(
     model: nn.Module, shape: Sequence[int], batch: int, threads: int, precision: Precision = SINGLE
 ) -> int:
-    """Into how many micro-batches to split a batch on a CPU: the fewest, as many for every thread, that fit in memory.
+    """The number of micro-batches per batch on a CPU: the fewest whose activations fit in `HELD` bytes per thread.
 
-    shape: of an image, [C, H, W]. It depends on the model alone, not on the machine's memory: results must not.
+    It doesn't depend on the machine's memory, because results must not.
+
+    Args:
+        model: The model.
+        shape: The shape of an image, [C, H, W].
+        batch: Images per batch.
+        threads: Threads over all processes; the result is a multiple of it.
+        precision: The precision of the forward pass.
     """
     most = max(1, HELD // max(1, held_for_backward(model, shape, precision)))  # images
     return micro_batches(batch, most, threads)
 
 
 def held_for_backward(model: nn.Module, shape: Sequence[int], precision: Precision = SINGLE) -> int:
-    """The bytes that a training step holds for its backward pass, for each image: of one with two images."""
+    """The bytes that a training step keeps for its backward pass per image, measured on a batch of two images.
+
+    Args:
+        model: The model; it doesn't change.
+        shape: The shape of an image, [C, H, W].
+        precision: The precision of the forward pass.
+    """
     tried, held = copy.deepcopy(model).train(), dict[int, Tensor]()
 
     def note(tensor: Tensor) -> Tensor:
@@ -180,17 +209,17 @@ def held_for_backward(model: nn.Module, shape: Sequence[int], precision: Precisi
         out = tried(torch.zeros(2, *shape))
     weights = {parameter.untyped_storage().data_ptr() for parameter in tried.parameters()}
     total = sum(tensor.untyped_storage().nbytes() for key, tensor in held.items() if key not in weights)
-    del out  # it kept what was held alive
+    del out  # its graph kept the saved tensors alive
     return total // 2
 
 
 def splittable(model: nn.Module) -> bool:
     """Whether a batch's gradients are the sum of those of its micro-batches: no layer uses batch statistics."""
-    return model.state_dict().keys() == dict(model.named_parameters()).keys()  # those are buffers that are kept
+    return model.state_dict().keys() == dict(model.named_parameters()).keys()  # such layers have persistent buffers
 
 
 def _twin(model: nn.Module) -> nn.Module:
-    """A model with the same weights, in the same memory, but gradients of its own."""
+    """A copy of the model that shares its weights in memory but has its own gradients."""
     twin = copy.deepcopy(model).train()
     for ours, theirs in zip(twin.parameters(), model.parameters(), strict=True):
         ours.data = theirs.data

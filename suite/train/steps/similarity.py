@@ -1,4 +1,4 @@
-"""How alike the patches of an image are, layer by layer: what DiversePatch (arXiv 2104.12753) claims to lower."""
+"""How similar the patches of an image are after each block, which DiversePatch (arXiv 2104.12753) claims to lower."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from suite.train.augmentation.pipeline import Normalise
 from suite.train.losses.diversity import mean_similarity
 from suite.train.steps.precision import Precision
 
-SAMPLE = 64  # test images, at even distances; a hundredth of a test of CIFAR's
-_PRODUCTS = 2**25  # at a time
+SAMPLE = 64  # evenly spaced test images; this costs a hundredth of a pass over CIFAR's test set
+_PRODUCTS = 2**25  # the largest number of patch pairs at a time
 
-Similarity = tuple[float, ...]  # after each block, from the first to the last
+Similarity = tuple[float, ...]  # one value per block, from the first to the last
 
 
 def sample(images: Images) -> Tensor:
-    """The indices of the test images that are used: the same in each epoch of each training run."""
+    """The indices of the test images to use, int64. They are the same in every epoch of every training run."""
     count = min(SAMPLE, len(images))
     return torch.arange(count) * len(images) // count
 
@@ -30,10 +30,18 @@ def sample(images: Images) -> Tensor:
 def layer_similarity(
     model: Model, images: Images, crop_ratio: float, normalise: Normalise, precision: Precision, device: torch.device
 ) -> Similarity | None:
-    """The mean of |cos| over pairs of patches of an image after each block, and over the sample of the test images.
+    """The mean of |cos| over pairs of patches of an image, averaged over the sample of test images, for each block.
 
-    model: on the device, in evaluation mode. None: the model has no patches, or in some block a single one, or they
-    aren't finite.
+    Args:
+        model: The model, on the device and in evaluation mode.
+        images: The test images.
+        crop_ratio: The recipe's `test_crop_ratio`.
+        normalise: The data set's normalisation.
+        precision: The precision of the forward pass.
+        device: The device.
+
+    Returns:
+        One value per block; None if the model has no patches, a block has only one patch, or a value isn't finite.
     """
     size = model.architecture.size
     if not isinstance(size, Size) or (1, 1) in size.stage_grids(model.image_size):

@@ -1,4 +1,4 @@
-"""The state of training as tensors by name: gathered for a snapshot, and restored from one."""
+"""The training state as tensors by name: gathered for a snapshot, and restored from one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ def gather(
     optimiser: torch.optim.Optimizer,
     generators: Sequence[torch.Generator],
 ) -> Tensors:
-    """weights, means: of the models and of their running means. Not copies: to be written before the next step."""
+    """Gather the training state. The tensors are not copies: save them before the next step.
+
+    Args:
+        weights: The models' parameters and buffers.
+        means: Their moving averages.
+        optimiser: The optimiser.
+        generators: The generators that training draws from.
+    """
     state = {f"model.{name}": value for name, value in weights.items()}
     state |= {f"mean.{name}": value for name, value in means.items()}
     for number, values in optimiser.state_dict()["state"].items():
@@ -33,7 +40,15 @@ def restore(
     optimiser: torch.optim.Optimizer,
     generators: Sequence[torch.Generator],
 ) -> None:
-    """The inverse of `gather`, in place: weights and means stay where they are in memory."""
+    """Restore the training state from a result of `gather`. Weights and means are changed in place.
+
+    Args:
+        state: The result of `gather`.
+        weights: The models' parameters and buffers.
+        means: Their moving averages.
+        optimiser: The optimiser.
+        generators: The generators that training draws from.
+    """
     for kind, tensors in (("model", weights), ("mean", means)):
         for name, value in tensors.items():
             value.copy_(state[f"{kind}.{name}"])

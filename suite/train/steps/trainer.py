@@ -36,13 +36,13 @@ from suite.train.steps.shares import Split, choose_shares, micro_batches, splitt
 from suite.train.steps.similarity import Similarity, layer_similarity
 from suite.train.steps.state import Tensors, gather, restore
 
-TEST_BATCH = 256  # images at once in a test pass; it is no part of a recipe
+TEST_BATCH = 256  # images per batch of a test pass; it is not part of a recipe
 
-Batch = tuple[Tensor, Tensor | None, Tensor | None]  # of a stretch, with its boxes
+Batch = tuple[Tensor, Tensor | None, Tensor | None]  # inputs, label shares and CutMix boxes: see `Stretch`
 
 
 class DivergedError(Exception):
-    """The loss was not finite."""
+    """The loss of a training step was not finite."""
 
     def __init__(self, step: int) -> None:
         super().__init__(f"the loss of step {step} was not finite")
@@ -51,26 +51,27 @@ class DivergedError(Exception):
 
 @dataclass
 class Trainer:
-    """A model in training, with all that one step needs: a `SeedTrainer` of one seed.
+    """Trains one model: a `SeedTrainer` for one seed.
 
     Args:
-        model: The model, or a `Learner` around it; on the device.
-        optimiser: Of its parameters.
+        model: The model, or a `Learner` around it, on the device.
+        optimiser: The optimiser of its parameters.
         recipe: The recipe.
         normalise: The data set's normalisation.
-        precision: What the forward pass computes in.
-        device: Where everything is.
+        precision: The precision of the forward pass.
+        device: The device.
         teacher: See `Objective`.
         threads: CPU threads.
-        shape: Of an image, [C, H, W]. With it, batches whose training would hold much memory are taken as
-            micro-batches on a CPU.
-        micro_batch: Images of a forward and backward pass at most; the gradients are those of the whole batch.
+        shape: The shape of an image, [C, H, W]. If given, a CPU splits batches into micro-batches to save memory.
+        micro_batch: The largest number of images per forward and backward pass. The gradients are those of the whole
+            batch.
         compiled: Compile the model with torch.compile.
         recorded: Record steps as CUDA graphs, on a GPU.
-        team: The processes that train this trial. Each has a trainer, and all arrive at the same weights.
+        team: The processes that train this trial. Each has its own trainer, and all get the same weights.
 
     Raises:
-        IndivisibleError: micro-batches, or several processes on a CPU, of a model that uses batch statistics.
+        IndivisibleError: The model uses batch statistics, so it can't be trained in micro-batches or on several CPU
+            processes.
     """
 
     model: nn.Module
@@ -91,23 +92,23 @@ class Trainer:
         self._augmentation = Augmentation(self.recipe, self.normalise)
         self._learner = self.model if isinstance(self.model, Learner) else None
         self._objective = Objective(self.recipe, self.teacher, None if self._learner is None else self._learner.loss)
-        self._draws = torch.Generator()  # of the learner, on the CPU
+        self._draws = torch.Generator()  # for the learner's dropout, on the CPU
         self._sparing = sparing_tokens if self.device.type == "cuda" else nullcontext
         self._scaler = self.precision.scaler(self.device)
         decay = self.recipe.ema_decay
         self._average = None if decay is None else Average(self.model, decay)
-        # Tests run the model as it is: for their last batch alone it would be compiled once more.
+        # Tests use the uncompiled model: their smaller last batch alone would need another compilation.
         self._forward = compiled_for(self.device, self.model) if self.compiled else self.model
         self._task = compiled_for(self.device, self._output_and_loss) if self.compiled else self._output_and_loss
         self._split = self._splits()
-        # A scaler looks at the gradients to decide whether to step, which no graph can; nor may one wait for others.
+        # A CUDA graph can't skip a step because of its gradients, as a scaler does, or wait for other processes.
         alone = self.team.size == 1 and not self._scaler.is_enabled()
         records = self.recorded and self.device.type == "cuda" and alone
         self._step = Recorded(self._one_step, note) if records else self._one_step
 
     def _splits(self) -> Split | None:
         size, team = self.recipe.batch_size, self.team
-        plain = self.device.type == "cpu" and not self.compiled  # what several threads can share
+        plain = self.device.type == "cpu" and not self.compiled  # only then can several threads run the model
         enough = plain and self.threads * team.size <= size
         threads = self.threads if enough else 1
         workers = threads * team.size
@@ -117,7 +118,7 @@ class Trainer:
             shares = max(team.size, micro_batches(size, self.micro_batch, team.size))
             check_whole(self.model, shares, team.size)
         if enough and self.shape is not None:
-            # All sides of a contrast, of whichever axis, have as many shares, and so the same masks of dropout.
+            # Cells that are compared get the same number of micro-batches, and so the same dropout masks.
             model = self.model if self._learner is None else self._learner.model
             plain_model = plain_sibling(model) if isinstance(model, Model) else model
             shares = max(shares, choose_shares(plain_model, self.shape, size, workers, self.precision))
@@ -125,13 +126,13 @@ class Trainer:
 
     @property
     def tested(self) -> nn.Module:
-        """The model that is tested: the one in training, or its running mean."""
+        """The model that is tested: the one in training, or its moving average."""
         model = self.model if self._average is None else self._average.model
         return model.model if isinstance(model, Learner) else model
 
     @property
     def images_at_once(self) -> int:
-        """Images of a forward and backward pass, at most."""
+        """The largest number of images per forward and backward pass."""
         return self.recipe.batch_size if self._split is None else self._split.at_once(self.recipe.batch_size)
 
     def seed_dropout(self, seeds: Sequence[int]) -> None:
@@ -171,7 +172,16 @@ class Trainer:
         return train_stretches(streams, step, each)
 
     def step(self, inputs: Tensor, target: Target, rate: float) -> Tensor:
-        """Take one step at a learning rate, on a batch that is on the device. Returns the loss, on the device."""
+        """Take one training step.
+
+        Args:
+            inputs: Normalised images, float32 [B, C, H, W], on the device.
+            target: The target, on the device.
+            rate: The learning rate.
+
+        Returns:
+            The loss, a scalar on the device.
+        """
         set_rate(self.optimiser, rate)
         return self._step(inputs, *target)
 
@@ -218,7 +228,7 @@ class Trainer:
             self.team.beat()
             return logits.argmax(1) == labels, cross_entropy(logits, labels, reduction="sum").double()
 
-        # Without a backward pass an image holds a part of what it does in training.
+        # Without a backward pass, an image needs only a part of its memory in training, so test batches may be larger.
         size = images_at_once_in_test(images, self.device)
         size = size if self._split is None else min(size, 4 * self.images_at_once)
         parts = torch.split(torch.arange(len(images)), size)
@@ -233,7 +243,7 @@ class Trainer:
         self.team.add([correct])
         self.team.add([losses])
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for loss in losses:  # one after another: sums of committed runs were made so
+        for loss in losses:  # in this order, so that results match committed records bit for bit
             total += loss
         return correct.bool().cpu()[None], [total.item() / len(images)]
 
@@ -247,14 +257,14 @@ class Trainer:
         return [cast(Model, self.tested)]
 
     def state(self) -> Tensors:
-        """See `SeedTrainer.state`. All processes of a team call it."""
+        """See `SeedTrainer.state`. All processes of a team must call it."""
         if self._split is not None:
             self._split.gather()
         scaler = {f"scaler.{name}": torch.tensor(value) for name, value in self._scaler.state_dict().items()}
         return {**gather(*self._changed()), **scaler}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """See `SeedTrainer.load`; with as many threads as before."""
+        """See `SeedTrainer.load`. The number of threads must be the same as before."""
         restore(state, *self._changed())
         if self._scaler.is_enabled():
             self._scaler.load_state_dict({n: state[f"scaler.{n}"].item() for n in self._scaler.state_dict()})
@@ -272,14 +282,19 @@ class Trainer:
 
 
 def images_at_once_in_test(images: Images, device: torch.device, models: int = 1) -> int:
-    """How many of these images a test takes at once. models: that are tested at once.
+    """The number of images per test batch.
 
-    Of small images a GPU takes as long for eight times as many; there batches are of one size, if any such divides
-    their number, so that a compiled model is compiled once.
+    If images are small, a GPU takes hardly longer for up to eight times as many. On a GPU all batches have the same
+    size, if a suitable size divides the number of images, so that a compiled model is compiled only once.
+
+    Args:
+        images: The test images.
+        device: The device.
+        models: The number of models that are tested together.
     """
     if device.type == "cpu":
         return TEST_BATCH
-    small = 2**16 // math.prod(images.shape[1:])  # times as many pixels are still few
+    small = 2**16 // math.prod(images.shape[1:])  # the factor by which the batch can grow
     most = TEST_BATCH * min(max(1, small // models), 8)
     return next((size for size in range(most, most // 2, -1) if len(images) % size == 0), most)
 
@@ -287,9 +302,15 @@ def images_at_once_in_test(images: Images, device: torch.device, models: int = 1
 def train_stretches(
     streams: Iterator[tuple[Stretch, ...]], step: Callable[[int, Sequence[Batch]], Tensor], each: Each | None
 ) -> Tensor:
-    """Take the steps of an epoch: each by its number, on a batch of every stream. Returns what the steps return.
+    """Take the steps of an epoch.
 
-    streams: as of `Augmentation.streams`.
+    Args:
+        streams: The result of `Augmentation.streams`.
+        step: Takes one step. It gets the number of the step and one batch per seed, and returns the losses, [seeds].
+        each: See `Each`.
+
+    Returns:
+        The losses, [steps, seeds].
     """
     losses: list[Tensor] = []
     for stretches in streams:
@@ -303,7 +324,15 @@ def train_stretches(
 
 
 def check_finite(losses: Tensor, first_step: int) -> float:
-    """The mean of an epoch's losses; raises `DivergedError` with the first step whose loss is not finite."""
+    """The mean of an epoch's losses.
+
+    Args:
+        losses: The loss of each step, [steps].
+        first_step: The number of the epoch's first step, counted over the training run.
+
+    Raises:
+        DivergedError: A loss is not finite. The error has the number of the first such step.
+    """
     values = losses.double().cpu()
     if not torch.isfinite(values).all():
         raise DivergedError(first_step + int((~torch.isfinite(values)).nonzero()[0]))
