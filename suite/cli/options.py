@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -74,7 +74,15 @@ RESULTS, REPORTS = Path("results"), Path("reports")
 def chosen_workspace(
     grid: str, overrides: list[str] | None, seeds: int | None, results: Path, reports: Path
 ) -> Workspace:
-    """The workspace of a command's grid: the grid, its records, and its verdicts."""
+    """Open the workspace of a command's grid: the grid, its records, and its verdicts.
+
+    Args:
+        grid: a grid file, or the name of one in grids/.
+        overrides: assignments of `--set`.
+        seeds: the number of seed indices; None: those of the file.
+        results: the folder of all grids' results.
+        reports: the folder of all grids' reports.
+    """
     from suite.report.workspace import open_workspace
 
     return open_workspace(grid, overrides or [], seeds, results, reports)

@@ -1,4 +1,4 @@
-"""The options of `lape bench`, each declared once: the command line and both measurements read them here."""
+"""The options of `lape bench`. The command line and both measurements use this single declaration."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _FLAGS = {"compiled": "--compile", "target": "--csv", "json_target": "--json"}
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What `lape bench` is asked for. None: what is usual for the measurement, the architecture or the machine.
+    """The options of `lape bench`. None selects a default that depends on the measurement, the model or the machine.
 
-    given: the names of the options that stand on the command line.
+    The last field, `given`, is no option: it has the names of the options that the command line sets.
     """
 
     throughput: Annotated[
@@ -108,11 +108,14 @@ class BenchOptions:
         return tuple(self.size or ())
 
     def said(self, name: str) -> Any:
-        """The value of an option that stands on the command line; None of another."""
+        """Return the value of an option if the command line sets it, else None."""
         return getattr(self, name) if name in self.given else None
 
     def refuse(self, names: tuple[str, ...], whose: str) -> None:
-        """Raise `InputError` if one of these options is given, since it would have no effect."""
+        """Raise `InputError` if the command line sets one of these options, since it would have no effect.
+
+        `whose` says in the message which measurement the options belong to.
+        """
         found = [_FLAGS.get(name, f"--{name.replace('_', '-')}") for name in names if name in self.given]
         if found:
             raise InputError(
@@ -125,7 +128,10 @@ class BenchOptions:
 
 
 def declared_by(options: type[Any]) -> Callable[[Command], Command]:
-    """Give a command, which takes a context and keywords, an option for each field of a dataclass but `given`."""
+    """Return a decorator that gives a command one option for each field of a dataclass, except `given`.
+
+    The command must take a context and keyword arguments.
+    """
     hints = get_type_hints(options, include_extras=True)
     parameters = [
         inspect.Parameter(

@@ -1,4 +1,4 @@
-"""`lape ls` and `lape data`: what grids can name, data sets and teachers."""
+"""Declares `lape ls` and `lape data`: lists of known names, data sets and teachers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ data_commands = typer.Typer(
 def list_things(
     kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
 ) -> None:
-    """List what a grid can name."""
+    """List the names that a grid can use, such as architectures, losses or data sets."""
     from suite.cli.commands.ls import list_kind
 
     for line in list_kind(kind):
@@ -34,7 +34,7 @@ def data_prepare(
     storage: Annotated[str, typer.Option(help="arrays: cached whole; folder: read from disk; auto: by size.")] = "auto",
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
-    """Download or read a data set, verify it, and cache it. Trials never download."""
+    """Download or read a data set, verify it, and cache it. Trials never download data."""
     from suite.cli.commands.data import prepare_data
 
     for line in prepare_data(name, source, image_size, storage, data):
@@ -61,7 +61,7 @@ def data_teacher(
 def data_list(
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
-    """List the data sets, and which are prepared here."""
+    """List the data sets, and which of them are prepared on this machine."""
     from suite.cli.commands.data import list_data
 
     for line in list_data(data):

@@ -1,4 +1,4 @@
-"""`lape check` and `lape plan`: what a grid is, before it runs."""
+"""Declares `lape check` and `lape plan`, which examine a grid before it runs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ commands = typer.Typer()
 def check(
     files: Annotated[list[str], typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")],
 ) -> None:
-    """Validate grids and claims: everything that is wrong, with file and line.
+    """Validate grids and claim files, and print all errors with file and line.
 
-    Of a claim file, say too which of the paper's stated differences don't follow from its own tables. These are
-    findings, and no errors: the exit code is 0.
+    For a claim file, also list the differences that the paper states but that don't follow from its own tables. These
+    are findings about the paper, not errors, so the exit code is 0.
     """
     from suite.cli.commands.check import check_files
 
@@ -64,9 +64,10 @@ def plan(
     seeds: SeedsOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Say what a run would do: trials to do and done, dropped cells, time, and what the seeds can show.
+    """Print what a run would do: finished and missing trials, dropped cells, time, and detectable effects.
 
-    Time is estimated from the stored runs, and where there are none from a calibration, which is kept beside them.
+    The time is estimated from stored runs. Where there are none, it is estimated from a calibration (--calibrate),
+    which is stored in the results folder.
     """
     from suite.cli.commands.plan import print_plan
 

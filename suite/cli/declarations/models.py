@@ -1,4 +1,4 @@
-"""`lape cost`, `bench` and `inspect`: models without a grid."""
+"""Declares `lape cost`, `lape bench` and `lape inspect`, which examine models."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def cost(
 @commands.command()
 @declared_by(BenchOptions)
 def bench(context: typer.Context, **values: Any) -> None:
-    """Measure time and memory of a method against another, by turns, in training and evaluation.
+    """Compare time and memory of two methods in training and evaluation, by interleaved measurements.
 
-    With --throughput, measure images per second of our training and of the loop that one would write with timm, by
-    turns: the step, the input pipeline, and both together. timm's is the fastest of the settings tried.
+    With --throughput, compare the images per second of the suite's training with those of a timm-based training loop:
+    the training step, the input pipeline, and both together. For timm, the fastest of several settings is used.
     """
     given = frozenset(
         name for name in values if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
@@ -121,7 +121,7 @@ def inspect_weights(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the drawings. [default: reports/inspect/NAME]")] = None,
 ) -> None:
-    """Draw how much alike a trained model's positions are in each layer, and print what it comes to."""
+    """Draw the similarity of a trained model's position embeddings in each layer, and print a summary."""
     from suite.cli.commands.inspect import Published, inspect_checkpoint
 
     published = Published(source, arch, pe, join, classes, image_size, tuple(sizes or ()), weights_key)

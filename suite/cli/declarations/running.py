@@ -1,4 +1,4 @@
-"""`lape run`, `status`, `merge` and `rerun`: what makes records."""
+"""Declares `lape run`, `lape status`, `lape merge` and `lape rerun`, which create and manage records."""
 
 from __future__ import annotations
 
@@ -98,10 +98,10 @@ def run(
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
-    """Run what is missing of a grid, then print its table, its verdicts and the path of its report.
+    """Run the missing trials of a grid, then print its table, its verdicts and the path of its report.
 
-    Safe to stop and repeat: finished trials are kept, and never run again. Exit code 0: every trial of the
-    grid is done; 1: some are missing (after --limit, say) or have failed.
+    The command may be stopped and repeated: finished trials are kept and never run again. Exit code 0: all trials of
+    the grid are done; 1: some are missing (for instance after --limit) or have failed.
     """
     from suite.cli.commands.run import Execution, run_grid
     from suite.run.policy import Policy
@@ -147,9 +147,10 @@ def status(
     seeds: SeedsOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Say how far a grid is: trials by status, what runs where and how fast, time left, and the last errors.
+    """Print a grid's progress: trials by status, running trials with node and speed, time left, and failures.
 
-    It only reads the results folder: from any terminal or machine that sees it, while the grid runs or not.
+    The command only reads the results folder. It works from any machine that can read the folder, whether or not the
+    grid is running.
     """
     from suite.cli.commands.status import print_status
     from suite.run.opened_grid import open_grid
@@ -166,7 +167,7 @@ def merge(
         ),
     ],
 ) -> None:
-    """Join results of several machines. Runs that contradict each other are refused, and nothing is written then."""
+    """Merge the results of several machines. If runs contradict each other, nothing is written."""
     from suite.cli.commands.merge import print_merge
 
     print_merge(folders)
@@ -190,7 +191,7 @@ def rerun(
     ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Run one trial again, in this process, and compare it with its record. The record stays as it is."""
+    """Train one trial again in this process, and compare it with its record, which isn't changed."""
     from suite.cli.commands.rerun import rerun_trial
     from suite.train.machine import Machine
 
