@@ -28,10 +28,14 @@ def list_things(
 
 @data_commands.command("prepare")
 def data_prepare(
-    name: Annotated[str, typer.Argument(help="digits, fashion_mnist, cifar10, cifar100, or a name of your own.")],
+    name: Annotated[str, typer.Argument(help="digits, fashion_mnist, cifar10, cifar100, or a new name for your own.")],
     source: Annotated[Path | None, typer.Option("--from", help="A folder or archive. [default: download]")] = None,
-    image_size: Annotated[int | None, typer.Option(min=1, help="Resize to this (data sets of your own).")] = None,
-    storage: Annotated[str, typer.Option(help="arrays: cached whole; folder: read from disk; auto: by size.")] = "auto",
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Resize images to this many pixels per side (your own data sets only).")
+    ] = None,
+    storage: Annotated[
+        str, typer.Option(help="arrays: cached as arrays; folder: images read from disk; auto: by size.")
+    ] = "auto",
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
     """Download or read a data set, verify it, and cache it. Trials never download data."""
@@ -46,7 +50,8 @@ def data_teacher(
     name: Annotated[str, typer.Argument(help="timm's name of the model, such as regnety_160.")],
     source: Annotated[Path | None, typer.Option("--from", help="A file of its weights. [default: download]")] = None,
     weights_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="The key of the weights in the file. [default: said when read]")
+        str | None,
+        typer.Option(metavar="KEY", help="The key of the weights in the file. [default: chosen, and printed]"),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:

@@ -42,10 +42,11 @@ def check(
 def plan(
     grid: GridArgument,
     calibrated: Annotated[
-        bool, typer.Option("--calibrate", help="First train a few steps of each kind of trial here, to tell the time.")
+        bool,
+        typer.Option("--calibrate", help="First time a few training steps of each kind of trial on this machine."),
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Trials at a time. [default: what this machine's cores allow]")
+        int | None, typer.Option(min=1, help="Concurrent trials. [default: as many as this machine's cores allow]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     target: CSVOption = None,
@@ -53,13 +54,16 @@ def plan(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
     gpus_per_trial: GPUsOption = None,
     address: Annotated[
-        str | None, typer.Option(help="Say how many trials run at once on this Ray cluster ('auto': on this machine).")
+        str | None,
+        typer.Option(help="Plan for this Ray cluster: how many trials run concurrently ('auto': on this machine)."),
     ] = None,
     nodes: Annotated[
         list[str] | None,
-        typer.Option(metavar="NxCPU:C,GPU:G", help="Or on such nodes, as 64xCPU:64,GPU:8 (repeat for other kinds)."),
+        typer.Option(metavar="NxCPU:C,GPU:G", help="Plan for these nodes, as 64xCPU:64,GPU:8 (may be repeated)."),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Of --calibrate: folder of the prepared data sets.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the prepared data sets, used by --calibrate only.")
+    ] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     results: ResultsOption = RESULTS,

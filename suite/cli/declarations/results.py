@@ -44,7 +44,8 @@ def verify(
         typer.Argument(metavar="GRID", help="A grid; with --static, claim files. [default: all of grids/claims/]"),
     ] = None,
     static: Annotated[
-        bool, typer.Option("--static", help="Count the parameters that claim files print: no training, no grid.")
+        bool,
+        typer.Option("--static", help="Check the parameter counts of claim files; needs no training and no grid."),
     ] = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
