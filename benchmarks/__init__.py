@@ -1,3 +1,4 @@
-"""What the suite itself costs, and how often its verdicts are wrong. `nox -s bench` runs all of it; no test depends on
-its times.
+"""Benchmarks of the suite's own overhead, and simulations of its verdicts' error rates.
+
+`nox -s bench` runs all of them. No test depends on the measured times.
 """

@@ -1,4 +1,4 @@
-"""Measure what the suite itself costs, and how its verdicts err: `python -m benchmarks [NAME…]`."""
+"""Measures the suite's own overhead and its verdicts' error rates: `python -m benchmarks [NAME…]`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LAPE = [sys.executable, "-m", "suite"]
 
 
 def _best(command: list[str]) -> float:
-    """The shortest of several runs of a command, in seconds: the others waited for something else."""
+    """Return the shortest of several runs of a command, in seconds. Longer runs were delayed by other work."""
     times = []
     for _ in range(REPEATS):
         began = time.perf_counter()
@@ -40,19 +40,19 @@ def _best(command: list[str]) -> float:
 
 
 def start_up() -> list[Row]:
-    """`lape --help`."""
+    """Time `lape --help`."""
     return [Row("lape --help", _best([*LAPE, "--help"]), 0.5)]
 
 
 def planning() -> list[Row]:
-    """`lape plan` on a grid of 10,000 trials."""
+    """Time `lape plan` on a grid of 10,000 trials."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_grid(Path(folder), 10_000)
         return [Row("lape plan, 10,000 trials", _best([*LAPE, "plan", str(path), "--results", folder]), 3.0)]
 
 
 def watching() -> list[Row]:
-    """`lape status` on 10,000 trials, of which 9,000 have a record and 64 are under way."""
+    """Time `lape status` on 10,000 trials, of which 9,000 have a record and 64 are running."""
     from suite.store.beats import Running, starting
 
     with tempfile.TemporaryDirectory() as name:
@@ -68,7 +68,7 @@ def watching() -> list[Row]:
 
 
 def estimating() -> list[Row]:
-    """How often 95 % intervals hold what simulated runs take: 4 kinds, 3 measurements each, 40 trials."""
+    """Simulate the coverage of the 95 % intervals of time estimates: 4 kinds, 3 measurements each, 40 trials."""
     from benchmarks.estimates import NOISES, simulate
 
     found = []
@@ -80,7 +80,7 @@ def estimating() -> list[Row]:
 
 
 def reading() -> list[Row]:
-    """`lape tables` and `lape report` on 2,000 runs of 30 epochs."""
+    """Time `lape tables` and `lape report` on 2,000 runs of 30 epochs."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store, rng = Store(folder / "bench"), random.Random(0)
@@ -111,10 +111,10 @@ class _Count(Listener):
         self.times.append(time.perf_counter())
 
     def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
-        """It doesn't happen."""
+        """Nothing to do: no trial is delayed here."""
 
     def skipped(self, trials: Sequence[Trial], reason: str) -> None:
-        """It doesn't happen."""
+        """Nothing to do: no trial is skipped here."""
 
 
 def _nothing(job: Job) -> list[RunRecord]:
@@ -122,7 +122,7 @@ def _nothing(job: Job) -> list[RunRecord]:
 
 
 def scheduling() -> list[Row]:
-    """Ray: 200 trials that do nothing, two at a time, from the second result to the last; and all of it."""
+    """Time Ray's scheduling: 200 empty trials, two at a time, from the second result to the last, and in total."""
     from suite.run.ray.tune import Resources, run_ray
 
     with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +138,7 @@ def scheduling() -> list[Row]:
 
 
 def augmentation() -> list[Row]:
-    """The input pipeline with the recipe for CIFAR-10; it may take a quarter of timm's time."""
+    """Time the input pipeline with the recipe for CIFAR-10. The bound is a quarter of timm's time."""
     from benchmarks.augmentation import throughputs
 
     ours, theirs = throughputs()
@@ -146,7 +146,7 @@ def augmentation() -> list[Row]:
 
 
 def judging() -> list[Row]:
-    """Tables and verdicts of 10,000 runs and 200 claims, 20 pairs each: with a bit per test image, and without."""
+    """Time tables and verdicts of 10,000 runs and 200 claims, 20 pairs each, with and without per-image correctness."""
     from suite.verdict.verdicts import judge, to_json
 
     found = []
@@ -174,7 +174,7 @@ def judging() -> list[Row]:
 
 
 def verdicts() -> list[Row]:
-    """How often simulated verdicts are wrong, and intervals miss: minutes. See benchmarks/verdicts.py."""
+    """Simulate the error rates of verdicts and the coverage of intervals (minutes). See benchmarks/verdicts.py."""
     return simulated.rows(simulated.simulate())
 
 
@@ -185,7 +185,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Run the benchmarks named, or all, and print what each found beside what it may be."""
+    """Run the named benchmarks, or all, and print each result beside its bounds."""
     print(f"{platform.machine()}, Python {platform.python_version()}, best of {REPEATS}")
     for name in names or list(BENCHMARKS):
         for row in BENCHMARKS[name]():

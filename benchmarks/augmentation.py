@@ -1,4 +1,4 @@
-"""Images per second of processor time of the input pipeline, by turns with timm's, which takes image after image."""
+"""Images per CPU second of the suite's input pipeline, interleaved with timm's, which processes images one by one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from suite.bench.throughput.ours import OurLoop
 from suite.bench.throughput.timm_loop import TimmLoop
 from suite.bench.throughput.turns import LoopSetting
 
-BATCHES = 8  # of one turn
+BATCHES = 8  # batches of one turn
 TURNS = 7
 
 
 def throughputs() -> tuple[float, float]:
-    """The suite's pipeline and timm's, on one core with the recipe for CIFAR-10: medians over turns."""
+    """Return the median throughput of the suite's pipeline and of timm's, on one core with the recipe for CIFAR-10."""
     workload, setting = headline(), LoopSetting(1)
     threads = torch.get_num_threads()
     torch.set_num_threads(setting.threads)
@@ -32,7 +32,7 @@ def throughputs() -> tuple[float, float]:
                 for run, found in zip(sides, times, strict=True):
                     began = time.process_time()
                     run(BATCHES)
-                    if turn:  # the first warms up
+                    if turn:  # the first turn is a warm-up
                         found.append(BATCHES * workload.recipe.batch_size / (time.process_time() - began))
     finally:
         torch.set_num_threads(threads)

@@ -1,8 +1,7 @@
-"""What docs/cluster.md tells of faults and of scale: `python -m benchmarks.cluster [faults] [scale] [tables]`.
+"""Measures the figures of docs/cluster.md: `python -m benchmarks.cluster [faults] [scale] [tables]`.
 
-`faults` runs the tests in tests/faults, which break things for real (a quarter of an hour), and keeps what each of
-them showed; `scale` runs 10,000 trials that do nothing. Both write docs/cluster.json, of which the page's tables are
-made.
+`faults` runs the fault-injection tests in tests/faults (about 15 minutes) and keeps their results. `scale` runs 10,000
+empty trials. Both write docs/cluster.json, from which the page's tables are made.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Figures = dict[str, dict[str, Any]]
 
 
 def machine() -> dict[str, Any]:
-    """Where and when something is measured."""
+    """Return the machine, the versions and the date of a measurement."""
     import ray
 
     here = describe("", "cpu", "fp32", 1)
@@ -43,7 +42,7 @@ def machine() -> dict[str, Any]:
 
 
 def faults() -> dict[str, Any]:
-    """Run the tests, and keep the rows that they tell."""
+    """Run the fault-injection tests, and return the table rows that they report."""
     file = FIGURES.with_name("faults.tmp.json").resolve()
     try:
         subprocess.run(FAULTS, check=True, env={**os.environ, VARIABLE: str(file), "OMP_NUM_THREADS": "1"})
@@ -57,7 +56,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {"faults": faults, "scale": sca
 
 
 def tables(figures: Figures) -> dict[str, str]:
-    """The tables of the page, of what was measured."""
+    """Return the tables of docs/cluster.md, by name."""
     makers = {"faults": _faults, "scale": _scale}
     return {name: makers[name](told) for name, told in figures.items()}
 
@@ -81,7 +80,7 @@ def _faults(told: dict[str, Any]) -> str:
 
 
 def fault_tests() -> list[str]:
-    """The tests that show something of a fault, by pytest's names, in their order."""
+    """Return the fault-injection tests by their pytest ids, in pytest's order."""
     found = []
     for path in sorted(Path("tests/faults").glob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -121,7 +120,7 @@ def _where(machine: dict[str, Any]) -> str:
 
 
 def main(names: Sequence[str]) -> None:
-    """Measure the parts that are named, and make the tables of all."""
+    """Measure the named parts, and make the tables of all parts."""
     figures = read_figures(FIGURES)
     for name in names:
         where = machine()

@@ -1,4 +1,4 @@
-"""How often the interval of an estimate holds what a run then takes, simulated; and how wide it is."""
+"""Simulates the coverage and the width of the intervals of time estimates."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ REPEATS = 2000
 
 
 class Noise(NamedTuple):
-    """What disturbs a training's time, as standard deviations of its logarithm.
+    """The noise on the duration of training runs, as standard deviations of its logarithm.
 
-    alone: each training for itself. shared: all trainings of a run alike, and all of a round of measurements.
+    Args:
+        name: the label of the noise.
+        alone: independent noise of each training run.
+        shared: noise that all training runs of one grid run share, and all measurements of one round.
     """
 
     name: str
@@ -39,14 +42,23 @@ NOISES = (
 
 
 class Coverage(NamedTuple):
-    """How often the interval held, and its median half-width as a share of the estimate."""
+    """The share of intervals that contained the true duration, and their median half-width relative to the estimate."""
 
     held: float
     width: float
 
 
 def simulate(noise: Noise, kinds: int, measured: int, trials: int, repeats: int = REPEATS, seed: int = 0) -> Coverage:
-    """Estimates by so many measurements of each kind, each round at a time of its own; and runs of the trials."""
+    """Simulate estimates of a grid's duration, and the runs that they are compared with.
+
+    Args:
+        noise: the noise of measurements and runs.
+        kinds: the number of kinds of trials, which differ in speed.
+        measured: measurements of each kind; measurement i of all kinds is one round with shared noise.
+        trials: the number of trials of the grid.
+        repeats: the number of simulated estimates.
+        seed: the seed of the random numbers.
+    """
     rng = np.random.default_rng(seed)
     cells = _cells(kinds, trials)
     works = [work_of(trial) for trial in cells[:kinds]]
@@ -70,7 +82,7 @@ def simulate(noise: Noise, kinds: int, measured: int, trials: int, repeats: int 
     return Coverage(held / repeats, float(np.median(widths)))
 
 
-_KINDS: dict[str, Kind] = {}  # by cell
+_KINDS: dict[str, Kind] = {}  # a cache, by cell
 
 
 def _kind(trial: Trial) -> Kind:
@@ -80,7 +92,7 @@ def _kind(trial: Trial) -> Kind:
 
 
 def _cells(kinds: int, trials: int) -> Sequence[Trial]:
-    """So many trials of as many kinds in turn: cells that differ in more than the join."""
+    """Return trials that cycle through the given number of kinds. The kinds' cells differ in more than the join."""
     with tempfile.TemporaryDirectory() as folder:
         every = expand(Path(folder), 1000).trials
     firsts: dict[Kind, Trial] = {}

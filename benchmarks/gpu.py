@@ -1,6 +1,6 @@
-"""What docs/performance.md tells of a GPU: `python -m benchmarks.performance gpu gpu_stack gpu_ten` where there is one.
+"""The GPU figures of docs/performance.md: `python -m benchmarks.performance gpu gpu_stack gpu_ten` on a GPU machine.
 
-Each part takes some two minutes, most of them to compile. Pictures are made up where CIFAR-10 isn't prepared.
+Each part takes about two minutes, mostly for compilation. Synthetic images are used if CIFAR-10 isn't prepared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ SEEDS, RATIO, RATE, MINUTES = 10, 10.0, 60_000, 45
 
 @dataclass(frozen=True)
 class Part:
-    """A target: what it is, how much, how it is measured, and what is told of the figures, in words and whether met."""
+    """A performance target.
+
+    Args:
+        what: what is measured.
+        target: the bound, as text.
+        command: the command that measures it.
+        told: turns the figures into the result as text, and whether the target is met.
+    """
 
     what: str
     target: str
@@ -65,14 +72,14 @@ PARTS = {
 
 
 def measure(name: str) -> Any:
-    """The figures of a part that isn't a command of `lape`."""
+    """Measure a part that isn't measured with a `lape` command, and return its figures."""
     if name == "gpu_stack":
         return [asdict(row) for row in stacking.main("cuda", SEEDS, [stacking.HEADLINE])]
     return [asdict(headline.timed(side, "cuda")) for side in headline.SIDES]
 
 
 def targets(figures: Figures) -> list[Sequence[str]]:
-    """The lines of the table of targets."""
+    """Return the rows of the table of targets."""
     lines = list[Sequence[str]]()
     for name, part in PARTS.items():
         measured, word = "–", "**open**"
@@ -84,13 +91,13 @@ def targets(figures: Figures) -> list[Sequence[str]]:
 
 
 def commands() -> str:
-    """How each is measured, as a table."""
+    """Return the table of the commands that measure the targets."""
     lines = ([part.what, part.target, f"`{part.command}`"] for part in PARTS.values())
     return markdown(("target", "is", "command"), lines, ":--")
 
 
 def seen(figures: Figures) -> str:
-    """What an earlier state of the code was seen doing, as a table."""
+    """Return the table of measurements of earlier versions of the code."""
     lines = (
         [row["what"], f"{row['images_per_second']:,}", f"`{row['commit']}`"] for row in figures["gpu_seen"]["rows"]
     )

@@ -1,4 +1,4 @@
-"""Who gets the next pair: ten claims that share a budget of pairs, by three rules. Part of `benchmarks.sequential`."""
+"""Simulates three rules that allocate a shared budget of pairs to ten claims. Part of `benchmarks.sequential`."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ from suite.verdict.stats.sequential import FIRST_LOOK, sequential_p
 ALPHA, LARGEST = 0.05, 20
 BUDGETS = (5, 10, 20)  # pairs per claim on average
 RULES = ("one look", "round robin", "greedy")
-# True gains of the ten claims, in standard deviations: all real, or three without any.
+# True gains of the ten claims in standard deviations: either all are real, or three of them are zero.
 MIXES = {"0.4 to 2.5 sd": np.linspace(0.4, 2.5, 10), "three of none": np.r_[np.zeros(3), np.linspace(0.5, 2.5, 7)]}
 
-_DRAWS = 60  # of a forecast
+_DRAWS = 60  # random draws of one forecast
 _TESTS: tuple[Test, ...] = ((0.0, "greater"),)
 
 
 class Claims:
-    """Ten claims under test: their gains up to the largest number of pairs, of which some are known so far."""
+    """Ten claims under test. Their gains are drawn in advance, and revealed pair by pair."""
 
     def __init__(self, gains: npt.NDArray[np.float64]) -> None:
-        """gains: [claims, LARGEST]."""
+        """Begin with `FIRST_LOOK` pairs of each claim. `gains` has the shape [claims, LARGEST]."""
         self._gains = gains
         self.pairs = [FIRST_LOOK] * len(gains)
         self._p = [sequential_p(self.known(place), LARGEST) for place in range(len(gains))]
         self._forecasts: dict[tuple[int, int, float], Forecast] = {}
 
     def known(self, place: int) -> list[float]:
-        """The gains so far."""
+        """Return the gains of a claim that are revealed so far."""
         listed: list[float] = self._gains[place, : self.pairs[place]].tolist()
         return listed
 
     def add(self, place: int) -> None:
-        """One further pair."""
+        """Reveal one further pair of a claim."""
         self.pairs[place] += 1
         self._p[place] = sequential_p(self.known(place), LARGEST)
 
     def decided(self) -> list[bool]:
-        """Which claims are significant by Holm."""
+        """Return for each claim whether it is significant after Holm's adjustment."""
         return [p < ALPHA for p in holm(self._p)]
 
     def next_in_turn(self, open_claims: list[int]) -> int:
-        """The claim with the fewest pairs."""
+        """Return the open claim with the fewest pairs."""
         return min(open_claims, key=lambda place: self.pairs[place])
 
     def next_by_forecast(self, open_claims: list[int]) -> int:
-        """The claim that is likely to be decided soonest."""
+        """Return the open claim that is forecast to be decided soonest."""
         found = [paired_gain(self.known(place)) for place in range(len(self.pairs))]
         pooled = pooled_sd([one.sd for one in found], self.pairs)
         level = ALPHA / (len(self.pairs) - sum(self.decided()))
@@ -74,7 +74,16 @@ class Claims:
 
 
 def _spend(gains: npt.NDArray[np.float64], rule: str, budget: int) -> tuple[int, int]:
-    """How many claims are decided, and with how many pairs."""
+    """Spend a budget of pairs by a rule.
+
+    Args:
+        gains: [claims, LARGEST].
+        rule: one of `RULES`.
+        budget: pairs per claim on average.
+
+    Returns:
+        The number of decided claims, and the number of pairs spent.
+    """
     if rule == "one look":
         n = budget // len(gains)
         return sum(p < ALPHA for p in holm([paired_gain(one[:n].tolist()).p_greater for one in gains])), budget
@@ -90,7 +99,7 @@ def _spend(gains: npt.NDArray[np.float64], rule: str, budget: int) -> tuple[int,
 
 
 def simulate(families: int) -> Figures:
-    """Claims decided and pairs spent, from so many families of ten claims, whose sds differ as well."""
+    """Simulate families of ten claims with different standard deviations: decided claims and spent pairs by rule."""
     found = []
     for mix, effects in MIXES.items():
         rng = np.random.default_rng(derive_seed("greedy", mix))
@@ -108,7 +117,7 @@ def simulate(families: int) -> Figures:
 
 
 def rows(figures: Figures) -> list[Row]:
-    """Greedy must decide at least as many claims as one look at equal compute from ten pairs each on."""
+    """Return the check: from ten pairs per claim on, greedy decides at least as many claims as one look does."""
     by_rule = {(row["mix"], row["budget"], row["rule"]): row for row in figures["greedy"]}
     found = []
     for mix in MIXES:
@@ -129,7 +138,7 @@ def rows(figures: Figures) -> list[Row]:
 
 
 def tables(figures: Figures) -> Mapping[str, str]:
-    """Its table of docs/statistics.md."""
+    """Return this module's table of docs/statistics.md, by name."""
     return {
         "greedy": markdown(
             ("true gains", "pairs each", *RULES),

@@ -1,4 +1,4 @@
-"""Grids of any size, and records for them, without training."""
+"""Generates grids of any size, and records for their trials, without training."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ ENVIRONMENT = Environment(
 
 
 def write_grid(folder: Path, trials: int) -> Path:
-    """A grid of so many trials (a multiple of 100): 100 cells, and as many seeds as it takes."""
+    """Write a grid file with this number of trials (a multiple of 100): 100 cells with equally many seeds each."""
     path = folder / "bench.yaml"
     path.write_text(_TEXT.format(seeds=list(range(trials // CELLS))))
     return path
 
 
 def expand(folder: Path, trials: int) -> Expansion:
-    """The trials of such a grid."""
+    """Write a grid as `write_grid` does, and return its trials."""
     return load_grid(write_grid(folder, trials)).expand()
 
 
 def record(trial: Trial, rng: random.Random | None = None) -> RunRecord:
-    """The record of a trial that takes no time; with `rng`, of some accuracy and with a history."""
+    """Return a record for a trial without training. With `rng`, it has a random accuracy and a history."""
     top1 = rng.gauss(80, 1) if rng else 0.0
     history = [
         Epoch(epoch=epoch, lr=1e-3, train_loss=1.0, top1=top1 - 30 / (epoch + 1), test_loss=1.0, seconds=1.0)

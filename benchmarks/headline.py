@@ -1,6 +1,6 @@
-"""How long Table 2's ViT-Lite-7/4 on CIFAR-10 takes, both sides, five seeds of each at once: some epochs of it, timed.
+"""Times some epochs of Table 2's ViT-Lite-7/4 on CIFAR-10, and extrapolates to the complete recipe.
 
-`python -m benchmarks.headline --device cuda`
+Both sides are timed, each with five seeds trained together. Run `python -m benchmarks.headline --device cuda`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,17 @@ SHORT = ("recipe.epochs=5", "recipe.warmup_epochs=1", "recipe.cooldown_epochs=0"
 
 @dataclass(frozen=True)
 class Timed:
-    """One side: seconds of a whole epoch with its test, after the first; and of the first, which compiles.
+    """The timing of one side.
 
-    images_per_second: of all seeds together, the tests left out. epochs: of the whole recipe.
+    Args:
+        join: the joining method of the side.
+        seeds: the number of seeds trained together.
+        first_epoch: seconds of the first epoch, which includes compilation.
+        epoch: seconds of a later epoch, with its test.
+        images_per_second: training throughput of all seeds together, without the tests.
+        epochs: epochs of the complete recipe.
+        pictures: whether the images are the data set's or synthetic.
+        device: the name of the device.
     """
 
     join: str
@@ -38,27 +46,27 @@ class Timed:
 
     @property
     def minutes(self) -> float:
-        """Of the whole recipe."""
+        """The extrapolated duration of the complete recipe, in minutes."""
         return (self.first_epoch + (self.epochs - 1) * self.epoch) / 60
 
 
 class _Starts(Heartbeat):
-    """Hears when each epoch's first steps are over."""
+    """Receives progress updates, and notes when the first steps of each epoch are finished."""
 
     def __init__(self) -> None:
         super().__init__([], None)
         self.at: dict[int, float] = {}
 
     def trains(self, epochs: int, steps: int, device: str) -> None:
-        """A training begins."""
+        """Ignore the start of the training run."""
 
     def stepped(self, epoch: int, steps: int, images: int) -> None:
-        """Some steps of an epoch are over."""
+        """Note the time of the first update of each epoch."""
         self.at.setdefault(epoch, time.perf_counter())
 
 
 def timed(join: str, device: str) -> Timed:
-    """Some epochs of five seeds at once, as a run trains them."""
+    """Train and time some epochs of five seeds together, as `lape run` trains them."""
     whole = seeds_of(HEADLINE, [headline(join)], 1)[0].recipe
     trials = seeds_of(HEADLINE, [headline(join), *SHORT], SEEDS)
     machine, dataset = Machine(device=device, compiled=True), trials[0].dataset

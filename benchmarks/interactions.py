@@ -1,7 +1,7 @@
-"""Simulate factorials whose truth is known, and count how often their effects and sums are judged rightly.
+"""Simulates factorial experiments with known effects, and counts how often the suite's tests judge them correctly.
 
-`python -m benchmarks.interactions` writes all figures to docs/interactions.json, and the tables of docs/interactions.md
-from them. Seeds are fixed: the same code gives the same figures.
+`python -m benchmarks.interactions` writes all figures to docs/interactions.json, and from them the tables of
+docs/interactions.md. Seeds are fixed: the same code gives the same figures.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from suite.store.canonical import derive_seed
 from suite.verdict.interactions import SUM_WORDS, Factorial, analysed
 from suite.verdict.stats.blocked import Levels
 
-FACTORIALS = 1_000  # simulated for each figure
+FACTORIALS = 1_000  # simulated experiments for each figure
 SEEDS = (3, 5, 10)
-NOISE = 0.4  # points: standard deviation of each run, beside the seed's own level, which cancels
-# What else varies: by how much the gain of one method differs from seed to seed, in points.
+NOISE = 0.4  # points: standard deviation of each run, without the seed's common effect, which cancels
+# Further variation: the standard deviation between seeds of one method's gain, in points.
 SOURCES = {"nothing else": 0.0, "the gain, by seed": 0.6}
 MARGIN, ALPHA = 1.0, 0.05
-EXCESSES = (-2.0, -1.0, -0.5, 0.0, 1.0, 2.0)  # what two methods gain together beyond their sum, in points
+EXCESSES = (-2.0, -1.0, -0.5, 0.0, 1.0, 2.0)  # points: the joint gain of two methods minus the sum of their gains
 THREE = {"join": ("default", "lape"), "norm": ("ln", "dtn"), "loss": ("default", "diversepatch")}
 TWO = {axis: levels for axis, levels in THREE.items() if axis != "loss"}
 
@@ -40,22 +40,29 @@ Figures = dict[str, Any]
 
 
 def factorial(axes: Mapping[str, Levels], accuracy: Callable[[Levels, int], float], seeds: int) -> Factorial:
-    """Runs with these accuracies, percent, by cell and seed."""
+    """Build a factorial experiment from given accuracies.
+
+    Args:
+        axes: the levels of each axis.
+        accuracy: returns the accuracy in percent of a cell and a seed.
+        seeds: the number of seeds.
+    """
     values = {cell: {seed: accuracy(cell, seed) for seed in range(seeds)} for cell in itertools.product(*axes.values())}
     return Factorial({"arch": "simulated"}, axes, values, ())
 
 
 def simulate(count: int = FACTORIALS) -> Figures:
-    """All figures, each from so many simulated factorials."""
+    """Simulate all figures, each from `count` factorial experiments."""
     return {"factorials": count, "effects": list(effects(count)), "sums": list(sums(count))}
 
 
 def effects(count: int) -> Iterator[Figures]:
-    """How often a main effect that isn't there is seen, of three methods without any effect or interaction.
+    """Count false positives for a main effect, with three methods that have no effects and no interactions.
 
-    By the contrasts of the seeds; by one model of all runs with seeds as blocks; and by that of a mixed model, whose
-    estimates and errors are the same where the data are balanced, with its normal distribution. Also how often the
-    first's interval holds the truth, and how often any of the seven effects is seen after Holm's adjustment.
+    Three tests are compared. The first uses one contrast per seed. The second is a linear model of all runs with seeds
+    as blocks. The third uses the normal distribution as a mixed model does; for balanced data its estimates and
+    standard errors equal those of the second. Also counted: the coverage of the first test's interval, and how often
+    any of the seven effects is significant after Holm's adjustment.
     """
     for source, spread in SOURCES.items():
         for seeds in SEEDS:
@@ -84,12 +91,12 @@ def _without_effect(rng: np.random.Generator, spread: float, seeds: int) -> Call
 
 
 def _normal(p: float, residual: int) -> float:
-    """The two-sided p-value of the same statistic, if it were normal."""
+    """Convert a two-sided p-value of a t statistic to the one that the normal distribution gives."""
     return float(2 * stats.norm.sf(stats.t.isf(p / 2, residual)))
 
 
 def sums(count: int) -> Iterator[Figures]:
-    """How often each word falls, by what two methods, of +1 point each, gain together beyond their sum."""
+    """Count the verdicts on the sum of two methods of +1 point each, by the joint gain beyond the sum."""
     test = Interactions(margin=MARGIN, alpha=ALPHA)
     for excess in EXCESSES:
         for seeds in SEEDS:
@@ -115,7 +122,7 @@ def _rng(*parts: float | str) -> np.random.Generator:
 
 
 def rows(figures: Figures) -> list[Row]:
-    """What must hold, beside how it came out: what chance exceeds once in 1,000."""
+    """Return the checks: each simulated rate beside a bound that chance exceeds once in 1,000."""
     count: int = figures["factorials"]
 
     def at_most(share: float, settings: int = 1) -> float:
@@ -140,7 +147,7 @@ def rows(figures: Figures) -> list[Row]:
 
 
 def tables(figures: Figures) -> Mapping[str, str]:
-    """The tables of docs/interactions.md, by name, in Markdown."""
+    """Return the tables of docs/interactions.md, by name, in Markdown."""
     names = ("contrasts", "blocked", "mixed", "covered", "any_by_holm")
     return {
         "effects": markdown(

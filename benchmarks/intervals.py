@@ -1,4 +1,4 @@
-"""Coverage of the crossed interval, and of the answer over several cells. Part of `benchmarks.sequential`."""
+"""Simulates the coverage of the crossed interval and of the summary over cells. Part of `benchmarks.sequential`."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from suite.verdict.stats.gains import paired_gain
 from suite.verdict.stats.several_cells import several_cells
 
 CELLS = (4, 6, 10, 20)
-# How a cell's gain varies about the mean of all, and with its architecture, in points.
+# Standard deviations of the gain in points: (between cells, between architectures).
 SPREADS = {"cells": (0.7, 0.0), "cells and architectures": (0.5, 0.5)}
 _DIFFICULTY, _SEED, _LEVEL, _STEP = 1.5, 0.1, 1.0, 0.1
 
 
 def simulate(draws: int) -> Figures:
-    """Coverage, from so many simulated contrasts on 1,000 images, and ten times as many tables of cells."""
+    """Simulate the coverage, from `draws` contrasts on 1,000 images and ten times as many tables of cells."""
     return {"interval_draws": draws, "crossed": list(crossed(draws)), "cells": list(cells(10 * draws))}
 
 
 def crossed(draws: int) -> Iterator[Figures]:
-    """How often intervals hold the true gain over all seeds and images.
+    """Simulate how often intervals contain the true gain over all seeds and images.
 
-    Of image i and seed s, the baseline is right with probability Φ(1 + a_i + e_s), the treatment with
+    For image i and seed s, the baseline is correct with probability Φ(1 + a_i + e_s), the treatment with
     Φ(1.1 + a_i + b_i + e_s + g_s): a ~ N(0, 1.5²), e ~ N(0, 0.1²), and b and g by `benchmarks.verdicts.SOURCES`.
     """
     for source, (effect, seed_effect) in SOURCES.items():
@@ -56,7 +56,7 @@ def crossed(draws: int) -> Iterator[Figures]:
 
 
 def cells(draws: int) -> Iterator[Figures]:
-    """How often the mean gain and the next cell's lie in their intervals; two cells of each architecture."""
+    """Simulate how often the mean gain and the next cell's gain lie in their intervals, two cells per architecture."""
     for spread, (cell_sd, architecture_sd) in SPREADS.items():
         for k in CELLS:
             rng = np.random.default_rng(derive_seed("cells", spread, k))
@@ -64,7 +64,7 @@ def cells(draws: int) -> Iterator[Figures]:
             covered = following = 0
             for _ in range(draws):
                 shared = rng.normal(0, architecture_sd, k // 2 + 1).repeat(2)
-                # A mean over three seeds adds noise, of an amount that differs from cell to cell.
+                # The mean over three seeds has noise, whose standard deviation differs between cells.
                 noise = rng.normal(0, 1, k + 1) * rng.uniform(0.1, 0.5, k + 1) / math.sqrt(3)
                 gains = 1.0 + shared[: k + 1] + rng.normal(0, cell_sd, k + 1) + noise
                 found = several_cells(gains[:k].tolist(), architectures)
@@ -74,7 +74,7 @@ def cells(draws: int) -> Iterator[Figures]:
 
 
 def rows(figures: Figures) -> list[Row]:
-    """Coverage must be what is said: bounds of chance alone are added."""
+    """Return the checks: coverage must be at the nominal level, up to a margin for chance."""
     draws = figures["interval_draws"]
 
     def least(share: float, of: int) -> float:
@@ -93,7 +93,7 @@ def rows(figures: Figures) -> list[Row]:
 
 
 def tables(figures: Figures) -> Mapping[str, str]:
-    """Their tables of docs/statistics.md."""
+    """Return this module's tables of docs/statistics.md, by name."""
     return {
         "crossed": markdown(
             ("gains vary by", "pairs", "crossed interval", "t interval", "width to t's", "sd below floor"),

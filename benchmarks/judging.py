@@ -1,4 +1,4 @@
-"""10,000 runs and 200 claims on them, without training."""
+"""Generates 10,000 runs and 200 claims on them, without training."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from suite.store.folder import RUNS
 from suite.store.record import RunRecord, pack_bits
 from suite.verdict.claims.claim import Claim
 
-COPIES, TRIALS = 5, 2_000  # of the architectures; 100 cells of 20 seeds each, so 400 contrasts of 20 pairs
+# Copies of each architecture, and trials of one copy: 100 cells of 20 seeds each. This gives 400 contrasts of 20 pairs.
+COPIES, TRIALS = 5, 2_000
 
 
 def write_runs(folder: Path, images: int) -> None:
-    """The runs of 500 cells as a results folder; with images, each with its answers to so many."""
+    """Write the runs of 500 cells as a results folder. If `images` isn't 0, each has per-image correctness for them."""
     rng = np.random.default_rng(0)
     difficulty = rng.random(max(images, 1))
     with tempfile.TemporaryDirectory() as scratch:
@@ -44,7 +45,7 @@ def _answered(
 
 
 def claims() -> list[Claim]:
-    """200 claims, one for each of as many contrasts."""
+    """Return 200 claims, each on its own contrast."""
     with tempfile.TemporaryDirectory() as scratch:
         cells = {(trial.axis("arch"), trial.axis("dataset")) for trial in expand(Path(scratch), 100).trials}
     contrasts = [

@@ -1,7 +1,7 @@
-"""What each norm and each loss costs beside the default one, in training and evaluation, by `lape bench`.
+"""Measures with `lape bench` what each norm and each loss costs relative to the default, in training and evaluation.
 
-`python -m benchmarks.methods [LEVEL…]` writes docs/methods.json, of all levels or of those that are named; on a machine
-that does nothing else, or its intervals say so. `python -m tests.test_pages` makes the table of docs/methods.md of it.
+`python -m benchmarks.methods [LEVEL…]` writes docs/methods.json, for all levels or the named ones. The machine should
+be idle: other work makes the intervals wider. `python -m tests.test_pages` makes the table of docs/methods.md from it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.documents import write_figures
 REPOSITORY = Path(__file__).resolve().parents[1]
 FIGURES = REPOSITORY / "docs" / "methods.json"
 
-# DeiT-Ti's size, with the class token late whatever the norm; and the zoo's smallest ResNet, on images of CIFAR's size.
+# DeiT-Ti's size, with a late class token for every norm; and the suite's smallest ResNet, on images of CIFAR's size.
 MODELS = {
     "lape bench --axis norm --arch vit_late --size patch_size=16 --size embed_dim=192 --size depth=12 "
     "--size num_heads=4 --size mlp_ratio=4 --batch-size 2 --rounds 7 --device cpu": (
@@ -32,7 +32,7 @@ MODELS = {
 
 
 def measured(command: str) -> list[dict[str, Any]]:
-    """The rows of a command's CSV, numbers as numbers."""
+    """Run a command that prints CSV, and return its rows, with numbers converted."""
     arguments = [*shlex.split(command)[1:], "--csv", "-"]
     done = subprocess.run([sys.executable, "-m", "suite", *arguments], capture_output=True, text=True, check=True,
                           cwd=REPOSITORY)  # fmt: skip

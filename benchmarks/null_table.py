@@ -1,11 +1,11 @@
-"""Simulate the null distribution behind sequential verdicts: `python -m benchmarks.null_table` writes its table.
+"""Simulates the null distribution behind sequential verdicts: `python -m benchmarks.null_table` writes its table.
 
-Gains are drawn from a normal distribution without a mean. Of each row of draws, S is the least of p_k · N / k over the
-prefixes of k = 3 … N pairs, where p_k is the one-sided p-value of the t-test. The t statistic has no unit, so that one
-table serves every standard deviation. All N share their draws: S_N / N is a running minimum of p_k / k.
+Gains are drawn from a normal distribution with mean zero. For each row of draws, S is the minimum of p_k · N / k over
+the prefixes of k = 3 … N pairs, where p_k is the one-sided p-value of the t-test. The t statistic has no unit, so one
+table is valid for every standard deviation. All N use the same draws: S_N / N is a running minimum of p_k / k.
 
-The table has a quantile of S for each level and N. Each is the order statistic that lies one standard error below the
-plain one, so that p-values by the table err to the high side. Seeds are fixed: the same code gives the same table.
+The table has a quantile of S for each level and N. Each is the order statistic one standard error below the usual
+estimate, so that p-values from the table are conservative. Seeds are fixed: the same code gives the same table.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Floats = npt.NDArray[np.float64]
 DRAWS = 4_000_000
 CHUNK = 50_000
 SIZES = (*range(FIRST_LOOK, 31), 40, 50, 75, 100)
-PER_DECADE, LOWEST = 20, -4  # levels of the table: from 10^-4 to 1
+PER_DECADE, LOWEST = 20, -4  # levels of the table: 20 per decade, from 10^-4 to 1
 
 
 def levels() -> list[float]:
-    """The levels of the table, rising, as printed."""
+    """Return the levels of the table in ascending order, rounded as they are printed."""
     steps = range(LOWEST * PER_DECADE, 1)
     return [float(f"{10 ** (step / PER_DECADE):.6g}") for step in steps]
 
 
 def prefix_p_values(gains: Floats) -> Iterator[tuple[int, Floats]]:
-    """The one-sided p-values of each row of gains after k = 3, 4, … columns, as (k, p-values)."""
+    """Yield (k, one-sided p-values of each row's first k gains) for k = 3, 4, …"""
     total, squares = gains[:, :2].sum(axis=1), (gains[:, :2] ** 2).sum(axis=1)
     for k in range(FIRST_LOOK, gains.shape[1] + 1):
         total, squares = total + gains[:, k - 1], squares + gains[:, k - 1] ** 2
@@ -45,7 +45,16 @@ def prefix_p_values(gains: Floats) -> Iterator[tuple[int, Floats]]:
 
 
 def draw_statistics(sizes: Sequence[int], draws: int, *seed: str | int) -> npt.NDArray[np.float32]:
-    """S of so many rows of normal gains without a mean, [sizes, draws]. seed: names the stream of random numbers."""
+    """Draw S from rows of normal gains with mean zero.
+
+    Args:
+        sizes: the numbers of pairs N.
+        draws: the number of rows.
+        seed: names the stream of random numbers.
+
+    Returns:
+        S, [sizes, draws].
+    """
     found = np.empty((len(sizes), draws), dtype=np.float32)
     rng = np.random.default_rng(derive_seed(*seed))
     for start in range(0, draws, CHUNK):
@@ -59,7 +68,7 @@ def draw_statistics(sizes: Sequence[int], draws: int, *seed: str | int) -> npt.N
 
 
 def quantiles(statistics: npt.NDArray[np.float32]) -> list[float]:
-    """The quantiles of one N at the levels, each one standard error low; 1 at level 1."""
+    """Return the quantiles of S for one N at all levels, each lowered by one standard error; 1 at level 1."""
     ordered, draws = np.sort(statistics), statistics.size
     ranks = [level * draws - math.sqrt(draws * level * (1 - level)) for level in levels()]
     return [*(float(ordered[max(0, math.floor(rank) - 1)]) for rank in ranks[:-1]), 1.0]
@@ -76,7 +85,7 @@ def write_table(draws: int = DRAWS) -> None:
 
 
 def _rounded_down(value: float) -> str:
-    """Five significant digits, never more than the value."""
+    """Round down to five significant digits."""
     unit = 10.0 ** (math.floor(math.log10(value)) - 4)
     return f"{math.floor(value / unit + 1e-6) * unit:.5g}"
 

@@ -1,7 +1,8 @@
-"""Measure what docs/performance.md tells, and fill its tables.
+"""Measures the figures of docs/performance.md, and fills its tables.
 
-`python -m benchmarks.performance` runs the page's commands, some fifteen minutes of a machine that has nothing else to
-do; `… alone pair` some of them, and `… tables` none. Each one's figures go to docs/performance.json when it ends.
+`python -m benchmarks.performance` runs all commands of the page, which takes about 15 minutes on an idle machine.
+`python -m benchmarks.performance alone pair` runs only the named ones; `tables` only fills the tables. The figures of
+each command are written to docs/performance.json when it ends.
 """
 
 from __future__ import annotations
@@ -41,19 +42,19 @@ COMMANDS = {
     "join": "lape bench --arch vit_lite_7_4 --image-size 32 --classes 10 --batch-size 128 --rounds 5 --csv -",
 }
 PARTS = (*COMMANDS, "memory", "products", "stack")
-# One training of Table 2, short: what it holds at once doesn't grow with its length. The blocks come first, for the
-# other overrides are of them.
+# One short training run of Table 2: its peak memory doesn't depend on its length. The override of the blocks comes
+# first, because the other overrides change those blocks.
 TRAINED = (
     "lape run table2 --set 'blocks=[{recipe: compact_transformers_cifar10, axes: {arch: [vit_lite_7_4], "
     "pe: [learnable], join: [default], dataset: [cifar10]}}]' --set seeds=[121] --set recipe.warmup_epochs=1 "
     "--set recipe.epochs=2 --set recipe.cooldown_epochs=0 --set recipe.train_images=2560 --set recipe.test_every=2 "
     "--executor serial"
 )
-_PATIENCE = 180  # seconds for the machine to come to rest
+_PATIENCE = 180  # the most seconds to wait for the machine to become idle
 
 
 def measure(name: str, options: Sequence[str]) -> Any:
-    """The figures of one part. options: further ones, of `lape bench --throughput`."""
+    """Measure one part, and return its figures. `options` are further options of `lape bench --throughput`."""
     if name == "gpu":
         return json.loads(_run(f"{gpu.BENCH} --json -"))
     if name in gpu.PARTS:
@@ -70,16 +71,16 @@ def measure(name: str, options: Sequence[str]) -> Any:
 
 
 def _peak(threads: int) -> float:
-    """The peak of the memory of one whole trial, tests and all, as its record has it (10^6 bytes)."""
+    """Run one complete trial, and return the peak memory of its record, in 10^6 bytes."""
     with tempfile.TemporaryDirectory() as folder:
         _run(f"{TRAINED} --threads {threads} --results {folder}/results --reports {folder}/reports")
         (record,) = Store(Path(folder, "results", "table2")).records().values()
-    assert record.peak_memory_mb is not None  # it is done, or the command would have failed
+    assert record.peak_memory_mb is not None  # the trial is done, otherwise the command would have failed
     return record.peak_memory_mb
 
 
 def rest() -> None:
-    """Wait until what ran before no longer counts in the load, but not for ever."""
+    """Wait until earlier work no longer counts in the load average, for at most `_PATIENCE` seconds."""
     until = time.monotonic() + _PATIENCE
     while os.getloadavg()[0] > QUIET and time.monotonic() < until:
         time.sleep(5)
@@ -91,7 +92,7 @@ def _run(command: str) -> str:
 
 
 def tables(figures: Figures) -> Mapping[str, str]:
-    """The tables of docs/performance.md, by name, in Markdown."""
+    """Return the tables of docs/performance.md, by name, in Markdown."""
     return {
         "machine": _machine(figures),
         "targets": _targets(figures),
@@ -129,7 +130,7 @@ def _machine(figures: Figures) -> str:
 
 
 def _busy(told: Figures) -> bool:
-    """Whether other work ran beside it."""
+    """Return whether the machine was busy with other work when the measurement began."""
     return bool(told["environment"]["load_before"] > QUIET)
 
 
@@ -154,7 +155,7 @@ def _targets(figures: Figures) -> str:
 
 
 def _word(ratio: Mapping[str, float | None], least: float) -> str:
-    """Whether a target is met, by the whole interval."""
+    """Describe whether a target is met, judged by the complete interval of a ratio."""
     low, high = ((ratio["median"] if end is None else end) or 0.0 for end in (ratio["low"], ratio["high"]))
     return "met" if low >= least else "**missed**" if high < least else "not settled"
 
@@ -232,7 +233,7 @@ def _interval(row: Mapping[str, str], name: str) -> str:
 
 
 def main(names: Sequence[str], options: Sequence[str]) -> None:
-    """Measure the parts that are named, and make the tables of all."""
+    """Measure the named parts, and make the tables of all parts."""
     figures = read_figures(FIGURES)
     for name in names:
         if name not in gpu.PARTS:
@@ -248,5 +249,5 @@ if __name__ == "__main__":
     for option in ("--rounds", "--seconds"):
         parser.add_argument(option, default="5", help="of `lape bench --throughput`")
     asked = parser.parse_args()
-    on_gpu = [name for name in gpu.PARTS if name in asked.names]  # not among all: few machines have one
+    on_gpu = [name for name in gpu.PARTS if name in asked.names]  # "all" doesn't include them: they need a GPU
     main([*chosen_parts(asked.names, PARTS), *on_gpu], ["--rounds", asked.rounds, "--seconds", asked.seconds])

@@ -1,4 +1,4 @@
-"""How much of a training step its matrix products are: what remains is all that better code could save."""
+"""Measures the share of matrix products in a training step. Better code can save at most the rest."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from suite.models.build import build_model
 from suite.models.costs.macs import count_macs
 
 STEPS = 2
-_NAMES = ("mm", "scaled_dot_product", "convolution")  # in those of operators that multiply matrices
+_NAMES = ("mm", "scaled_dot_product", "convolution")  # parts of the names of operators that multiply matrices
 
 
 def products() -> dict[str, float | str]:
-    """Of a step of ViT-Lite-7/4 on one thread, by torch's profiler.
+    """Profile a training step of ViT-Lite-7/4 on one thread with torch's profiler.
 
-    share: of the operators' time that is spent in matrix products, attention among them. flops_per_second: theirs.
-    instructions: the widest that torch uses here.
+    Returns:
+        share: the fraction of the operators' time that is spent in matrix products, including attention.
+        flops_per_second: the floating-point rate of the matrix products.
+        instructions: the widest CPU instruction set that torch uses on this machine.
     """
     workload = headline()
     cell, recipe, loop = workload.cell, workload.recipe, OurLoop(workload)

@@ -1,4 +1,4 @@
-"""What a benchmark says: a number, beside what it may be."""
+"""The result of a benchmark: a number and its bounds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """What was measured, and its bounds. Times are in seconds; shares have no unit."""
+    """A measured value and its bounds. Times are in seconds; shares have no unit."""
 
     what: str
     found: float
@@ -16,7 +16,7 @@ class Row(NamedTuple):
 
     @property
     def kept(self) -> bool:
-        """Whether the number is within its bounds."""
+        """Whether the value is within its bounds."""
         return self.least <= self.found <= self.most
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""A grid of 10,000 trials that do nothing, two at a time: what the suite and Ray add to each, and to the disk.
+"""Measures the time and disk space that the suite and Ray add per trial: 10,000 empty trials, two at a time.
 
-The driver is a process of its own, whose memory is that of a user's; beside it `lape status` is asked again and again,
-and the files are counted.
+The driver runs in its own process, so that its memory is that of a user's driver. Meanwhile `lape status` is called
+repeatedly, and files are counted.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class Nothing:
-    """A worker that stores a record of each trial, as the real one does, and doesn't train."""
+    """A worker that stores a record of each trial, as the real worker does, but doesn't train."""
 
     results: Path
 
     def __call__(self, job: Job) -> list[RunRecord]:
-        """The records of a job."""
+        """Store and return the records of a job."""
         records = [record(trial) for trial in job]
         for one in records:
             Store(self.results).put(one)
@@ -70,7 +70,7 @@ class _Times(Listener):
 
 
 def drive(folder: Path, trials: int) -> None:
-    """What the driver's process does; it prints its figures as JSON."""
+    """Run the grid in the driver's process, and print the figures as JSON."""
     from suite.run.ray.tune import Resources, run_ray
 
     times, store = _Times(), Store(folder / "bench")
@@ -96,13 +96,13 @@ def drive(folder: Path, trials: int) -> None:
 
 
 def measure(trials: int = TRIALS) -> dict[str, float]:
-    """Run it, and look at it meanwhile."""
+    """Start the driver, observe it while it runs, and return all figures."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         grid, results = write_grid(folder, trials), folder / "bench"
         command = [sys.executable, "-m", "benchmarks.scale", str(folder), str(trials)]
-        (folder / "tmp").mkdir()  # Ray and Tune keep theirs there
-        # As most users have it: what is imported was compiled once.
+        (folder / "tmp").mkdir()  # for the temporary files of Ray and Tune
+        # Allow bytecode caching, which most users have.
         usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         driver = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env={**usual, "TMPDIR": str(folder / "tmp")}
@@ -132,7 +132,7 @@ def _files(folder: Path) -> int:
 
 
 def rows(found: dict[str, float]) -> list[Row]:
-    """The figures, beside what they may be."""
+    """Return the figures with their bounds."""
     trials = f"{found['trials']:,} no-op trials"
     return [
         Row(f"{trials}, per trial, start and end included", found["seconds"] / found["trials"], 0.1),

@@ -1,7 +1,7 @@
-"""Look at claims again and again whose truth is known, and count how often what is said is wrong.
+"""Simulates repeated looks at claims whose truth is known, and counts how often the verdicts are wrong.
 
-`python -m benchmarks.sequential` writes the figures to docs/sequential.json, and the section "Looking again" of
-docs/statistics.md from them (two CPU-minutes or so). Seeds are fixed: the same code gives the same figures.
+`python -m benchmarks.sequential` writes the figures to docs/sequential.json, and from them the section "Looking again"
+of docs/statistics.md (about two CPU minutes). Seeds are fixed: the same code gives the same figures.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def _normal(rng: np.random.Generator, draws: int, mean: float = 0.0) -> Floats:
 
 
 def _collapsing(rng: np.random.Generator, draws: int) -> Floats:
-    """A tenth of the gains is 4 sd lower; the mean of all is none."""
+    """Draw gains with mean zero, of which a tenth are 4 standard deviations lower than the others."""
     return rng.standard_normal((draws, LARGEST)) - 4 * (rng.random((draws, LARGEST)) < 0.1) + 0.4
 
 
-# What gains are drawn from, in standard deviations: name → (whether there is a gain to find, how to draw).
+# Distributions of gains in standard deviations: name → (whether the mean is positive, function that draws gains).
 GAINS: dict[str, tuple[bool, Callable[[np.random.Generator, int], Floats]]] = {
     "none": (False, _normal),
     "0.5 sd": (True, lambda rng, draws: _normal(rng, draws, 0.5)),
@@ -59,11 +59,14 @@ def _single(n: int) -> Callable[[Floats], Floats]:
 
 
 def _sequential(gains: Floats) -> Floats:
-    """At most α where the rule decides: a prefix's p-value beside the constant of the table, scaled to α."""
+    """Return values that are at most α where the sequential rule decides.
+
+    They are the p-values of the prefixes, relative to the table's critical value, scaled to α.
+    """
     return prefix_p_values(gains) * ALPHA / (critical_constant(LARGEST, ALPHA) * _PAIRS / LARGEST)
 
 
-# Rules: name → p-values after each pair, of which the first that is at most α decides.
+# Rules: name → function that returns p-values after each pair. The first p-value that is at most α decides.
 RULES: dict[str, Callable[[Floats], Floats]] = {
     "5 pairs, one look": _single(5),
     "10 pairs, one look": _single(10),
@@ -76,7 +79,7 @@ CORRECTED = [name for name in RULES if "uncorrected" not in name]
 
 
 def simulate(draws: int = DRAWS) -> Figures:
-    """All figures, each from so many simulated claims; of what takes longer, a part of that."""
+    """Simulate all figures, each from `draws` claims; the slower simulations use fewer."""
     return {
         "draws": draws,
         "looks": list(looks(draws)),
@@ -90,7 +93,7 @@ def simulate(draws: int = DRAWS) -> Figures:
 
 
 def looks(draws: int) -> Iterator[Figures]:
-    """How often each rule finds a gain within 20 pairs, and after how many pairs it stops on average."""
+    """Simulate how often each rule finds a gain within 20 pairs, and the average number of pairs when it stops."""
     for gains, (real, draw) in GAINS.items():
         rows = draw(_rng("looks", gains), draws)
         for rule, p_values in RULES.items():
@@ -103,7 +106,7 @@ def looks(draws: int) -> Iterator[Figures]:
 
 
 def table(draws: int) -> Iterator[Figures]:
-    """How often S falls to the table's quantiles, by draws of their own."""
+    """Check the table's quantiles with independent draws: how often S is at most a quantile."""
     for largest in (5, 10, 20, 30, 50, 100):
         rng, levels = _rng("check of the table", largest), (0.05, 0.025, 0.005, 0.001)
         constants, below = [critical_constant(largest, level) for level in levels], np.zeros(len(levels))
@@ -118,7 +121,7 @@ def table(draws: int) -> Iterator[Figures]:
 
 
 def families(draws: int) -> Iterator[Figures]:
-    """Ten claims by Holm, looked at after each seed of all: any gain wrongly seen, and the real ones found."""
+    """Simulate ten claims with Holm's adjustment, tested after each seed: false positives, and real gains found."""
     ranks = np.arange(FAMILY, 0, -1)
     constants = np.array([critical_constant(LARGEST, ALPHA / rank) for rank in ranks])
     for real, effect in ((0, 0.0), (5, 1.0), (5, 2.0), (9, 1.0)):
@@ -135,7 +138,7 @@ def families(draws: int) -> Iterator[Figures]:
 
 
 def _holm(p: Floats, thresholds: Floats) -> npt.NDArray[np.bool_]:
-    """Which claims, [draws, claims, looks], are significant by Holm at each look."""
+    """Return which claims are significant after Holm's adjustment at each look, [draws, claims, looks]."""
     order = np.argsort(p, axis=1)
     small = np.asarray(np.take_along_axis(p, order, 1) <= thresholds[:, None])
     kept = np.logical_and.accumulate(small, axis=1)
@@ -159,7 +162,7 @@ def _family(rule: str, real: int, effect: float, found: npt.NDArray[np.bool_], l
 
 
 def stopping(draws: int) -> Iterator[Figures]:
-    """How often 95 % intervals hold the true gain when one stops at a decision on either side, or at 20 pairs."""
+    """Simulate the coverage of 95 % intervals when sampling stops at a decision on either side, or at 20 pairs."""
     constant = critical_constant(LARGEST, ALPHA / 2)
     repeated = np.array([critical_t(n, LARGEST, ALPHA / 2) for n in range(1, LARGEST + 1)])
     plain = np.asarray(stdtrit(np.maximum(_PAIRS - 1, 1), 1 - ALPHA / 2), dtype=np.float64)
@@ -177,7 +180,10 @@ def stopping(draws: int) -> Iterator[Figures]:
 
 
 def margins(draws: int) -> Iterator[Figures]:
-    """A claim of 1 ± 0.5, looked at after each seed: "within the margin" and "smaller", wrongly said at its ends."""
+    """Simulate a claim of 1 ± 0.5 with true gains at the margin's ends, tested after each seed.
+
+    Counted are the wrong verdicts "within the margin" and "smaller".
+    """
     limits = critical_constant(LARGEST, ALPHA) * _PAIRS / LARGEST
     for sd in (0.2, 0.5):
         rng = _rng("margins", sd)
@@ -190,7 +196,7 @@ def margins(draws: int) -> Iterator[Figures]:
             )  # fmt: skip
             for rule, allowed in rules:
                 ends = [np.asarray(p <= allowed) for p in (above, below)]
-                if rule == "sequential":  # an end that was excluded stays so
+                if rule == "sequential":  # an end that was excluded once stays excluded
                     ends = [np.logical_or.accumulate(end, axis=1) for end in ends]
                 yield {"sd": sd, "gain": gain, "rule": rule,
                        "within": float((ends[0] & ends[1]).any(axis=1).mean()),
@@ -202,7 +208,7 @@ def _rng(*parts: float | str) -> np.random.Generator:
 
 
 def rows(figures: Figures) -> list[Row]:
-    """What must hold, beside how it came out. Bounds are what theory says, and what chance exceeds once in 1,000."""
+    """Return the checks: each simulated rate beside its theoretical bound plus what chance exceeds once in 1,000."""
     draws = figures["draws"]
 
     def at_most(share: float, of: int = draws) -> float:
@@ -239,7 +245,7 @@ def rows(figures: Figures) -> list[Row]:
 
 
 def tables(figures: Figures) -> Mapping[str, str]:
-    """The tables of the section "Looking again" of docs/statistics.md, by name, in Markdown."""
+    """Return the tables of the section "Looking again" of docs/statistics.md, by name, in Markdown."""
     by_rule: dict[str, dict[str, Figures]] = {}
     for row in figures["looks"]:
         by_rule.setdefault(row["rule"], {})[row["gains"]] = row

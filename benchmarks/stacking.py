@@ -1,4 +1,7 @@
-"""Seeds of a cell trained at once, and one after another: `python -m benchmarks.stacking --device cuda --seeds 10`."""
+"""Compares seeds of a cell trained together with seeds trained one after another.
+
+Run `python -m benchmarks.stacking --device cuda --seeds 10`.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,23 @@ from suite.train.one_attempt import process_for
 from suite.train.timed_steps import seconds_per_step
 
 GRIDS = Path(__file__).resolve().parents[1] / "grids"
-ROUNDS = 2  # one, where a model is compiled first
+ROUNDS = 2  # timing rounds; one if the model is compiled first
 SMALL, HEADLINE = "quickstart", "table2"
 
 
 @dataclass(frozen=True)
 class Stacked:
-    """One cell: images per second of its seeds one after another, and at once; each the best of some rounds.
+    """The throughput of one cell.
 
-    seconds: that it took to find out. pictures: the data set's, or made-up ones where it isn't prepared.
+    Args:
+        arch: the architecture.
+        batch_size: images per batch of one seed.
+        seeds: the number of seeds.
+        alone: images per second of the seeds trained one after another, best of several rounds.
+        together: images per second of all seeds trained together, best of several rounds.
+        seconds: the duration of the measurement.
+        pictures: whether the images are the data set's or synthetic.
+        device: the name of the device.
     """
 
     arch: str
@@ -43,31 +54,31 @@ class Stacked:
 
 
 def headline(join: str) -> str:
-    """The override of Table 2's grid to one side of its ViT-Lite-7/4 on CIFAR-10."""
+    """Return the override that reduces Table 2's grid to one side of its ViT-Lite-7/4 on CIFAR-10."""
     axes = f"arch: [vit_lite_7_4], pe: [learnable], join: [{join}], dataset: [cifar10]"
     return f"blocks=[{{recipe: compact_transformers_cifar10, axes: {{{axes}}}}}]"
 
 
 def seeds_of(grid: str, overrides: Sequence[str], count: int) -> list[Trial]:
-    """So many seeds of the first cell of a grid."""
+    """Return trials of the first cell of a grid, with seed indices from 0 to `count` - 1."""
     first = load_grid(GRIDS / f"{grid}.yaml", overrides).expand().trials[0]
     return [replace(first, seed_index=seed) for seed in range(count)]
 
 
 def prepared(dataset: Dataset) -> bool:
-    """Whether its pictures are there."""
+    """Return whether a data set is prepared on this machine."""
     return load_meta(dataset.name, data_root()) is not None
 
 
 def pictures(dataset: Dataset) -> tuple[Images, Images]:
-    """To train and to test on: the data set's, or as many made-up ones where it isn't prepared."""
+    """Return the training and the test images of a data set, or as many synthetic ones if it isn't prepared."""
     if prepared(dataset):
         return load_images(dataset, "train", data_root()), load_images(dataset, "test", data_root())
     return made_up(dataset, dataset.train_images), made_up(dataset, dataset.test_images)
 
 
 def stacked(grid: str, seeds: int, device: str) -> Stacked:
-    """The first cell of a grid, by `Attempt.pace`, which also decides in a run."""
+    """Measure the first cell of a grid with `Attempt.pace`, which `lape run` also uses to decide on stacking."""
     trials = seeds_of(grid, [headline("lape")] if grid == HEADLINE else [], seeds)
     first, machine = trials[0], Machine(data_root(), device)
     train, test = pictures(first.dataset)
@@ -85,7 +96,7 @@ def stacked(grid: str, seeds: int, device: str) -> Stacked:
 
 
 def main(device: str, seeds: int, grids: Sequence[str] = (SMALL, HEADLINE)) -> list[Stacked]:
-    """A tiny model on 8 × 8 pixels, and ViT-Lite-7/4 on CIFAR-10."""
+    """Measure the named grids: by default a tiny model on 8 × 8 pixels, and ViT-Lite-7/4 on CIFAR-10."""
     return [stacked(grid, seeds, device) for grid in grids]
 
 

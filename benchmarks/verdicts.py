@@ -1,8 +1,8 @@
-"""Simulate claims whose truth is known, and count how often their verdicts are right.
+"""Simulates claims whose truth is known, and counts how often their verdicts are right.
 
-`python -m benchmarks verdicts` says it in a few lines; `python -m benchmarks.verdicts` writes all figures to
-docs/statistics.json, and the tables of docs/statistics.md from them. Seeds are fixed: the same code gives the
-same figures.
+`python -m benchmarks verdicts` prints a summary. `python -m benchmarks.verdicts` writes all figures to
+docs/statistics.json, and from them the tables of docs/statistics.md. Seeds are fixed: the same code gives the same
+figures.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from suite.verdict.matching import Case
 from suite.verdict.sentences import WORDS, Word
 from suite.verdict.verdicts import judge_cases
 
-CLAIMS = 2_000  # simulated for each figure
-CHEAP = 10  # times as many where no verdict is needed
+CLAIMS = 2_000  # simulated claims for each figure
+CHEAP = 10  # this many times as many for figures that need no verdict
 CLAIMED, MARGIN, ALPHA = 1.0, 0.5, 0.05
 GAINS, PAIRS, SDS = (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0), (2, 3, 5, 10), (0.2, 0.5, 1.0)
 FAMILY = 10
 IMAGES = 1_000
 IMAGE_PAIRS = (3, 5, 10, 20)
-# What the gains vary by, beside the noise of each run: name → standard deviations of the treatment's effect on an
-# image, and of a seed's on the treatment.
+# Variation of the gains in addition to the noise of each run: name → (standard deviation of the treatment's effect
+# between images, standard deviation of the seed's effect on the treatment).
 SOURCES = {"neither": (0.2, 0.05), "seeds": (0.2, 0.5), "images": (1.0, 0.05)}
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -53,7 +53,7 @@ _CELL = {"dataset": "simulated", "arch": "any", "pe": "any", "norm": "ln", "loss
 
 
 def claim() -> Claim:
-    """A claim of +1 ± 0.5 points, of any simulated cell."""
+    """Return a claim of +1 ± 0.5 points that any simulated cell can test."""
     return Claim.model_validate(
         {
             "id": "simulated", "paper": "none", "version": "none", "table": "0", "row": "simulated",
@@ -64,12 +64,18 @@ def claim() -> Claim:
 
 
 def comparison(baseline: Sequence[float], treatment: Sequence[float]) -> Comparison:
-    """The comparison of runs with these accuracies (percent), a pair of each place."""
+    """Return the comparison of runs with these accuracies in percent. Equal positions form a pair."""
     return Comparison("join", _CELL, "top1", _side("default", baseline), _side("lape", treatment))
 
 
 def answered(baseline: Answers, treatment: Answers, name: str) -> Comparison:
-    """The comparison of runs with these answers to the test images, [pairs, images]. name: of the trials."""
+    """Return the comparison of runs with the given per-image correctness.
+
+    Args:
+        baseline: [pairs, images].
+        treatment: [pairs, images].
+        name: the prefix of the trials' names.
+    """
     sides = []
     for level, right in (("default", baseline), ("lape", treatment)):
         images = dict.fromkeys(range(len(right)), int(right.shape[1]))
@@ -93,13 +99,13 @@ def _side(level: str, values: Sequence[float], name: str = "") -> Side:
 
 
 def paired(gains: Iterable[float]) -> Comparison:
-    """A comparison with these gains."""
+    """Return a comparison whose pairs have these gains."""
     listed = list(gains)
     return comparison([50.0] * len(listed), [50.0 + gain for gain in listed])
 
 
 def simulate(claims: int = CLAIMS) -> Figures:
-    """All figures, each from so many simulated claims (families of claims, for Holm), or `CHEAP` times as many."""
+    """Simulate all figures, each from `claims` claims (for Holm, families of claims) or `CHEAP` times as many."""
     return {
         "claims": claims,
         "words": list(words(claims)),
@@ -111,7 +117,7 @@ def simulate(claims: int = CLAIMS) -> Figures:
 
 
 def words(claims: int) -> Iterator[Figures]:
-    """How often each word falls, by the true gain, its spread and the number of pairs; each claim judged alone."""
+    """Count the verdicts by true gain, spread and number of pairs. Each claim is judged alone."""
     asked = claim()
     for gain in GAINS:
         for sd in SDS:
@@ -122,7 +128,7 @@ def words(claims: int) -> Iterator[Figures]:
 
 
 def coverage(claims: int) -> Iterator[Figures]:
-    """How often the 95 % t interval holds the true gain."""
+    """Simulate how often the 95 % t interval contains the true gain."""
     for n in PAIRS:
         draws = _rng("coverage", n).normal(CLAIMED, 0.5, (claims, n))
         found = [stats.paired_gain(one) for one in draws]
@@ -130,7 +136,10 @@ def coverage(claims: int) -> Iterator[Figures]:
 
 
 def power(claims: int) -> Iterator[Figures]:
-    """How often a gain is shown that should be at 80 %: the smallest of n pairs, and one with the pairs it needs."""
+    """Simulate how often a gain is found that should be found with 80 % power.
+
+    This is the smallest detectable gain for n pairs, and a given gain with the number of pairs that it needs.
+    """
     for n in PAIRS[1:]:
         gain = stats.smallest_gain(n, 0.5)
         yield {"of": "smallest_gain", "gain": gain, "pairs": n, "shown": _shown(claims, gain, n)}
@@ -147,7 +156,7 @@ def _shown(claims: int, gain: float, n: int) -> float:
 
 
 def families(claims: int) -> Iterator[Figures]:
-    """How often, among ten claims judged together, any without a gain is said to have one; and the real ones found."""
+    """Simulate ten claims judged together: how often any zero gain is called real, and the share of real ones found."""
     asked = claim()
     for real in (0, 5, 9):
         rng, wrong, found = _rng("families", real), 0, 0
@@ -165,11 +174,12 @@ def families(claims: int) -> Iterator[Figures]:
 
 
 def images(claims: int) -> Iterator[Figures]:
-    """How often intervals of n pairs on 1,000 test images hold the true gain: on these images, and on all such.
+    """Simulate how often intervals of n pairs on 1,000 test images contain the true gain.
 
-    Of an image i and a seed s, the baseline is right with probability Φ(1 + a_i + e_s), the treatment with
-    Φ(1.1 + a_i + b_i + e_s + g_s): difficulty a ~ N(0, 1.5²), the seed e ~ N(0, 0.1²), and the treatment's effects
-    on the image, b, and with the seed, g, by `SOURCES`.
+    The true gain is that on these images, or that on the distribution that they are drawn from. For image i and seed s,
+    the baseline is correct with probability Φ(1 + a_i + e_s), the treatment with Φ(1.1 + a_i + b_i + e_s + g_s). The
+    difficulty of an image is a ~ N(0, 1.5²), and the seed's effect is e ~ N(0, 0.1²). The treatment's effect on the
+    image, b, and its effect with the seed, g, have the standard deviations of `SOURCES`.
     """
     for source, (effect, seed_effect) in SOURCES.items():
         everywhere = _truth(effect, seed_effect)
@@ -192,7 +202,7 @@ _DIFFICULTY, _SEED, _LEVEL, _STEP = 1.5, 0.1, 1.0, 0.1
 
 
 def _truth(effect: float, seed_effect: float) -> float:
-    """The gain over all images and seeds, in points: E Φ(m + sZ) = Φ(m / √(1 + s²))."""
+    """Return the true gain over all images and seeds, in points: E Φ(m + sZ) = Φ(m / √(1 + s²))."""
     baseline = 1 + _DIFFICULTY**2 + _SEED**2
     treatment = baseline + effect**2 + seed_effect**2
     return 100 * float(ndtr((_LEVEL + _STEP) / math.sqrt(treatment)) - ndtr(_LEVEL / math.sqrt(baseline)))
@@ -201,7 +211,18 @@ def _truth(effect: float, seed_effect: float) -> float:
 def _image_comparison(
     rng: np.random.Generator, effect: float, seed_effect: float, n: int, name: str
 ) -> tuple[Comparison, float]:
-    """A comparison of n pairs on images of its own, and its true gain on these images over all seeds."""
+    """Simulate a comparison of n pairs on newly drawn images.
+
+    Args:
+        rng: the source of random numbers.
+        effect: standard deviation of the treatment's effect between images.
+        seed_effect: standard deviation of the seed's effect on the treatment.
+        n: the number of pairs.
+        name: the prefix of the trials' names.
+
+    Returns:
+        The comparison, and its true gain on these images over all seeds.
+    """
     plain = _LEVEL + rng.normal(0, _DIFFICULTY, IMAGES)
     helped = plain + _STEP + rng.normal(0, effect, IMAGES)
     seed = rng.normal(0, _SEED, (n, 1))
@@ -217,11 +238,11 @@ def _rng(*parts: float | str) -> np.random.Generator:
 
 
 def rows(figures: Figures) -> list[Row]:
-    """What must hold, beside how it came out. Bounds are what theory says, and what chance exceeds once in 1,000."""
+    """Return the checks: each simulated rate beside its theoretical bound plus what chance exceeds once in 1,000."""
     claims = figures["claims"]
 
     def at_most(share: float, draws: int = claims, settings: int = 1) -> float:
-        """What the largest of so many shares stays below."""
+        """Return an upper bound for the largest of `settings` simulated shares, exceeded once in 1,000 by chance."""
         return float(binom.ppf(1 - 0.001 / settings, draws, share)) / draws
 
     def at_least(share: float, draws: int = claims) -> float:
@@ -248,7 +269,7 @@ def rows(figures: Figures) -> list[Row]:
     ]  # fmt: skip
     for row in figures["power"]:
         most, least = at_most(POWER, CHEAP * claims), at_least(POWER, CHEAP * claims)
-        if row["of"] != "smallest_gain":  # a whole number of pairs has at least the power asked for, one less hasn't
+        if row["of"] != "smallest_gain":  # the rounded-up number of pairs reaches the power, one pair less doesn't
             most, least = (most, 0.0) if "−" in row["of"] else (1.0, least)
         found.append(Row(f"power: {row['of']}, {row['pairs']} pairs", row["shown"], most, least))
     found += [
@@ -261,7 +282,7 @@ def rows(figures: Figures) -> list[Row]:
 
 
 def tables(figures: Figures) -> Mapping[str, str]:
-    """The tables of docs/statistics.md, by name, in Markdown."""
+    """Return the tables of docs/statistics.md, by name, in Markdown."""
     return {
         "words": markdown(
             ("true gain", "sd", "pairs", *(word.replace("_", " ") for word in WORDS)),

@@ -1,4 +1,4 @@
-"""What benchmarks train: the paper's headline on made-up pictures, whose work is that of real ones."""
+"""The workload of the benchmarks: the paper's main result on synthetic images, which cost the same as real ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from suite.models.model_cell import ModelCell, Shape
 
 
 def headline() -> Workload:
-    """ViT-Lite-7/4 on CIFAR-10 at its published recipe, on the CPU."""
+    """Return ViT-Lite-7/4 on synthetic CIFAR-10 images with its published recipe, on the CPU."""
     cell = ModelCell(resolve_architecture("vit_lite_7_4"), "learnable", "default", "ln", Shape(10, 32, 3))
     recipe = load_document(Path("grids/recipes/compact_transformers_cifar10.yaml"), Recipe)
     return Workload(cell, recipe, DATASETS["cifar10"], None, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""What timings of two sides say about each other. Facts and scipy only: nothing here needs torch."""
+"""Statistics that compare the timings of two sides. This module doesn't import torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Quartiles:
-    """The median of some values, and their quartiles."""
+    """The median of a set of values, with the lower and the upper quartile."""
 
     median: float
     low: float
@@ -29,7 +29,7 @@ class Ratio:
 
 
 def only(ratio: float) -> Ratio:
-    """A ratio that was measured once, and has no interval."""
+    """Wrap a ratio that was measured only once: its interval is NaN."""
     return Ratio(ratio, math.nan, math.nan)
 
 
@@ -40,10 +40,10 @@ def quartiles(values: Sequence[float]) -> Quartiles:
 
 
 def paired_ratio(baseline: Sequence[float], treatment: Sequence[float]) -> Ratio:
-    """The median of treatment / baseline, pair by pair, and its interval by a percentile bootstrap of the pairs.
+    """Return the median of the paired ratios treatment / baseline, with a 95 % percentile-bootstrap interval.
 
-    The pairs share what the machine did at the time, and a median is not moved by the few that it disturbed.
-    The resampling is seeded.
+    Both values of a pair are measured close together, so a slowdown of the machine affects both. The median is robust
+    against the few pairs where it doesn't. The resampling is seeded.
     """
     ratios = np.asarray(treatment, dtype=np.float64) / np.asarray(baseline, dtype=np.float64)
     median = float(np.median(ratios))

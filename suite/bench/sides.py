@@ -1,4 +1,4 @@
-"""The two sides that `lape bench` compares: cells that differ in one axis."""
+"""The two sides that `lape bench` compares: two cells (model configurations) that differ on one axis."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from suite.store.record import USUAL_LEVELS
 
 @dataclass(frozen=True)
 class Side:
-    """What is measured: a model, and the loss that trains it."""
+    """One side of the comparison: a model, and the loss that it is trained with."""
 
     cell: ModelCell
     loss: str
 
     def level(self, axis: str) -> str:
-        """Its level on an axis."""
+        """Return this side's level on an axis, such as "lape" on the axis "join"."""
         return {**USUAL_LEVELS, **self.cell.levels, "loss": self.loss}[axis]
 
     def patch(self) -> int | None:
-        """The pixels of a patch's side, if its loss classifies patches."""
+        """Return the side length of a patch in pixels if the loss classifies patches, else None."""
         size, image = self.cell.arch.size, self.cell.shape.image_size
         if not isinstance(size, Size) or not any(term.classifies for term in LOSSES[self.loss].terms):
             return None
@@ -42,7 +42,7 @@ Sides = tuple[Side, Side]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both sides in one mode."""
+    """The measurements of both sides in one mode, and their ratios."""
 
     mode: Mode
     baseline: Measured
@@ -50,24 +50,30 @@ class Comparison:
 
     @property
     def time(self) -> Ratio:
-        """Seconds of the treatment over those of the baseline."""
+        """Wall-clock time of the treatment divided by that of the baseline."""
         return paired_ratio(self.baseline.seconds, self.treatment.seconds)
 
     @property
     def cpu(self) -> Ratio | None:
-        """CPU seconds of the treatment over those of the baseline; None on a device that has none."""
+        """CPU time of the treatment divided by that of the baseline; None where none was measured (on a GPU)."""
         if not self.baseline.cpu_seconds:
             return None
         return paired_ratio(self.baseline.cpu_seconds, self.treatment.cpu_seconds)
 
     @property
     def memory(self) -> float:
-        """Peak memory of the treatment over that of the baseline."""
+        """Peak memory of the treatment divided by that of the baseline."""
         return self.treatment.memory_mb / self.baseline.memory_mb
 
 
 def usual_level(axis: str, architecture: Architecture, *, treatment: bool) -> str:
-    """The level of a side that the command line doesn't name: the axis's reference, or its featured method."""
+    """Return the default level of a side that the command line doesn't name.
+
+    Args:
+        axis: the axis on which the sides differ.
+        architecture: its family decides the reference norm.
+        treatment: False for the axis's reference level; True for its featured method with that reference.
+    """
     row = AXES[axis]
     reference = row.references[0] if len(row.references) == 1 else architecture.family.norm
     if not treatment:
@@ -77,17 +83,21 @@ def usual_level(axis: str, architecture: Architecture, *, treatment: bool) -> st
 
 
 def usual_levels(architecture: Architecture) -> dict[str, str]:
-    """What such models have on each axis of methods unless something else is said."""
+    """Return the default level on each method axis (join, norm, loss) for an architecture."""
     return {axis: usual_level(axis, architecture, treatment=False) for axis in METHODS}
 
 
 def make_side(cell: ModelCell, levels: Mapping[str, str]) -> Side:
-    """A side: the model of the cell with these levels, by axis of methods, and the loss among them."""
+    """Return the side with the cell's model and these levels by method axis; the level of "loss" becomes its loss."""
     return Side(ModelCell.with_levels(cell.arch, {**cell.levels, **of_model(levels)}, cell.shape), levels["loss"])
 
 
 def check_losses(sides: Sides, recipe: Recipe) -> None:
-    """Raise `InputError` if a side can't be trained by its loss, or images can't be mixed for it."""
+    """Check that each side can be trained with its loss under the recipe.
+
+    Raises:
+        InputError: a side doesn't fit its loss, or images are mixed in pairs and the batch size is odd.
+    """
     for side in sides:
         cell = Cell(side.cell.arch, side.cell.shape.image_size, {"loss": side.loss}, recipe)
         if error := AXES["loss"].refusal(cell):

@@ -1,4 +1,4 @@
-"""Time and memory of two models against each other, in training and in evaluation, measured side by side."""
+"""Time and memory of two models in training and in evaluation, from interleaved measurements."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ from suite.train.steps.precision import choose_precision
 
 Mode = Literal["training", "evaluation"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-Trained = tuple[ModelCell, str]  # a model, and the loss that trains it
-WARM_UP = 3  # steps before anything is measured: they compile, allocate, and fill the caches
+Trained = tuple[ModelCell, str]  # a model, and the name of the loss that it is trained with
+WARM_UP = 3  # unmeasured steps at the beginning: they compile the model, allocate memory and fill caches
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How both sides are measured: `rounds` pairs, each of `steps` steps per side.
+    """How both sides are measured.
 
-    compiled: by torch.compile, as CUDA graphs where there is a GPU.
+    Args:
+        device: the device that both models run on.
+        threads: the number of CPU threads.
+        steps: steps of each side in one round.
+        rounds: pairs of measurements, one measurement per side.
+        compiled: whether torch.compile is used, with CUDA graphs on a GPU.
+        recipe: the training recipe.
     """
 
     device: torch.device
@@ -40,18 +46,21 @@ class Setting:
 
     @property
     def precision(self) -> str:
-        """The name of what is computed in."""
+        """The name of the floating-point precision, such as "fp32"."""
         return choose_precision(self.recipe, self.device).name
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One side in one mode.
+    """The measurements of one side in one mode.
 
-    seconds: per step, one value for each round. cpu_seconds: those of all threads, which other work on the same
-    machine disturbs less (none on a GPU, where a CPU only launches). operators: that compute, in one step that isn't
-    compiled. memory_mb: the most that the side holds at once, in 10^6 bytes: on a CPU its tensors (see `Watch`), on a
-    GPU what is allocated.
+    Args:
+        seconds: wall-clock time per step, one value for each round.
+        cpu_seconds: CPU time per step, summed over all threads. Other work on the machine disturbs it less than
+            wall-clock time. Empty on a GPU, where the CPU only launches kernels.
+        operators: computing operators in one step without compilation.
+        memory_mb: peak memory of the side in 10^6 bytes: on a CPU that of its tensors (see `Watch`), on a GPU that of
+            the allocator.
     """
 
     seconds: tuple[float, ...]
@@ -61,9 +70,16 @@ class Measured:
 
 
 def recipe_for(batch_size: int, precision: AskedPrecision, patch: int | None = None) -> Recipe:
-    """AdamW without augmentation. The steps see one batch, so they are small: the weights should stay ordinary.
+    """Return a recipe for measurements: AdamW without augmentation.
 
-    patch: pixels of its side, where images are mixed on the patch grid, as losses that classify patches need it.
+    The learning rate is small because every step uses the same batch: the weights must not grow out of their usual
+    range.
+
+    Args:
+        batch_size: images per step.
+        precision: the precision that was asked for.
+        patch: side length of a patch in pixels. CutMix then mixes images on the patch grid, which losses that classify
+            patches need. None: no CutMix.
     """
     plain = Recipe(version=1, epochs=1, batch_size=batch_size, lr=1e-5, weight_decay=0.05, precision=precision)
     return plain if patch is None else plain.model_copy(update={"cutmix": 1.0, "cutmix_grid": patch})
@@ -75,12 +91,19 @@ def compare(
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
     losses: Sequence[str] = (),
 ) -> dict[Mode, list[Measured]]:
-    """Measure the sides, which take turns step by step, so that whatever slows the machine slows them alike.
+    """Measure the sides with interleaved steps, so that a slowdown of the machine affects all of them.
 
-    losses: what each side is trained by, if not by the default.
+    Training uses the suite's own training step, and evaluation its own test pass, both on random images. The order of
+    the sides is reversed in every other round.
 
-    The step is the suite's own training step, and the evaluation its own test pass, on random images. Within
-    a round the order of the sides is turned around every other time. track: wraps the rounds, to show progress.
+    Args:
+        sides: the models.
+        setting: how they are measured.
+        track: wraps the sequence of rounds, to show progress.
+        losses: the name of each side's loss; empty: the default loss for all.
+
+    Returns:
+        For each mode, one measurement per side.
     """
     trained = list(zip(sides, losses or ["default"] * len(sides), strict=True))
     threads, on_cpu = torch.get_num_threads(), setting.device.type == "cpu"
@@ -112,7 +135,7 @@ def compare(
 
 
 class _Side:
-    """A model with all that its steps need."""
+    """One side with everything its steps need: a trainer, and one batch of random images."""
 
     def __init__(self, trained: Trained, setting: Setting) -> None:
         cell, loss = trained
@@ -130,7 +153,7 @@ class _Side:
         )
 
     def run(self, mode: Mode, steps: int) -> None:
-        """So many steps, or test passes, over the batch."""
+        """Run this number of training steps or test passes on the batch."""
         if mode == "training":
             order = self._order.repeat(steps)
             self._trainer.train_epoch(self._images, [order], [torch.Generator()], [self._setting.recipe.lr] * steps)
@@ -142,7 +165,7 @@ class _Side:
 def _times(
     sides: Sequence[Trained], setting: Setting, track: Callable[[Sequence[int]], Iterable[int]]
 ) -> dict[Mode, list[list[tuple[float, float]]]]:
-    """Seconds and CPU seconds per step: by mode, side and round."""
+    """Return (seconds, CPU seconds) per step, indexed by mode, side and round."""
     built = [_Side(side, setting) for side in sides]
     times: dict[Mode, list[list[tuple[float, float]]]] = {mode: [[] for _ in sides] for mode in MODES}
     for mode in MODES:
@@ -172,23 +195,23 @@ def _seconds(side: _Side, mode: Mode, setting: Setting) -> float:
 
 
 def _watched(trained: Trained, mode: Mode, setting: Setting) -> tuple[int, float]:
-    """Operators of one step, and the peak of the memory of a side that is alone, not compiled (10^6 bytes)."""
+    """Return the operators of one step, and the peak memory in 10^6 bytes, of one side alone without compilation."""
     with Watch() as watch:
         side = _Side(trained, replace(setting, compiled=False))
-        watch.peak = watch.held  # making it needed more for a moment
-        side.run(mode, 1)  # the optimiser makes its state
+        watch.peak = watch.held  # building the model temporarily needed more memory; that isn't counted
+        side.run(mode, 1)  # the optimiser creates its state in the first step
         before = watch.operators
         side.run(mode, 1)
     return watch.operators - before, watch.peak / 1e6
 
 
 def _allocated(trained: Trained, mode: Mode, setting: Setting) -> float:
-    """The peak of what a side that is alone adds to a GPU's allocations (10^6 bytes), compiled as it is timed."""
+    """Return the peak GPU memory that one side alone allocates, in 10^6 bytes, compiled as in the timing."""
     release(setting.device)
     before = PeakMemory(setting.device).megabytes()
     side, meter = _Side(trained, setting), PeakMemory(setting.device)
     side.run(mode, WARM_UP)
     peak = meter.megabytes() - before
     del side
-    torch.compiler.reset()  # it holds the model
+    torch.compiler.reset()  # the compiler keeps a reference to the model
     return peak

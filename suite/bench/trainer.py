@@ -1,4 +1,4 @@
-"""A trainer for measurements: the suite's own, made as a trial makes it."""
+"""Builds the suite's own trainer for measurements, in the same way as a trial builds it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,19 @@ def make_trainer(
     recorded: bool = False,
     loss: str = "default",
 ) -> Trainer:
-    """A new model in training. graphs: all of it, tests too, by torch.compile, as CUDA graphs where there is a GPU.
+    """Build a new model with its loss and optimiser, and return a trainer for it.
 
-    The others: see `Trainer`.
+    Args:
+        cell: the model.
+        recipe: the training recipe.
+        normalise: the normalisation of the images.
+        device: the device to train on.
+        compiled: see `Trainer`.
+        graphs: compile the complete model, for training and tests, with CUDA graphs on a GPU.
+        threads: see `Trainer`.
+        shape: see `Trainer`.
+        recorded: see `Trainer`.
+        loss: the name of the loss.
     """
     model = learner_for(build_model(cell), LOSSES[loss], recipe, cell.shape.num_classes, seed=0).to(device)
     optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())

@@ -1,4 +1,4 @@
-"""What a piece of code does with tensors: the operators that compute, and the memory that is held at once."""
+"""Counts the operators that a piece of code executes, and the tensor memory that it holds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-_IDLE = ("_unsafe_view", "empty", "new_empty")  # beside views: they read and write nothing
+_IDLE = ("_unsafe_view", "empty", "new_empty")  # like views, these read and write no data
 
 
 class Watch(TorchDispatchMode):
-    """A context manager. operators: that computed something, views and allocations left out.
+    """A context manager that counts operators and tensor memory.
 
-    held, peak: bytes of the tensors that were made inside and are alive, now and at most so far. Not in it:
-    what an operator needs and gives back within itself, and what an allocator holds in reserve; so the
-    numbers are the same in every run. Compiled code isn't seen.
+    Temporary buffers inside an operator and the allocator's reserve are not counted, so the numbers are the same in
+    every run. Compiled code isn't seen.
+
+    Attributes:
+        operators: executed operators, without views and allocations.
+        held: bytes of the tensors that were created inside the context and are still alive.
+        peak: the largest value of `held` so far.
     """
 
     def __init__(self) -> None:
@@ -29,7 +33,7 @@ class Watch(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if not func.is_view:
             self.operators += not func.__name__.startswith(_IDLE)
-            given = _storages((args, kwargs))  # an operator in place returns one of them
+            given = _storages((args, kwargs))  # an in-place operator returns one of its inputs
             for key, storage in _storages(result).items():
                 if key not in given:
                     self._hold(storage)
@@ -46,6 +50,6 @@ class Watch(TorchDispatchMode):
 
 
 def _storages(tree: Any) -> dict[int, Any]:
-    """The memory behind the tensors, each once, by its identity."""
+    """Return the storages of all tensors in a tree, each once, by `id`."""
     found = [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
     return {id(storage): storage for storage in found}

@@ -1,4 +1,4 @@
-"""The entry point of the command line: all commands, and how their errors end."""
+"""The entry point of the command line: registers all commands, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ for _part in (grids, running, results, models, data):
 app.add_typer(data.data_commands, name="data")
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141  # what a shell says of a command whose reader has gone, such as `head`
-INTERNAL = 70  # a fault of the suite itself (EX_SOFTWARE); 1 means that a claim is contradicted
+BROKEN_PIPE = 141  # a shell's exit code for a command whose reader, such as `head`, has closed the pipe
+INTERNAL = 70  # a bug in the suite (EX_SOFTWARE); not 1, which means that a claim is contradicted
 
-# The packages of each extra of pyproject.toml, by the names that they are imported by.
+# The packages of each extra in pyproject.toml, by their import names.
 EXTRAS = {
     "train": ("fsspec", "fvcore", "PIL", "safetensors", "sklearn", "timm", "torch", "torchvision"),
     "ray": ("ray",),
@@ -42,34 +42,39 @@ EXTRAS = {
 def main() -> None:
     """The entry point of `lape`.
 
-    Exit codes: 0; 1 if a claim is contradicted or `lape run` left trials undone; 2 for bad input, with one message and
-    no traceback; 70 for a fault of the suite, with a traceback; 130 after Ctrl-C.
+    Exit codes:
+        0: success.
+        1: a claim is contradicted, or `lape run` left trials undone.
+        2: bad input, with one message and no traceback.
+        70: a bug in the suite, with a traceback.
+        130: Ctrl-C.
+        141: the reader of the output has closed the pipe.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal or a file whose encoding has no ±
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the encoding of the terminal or file may lack characters such as ±
         codecs.register_error("lape", plain)
         sys.stdout.reconfigure(errors="lape")
     try:
         try:
             app()
         finally:
-            sys.stdout.flush()  # now, where its failure can be told; at exit it would be a traceback
+            sys.stdout.flush()  # an error is caught here; at interpreter exit it would print a traceback
     except InputError as error:
         complain(f"error: {error}")
         sys.exit(2)
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # typer and rich exit with 1, which has other meanings here
+        if isinstance(stop.__context__, BrokenPipeError):  # typer and rich exit with 1, which has another meaning here
             sys.exit(BROKEN_PIPE)
-        if stop.code == INTERRUPTED:  # typer's answer to Ctrl-C
+        if stop.code == INTERRUPTED:  # typer's exit code after Ctrl-C
             complain("stopped; finished trials are stored, and the same command resumes from there")
         raise
     except OSError as error:
-        # What is still in the buffer of the output can't be written either, and Python would try at exit.
+        # The output's buffer can't be written either. Python would try at exit, so redirect it to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             sys.exit(BROKEN_PIPE)
         complain(f"error: {_system_error(error)}")
         sys.exit(2)
-    except Exception as error:  # whatever it is, Python's own exit code for it is 1
+    except Exception as error:  # any other error: Python's own exit code 1 would mean a contradicted claim
         missing = _missing_package(error)
         if missing is None:
             complain(traceback.format_exc().rstrip())
@@ -79,7 +84,7 @@ def main() -> None:
 
 
 def _missing_package(error: Exception) -> InputError | None:
-    """The message for a package that isn't installed, if an extra would bring it."""
+    """Return the error message for a missing package that belongs to an extra; None for any other error."""
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     for extra, packages in EXTRAS.items():
         if package in packages:

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -13,30 +13,36 @@ if TYPE_CHECKING:
 GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or the name of one in grids/.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the grid, such as recipe.epochs=10."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the grid, for example recipe.epochs=10."),
 ]
-SeedsOption = Annotated[int | None, typer.Option("--seeds", metavar="N", help="Use N seed indices.")]
+SeedsOption = Annotated[
+    int | None, typer.Option("--seeds", metavar="N", help="Use N seed indices instead of the grid's.")
+]
 ResultsOption = Annotated[Path, typer.Option("--results", help="The folder of all grids' results.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="The folder of all grids' reports.")]
-ArchOption = Annotated[list[str] | None, typer.Option("--arch", help="A named size, or a family (repeat for more).")]
-SizeOption = Annotated[
-    list[str] | None, typer.Option("--size", metavar="KEY=VALUE", help="A size of the architecture, as embed_dim=32.")
+ArchOption = Annotated[
+    list[str] | None, typer.Option("--arch", help="A named architecture, or a family (may be repeated).")
 ]
-ClassesOption = Annotated[int, typer.Option("--classes", min=1, help="Classes.")]
-ImageSizeOption = Annotated[int, typer.Option("--image-size", min=1, help="Pixels on each side.")]
-ChannelsOption = Annotated[int, typer.Option("--channels", min=1, help="Colour channels.")]
+SizeOption = Annotated[
+    list[str] | None,
+    typer.Option("--size", metavar="KEY=VALUE", help="A size of the architecture, for example embed_dim=32."),
+]
+ClassesOption = Annotated[int, typer.Option("--classes", min=1, help="Number of classes.")]
+ImageSizeOption = Annotated[int, typer.Option("--image-size", min=1, help="Height and width of images in pixels.")]
+ChannelsOption = Annotated[int, typer.Option("--channels", min=1, help="Number of colour channels.")]
 CSVOption = Annotated[
-    str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers as CSV ('-': print that alone).")
+    str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers as CSV ('-': print only the CSV).")
 ]
 DeterministicOption = Annotated[
-    bool, typer.Option("--deterministic", help="The same bits in every run, on a GPU too, where that costs time.")
+    bool,
+    typer.Option("--deterministic", help="Bit-identical results in every run, also on a GPU, where it is slower."),
 ]
 CompileOption = Annotated[
     bool | None,
     typer.Option(
         "--compile/--no-compile",
         show_default=False,
-        help="Compile models, and on a GPU record steps as CUDA graphs. [default: on a GPU, where it pays]",
+        help="Compile models; on a GPU also record steps as CUDA graphs. [default: on a GPU, for long training runs]",
     ),
 ]
 MicroBatchOption = Annotated[
@@ -46,7 +52,7 @@ MicroBatchOption = Annotated[
         min=1,
         metavar="N",
         show_default=False,
-        help="At most N images per forward and backward pass; batches stay as they are. [default: whole batches]",
+        help="At most N images per forward and backward pass; the batch size is unchanged. [default: whole batches]",
     ),
 ]
 GPUsOption = Annotated[
@@ -55,7 +61,7 @@ GPUsOption = Annotated[
         "--gpus-per-trial",
         min=0,
         show_default=False,
-        help="GPUs of each trial: whole ones, or 1/k of one, such as 0.5. [default: 1 where there is one]",
+        help="GPUs per trial: a whole number, or a fraction 1/k such as 0.5. [default: 1 if there is a GPU]",
     ),
 ]
 ProcessesOption = Annotated[
@@ -65,7 +71,7 @@ ProcessesOption = Annotated[
         min=1,
         metavar="N",
         show_default=False,
-        help="Processes that train a trial together, of --threads each. [default: one for each of --gpus-per-trial]",
+        help="Processes that train one trial together, each with --threads. [default: one per GPU of the trial]",
     ),
 ]
 RESULTS, REPORTS = Path("results"), Path("reports")
@@ -74,7 +80,15 @@ RESULTS, REPORTS = Path("results"), Path("reports")
 def chosen_workspace(
     grid: str, overrides: list[str] | None, seeds: int | None, results: Path, reports: Path
 ) -> Workspace:
-    """The workspace of a command's grid: the grid, its records, and its verdicts."""
+    """Open the workspace of a command's grid: the grid, its records, and its verdicts.
+
+    Args:
+        grid: a grid file, or the name of one in grids/.
+        overrides: assignments of `--set`.
+        seeds: the number of seed indices; None: those of the file.
+        results: the folder of all grids' results.
+        reports: the folder of all grids' reports.
+    """
     from suite.report.workspace import open_workspace
 
     return open_workspace(grid, overrides or [], seeds, results, reports)

@@ -1,4 +1,4 @@
-"""What a recipe's `auto_augment` says: timm's RandAugment strings, and learned policies by name. Needs no torch."""
+"""Parses a recipe's `auto_augment`: timm's RandAugment strings, and learned policies by name. Doesn't import torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from suite.errors import InputError, nearest
 
-# timm's operations. With `inc1` some of them get stronger with the magnitude, where else they get weaker.
+# timm's operations. Some of them get weaker with the magnitude; with `inc1` they get stronger instead.
 RAND_OPERATIONS = (
     "AutoContrast",
     "Equalize",
@@ -26,9 +26,9 @@ RAND_OPERATIONS = (
     "TranslateYRel",
 )
 LEVELS = 10.0  # timm's scale of magnitudes
-_ALWAYS_UNIFORM = 100.0  # a larger `mstd` means any magnitude up to `m`, as in timm
+_ALWAYS_UNIFORM = 100.0  # as in timm, a larger `mstd` means a uniform magnitude from 0 to `m`
 
-# key: what it sets, the form of its value, and what it means
+# key: (field of RandAugment, regular expression of the value, meaning)
 _SECTIONS = {
     "m": ("magnitude", r"\d{1,4}", "magnitude, an integer"),
     "n": ("layers", r"[1-9]\d?", "operations for each image, an integer"),
@@ -42,10 +42,11 @@ _EXAMPLE = "rand-m9-mstd0.5-inc1"
 
 @dataclass(frozen=True)
 class RandAugment:
-    """timm's RandAugment: each image gets `layers` operations, drawn anew with replacement.
+    """timm's RandAugment: each image gets `layers` operations, drawn with replacement.
 
-    Each is applied with its probability, at a magnitude from a normal distribution (an infinite deviation: uniform
-    from 0), clipped to [0, magnitude_max]. Source: timm 1.0 `rand_augment_transform`; the values are its defaults.
+    Each operation is applied with probability `probability`. Its magnitude is drawn from a normal distribution with
+    mean `magnitude` and standard deviation `magnitude_std`, clipped to [0, magnitude_max]. An infinite deviation means
+    a uniform distribution from 0 to `magnitude`. Source: timm 1.0 `rand_augment_transform`, with its defaults.
     """
 
     magnitude: float = LEVELS
@@ -58,16 +59,19 @@ class RandAugment:
 
 @dataclass(frozen=True)
 class LearnedPolicy:
-    """Pairs of (operation, probability, bin of its magnitude out of ten); each image gets one pair."""
+    """A learned AutoAugment policy: each image gets one of the pairs of operations.
+
+    An operation is (name, probability, index of its magnitude's bin out of ten).
+    """
 
     pairs: tuple[tuple[tuple[str, float, int], tuple[str, float, int]], ...]
 
 
 def parse_policy(text: str) -> RandAugment | LearnedPolicy:
-    """Read `rand-m9-mstd0.5-inc1` and its like, or `cifar10`, AutoAugment's policy for CIFAR-10.
+    """Parse a RandAugment string such as `rand-m9-mstd0.5-inc1`, or `cifar10`, AutoAugment's policy for CIFAR-10.
 
     Raises:
-        InputError: it is neither; with the position of what can't be read.
+        InputError: the text is neither; the message has the position of the error.
     """
     if text in LEARNED_POLICIES:
         return LEARNED_POLICIES[text]
@@ -104,8 +108,8 @@ def _unreadable(text: str, position: int, found: str, fix: str) -> InputError:
     )
 
 
-# AutoAugment (arXiv 1805.09501), Table 7: the policy found on CIFAR-10, with the bins of magnitude as torchvision has
-# them. 0 stands where the operation has no magnitude.
+# AutoAugment (arXiv 1805.09501), Table 7: the policy found on CIFAR-10, with torchvision's magnitude bins. The bin is 0
+# for an operation that has no magnitude.
 LEARNED_POLICIES = {
     "cifar10": LearnedPolicy(
         (

@@ -1,7 +1,7 @@
-"""A budget: in what a grid is smaller than the published training that it stands for.
+"""A budget: how a grid's training runs are smaller than the published ones that they stand for.
 
-What fails at a smaller budget may hold at the published one, and the reverse; so every claim, table and report of such
-a grid says so.
+A claim that fails at a smaller budget may hold at the published one, and the reverse. Therefore every claim, table and
+report of such a grid mentions its budget.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from suite.errors import nearest
 from suite.grid.axes import AXES
 
-# What may be smaller than published. With another PE or method a grid would test another claim.
+# The axes on which a grid may be smaller than published. With another PE or method it would test another claim.
 _SIZES = tuple(name for name in AXES if AXES[name].declared_as)
 
 
 class Budget(BaseModel):
-    """What stands under a grid's `budget`."""
+    """The values under the key `budget` of a grid file."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -37,9 +37,9 @@ class Budget(BaseModel):
         return self
 
     def published(self, axis: str, level: str) -> str:
-        """The published level that a level of this grid stands for; others stand for themselves."""
+        """Return the published level that a level of this grid stands for; by default the level itself."""
         return self.stands_for.get(axis, {}).get(level, level)
 
     def here(self, axis: str, level: str) -> str:
-        """Which level of this grid stands for a published one."""
+        """Return the level of this grid that stands for a published level; by default the level itself."""
         return {theirs: ours for ours, theirs in self.stands_for.get(axis, {}).items()}.get(level, level)

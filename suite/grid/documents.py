@@ -1,4 +1,4 @@
-"""YAML 1.2 files, validated by a pydantic model, with the line of everything that is wrong in them."""
+"""YAML 1.2 files, validated by pydantic models. Error messages have the line of each problem."""
 
 from __future__ import annotations
 
@@ -23,15 +23,22 @@ from suite.grid.yaml import load_yaml
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
-_LONG = 80  # characters of a value that a message shows
-_SHIPPED = Path(suite.__file__).resolve().parents[1] / "grids"  # what comes with the suite
-MOST_BYTES = 1_000_000  # of a file: the largest here has 30,000
-MOST_PROBLEMS = 50  # that one message lists
+_LONG = 80  # the most characters of a value that a message shows
+_SHIPPED = Path(suite.__file__).resolve().parents[1] / "grids"  # the grids that come with the suite
+MOST_BYTES = 1_000_000  # the largest file size; the largest file that comes with the suite has 30,000 bytes
+MOST_PROBLEMS = 50  # the most problems that one message lists
 
 
 @dataclass
 class Document:
-    """The values of a file, and the line at which each stands."""
+    """The values of a YAML file, and the line of each value.
+
+    Args:
+        path: the file.
+        values: its values as plain Python objects.
+        lines: the line of each value, by location.
+        overrides: the assignments of `--set` that replaced values, by location.
+    """
 
     path: Path
     values: dict[str, Any]
@@ -39,7 +46,7 @@ class Document:
     overrides: dict[Location, str] = field(default_factory=dict)
 
     def where(self, location: Location) -> str:
-        """The file and line of a value, or of the nearest thing around it."""
+        """Return the file and line of a value; if it isn't in the file, those of the innermost value around it."""
         for length in range(len(location), -1, -1):
             part = location[:length]
             if part in self.overrides:
@@ -49,7 +56,13 @@ class Document:
         return str(self.path)
 
     def override(self, assignment: str, at: Location = ()) -> None:
-        """Apply `key.key=value`, the value read as YAML, as if it stood in the file (below `at`)."""
+        """Apply an assignment `key.key=value` as if it were written in the file, below the location `at`.
+
+        The value is parsed as YAML.
+
+        Raises:
+            InputError: the assignment has no key or no value, or its path goes through a value that is no mapping.
+        """
         path, equals, text = assignment.partition("=")
         keys = path.strip().split(".")
         if not equals or not all(keys):
@@ -62,7 +75,7 @@ class Document:
             )
         values: Any = self.values
         for part in at:
-            values = values[part]  # a mapping, as the caller knows
+            values = values[part]  # always a mapping: the caller checked it
         for depth, key in enumerate(keys[:-1]):
             inner = values.setdefault(key, {})
             if key == "recipe" and isinstance(inner, str):
@@ -78,14 +91,20 @@ class Document:
             values = inner
         values[keys[-1]] = _plain(load_yaml(text, f"--set {assignment}"))
         place = (*at, *keys)
-        # What stood in the file there, and below it, is gone.
+        # The override replaces the file's value here and everything below it, so their lines no longer apply.
         self.lines = {other: line for other, line in self.lines.items() if other[: len(place)] != place}
         self.overrides[place] = assignment
 
     def validate(self, model: type[M], values: Any = None, at: Location = ()) -> M:
-        """The values as a model; raises `InputError` with every problem, each with its line.
+        """Validate values with a pydantic model.
 
-        By default all of the file's values; or `values`, which stand (or are called for) at `at`.
+        Args:
+            model: the pydantic model.
+            values: the values to validate; None: all values of the file.
+            at: the location of `values` in the file, for messages.
+
+        Raises:
+            InputError: with every problem and its line.
         """
         try:
             return model.model_validate(self.values if values is None else values)
@@ -111,9 +130,10 @@ class Document:
                 where=self.where(location[:-1]),
                 fix=f"add the key {str(location[-1])!r}",
             )
-        if not error["loc"]:  # of several keys together: the place of the first that the message names
+        if not error["loc"]:  # a problem of several keys together: take the line of the first key in the message
             places = [(*at, word) for word in re.findall(r"\w+", error["msg"])]
-            # Claim files inherit keys from their top, whose lines are smaller: the fault is the entry's.
+            # Entries of a claim file inherit keys from the top of the file. Those keys have smaller lines than the
+            # entry, and the problem is in the entry, so they are skipped.
             own = [p for p in places if p in self.overrides or self.lines.get(p, 0) >= self.lines.get(location, 1)]
             place = own[0] if own else location
         else:
@@ -131,13 +151,17 @@ def load_document(path: Path, model: type[M]) -> M:
     """Read and validate one YAML file.
 
     Raises:
-        InputError: no such file, not YAML, a duplicate key, or values that the model refuses.
+        InputError: the file is missing, isn't YAML, has a duplicate key, or has values that the model rejects.
     """
     return read_document(path).validate(model)
 
 
 def read_document(path: Path) -> Document:
-    """Read one YAML file without validating it. Raises `InputError` if it is missing or not a YAML mapping."""
+    """Read one YAML file without validating its values.
+
+    Raises:
+        InputError: the file is missing, unreadable, too large, or not a YAML mapping.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -184,9 +208,18 @@ def read_document(path: Path) -> Document:
 
 
 def check_inside(path: Path, folder: Path, where: str) -> None:
-    """Raise `InputError` if a file that a file names lies neither below its folder nor below a project's `grids/`.
+    """Check that a file named in a grid is below the grid's folder, or below `grids/` of the project or the suite.
 
-    Messages quote lines of what can't be read. A stranger's grid mustn't make them quote any other file.
+    This is a security check. Error messages quote lines of files that can't be parsed, and a grid from an untrusted
+    source must not make them quote arbitrary files.
+
+    Args:
+        path: the named file.
+        folder: the folder of the file that names it.
+        where: the file and line of the name, for the message.
+
+    Raises:
+        InputError: the file is elsewhere.
     """
     resolved = Path(os.path.realpath(path))
     if not any(resolved.is_relative_to(root.resolve()) for root in (folder, Path("grids"), _SHIPPED)):
@@ -200,12 +233,12 @@ def check_inside(path: Path, folder: Path, where: str) -> None:
 
 
 def more_problems(count: int) -> list[Problem]:
-    """What stands below the problems that a message lists, if it leaves out `count` more."""
+    """Return a closing entry for a list of problems that leaves out `count` more; nothing if `count` is 0."""
     return [Problem(f"and {count} more problems like these", fix="mend those above first")] if count > 0 else []
 
 
 def _shown(value: Any) -> str:
-    """A value in a line; of a large one, what it is."""
+    """Format a value in one line. A large container is described by its length or its keys."""
     if isinstance(value, (dict, list)) and len(repr(value)) > _LONG:
         keys = ", ".join(map(str, value))
         return f"a list of {len(value)}" if isinstance(value, list) else f"the keys {textwrap.shorten(keys, _LONG)}"
@@ -214,7 +247,7 @@ def _shown(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The loader's own number, string and container types as Python's."""
+    """Convert the YAML loader's own number, string and container types to Python's."""
     if isinstance(value, Mapping):
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -237,7 +270,7 @@ def _note_lines(value: Any, location: Location, lines: dict[Location, int]) -> N
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> dict[str, str]:
-    """The keys that a model takes at a location, with their descriptions."""
+    """Return the keys that a model accepts at a location, with their descriptions."""
     annotation: Any = model
     for part in location:
         candidates = [c for c in _models_in(annotation) if isinstance(part, str) and part in c.model_fields]

@@ -1,4 +1,4 @@
-"""The cells of a block: the product of its axes, less what it excludes and what can't be built."""
+"""Expands a block of a grid: the product of its axes, without the excluded cells, plus the included ones."""
 
 from __future__ import annotations
 
@@ -17,19 +17,29 @@ Point = Mapping[str, str]  # axis → level
 
 @dataclass(frozen=True)
 class Dropped:
-    """A cell of the product that is no trial, and why."""
+    """A cell of the product that doesn't become a trial, and the reason."""
 
     cell: Point
     reason: str
 
     @property
     def label(self) -> str:
-        """The cell in one line."""
+        """The levels of the cell in one line."""
         return " ".join(in_config({axis: self.cell[axis] for axis in GRID_ORDER}).values())
 
 
 def block_cells(block: Block, at: Location, catalogue: Catalogue, document: Document) -> Iterator[Point | Dropped]:
-    """The cells of a block, and those that its rules exclude; raises `InputError` for an unknown level."""
+    """Yield the cells of a block, with a `Dropped` for each cell that its rules exclude.
+
+    Args:
+        block: the block.
+        at: its location in the grid file.
+        catalogue: the known levels of each axis.
+        document: the grid file.
+
+    Raises:
+        InputError: a level is unknown, or an included cell doesn't name its level on an axis with several.
+    """
     for axis in GRID_ORDER:
         for index, level in enumerate(getattr(block.axes, axis)):
             catalogue.find(axis, level, (*at, "axes", axis, index))
@@ -46,7 +56,7 @@ def block_cells(block: Block, at: Location, catalogue: Catalogue, document: Docu
 
 
 def matches(when: When, cell: Point) -> bool:
-    """Whether a cell has the levels."""
+    """Return whether a cell has one of the levels of `when` on each axis that `when` names."""
     return all(cell[axis] in levels for axis in GRID_ORDER if (levels := getattr(when, axis)) is not None)
 
 

@@ -1,4 +1,4 @@
-"""A grid file, and the trials it stands for."""
+"""A grid file, and the trials that it expands to."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ from suite.models.levels import Cell
 
 @dataclass(frozen=True)
 class Expansion:
-    """The trials of a grid, in the order in which they run, and the cells that were dropped.
+    """The trials of a grid and its dropped cells.
 
-    stack_seeds: at most so many seeds of a cell are trained at once.
+    Args:
+        trials: the trials, in the order in which they run.
+        dropped: the cells that don't become trials, with reasons.
+        stack_seeds: the most seeds of a cell that are trained together, where that is faster.
     """
 
     trials: tuple[Trial, ...]
@@ -41,7 +44,7 @@ class Expansion:
 
 @dataclass(frozen=True)
 class Grid:
-    """A validated grid file, and what was changed in it from outside: see `load_grid`."""
+    """A validated grid file, with the overrides and the number of seeds from the command line: see `load_grid`."""
 
     file: GridFile
     document: Document
@@ -49,35 +52,38 @@ class Grid:
     seeds: int | None = None
 
     def reloaded(self) -> Grid:
-        """The same grid as its files have it now; raises `InputError` as `load_grid` does."""
+        """Load the same grid again from its files. Raises `InputError` as `load_grid` does."""
         return load_grid(self.document.path, self.overrides, self.seeds)
 
     @property
     def name(self) -> str:
-        """The grid's name: of its folders under results/ and reports/."""
+        """The grid's name, which is also the name of its folders under results/ and reports/."""
         return self.file.name
 
     @property
     def claim_files(self) -> list[Path]:
-        """The claim files to judge; raises `InputError` for one outside the grid's folder and `grids/`."""
+        """The claim files to judge. Raises `InputError` for one outside the grid's folder and `grids/`."""
         folder = self.document.path.parent
         for index, name in enumerate(self.file.claims):
             check_inside(folder / name, folder, self.document.where(("claims", index)))
         return [folder / name for name in self.file.claims]
 
     def expand(self) -> Expansion:
-        """The trials: seed by seed, so that a grid that is stopped early holds whole pairs.
+        """Expand the grid into trials.
+
+        The trials are ordered by seed, then by cell. A grid that is stopped early then has complete pairs of baseline
+        and treatment.
 
         Raises:
-            InputError: an unknown level, a cell that can't be built (unless `impossible: drop`), no cell at all.
+            InputError: a level is unknown, a cell can't be built (unless `impossible: drop`), or there is no cell.
         """
         cells: dict[str, Trial] = {}
         dropped: list[Dropped] = []
-        problems: dict[Problem, None] = {}  # each once, in their order
+        problems: dict[Problem, None] = {}  # an ordered set
         catalogue = Catalogue(self.file, self.document)
         for name, axis in AXES.items():
             declared = getattr(self.file, axis.declared_as) if axis.declared_as else ()
-            for level in declared:  # though no cell may have it
+            for level in declared:  # check them even if no cell uses them
                 catalogue.find(name, level, (axis.declared_as, level))
         for index, expected in enumerate(self.file.expect):
             for name in GRID_ORDER:
@@ -118,7 +124,11 @@ class Grid:
         return Expansion(trials, tuple(dropped), self.file.stack_seeds)
 
     def check_size(self) -> None:
-        """Raise `InputError` if the grid names more trials than anybody can mean; nothing is expanded to count them."""
+        """Check the number of trials without expanding the grid.
+
+        Raises:
+            InputError: there are more than `MOST_TRIALS`, probably by mistake.
+        """
         seeds, most = len(self.file.seeds), (0, Location())
         total = 0
         for block, at in self._blocks():
@@ -140,7 +150,11 @@ class Grid:
             yield block, ("blocks", index)
 
     def _check_budget(self, catalogue: Catalogue) -> None:
-        """Raise `InputError` if a level that should stand for a published one can't: a slip would untest its claims."""
+        """Check the budget's `stands_for`. A typing error there would leave the grid's claims untested.
+
+        Raises:
+            InputError: a level is unknown, isn't in this grid, or two levels stand for the same published level.
+        """
         stands_for = self.file.budget.stands_for if self.file.budget is not None else {}
         for axis, levels in stands_for.items():
             named = {level for block, _ in self._blocks() for level in getattr(block.axes, axis)}
@@ -201,12 +215,15 @@ class Grid:
 def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None = None) -> Grid:
     """Read and validate a grid file.
 
-    path: a file, or the name of one in grids/. overrides: `key.key=value`, as if they stood in the file
-    (`recipe.key=value` reaches the recipes of all blocks). seeds: how many seed indices to use: the
-    first ones of the file, then the integers that follow its largest.
+    Args:
+        path: a file, or the name of one in grids/.
+        overrides: assignments `key.key=value`, applied as if they were written in the file. `recipe.key=value` changes
+            the recipes of all blocks.
+        seeds: the number of seed indices to use: first those of the file, then the integers after its largest.
+            None: those of the file.
 
     Raises:
-        InputError: with file, line, expected and found, for everything that is wrong in the file.
+        InputError: with file, line, expected and found for every problem in the file.
     """
     document = read_document(_find(Path(path)))
     for assignment in overrides:
@@ -230,8 +247,8 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
 
 
 def _find(path: Path) -> Path:
-    """The file that is meant: a path, or the bare name of a grid in grids/."""
-    if path.suffix or len(path.parts) > 1 or os.path.exists(path):  # which, unlike Path.exists, takes any length
+    """Return the grid's file, from a path or from the bare name of a grid in grids/."""
+    if path.suffix or len(path.parts) > 1 or os.path.exists(path):  # Path.exists would fail for a very long name
         return path
     known = {file.stem: file for file in sorted(Path("grids").glob("*.yaml"))}
     if path.name not in known:
@@ -246,7 +263,7 @@ def _find(path: Path) -> Path:
 
 
 def _check_kind(document: Document) -> None:
-    """Raise `InputError` if the file is one of the other kinds that stand beside grids."""
+    """Raise `InputError` if the file is a claim file or a recipe instead of a grid."""
     keys = document.values.keys()
     if is_claim_file(keys):
         kind, use = "a claim file", "name it under `claims:` in a grid, and give that grid"

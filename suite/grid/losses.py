@@ -1,6 +1,7 @@
-"""The levels of the `loss` axis. Facts only: nothing here needs torch.
+"""The levels of the `loss` axis. This module doesn't import torch.
 
-A loss is the recipe's cross entropy and a weighted sum of terms, each a function of `suite.train.losses.diversity`.
+A loss is the recipe's cross entropy plus a weighted sum of terms. Each term is implemented by a function in
+`suite.train.losses.diversity`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from suite.store.record import LOSS_KEYS
 
 @dataclass(frozen=True)
 class Term:
-    """What a loss adds to cross entropy.
+    """A term that a loss adds to the cross entropy.
 
-    code: "module:function", imported when a training begins. weight: the recipe's key for its factor. spans: it
-    compares tokens after the last block with those after the first one, or before it. others: it compares a patch with
-    the others of its image. classifies: what its linear classifier g sees, whose labels are those that CutMix leaves
-    to the patches: each patch, or the mean of those of one label; "" if it has none. drop: of what g sees, in training.
+    Args:
+        code: "module:function", imported when a training run begins.
+        weight: the recipe's key for the factor of the term.
+        equation: the term in mathematical notation.
+        spans: whether it compares tokens after the last block with tokens after, or before, the first block.
+        others: whether it compares a patch with the other patches of its image.
+        classifies: the input of its linear classifier g, if it has one: "patches" for each patch, "regions" for the
+            mean over the patches with one label, "" for no classifier. The labels of patches come from CutMix.
+        drop: the dropout rate on the classifier's input in training.
     """
 
     code: str
@@ -38,7 +44,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Loss(Level):
-    """A level: its terms, which are added to the cross entropy with the recipe's label smoothing."""
+    """A level of the `loss` axis. Its terms are added to the cross entropy with the recipe's label smoothing."""
 
     name: str
     summary: str
@@ -47,7 +53,7 @@ class Loss(Level):
 
     @property
     def equation(self) -> str:
-        """What is added to the cross entropy, by the terms' weights α."""
+        """The weighted sum that is added to the cross entropy, with the weights α; without terms, the cross entropy."""
         return " + ".join(f"{_SYMBOLS[term.weight]} {term.equation}" for term in self.terms) or "CE(logits, labels)"
 
     @property
@@ -57,7 +63,7 @@ class Loss(Level):
 
     @property
     def weights(self) -> frozenset[str]:
-        """The recipe's keys that mean something to it."""
+        """The recipe's weight keys that this loss uses."""
         return frozenset(term.weight for term in self.terms)
 
     def active(self, recipe: Recipe) -> list[Term]:
@@ -65,9 +71,10 @@ class Loss(Level):
         return [term for term in self.terms if getattr(recipe, term.weight)]
 
     def refuses(self, cell: Cell) -> Refusal | None:
-        """Losses with terms compare or classify the patches of a transformer, as the recipe mixes them.
+        """Return why a cell can't use this loss, or None if it can.
 
-        A cell without a recipe is refused for what no recipe could change.
+        Losses with terms need the patches of a transformer, and some need a recipe that mixes images by patches. For a
+        cell without a recipe, only the reasons that no recipe could change are checked.
         """
         reason = self._unfit(cell.arch, cell.image_size, cell.recipe) if self.terms else None
         if reason is None:
@@ -162,8 +169,9 @@ _RELEASED_MIXING = Term(
     drop=0.2,
 )
 
-# In the equations, of the patches i of an image: e_i before the position joins (a constant), b_i after the first block,
-# h_i after the last one, t_i after the last norm; g a linear classifier; y the label of the image that a patch is from.
+# Notation of the equations, for patch i of an image: e_i is its token before the position embedding joins (detached
+# from the gradient), b_i after the first block, h_i after the last block, and t_i after the last norm. g is a linear
+# classifier. y_i is the label of the image that the patch comes from.
 for _loss in (
     Loss("default", "cross entropy with the recipe's label smoothing, and the teacher's share of it",
          "DeiT (arXiv 2012.12877)"),
@@ -188,12 +196,15 @@ for _loss in (
 
 
 def idle_weights(recipe: Recipe, losses: Iterable[str]) -> list[str]:
-    """The weights that the recipe sets and none of the losses has a term for."""
+    """Return the loss weights that the recipe sets although none of the losses has such a term."""
     known = frozenset[str]().union(*(LOSSES[loss].weights for loss in losses))
     return [name for name in LOSS_KEYS if getattr(recipe, name) != 1 and name not in known]
 
 
 def without_idle_weights(recipe: Recipe, loss: str) -> Recipe:
-    """The recipe with the weights that mean nothing to a loss as they are by default: one training, one id."""
+    """Return the recipe with the weights that a loss doesn't use reset to their defaults.
+
+    Recipes that lead to the same training run then give the same trial id.
+    """
     idle = idle_weights(recipe, [loss])
     return recipe.model_copy(update=dict.fromkeys(idle, 1.0)) if idle else recipe

@@ -1,4 +1,4 @@
-"""The recipe of a block of a grid: a recipe file's values, the grid's changes to them, and where each key stands."""
+"""The recipe of a block of a grid: the values of a recipe file, the grid's changes, and the location of each key."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class NamedRecipe:
     """A recipe as a grid uses it.
 
     Args:
-        name: that of the recipe it is based on, and what was changed in it; or the name that the grid gives.
+        name: the name that the grid gives to it; else the name of the base recipe, followed by the changes.
         recipe: its values.
         places: the file and line of each key that is set.
-        place: where the grid names the recipe.
+        place: the file and line where the grid names the recipe.
     """
 
     name: str
@@ -28,15 +28,20 @@ class NamedRecipe:
     place: str
 
     def where(self, key: str) -> str:
-        """The file and line of a key; of one that isn't set, where the grid names the recipe."""
+        """Return the file and line of a key; for a key that isn't set, those where the grid names the recipe."""
         return self.places.get(key, self.place)
 
 
 def named_recipe(values: Mapping[str, Any] | None, location: Location, document: Document) -> NamedRecipe:
-    """The recipe with these values, which stand at a location of a grid file.
+    """Build a recipe from the values in a grid file.
+
+    Args:
+        values: the changed keys, with the keys `base` (a recipe file's name) and `name`; None if the grid has none.
+        location: the location of the values in the grid file.
+        document: the grid file.
 
     Raises:
-        InputError: there is none, its base is unknown, or a value is wrong.
+        InputError: there are no values, the base is unknown, or a value is wrong.
     """
     place = document.where(location)
     if values is None:

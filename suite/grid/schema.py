@@ -1,4 +1,4 @@
-"""What stands in a grid file, as pydantic models: unknown keys are forbidden, types are strict."""
+"""The schema of a grid file, as pydantic models. Unknown keys are forbidden, and types are strict."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from suite.grid.axes import AXES
 from suite.grid.budget import Budget
 
-MOST_SEEDS = 1000  # a hundred times what a paper has; the trials of a slip of the finger would take minutes to list
-MOST_RULES = 1000  # in a list of a grid file
-MOST_TRIALS = 100_000  # of a grid, counted before the product of its axes is made
+MOST_SEEDS = 1000  # far more than any paper uses; a mistyped number would otherwise take minutes to expand
+MOST_RULES = 1000  # the most entries of `exclude` and of `expect`
+MOST_TRIALS = 100_000  # the most trials of a grid, counted before the product of its axes is built
 
 
 def _listed(value: Any) -> Any:
@@ -32,7 +32,7 @@ def _each_once(levels: list[str]) -> list[str]:
     return levels
 
 
-# What stands in tables, in messages and on the command line, where a space or a line break would mean something else.
+# A name appears in tables, in messages and on the command line, so it must not contain spaces or line breaks.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
 Levels = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_each_once)]
 RecipeValues = Annotated[dict[str, Any], BeforeValidator(_based)]
@@ -45,7 +45,7 @@ class _Model(BaseModel):
 if TYPE_CHECKING:
 
     class Axes(_Model):
-        """The levels of each axis; the cells are their product."""
+        """The levels of each axis. Their product gives the cells."""
 
         def __getattr__(self, axis: str) -> list[str]: ...
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         def __getattr__(self, axis: str) -> list[str] | None: ...
 
     class Cell(_Model):
-        """One cell to add to the product. An axis that has one level in its block needn't be named."""
+        """One cell to add to the product. An axis with a single level in the block may be left out."""
 
         def __getattr__(self, axis: str) -> str | None: ...
 
@@ -75,14 +75,14 @@ else:  # a field for each axis
 
 
 class Exclude(_Model):
-    """Cells to leave out of the product, and why."""
+    """A rule that leaves cells out of the product, with its reason."""
 
     when: When = Field(description="the levels of the cells to leave out")
     reason: str = Field(min_length=1, description="why, for the reader of the results")
 
 
 class Block(_Model):
-    """A product of axes, less what `exclude` names, plus what `include` names; its recipe, if it has its own."""
+    """A product of axes, without the cells of `exclude`, plus the cells of `include`. It may have its own recipe."""
 
     axes: Axes = Field(description="the levels of each axis")
     exclude: list[Exclude] = Field(
@@ -93,12 +93,12 @@ class Block(_Model):
 
 
 def is_claim_file(keys: Collection[str]) -> bool:
-    """Whether a file with these keys is one of claims, which stand beside grids, and not a grid that names some."""
+    """Return whether a file with these top-level keys is a claim file, and not a grid that names claim files."""
     return not {"values", "claims", "stated"}.isdisjoint(keys) and {"name", "axes", "blocks", "seeds"}.isdisjoint(keys)
 
 
 class Expected(_Model):
-    """What is known of some cells before they run: of those that `when` names, or of all."""
+    """The expected accuracy or duration of the cells that `when` selects, by default of all."""
 
     when: When = Field(default=When(), description="the levels of the cells")
     top1: float | None = Field(default=None, ge=0, le=100, description="percent")
@@ -116,14 +116,14 @@ class Expected(_Model):
 
 
 class Interactions(_Model):
-    """How effects of combined methods are tested; fixed before any run, as a claim's margin is."""
+    """How effects of combined methods are tested. Like a claim's margin, this is fixed before any run."""
 
     margin: float = Field(default=0.5, gt=0, le=100, description="points: gains within it of their sum add up")
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="the level of the tests")
 
 
 class GridFile(_Model):
-    """What stands in a grid file."""
+    """The values of a grid file."""
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100, description="lower-case letters, digits, '_' and '-'"

@@ -1,8 +1,8 @@
-"""Reading YAML 1.2, with one message (and its line) for everything that can't be read.
+"""Reads YAML 1.2, and reports the line of any text that can't be read.
 
-The loader fails at some texts without a line, or at great length: at merge keys, at keys that are no words, at
-numbers of thousands of digits, at deep nesting, at aliases of aliases. Its stream of events does not, so that
-the form of a text is checked there first.
+For some texts ruamel.yaml's loader fails without a line, or takes very long: merge keys, keys that aren't scalars,
+numbers with thousands of digits, deep nesting, and nested aliases. Its event stream handles these texts, so they are
+detected there before the text is loaded.
 """
 
 from __future__ import annotations
@@ -27,20 +27,22 @@ from ruamel.yaml.events import (
 
 from suite.errors import InputError, first_line
 
-# More than any file here needs, and less than what the loader fails at.
+# Limits: more than any file of the suite needs, and less than what makes the loader fail.
 MOST_LEVELS, MOST_VALUES, MOST_DIGITS = 20, 100_000, 40
 
-# Possessive quantifiers, since backtracking takes a time quadratic in the number of digits.
+# The quantifiers are possessive, because backtracking would take time quadratic in the number of digits.
 _NUMBER = re.compile(r"[-+]?(0x[0-9a-f_]++|0o[0-7_]++|[0-9_]*+(\.[0-9_]*+)?(e[-+]?[0-9]++)?)", re.IGNORECASE)
 
 
 def load_yaml(text: str, where: str) -> Any:
-    """The value of a YAML text, in the loader's own containers, which know their lines.
+    """Load a YAML text into ruamel.yaml's own containers, which know the lines of their items.
 
-    where: what the text is, for messages: a file, or an option.
+    Args:
+        text: the YAML text.
+        where: the source of the text for messages: a file, or an option.
 
     Raises:
-        InputError: it isn't YAML 1.2, or has what no file here needs.
+        InputError: the text isn't YAML 1.2, uses a feature that isn't allowed here, or exceeds a limit.
     """
     try:
         _check_form(text, where)
@@ -63,7 +65,7 @@ def load_yaml(text: str, where: str) -> Any:
             where=f"{where}, line {mark.line + 1}" if mark else where,
             fix="check the indentation, the colons and the brackets around that line",
         ) from None
-    except (ValueError, OverflowError) as error:  # the loader makes dates and characters of what looks like them
+    except (ValueError, OverflowError) as error:  # the loader converts text that looks like a date or an escape
         raise InputError(
             "not YAML",
             expected="YAML 1.2, with dates and characters that exist",
@@ -74,14 +76,21 @@ def load_yaml(text: str, where: str) -> Any:
 
 
 def _yaml() -> YAML:
-    yaml = YAML(typ="rt", pure=True)  # the round-trip loader knows the lines
+    yaml = YAML(typ="rt", pure=True)  # only the round-trip loader keeps line numbers
     yaml.version = (1, 2)
     return yaml
 
 
 @dataclass
 class _Open:
-    """A collection that has begun. parts: keys and values so far; values: those within, aliases written out."""
+    """A mapping or a sequence whose end hasn't been parsed yet.
+
+    Args:
+        mapping: whether it is a mapping.
+        anchor: its anchor, if any.
+        parts: direct keys and values so far.
+        values: all values inside so far, with aliases expanded.
+    """
 
     mapping: bool
     anchor: str | None
@@ -90,11 +99,11 @@ class _Open:
 
 
 def _check_form(text: str, where: str) -> None:
-    """Raise `InputError` for the first thing in the text that the loader isn't to see."""
+    """Raise `InputError` for the first construct in the text that the loader must not get."""
     outside = _Open(mapping=False, anchor=None)
     anchors = set[str]()
     stack = [outside]
-    sizes: dict[str | None, int] = {}  # of what each anchor stands for
+    sizes: dict[str | None, int] = {}  # the number of values in each anchored collection
     for event in _yaml().parse(text):
         inner = stack[-1]
         refusal = _refusal(event, is_key=inner.mapping and inner.parts % 2 == 0)
@@ -122,7 +131,7 @@ def _check_form(text: str, where: str) -> None:
 
 
 def _refusal(event: Event, *, is_key: bool) -> tuple[str, str, str, str] | None:
-    """Why the loader isn't to see this: what it is, what is expected, what was found, what to do."""
+    """Return why the loader must not get this event, as (problem, expected, found, fix), or None if it may."""
     if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
         version = ".".join(map(str, event.version))
         return "another version of YAML", "YAML 1.2", f"%YAML {version}", "remove the line that begins with %YAML"

@@ -1,1 +1,1 @@
-"""Images per second of the suite's training, by turns with a loop made of timm's pieces."""
+"""Images per second of the suite's training, interleaved with a timm-based training loop."""

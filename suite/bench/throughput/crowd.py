@@ -1,4 +1,4 @@
-"""Processes that train at once: as many of one side as there are trials side by side."""
+"""Processes that train concurrently: one process for each of the trials that would run at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.bench.throughput.workload import Workload
 from suite.errors import InputError, first_line
 
 Side = Literal["ours", "timm"]
-_PATIENCE = 10.0  # seconds for a process to end, once it was asked to
+_PATIENCE = 10.0  # seconds that a process has to exit after it was asked to
 _READY = "ready"
 
 
@@ -29,9 +29,9 @@ class _Request:
 
 
 class Crowd:
-    """So many processes of one side. A context manager: they end with it.
+    """`count` worker processes of one side. A context manager: the processes end with the context.
 
-    Each side has processes of its own, so that neither shares the other's threads, memory or imports.
+    Each side has its own processes, so that the sides don't share threads, memory or imports.
     """
 
     def __init__(self, side: Side, workload: Workload, count: int) -> None:
@@ -46,10 +46,18 @@ class Crowd:
             self._processes.append(process)
 
     def turn(self, task: Task, setting: LoopSetting, batches: int) -> Turn:
-        """All of them at once, each so many batches, from the first that begins to the last that ends.
+        """Run a number of batches in every process concurrently, and return the combined measurement.
 
-        Images and CPU time are those of all together, memory is the most that one of them held. Raises what a process
-        raised.
+        The time goes from the first process's start to the last one's end. Images and CPU time are summed over the
+        processes; memory is the maximum over them. An exception in a process is raised again here.
+
+        Args:
+            task: what is timed.
+            setting: threads, loader processes and loader of each process.
+            batches: batches of each process.
+
+        Raises:
+            InputError: a process ran out of memory or died.
         """
         self._tell(_Request(task, setting, batches))
         for connection in self._connections:
@@ -66,7 +74,7 @@ class Crowd:
 
     def _tell(self, message: object) -> None:
         for connection in self._connections:
-            with suppress(BrokenPipeError):  # it has ended; why, it has said, or nobody knows: `_hear` tells
+            with suppress(BrokenPipeError):  # the process has ended; `_hear` reports why
                 connection.send(message)
 
     def _hear(self, connection: Connection) -> Any:
@@ -96,7 +104,7 @@ class Crowd:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for connection in self._connections:
-            connection.close()  # which is how they learn that it is over
+            connection.close()  # a closed connection tells the process to exit
         for process in self._processes:
             process.join(_PATIENCE)
             if process.is_alive():
@@ -105,8 +113,8 @@ class Crowd:
 
 
 def _serve(connection: Connection, side: Side, workload: Workload) -> None:
-    """What a process does: take turns until nobody asks any more."""
-    if sys.platform == "linux":  # loaders fork there: workers that start as this process did would take seconds
+    """The main function of a worker process: answer requests until the connection is closed."""
+    if sys.platform == "linux":  # data loaders fork their workers: spawning them would take seconds
         multiprocessing.set_start_method("fork", force=True)
     try:
         loop = make_loop(side, workload)
@@ -123,12 +131,12 @@ def _serve(connection: Connection, side: Side, workload: Workload) -> None:
             )
     except (EOFError, KeyboardInterrupt):
         return
-    except Exception as error:  # whatever it is, the asking process tells it
+    except Exception as error:  # any error: the parent process reports it
         connection.send(error)
 
 
 def make_loop(side: Side, workload: Workload) -> Loop:
-    """A side's loop. Only timm's imports timm."""
+    """Build the training loop of a side. timm is imported for the timm side only."""
     if side == "ours":
         from suite.bench.throughput.ours import OurLoop
 

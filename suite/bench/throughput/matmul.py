@@ -1,4 +1,4 @@
-"""The rate that this machine reaches in what it is best at: one large matrix product."""
+"""The machine's peak floating-point rate in practice, measured with one large matrix product."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import time
 
 import torch
 
-SECONDS = 0.3  # of trying
+SECONDS = 0.3  # total time of the repeated products
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, threads: int) -> float:
-    """Floating-point operations per second of the fastest of some products of square matrices."""
+    """Return the floating-point operations per second of the fastest of several products of two square matrices.
+
+    Args:
+        device: where the product is computed.
+        dtype: the type of the matrices' elements.
+        threads: the number of CPU threads.
+    """
     size = 8192 if device.type == "cuda" else 1536
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""Both sides by turns: first timm's loop at several settings, then its best against ours."""
+"""Interleaved measurement of both sides: tries timm's loop at several settings, then compares its fastest with ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from suite.bench.throughput.workload import Workload
 from suite.train.steps.memory import release
 from suite.train.steps.precision import choose_precision
 
-# What is told of both sides, and the task that it is measured by.
+# The figures that are reported for both sides, and the task that measures each.
 Figure = Literal["step", "pipeline", "pipeline_per_core", "training"]
 TASKS: dict[Figure, Task] = {
     "step": "step",
@@ -24,15 +24,19 @@ TASKS: dict[Figure, Task] = {
     "training": "training",
 }
 SIDES: tuple[Side, ...] = get_args(Side)
-LEAST = 4  # batches of a turn: our pipeline augments several at once, and has its usual speed over some
+LEAST = 4  # minimum batches of a turn: our pipeline augments several batches at once, so fewer would be atypical
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How it is measured.
+    """The plan of a measurement.
 
-    seconds: of a turn, about. side_by_side: trainings at once. threads: of all of them together. workers: the numbers
-    of loading processes that timm's loop is tried with.
+    Args:
+        rounds: interleaved rounds; each side has one turn per figure in a round.
+        seconds: approximate length of a turn.
+        side_by_side: concurrent training runs.
+        threads: CPU threads of all concurrent training runs together.
+        workers: the numbers of loader processes that timm's loop is tried with.
     """
 
     rounds: int
@@ -43,13 +47,13 @@ class Plan:
 
     @property
     def threads_each(self) -> int:
-        """Of one training."""
+        """CPU threads of one training run."""
         return max(1, self.threads // self.side_by_side)
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A turn, and of what."""
+    """A timed turn, with the figure, the side and the setting that it belongs to."""
 
     figure: Figure
     side: Side
@@ -58,14 +62,20 @@ class Timed:
 
     @property
     def rate(self) -> float:
-        """Images per second; of `pipeline_per_core`, per second of CPU time."""
+        """Images per second of wall-clock time; for `pipeline_per_core`, per second of CPU time."""
         seconds = self.turn.cpu_seconds if self.figure == "pipeline_per_core" else self.turn.seconds
         return self.turn.images / seconds
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """All turns: of the settings that were tried, and by round of those that were chosen. matmul: FLOP/s by round."""
+    """All turns of a measurement.
+
+    Args:
+        tried: one turn for each setting that was tried.
+        rounds: for each round, the turns with the chosen settings.
+        matmul: for each round, FLOP/s of a large matrix product.
+    """
 
     tried: tuple[Timed, ...]
     rounds: tuple[tuple[Timed, ...], ...]
@@ -73,13 +83,17 @@ class Throughput:
 
 
 def measure(workload: Workload, plan: Plan, report: Callable[[str], None] = lambda doing: None) -> Throughput:
-    """Measure both sides, interleaved, so that whatever slows the machine slows them alike.
+    """Measure both sides with interleaved turns, so that a slowdown of the machine affects both.
 
-    Every other round begins with the other side. `report` is called after each of the `turn_count` turns, with what was
-    measured.
+    The order of the sides is reversed in every other round.
+
+    Args:
+        workload: the model, the recipe and the images.
+        plan: how long and how often each side is measured.
+        report: called after each of the `turn_count` turns, with a description of the turn.
 
     Raises:
-        InputError: the pictures can't be read, or a process has died.
+        InputError: the images can't be read, or a process has died.
     """
     device = workload.device
     dtype = choose_precision(workload.recipe, device).dtype or torch.float32
@@ -97,19 +111,25 @@ def measure(workload: Workload, plan: Plan, report: Callable[[str], None] = lamb
 
 
 def figures(device: torch.device) -> list[Figure]:
-    """What is measured on a device. CPU time tells of a pipeline that runs on CPUs."""
+    """Return the figures to measure on a device. CPU time is meaningful only where the pipeline runs on CPUs."""
     return [figure for figure in TASKS if device.type == "cpu" or figure != "pipeline_per_core"]
 
 
 def turn_count(device: torch.device, plan: Plan) -> int:
-    """How many turns `measure` takes: each setting that is tried counts as one, and each side of a round."""
+    """Return the number of turns that `measure` takes: one per tried setting, and one per figure, side and round."""
     told = len(figures(device))
     tried = told + 1 + 2 * len(plan.workers) + len(_settings(device, plan, prefetcher=False))
     return tried + 2 * told * plan.rounds
 
 
 def _settings(device: torch.device, plan: Plan, *, prefetcher: bool) -> list[LoopSetting]:
-    """The settings that timm's training is tried with; the loader is the one given, or on a GPU both."""
+    """Return the settings to try for timm's training, without duplicates.
+
+    Args:
+        device: on a GPU both kinds of loader are tried.
+        plan: has the numbers of threads and loader processes.
+        prefetcher: on a CPU, whether timm's prefetching loader is used.
+    """
     return list(
         dict.fromkeys(
             LoopSetting(threads, workers, loader)
@@ -121,7 +141,7 @@ def _settings(device: torch.device, plan: Plan, *, prefetcher: bool) -> list[Loo
 
 
 class _Bench:
-    """What was tried so far, and who does it."""
+    """Runs the turns in the worker processes, and keeps those that were tried to choose settings."""
 
     def __init__(
         self, crowds: dict[Side, Crowd], workload: Workload, plan: Plan, report: Callable[[str], None]
@@ -130,11 +150,11 @@ class _Bench:
         self.tried: list[Timed] = []
 
     def choose(self) -> dict[tuple[Figure, Side], Timed]:
-        """A turn of each figure and side, at the setting that it is measured with: of timm's, the fastest found."""
+        """Choose the setting of each figure and side; for timm, the fastest one found. Returns its turn."""
         plan, chosen = self._plan, dict[tuple[Figure, Side], Timed]()
         whole = LoopSetting(plan.threads_each)
         for figure in figures(self._workload.device):
-            # By one thread a core's share is told best, and small operations are launched fastest.
+            # One thread measures the rate per core best. On a GPU, one thread launches small kernels fastest.
             alone = figure == "pipeline_per_core" or self._workload.device.type == "cuda"
             chosen[figure, "ours"] = self._try(figure, "ours", LoopSetting(1) if alone else whole)
         chosen["step", "timm"] = self._try("step", "timm", whole)
@@ -147,20 +167,20 @@ class _Bench:
         if self._workload.device.type == "cpu":
             per_core = [Timed("pipeline_per_core", "timm", timed.setting, timed.turn) for timed in loaders]
             chosen["pipeline_per_core", "timm"] = best = max(per_core, key=lambda timed: timed.rate)
-        # Where the model computes on the same cores, the loader that takes the least of them leaves it the most.
+        # On a CPU the model shares the cores with the loader: the loader that needs the least CPU time is best.
         settings = _settings(self._workload.device, plan, prefetcher=best.setting.prefetcher)
         loops = [self._try("training", "timm", setting) for setting in settings]
         chosen["training", "timm"] = max(loops, key=lambda timed: timed.rate)
         return chosen
 
     def again(self, timed: Timed) -> Timed:
-        """A turn like that one, as long as a turn should be."""
+        """Take a turn of full length with the same figure, side and setting."""
         found = self._turn(timed.figure, timed.side, timed.setting, self._batches(timed, self._plan.seconds))
         self._report(f"{timed.figure} of {timed.side}")
         return found
 
     def _try(self, figure: Figure, side: Side, setting: LoopSetting) -> Timed:
-        """A short turn, or if it was too short to tell, one of half the length."""
+        """Take a short turn. If it was too short to be accurate, take another one of half the full length."""
         found = self._turn(figure, side, setting, LEAST)
         batches = self._batches(found, self._plan.seconds / 2)
         if batches > 2 * LEAST:
@@ -170,7 +190,7 @@ class _Bench:
         return found
 
     def _batches(self, timed: Timed, seconds: float) -> int:
-        """Batches of each process for a turn of so many seconds."""
+        """Return the batches that each process runs in a turn of about this many seconds."""
         rate = timed.turn.images / timed.turn.seconds
         return max(LEAST, round(seconds * rate / self._workload.recipe.batch_size / self._plan.side_by_side))
 

@@ -1,4 +1,4 @@
-"""The suite's own training, piece by piece. What it calls of `suite.train` is all in this file."""
+"""The suite's own training for throughput measurements, split into training step and input pipeline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from suite.train.steps.trainer import Trainer
 
 
 class OurLoop:
-    """The suite's trainer on a workload's pictures."""
+    """The suite's trainer on a workload's images."""
 
     def __init__(self, workload: Workload) -> None:
         recipe, dataset, device = workload.recipe, workload.dataset, workload.device
@@ -37,7 +37,10 @@ class OurLoop:
 
     @contextmanager
     def ready(self, task: Task, setting: LoopSetting) -> Iterator[Callable[[int], None]]:
-        """What runs so many batches; the setting's threads are torch's already."""
+        """Yield a function that runs a number of batches of the task, after a warm-up.
+
+        Torch's number of threads must already be that of the setting.
+        """
         run = self._pipeline
         if task == "step":
             run = partial(self._step, self._with(setting.threads), *self._fixed_batch())
@@ -55,9 +58,9 @@ class OurLoop:
         trainer.train_epoch(self._images, [self._order(batches)], [self._generator], [LEARNING_RATE] * batches)
 
     def _with(self, threads: int) -> Trainer:
-        """The one trainer that there is: memory is measured, too, and a trial has one."""
+        """Return the trainer for this number of threads. Only one exists at a time: memory is measured too."""
         if self._trainer is None or self._trainer.threads != threads:
-            self._trainer = None  # before there is another
+            self._trainer = None  # free the old trainer before the new one is built
             self._trainer = self._made(threads)
         return self._trainer
 
@@ -70,7 +73,7 @@ class OurLoop:
         return self._batch
 
     def _pipeline(self, count: int) -> None:
-        """All that a step does before the model, the targets of mixed labels included."""
+        """Run the input pipeline alone: all that a step does before the model, including the mixed targets."""
         recipe, device = self._workload.recipe, self._workload.device
         order = self._order(count)
         labels = self._images.labels[order.to(device)]
@@ -82,7 +85,7 @@ class OurLoop:
                 mixed_targets(shown, shown.flip(0), share, classes, recipe.label_smoothing)
 
     def _made(self, threads: int) -> Trainer:
-        """As a trial has it: on a GPU with its steps recorded, and compiled where a training has many."""
+        """Build a trainer as a trial does: steps recorded on a GPU, compiled if the training run has enough steps."""
         work = self._workload
         steps = work.dataset.train_images // work.recipe.batch_size * work.recipe.total_epochs
         return make_trainer(
@@ -91,7 +94,7 @@ class OurLoop:
         )  # fmt: skip
 
     def _order(self, batches: int) -> Tensor:
-        """Images for so many batches, each once before any comes again."""
+        """Return random image indices for this number of batches, without repetition within an epoch."""
         count, images = batches * self._workload.recipe.batch_size, len(self._images)
         epochs = [torch.randperm(images, generator=self._generator) for _ in range(math.ceil(count / images))]
         return torch.cat(epochs)[:count]

@@ -1,4 +1,4 @@
-"""The summary of a throughput measurement: images per second, side by side."""
+"""The summary of a throughput measurement: images per second of both sides, as JSON values."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from suite.models.costs.macs import count_macs
 from suite.models.model_cell import ModelCell
 from suite.store.record import Environment
 
-PASSES = 3  # a training step costs a forward and a backward, which costs two
-REACHED: tuple[Figure, ...] = ("step", "training")  # of which it is told how much of the machine's rate they reach
+PASSES = 3  # a training step costs three forward passes: one forward, and a backward that costs two
+REACHED: tuple[Figure, ...] = ("step", "training")  # figures that are also reported as a fraction of the matmul rate
 PACKAGES = ("timm", "pillow", "torchvision")
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def summarise(
     recipe: str, workload: Workload, plan: Plan, environment: Environment, load: float, found: Throughput
 ) -> dict[str, Any]:
-    """All that was measured, as JSON values.
+    """Return all measurements, the machine and the settings as JSON values.
 
     Args:
         recipe: the recipe's name.
@@ -38,7 +38,7 @@ def summarise(
         plan: how long and how often each side was measured.
         environment: the machine and the packages.
         load: the machine's load average before the measurement.
-        found: the times.
+        found: the timed turns.
     """
     rounds = [[_turn(timed) for timed in turns] for turns in found.rounds]
     macs = count_macs(build_model(workload.cell), workload.dataset.image_size, workload.dataset.channels)
@@ -98,7 +98,7 @@ def _turn(timed: Timed) -> dict[str, Any]:
 
 
 def _summary(figure: Figure, rounds: Sequence[Sequence[Timed]]) -> dict[str, Any]:
-    """Both sides' images per second over the rounds, and how many times timm's ours are."""
+    """Return both sides' images per second over the rounds, and the ratio ours / timm."""
     turns = {side: [one for turns in rounds for one in turns if (one.figure, one.side) == (figure, side)]
              for side in SIDES}  # fmt: skip
     rates = {side: [timed.rate for timed in turns[side]] for side in SIDES}

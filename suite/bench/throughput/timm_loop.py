@@ -1,6 +1,6 @@
-"""What one would run instead: timm's loader, transforms, Mixup, losses and optimiser, in an eager loop.
+"""The reference for throughput: an eager loop with timm's loader, transforms, Mixup, losses and optimiser.
 
-As timm 1.0's train.py puts them together, with the models of the suite, since timm has no ViT-Lite.
+The parts are combined as in timm 1.0's train.py. The models are the suite's, since timm has no ViT-Lite.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from suite.train.steps.precision import choose_precision
 
 
 class TimmLoop:
-    """An eager loop of timm's pieces on a workload's pictures."""
+    """An eager timm-based training loop on a workload's images."""
 
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
@@ -60,7 +60,10 @@ class TimmLoop:
 
     @contextmanager
     def ready(self, task: Task, setting: LoopSetting) -> Iterator[Callable[[int], None]]:
-        """What runs so many batches; workers are there for so long, and the other side's turn has none beside it."""
+        """Yield a function that runs a number of batches of the task, after a warm-up.
+
+        Loader processes exist only within this context, so that they don't disturb the other side's turn.
+        """
         if task == "step":
             batch = self._fixed_batch()
             run = _repeated(lambda: self._step(*batch))
@@ -75,16 +78,16 @@ class TimmLoop:
                     self._step(inputs, targets)
 
         try:
-            # Each worker loads two batches ahead. These were not loaded in the turn, so they must not count in it.
+            # Each worker loads two batches ahead. They are loaded before the turn, so they must not count in it.
             run_batches(1 + 2 * setting.workers)
             yield run_batches
         finally:
             batches.close()
 
     def batches(self, setting: LoopSetting) -> Generator[tuple[Tensor, Tensor]]:
-        """Batches without end: inputs, float32 [B, C, H, W], and their targets, both on the device.
+        """Yield an endless stream of (inputs, targets), both on the device.
 
-        Targets are float32 [B, classes] where the recipe mixes images, else int64 [B].
+        Inputs are float32 [B, C, H, W]. Targets are float32 [B, classes] if the recipe mixes images, else int64 [B].
         """
         recipe, device = self._workload.recipe, self._workload.device
         mixup = _mixup(recipe, self._workload.dataset.num_classes, setting.prefetcher) if recipe.mixes else None
@@ -129,9 +132,10 @@ def _repeated(step: Callable[[], None]) -> Callable[[int], None]:
 
 
 class _Pictures(torch.utils.data.Dataset[tuple[Any, int]]):
-    """Pictures for Pillow, as torchvision's and timm's data sets open them; `create_loader` sets the transform.
+    """A data set of Pillow images, opened as in torchvision's and timm's data sets. `create_loader` sets `transform`.
 
-    An epoch has `length` of them: where fewer were made up they come again, since a loader starts anew each epoch.
+    An epoch has `length` images. If fewer synthetic images exist, they are repeated: the loader starts anew each epoch,
+    so shorter epochs would slow it down.
     """
 
     transform: Any  # torchvision's Compose
@@ -164,14 +168,14 @@ def _loader(workload: Workload, images: Images, setting: LoopSetting, mixup: Mix
     policy = None if recipe.auto_augment is None else parse_policy(recipe.auto_augment)
     pictures = _Pictures(images, dataset.channels, dataset.train_images)
     loader = create_loader(
-        pictures,  # type: ignore[arg-type]  # any map of indices will do
+        pictures,  # type: ignore[arg-type]  # any map-style data set works
         input_size=(dataset.channels, dataset.image_size, dataset.image_size),
         batch_size=recipe.batch_size,
         is_training=True,
         scale=recipe.crop_scale,
         ratio=recipe.crop_ratio,
         hflip=0.5 * recipe.flip,
-        color_jitter=None,  # type: ignore[arg-type]  # none of it
+        color_jitter=None,  # type: ignore[arg-type]  # None: no colour jitter
         auto_augment=recipe.auto_augment if isinstance(policy, RandAugment) else None,
         interpolation=recipe.interpolation,
         re_prob=recipe.erase_prob,
@@ -185,8 +189,8 @@ def _loader(workload: Workload, images: Images, setting: LoopSetting, mixup: Mix
         device=workload.device,
         use_prefetcher=setting.prefetcher,
     )
-    # What timm's training transforms lack is torchvision's: other crops than random resized ones, which come first in
-    # them, and AutoAugment's policy for CIFAR-10.
+    # timm's training transforms have only random resized crops, as their first step, and no AutoAugment policy for
+    # CIFAR-10. Other crops and that policy are torchvision's.
     steps = pictures.transform.transforms
     if recipe.crop_scale is None:
         steps[:1] = _crop(recipe, dataset)

@@ -1,4 +1,4 @@
-"""A turn of a loop: so many batches, timed."""
+"""A turn: a timed number of batches of one loop."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ import torch
 
 from suite.train.steps.memory import PeakMemory, release
 
-# The training step on a batch that lies ready; the input pipeline alone; one feeding the other.
+# "step": the training step on one prepared batch. "pipeline": the input pipeline alone. "training": both together.
 Task = Literal["step", "pipeline", "training"]
 
 
 @dataclass(frozen=True)
 class LoopSetting:
-    """How a loop uses the machine: torch's threads, processes that load, timm's prefetching loader or its plain one."""
+    """How a loop uses the machine.
+
+    Args:
+        threads: torch's number of CPU threads.
+        workers: loader processes.
+        prefetcher: use timm's prefetching loader instead of the plain one.
+    """
 
     threads: int
     workers: int = 0
@@ -36,18 +42,22 @@ class LoopSetting:
 
 
 class Loop(Protocol):
-    """One side: a training that can be run piece by piece."""
+    """The training loop of one side, whose parts can be run separately."""
 
     def ready(self, task: Task, setting: LoopSetting) -> AbstractContextManager[Callable[[int], None]]:
-        """What runs so many batches of a task, warmed up."""
+        """Return a context that yields a function, already warmed up, which runs a number of batches of the task."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What became of a turn.
+    """The measurements of a turn.
 
-    began, ended: on the clock that all processes share, in seconds. cpu_seconds: of the process and of its children;
-    NaN where the system doesn't tell theirs. memory_mb: see `PeakMemory`; its children aren't in it.
+    Args:
+        images: images that were processed.
+        began: the start in seconds, on a clock that all processes share.
+        ended: the end in seconds, on the same clock.
+        cpu_seconds: CPU time of the process and its children; NaN if the system doesn't report the children's.
+        memory_mb: peak memory without that of the children, see `PeakMemory`.
     """
 
     images: int
@@ -58,7 +68,7 @@ class Turn:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Wall-clock time of the turn."""
         return self.ended - self.began
 
 
@@ -71,9 +81,19 @@ def take_turn(
     device: torch.device,
     wait: Callable[[], None] = lambda: None,
 ) -> Turn:
-    """Run so many batches of a size. wait: for the others, where several loops begin together."""
+    """Run and time a number of batches of a task.
+
+    Args:
+        loop: the training loop.
+        task: what is timed.
+        setting: how the loop uses the machine.
+        batches: the number of batches.
+        workload_batch: images per batch.
+        device: where the loop computes.
+        wait: called after the warm-up. It blocks until all concurrent loops are ready, so that they start together.
+    """
     torch.set_num_threads(setting.threads)
-    release(device)  # of what an earlier task held
+    release(device)  # free the memory of an earlier task
     with loop.ready(task, setting) as run:
         memory = PeakMemory(device)
         _synchronise(device)
@@ -92,7 +112,7 @@ def _synchronise(device: torch.device) -> None:
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process, all threads together, and of the children that it has now."""
+    """Return the CPU time of this process, summed over its threads, plus that of its running children."""
     return time.process_time() + sum(_of_process(child.pid) for child in multiprocessing.active_children())
 
 
@@ -101,5 +121,5 @@ def _of_process(pid: int | None) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return math.nan
-    user, system = fields[11:13]  # the 14th and 15th of all, of which the name in brackets is the second
+    user, system = fields[11:13]  # fields 14 and 15 of proc(5); the split starts after field 2, the name in brackets
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""What is trained while it is timed."""
+"""The workload of a throughput measurement: a model, a recipe and images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ from suite.data.images import ArrayImages, Images, load_images
 from suite.grid.recipe import Recipe
 from suite.models.model_cell import ModelCell
 
-LEARNING_RATE = 1e-5  # of all steps, so that the weights stay ordinary however many there are
-MADE_UP = 2048  # pictures
+LEARNING_RATE = 1e-5  # small, so that the weights keep their usual range over any number of steps
+MADE_UP = 2048  # number of synthetic images
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A model, a recipe and pictures. root: where the data set is prepared; None: its pictures are made up."""
+    """A model, a recipe and images.
+
+    Args:
+        cell: the model.
+        recipe: the training recipe.
+        dataset: the data set that the images have the sizes of.
+        root: the folder of the prepared data sets; None: synthetic images are used.
+        device: where the model is trained.
+    """
 
     cell: ModelCell
     recipe: Recipe
@@ -28,7 +36,7 @@ class Workload:
     device: torch.device
 
     def pictures(self) -> Images:
-        """The training images; made-up ones have the data set's size.
+        """Return the training images. Synthetic ones have the size of the data set's images.
 
         Raises:
             InputError: the data set is not prepared, or damaged.
@@ -39,7 +47,7 @@ class Workload:
 
 
 def made_up(dataset: Dataset, count: int) -> ArrayImages:
-    """Slopes and noise: what an operation costs hardly depends on what a picture shows."""
+    """Return `count` synthetic images of gradients and noise. Augmentation costs hardly depend on the content."""
     random = np.random.default_rng(0)
     size, channels = dataset.image_size, dataset.channels
     pixels = random.integers(0, 56, (count, size, size, channels), dtype=np.uint8)

@@ -1,1 +1,1 @@
-"""What the commands of `suite.cli` do."""
+"""The implementations of the commands that `suite.cli.declarations` declares."""

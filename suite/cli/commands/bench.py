@@ -1,4 +1,4 @@
-"""`lape bench`: time and memory of a method against its baseline, measured."""
+"""`lape bench`: measured time and memory of a method relative to its baseline."""
 
 from __future__ import annotations
 
@@ -37,11 +37,15 @@ from suite.train.machine import Machine, device_name
 from suite.verdict.claims.cost_ratios import judge_ratios
 from suite.verdict.claims.reader import read_claim_files
 
-ARCH, BATCH_SIZE, ROUNDS, THREADS = "deit_tiny", 32, 30, 1  # where nothing is said
+ARCH, BATCH_SIZE, ROUNDS, THREADS = "deit_tiny", 32, 30, 1  # defaults
 
 
 def print_bench(asked: BenchOptions) -> None:
-    """`lape bench`: the table and its CSV; with `--csv -` the CSV alone."""
+    """Run `lape bench`: measure both sides, and print the table, or with `--csv -` the CSV only.
+
+    Raises:
+        InputError: an option is wrong, or the options don't fit together.
+    """
     claims, target, steps, compiled = asked.claims or [], asked.target, asked.steps, asked.compiled
     batch_size, rounds, threads = asked.batch_size or BATCH_SIZE, asked.rounds or ROUNDS, asked.threads or THREADS
     published = [value for file in read_claim_files(claims) for value in file.values.values()]
@@ -64,7 +68,7 @@ def print_bench(asked: BenchOptions) -> None:
     setting = Setting(
         device=torch_device,
         threads=threads,
-        steps=steps or (10 if on_gpu else 1),  # a GPU is waited for at the end of a round
+        steps=steps or (10 if on_gpu else 1),  # several on a GPU: each measurement ends with a synchronisation
         rounds=rounds,
         compiled=on_gpu if compiled is None else compiled,
         recipe=recipe,
@@ -138,7 +142,7 @@ def _precision(name: str) -> AskedPrecision:
 
 
 def _records(comparison: Comparison, sides: Sides, setting: Setting, environment: Environment) -> list[Record]:
-    """A record per side; the treatment's has the ratios."""
+    """Return one CSV record per side. The ratios are in the treatment's record."""
     ratios = {
         **_ratio_record("time_ratio", comparison.time),
         **_ratio_record("cpu_time_ratio", comparison.cpu),
@@ -220,13 +224,13 @@ def _table(
 
 
 def _others(side: Side, axis: str) -> str:
-    """What both sides are on the other axes, unless it is what every such model is."""
+    """Return the levels that both sides share on the other method axes, without those that are the default."""
     usual = usual_levels(side.cell.arch)
     return "".join(f", {side.level(name)}" for name in METHODS if name != axis and side.level(name) != usual[name])
 
 
 def _sentence(comparison: Comparison, baseline: str, treatment: str) -> str:
-    """What the treatment takes of what the baseline does."""
+    """Return a sentence with the treatment's time, memory and operators relative to the baseline's."""
     parts = [f"{_ratio_text(comparison.time)} × the time of {baseline}"]
     if comparison.cpu is not None:
         parts.append(f"{_ratio_text(comparison.cpu)} × its CPU time")

@@ -17,11 +17,13 @@ from suite.verdict.claims.reader import Claims, read_claim_files
 
 
 def check_files(names: Sequence[str]) -> Iterator[str]:
-    """Validate grids with their recipes and claims, and claim files, whose audit follows.
+    """Validate grids with their recipes and claims; validate and audit claim files.
 
-    A line for each good one and for what there is to note, or `InputError` with all problems. A claim that
-    the grid can't test is a note only: several grids may share a claim file. So is what doesn't add up in a
-    paper: that is no fault of the file.
+    Yields one line for each valid file, and one for each note. A claim that the grid can't test is only a note, because
+    several grids may share a claim file. An inconsistency in a paper is only a note too, because the file isn't wrong.
+
+    Raises:
+        InputError: with all problems of all files.
     """
     problems: list[Problem] = []
     grids: dict[str, Path] = {}
@@ -48,7 +50,7 @@ def _is_claim_file(path: Path) -> bool:
 
 
 def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
-    """A line for the grid, and its notes. grids: the files of the names so far, to which its own is added."""
+    """Yield a line for the grid, and its notes. `grids` maps the grid names so far to files; this grid is added."""
     workspace = open_workspace(name, (), None, Path("results"), Path("reports"))
     claims, expansion, document = workspace.claims, workspace.expansion, workspace.grid.document
     first = grids.setdefault(workspace.grid.name, document.path)
@@ -74,7 +76,7 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
 
 
 def _audited(file: Claims) -> Iterator[str]:
-    """A line for the claim file, and one for each finding of its audit."""
+    """Yield a line for the claim file, and one for each audited statement that doesn't clearly add up."""
     findings = audit(file)
     line = f"{file.document.path}: {len(file.values)} values, {len(file.claims)} claims"
     if findings:

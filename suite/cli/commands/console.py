@@ -1,4 +1,4 @@
-"""The console that commands print to, and their CSV."""
+"""Console and CSV output of the commands."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from suite.store.files import write_atomic
 from suite.text import csv_text, printable, say
 
 Record = dict[str, str | int | float | None]
-WIDTH = 150  # columns of tables where the output is no terminal
+WIDTH = 150  # columns of a table if the output isn't a terminal
 COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}
-SHOWN = 20  # dropped cells or failures that are listed; the rest are counted, and listed in the report
+SHOWN = 20  # the most dropped cells or failures that are listed; the report lists all of them
 
 
 def put(console: Console, table: Table, records: Sequence[Record], target: str | None) -> None:
-    """Print the table. With a `target`, write its records there as CSV, too; with '-', print the CSV instead."""
+    """Print a table, and write its records as CSV.
+
+    Args:
+        console: where the table is printed.
+        table: the table.
+        records: its rows, for the CSV.
+        target: the CSV file; None: no CSV; "-": print the CSV instead of the table.
+    """
     if target == "-":
         say(csv_text(records), end="")
         return
@@ -30,25 +37,25 @@ def put(console: Console, table: Table, records: Sequence[Record], target: str |
 
 
 class SafeConsole(Console):
-    """A console whose texts can't steer the terminal: records and claims may be a stranger's.
+    """A console that removes terminal control sequences from texts, since records may come from untrusted sources.
 
-    What rich itself sends to the terminal, such as colours and a progress bar's moves, isn't text and stays.
+    rich's own control output, such as colours and the cursor movements of a progress bar, is kept.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """See `rich.console.Console.render`."""
+        """Render as `rich.console.Console.render` does, with unprintable characters replaced."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def open_console(width: int = 100, *, stderr: bool = False) -> Console:
-    """A console on standard output, or on standard error; `width` columns wide where that is no terminal."""
+    """Open a console on standard output or standard error. If that isn't a terminal, it has `width` columns."""
     console = SafeConsole(stderr=stderr)
     return console if console.is_terminal else SafeConsole(width=width, stderr=stderr)
 
 
 def shown(path: Path) -> str:
-    """A path, relative to the working folder if it lies in it."""
+    """Return a path as text, relative to the working folder if it is inside."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

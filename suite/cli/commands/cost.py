@@ -1,4 +1,4 @@
-"""`lape cost`: what models cost, counted."""
+"""`lape cost`: counts of parameters, MACs and activations of models."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from suite.report.tables.render import open_table
 
 
 def grid_cells(grid: str, overrides: Sequence[str]) -> list[ModelCell | Impossible]:
-    """The models of a grid's cells, and the cells that were dropped."""
+    """Return the models of a grid's cells, and the dropped cells as `Impossible`."""
     expansion = load_grid(grid, overrides).expand()
     dropped = (Impossible(cell.label, cell.reason) for cell in expansion.dropped)
     return [*(trial.model for trial in expansion.trials), *dropped]
 
 
 def print_costs(cells: Sequence[ModelCell | Impossible], target: str | None) -> None:
-    """`lape cost`. target: where the CSV goes, if anywhere; "-" prints it instead of the table."""
+    """Run `lape cost`: print the table of costs, and the combinations that are impossible.
+
+    `target` is the CSV file, if any; "-" prints the CSV instead of the table.
+
+    Raises:
+        InputError: no combination is possible.
+    """
     impossible = [cell for cell in cells if isinstance(cell, Impossible)]
     costs = count_costs(cell for cell in cells if isinstance(cell, ModelCell))
     if not costs:
@@ -69,7 +75,7 @@ def _cost_record(cost: Cost) -> Record:
 
 
 def _added(cost: Cost) -> dict[str, int | None]:
-    """What each number is above that of the default joining; None where that is no other model of the list."""
+    """Return each number's difference from the baseline model, or None if the list has no baseline for this model."""
     if cost.baseline is None:
         return dict.fromkeys(_HEADS)
     default = _numbers(cost.baseline)
@@ -107,5 +113,5 @@ def _cost_table(costs: Sequence[Cost]) -> Table:
 
 
 def _added_text(added: int | None, value: int) -> str:
-    """(+4,608, +0.08 %)."""
+    """Format a difference and its percentage of the baseline, for example "(+4,608, +0.08 %)"."""
     return "" if not added else f"({added:+,}, {100 * added / (value - added):+.2f} %)".replace("-", "−")

@@ -1,4 +1,4 @@
-"""`lape data`."""
+"""`lape data`: prepares and lists data sets and teachers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from suite.text import note
 def prepare_data(
     name: str, source: Path | None, image_size: int | None, storage: str, data: Path | None
 ) -> Iterator[str]:
-    """`lape data prepare`."""
+    """Run `lape data prepare`: prepare a data set, and yield lines that describe it.
+
+    Args:
+        name: the name of a built-in data set, or a new name.
+        source: a folder or an archive; None: download.
+        image_size: pixels per side to resize to; None: unchanged.
+        storage: "arrays", "folder" or "auto".
+        data: the folder of the prepared data sets; None: the default.
+    """
     root = open_root(data)
     before = _prepared(name, root)
     dataset = prepare(name, root=root, source=source, image_size=image_size, storage=storage)
@@ -41,14 +49,21 @@ def prepare_data(
 def _prepared(name: str, root: Path) -> Dataset | None:
     try:
         meta = load_meta(name, root)
-    except InputError:  # damaged: it is prepared anew
+    except InputError:  # it is damaged, and will be replaced
         return None
     return meta.dataset if meta is not None else None
 
 
 def add_teacher(name: str, source: Path | None, data: Path | None, weights_key: str | None = None) -> Iterator[str]:
-    """`lape data teacher`."""
-    from suite.train import teachers  # torch and timm, which no other command here needs
+    """Run `lape data teacher`: store a teacher's weights, and yield lines that describe it.
+
+    Args:
+        name: timm's name of the model.
+        source: a file of weights; None: download.
+        data: the folder of the prepared data sets; None: the default.
+        weights_key: the key of the weights in the file.
+    """
+    from suite.train import teachers  # imported here: it needs torch and timm, which the other commands don't
 
     teacher, checksum, path = teachers.add_teacher(name, open_root(data), source, weights_key)
     if teacher.weights:
@@ -60,14 +75,14 @@ def add_teacher(name: str, source: Path | None, data: Path | None, weights_key: 
 
 
 def list_data(data: Path | None) -> Iterator[str]:
-    """`lape data ls`."""
+    """Run `lape data ls`: yield one line for each data set, prepared or not."""
     root = open_root(data)
     yield f"in {root}:"
     yield from columns({entry.name: _listed(entry) for entry in list_prepared(root)})
 
 
 def _listed(entry: Listed) -> str:
-    """One data set of the list."""
+    """Describe one data set of the list."""
     kind = "built in" if entry.builtin else "your own"
     if not entry.prepared:
         return f"not prepared ({kind}): {entry.note or prepare_command(entry.name)}"

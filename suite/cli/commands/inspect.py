@@ -30,7 +30,7 @@ from suite.store.files import write_atomic
 
 @dataclass(frozen=True)
 class Published:
-    """What the options say of a published checkpoint; None where an option isn't given."""
+    """The options that describe a published checkpoint; None for an option that isn't given."""
 
     source: str | None = None
     arch: str | None = None
@@ -49,10 +49,10 @@ def inspect_checkpoint(
 
     Args:
         path: the file of weights.
-        published: what the options say of it.
+        published: the options that describe the model, for a published file.
         out: the folder of the drawings.
-        token: "ROW,COLUMN" in the first layer's grid; None is the centre.
-        low: where the colours begin; None is 0, −0.5 or −1, the highest that no similarity is below.
+        token: the token whose map is drawn, as "ROW,COLUMN" in the first layer's grid; None: the centre.
+        low: the lower end of the colour scale; None: 0, −0.5 or −1, the highest with no similarity below it.
 
     Raises:
         InputError: the file can't be read, or there is nothing to draw.
@@ -77,14 +77,14 @@ def inspect_checkpoint(
 
 
 class _Origin(NamedTuple):
-    """Where weights come from, for people: of which trial, or which of a published file's."""
+    """The origin of weights as text: the trial, or the selected weights of a published file."""
 
     trial: str = ""
     weights: str = ""
 
 
 def _load(path: Path, published: Published) -> tuple[Model, ModelCell, _Origin]:
-    """The model, its description, and where its weights come from."""
+    """Load the model of a file, and return it with its cell and the origin of its weights."""
     own = read_checkpoint(path)
     told = published != Published()
     if own is not None:
@@ -143,7 +143,7 @@ def _table(layers: Sequence[Layer]) -> Iterator[str]:
     width = max((len(layer.name) for layer in layers), default=0)
     if layers:
         yield "  ".join([" " * width, *heads])
-    first: dict[Grid, Layer] = {}  # of each stage
+    first: dict[Grid, Layer] = {}  # the first layer of each stage
     for layer in layers:
         start = first.setdefault(layer.grid, layer)
         numbers = neighbours(layer), all_pairs(layer), difference(layer, start)
@@ -176,21 +176,28 @@ def _notes(found: Inspection) -> Iterator[str]:
 
 
 def _files(title: str, found: Inspection, token: Grid, low: float | None) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the drawings and of the matrices. token: (row, column) in the first layer's grid."""
+    """Yield the names and contents of the files to write: the drawings, and the matrices.
+
+    Args:
+        title: the title of the drawings.
+        found: the correlations and biases.
+        token: (row, column) in the first layer's grid.
+        low: the lower end of the colour scale, see `inspect_checkpoint`.
+    """
     grid = (found.correlations or found.biases)[0].grid
     drawings = []
     if found.correlations:
         whole = [Heatmap(layer.name, layer.matrix) for layer in found.correlations]
         maps = [_map(layer, token, grid) for layer in found.correlations]
         least = min(float(layer.matrix.min()) for layer in found.correlations)
-        # In steps: the figures of two models, which are there to be compared, then mostly have the same colours.
+        # The lower end is a multiple of 0.5, so that the figures of two models usually have the same colour scale.
         scale = Scale("cosine similarity", max(min(math.floor(2 * least) / 2, 0), -1) if low is None else low, 1)
         drawings += [
             ("matrices", whole, "position correlation of all pairs of patches", scale),
             ("maps", maps, "position correlation with the marked patch", scale),
         ]
     if found.biases:
-        of_windows = found.biases[0].grid != grid  # a bias depends on the offset: any patch of a window stands for all
+        of_windows = found.biases[0].grid != grid  # a bias depends on the offset only: one patch of a window is enough
         maps = [_map(layer, *(((1, 1), (2, 2)) if of_windows else (token, grid))) for layer in found.biases]
         most = max(float(np.abs(heatmap.values).max()) for heatmap in maps) or 1.0
         scale = Scale("added to the scaled products, mean over heads", -most, most, "RdBu_r")
@@ -207,6 +214,12 @@ def _files(title: str, found: Inspection, token: Grid, low: float | None) -> Ite
 
 
 def _map(layer: Layer, token: Grid, grid: Grid) -> Heatmap:
-    """One token's row over the layer's grid. token: in `grid`; in a coarser stage it is the one that covers it."""
+    """Return one token's row of the matrix, as a map over the layer's grid.
+
+    Args:
+        layer: the layer; its grid may be coarser than `grid`.
+        token: (row, column) in `grid`. In a coarser stage, the token that covers this place is used.
+        grid: the grid that `token` refers to.
+    """
     row, column = (place * extent // whole for place, extent, whole in zip(token, layer.grid, grid, strict=True))
     return Heatmap(layer.name, token_map(layer, (row, column)), (row, column))

@@ -1,4 +1,4 @@
-"""`lape ls`."""
+"""`lape ls`: lists the names that a grid can use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from suite.text import note
 
 
 def list_kind(kind: str) -> list[str]:
-    """A line for each thing of a kind; raises `InputError` for an unknown kind."""
+    """Return a line for each item of a kind, such as "joins". Raises `InputError` for an unknown kind."""
     if kind not in _KINDS:
         raise unknown("kind of thing", kind, _KINDS, where="lape ls")
     return list(_KINDS[kind]())
 
 
 def columns(rows: Mapping[str, str]) -> Iterator[str]:
-    """Names and what is said of them, the texts below each other."""
+    """Yield a line for each name and its text, with the texts aligned in a column."""
     width = max(map(len, rows), default=0)
     return (f"{name:<{width}}  {text}".rstrip() for name, text in rows.items())
 
@@ -70,7 +70,7 @@ def _grids() -> Iterator[str]:
 
 
 def yaml_files(folder: str) -> list[Path]:
-    """The YAML files of a folder of the project, with a note if there is none."""
+    """Return the YAML files of a folder of the project. Prints a note if there is none."""
     paths = sorted(Path(folder).glob("*.yaml"))
     if not paths:
         note(f"there is no YAML file in {Path(folder).resolve()}; run the command in the project's folder")

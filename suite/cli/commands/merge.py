@@ -1,4 +1,4 @@
-"""`lape merge`: join the results of several machines."""
+"""`lape merge`: merges the results of several machines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from suite.store.merge import Joined, merge
 
 
 def print_merge(folders: Sequence[Path]) -> None:
-    """Join all folders but the last into the last, and print how many runs each contributed."""
+    """Merge all folders but the last into the last one, and print how many runs each contributed.
+
+    Raises:
+        InputError: there are fewer than two folders, or their runs contradict each other.
+    """
     if len(folders) < 2:
         raise InputError(
             "nothing to merge",

@@ -1,4 +1,4 @@
-"""The options that choose models: architectures, positions, joining methods, norms."""
+"""Helpers for the options that choose models: architectures, position embeddings, joining methods and norms."""
 
 from __future__ import annotations
 
@@ -23,14 +23,36 @@ def listed_cells(
     norms: Sequence[str],
     shape: Shape,
 ) -> list[ModelCell | Impossible]:
-    """The models of all combinations, and the combinations that no model has; raises `InputError`."""
+    """Return the models of all combinations, with an `Impossible` for each combination that can't be built.
+
+    Args:
+        archs: architectures or families.
+        sizes: sizes of the architectures, as KEY=VALUE.
+        pes: position embeddings.
+        joins: joining methods.
+        norms: norms; empty: the architecture's own.
+        shape: the classes, the image size and the channels.
+
+    Raises:
+        InputError: a name or a size is unknown.
+    """
     for axis, names in (("pe", pes), ("join", joins), ("norm", norms)):
         check_names(f"--{axis}", AXES[axis].levels, names)
     return list(product([chosen_architecture(arch, sizes) for arch in archs], pes, joins, norms, shape))
 
 
 def possible(cells: Iterable[ModelCell | Impossible], *, expected: str, where: str, fix: str) -> list[ModelCell]:
-    """The cells, of which all must be possible; raises `InputError` in these words for the first that isn't."""
+    """Return the cells, all of which must be possible.
+
+    Args:
+        cells: models, and combinations that can't be built.
+        expected: the part "expected" of the error message.
+        where: the part "where" of the error message.
+        fix: the part "fix" of the error message.
+
+    Raises:
+        InputError: a combination can't be built; the message is for the first one.
+    """
     found = []
     for cell in cells:
         if isinstance(cell, Impossible):
@@ -41,12 +63,21 @@ def possible(cells: Iterable[ModelCell | Impossible], *, expected: str, where: s
 
 
 def usual_pe(architecture: Architecture) -> str:
-    """What is measured where no position embedding is named: a learned one, if there are tokens to have it."""
+    """Return the default position embedding: "learnable", or "none" for an architecture without tokens."""
     return "none" if architecture.size.width is None else "learnable"
 
 
 def check_names(option: str, known: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Raise `InputError`, which names the option, for a name that isn't known."""
+    """Check that all names are known.
+
+    Args:
+        option: the option that has the names, for the message.
+        known: the registry of known names.
+        names: the names to check.
+
+    Raises:
+        InputError: a name is unknown.
+    """
     for name in names:
         try:
             known[name]
@@ -55,7 +86,7 @@ def check_names(option: str, known: Mapping[str, Any], names: Iterable[str]) -> 
 
 
 def chosen_architecture(name: str, sizes: Sequence[str]) -> Architecture:
-    """A named architecture, or a family, with its sizes as `key=value`; raises `InputError`."""
+    """Return a named architecture, or a family with sizes given as `key=value`. Raises `InputError` if unknown."""
     where = " ".join([f"--arch {name}", *(f"--size {size}" for size in sizes)])
     try:
         return resolve_architecture(name, dict(_size(assignment) for assignment in sizes))
@@ -66,7 +97,7 @@ def chosen_architecture(name: str, sizes: Sequence[str]) -> Architecture:
 def _size(assignment: str) -> tuple[str, Any]:
     key, equals, text = assignment.partition("=")
     try:
-        value = json.loads(text)  # numbers and booleans, which is all that sizes are
+        value = json.loads(text)  # a size is a number or a boolean
     except ValueError:
         value = None
     if not (equals and key and isinstance(value, int | float)):
@@ -81,5 +112,5 @@ def _size(assignment: str) -> tuple[str, Any]:
 
 
 def cell_record(cell: ModelCell) -> Record:
-    """The columns of a CSV that say which model it is."""
+    """Return the CSV columns that identify a model."""
     return {"arch": cell.arch.name, **cell.levels, **asdict(cell.shape)}

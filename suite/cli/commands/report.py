@@ -1,6 +1,6 @@
-"""What is printed about a grid: its plan, its status, its table, its verdicts, its report.
+"""Prints a grid's tables and verdicts, and writes its report.
 
-Needs neither torch nor Ray: a reviewer's laptop has none.
+This module imports neither torch nor Ray, so that it works on a machine without them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from suite.run.plan import Plan, make_plan
 from suite.store.files import make_folder
 from suite.text import say
 
-# A reader may take these words away; what stands beside them must not be left to the report.
+# Verdicts that a reader may quote. Their caveats are printed here, and not only in the report.
 _SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted")
 
 
 def print_tables(workspace: Workspace) -> None:
-    """`lape tables`."""
+    """Run `lape tables`: print a grid's tables, and write them as CSV, Markdown and LaTeX."""
     from suite.report.tables.effects import effect_tables
     from suite.report.tables.published_text import text_table
     from suite.report.tables.render import to_terminal, write
@@ -46,7 +46,7 @@ def print_tables(workspace: Workspace) -> None:
 
 
 def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
-    """`lape verify`. Is any claim contradicted?"""
+    """Run `lape verify`: print the verdict on each claim. Returns whether any claim is contradicted."""
     from suite.verdict.verdicts import to_json
 
     console = open_console()
@@ -66,7 +66,7 @@ def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
 
 
 def write_report(workspace: Workspace) -> str:
-    """`lape report`: write the page and what belongs to it, and say where it is."""
+    """Run `lape report`: write the page with its figures and tables, and return its path."""
     from suite.report.page import render
     from suite.report.remarks import GridSummary
 
@@ -99,7 +99,7 @@ def write_report(workspace: Workspace) -> str:
 
 
 def print_outcome(console: Console, workspace: Workspace) -> None:
-    """What a run ends with: the table, the verdicts, the report."""
+    """Print the summary at the end of `lape run`: the table, the verdicts and the path of the report."""
     from suite.report.tables.render import to_terminal
     from suite.report.tables.rows import rows
     from suite.report.tables.summary import summary_table
@@ -113,7 +113,7 @@ def print_outcome(console: Console, workspace: Workspace) -> None:
 
 
 def print_weights(console: Console, workspace: Workspace, plan: Plan) -> None:
-    """Where the weights of the done trials are, and which of them have none."""
+    """Print the folder of the weights of finished trials, and how many finished trials have no weights."""
     files = {record.trial_id: workspace.store.weights(record.trial_id) for record in plan.done}
     missing = [trial_id for trial_id, file in files.items() if not file.exists()]
     if len(files) > len(missing):

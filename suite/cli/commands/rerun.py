@@ -1,4 +1,4 @@
-"""`lape rerun`: train one trial again and compare it with its record."""
+"""`lape rerun`: trains one trial again and compares it with its record."""
 
 from __future__ import annotations
 
@@ -31,9 +31,22 @@ def rerun_trial(
     machine: Machine,
     weights: Path | None,
 ) -> bool:
-    """Train one trial again and compare it with its record; store it if there is none. Is it the same?
+    """Train one trial again and compare it with its record. If there is no record yet, the new one is stored.
 
-    weights: a file for the weights, if the training is done.
+    Args:
+        trial_id: the trial's id, or the beginning of it.
+        grid: the grid of the trial; None: search all of grids/.
+        overrides: overrides of the grid.
+        seeds: the number of seed indices of the grid; None: those of its file.
+        results: the folder of all grids' results.
+        machine: how the trial is trained.
+        weights: a file to write the weights to, if training succeeds; None: don't write them.
+
+    Returns:
+        Whether the new record matches the stored one; without a stored one, whether training succeeded.
+
+    Raises:
+        InputError: there isn't exactly one such trial, or the trial failed from an infrastructure error.
     """
     from suite.models.weights.checkpoint import check_name, write_checkpoint
     from suite.train.trials import train_trials
@@ -64,7 +77,10 @@ def rerun_trial(
 
 
 def _compare(console: Console, workspace: Workspace, record: RunRecord) -> bool:
-    """Say in what a run differs from the stored one; store it if there is none. Is it the same?"""
+    """Print the differences between a new record and the stored one, and return whether they match.
+
+    If there is no stored record, the new one is stored, and the result is whether its training succeeded.
+    """
     stored = workspace.records.get(record.trial_id)
     if stored is None:
         with workspace.store.lock():
@@ -88,7 +104,18 @@ def _told(when: str, record: RunRecord) -> str:
 def _find(
     trial_id: str, grid: str | None, overrides: Sequence[str], seeds: int | None, results: Path
 ) -> tuple[Workspace, Trial]:
-    """The one trial whose id begins so, in one grid or in all of grids/."""
+    """Find the single trial whose id begins with `trial_id`, in one grid or in all of grids/.
+
+    Args:
+        trial_id: the id, or the beginning of it.
+        grid: the grid to search; None: all of grids/.
+        overrides: overrides of the grids.
+        seeds: the number of seed indices.
+        results: the folder of all grids' results.
+
+    Raises:
+        InputError: there is no such trial, or more than one.
+    """
     grids = [grid] if grid is not None else sorted(str(path) for path in Path("grids").glob("*.yaml"))
     open_one = partial(open_workspace, overrides=overrides, seeds=seeds, results=results, reports=Path("reports"))
     found: dict[str, tuple[Workspace, Trial]] = {}

@@ -1,4 +1,4 @@
-"""`lape verify --static`: published counts of parameters, judged by those of the models."""
+"""`lape verify --static`: compares published parameter counts with those of the suite's models."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ from suite.verdict.claims.reader import read_claim_files
 
 
 def print_static_verdicts(files: Sequence[str], *, as_json: bool, target: str | None) -> bool:
-    """Is any printed count contradicted? files: claim files, by default all of the project's.
+    """Judge the published parameter counts, and print the verdicts.
 
-    target: where the CSV goes, if anywhere; "-" prints it instead of the table.
+    Args:
+        files: claim files; empty: all of the project's.
+        as_json: print JSON instead of the table.
+        target: the CSV file, if any; "-" prints the CSV instead of the table.
+
+    Returns:
+        Whether any published count is contradicted.
 
     Raises:
-        InputError: a file is wrong, none of them has a count of parameters, or two outputs are asked for.
+        InputError: a file is invalid, no file has a parameter count, or both JSON and CSV are requested.
     """
     if as_json and target is not None:
         raise InputError(

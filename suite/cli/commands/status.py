@@ -1,4 +1,4 @@
-"""`lape status`: how far a grid is, once or again and again. It answers at once, whatever runs."""
+"""`lape status`: the progress of a grid, printed once or repeatedly. It only reads files and never waits for a run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from suite.run.timing.forecast import read_calibration, read_forecast
 from suite.store.beats import LOST
 from suite.text import duration, say
 
-_SHOWN = 20  # failures, trials under way: more of them are counted, and stand in the JSON
-_DRAWN = 4  # times a second that a terminal is drawn anew
+_SHOWN = 20  # the most failures, and the most running trials, that are listed; the JSON has all of them
+_DRAWN = 4  # refreshes of the terminal per second
 
 
 def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) -> None:
-    """Print how far the grid is; with watch, every so many seconds until it is complete.
+    """Print the progress of a grid.
 
-    In a terminal one block changes; elsewhere a block follows the other. As JSON each look is a line.
+    In a terminal the same block of lines is updated; elsewhere the blocks are printed one after another.
+
+    Args:
+        opened: the grid.
+        watch: print repeatedly until the grid is complete.
+        every: seconds between two updates.
+        as_json: print each update as one line of JSON.
     """
     measured = read_calibration(opened.store.folder)
     calibrated = () if measured is None else measured.paces
@@ -42,13 +48,13 @@ def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) 
             for view in views:
                 live.update(Text("\n".join(status_lines(opened, view, _verdict(opened)))))
         return
-    with suppress(KeyboardInterrupt):  # the watcher stops, nothing else does
+    with suppress(KeyboardInterrupt):  # Ctrl-C stops only this command, not the run that it watches
         for number, view in enumerate(views):
             say("\n" * bool(number) + "\n".join(status_lines(opened, view, _verdict(opened))))
 
 
 def _verdict(opened: OpenGrid) -> str | None:
-    """How good the estimate of the last run was, if it is over."""
+    """Return a sentence on how accurate the time estimate of the last run was, if that run has ended."""
     found = read_forecast(opened.store.folder)
     return None if found is None else found.verdict
 
@@ -63,7 +69,13 @@ def _looks(watcher: Watcher, every: float) -> Iterator[View]:
 
 
 def status_lines(opened: OpenGrid, view: View, told: str | None = None) -> list[str]:
-    """What `lape status` says, line by line. told: how good the estimate of the last run was."""
+    """Return the lines that `lape status` prints.
+
+    Args:
+        opened: the grid.
+        view: its current state.
+        told: a sentence on how accurate the time estimate of the last run was, if any.
+    """
     lost = f", {view.lost} lost" if view.lost else ""
     running = f", {view.running} running" if view.underway else ""
     lines = [f"{view.grid}: {view.done}/{view.total} done, {view.to_do} to do{running}{lost}"]
@@ -134,5 +146,5 @@ def _failed(opened: OpenGrid, view: View) -> str:
 
 
 def _printable(line: str) -> str:
-    """A line that can't steer a terminal, whatever a record from elsewhere holds."""
+    """Replace unprintable characters, since a record from an untrusted source may contain control sequences."""
     return "".join(character if character.isprintable() else "?" for character in line)

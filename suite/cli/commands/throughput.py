@@ -1,4 +1,4 @@
-"""`lape bench --throughput`: images per second of our training and of a loop made of timm's pieces, by turns."""
+"""`lape bench --throughput`: images per second of our training, interleaved with a timm-based training loop."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from suite.text import Progress, say
 from suite.train.machine import Machine, device_name
 from suite.train.steps.precision import choose_precision
 
-ARCH, ROUNDS = "vit_lite_7_4", 5  # where nothing is said
+ARCH, ROUNDS = "vit_lite_7_4", 5  # defaults
 SYNTHETIC = "synthetic"
-USUAL = "cifar10"  # the data set that is taken where none is named; made up where it isn't prepared
-QUIET = 0.5  # load of a machine that has nothing else to do
-SHORTEST, LONGEST = 0.01, 3600.0  # seconds of a turn
+USUAL = "cifar10"  # the default data set; if it isn't prepared, synthetic images of its size are used
+QUIET = 0.5  # the highest load average of a machine that counts as idle
+SHORTEST, LONGEST = 0.01, 3600.0  # limits of a turn's length in seconds
 LABELS: dict[Figure, str] = {
     "step": "training step alone",
     "pipeline": "input pipeline alone",
@@ -50,10 +50,10 @@ LABELS: dict[Figure, str] = {
 
 
 def print_throughput(asked: BenchOptions) -> None:
-    """`lape bench --throughput`: the table, or with `--json -` the JSON alone.
+    """Run `lape bench --throughput`: measure, and print the table, or with `--json -` the JSON only.
 
     Raises:
-        InputError: timm, the recipe, the data set or the device isn't there, or the parts don't go together.
+        InputError: timm, the recipe, the data set or the device isn't available, or the options don't fit together.
     """
     target = asked.json_target
     if importlib.util.find_spec("timm") is None:
@@ -73,7 +73,7 @@ def print_throughput(asked: BenchOptions) -> None:
             fix="leave it out for some seconds",
         )
     if target is not None and target != "-":
-        make_folder(Path(target).parent)  # now, and not after minutes
+        make_folder(Path(target).parent)  # an error is reported now, and not after minutes of measuring
     threads = asked.threads or cores()
     device = Machine(device=asked.device, threads=threads).torch_device()
     workload = _workload(asked, device)
@@ -84,7 +84,7 @@ def print_throughput(asked: BenchOptions) -> None:
         choose_precision(workload.recipe, device).name,
         threads,
     )
-    load = os.getloadavg()[0]  # before there is any of our own
+    load = os.getloadavg()[0]  # before our own measurement adds to the load
     with Progress("measuring", turn_count(device, plan), "turns") as progress:
         found = measure(workload, plan, lambda doing: progress.advance(doing=f"last {doing}"))
     told = summarise(asked.recipe, workload, plan, environment, load, found)
@@ -102,7 +102,7 @@ def print_throughput(asked: BenchOptions) -> None:
 
 
 def _workers(asked: BenchOptions, threads: int) -> tuple[int, ...]:
-    """The numbers of loading processes to try: none, few, one for each core that a training has."""
+    """Return the numbers of loader processes to try: none, a few, and one per CPU thread of a training run."""
     if asked.workers:
         return tuple(sorted(set(asked.workers)))
     each = max(1, threads // asked.side_by_side)
@@ -156,7 +156,7 @@ def _recipe(asked: BenchOptions) -> Recipe:
 
 
 def _dataset(asked: BenchOptions) -> tuple[Dataset, Path | None]:
-    """The data set and where it is prepared; None where its pictures are made up."""
+    """Return the data set, and the folder of the prepared data sets, or None for synthetic images."""
     if asked.dataset == SYNTHETIC:
         usual = DATASETS[USUAL]
         channels = asked.said("channels") or usual.channels
@@ -217,18 +217,18 @@ def _machine(environment: dict[str, Any]) -> str:
 
 
 def rate_text(rate: Mapping[str, float]) -> str:
-    """Images per second over the rounds, as JSON has them, in words."""
+    """Format the quartiles of images per second, as they are in the JSON."""
     return f"{rate['median']:,.0f} ({rate['low']:,.0f} to {rate['high']:,.0f})"
 
 
 def ratio_text(ratio: Mapping[str, float | None]) -> str:
-    """A ratio with its interval, if it has one, as JSON has them, in words."""
+    """Format a ratio with its interval, if it has one, as they are in the JSON."""
     interval = "" if ratio["low"] is None else f" [{ratio['low']:.2f}, {ratio['high']:.2f}]"
     return f"{ratio['median']:.2f}{interval}"
 
 
 def _sentences(told: dict[str, Any]) -> list[str]:
-    """What the table doesn't say."""
+    """Return the lines below the table: floating-point rates, memory, and a warning if the machine was busy."""
     flops, matmul = told["model"]["training_flops_per_image"], quartiles(told["matmul_flops_per_second"]).median
     lines = [
         f"a training step takes {flops / 1e9:.3g} GFLOP per image, thrice a forward; a large matmul reaches "

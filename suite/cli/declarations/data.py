@@ -1,4 +1,4 @@
-"""`lape ls` and `lape data`: what grids can name, data sets and teachers."""
+"""Declares `lape ls` and `lape data`: lists of known names, data sets and teachers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ data_commands = typer.Typer(
 def list_things(
     kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
 ) -> None:
-    """List what a grid can name."""
+    """List the names that a grid can use, such as architectures, losses or data sets."""
     from suite.cli.commands.ls import list_kind
 
     for line in list_kind(kind):
@@ -28,13 +28,17 @@ def list_things(
 
 @data_commands.command("prepare")
 def data_prepare(
-    name: Annotated[str, typer.Argument(help="digits, fashion_mnist, cifar10, cifar100, or a name of your own.")],
+    name: Annotated[str, typer.Argument(help="digits, fashion_mnist, cifar10, cifar100, or a new name for your own.")],
     source: Annotated[Path | None, typer.Option("--from", help="A folder or archive. [default: download]")] = None,
-    image_size: Annotated[int | None, typer.Option(min=1, help="Resize to this (data sets of your own).")] = None,
-    storage: Annotated[str, typer.Option(help="arrays: cached whole; folder: read from disk; auto: by size.")] = "auto",
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Resize images to this many pixels per side (your own data sets only).")
+    ] = None,
+    storage: Annotated[
+        str, typer.Option(help="arrays: cached as arrays; folder: images read from disk; auto: by size.")
+    ] = "auto",
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
-    """Download or read a data set, verify it, and cache it. Trials never download."""
+    """Download or read a data set, verify it, and cache it. Trials never download data."""
     from suite.cli.commands.data import prepare_data
 
     for line in prepare_data(name, source, image_size, storage, data):
@@ -46,7 +50,8 @@ def data_teacher(
     name: Annotated[str, typer.Argument(help="timm's name of the model, such as regnety_160.")],
     source: Annotated[Path | None, typer.Option("--from", help="A file of its weights. [default: download]")] = None,
     weights_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="The key of the weights in the file. [default: said when read]")
+        str | None,
+        typer.Option(metavar="KEY", help="The key of the weights in the file. [default: chosen, and printed]"),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
@@ -61,7 +66,7 @@ def data_teacher(
 def data_list(
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
-    """List the data sets, and which are prepared here."""
+    """List the data sets, and which of them are prepared on this machine."""
     from suite.cli.commands.data import list_data
 
     for line in list_data(data):

@@ -1,4 +1,4 @@
-"""`lape check` and `lape plan`: what a grid is, before it runs."""
+"""Declares `lape check` and `lape plan`, which examine a grid before it runs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ commands = typer.Typer()
 def check(
     files: Annotated[list[str], typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")],
 ) -> None:
-    """Validate grids and claims: everything that is wrong, with file and line.
+    """Validate grids and claim files, and print all errors with file and line.
 
-    Of a claim file, say too which of the paper's stated differences don't follow from its own tables. These are
-    findings, and no errors: the exit code is 0.
+    For a claim file, also list the differences that the paper states but that don't follow from its own tables. These
+    are findings about the paper, not errors, so the exit code is 0.
     """
     from suite.cli.commands.check import check_files
 
@@ -42,10 +42,11 @@ def check(
 def plan(
     grid: GridArgument,
     calibrated: Annotated[
-        bool, typer.Option("--calibrate", help="First train a few steps of each kind of trial here, to tell the time.")
+        bool,
+        typer.Option("--calibrate", help="First time a few training steps of each kind of trial on this machine."),
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Trials at a time. [default: what this machine's cores allow]")
+        int | None, typer.Option(min=1, help="Concurrent trials. [default: as many as this machine's cores allow]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     target: CSVOption = None,
@@ -53,20 +54,24 @@ def plan(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
     gpus_per_trial: GPUsOption = None,
     address: Annotated[
-        str | None, typer.Option(help="Say how many trials run at once on this Ray cluster ('auto': on this machine).")
+        str | None,
+        typer.Option(help="Plan for this Ray cluster: how many trials run concurrently ('auto': on this machine)."),
     ] = None,
     nodes: Annotated[
         list[str] | None,
-        typer.Option(metavar="NxCPU:C,GPU:G", help="Or on such nodes, as 64xCPU:64,GPU:8 (repeat for other kinds)."),
+        typer.Option(metavar="NxCPU:C,GPU:G", help="Plan for these nodes, as 64xCPU:64,GPU:8 (may be repeated)."),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Of --calibrate: folder of the prepared data sets.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the prepared data sets, used by --calibrate only.")
+    ] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Say what a run would do: trials to do and done, dropped cells, time, and what the seeds can show.
+    """Print what a run would do: finished and missing trials, dropped cells, time, and detectable effects.
 
-    Time is estimated from the stored runs, and where there are none from a calibration, which is kept beside them.
+    The time is estimated from stored runs. Where there are none, it is estimated from a calibration (--calibrate),
+    which is stored in the results folder.
     """
     from suite.cli.commands.plan import print_plan
 

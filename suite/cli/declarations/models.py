@@ -1,4 +1,4 @@
-"""`lape cost`, `bench` and `inspect`: models without a grid."""
+"""Declares `lape cost`, `lape bench` and `lape inspect`, which examine models."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ commands = typer.Typer()
 
 @commands.command()
 def cost(
-    grid: Annotated[str | None, typer.Argument(metavar="[GRID]", help="A grid; or else name --arch.")] = None,
+    grid: Annotated[str | None, typer.Argument(metavar="[GRID]", help="A grid; without one, give --arch.")] = None,
     arch: ArchOption = None,
     size: SizeOption = None,
-    pe: Annotated[list[str] | None, typer.Option(help="[default: learnable]")] = None,
-    join: Annotated[list[str] | None, typer.Option(help="[default: default, lape]")] = None,
-    norm: Annotated[list[str] | None, typer.Option(help="[default: the architecture's own]")] = None,
+    pe: Annotated[list[str] | None, typer.Option(help="Position embeddings. [default: learnable]")] = None,
+    join: Annotated[list[str] | None, typer.Option(help="Joining methods. [default: default, lape]")] = None,
+    norm: Annotated[list[str] | None, typer.Option(help="Norms. [default: the architecture's own]")] = None,
     classes: ClassesOption = 1000,
     image_size: ImageSizeOption = 224,
     channels: ChannelsOption = 3,
@@ -73,10 +73,10 @@ def cost(
 @commands.command()
 @declared_by(BenchOptions)
 def bench(context: typer.Context, **values: Any) -> None:
-    """Measure time and memory of a method against another, by turns, in training and evaluation.
+    """Compare time and memory of two methods in training and evaluation, by interleaved measurements.
 
-    With --throughput, measure images per second of our training and of the loop that one would write with timm, by
-    turns: the step, the input pipeline, and both together. timm's is the fastest of the settings tried.
+    With --throughput, compare the images per second of the suite's training with those of a timm-based training loop:
+    the training step, the input pipeline, and both together. For timm, the fastest of several settings is used.
     """
     given = frozenset(
         name for name in values if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
@@ -98,30 +98,41 @@ def bench(context: typer.Context, **values: Any) -> None:
 
 @commands.command("inspect")
 def inspect_weights(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Weights: ours, or published ones.")],
-    source: Annotated[str | None, typer.Option(help="Published: whose names they have, such as lape-deit.")] = None,
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Weights: of `lape run --keep-weights`, or published ones.")
+    ],
+    source: Annotated[
+        str | None, typer.Option(help="Published: the code base that names the parameters, such as lape-deit.")
+    ] = None,
     arch: Annotated[str | None, typer.Option(help="Published: the architecture, or its family with --set.")] = None,
     pe: Annotated[str | None, typer.Option(help="Published: the position embedding. [default: learnable]")] = None,
     join: Annotated[str | None, typer.Option(help="Published: the joining method. [default: default]")] = None,
-    classes: Annotated[int | None, typer.Option(min=1, help="Published: how many. [default: 1000]")] = None,
-    image_size: Annotated[int | None, typer.Option(min=1, help="Published: in pixels. [default: 224]")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, help="Published: number of classes. [default: 1000]")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Published: image size in pixels. [default: 224]")
+    ] = None,
     sizes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Published: a size, such as depth=12.")
     ] = None,
     weights_key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Published: the key of the weights in the file. [default: said when read]"),
+        typer.Option(metavar="KEY", help="Published: the key of the weights in the file. [default: chosen, printed]"),
     ] = None,
     token: Annotated[
-        str | None, typer.Option(metavar="ROW,COLUMN", help="Whose map is drawn, from 0,0. [default: the centre]")
+        str | None,
+        typer.Option(metavar="ROW,COLUMN", help="The token whose map is drawn, from 0,0. [default: the centre]"),
     ] = None,
     low: Annotated[
         float | None,
-        typer.Option(min=-1, max=0.9, help="Where the colours begin, to compare two models. [default: 0, -0.5 or -1]"),
+        typer.Option(
+            min=-1,
+            max=0.9,
+            help="Lower end of the colour scale; set it to compare two models. [default: 0, -0.5 or -1]",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the drawings. [default: reports/inspect/NAME]")] = None,
 ) -> None:
-    """Draw how much alike a trained model's positions are in each layer, and print what it comes to."""
+    """Draw the similarity of a trained model's position embeddings in each layer, and print a summary."""
     from suite.cli.commands.inspect import Published, inspect_checkpoint
 
     published = Published(source, arch, pe, join, classes, image_size, tuple(sizes or ()), weights_key)

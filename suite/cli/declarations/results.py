@@ -1,4 +1,4 @@
-"""`lape tables`, `verify` and `report`: what records say."""
+"""Declares `lape tables`, `lape verify` and `lape report`, which evaluate records."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def verify(
     target: CSVOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Judge a grid's claims by its runs. Exit code 0: none is contradicted; 1: some are.
+    """Judge a grid's claims by its runs. Exit code 0: no claim is contradicted; 1: some are.
 
-    With --static, judge printed counts of parameters by those of the models: what rounds to the printed digits is
-    confirmed, anything else contradicted.
+    With --static, compare published parameter counts with those of the suite's models. A count that rounds to the
+    printed digits is confirmed, any other is contradicted.
     """
     if static:
         if overrides or seeds is not None:
@@ -86,7 +86,7 @@ def report(
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
-    """Write a grid's report: a web page that needs nothing but itself, with tables, figures and verdicts."""
+    """Write a grid's report: a self-contained web page with tables, figures and verdicts."""
     from suite.cli.commands.report import write_report
 
     say(write_report(chosen_workspace(grid, overrides, seeds, results, reports)))

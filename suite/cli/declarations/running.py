@@ -1,4 +1,4 @@
-"""`lape run`, `status`, `merge` and `rerun`: what makes records."""
+"""Declares `lape run`, `lape status`, `lape merge` and `lape rerun`, which create and manage records."""
 
 from __future__ import annotations
 
@@ -29,15 +29,22 @@ commands = typer.Typer()
 @commands.command()
 def run(
     grid: GridArgument,
-    executor: Annotated[str, typer.Option(help="ray, or serial: in this process, one by one.")] = "ray",
-    address: Annotated[str | None, typer.Option(help="An existing Ray cluster ('auto': on this machine).")] = None,
+    executor: Annotated[str, typer.Option(help="ray; or serial: in this process, one trial after another.")] = "ray",
+    address: Annotated[
+        str | None, typer.Option(help="Address of an existing Ray cluster ('auto': on this machine).")
+    ] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Run at most N trials now."),
     ] = None,
-    retry: Annotated[str, typer.Option(metavar="STATUS,…", help="Run again: diverged, error, timeout, oom.")] = "",
+    retry: Annotated[
+        str,
+        typer.Option(
+            metavar="STATUS,…", help="Run failed trials with these statuses again: diverged, error, timeout, oom."
+        ),
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
     deterministic: DeterministicOption = False,
@@ -47,18 +54,18 @@ def run(
         typer.Option(
             min=0,
             show_default=False,
-            help="Minutes from one snapshot of a training to the next. [default: 10, without --snapshot-epochs]",
+            help="Minutes between two snapshots of a training run. [default: 10, unless --snapshot-epochs is given]",
         ),
     ] = None,
     snapshot_epochs: Annotated[
-        int | None, typer.Option(min=1, metavar="K", help="A snapshot of each training every K epochs.")
+        int | None, typer.Option(min=1, metavar="K", help="Save a snapshot of each training run every K epochs.")
     ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
             envvar="LAPE_STORAGE",
-            help="Keep snapshots there, and records until they are here: a folder that all nodes mount, or s3://….",
+            help="Storage for snapshots and for records in transfer: a folder that all nodes mount, or s3://….",
         ),
     ] = None,
     micro_batch: MicroBatchOption = None,
@@ -67,41 +74,43 @@ def run(
     at_once: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Run at most N trials at the same time. [default: what there is room for]"
+            min=1, metavar="N", help="Run at most N trials concurrently. [default: as many as the resources allow]"
         ),
     ] = None,
     time_limit: Annotated[
         float | None,
-        typer.Option(metavar="MINUTES", min=0.001, help="Of a trial's training. [default: none]"),
+        typer.Option(metavar="MINUTES", min=0.001, help="Time limit of each training run. [default: none]"),
     ] = None,
     retries: Annotated[
-        int, typer.Option(min=0, help="How often a trial is begun again after an error of the machine.")
+        int, typer.Option(min=0, help="How often a trial is retried after an infrastructure error.")
     ] = 3,
     retry_wait: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Before the first of them; then twice as long each time.")
+        float, typer.Option(metavar="SECONDS", min=0, help="Delay before the first retry; it doubles each time.")
     ] = 10,
     stop_cell: Annotated[
         int,
-        typer.Option(metavar="N", min=0, help="Skip the rest of a cell whose first N seeds have failed; 0: never."),
+        typer.Option(
+            metavar="N", min=0, help="Skip the remaining seeds of a cell whose first N seeds have failed; 0: never."
+        ),
     ] = 3,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
     keep_weights: Annotated[
-        bool, typer.Option("--keep-weights", help="Keep the weights of done trials, in weights/ beside their records.")
+        bool, typer.Option("--keep-weights", help="Save the weights of finished trials in weights/ beside the records.")
     ] = False,
     dashboard: Annotated[
-        bool, typer.Option("--dashboard", help="Start Ray's dashboard on 127.0.0.1, behind a token.")
+        bool, typer.Option("--dashboard", help="Start Ray's dashboard on 127.0.0.1, protected by a token.")
     ] = False,
     curves: Annotated[
         Path | None,
-        typer.Option("--tensorboard", metavar="DIR", help="Write curves for TensorBoard into this folder."),
+        typer.Option("--tensorboard", metavar="DIR", help="Write training curves for TensorBoard into this folder."),
     ] = None,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
-    """Run what is missing of a grid, then print its table, its verdicts and the path of its report.
+    """Run the missing trials of a grid, then print its table, its verdicts and the path of its report.
 
-    Safe to stop and repeat: finished trials are kept, and never run again. Exit code 0: every trial of the
-    grid is done; 1: some are missing (after --limit, say) or have failed.
+    The command may be stopped and repeated: finished trials are kept and never run again. Exit code 0: all trials of
+    the grid are done; 1: some are missing (for instance after --limit) or have failed.
     """
     from suite.cli.commands.run import Execution, run_grid
     from suite.run.policy import Policy
@@ -140,16 +149,17 @@ def _snapshot_seconds(minutes: float | None, epochs: int | None) -> float | None
 @commands.command()
 def status(
     grid: GridArgument,
-    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until the grid is complete.")] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds from one look to the next.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print each look as a line of JSON.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Print repeatedly until the grid is complete.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two updates of --watch.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each update as one line of JSON.")] = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Say how far a grid is: trials by status, what runs where and how fast, time left, and the last errors.
+    """Print a grid's progress: trials by status, running trials with node and speed, time left, and failures.
 
-    It only reads the results folder: from any terminal or machine that sees it, while the grid runs or not.
+    The command only reads the results folder. It works from any machine that can read the folder, whether or not the
+    grid is running.
     """
     from suite.cli.commands.status import print_status
     from suite.run.opened_grid import open_grid
@@ -162,11 +172,12 @@ def merge(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SRC… DST", help="Results to join, of one grid each or folders of grids; last, into which."
+            metavar="SRC… DST",
+            help="Result folders to merge, of one grid or of several; the last one is the destination.",
         ),
     ],
 ) -> None:
-    """Join results of several machines. Runs that contradict each other are refused, and nothing is written then."""
+    """Merge the results of several machines. If runs contradict each other, nothing is written."""
     from suite.cli.commands.merge import print_merge
 
     print_merge(folders)
@@ -175,7 +186,7 @@ def merge(
 @commands.command()
 def rerun(
     trial_id: Annotated[str, typer.Argument(help="A trial's id, or the beginning of one.")],
-    grid: Annotated[str | None, typer.Option(help="Its grid. [default: look through all of grids/]")] = None,
+    grid: Annotated[str | None, typer.Option(help="The trial's grid. [default: search all of grids/]")] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -186,11 +197,11 @@ def rerun(
     processes: ProcessesOption = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep its weights in this .safetensors file.")
+        Path | None, typer.Option(metavar="FILE", help="Save the trained weights in this .safetensors file.")
     ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Run one trial again, in this process, and compare it with its record. The record stays as it is."""
+    """Train one trial again in this process, and compare it with its record, which isn't changed."""
     from suite.cli.commands.rerun import rerun_trial
     from suite.train.machine import Machine
 
