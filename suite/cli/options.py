@@ -18,6 +18,26 @@ SetOption = Annotated[
 SeedsOption = Annotated[int | None, typer.Option("--seeds", metavar="N", help="Use N seed indices.")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="The folder of all grids' results.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="The folder of all grids' reports.")]
+
+
+def _load_methods(files: list[Path] | None) -> list[Path] | None:
+    """Load what `--methods` names, and what installed packages bring, before the command looks up a level."""
+    from suite.grid.methods import load_methods
+
+    load_methods(files or ())
+    return files
+
+
+MethodsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--methods",
+        metavar="FILE",
+        callback=_load_methods,
+        show_default=False,
+        help="A Python file of your own that registers levels (repeat for more). Its code is run.",
+    ),
+]
 ArchOption = Annotated[list[str] | None, typer.Option("--arch", help="A named size, or a family (repeat for more).")]
 SizeOption = Annotated[
     list[str] | None, typer.Option("--size", metavar="KEY=VALUE", help="A size of the architecture, as embed_dim=32.")

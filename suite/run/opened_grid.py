@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from suite.grid.grid import Expansion, Grid, load_grid
+from suite.grid.methods import loaded_files, option_texts
 from suite.store.folder import Store
 
 
@@ -42,6 +43,7 @@ def open_grid(grid: str, overrides: Sequence[str], seeds: int | None, results: P
     """Load a grid and expand it, so that whatever is wrong with it is said before anything else happens."""
     options = [part for assignment in overrides for part in ("--set", assignment)]
     options += ["--seeds", str(seeds)] if seeds else []
+    options += option_texts(loaded_files())
     opened = OpenGrid(
         grid=load_grid(grid, overrides, seeds),
         # Absolute: Ray's workers have another working directory.

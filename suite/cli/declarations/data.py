@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from suite.cli.options import MethodsOption
 from suite.text import say
 
 commands = typer.Typer()
@@ -18,6 +19,7 @@ data_commands = typer.Typer(
 @commands.command("ls")
 def list_things(
     kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
+    methods: MethodsOption = None,
 ) -> None:
     """List what a grid can name."""
     from suite.cli.commands.ls import list_kind

@@ -13,6 +13,7 @@ from suite.cli.options import (
     CSVOption,
     GPUsOption,
     GridArgument,
+    MethodsOption,
     ResultsOption,
     SeedsOption,
     SetOption,
@@ -26,6 +27,7 @@ commands = typer.Typer()
 @commands.command()
 def check(
     files: Annotated[list[str], typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")],
+    methods: MethodsOption = None,
 ) -> None:
     """Validate grids and claims: everything that is wrong, with file and line.
 
@@ -62,6 +64,7 @@ def plan(
     data: Annotated[Path | None, typer.Option(help="Of --calibrate: folder of the prepared data sets.")] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Say what a run would do: trials to do and done, dropped cells, time, and what the seeds can show.

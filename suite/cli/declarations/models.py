@@ -13,6 +13,7 @@ from suite.cli.options import (
     ClassesOption,
     CSVOption,
     ImageSizeOption,
+    MethodsOption,
     SetOption,
     SizeOption,
 )
@@ -35,6 +36,7 @@ def cost(
     channels: ChannelsOption = 3,
     overrides: SetOption = None,
     target: CSVOption = None,
+    methods: MethodsOption = None,
 ) -> None:
     """Count parameters, MACs and activations of a grid's models, or of all combinations of the options."""
     if (grid is None) == (not arch):
@@ -138,6 +140,7 @@ def bench(
         str | None,
         typer.Option("--json", metavar="FILE", help="Throughput: write all of it as JSON ('-': print that alone)."),
     ] = None,
+    methods: MethodsOption = None,
 ) -> None:
     """Measure time and memory of a method against another, by turns, in training and evaluation.
 

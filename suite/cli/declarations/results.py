@@ -11,6 +11,7 @@ from suite.cli.options import (
     RESULTS,
     CSVOption,
     GridArgument,
+    MethodsOption,
     ReportsOption,
     ResultsOption,
     SeedsOption,
@@ -28,6 +29,7 @@ def tables(
     grid: GridArgument,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
@@ -48,6 +50,7 @@ def verify(
     ] = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
     target: CSVOption = None,
     results: ResultsOption = RESULTS,
@@ -83,6 +86,7 @@ def report(
     grid: GridArgument,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:

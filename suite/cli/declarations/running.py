@@ -14,6 +14,7 @@ from suite.cli.options import (
     DeterministicOption,
     GPUsOption,
     GridArgument,
+    MethodsOption,
     MicroBatchOption,
     ProcessesOption,
     ReportsOption,
@@ -33,6 +34,7 @@ def run(
     address: Annotated[str | None, typer.Option(help="An existing Ray cluster ('auto': on this machine).")] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Run at most N trials now."),
@@ -145,6 +147,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print each look as a line of JSON.")] = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Say how far a grid is: trials by status, what runs where and how fast, time left, and the last errors.
@@ -178,6 +181,7 @@ def rerun(
     grid: Annotated[str | None, typer.Option(help="Its grid. [default: look through all of grids/]")] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     deterministic: DeterministicOption = False,
