@@ -27,15 +27,15 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError
 from suite.grid.losses import LOSSES, Loss, Term
 from suite.models.architectures import ARCHITECTURES, FAMILIES, Architecture, Family
-from suite.models.joins import JOINS, LAYER_NORM, BlockMap, Join, Terms
+from suite.models.joins import JOINS, Join
+from suite.models.joins import LAYER_NORM as LAYER_NORM
+from suite.models.joins import BlockMap as BlockMap
+from suite.models.joins import Terms as Terms
 from suite.models.norms import NORMS, Norm
 from suite.models.positions import POSITIONS, Position
 from suite.models.sizes import AnySize, PatchSize
 from suite.registry import Registry
 from suite.store.record import LOSS_KEYS
-
-__all__ = ["LAYER_NORM", "BlockMap", "Terms", "architecture", "dataset", "join", "loss", "named_size", "norm"]
-__all__ += ["position"]
 
 Code = TypeVar("Code", bound=Callable[..., Any])
 
@@ -163,6 +163,13 @@ def architecture(
         defaults: Sizes that a grid needn't give.
         norm: The norm that it has as published.
     """
+    if not size.__module__.startswith("suite."):
+        raise InputError(
+            "an architecture with sizes of its own",
+            expected="a class of suite.models.sizes, which every process knows",
+            found=f"{size.__module__}.{size.__name__}",
+            fix="choose the nearest, such as PatchSize",
+        )
 
     def register(model: Code) -> Code:
         called = _checked(model, name, "architecture, position, join, norm", None)

@@ -38,7 +38,8 @@ def code_fingerprint(code: str) -> str:
 def text_fingerprint(text: str, name: str = "") -> str:
     """The fingerprint of a definition in a module outside the package, with what it uses in that module.
 
-    What it uses of the package doesn't count, as for a level of the package: a trial's id depends on `CODE_EPOCH`.
+    What it uses of the package doesn't count, nor do decorators of `suite.methods` on the definition: a trial's id
+    depends on `CODE_EPOCH`, and on what the decorators say of the level.
 
     Args:
         text: The module's source.
@@ -51,7 +52,20 @@ def text_fingerprint(text: str, name: str = "") -> str:
     tree = ast.parse(text)
     if not name:
         return _digest({"": "".join(_meaning(tree))})
-    return _fingerprint(Source("", tree), name, package=False)
+    source = Source("", tree)
+    for statement in source.definitions.get(name, ()):
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            statement.decorator_list = [one for one in statement.decorator_list if not _registers(one, source)]
+    return _fingerprint(source, name, package=False)
+
+
+def _registers(decorator: ast.expr, source: Source) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    used = ast.unparse(called).partition(".")[0]
+    return source.imports.get(used, ("",))[0] == f"{_PACKAGE}.methods" or source.imports.get(used) == (
+        _PACKAGE,
+        "methods",
+    )
 
 
 @dataclass(frozen=True)

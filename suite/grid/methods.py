@@ -21,7 +21,7 @@ from typing import Any
 from suite.errors import InputError
 from suite.grid.axes import AXES
 from suite.models.architectures import FAMILIES
-from suite.registry import registering_from
+from suite.registry import Registry, registering_from
 
 GROUP = "lape.methods"
 LARGEST = 2**20  # bytes that are read of a method file
@@ -111,15 +111,13 @@ def unload(files: Iterable[MethodFile]) -> None:
         _LOADED.pop(file.module, None)
 
 
-def code_of(axis: str, level: str, family: str = "") -> str | None:
+def code_of(axis: str, level: str) -> str | None:
     """The "module:definition" of a level from outside the package; None for the package's own.
 
-    family: of an architecture, whose code it is.
+    The level of the axis `arch` is a family: a size has no code.
     """
-    if axis == "arch":
-        found: str | None = FAMILIES.outside.code(family)
-        return found
-    return None if axis == "dataset" else AXES[axis].levels.outside.code(level)  # type: ignore[attr-defined]
+    registry = FAMILIES if axis == "arch" else AXES[axis].levels
+    return registry.outside.code(level) if isinstance(registry, Registry) else None
 
 
 def origin(axis: str, level: str) -> str:
@@ -132,6 +130,11 @@ def origin(axis: str, level: str) -> str:
         return ""
     module = code.partition(":")[0]
     return _LOADED[module].path if module in _LOADED else _PACKAGES.get(module, module)
+
+
+def is_outside(module: str) -> bool:
+    """Whether a module is a method file, or of an installed package of methods."""
+    return module in _LOADED or module.split(".")[0] in {known.split(".")[0] for known in _PACKAGES}
 
 
 def source_of(module: str) -> tuple[str, str]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from suite.grid.grid import Expansion
+from suite.grid.level_code import outside_code
+from suite.grid.methods import MethodFile, loaded_files
 from suite.grid.trial import Trial
 from suite.run.events import Job, Listener, fan_out
 from suite.run.plan import Plan, make_plan
@@ -64,6 +66,19 @@ def _jobs(trials: Sequence[Trial], stack_seeds: int) -> list[Job]:
             jobs.append(job)
         job.append(trial)
     return [tuple(job) for job in jobs]
+
+
+def keep_methods(store: Store, trials: Sequence[Trial]) -> tuple[MethodFile, ...]:
+    """The method files whose levels the trials use, after a copy of each is put beside the results.
+
+    Raises:
+        InputError: a copy can't be written.
+    """
+    modules = {code.partition(":")[0] for trial in trials for code in outside_code(trial.arch, trial.chosen).values()}
+    files = tuple(file for file in loaded_files() if file.module in modules)
+    for file in files:
+        store.keep_method(file.hash, file.text)
+    return files
 
 
 def run_missing(

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load, save
 
 from suite.errors import InputError, Problem
+from suite.grid.methods import MethodFile, load_files, load_packages, loaded_files
 from suite.grid.trial import Trial
 from suite.models.build import build_model
 from suite.store.canonical import canonical_json
@@ -55,7 +56,11 @@ def train_together(
 
     try:
         _, found = work_together(
-            _take_part, machine.processes, (trial, machine, snapshots), hear, on_gpus=device.type == "cuda"
+            _take_part,
+            machine.processes,
+            (loaded_files(), trial, machine, snapshots),
+            hear,
+            on_gpus=device.type == "cuda",
         )
     except LostError as lost:
         if not lost.silent:
@@ -74,7 +79,9 @@ def train_together(
     return [(RunRecord.model_validate(told["record"]), model)], told["smaller"]
 
 
-def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | None) -> Found:
+def _take_part(
+    team: Team, methods: tuple[MethodFile, ...], trial: Trial, machine: Machine, snapshots: Place | None
+) -> Found:
     """What each of the processes does: it finds, in a line of JSON, the record, the bad input or the machine's fault;
     then the weights.
     """
@@ -82,6 +89,8 @@ def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | No
         torch.cuda.set_device(team.rank)
     heart = _Echo(team.tell) if team.leads else None
     try:
+        load_packages()
+        load_files(methods)
         ((record, model),), smaller = run_attempt([trial], machine, snapshots, heart, team)
     except InputError as error:
         return False, canonical_json({"problems": [asdict(problem) for problem in error.problems]}).encode()

@@ -50,6 +50,8 @@ def test_every_command_that_reads_a_grid_takes_a_method(lape: Shell, trick: Path
     lape("run", grid, "--executor", "serial", "--methods", trick)
     assert lape.code == 0, lape.err
     assert "halved" in lape.out
+    (copy,) = (tmp_path / "results" / "small" / "methods").iterdir()
+    assert copy.read_text() == JOIN
     trial = load_grid(grid).expand().trials[-1]
     for command in ("check", "plan", "status", "cost", "tables", "verify", "report"):
         forget()
@@ -61,6 +63,11 @@ def test_every_command_that_reads_a_grid_takes_a_method(lape: Shell, trick: Path
     assert "the same" in lape("rerun", trial.id, "--grid", grid, "--methods", trick)
     forget()
     assert "unknown join 'halved'" in lape.refuses("check", grid)
+
+
+def test_processes_that_train_a_trial_together_know_it(lape: Shell, trick: Path, grid: Path) -> None:
+    lape("run", grid, "--executor", "serial", "--processes", "2", "--seeds", "1", "--methods", trick)
+    assert lape.code == 0, lape.out + lape.err
 
 
 def test_ls_cost_and_bench_know_it(lape: Shell, trick: Path) -> None:

@@ -16,7 +16,7 @@ from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
 from suite.run.curves import Curves, check_curves
-from suite.run.driver import Execute, run_missing
+from suite.run.driver import Execute, keep_methods, run_missing
 from suite.run.events import Listener, fan_out
 from suite.run.outcomes import Outcomes
 from suite.run.plan import Plan
@@ -152,7 +152,8 @@ def run_grid(
             # Only now: a run that has nothing to do needs neither torch nor Ray.
             if not missing and execution.is_local:
                 data()
-            worker = Worker(machine, store.folder, execution.keep_weights, shared)
+            methods = keep_methods(workspace.store, workspace.expansion.trials)
+            worker = Worker(machine, store.folder, execution.keep_weights, shared, methods)
             _executor(execution, worker, data, begun)(queue)
 
         keepers: list[Timekeeper] = []
