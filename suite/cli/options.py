@@ -38,6 +38,12 @@ MethodsOption = Annotated[
         help="A Python file of your own that registers levels (repeat for more). Its code is run.",
     ),
 ]
+StaleOption = Annotated[
+    str,
+    typer.Option(
+        "--stale", metavar="rerun|keep", help="Stored runs that were made by other code: train again, or keep."
+    ),
+]
 ArchOption = Annotated[list[str] | None, typer.Option("--arch", help="A named size, or a family (repeat for more).")]
 SizeOption = Annotated[
     list[str] | None, typer.Option("--size", metavar="KEY=VALUE", help="A size of the architecture, as embed_dim=32.")

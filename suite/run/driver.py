@@ -13,6 +13,7 @@ from suite.run.events import Job, Listener, fan_out
 from suite.run.plan import Plan, make_plan
 from suite.run.policy import Policy
 from suite.run.queue import Queue
+from suite.run.stale import Answer, check_answered, stale_records
 from suite.store.beats import Beat, Running, starting
 from suite.store.folder import Store
 from suite.store.record import RunRecord
@@ -52,7 +53,9 @@ class _Keeper(Listener):
     def stored(self, trial: Trial) -> RunRecord | None:
         """The record of a trial that is done, though nobody said so: its worker stored it and died."""
         record = self.store.records().get(trial.id)
-        return record if record is not None and record.status == "done" else None
+        if record is None or record.status != "done" or record.code not in (None, trial.code):
+            return None  # there is none, or one of other code, which is what the trial is to replace
+        return record
 
 
 def _jobs(trials: Sequence[Trial], stack_seeds: int) -> list[Job]:
@@ -90,6 +93,7 @@ def run_missing(
     policy: Policy | None = None,
     retry: Collection[str] = (),
     limit: int | None = None,
+    stale: Answer = "keep",
 ) -> Plan:
     """Run the trials of a grid that the store has no record of; safe to stop at any point, and to repeat.
 
@@ -101,15 +105,21 @@ def run_missing(
         policy: What is done about failures.
         retry: Statuses of failures to run again.
         limit: Run at most so many trials now.
+        stale: What to do with records that were made by other code: run their trials again, or keep them.
 
     Returns:
         The plan after the run: what is done, failed, and (after a `limit`) still to do.
 
     Raises:
-        InputError: another process is running this grid, the store is damaged or can't be written.
+        InputError: another process is running this grid, the store is damaged or can't be written, or there are stale
+            records and `stale` is empty.
     """
     with store.lock():
-        plan = make_plan(expansion, store.collect(), retry)
+        stored = store.collect()
+        older = stale_records(expansion.trials, stored)
+        check_answered(older, stale)
+        again = {one.trial.id for one in older} if stale == "rerun" else set[str]()
+        plan = make_plan(expansion, stored, retry, again)
         trials = plan.to_do[:limit]
         display = open_display(plan)
         if not trials:

@@ -28,6 +28,7 @@ from suite.run.ray.capacity import Needs
 from suite.run.ray.dashboard import check_dashboard
 from suite.run.ray.early import EarlyRay
 from suite.run.serial import run_serial
+from suite.run.stale import ANSWERS, Answer
 from suite.run.timekeeping import Timekeeper
 from suite.run.timing.estimate import Estimate, Where
 from suite.run.timing.here import anywhere, here
@@ -97,7 +98,14 @@ class Execution:
 
 
 def run_grid(
-    workspace: Workspace, execution: Execution, *, machine: Machine, policy: Policy, limit: int | None, retry: str
+    workspace: Workspace,
+    execution: Execution,
+    *,
+    machine: Machine,
+    policy: Policy,
+    limit: int | None,
+    retry: str,
+    stale: str = "",
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report.
 
@@ -108,6 +116,7 @@ def run_grid(
         policy: What is done about failures.
         limit: Run at most so many trials now.
         retry: Statuses of failures to run again, separated by commas.
+        stale: What to do with records that were made by other code: "rerun" or "keep"; empty: ask.
 
     Returns:
         Whether every trial of the grid is done.
@@ -116,7 +125,7 @@ def run_grid(
     root = open_root(machine.data_root)
     machine = replace(machine, data_root=root)
     execution.check()
-    statuses = _statuses(retry)
+    statuses, answer = _statuses(retry), stale_answer(stale)
     # A fraction of a GPU that can't be is refused before a cluster is looked for.
     Needs(machine.threads, execution.gpus_per_trial or 0.0)
     machine = _one_process_for_each_gpu(machine, execution.gpus_per_trial)
@@ -128,7 +137,7 @@ def run_grid(
 
     told: str | None = None
     with ExitStack() as stack:
-        begun, missing = None, _is_missing(workspace, statuses)
+        begun, missing = None, answer == "rerun" or _is_missing(workspace, statuses)
         if missing and execution.executor == "ray" and execution.address is None and data.seem_prepared():
             begun = EarlyRay(execution.dashboard)
             stack.callback(begun.close)
@@ -159,7 +168,14 @@ def run_grid(
         keepers: list[Timekeeper] = []
         try:
             plan = run_missing(
-                workspace.expansion, store, execute, open_display, policy=policy, retry=statuses, limit=limit
+                workspace.expansion,
+                store,
+                execute,
+                open_display,
+                policy=policy,
+                retry=statuses,
+                limit=limit,
+                stale=answer,
             )
         finally:
             for keeper in keepers:
@@ -270,6 +286,16 @@ def _executor(execution: Execution, worker: Worker, data: Prepared, begun: Early
         at_once=execution.at_once,
         begun=begun,
     )
+
+
+def stale_answer(text: str) -> Answer:
+    """What `--stale` says; raises `InputError` for anything else."""
+    for answer in ANSWERS:
+        if text == answer:
+            return answer
+    if text:
+        raise unknown("word on stale records", text, ANSWERS, where=f"--stale {text}")
+    return ""
 
 
 def _statuses(text: str) -> Collection[str]:

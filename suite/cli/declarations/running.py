@@ -21,6 +21,7 @@ from suite.cli.options import (
     ResultsOption,
     SeedsOption,
     SetOption,
+    StaleOption,
     chosen_workspace,
 )
 
@@ -40,6 +41,7 @@ def run(
         typer.Option(min=1, metavar="N", help="Run at most N trials now."),
     ] = None,
     retry: Annotated[str, typer.Option(metavar="STATUS,…", help="Run again: diverged, error, timeout, oom.")] = "",
+    stale: StaleOption = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
     deterministic: DeterministicOption = False,
@@ -116,6 +118,7 @@ def run(
         Execution(executor, address, gpus_per_trial, at_once, dashboard, keep_weights, storage, curves),
         limit=limit,
         retry=retry,
+        stale=stale,
         machine=Machine(
             data,
             device,
