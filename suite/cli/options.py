@@ -98,9 +98,15 @@ RESULTS, REPORTS = Path("results"), Path("reports")
 
 
 def chosen_workspace(
-    grid: str, overrides: list[str] | None, seeds: int | None, results: Path, reports: Path
+    grid: str,
+    overrides: list[str] | None,
+    seeds: int | None,
+    results: Path,
+    reports: Path,
+    *,
+    reading: bool = False,
 ) -> Workspace:
-    """The workspace of a command's grid: the grid, its records, and its verdicts."""
+    """The workspace of a command's grid: the grid, its records, and its verdicts. reading: nothing will be trained."""
     from suite.report.workspace import open_workspace
 
-    return open_workspace(grid, overrides or [], seeds, results, reports)
+    return open_workspace(grid, overrides or [], seeds, results, reports, reading=reading)

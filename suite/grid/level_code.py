@@ -18,6 +18,7 @@ from suite.grid.methods import code_of, is_outside, source_of
 from suite.models.architectures import FAMILIES, Architecture
 from suite.store.canonical import fingerprint
 
+ABSENT = "lape_methods_absent"  # the module of levels whose code isn't at hand; what follows is their fingerprint
 _FOR_PEOPLE = {"name", "summary", "source", "equation"}
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _WITHOUT_CODE = ("dataset",)  # a trial's id has its checksum
@@ -50,6 +51,8 @@ def _outside(arch: Architecture, levels: Mapping[str, str]) -> dict[tuple[str, s
 @lru_cache
 def _of(axis: str, name: str, code: str | None) -> str:
     """code: of the level if it is from outside. It tells two versions of a level apart that one process has loaded."""
+    if code is not None and code.startswith(f"{ABSENT}:"):
+        return code.partition(":")[2]
     level = FAMILIES[name] if axis == "arch" else AXES[axis].levels[name]
     return fingerprint(_facts(level))
 

@@ -36,7 +36,7 @@ def tables(
     """Print a grid's table, and write it as CSV, Markdown and LaTeX."""
     from suite.cli.commands.report import print_tables
 
-    print_tables(chosen_workspace(grid, overrides, seeds, results, reports))
+    print_tables(chosen_workspace(grid, overrides, seeds, results, reports, reading=True))
 
 
 @commands.command()
@@ -72,7 +72,8 @@ def verify(
             raise _misused("verify judges one grid", "one grid, and --csv with --static only", found)
         from suite.cli.commands.report import print_verdicts
 
-        contradicted = print_verdicts(chosen_workspace(names[0], overrides, seeds, results, REPORTS), as_json=as_json)
+        workspace = chosen_workspace(names[0], overrides, seeds, results, REPORTS, reading=True)
+        contradicted = print_verdicts(workspace, as_json=as_json)
     raise typer.Exit(1 if contradicted else 0)
 
 
@@ -93,4 +94,4 @@ def report(
     """Write a grid's report: a web page that needs nothing but itself, with tables, figures and verdicts."""
     from suite.cli.commands.report import write_report
 
-    say(write_report(chosen_workspace(grid, overrides, seeds, results, reports)))
+    say(write_report(chosen_workspace(grid, overrides, seeds, results, reports, reading=True)))

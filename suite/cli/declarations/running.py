@@ -160,7 +160,8 @@ def status(
     from suite.cli.commands.status import print_status
     from suite.run.opened_grid import open_grid
 
-    print_status(open_grid(grid, overrides or [], seeds, results), watch=watch, every=every, as_json=as_json)
+    opened = open_grid(grid, overrides or [], seeds, results, reading=True)
+    print_status(opened, watch=watch, every=every, as_json=as_json)
 
 
 @commands.command()
