@@ -1,4 +1,4 @@
-"""`lape ls` and `lape data`: what grids can name, data sets and teachers."""
+"""`lape ls`, `lape new` and `lape data`: what grids can name, methods, data sets and teachers."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ def list_things(
     from suite.cli.commands.ls import list_kind
 
     for line in list_kind(kind):
+        say(line)
+
+
+@commands.command("new")
+def new_method(
+    name: Annotated[str, typer.Argument(help="The method's name, such as my_trick.")],
+    into: Annotated[
+        Path | None, typer.Option(help="The folder. [default: one of that name]", show_default=False)
+    ] = None,
+) -> None:
+    """Write a method of your own to start from, with its grid, its claim and its test."""
+    from suite.cli.commands.new import write_example
+
+    for line in write_example(name, into):
         say(line)
 
 
