@@ -60,6 +60,7 @@ def write_example(name: str, folder: Path | None) -> Iterator[str]:
         yield str(path)
     method, grid, _, test = files
     yield "next: lape data prepare digits"
+    yield f"      lape check --methods {method}"
     yield f"      lape check {grid} --methods {method}"
     yield f"      pytest {test}"
     yield f"      lape run {grid} --methods {method}"

@@ -19,6 +19,7 @@ from suite.cli.options import (
     SetOption,
     chosen_workspace,
 )
+from suite.errors import InputError
 from suite.text import say
 
 commands = typer.Typer()
@@ -26,17 +27,36 @@ commands = typer.Typer()
 
 @commands.command()
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")
+    ] = None,
     methods: MethodsOption = None,
 ) -> None:
     """Validate grids and claims: everything that is wrong, with file and line.
 
     Of a claim file, say too which of the paper's stated differences don't follow from its own tables. These are
     findings, and no errors: the exit code is 0.
-    """
-    from suite.cli.commands.check import check_files
 
-    for line in check_files(files):
+    Without a grid, build each level of the --methods in a small model of every family that it fits, and train a step.
+    """
+    if files:
+        from suite.cli.commands.check import check_files
+
+        for line in check_files(files):
+            say(line)
+        return
+    if not methods:
+        raise InputError(
+            "nothing to check",
+            expected="grids or claim files, or --methods FILE",
+            found="neither",
+            where="lape check",
+            fix="for instance `lape check quickstart`",
+        )
+    from suite.cli.commands.check_methods import check_methods
+    from suite.grid.methods import loaded_files
+
+    for line in check_methods(loaded_files()):
         say(line)
 
 
