@@ -20,6 +20,32 @@ SeedsOption = Annotated[
 ]
 ResultsOption = Annotated[Path, typer.Option("--results", help="The folder of all grids' results.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="The folder of all grids' reports.")]
+
+
+def _load_methods(files: list[Path] | None) -> list[Path] | None:
+    """Load what `--methods` names, and what installed packages bring, before the command looks up a level."""
+    from suite.grid.methods import load_methods
+
+    load_methods(files or ())
+    return files
+
+
+MethodsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--methods",
+        metavar="FILE",
+        callback=_load_methods,
+        show_default=False,
+        help="A Python file of your own that registers levels (repeat for more). Its code is run.",
+    ),
+]
+StaleOption = Annotated[
+    str,
+    typer.Option(
+        "--stale", metavar="rerun|keep", help="Stored runs that were made by other code: train again, or keep."
+    ),
+]
 ArchOption = Annotated[
     list[str] | None, typer.Option("--arch", help="A named architecture, or a family (may be repeated).")
 ]
@@ -78,7 +104,13 @@ RESULTS, REPORTS = Path("results"), Path("reports")
 
 
 def chosen_workspace(
-    grid: str, overrides: list[str] | None, seeds: int | None, results: Path, reports: Path
+    grid: str,
+    overrides: list[str] | None,
+    seeds: int | None,
+    results: Path,
+    reports: Path,
+    *,
+    reading: bool = False,
 ) -> Workspace:
     """Open the workspace of a command's grid: the grid, its records, and its verdicts.
 
@@ -88,7 +120,8 @@ def chosen_workspace(
         seeds: the number of seed indices; None: those of the file.
         results: the folder of all grids' results.
         reports: the folder of all grids' reports.
+        reading: whether the command only reads results, so that nothing will be trained.
     """
     from suite.report.workspace import open_workspace
 
-    return open_workspace(grid, overrides or [], seeds, results, reports)
+    return open_workspace(grid, overrides or [], seeds, results, reports, reading=reading)

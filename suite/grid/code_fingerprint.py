@@ -35,15 +35,37 @@ def code_fingerprint(code: str) -> str:
     return _fingerprint(_module(module), name)
 
 
-def file_fingerprint(path: Path, name: str) -> str:
-    """The fingerprint of a definition in a file outside the package, with what it uses in that file and here.
+def text_fingerprint(text: str, name: str = "") -> str:
+    """The fingerprint of a definition in a module outside the package, with what it uses in that module.
+
+    What it uses of the package doesn't count, nor do decorators of `suite.methods` on the definition: a trial's id
+    depends on `CODE_EPOCH`, and on what the decorators say of the level.
+
+    Args:
+        text: The module's source.
+        name: The definition; empty for the whole module.
 
     Raises:
-        LookupError: the file has no such definition.
-        SyntaxError: the file is not Python.
-        OSError: the file can't be read.
+        LookupError: the module has no such definition.
+        SyntaxError: the text is not Python.
     """
-    return _fingerprint(Source.read(path, ""), name)
+    tree = ast.parse(text)
+    if not name:
+        return _digest({"": "".join(_meaning(tree))})
+    source = Source("", tree)
+    for statement in source.definitions.get(name, ()):
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            statement.decorator_list = [one for one in statement.decorator_list if not _registers(one, source)]
+    return _fingerprint(source, name, package=False)
+
+
+def _registers(decorator: ast.expr, source: Source) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    used = ast.unparse(called).partition(".")[0]
+    return source.imports.get(used, ("",))[0] == f"{_PACKAGE}.methods" or source.imports.get(used) == (
+        _PACKAGE,
+        "methods",
+    )
 
 
 @dataclass(frozen=True)
@@ -98,18 +120,21 @@ def _module(name: str) -> Source:
     raise LookupError(f"there is no module {name}")
 
 
-def _fingerprint(source: Source, name: str) -> str:
+def _fingerprint(source: Source, name: str, *, package: bool = True) -> str:
     if name not in source.definitions:
         raise LookupError(f"{source.name or 'the file'} defines no {name!r}")
-    texts = dict(_closure(source, name))
+    return _digest(dict(_closure(source, name, package)))
+
+
+def _digest(texts: dict[str, str]) -> str:
     digest = hashlib.sha256()
     for key in sorted(texts):
         digest.update(f"{key}\n{texts[key]}\n".encode())
     return digest.hexdigest()[:DIGITS]
 
 
-def _closure(source: Source, name: str) -> Iterator[tuple[str, str]]:
-    """Each definition that is used: its place, and its meaning as text."""
+def _closure(source: Source, name: str, package: bool) -> Iterator[tuple[str, str]]:
+    """Each definition that is used: its place, and its meaning as text. package: follow imports from the package."""
     waiting, seen = [(source, name)], {(source.name, name)}
     while waiting:
         where, what = waiting.pop()
@@ -119,6 +144,8 @@ def _closure(source: Source, name: str) -> Iterator[tuple[str, str]]:
         yield f"{where.name}:{what}", "\n".join("".join(_meaning(statement)) for statement in statements)
         for used in {name for statement in statements for name in _used(statement)}:
             for found in _resolve(where, used):
+                if not package and found[0] is not where:
+                    continue
                 if (found[0].name, found[1]) not in seen:
                     seen.add((found[0].name, found[1]))
                     waiting.append(found)

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from suite import CODE_EPOCH
 from suite.data.datasets import Dataset
 from suite.grid.axes import GRID_ORDER, in_config, of_model
+from suite.grid.level_code import level_fingerprints, method_fingerprints
 from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
 from suite.models.model_cell import ModelCell, Shape
@@ -73,7 +74,14 @@ class Trial:
             "dataset_checksum": self.dataset.checksum,
             "normalisation": {"mean": list(self.dataset.mean), "std": list(self.dataset.std)},
             "code_epoch": CODE_EPOCH,
+            # Of levels from outside alone, so that no other id changes.
+            **({"methods": methods} if (methods := method_fingerprints(self.arch, self.chosen)) else {}),
         }
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """By axis, the fingerprints of the code of its levels, as it is at hand."""
+        return level_fingerprints(self.arch, self.chosen)
 
     @cached_property
     def model(self) -> ModelCell:
@@ -122,6 +130,7 @@ class Trial:
             "recipe": self.recipe_name,
             "seed_index": self.seed_index,
             "config": self.config,
+            "code": self.code,
         }
 
     @property

@@ -25,7 +25,7 @@ from suite.models.sizes import (
     TokensToTokenSize,
     WindowSize,
 )
-from suite.registry import Registry
+from suite.registry import Outside, Registry
 from suite.store.canonical import resolved_values
 
 
@@ -197,6 +197,34 @@ def named_architectures() -> list[str]:
 
 class _NamedSizes(Mapping[str, Architecture]):
     """The named sizes as the levels of their axis. Looking one up raises `InputError` for an unknown name."""
+
+    def __init__(self) -> None:
+        self.outside = Outside()
+
+    def register(self, name: str, family: str, size: Mapping[str, Any]) -> Architecture:
+        """Name a size of a family from outside the package.
+
+        Args:
+            name: A new name, which no family has either.
+            family: A family's name.
+            size: Its sizes, beside the family's defaults.
+
+        Raises:
+            ValueError: the name is taken.
+            InputError: there is no such family, or the sizes don't fit it.
+        """
+        if name in _NAMED or name in FAMILIES:
+            raise ValueError(f"architecture {name!r} is registered already")
+        made = resolve_architecture(FAMILIES[family].name, size, label=name)
+        _NAMED[name] = (family, dict(size))
+        self.outside.note(name)
+        return made
+
+    def forget(self, module: str) -> None:
+        """Remove what a module outside the package has registered."""
+        for name in self.outside.names(module):
+            del _NAMED[name]
+            self.outside.forget(name)
 
     def __getitem__(self, name: str) -> Architecture:
         return resolve_architecture(name)

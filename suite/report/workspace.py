@@ -164,9 +164,14 @@ class Workspace(OpenGrid):
         return [*judge(self.columns, testable), *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
 
 
-def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path) -> Workspace:
-    """Load a grid and expand it, so that whatever is wrong with it is said before anything else happens."""
-    opened = open_grid(grid, overrides, seeds, results)
+def open_workspace(
+    grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path, *, reading: bool = False
+) -> Workspace:
+    """Load a grid and expand it, so that whatever is wrong with it is said before anything else happens.
+
+    reading: nothing will be trained; see `open_grid`.
+    """
+    opened = open_grid(grid, overrides, seeds, results, reading=reading)
     workspace = Workspace(opened.grid, opened.results, opened.command, reports.resolve())
     _ = workspace.expansion
     return workspace

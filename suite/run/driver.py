@@ -6,11 +6,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from suite.grid.grid import Expansion
+from suite.grid.level_code import outside_code
+from suite.grid.methods import MethodFile, loaded_files
 from suite.grid.trial import Trial
 from suite.run.events import Job, Listener, fan_out
 from suite.run.plan import Plan, make_plan
 from suite.run.policy import Policy
 from suite.run.queue import Queue
+from suite.run.stale import Answer, check_answered, stale_records
 from suite.store.beats import Beat, Running, starting
 from suite.store.folder import Store
 from suite.store.record import RunRecord
@@ -50,7 +53,9 @@ class _Keeper(Listener):
     def stored(self, trial: Trial) -> RunRecord | None:
         """The record of a done trial whose worker stored it and then died without reporting it."""
         record = self.store.records().get(trial.id)
-        return record if record is not None and record.status == "done" else None
+        if record is None or record.status != "done" or record.code not in (None, trial.code):
+            return None  # there is none, or one of other code, which is what the trial is to replace
+        return record
 
 
 def _jobs(trials: Sequence[Trial], stack_seeds: int) -> list[Job]:
@@ -66,6 +71,19 @@ def _jobs(trials: Sequence[Trial], stack_seeds: int) -> list[Job]:
     return [tuple(job) for job in jobs]
 
 
+def keep_methods(store: Store, trials: Sequence[Trial]) -> tuple[MethodFile, ...]:
+    """The method files whose levels the trials use, after a copy of each is put beside the results.
+
+    Raises:
+        InputError: a copy can't be written.
+    """
+    modules = {code.partition(":")[0] for trial in trials for code in outside_code(trial.arch, trial.chosen).values()}
+    files = tuple(file for file in loaded_files() if file.module in modules)
+    for file in files:
+        store.keep_method(file.hash, file.text)
+    return files
+
+
 def run_missing(
     expansion: Expansion,
     store: Store,
@@ -75,6 +93,7 @@ def run_missing(
     policy: Policy | None = None,
     retry: Collection[str] = (),
     limit: int | None = None,
+    stale: Answer = "keep",
 ) -> Plan:
     """Run the trials of a grid that have no record in the store. It is safe to stop at any point and to repeat.
 
@@ -86,15 +105,21 @@ def run_missing(
         policy: How failures are handled.
         retry: Statuses of failed trials to run again.
         limit: The largest number of trials to run now; None: all.
+        stale: What to do with records that other code made: "rerun" runs their trials again, "keep" keeps them.
 
     Returns:
         The plan after the run: the trials that are done, failed, and still to do.
 
     Raises:
-        InputError: Another process is running this grid, or the store is damaged or can't be written.
+        InputError: Another process is running this grid, the store is damaged or can't be written, or there are stale
+            records and `stale` is empty.
     """
     with store.lock():
-        plan = make_plan(expansion, store.collect(), retry)
+        stored = store.collect()
+        older = stale_records(expansion.trials, stored)
+        check_answered(older, stale)
+        again = {one.trial.id for one in older} if stale == "rerun" else set[str]()
+        plan = make_plan(expansion, stored, retry, again)
         trials = plan.to_do[:limit]
         display = open_display(plan)
         if not trials:

@@ -33,17 +33,23 @@ class Plan:
         return len(self.to_do) + len(self.done) + len(self.failed)
 
 
-def make_plan(expansion: Expansion, records: Mapping[str, RunRecord], retry: Collection[str] = ()) -> Plan:
+def make_plan(
+    expansion: Expansion, records: Mapping[str, RunRecord], retry: Collection[str] = (), again: Collection[str] = ()
+) -> Plan:
     """Subtract what is stored from what the grid asks for.
 
-    retry: the statuses (of failures) to run again; a failure is otherwise an outcome, and stays.
+    Args:
+        expansion: The trials of the grid.
+        records: What is stored, by trial.
+        retry: The statuses (of failures) to run again; a failure is otherwise an outcome, and stays.
+        again: The ids of trials to run again whatever is stored.
     """
     to_do: list[Trial] = []
     done: list[RunRecord] = []
     failed: list[RunRecord] = []
     for trial in expansion.trials:
         record = records.get(trial.id)
-        if record is None or record.status in retry:
+        if record is None or record.status in retry or trial.id in again:
             to_do.append(trial)
         else:
             (done if record.status == "done" else failed).append(record)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suite.errors import InputError
+from suite.grid.methods import MethodFile, load_files, load_packages
 from suite.grid.trial import Trial
 from suite.run.events import Job
 from suite.store.beats import Running
@@ -40,12 +41,14 @@ class Worker:
         keep_weights: Store the weights of done trials.
         storage: A shared address for snapshots, so that another machine can resume a training run, and for records and
             weights until a driver has stored them.
+        methods: Method files whose levels trials use. Their text comes along, so that the machine needs no such file.
     """
 
     machine: Machine
     results: Path
     keep_weights: bool = False
     storage: Storage | None = None
+    methods: tuple[MethodFile, ...] = ()
 
     def __call__(self, job: Job) -> list[RunRecord]:
         """Run the job. Its records are stored from here, at the storage and where the results folder is in sight, so
@@ -55,6 +58,8 @@ class Worker:
         # torch: a driver that only schedules does without it
         from suite.train.trials import train_trials
 
+        load_packages()
+        load_files(self.methods)
         snapshots = self._snapshots()
         beats = Running(self.results) if self.results.is_dir() else None
         with Heartbeat([trial.id for trial in job], beats, node_name()) as heart:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 RUNS, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "spool", "weights", ".lock"
 SNAPSHOTS = "snapshots"
+METHODS = "methods"
 GOING_ON = ("timeout", "error")  # failures that resume from their snapshot when they are tried again
 
 
@@ -69,6 +70,12 @@ class Store:
     def weights(self, trial_id: str) -> Path:
         """Where the weights of a trial are, if they were kept. Raises `InputError` if a link leads elsewhere."""
         return self._inside(WEIGHTS, f"{trial_id}.safetensors")
+
+    def keep_method(self, name: str, text: str) -> None:
+        """Keep a copy of a method file, as text that nobody loads. Raises `InputError` if it can't be written."""
+        path = self._inside(METHODS, f"{name}.py")
+        make_folder(path.parent)
+        write_atomic(path, text.encode())
 
     def snapshots(self) -> Place:
         """Where the checkpoints of unfinished training runs are; seeds trained together share one, by the first id.

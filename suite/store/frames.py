@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError
-from suite.store.canonical import fingerprint
+from suite.store.canonical import canonical_json, fingerprint
 from suite.store.folder import Store
 from suite.store.history import history_frame, joined, stored_history
 from suite.store.parsing import sort_key
@@ -33,8 +33,8 @@ def load_frame(path: str | Path) -> pd.DataFrame:
     """The records below a results folder (or of one runs.jsonl) as a frame, a row per run.
 
     Its columns are the fields of `suite.store.record.RunRecord`; accuracies are percent, missing numbers NaN.
-    Runs of the same `environment` compare without a footnote. `recipe_id` differs between training runs that differ in
-    anything but the axes and the seed.
+    `code` is JSON. Runs of the same `environment` compare without a footnote. `recipe_id` differs between training
+    runs that differ in anything but the axes and the seed.
 
     Raises:
         InputError: there is no such folder or file, or a record in it is damaged or newer than this suite.
@@ -89,7 +89,8 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
 
 def _row(record: RunRecord) -> dict[str, Any]:
     row = record.model_dump(exclude=_NOT_COLUMNS)
-    training = {key: value for key, value in record.config.items() if key not in ("axes", "seed_index")}
+    training = {key: value for key, value in record.config.items() if key not in ("axes", "methods", "seed_index")}
     # The weights of a loss's terms belong to the loss axis: both sides of a contrast of losses have one recipe.
     training["recipe"] = {key: value for key, value in training["recipe"].items() if key not in LOSS_KEYS}
-    return {**row, "environment": record.environment.group, "recipe_id": fingerprint(training)}
+    code = None if record.code is None else canonical_json(record.code)
+    return {**row, "code": code, "environment": record.environment.group, "recipe_id": fingerprint(training)}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np  # imported where bits are packed: a status does without it
     import numpy.typing as npt
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def _say_where(values: dict[str, Any]) -> dict[str, Any]:
@@ -20,8 +20,13 @@ def _say_where(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "node": None, "attempts": 1}
 
 
+def _say_code(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 added the fingerprints of the levels' code, which older records don't know."""
+    return {**values, "code": None}
+
+
 # From version n to n + 1: each function rewrites the JSON object of one record.
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _say_where}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _say_where, 2: _say_code}
 
 Status = Literal["done", "diverged", "error", "timeout", "oom"]
 AXIS_FIELDS = ("dataset", "arch", "pe", "join", "norm", "loss")  # in the order of tables
@@ -148,6 +153,9 @@ class RunRecord(_Model):
     diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
     error: str | None = Field(default=None, description="the end of the last traceback")
     config: dict[str, Any] = Field(description="what the trial id is the hash of")
+    code: dict[Name, Id] | None = Field(
+        default=None, description="by axis, the fingerprint of the level's code; null if it isn't known"
+    )
     history: tuple[Epoch, ...] | None = Field(default=None, description="kept in history.parquet once collected")
 
     @model_validator(mode="after")
@@ -180,6 +188,8 @@ def differences(one: RunRecord, other: RunRecord) -> dict[str, tuple[Any, Any]]:
     """
     ignored = {*VOLATILE, *_NAMES}
     pairs = {name: (getattr(one, name), getattr(other, name)) for name in RunRecord.model_fields if name not in ignored}
+    if None in pairs["code"]:  # an older record, which may be of any code
+        del pairs["code"]
     return {name: values for name, values in pairs.items() if values[0] != values[1]}
 
 

@@ -52,7 +52,11 @@ def run_attempt(
     attempt = prepare_attempt(trials, machine, team)
     attempt.heart = heart
     if snapshots is not None:
-        about = {"trials": [trial.id for trial in trials], **attempt.environment.model_dump(exclude={"commit"})}
+        about = {
+            "trials": [trial.id for trial in trials],
+            "code": [trial.code for trial in trials],  # a snapshot of other code is another training's
+            **attempt.environment.model_dump(exclude={"commit"}),
+        }
         versions = Versions(snapshots, trials[0].id)
         own = Snapshots(versions, machine.snapshot_seconds, about, machine.snapshot_epochs)
         attempt.snapshots = own if team.size == 1 else TeamSnapshots(own if team.leads else None, team)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load, save
 
 from suite.errors import InputError, Problem
+from suite.grid.methods import MethodFile, load_files, load_packages, loaded_files
 from suite.grid.trial import Trial
 from suite.models.build import build_model
 from suite.store.canonical import canonical_json
@@ -69,7 +70,11 @@ def train_together(
 
     try:
         _, found = work_together(
-            _take_part, machine.processes, (trial, machine, snapshots), hear, on_gpus=device.type == "cuda"
+            _take_part,
+            machine.processes,
+            (loaded_files(), trial, machine, snapshots),
+            hear,
+            on_gpus=device.type == "cuda",
         )
     except LostError as lost:
         if not lost.silent:
@@ -88,11 +93,14 @@ def train_together(
     return [(RunRecord.model_validate(told["record"]), model)], told["smaller"]
 
 
-def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | None) -> Found:
+def _take_part(
+    team: Team, methods: tuple[MethodFile, ...], trial: Trial, machine: Machine, snapshots: Place | None
+) -> Found:
     """Run the attempt in one of the processes.
 
     Args:
         team: The group of processes.
+        methods: The method files that the trial may use.
         trial: The trial.
         machine: How this machine is used.
         snapshots: Where snapshots are kept; None: no snapshots.
@@ -105,6 +113,8 @@ def _take_part(team: Team, trial: Trial, machine: Machine, snapshots: Place | No
         torch.cuda.set_device(team.rank)
     heart = _Echo(team.tell) if team.leads else None
     try:
+        load_packages()
+        load_files(methods)
         ((record, model),), smaller = run_attempt([trial], machine, snapshots, heart, team)
     except InputError as error:
         return False, canonical_json({"problems": [asdict(problem) for problem in error.problems]}).encode()

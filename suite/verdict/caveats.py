@@ -40,6 +40,11 @@ def _runs(comparison: Comparison) -> Iterator[str]:
         yield f"left out, for want of a counterpart: {seed_list(comparison.unpaired)}"
     if comparison.mixed_environments:
         yield f"the two sides ran in different environments: {'; '.join(comparison.environments)}"
+    if comparison.mixed_code:
+        yield (
+            f"the runs were made by different code of {', '.join(comparison.mixed_code)}: `lape run --stale rerun` "
+            "trains those of older code again"
+        )
     for side in sides:
         if alike := copies(side):
             yield (

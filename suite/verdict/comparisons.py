@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from suite.errors import unknown
 from suite.grid.axes import is_usual
 from suite.store.record import AXIS_FIELDS
 from suite.verdict import stats
+from suite.verdict.code import mixed_code
 from suite.verdict.runs import CELL_FIELDS, METRICS, Key, Run, cell_order, is_missing, unique_runs
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Side:
         trials: the trial id of each finished seed.
         test_images: the number of test images, where the record has it.
         correct: which test images were right, as `suite.store.record.pack_bits` packs it, where the record has it.
+        code: the fingerprints of the levels' code by axis, as JSON, where the record has them.
     """
 
     level: str
@@ -44,6 +46,12 @@ class Side:
     trials: Mapping[int, str]
     test_images: Mapping[int, int]
     correct: Mapping[int, str]
+    code: Mapping[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def mixed_code(self) -> tuple[str, ...]:
+        """The axes whose level had different code in some of the finished runs."""
+        return mixed_code(self.code.values())
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,12 @@ class Comparison:
         return bool(self.environments_apart)
 
     @cached_property
+    def mixed_code(self) -> tuple[str, ...]:
+        """The axes whose level had different code in some finished runs: within a side, or between the two."""
+        between = mixed_code([*self.baseline.code.values(), *self.treatment.code.values()], but=self.axis)
+        return tuple(dict.fromkeys([*self.baseline.mixed_code, *self.treatment.mixed_code, *between]))
+
+    @cached_property
     def correlation(self) -> float:
         """Pearson's correlation of the two sides over the pairs; NaN below three pairs."""
         return stats.correlation(*([side.values[s] for s in self.seeds] for side in (self.baseline, self.treatment)))
@@ -171,4 +185,5 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         trials={seed: str(run["trial_id"]) for seed, run in done.items()},
         test_images={seed: int(number) for seed, number in images.items() if not is_missing(number)},
         correct={seed: run["correct"] for seed, run in done.items() if isinstance(run.get("correct"), str)},
+        code={seed: run["code"] for seed, run in done.items() if isinstance(run.get("code"), str)},
     )

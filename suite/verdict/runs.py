@@ -29,7 +29,7 @@ _COLUMNS = [
     "epochs", "diverged_step", "error",
 ]  # fmt: skip
 # A frame without these has no evidence of single test images.
-_EVIDENCE = ["test_images", "correct"]
+_EVIDENCE = ["test_images", "correct", "code"]
 
 
 def unique_runs(frame: Frame) -> list[Run]:

@@ -3,13 +3,12 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.grid.code_fingerprint import code_fingerprint, file_fingerprint
+from suite.grid.code_fingerprint import code_fingerprint, text_fingerprint
 from suite.models.joins import JOINS
 
 METHOD = '''
@@ -30,10 +29,8 @@ def other(tables, maps):
 '''
 
 
-def fingerprint(folder: Path, text: str, name: str = "trick") -> str:
-    path = folder / "method.py"
-    path.write_text(text)
-    return file_fingerprint(path, name)
+def fingerprint(text: str, name: str = "trick") -> str:
+    return text_fingerprint(text, name)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +44,9 @@ def fingerprint(folder: Path, text: str, name: str = "trick") -> str:
         ('"""A trick."""', ""),
     ],
 )
-def test_what_changes_no_meaning_changes_no_fingerprint(tmp_path: Path, old: str, new: str) -> None:
+def test_what_changes_no_meaning_changes_no_fingerprint(old: str, new: str) -> None:
     assert old in METHOD
-    assert fingerprint(tmp_path, METHOD.replace(old, new)) == fingerprint(tmp_path, METHOD)
+    assert fingerprint(METHOD.replace(old, new)) == fingerprint(METHOD)
 
 
 @pytest.mark.parametrize(
@@ -62,20 +59,37 @@ def test_what_changes_no_meaning_changes_no_fingerprint(tmp_path: Path, old: str
         ("SCALE = 0.5", "SCALE = 0.5\nSCALE += 1"),
     ],
 )
-def test_what_changes_the_meaning_changes_the_fingerprint(tmp_path: Path, old: str, new: str) -> None:
-    assert fingerprint(tmp_path, METHOD.replace(old, new)) != fingerprint(tmp_path, METHOD)
+def test_what_changes_the_meaning_changes_the_fingerprint(old: str, new: str) -> None:
+    assert fingerprint(METHOD.replace(old, new)) != fingerprint(METHOD)
 
 
-def test_what_a_method_uses_of_the_package_counts(tmp_path: Path) -> None:
+def test_a_whole_module_can_be_asked_for() -> None:
+    assert text_fingerprint(METHOD) == text_fingerprint(METHOD.replace("Half of it.", "Another docstring."))
+    assert text_fingerprint(METHOD) != text_fingerprint(METHOD.replace("return tables\n", "return maps\n"))
+
+
+def test_what_a_method_uses_of_the_package_counts_by_its_name_alone() -> None:
+    """The package may be rearranged without new ids for methods from outside; see CODE_EPOCH."""
     uses = "from suite.models.joins import lape\n\ndef trick(tables, maps):\n    return lape(tables, maps)\n"
-    assert fingerprint(tmp_path, uses) != fingerprint(tmp_path, uses.replace("lape", "shared"))
+    assert fingerprint(uses) != fingerprint(uses.replace("lape", "shared"))
+    assert fingerprint(uses) == fingerprint(uses.replace("suite.models.joins", "suite.methods"))
+
+
+def test_what_a_definition_of_the_package_uses_there_counts() -> None:
+    source = "from suite.models.joins import lape\n\ndef trick(tables, maps):\n    return lape(tables, maps)\n"
+    from suite.grid.code_fingerprint import Source, _fingerprint
+
+    def of(text: str) -> str:
+        return _fingerprint(Source("", ast.parse(text)), "trick")
+
+    assert of(source) != text_fingerprint(source, "trick")
     module = "from suite.models import joins\n\ndef trick(tables, maps):\n    return joins.lape(tables, maps)\n"
-    assert fingerprint(tmp_path, module) != fingerprint(tmp_path, module.replace("joins.lape", "joins.shared"))
+    assert of(module) != of(module.replace("joins.lape", "joins.shared"))
 
 
-def test_no_such_definition(tmp_path: Path) -> None:
+def test_no_such_definition() -> None:
     with pytest.raises(LookupError, match="defines no 'missing'"):
-        fingerprint(tmp_path, METHOD, "missing")
+        fingerprint(METHOD, "missing")
     with pytest.raises(LookupError, match=r"no module suite\.models\.missing"):
         code_fingerprint("suite.models.missing:x")
 

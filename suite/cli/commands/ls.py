@@ -8,6 +8,7 @@ from pathlib import Path
 
 from suite.errors import InputError, unknown
 from suite.grid.axes import AXES, Axis
+from suite.grid.methods import origin
 from suite.text import note
 
 
@@ -25,15 +26,22 @@ def columns(rows: Mapping[str, str]) -> Iterator[str]:
 
 
 def _levels(axis: Axis) -> Iterator[str]:
-    return columns({name: level.description for name, level in axis.levels.items()})
+    return columns({name: level.description + _from(axis, name) for name, level in axis.levels.items()})
+
+
+def _from(axis: Axis, name: str) -> str:
+    """Where a level that isn't the package's own comes from."""
+    found = origin(axis.name, name)
+    return f"; from {found}" if found else ""
 
 
 def _archs(axis: Axis) -> Iterator[str]:
     from suite.models.architectures import FAMILIES
 
-    rows = {name: level.description for name, level in axis.levels.items()}
+    rows = {name: level.description + _from(axis, name) for name, level in axis.levels.items()}
     for family in FAMILIES.values():
         rows[family.name] = f"family: {family.summary}; {family.source}; sizes {', '.join(family.size.model_fields)}"
+        rows[family.name] += _from(axis, family.name)
     return columns(rows)
 
 

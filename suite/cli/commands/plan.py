@@ -18,6 +18,7 @@ from suite.report.workspace import Workspace
 from suite.run.opened_grid import OpenGrid
 from suite.run.plan import Plan, expectation, make_plan
 from suite.run.ray.capacity import Capacity, Needs, capacity, default_gpus, parse_nodes
+from suite.run.stale import stale_lines, stale_records
 from suite.run.timing.estimate import ANYWHERE, LEVEL, CellEstimate, Estimate, Interval, Where
 from suite.run.timing.here import anywhere, here
 from suite.run.timing.pace import kind_of
@@ -119,6 +120,13 @@ def print_plan(
     if plan.others:
         print_line(
             console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone"
+        )
+    if older := stale_records(workspace.expansion.trials, workspace.records):
+        print_line(console, f"  stale    {len(older)} stored runs were made by other code than that at hand:")
+        for line in stale_lines(older):
+            print_line(console, f"           {line}")
+        print_line(
+            console, f"           `{workspace.command} --stale rerun` trains them again, --stale keep keeps them"
         )
     if room is not None:
         print_line(console, f"  at once  {room.line}")

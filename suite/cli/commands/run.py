@@ -16,7 +16,7 @@ from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
 from suite.run.curves import Curves, check_curves
-from suite.run.driver import Execute, run_missing
+from suite.run.driver import Execute, keep_methods, run_missing
 from suite.run.events import Listener, fan_out
 from suite.run.outcomes import Outcomes
 from suite.run.plan import Plan
@@ -28,6 +28,7 @@ from suite.run.ray.capacity import Needs
 from suite.run.ray.dashboard import check_dashboard
 from suite.run.ray.early import EarlyRay
 from suite.run.serial import run_serial
+from suite.run.stale import ANSWERS, Answer
 from suite.run.timekeeping import Timekeeper
 from suite.run.timing.estimate import Estimate, Where
 from suite.run.timing.here import anywhere, here
@@ -97,7 +98,14 @@ class Execution:
 
 
 def run_grid(
-    workspace: Workspace, execution: Execution, *, machine: Machine, policy: Policy, limit: int | None, retry: str
+    workspace: Workspace,
+    execution: Execution,
+    *,
+    machine: Machine,
+    policy: Policy,
+    limit: int | None,
+    retry: str,
+    stale: str = "",
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report.
 
@@ -108,6 +116,7 @@ def run_grid(
         policy: What is done about failures.
         limit: Run at most so many trials now.
         retry: Statuses of failures to run again, separated by commas.
+        stale: What to do with records that were made by other code: "rerun" or "keep"; empty: ask.
 
     Returns:
         Whether every trial of the grid is done.
@@ -116,7 +125,7 @@ def run_grid(
     root = open_root(machine.data_root)
     machine = replace(machine, data_root=root)
     execution.check()
-    statuses = _statuses(retry)
+    statuses, answer = _statuses(retry), stale_answer(stale)
     # A fraction of a GPU that can't be is refused before a cluster is looked for.
     Needs(machine.threads, execution.gpus_per_trial or 0.0)
     machine = _one_process_for_each_gpu(machine, execution.gpus_per_trial)
@@ -128,7 +137,7 @@ def run_grid(
 
     told: str | None = None
     with ExitStack() as stack:
-        begun, missing = None, _is_missing(workspace, statuses)
+        begun, missing = None, answer == "rerun" or _is_missing(workspace, statuses)
         if missing and execution.executor == "ray" and execution.address is None and data.seem_prepared():
             begun = EarlyRay(execution.dashboard)
             stack.callback(begun.close)
@@ -152,13 +161,21 @@ def run_grid(
             # Only now: a run that has nothing to do needs neither torch nor Ray.
             if not missing and execution.is_local:
                 data()
-            worker = Worker(machine, store.folder, execution.keep_weights, shared)
+            methods = keep_methods(workspace.store, workspace.expansion.trials)
+            worker = Worker(machine, store.folder, execution.keep_weights, shared, methods)
             _executor(execution, worker, data, begun)(queue)
 
         keepers: list[Timekeeper] = []
         try:
             plan = run_missing(
-                workspace.expansion, store, execute, open_display, policy=policy, retry=statuses, limit=limit
+                workspace.expansion,
+                store,
+                execute,
+                open_display,
+                policy=policy,
+                retry=statuses,
+                limit=limit,
+                stale=answer,
             )
         finally:
             for keeper in keepers:
@@ -269,6 +286,16 @@ def _executor(execution: Execution, worker: Worker, data: Prepared, begun: Early
         at_once=execution.at_once,
         begun=begun,
     )
+
+
+def stale_answer(text: str) -> Answer:
+    """What `--stale` says; raises `InputError` for anything else."""
+    for answer in ANSWERS:
+        if text == answer:
+            return answer
+    if text:
+        raise unknown("word on stale records", text, ANSWERS, where=f"--stale {text}")
+    return ""
 
 
 def _statuses(text: str) -> Collection[str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from suite.cli.options import ChannelsOption, ClassesOption, CSVOption, ImageSizeOption, SizeOption
+from suite.cli.options import ChannelsOption, ClassesOption, CSVOption, ImageSizeOption, MethodsOption, SizeOption
 from suite.errors import InputError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -111,6 +111,7 @@ class BenchOptions:
         str | None,
         typer.Option("--json", metavar="FILE", help="Throughput: write all results as JSON ('-': print only that)."),
     ] = None
+    methods: MethodsOption = None
     given: frozenset[str] = frozenset()
 
     @property

@@ -1,4 +1,4 @@
-"""Declares `lape ls` and `lape data`: lists of known names, data sets and teachers."""
+"""Declares `lape ls`, `lape new` and `lape data`: known names, methods of your own, data sets and teachers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from suite.cli.options import MethodsOption
 from suite.text import say
 
 commands = typer.Typer()
@@ -18,11 +19,26 @@ data_commands = typer.Typer(
 @commands.command("ls")
 def list_things(
     kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
+    methods: MethodsOption = None,
 ) -> None:
     """List the names that a grid can use, such as architectures, losses or data sets."""
     from suite.cli.commands.ls import list_kind
 
     for line in list_kind(kind):
+        say(line)
+
+
+@commands.command("new")
+def new_method(
+    name: Annotated[str, typer.Argument(help="The method's name, such as my_trick.")],
+    into: Annotated[
+        Path | None, typer.Option(help="The folder. [default: one of that name]", show_default=False)
+    ] = None,
+) -> None:
+    """Write a method of your own to start from, with its grid, its claim and its test."""
+    from suite.cli.commands.new import write_example
+
+    for line in write_example(name, into):
         say(line)
 
 

@@ -13,11 +13,13 @@ from suite.cli.options import (
     CSVOption,
     GPUsOption,
     GridArgument,
+    MethodsOption,
     ResultsOption,
     SeedsOption,
     SetOption,
     chosen_workspace,
 )
+from suite.errors import InputError
 from suite.text import say
 
 commands = typer.Typer()
@@ -25,16 +27,36 @@ commands = typer.Typer()
 
 @commands.command()
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")
+    ] = None,
+    methods: MethodsOption = None,
 ) -> None:
     """Validate grids and claim files, and print all errors with file and line.
 
     For a claim file, also list the differences that the paper states but that don't follow from its own tables. These
     are findings about the paper, not errors, so the exit code is 0.
-    """
-    from suite.cli.commands.check import check_files
 
-    for line in check_files(files):
+    Without a grid, build each level of the --methods in a small model of every family that it fits, and train a step.
+    """
+    if files:
+        from suite.cli.commands.check import check_files
+
+        for line in check_files(files):
+            say(line)
+        return
+    if not methods:
+        raise InputError(
+            "nothing to check",
+            expected="grids or claim files, or --methods FILE",
+            found="neither",
+            where="lape check",
+            fix="for instance `lape check quickstart`",
+        )
+    from suite.cli.commands.check_methods import check_methods
+    from suite.grid.methods import loaded_files
+
+    for line in check_methods(loaded_files()):
         say(line)
 
 
@@ -66,6 +88,7 @@ def plan(
     ] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Print what a run would do: finished and missing trials, dropped cells, time, and detectable effects.

@@ -20,6 +20,7 @@ from suite.cli.options import (
     ClassesOption,
     CSVOption,
     ImageSizeOption,
+    MethodsOption,
     SetOption,
     SizeOption,
 )
@@ -42,6 +43,7 @@ def cost(
     channels: ChannelsOption = 3,
     overrides: SetOption = None,
     target: CSVOption = None,
+    methods: MethodsOption = None,
 ) -> None:
     """Count parameters, MACs and activations of a grid's models, or of all combinations of the options."""
     if (grid is None) == (not arch):

@@ -11,6 +11,7 @@ from suite.cli.options import (
     RESULTS,
     CSVOption,
     GridArgument,
+    MethodsOption,
     ReportsOption,
     ResultsOption,
     SeedsOption,
@@ -28,13 +29,14 @@ def tables(
     grid: GridArgument,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
     """Print a grid's table, and write it as CSV, Markdown and LaTeX."""
     from suite.cli.commands.report import print_tables
 
-    print_tables(chosen_workspace(grid, overrides, seeds, results, reports))
+    print_tables(chosen_workspace(grid, overrides, seeds, results, reports, reading=True))
 
 
 @commands.command()
@@ -48,6 +50,7 @@ def verify(
     ] = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
     target: CSVOption = None,
     results: ResultsOption = RESULTS,
@@ -69,7 +72,8 @@ def verify(
             raise _misused("verify judges one grid", "one grid, and --csv with --static only", found)
         from suite.cli.commands.report import print_verdicts
 
-        contradicted = print_verdicts(chosen_workspace(names[0], overrides, seeds, results, REPORTS), as_json=as_json)
+        workspace = chosen_workspace(names[0], overrides, seeds, results, REPORTS, reading=True)
+        contradicted = print_verdicts(workspace, as_json=as_json)
     raise typer.Exit(1 if contradicted else 0)
 
 
@@ -83,10 +87,11 @@ def report(
     grid: GridArgument,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
     """Write a grid's report: a self-contained web page with tables, figures and verdicts."""
     from suite.cli.commands.report import write_report
 
-    say(write_report(chosen_workspace(grid, overrides, seeds, results, reports)))
+    say(write_report(chosen_workspace(grid, overrides, seeds, results, reports, reading=True)))

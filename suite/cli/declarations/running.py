@@ -14,12 +14,14 @@ from suite.cli.options import (
     DeterministicOption,
     GPUsOption,
     GridArgument,
+    MethodsOption,
     MicroBatchOption,
     ProcessesOption,
     ReportsOption,
     ResultsOption,
     SeedsOption,
     SetOption,
+    StaleOption,
     chosen_workspace,
 )
 
@@ -35,6 +37,7 @@ def run(
     ] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Run at most N trials now."),
@@ -45,6 +48,7 @@ def run(
             metavar="STATUS,…", help="Run failed trials with these statuses again: diverged, error, timeout, oom."
         ),
     ] = "",
+    stale: StaleOption = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
     deterministic: DeterministicOption = False,
@@ -123,6 +127,7 @@ def run(
         Execution(executor, address, gpus_per_trial, at_once, dashboard, keep_weights, storage, curves),
         limit=limit,
         retry=retry,
+        stale=stale,
         machine=Machine(
             data,
             device,
@@ -154,6 +159,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print each update as one line of JSON.")] = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Print a grid's progress: trials by status, running trials with node and speed, time left, and failures.
@@ -164,7 +170,8 @@ def status(
     from suite.cli.commands.status import print_status
     from suite.run.opened_grid import open_grid
 
-    print_status(open_grid(grid, overrides or [], seeds, results), watch=watch, every=every, as_json=as_json)
+    opened = open_grid(grid, overrides or [], seeds, results, reading=True)
+    print_status(opened, watch=watch, every=every, as_json=as_json)
 
 
 @commands.command()
@@ -189,6 +196,7 @@ def rerun(
     grid: Annotated[str | None, typer.Option(help="The trial's grid. [default: search all of grids/]")] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
+    methods: MethodsOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     deterministic: DeterministicOption = False,

@@ -226,6 +226,8 @@ def _run_notes(value: Value, ours: Side) -> Iterator[str]:
         yield failed_trials(ours.failures, done)
     if len(ours.values) < done:
         yield f"{done - len(ours.values)} of {done} runs weren't tested at epoch {value.epoch}"
+    if ours.mixed_code:
+        yield f"seeds ran with different code of {', '.join(ours.mixed_code)}"
     environments = sorted(set(ours.environments.values()))
     if len(environments) > 1:
         yield f"seeds ran in different environments: {'; '.join(environments)}"

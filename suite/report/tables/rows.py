@@ -77,6 +77,10 @@ class Row:
                          + "; ".join(comparison.environments))  # fmt: skip
         elif len(environments := sorted(set(self.side.environments.values()))) > 1:
             found.append(f"seeds ran in different environments: {'; '.join(environments)}")
+        if comparison is not None and comparison.mixed_code:
+            found.append(f"the runs of the gain mix different code of {', '.join(comparison.mixed_code)}")
+        elif self.side.mixed_code:
+            found.append(f"seeds ran with different code of {', '.join(self.side.mixed_code)}")
         return tuple(found)
 
 

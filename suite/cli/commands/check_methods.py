@@ -1,0 +1,162 @@
+"""`lape check --methods` without a grid: every new level is built and takes a step in a small model of every family."""
+
+from __future__ import annotations
+
+import ast
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from suite.errors import InputError, Problem, first_line
+from suite.grid.axes import AXES
+from suite.grid.methods import MethodFile, code_of
+from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
+from suite.models.build import create_model
+from suite.models.levels import Cell, refusal
+from suite.registry import Registry
+
+SIDE, CLASSES, IMAGES = 16, 5, 4
+
+_PLAIN: dict[str, Any] = {"embed_dim": 16, "depth": 3, "num_heads": 2, "mlp_ratio": 1.5, "attn_drop": 0, "drop_path": 0}
+# Sizes by family for images of 3×16×16, as far as patches of 4×4 pixels aren't what the family has.
+_SIZES: dict[str, dict[str, Any]] = {
+    "cct": {"conv_kernel": 3, "conv_stride": 2, "conv_padding": 1, "conv_layers": 1},
+    "t2t_vit": {"token_dim": 6},
+    "ceit": {"patch_size": 2},
+    "swin": {"patch_size": 2, "depth": (2, 2), "num_heads": (2, 4), "window_size": 4},
+}
+_CONVOLUTIONAL: dict[str, dict[str, Any]] = {
+    "resnet_cifar": {"blocks": 1, "channels": 6},
+    "resnet": {"blocks": (1, 1, 1, 1), "bottleneck": False},
+    "mobilenet_v2": {"width_multiple": 0.25},
+}
+_USUAL = {"pe": "learnable", "join": "default", "loss": "default"}
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model to try a level in, with the levels that it has without it."""
+
+    arch: Architecture
+    levels: Mapping[str, str]
+
+    def build(self, axis: str = "", level: str = "") -> nn.Module:
+        """The model with the same weights each time, with a level if there is one to try."""
+        levels = {**self.levels, **({axis: level} if axis else {})}
+        torch.manual_seed(0)
+        return create_model(
+            self.arch, pe=levels["pe"], join=levels["join"], norm=levels["norm"], num_classes=CLASSES, image_size=SIDE
+        )
+
+
+def check_methods(files: tuple[MethodFile, ...]) -> Iterator[str]:
+    """Try every level that the files register: a line for each, or `InputError` with all problems.
+
+    Told are: what raises, an output of another shape or that isn't finite, an output that the level doesn't change, a
+    parameter that gets no gradient, and two passes over the same images that differ.
+    """
+    problems: list[Problem] = []
+    for file in files:
+        for axis, name in _levels(file):
+            fitting = [model for model in _models() if _accepts(model, axis, name)]
+            found: dict[str, tuple[Problem, list[str]]] = {}  # by what is wrong: the first such problem, the families
+            for model in fitting:
+                if problem := _try(model, axis, name, file):
+                    found.setdefault(problem.what, (problem, []))[1].append(model.arch.family.name)
+            problems += [
+                replace(problem, what=f"{axis} {name}: {problem.what}, in small models of {', '.join(families)}")
+                for problem, families in found.values()
+            ]
+            if not found:
+                families = ", ".join(model.arch.family.name for model in fitting)
+                yield f"{axis} {name}: " + (f"built and trained a step in {families}" if fitting else "fits no family")
+    if problems:
+        raise InputError(problems=problems)
+
+
+def _levels(file: MethodFile) -> Iterator[tuple[str, str]]:
+    """What can be tried by itself: data sets have no code, and losses are called by the recipe's training step."""
+    for axis in ("pe", "join", "norm"):
+        registry = AXES[axis].levels
+        assert isinstance(registry, Registry)
+        yield from ((axis, name) for name in registry.outside.names(file.module))
+    yield from (("arch", name) for name in FAMILIES.outside.names(file.module))
+
+
+def _models() -> Iterator[_Model]:
+    for name, family in FAMILIES.items():
+        transformer = name not in _CONVOLUTIONAL
+        fields = family.size.model_fields
+        asked = {**_PLAIN, "patch_size": 4, **_SIZES.get(name, {})} if transformer else _CONVOLUTIONAL[name]
+        sizes = {key: value for key, value in asked.items() if key in fields}
+        pe = "learnable" if transformer else "none"
+        yield _Model(resolve_architecture(name, sizes), {**_USUAL, "pe": pe, "norm": family.norm})
+
+
+def _accepts(model: _Model, axis: str, name: str) -> bool:
+    if axis == "arch":
+        return model.arch.family.name == name
+    registry = AXES[axis].levels
+    assert isinstance(registry, Registry)
+    cell = Cell(model.arch, SIDE, model.levels).having(axis, name)
+    joined = axis != "pe" or refusal(AXES["join"].levels, cell) is None  # type: ignore[arg-type]
+    return joined and refusal(registry, cell) is None
+
+
+def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | None:
+    """What is wrong with the level in this model."""
+    where = f"{file.path}:{_definition(file, axis, name)}"
+    images = torch.randn(IMAGES, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    try:
+        built = model.build() if axis == "arch" else model.build(axis, name)
+        built.eval()
+        with torch.no_grad():
+            once, twice = _logits(built(images)), _logits(built(images))
+            plain = None if axis == "arch" else _logits(model.build().eval()(images))
+        built.train()
+        trained = built(images)
+        heads = trained if isinstance(trained, tuple) else (trained,)
+        sum(head.float().square().mean() for head in heads).backward()
+    except Exception as error:  # whatever a stranger's code raises is told with its level
+        return Problem("a level that can't be built or trained", "a model that takes a step",
+                       f"{type(error).__name__}: {first_line(error)}", _last(file, error, where),
+                       "mend the level; `lape run` would end with the same error")  # fmt: skip
+    if once.shape != (IMAGES, CLASSES):
+        return Problem("a level that changes the shape of the output", f"{(IMAGES, CLASSES)}",
+                       f"{tuple(once.shape)}", where, "return what the level was given, in its shape")  # fmt: skip
+    if not once.isfinite().all():
+        return Problem("a level whose output isn't finite", "finite numbers", "infinite ones, or NaN", where,
+                       "look for a division by zero")  # fmt: skip
+    if not torch.equal(once, twice):
+        return Problem("a level that isn't deterministic", "the same output for the same images in evaluation",
+                       f"differences up to {(once - twice).abs().max():.3g}", where,
+                       "draw random numbers in training alone")  # fmt: skip
+    if plain is not None and torch.equal(once, plain):
+        return Problem("a level without effect", "another output than that of the usual level", "the same", where,
+                       "return what is to be added, and use it")  # fmt: skip
+    idle = [key for key, one in built.named_parameters() if one.requires_grad and one.grad is None]
+    if idle:
+        return Problem("parameters that get no gradient", "a gradient for each", ", ".join(idle[:5]), where,
+                       "use them in the forward pass, or don't make them")  # fmt: skip
+    return None
+
+
+def _definition(file: MethodFile, axis: str, name: str) -> int:
+    """The line at which a level is defined; 1 if that isn't known."""
+    defined = (code_of(axis, name) or "").partition(":")[2]
+    found = (node for node in ast.walk(ast.parse(file.text)) if getattr(node, "name", None) == defined)
+    return next((node.lineno for node in found if isinstance(node, (ast.FunctionDef, ast.ClassDef))), 1)
+
+
+def _last(file: MethodFile, error: Exception, otherwise: str) -> str:
+    """The innermost line of the file that an error went through."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename == file.path]
+    return f"{file.path}:{frames[-1].lineno}" if frames else otherwise
+
+
+def _logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    return output[0] if isinstance(output, tuple) else output

@@ -1,0 +1,244 @@
+"""What a method file registers its levels with: one decorator for each kind of level. Needs no torch.
+
+A method file is a Python file of your own, outside the package, that a command reads by `--methods FILE`:
+
+    from suite.methods import Terms, join
+
+    @join(source="my paper")
+    def halved(tables, maps):
+        \"\"\"Half of the position before every block.\"\"\"
+        return Terms(stream=[tables[0] / 2] * len(maps))
+
+The name of a level is that of its function or class, unless `name` is given; its summary is the first line of the
+docstring. A name that the package has is refused. The same decorators serve packages that are installed: see the
+entry-point group `lape.methods` in docs/bring_your_own.md.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from suite.data.datasets import DATASETS, Dataset
+from suite.errors import InputError
+from suite.grid.losses import LOSSES, Loss, Term
+from suite.models.architectures import ARCHITECTURES, FAMILIES, Architecture, Family
+from suite.models.joins import JOINS, Join
+from suite.models.joins import LAYER_NORM as LAYER_NORM
+from suite.models.joins import BlockMap as BlockMap
+from suite.models.joins import Terms as Terms
+from suite.models.norms import NORMS, Norm
+from suite.models.positions import POSITIONS, Position
+from suite.models.sizes import AnySize, PatchSize
+from suite.registry import Registry
+from suite.store.record import LOSS_KEYS
+
+Code = TypeVar("Code", bound=Callable[..., Any])
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_+.-]{0,99}")
+
+
+def join(
+    *,
+    source: str = "",
+    name: str = "",
+    tables: Literal["one", "per_block"] = "one",
+    block_map: BlockMap | None = None,
+) -> Callable[[Code], Code]:
+    """Register a joining method: a function of the tables ω and of a map for each block that returns `Terms`.
+
+    Args:
+        source: The paper or code that it is from.
+        name: The level's name, if it isn't the function's.
+        tables: One table for all blocks, or a learned one for each.
+        block_map: The learned map of each block, such as `LAYER_NORM`; None: the identity.
+    """
+
+    def register(function: Code) -> Code:
+        called = _checked(function, name, "tables, maps", 2)
+        level = Join(called, _summary(function), source or _file(function), function, tables, block_map)
+        return _register(JOINS, level, function)
+
+    return register
+
+
+def position(*, source: str = "", name: str = "", width_multiple: int = 1) -> Callable[[Code], Code]:
+    """Register a fixed position embedding: a function of (rows, columns), prefix and width that returns its table.
+
+    The table is an array of floats [prefix + rows · columns, width].
+
+    Args:
+        source: The paper or code that it is from.
+        name: The level's name, if it isn't the function's.
+        width_multiple: What the width of the tokens must be divisible by.
+    """
+
+    def register(function: Code) -> Code:
+        called = _checked(function, name, "grid, prefix, width", 3)
+        text = (_summary(function), source or _file(function))
+        level = Position(called, *text, table=function, width_multiple=width_multiple)
+        return _register(POSITIONS, level, function)
+
+    return register
+
+
+def norm(
+    *, source: str = "", name: str = "", equation: str = "see its code", maps: bool = False, grid: bool = False
+) -> Callable[[Code], Code]:
+    """Register a norm: a class of modules, which is called with the width, and `heads` and `grid` by name.
+
+    It maps tokens [images, tokens, width] to the same shape. Subclass `suite.models.normalisers.plain.TokenNorm`, which
+    has a weight and a bias and says how they start.
+
+    Args:
+        source: The paper or code that it is from.
+        name: The level's name, if it isn't the class's.
+        equation: What it makes of x, for people.
+        maps: It is of feature maps [images, channels, rows, columns] of convolutional networks instead, and is called
+            with the number of channels, and `eps` by name.
+        grid: Its tokens must fill a grid, so that the class token joins after it.
+    """
+
+    def register(module: Code) -> Code:
+        called = _checked(module, name, "width", None)
+        where = {"maps" if maps else "tokens": _code(module)}
+        text = (_summary(module), equation, source or _file(module))
+        return _register(NORMS, Norm(called, *text, grid=grid, **where), module)
+
+    return register
+
+
+def loss(
+    *, weight: str, source: str = "", name: str = "", equation: str = "its term", spans: bool = False
+) -> Callable[[Code], Code]:
+    """Register a loss: cross entropy and a term, a function of `Seen`, `Target` and the label smoothing.
+
+    The term returns a scalar. `suite.train.losses.diversity.Seen` says what it sees: patches after the first and the
+    last block, and more.
+
+    Args:
+        weight: The recipe's key for the term's factor: cosine_weight, contrastive_weight or mixing_weight.
+        source: The paper or code that it is from.
+        name: The level's name, if it isn't the function's.
+        equation: The term, for people.
+        spans: It compares patches after the last block with those before, so that no stage may merge them between.
+    """
+    if weight not in LOSS_KEYS:
+        raise InputError(
+            f"a loss whose weight is {weight!r}",
+            expected=f"one of the recipe's weights: {', '.join(LOSS_KEYS)}",
+            found=repr(weight),
+            fix="choose one of them; the recipe then says the factor",
+        )
+
+    def register(function: Code) -> Code:
+        called = _checked(function, name, "seen, target, smoothing", 3)
+        term = Term(_code(function), weight, equation, spans=spans, others=False)
+        level = Loss(called, _summary(function), source or _file(function), (term,))
+        return _register(LOSSES, level, function)
+
+    return register
+
+
+def architecture(
+    *,
+    source: str = "",
+    name: str = "",
+    size: type[AnySize] = PatchSize,
+    prefix: int = 0,
+    defaults: Mapping[str, Any] | None = None,
+    norm: str = "ln",
+) -> Callable[[Code], Code]:
+    """Register a family of architectures: a subclass of `suite.models.model.Model`, such as those of the package.
+
+    Args:
+        source: The paper or code that it is from.
+        name: The family's name, if it isn't the class's.
+        size: Its sizes: a class of `suite.models.sizes`.
+        prefix: The tokens before the patches.
+        defaults: Sizes that a grid needn't give.
+        norm: The norm that it has as published.
+    """
+    if not size.__module__.startswith("suite."):
+        raise InputError(
+            "an architecture with sizes of its own",
+            expected="a class of suite.models.sizes, which every process knows",
+            found=f"{size.__module__}.{size.__name__}",
+            fix="choose the nearest, such as PatchSize",
+        )
+
+    def register(model: Code) -> Code:
+        called = _checked(model, name, "architecture, position, join, norm", None)
+        text = (_summary(model), source or _file(model))
+        family = Family(called, *text, size, _code(model), prefix, dict(defaults or {}), norm=norm)
+        return _register(FAMILIES, family, model)
+
+    return register
+
+
+def named_size(name: str, family: str, **size: Any) -> Architecture:
+    """Register an architecture: a family of the package, or of a method file, at a size with a name."""
+    _check_name(name)
+    return ARCHITECTURES.register(name, family, size)
+
+
+def dataset(name: str, **declaration: Any) -> Dataset:
+    """Register a data set, as `lape data prepare` declares it: its shape and its checksum."""
+    return DATASETS.register(name, Dataset(name=name, **declaration))
+
+
+def _register(registry: Registry[Any], level: Any, code: Code) -> Code:
+    registry.register(level.name, level, _code(code))
+    return code
+
+
+def _code(code: Callable[..., Any]) -> str:
+    return f"{code.__module__}:{code.__qualname__}"
+
+
+def _checked(code: Callable[..., Any], name: str, arguments: str, count: int | None) -> str:
+    """The name of the level; raises `InputError` if the code can't be one. count: of the arguments it gets."""
+    called = name or code.__name__.lower()
+    _check_name(called)
+    where = sys.modules.get(code.__module__)
+    if "<locals>" in code.__qualname__ or where is None:
+        raise InputError(
+            f"{called!r} is defined within a function",
+            expected="a function or class at the top level of its file, which other processes can import",
+            found=code.__qualname__,
+            fix="move it to the top level",
+        )
+    if count is not None:
+        try:
+            inspect.signature(code).bind(*range(count))
+        except TypeError as error:
+            raise InputError(
+                f"{called!r} can't be called as it will be",
+                expected=f"a function of ({arguments})",
+                found=f"{called}{inspect.signature(code)}: {error}",
+                fix="change its parameters",
+            ) from None
+    return called
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} can't be the name of a level",
+            expected="lower-case letters, digits, '_', '+', '.' and '-', at most 100",
+            found=repr(name),
+            fix="give another with name=",
+        )
+
+
+def _summary(code: Callable[..., Any]) -> str:
+    lines: Sequence[str] = (inspect.getdoc(code) or "").splitlines()
+    return lines[0] if lines else f"{code.__name__} of {_file(code)}"
+
+
+def _file(code: Callable[..., Any]) -> str:
+    return Path(getattr(sys.modules[code.__module__], "__file__", None) or code.__module__).name

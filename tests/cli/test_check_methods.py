@@ -1,0 +1,90 @@
+"""`lape check --methods FILE`: what is wrong with a method is told before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from suite.grid.methods import loaded_files, unload
+from suite.models.architectures import FAMILIES
+from tests.cli.shell import Shell
+
+HEAD = """import torch
+from suite.methods import Terms, architecture, join, norm, position
+from suite.models.families.deit import DeiT
+from suite.models.normalisers.plain import TokenNorm
+
+"""
+GOOD = """@join()
+def mine(tables, maps):
+    return Terms(stream=[tables[0] / 2] * len(maps), omega=tables[0])
+
+@position()
+def rows(grid, prefix, width):
+    import numpy as np
+    return np.ones((prefix + grid[0] * grid[1], width), dtype=np.float32)
+
+@norm()
+class Doubled(TokenNorm):
+    def __init__(self, width, *, heads, grid):
+        super().__init__(width)
+
+    def forward(self, x):
+        return self.affine(x * 2)
+
+@architecture(prefix=1, defaults={"qkv_bias": True, "norm_eps": 1e-6, "drop_path": 0.0, "attn_drop": 0.0})
+class MyViT(DeiT):
+    pass
+"""
+JOIN = "@join()\ndef mine(tables, maps):\n    {}\n"
+NORM = (
+    "@norm()\nclass Mine(TokenNorm):\n    def __init__(self, width, *, heads, grid):\n        super().__init__(width)\n"
+    "    def forward(self, x):\n        return {}\n"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "my_trick.py"
+    unload(loaded_files())
+
+
+def test_good_levels_are_tried_in_every_family_that_they_fit(lape: Shell, path: Path) -> None:
+    path.write_text(HEAD + GOOD)
+    out = lape("check", "--methods", path)
+    assert lape.code == 0, lape.err
+    transformers = ", ".join(name for name in FAMILIES if FAMILIES[name].norm == "ln" and name != "myvit")
+    assert out.splitlines() == [
+        f"pe rows: built and trained a step in {transformers}, myvit",
+        f"join mine: built and trained a step in {transformers}, myvit",
+        f"norm doubled: built and trained a step in {transformers}, myvit",
+        "arch myvit: built and trained a step in myvit",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (JOIN.format("Terms(stem=tables[0])"), 7, "'NoneType' object has no attribute"),
+        (JOIN.format("return Terms(stem=tables[1])"), 8, "IndexError"),
+        (JOIN.format("return Terms(stem=tables[0])"), 7, "a level without effect"),
+        (JOIN.format("return Terms(stem=tables[0] + torch.rand(()), omega=tables[0])"), 7, "isn't deterministic"),
+        (JOIN.format("return Terms(stem=tables[0][:, :2])"), 7, "must match the size of tensor"),
+        (NORM.format("self.weight * x * 2"), 7, "blocks.0.norm1.bias, blocks.0.norm2.bias"),
+        (NORM.format("self.affine(x / 0)"), 7, "output isn't finite"),
+        (NORM.format("x[:, :, :2]"), 7, "can't be built or trained"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(lape: Shell, path: Path, text: str, line: int, message: str) -> None:
+    path.write_text(HEAD + text)
+    told = lape.refuses("check", "--methods", path)
+    assert message in told
+    assert f"{path}:{line}" in told
+    assert "mine: a level" in told or "mine: parameters" in told
+    assert len(told) < 4000
+
+
+def test_nothing_to_check(lape: Shell) -> None:
+    assert "nothing to check" in lape.refuses("check")
