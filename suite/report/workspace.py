@@ -20,7 +20,7 @@ from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.text import points
-from suite.verdict.claims.claim import Claim, carried_over
+from suite.verdict.claims.claim import Claim, carried_over, untested
 from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import Claims, read_claim_files
 from suite.verdict.interactions import Factorial, factorials
@@ -161,7 +161,15 @@ class Workspace(OpenGrid):
     def verdicts(self) -> list[Verdict]:
         """What the runs say about the claims; last come those that no runs can test, each with its reason."""
         testable = [claim for claim in self.claims if not claim.obstacle]
-        return [*judge(self.columns, testable), *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
+        apart = {claim.id for claim in untested(self.claims, self.expansion.trials)}
+        judged = judge(
+            self.columns,
+            testable,
+            seeds=self.grid.file.seeds,
+            pairs_expected=self.grid.declared_seeds,
+            family={claim.id for claim in testable} - apart,
+        )
+        return [*judged, *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
 
 
 def open_workspace(grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path) -> Workspace:

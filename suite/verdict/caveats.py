@@ -30,6 +30,31 @@ def caveats(claim: Claim, comparison: Comparison, evidence: Evidence | None) -> 
     yield from _test_images(claim, evidence)
 
 
+def is_provisional(claim: Claim, evidence: Evidence | None, pairs_expected: int | None) -> bool:
+    """Whether a word by the fixed rule is from fewer pairs than were fixed."""
+    return (
+        claim.rule == "fixed"
+        and evidence is not None
+        and pairs_expected is not None
+        and evidence.pairs < pairs_expected
+    )
+
+
+def pair_number(claim: Claim, evidence: Evidence | None, pairs_expected: int | None) -> str:
+    """What must be said if the number of pairs isn't the one that was fixed; empty if it is, or where none is known."""
+    if claim.rule != "fixed" or evidence is None or pairs_expected is None or evidence.pairs == pairs_expected:
+        return ""
+    if evidence.pairs < pairs_expected:
+        return (
+            f"provisional: {evidence.pairs} of the {pairs_expected} pairs that the grid fixes; the test allows a "
+            "single look, at all of them"
+        )
+    return (
+        f"the grid fixes {pairs_expected} pairs, and these are {evidence.pairs}: if pairs were added because of an "
+        "earlier word, the error rates don't hold; max_pairs in the claim file allows for that"
+    )
+
+
 def _runs(comparison: Comparison) -> Iterator[str]:
     """How the runs came about."""
     sides = (comparison.baseline, comparison.treatment)
@@ -67,7 +92,7 @@ def _interval(claim: Claim, evidence: Evidence) -> Iterator[str]:
         return
     side = stats.direction(claim.side)
     significant = evidence.p_adjusted < claim.alpha
-    excludes = min(side * evidence.gain.low, side * evidence.gain.high) > 0
+    excludes = min(side * evidence.interval.low, side * evidence.interval.high) > 0
     adjusted = f" (adjusted for {evidence.claims_judged} claims)" if evidence.claims_judged > 1 else ""
     if significant and not excludes:
         yield (
@@ -82,6 +107,8 @@ def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
     best, best_adjusted = evidence.smallest_p_sign_flip, evidence.smallest_p_sign_flip_adjusted
     if evidence.gain.sd == 0 or math.isnan(evidence.p_adjusted):
         yield "all pairs have the same gain: the interval has no width, and the exact test takes the t-test's place"
+    elif claim.rule != "fixed":
+        return  # the exact check is of a single look
     elif best_adjusted >= claim.alpha:
         adjusted = (
             f" ({best_adjusted:.3g} adjusted for {evidence.claims_judged} claims)" if best_adjusted > best else ""
@@ -91,7 +118,8 @@ def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
             "verdict rests on the t-test, which takes the gains as normally distributed"
         )
     if (
-        evidence.gain.sd > 0
+        claim.rule == "fixed"
+        and evidence.gain.sd > 0
         and best < claim.alpha
         and (evidence.p < claim.alpha) != (evidence.p_sign_flip < claim.alpha)
     ):
@@ -116,7 +144,7 @@ def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
     if not any(images.gained) and not any(images.lost):
         yield "both sides of every pair gave the same answers: the treatment may have no effect at all"
     side, ends = stats.direction(claim.side), images.interval
-    by_pairs = min(side * evidence.gain.low, side * evidence.gain.high) > 0
+    by_pairs = min(side * evidence.interval.low, side * evidence.interval.high) > 0
     by_images = min(side * ends.low, side * ends.high) > 0
     if by_pairs and not by_images:
         yield (

@@ -56,6 +56,7 @@ class Comparison:
         metric: what is compared.
         baseline: the side to beat.
         treatment: the side that may gain.
+        only: the seed indices of the pairs that count, in their order; None: of all pairs, in rising order.
     """
 
     axis: str
@@ -63,10 +64,13 @@ class Comparison:
     metric: str
     baseline: Side
     treatment: Side
+    only: tuple[int, ...] | None = None
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
-        """The seed indices that are done on both sides."""
+        """The seed indices that are done on both sides, as far as they count."""
+        if self.only is not None:
+            return self.only
         return tuple(sorted(self.baseline.values.keys() & self.treatment.values.keys()))
 
     @cached_property

@@ -24,19 +24,25 @@ MEANINGS: Mapping[Word, str] = {
 }
 
 
-def write_sentence(case: Case, word: Word, obstacle: str, evidence: Evidence | None) -> str:
-    """The verdict for a reader of the paper."""
+def write_sentence(
+    case: Case, word: Word, obstacle: str, evidence: Evidence | None, single_look: Word | None = None
+) -> str:
+    """The verdict for a reader of the paper. single_look: see `suite.verdict.verdicts.Verdict`."""
     claim = case.claim
     text = f"claimed {points(claim.claimed_gain)}"
     if evidence is not None:
         text += f", observed {points(evidence.gain.mean)}"
         if evidence.pairs > 1:
-            text += f" {interval(evidence.gain.low, evidence.gain.high)}"
-        text += f" over {pair_count(evidence.pairs)}"
+            ends = evidence.interval if math.isfinite(evidence.interval.low) else evidence.gain
+            text += f" {interval(ends.low, ends.high)}"
+        text += f" over {pair_count(evidence.pairs)}{_RULES[claim.rule].format(most=claim.max_pairs)}"
     if evidence is None or word == "not_tested":
         text += f": not tested; {obstacle}"
     else:
         text += f": {_CONCLUSIONS[word](claim, evidence)}"
+        if single_look is not None:
+            same = "the same" if single_look == word else single_look.replace("_", " ")
+            text += f"; a single look at these pairs would say {same}"
     if claim.kind == "analogue":
         here = (
             f"; these runs are {case.label.split(':')[0]}, recipe {case.recipe}" if case.comparison is not None else ""
@@ -64,6 +70,11 @@ def _direction_only(claim: Claim, evidence: Evidence) -> str:
 
 
 def _inconclusive(claim: Claim, evidence: Evidence) -> str:
+    if claim.rule != "fixed":
+        if evidence.pairs == claim.max_pairs:
+            return "inconclusive; the largest number of pairs is reached"
+        further = "" if claim.max_pairs is None else f"up to {claim.max_pairs - evidence.pairs} "
+        return f"inconclusive so far; {further}further pairs may decide it"
     could = evidence.smallest_gain
     text = (
         f"inconclusive; {pair_count(evidence.pairs)} could have shown a gain of "
@@ -73,6 +84,12 @@ def _inconclusive(claim: Claim, evidence: Evidence) -> str:
         text += f", the claimed one needs about {evidence.pairs_needed:.0f}"
     return text
 
+
+_RULES: Mapping[str, str] = {
+    "fixed": "",
+    "max_pairs": " of at most {most}, judged after each",
+    "e_process": ", judged after each by the e-process",
+}
 
 _CONCLUSIONS: Mapping[Word, Callable[[Claim, Evidence], str]] = {
     "contradicted": _contradicted,

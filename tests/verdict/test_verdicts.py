@@ -380,8 +380,9 @@ def test_the_json_holds_everything_and_no_nan() -> None:
     assert first["evidence"]["gains"] == [pytest.approx(0.5)]
     assert first["evidence"]["sd"] is None
     assert list(first["evidence"]) == [
-        "pairs", "seeds", "gains", "baseline_mean", "treatment_mean", "gain", "sd", "low", "high", "p", "p_adjusted",
-        "p_negative", "p_negative_adjusted", "p_equivalent", "p_sign_flip", "smallest_p_sign_flip",
+        "pairs", "seeds", "gains", "baseline_mean", "treatment_mean", "gain", "sd", "low", "high", "rule", "rule_low",
+        "rule_high", "p", "p_adjusted",
+        "p_negative", "p_negative_adjusted", "p_equivalent", "p_smaller", "p_sign_flip", "smallest_p_sign_flip",
         "smallest_p_sign_flip_adjusted", "claims_judged", "smallest_gain", "pairs_needed", "correlation",
         "environments", "test_images", "bootstrap_low", "bootstrap_high", "images_gained", "images_lost", "p_mcnemar",
     ]  # fmt: skip
