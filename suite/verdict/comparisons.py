@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ class Side:
         trials: the trial id of each finished seed.
         test_images: the number of test images, where the record has it.
         correct: which test images were right, as `suite.store.record.pack_bits` packs it, where the record has it.
+        last: top-1 of the last epoch of each finished seed, in percent.
     """
 
     level: str
@@ -44,6 +45,7 @@ class Side:
     trials: Mapping[int, str]
     test_images: Mapping[int, int]
     correct: Mapping[int, str]
+    last: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,13 @@ class Comparison:
             stats.spread([side.values[seed] for seed in self.seeds]).mean for side in (self.baseline, self.treatment)
         )
         return base, treated
+
+    @cached_property
+    def of_last_epoch(self) -> bool:
+        """Whether the metric is that of the last epoch: by definition, or because the best epoch is the last of all."""
+        return self.metric == "top1" or all(
+            side.last.get(seed) == side.values[seed] for side in (self.baseline, self.treatment) for seed in self.seeds
+        )
 
     @cached_property
     def unpaired(self) -> tuple[int, ...]:
@@ -175,4 +184,5 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         trials={seed: str(run["trial_id"]) for seed, run in done.items()},
         test_images={seed: int(number) for seed, number in images.items() if not is_missing(number)},
         correct={seed: run["correct"] for seed, run in done.items() if isinstance(run.get("correct"), str)},
+        last={seed: float(run["top1"]) for seed, run in done.items() if not is_missing(run.get("top1"))},
     )

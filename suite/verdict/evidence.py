@@ -14,7 +14,7 @@ from suite.store.canonical import derive_seed
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison
-from suite.verdict.rules import Tests, single_look, tests_of
+from suite.verdict.rules import SMALLER_LEVEL, Tests, falls_short, single_look, tests_of
 from suite.verdict.test_images import check_test_images, differences
 
 POWER = 0.8
@@ -94,6 +94,13 @@ class Evidence:
         """The 95 % interval of the claim's rule: it holds at all looks together if the rule is sequential."""
         gain = self.gain
         return stats.Interval(gain.low, gain.high) if self.claim.rule == "fixed" else self.tests.interval
+
+    @property
+    def smaller(self) -> bool:
+        """Whether the gain is shown to be smaller than the claimed one, by more than the margin."""
+        if self.claim.rule == "fixed":
+            return falls_short(self.claim, self.interval)
+        return self.p_smaller < SMALLER_LEVEL
 
     @cached_property
     def p_equivalent(self) -> float:

@@ -77,6 +77,11 @@ def tests_of(claim: Claim, gains: Sequence[float]) -> Tests:
     return single_look(claim, gains)
 
 
+def falls_short(claim: Claim, interval: Interval) -> bool:
+    """Whether the whole interval falls short of the claimed gain by more than the margin."""
+    return interval.high < _least(claim) if claim.side == "greater" else interval.low > _least(claim)
+
+
 def smallest_p(claim: Claim, pairs: int) -> float:
     """The smallest p-value that so many equal gains can give by the claim's rule."""
     if claim.rule == "fixed":

@@ -63,7 +63,10 @@ def _confirmed(claim: Claim, evidence: Evidence) -> str:
 
 
 def _direction_only(claim: Claim, evidence: Evidence) -> str:
-    if evidence.gain.low <= claim.claimed_gain <= evidence.gain.high:
+    if evidence.smaller:
+        least = claim.claimed_gain - stats.direction(claim.side) * claim.margin
+        return f"direction only; smaller than claimed: one of {points(least)} or {_further(claim)} is ruled out"
+    if evidence.interval.low <= claim.claimed_gain <= evidence.interval.high:
         return f"direction only; a gain, but not shown to lie within {claim.margin:.2f} of the claimed one"
     smaller = abs(evidence.gain.mean) < abs(claim.claimed_gain)
     return f"direction only; {'smaller' if smaller else 'larger'} than claimed"

@@ -35,7 +35,7 @@ from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison
 from suite.verdict.evidence import Evidence, image_checks
 from suite.verdict.matching import Case, find_cases
-from suite.verdict.rules import SMALLER_LEVEL, Tests, single_look, smallest_p, tests_of
+from suite.verdict.rules import Tests, falls_short, single_look, smallest_p, tests_of
 from suite.verdict.sentences import Word, write_sentence
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class Verdict:
     evidence: Evidence | None
     provisional: bool = False
     single_look: Word | None = None
+
+    @property
+    def smaller(self) -> bool:
+        """Whether the gain is shown to be smaller than claimed, by more than the margin, significant or not."""
+        return self.word != "not_tested" and self.evidence is not None and self.evidence.smaller
 
 
 def judge(
@@ -135,7 +140,7 @@ def judge_cases(
             if place is not None and case.claim.rule != "fixed" and not obstacle:
                 alone = evidence.single_look
                 p_once, negative_once = (side[place] for side in adjusted_once)
-                smaller = _falls_short(case.claim, alone.interval)
+                smaller = falls_short(case.claim, alone.interval)
                 word_once = _word(case.claim, p_once, negative_once, alone.p_equivalent, smaller=smaller)
         verdicts.append(_verdict(case, obstacle, evidence, word_once, pairs_expected))
     return verdicts
@@ -164,9 +169,8 @@ def _out_of_reach(case: Case, comparison: Comparison, sides: Sequence[Sequence[f
 
 def decide(claim: Claim, evidence: Evidence) -> Word:
     """The word for a claim that could be tested: a function of the numbers alone."""
-    fixed = claim.rule == "fixed"
-    smaller = _falls_short(claim, evidence.interval) if fixed else evidence.p_smaller < SMALLER_LEVEL
-    return _word(claim, evidence.p_adjusted, evidence.p_negative_adjusted, evidence.p_equivalent, smaller=smaller)
+    p, p_negative = evidence.p_adjusted, evidence.p_negative_adjusted
+    return _word(claim, p, p_negative, evidence.p_equivalent, smaller=evidence.smaller)
 
 
 def _word(claim: Claim, p: float, p_negative: float, p_equivalent: float, *, smaller: bool) -> Word:
@@ -179,13 +183,6 @@ def _word(claim: Claim, p: float, p_negative: float, p_equivalent: float, *, sma
     return "inconclusive"
 
 
-def _falls_short(claim: Claim, interval: stats.Interval) -> bool:
-    """Whether the whole interval falls short of the claimed gain by more than the margin."""
-    if claim.side == "greater":
-        return interval.high < claim.claimed_gain - claim.margin
-    return interval.low > claim.claimed_gain + claim.margin
-
-
 def to_json(verdicts: Iterable[Verdict]) -> str:
     """The verdicts as JSON text, with all their numbers; what is undefined or infinite is null."""
     objects = [
@@ -193,6 +190,7 @@ def to_json(verdicts: Iterable[Verdict]) -> str:
             "word": verdict.word,
             "provisional": verdict.provisional,
             "single_look": verdict.single_look,
+            "smaller_than_claimed": verdict.smaller,
             "sentence": verdict.sentence,
             "cell": verdict.cell,
             "recipe": verdict.recipe,

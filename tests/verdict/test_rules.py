@@ -185,6 +185,17 @@ def test_null_claims_that_are_looked_at_after_each_seed() -> None:
     assert wrong_once > wrong
 
 
+@pytest.mark.parametrize("rule", [{}, {"max_pairs": 20}])
+def test_smaller_than_claimed_is_told_whether_a_gain_is_shown_or_not(rule: dict[str, Any]) -> None:
+    words = {"direction_only": True, "contradicted": True, "confirmed": False, "inconclusive": False,
+             "not_tested": False}  # fmt: skip
+    for word, smaller in words.items():
+        gains = CASES[word] * (2 if word != "not_tested" else 1)
+        verdict = judged(gains, claim(**rule))
+        assert (verdict.word, verdict.smaller) == (word, smaller)
+        assert json.loads(to_json([verdict]))[0]["smaller_than_claimed"] is smaller
+
+
 def test_equal_gains_that_are_too_few_for_the_rule() -> None:
     few = judged([0.84] * 5, claim(max_pairs=20))
     assert few.word == "not_tested"

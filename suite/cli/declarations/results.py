@@ -54,8 +54,8 @@ def verify(
 ) -> None:
     """Judge a grid's claims by its runs. Exit code 0: none is contradicted; 1: some are.
 
-    With --static, judge printed counts of parameters by those of the models: what rounds to the printed digits is
-    confirmed, anything else contradicted.
+    With --static, judge printed counts of parameters by those of the models: what rounds to the printed digits, or
+    has them if the rest is cut off, is confirmed, anything else contradicted.
     """
     if static:
         if overrides or seeds is not None:

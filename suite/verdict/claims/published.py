@@ -113,6 +113,10 @@ class Interval:
         """Whether the number rounds to what is printed."""
         return self.low <= number <= self.high
 
+    def truncates(self, number: Fraction) -> bool:
+        """Whether the number has these digits if those behind them are cut off."""
+        return self.printed <= number < self.printed + (self.high - self.low)
+
     def overlaps(self, other: Interval) -> bool:
         """Whether both may have been one number; that of a common tie, rounded both ways, doesn't count."""
         return self.low < other.high and other.low < self.high
