@@ -19,6 +19,10 @@ SIGNS: Mapping[Word, tuple[str, str]] = {
     "confirmed": ("✓", "Confirmed"),
     "direction_only": ("↗", "Direction only"),
     "inconclusive": ("≈", "Inconclusive"),
+    "opposite_here": ("↘", "Opposite here"),
+    "gain_here": ("↗", "Gain here"),
+    "no_gain_here": ("→", "No gain here"),
+    "open": ("≈", "Open"),
 }
 
 

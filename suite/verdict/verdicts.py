@@ -1,6 +1,7 @@
-"""Verdicts: what the runs say about each claim, in one of five words, with every number that led to it.
+"""Verdicts: what the runs say about each claim, in one word, with every number that led to it.
 
-The words are decided in this order, so that exactly one fits any outcome (design decision 9):
+The words of a claim at the paper's own data and budget are decided in this order, so that exactly one fits any
+outcome (design decision 9):
 
 * not_tested: no runs, too few pairs, or a test that can't reach α with them;
 * contradicted: significantly the other way; or no significant gain, and the interval ends below the claimed
@@ -8,6 +9,10 @@ The words are decided in this order, so that exactly one fits any outcome (desig
 * confirmed: significantly positive, and shown to be the claimed gain within the margin (TOST);
 * direction_only: significantly positive, but its size is not shown to be the claimed one;
 * inconclusive: the rest.
+
+An analogue, a gain carried over to other data or another budget, has words of its own, since runs elsewhere neither
+support nor refute the paper's experiment: not_tested; opposite_here, significantly the other way; gain_here,
+significantly positive; no_gain_here, neither, and the interval ends below the claimed gain less the margin; open.
 
 Significant means: one-sided paired t-test, Holm-adjusted over the claims that are judged together and
 could be tested, p < α. Both directions are adjusted, each over the same claims. TOST and the interval are
@@ -176,6 +181,10 @@ def decide(claim: Claim, evidence: Evidence) -> Word:
 def _word(claim: Claim, p: float, p_negative: float, p_equivalent: float, *, smaller: bool) -> Word:
     """smaller: the gain is shown to be smaller than the claimed one, by more than the margin."""
     significant = p < claim.alpha
+    if claim.kind == "analogue":
+        if p_negative < claim.alpha:
+            return "opposite_here"
+        return "gain_here" if significant else "no_gain_here" if smaller else "open"
     if p_negative < claim.alpha or (not significant and smaller):
         return "contradicted"
     if significant:

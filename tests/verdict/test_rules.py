@@ -190,7 +190,7 @@ def test_smaller_than_claimed_is_told_whether_a_gain_is_shown_or_not(rule: dict[
     words = {"direction_only": True, "contradicted": True, "confirmed": False, "inconclusive": False,
              "not_tested": False}  # fmt: skip
     for word, smaller in words.items():
-        gains = CASES[word] * (2 if word != "not_tested" else 1)
+        gains = CASES[word] * (2 if word in ("direction_only", "contradicted", "confirmed") else 1)
         verdict = judged(gains, claim(**rule))
         assert (verdict.word, verdict.smaller) == (word, smaller)
         assert json.loads(to_json([verdict]))[0]["smaller_than_claimed"] is smaller

@@ -15,7 +15,7 @@ from suite.store.files import make_folder
 from suite.text import say
 
 # A reader may take these words away; what stands beside them must not be left to the report.
-_SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted")
+_SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted", "gain_here", "opposite_here", "no_gain_here")
 
 
 def print_tables(workspace: Workspace) -> None:
