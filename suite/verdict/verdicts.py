@@ -192,14 +192,18 @@ def _word(claim: Claim, p: float, p_negative: float, p_equivalent: float, *, sma
     return "inconclusive"
 
 
-def to_json(verdicts: Iterable[Verdict]) -> str:
-    """The verdicts as JSON text, with all their numbers; what is undefined or infinite is null."""
+def to_json(verdicts: Iterable[Verdict], together: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """The verdicts as JSON text, with all their numbers; what is undefined or infinite is null.
+
+    together: what the claims of a table say together, by claim id (`suite.verdict.paper_level.by_claim`).
+    """
     objects = [
         {
             "word": verdict.word,
             "provisional": verdict.provisional,
             "single_look": verdict.single_look,
             "smaller_than_claimed": verdict.smaller,
+            "together": (together or {}).get(verdict.claim.id),
             "sentence": verdict.sentence,
             "cell": verdict.cell,
             "recipe": verdict.recipe,
