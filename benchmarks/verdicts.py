@@ -82,7 +82,7 @@ def answered(baseline: Answers, treatment: Answers, name: str) -> Comparison:
         correct = {seed: pack_bits(row) for seed, row in enumerate(right)}
         side = _side(level, [100 * float(row.mean()) for row in right], name)
         sides.append(replace(side, test_images=images, correct=correct))
-    return Comparison("join", _CELL, "top1", *sides)
+    return Comparison("join", _CELL, "top1", sides[0], sides[1])
 
 
 def _side(level: str, values: Sequence[float], name: str = "") -> Side:

@@ -56,6 +56,11 @@ class Grid:
         return load_grid(self.document.path, self.overrides, self.seeds)
 
     @property
+    def declared_seeds(self) -> int:
+        """How many seeds the file fixes, whatever number was asked for from outside."""
+        return len(self.document.values["seeds"])
+
+    @property
     def name(self) -> str:
         """The grid's name, which is also the name of its folders under results/ and reports/."""
         return self.file.name

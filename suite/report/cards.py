@@ -19,6 +19,10 @@ SIGNS: Mapping[Word, tuple[str, str]] = {
     "confirmed": ("✓", "Confirmed"),
     "direction_only": ("↗", "Direction only"),
     "inconclusive": ("≈", "Inconclusive"),
+    "opposite_here": ("↘", "Opposite here"),
+    "gain_here": ("↗", "Gain here"),
+    "no_gain_here": ("→", "No gain here"),
+    "open": ("≈", "Open"),
 }
 
 
@@ -55,8 +59,15 @@ def _numbers(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "Means over pairs", f"{before:.2f} % → {after:.2f} %"
     yield "Gain", f"{points(gain.mean)}, sample standard deviation {_number(gain.sd)}"
     yield "95 % t interval", interval(gain.low, gain.high)
+    test = "paired t-test"
+    if claim.rule != "fixed":
+        test = "sequential t-test" if claim.rule == "max_pairs" else "sign-flip e-process"
+        most = f", of at most {claim.max_pairs}" if claim.max_pairs is not None else ""
+        yield "Rule", f"{test}: judged after each pair{most}; fixed in the claim file before any run"
+        yield "95 % interval at all looks", interval(seen.interval.low, seen.interval.high)
+        yield "p of a gain of at least the claimed one less δ", p_value(seen.p_smaller)
     yield (
-        "p, paired t-test, one-sided",
+        f"p, {test}, one-sided",
         f"{p_value(seen.p)} (Holm over {seen.claims_judged}: {p_value(seen.p_adjusted)})",
     )
     opposite = "p of a loss" if claim.side == "greater" else "p of a rise"

@@ -31,6 +31,7 @@ from suite.report.templates import template
 from suite.store.files import write_atomic
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.interactions import Factorial
+from suite.verdict.paper_level import by_claim
 from suite.verdict.runs import Run, is_missing, unique_runs
 from suite.verdict.sentences import MEANINGS
 from suite.verdict.verdicts import Verdict, to_json
@@ -107,7 +108,7 @@ def render(
     write_summary(results, folder / "tables")
     write([*beside, *effects], folder / "tables")
     _write_figures({**drawings, **interactions, "gains": draw_gains(comparisons)}, folder / "figures")
-    write_atomic(folder / "verdicts.json", to_json(verdicts).encode())
+    write_atomic(folder / "verdicts.json", to_json(verdicts, by_claim(verdicts)).encode())
     write_atomic(folder / "index.html", page.encode())
     return folder / "index.html"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from suite.report.cards import SIGNS
 from suite.report.tables.table import NONE, budget_note
 from suite.text import duration
+from suite.verdict.paper_level import paper_answers
 from suite.verdict.sentences import MEANINGS
 from suite.verdict.verdicts import Verdict
 
@@ -70,6 +71,8 @@ def overview(grid: GridSummary, frame: pd.DataFrame, verdicts: Sequence[Verdict]
         if analogues:
             which = "All" if analogues == len(verdicts) else str(analogues)
             text += f" {which} of them carry a published gain over to other data or another budget."
+        for answer in paper_answers(verdicts):
+            text += f" {answer.title}, {answer.treatment}, together: {answer.sentence}."
     return text
 
 

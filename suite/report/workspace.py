@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,10 @@ from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.text import points
-from suite.verdict.claims.claim import Claim, carried_over
+from suite.verdict.claims.claim import Claim, carried_over, untested
 from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import Claims, read_claim_files
+from suite.verdict.copied_runs import check_copies
 from suite.verdict.interactions import Factorial, factorials
 from suite.verdict.test_images import check_accuracies
 from suite.verdict.verdicts import Verdict, judge
@@ -83,11 +84,21 @@ class Workspace(OpenGrid):
         """The columns of `suite.store.load_frame`, of the stored runs of this grid's trials.
 
         Raises:
-            InputError: an accuracy isn't that of its answers.
+            InputError: an accuracy isn't that of its answers, or a run is a copy of another.
         """
         columns = to_columns(record for record in self.records.values() if record.trial_id in self.expansion.ids)
         check_accuracies(columns)
+        check_copies(columns, self._losses)
         return columns
+
+    def _losses(self, trials: Collection[str]) -> dict[str, tuple[float, ...]]:
+        """The training and test losses of all epochs of these trials."""
+        history = load_history(self.store.folder)
+        found: dict[str, list[float]] = defaultdict(list)
+        wanted = history[history["trial_id"].isin(trials)].sort_values(["trial_id", "epoch"])
+        for trial, *losses in wanted[["trial_id", "train_loss", "test_loss"]].itertuples(index=False):
+            found[trial] += [float(loss) for loss in losses if loss == loss]
+        return {trial: tuple(losses) for trial, losses in found.items()}
 
     @property
     def has_runs(self) -> bool:
@@ -161,7 +172,15 @@ class Workspace(OpenGrid):
     def verdicts(self) -> list[Verdict]:
         """What the runs say about the claims; last come those that no runs can test, each with its reason."""
         testable = [claim for claim in self.claims if not claim.obstacle]
-        return [*judge(self.columns, testable), *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
+        apart = {claim.id for claim in untested(self.claims, self.expansion.trials)}
+        judged = judge(
+            self.columns,
+            testable,
+            seeds=self.grid.file.seeds,
+            pairs_expected=self.grid.declared_seeds,
+            family={claim.id for claim in testable} - apart,
+        )
+        return [*judged, *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
 
 
 def open_workspace(

@@ -5,65 +5,83 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from suite.data.datasets import DATASETS
-from suite.text import interval, pair_count, points, seed_list
+from suite.text import interval, pair_count, points
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
-from suite.verdict.comparisons import Comparison, Side
+from suite.verdict.comparisons import Comparison
 from suite.verdict.evidence import Evidence, ImageChecks
-from suite.verdict.runs import failed_trials
-from suite.verdict.test_images import copies, lacking
+from suite.verdict.run_caveats import run_caveats
+from suite.verdict.stats.influence import farthest_pair, lacks_room, significance_hangs_on, skewness
+from suite.verdict.test_images import lacking
+
+_UNUSUAL = 0.05  # below this probability an outlier or a skewness is told
+_ENOUGH = 4  # pairs: of three, two that happen to be equal would count as unusual
 
 
 def caveats(claim: Claim, comparison: Comparison, evidence: Evidence | None) -> Iterator[str]:
     """What stands beside the verdict on a comparison, a text each. evidence: None without pairs."""
-    yield from _runs(comparison)
+    yield from run_caveats(comparison)
     if evidence is None or evidence.pairs < 2:
         return
     side = stats.direction(claim.side)
     baseline = evidence.comparison.means[0]
     room = 100 - baseline if side > 0 else baseline
     if room < abs(claim.claimed_gain):
-        yield f"the baseline's {baseline:.2f} % leave room for a gain of {points(side * room)} at most"
+        text = f"the baseline's {baseline:.2f} % leave room for a gain of {points(side * room)} at most"
+        if lacks_room(baseline, claim.claimed_gain, claim.margin, claim.side):
+            text += ", which is less than the claimed one less the margin: no runs could show that"
+        yield text
+    yield from _lopsided(claim, evidence)
     yield from _interval(claim, evidence)
     yield from _exact_test(claim, evidence)
     yield from _test_images(claim, evidence)
 
 
-def _runs(comparison: Comparison) -> Iterator[str]:
-    """How the runs came about."""
-    sides = (comparison.baseline, comparison.treatment)
-    for side in sides:
-        if side.failures:
-            yield f"{side.level}: {failed_trials(side.failures, len(side.values))}"
-    if comparison.unpaired:
-        yield f"left out, for want of a counterpart: {seed_list(comparison.unpaired)}"
-    if comparison.mixed_environments:
-        yield f"the two sides ran in different environments: {'; '.join(comparison.environments)}"
-    if comparison.mixed_code:
-        yield (
-            f"the runs were made by different code of {', '.join(comparison.mixed_code)}: `lape run --stale rerun` "
-            "trains those of older code again"
+def is_provisional(claim: Claim, evidence: Evidence | None, pairs_expected: int | None) -> bool:
+    """Whether a word by the fixed rule is from fewer pairs than were fixed."""
+    return (
+        claim.rule == "fixed"
+        and evidence is not None
+        and pairs_expected is not None
+        and evidence.pairs < pairs_expected
+    )
+
+
+def pair_number(claim: Claim, evidence: Evidence | None, pairs_expected: int | None) -> str:
+    """What must be said if the number of pairs isn't the one that was fixed; empty if it is, or where none is known."""
+    if claim.rule != "fixed" or evidence is None or pairs_expected is None or evidence.pairs == pairs_expected:
+        return ""
+    if evidence.pairs < pairs_expected:
+        return (
+            f"provisional: {evidence.pairs} of the {pairs_expected} pairs that the grid fixes; the test allows a "
+            "single look, at all of them"
         )
-    for side in sides:
-        if alike := copies(side):
-            yield (
-                f"{side.level}: {seed_list(alike)} gave bit by bit the answers of another seed; two trainings hardly "
-                "ever do, and one that counts twice makes the gain look surer than it is"
-            )
-        yield from _near_chance(comparison, side)
-    values = [value for side in sides for value in side.values.values()]
-    if values and max(values) <= 1:
-        yield "all accuracies lie between 0 and 1: they look like fractions, where percentages are expected"
+    return (
+        f"the grid fixes {pairs_expected} pairs, and these are {evidence.pairs}: if pairs were added because of an "
+        "earlier word, the error rates don't hold; max_pairs in the claim file allows for that"
+    )
 
 
-def _near_chance(comparison: Comparison, side: Side) -> Iterator[str]:
-    dataset = side.level if comparison.axis == "dataset" else comparison.cell["dataset"]
-    if dataset not in DATASETS:
+def _lopsided(claim: Claim, evidence: Evidence) -> Iterator[str]:
+    """What the t-test can't see: one pair far from the others, and gains with a long tail on one side."""
+    gains, seeds = evidence.comparison.gains, evidence.comparison.seeds
+    if len(gains) < _ENOUGH:
         return
-    chance = 100 / DATASETS[dataset].num_classes
-    if collapsed := [seed for seed, value in side.values.items() if value <= 1.5 * chance]:
-        yield f"{side.level}: {seed_list(collapsed)} ended near the {chance:g} % of chance: a collapse is no baseline"
+    far = farthest_pair(gains)
+    if far is not None and far.p_outlier < _UNUSUAL:
+        text = (
+            f"seed {seeds[far.place]}'s gain of {points(far.gain)} lies far from the others (p = {far.p_outlier:.2g}); "
+            f"without it the gain is {points(far.without.mean)} {interval(far.without.low, far.without.high)}"
+        )
+        if claim.rule == "fixed" and far.place in significance_hangs_on(gains, claim.alpha, claim.side):
+            text += ", and the test would say otherwise"
+        yield text
+    skew = skewness(gains)
+    if skew.p < _UNUSUAL:
+        yield (
+            f"the gains are skewed (skewness {points(skew.value)}, p = {skew.p:.2g}): the tests, which take them as "
+            "symmetric, are then wrong more often than they say"
+        )
 
 
 def _interval(claim: Claim, evidence: Evidence) -> Iterator[str]:
@@ -72,7 +90,7 @@ def _interval(claim: Claim, evidence: Evidence) -> Iterator[str]:
         return
     side = stats.direction(claim.side)
     significant = evidence.p_adjusted < claim.alpha
-    excludes = min(side * evidence.gain.low, side * evidence.gain.high) > 0
+    excludes = min(side * evidence.interval.low, side * evidence.interval.high) > 0
     adjusted = f" (adjusted for {evidence.claims_judged} claims)" if evidence.claims_judged > 1 else ""
     if significant and not excludes:
         yield (
@@ -87,6 +105,8 @@ def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
     best, best_adjusted = evidence.smallest_p_sign_flip, evidence.smallest_p_sign_flip_adjusted
     if evidence.gain.sd == 0 or math.isnan(evidence.p_adjusted):
         yield "all pairs have the same gain: the interval has no width, and the exact test takes the t-test's place"
+    elif claim.rule != "fixed":
+        return  # the exact check is of a single look
     elif best_adjusted >= claim.alpha:
         adjusted = (
             f" ({best_adjusted:.3g} adjusted for {evidence.claims_judged} claims)" if best_adjusted > best else ""
@@ -96,7 +116,8 @@ def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
             "verdict rests on the t-test, which takes the gains as normally distributed"
         )
     if (
-        evidence.gain.sd > 0
+        claim.rule == "fixed"
+        and evidence.gain.sd > 0
         and best < claim.alpha
         and (evidence.p < claim.alpha) != (evidence.p_sign_flip < claim.alpha)
     ):
@@ -105,14 +126,14 @@ def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 
 def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
-    if claim.metric == "top1_best_epoch":
+    if not evidence.comparison.of_last_epoch:
         yield (
             "accuracies are of the best epoch on the test set, which is optimistic, as the paper's are taken to be; "
             "the checks on single test images, whose answers are of the last epoch, are left out"
         )
     images = evidence.images
     if images is None:
-        if claim.metric == "top1" and evidence.comparison.axis != "dataset":
+        if evidence.comparison.of_last_epoch and evidence.comparison.axis != "dataset":
             yield (
                 f"{lacking(evidence.comparison)} of {2 * evidence.pairs} runs keep no answers to the single test "
                 "images: the checks on these are left out"
@@ -121,7 +142,7 @@ def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
     if not any(images.gained) and not any(images.lost):
         yield "both sides of every pair gave the same answers: the treatment may have no effect at all"
     side, ends = stats.direction(claim.side), images.interval
-    by_pairs = min(side * evidence.gain.low, side * evidence.gain.high) > 0
+    by_pairs = min(side * evidence.interval.low, side * evidence.interval.high) > 0
     by_images = min(side * ends.low, side * ends.high) > 0
     if by_pairs and not by_images:
         yield (

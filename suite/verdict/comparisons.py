@@ -37,6 +37,7 @@ class Side:
         test_images: the number of test images, where the record has it.
         correct: which test images were right, as `suite.store.record.pack_bits` packs it, where the record has it.
         code: the fingerprints of the levels' code by axis, as JSON, where the record has them.
+        last: top-1 of the last epoch of each finished seed, in percent.
     """
 
     level: str
@@ -53,6 +54,8 @@ class Side:
         """The axes whose level had different code in some of the finished runs."""
         return mixed_code(self.code.values())
 
+    last: Mapping[int, float] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -64,6 +67,7 @@ class Comparison:
         metric: what is compared.
         baseline: the side to beat.
         treatment: the side that may gain.
+        only: the seed indices of the pairs that count, in their order; None: of all pairs, in rising order.
     """
 
     axis: str
@@ -71,10 +75,13 @@ class Comparison:
     metric: str
     baseline: Side
     treatment: Side
+    only: tuple[int, ...] | None = None
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
-        """The seed indices that are done on both sides."""
+        """The seed indices that are done on both sides, as far as they count."""
+        if self.only is not None:
+            return self.only
         return tuple(sorted(self.baseline.values.keys() & self.treatment.values.keys()))
 
     @cached_property
@@ -94,6 +101,13 @@ class Comparison:
             stats.spread([side.values[seed] for seed in self.seeds]).mean for side in (self.baseline, self.treatment)
         )
         return base, treated
+
+    @cached_property
+    def of_last_epoch(self) -> bool:
+        """Whether the metric is that of the last epoch: by definition, or because the best epoch is the last of all."""
+        return self.metric == "top1" or all(
+            side.last.get(seed) == side.values[seed] for side in (self.baseline, self.treatment) for seed in self.seeds
+        )
 
     @cached_property
     def unpaired(self) -> tuple[int, ...]:
@@ -186,4 +200,5 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         test_images={seed: int(number) for seed, number in images.items() if not is_missing(number)},
         correct={seed: run["correct"] for seed, run in done.items() if isinstance(run.get("correct"), str)},
         code={seed: run["code"] for seed, run in done.items() if isinstance(run.get("code"), str)},
+        last={seed: float(run["top1"]) for seed, run in done.items() if not is_missing(run.get("top1"))},
     )

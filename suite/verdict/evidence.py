@@ -14,6 +14,7 @@ from suite.store.canonical import derive_seed
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison
+from suite.verdict.rules import SMALLER_LEVEL, Tests, falls_short, single_look, tests_of
 from suite.verdict.test_images import check_test_images, differences
 
 POWER = 0.8
@@ -71,17 +72,45 @@ class Evidence:
     @property
     def p(self) -> float:
         """No gain on the claimed side, not adjusted."""
-        return raw_p(self.claim, self.comparison)[0]
+        return self.tests.p
 
     @property
     def p_negative(self) -> float:
         """No gain on the other side, not adjusted."""
-        return raw_p(self.claim, self.comparison)[1]
+        return self.tests.p_opposite
+
+    @cached_property
+    def tests(self) -> Tests:
+        """What the claim's rule says of the gains."""
+        return tests_of(self.claim, self.comparison.gains)
+
+    @cached_property
+    def single_look(self) -> Tests:
+        """What the same gains would say if nobody had looked before."""
+        return single_look(self.claim, self.comparison.gains)
+
+    @cached_property
+    def interval(self) -> stats.Interval:
+        """The 95 % interval of the claim's rule: it holds at all looks together if the rule is sequential."""
+        gain = self.gain
+        return stats.Interval(gain.low, gain.high) if self.claim.rule == "fixed" else self.tests.interval
+
+    @property
+    def smaller(self) -> bool:
+        """Whether the gain is shown to be smaller than the claimed one, by more than the margin."""
+        if self.claim.rule == "fixed":
+            return falls_short(self.claim, self.interval)
+        return self.p_smaller < SMALLER_LEVEL
 
     @cached_property
     def p_equivalent(self) -> float:
         """TOST against the claimed gain ± margin."""
-        return stats.equivalence(self.comparison.gains, self.claim.claimed_gain, self.claim.margin)
+        return self.tests.p_equivalent
+
+    @property
+    def p_smaller(self) -> float:
+        """A gain of at least the claimed one less the margin."""
+        return self.tests.p_smaller
 
     @cached_property
     def p_sign_flip(self) -> float:
@@ -122,6 +151,9 @@ class Evidence:
             "sd": gain.sd,
             "low": gain.low,
             "high": gain.high,
+            "rule": self.claim.rule,
+            "rule_low": self.interval.low,
+            "rule_high": self.interval.high,
             **{name: getattr(self, name) for name in _TESTS},
             "correlation": compared.correlation,
             "environments": compared.environments,
@@ -135,8 +167,8 @@ class Evidence:
 
 
 _TESTS = (
-    "p", "p_adjusted", "p_negative", "p_negative_adjusted", "p_equivalent", "p_sign_flip", "smallest_p_sign_flip",
-    "smallest_p_sign_flip_adjusted", "claims_judged", "smallest_gain", "pairs_needed",
+    "p", "p_adjusted", "p_negative", "p_negative_adjusted", "p_equivalent", "p_smaller", "p_sign_flip",
+    "smallest_p_sign_flip", "smallest_p_sign_flip_adjusted", "claims_judged", "smallest_gain", "pairs_needed",
 )  # fmt: skip
 
 
@@ -172,12 +204,6 @@ def image_checks(compared: Iterable[Comparison]) -> dict[int, ImageChecks]:
                 tuple(stats.mcnemar(gained, lost).tolist()),
             )
     return checks
-
-
-def raw_p(claim: Claim, comparison: Comparison) -> tuple[float, float]:
-    """The one-sided p-values on the claimed side and on the other, not adjusted."""
-    gain = comparison.gain
-    return (gain.p_greater, gain.p_less) if claim.side == "greater" else (gain.p_less, gain.p_greater)
 
 
 def _trials(comparison: Comparison) -> Sequence[str]:

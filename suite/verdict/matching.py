@@ -12,6 +12,7 @@ from suite.text import pair_count
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison, comparisons
+from suite.verdict.rules import in_order, least_pairs, smallest_p
 from suite.verdict.runs import METRICS, rows_of
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ class Case:
     """A claim with one comparison that it is about, or with none.
 
     note: what must be said of the match: a caveat, or without a comparison why there is none.
+    left_out: the pairs that the claim's rule can't use, and why; a text each.
     """
 
     claim: Claim
     comparison: Comparison | None
     note: str = ""
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def obstacle(self) -> str:
@@ -35,10 +38,14 @@ class Case:
         if self.comparison is None:
             return f"{self.note or 'no runs of both sides'} ({self.label})"
         n, claim = len(self.comparison.seeds), self.claim
-        if n < claim.min_pairs:
-            return f"{pair_count(n)}, but at least {claim.min_pairs} are needed"
-        if not stats.can_reach(claim.alpha, n, identical=self.comparison.gain.identical):
+        if n < least_pairs(claim):
+            return f"{pair_count(n)}, but at least {least_pairs(claim)} are needed"
+        if not self.comparison.gain.identical:
+            return ""
+        if claim.rule == "fixed" and not stats.can_reach(claim.alpha, n, identical=True):
             return f"all {n} gains are equal, and {n} equal gains can't reach p < {claim.alpha:g} in the exact test"
+        if claim.rule != "fixed" and smallest_p(claim, n) >= claim.alpha:
+            return f"all {n} gains are equal, and {n} equal gains can't reach p < {claim.alpha:g} by this claim's rule"
         return ""
 
     @property
@@ -56,8 +63,11 @@ class Case:
         return f"{cell}: {asked.treatment} vs {asked.baseline}"
 
 
-def find_cases(frame: Frame, claims: Sequence[Claim]) -> Iterator[Case]:
-    """Each claim with each comparison that it is about, or with None."""
+def find_cases(frame: Frame, claims: Sequence[Claim], seeds: Sequence[int] | None = None) -> Iterator[Case]:
+    """Each claim with each comparison that it is about, or with None.
+
+    seeds: the grid's seed indices in their order, by which sequential claims read their pairs; 0, 1, 2, … by default.
+    """
     found: dict[tuple[str, str, str], list[Comparison]] = {}
     for claim in claims:
         asked = claim.contrast
@@ -75,7 +85,9 @@ def find_cases(frame: Frame, claims: Sequence[Claim]) -> Iterator[Case]:
         ]
         for comparison in matching:
             namesakes = [one for one in matching if _named(one) == _named(comparison)]
-            yield Case(claim, comparison, _recipes_note(comparison) if len(namesakes) > 1 else "")
+            note = _recipes_note(comparison) if len(namesakes) > 1 else ""
+            used, left_out = in_order(claim, comparison, seeds)
+            yield Case(claim, used, note, left_out)
         if not matching:
             yield Case(claim, None, _apart_note(frame, claim))
 

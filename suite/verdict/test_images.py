@@ -66,7 +66,7 @@ def differences(comparison: Comparison) -> Differences | None:
     Raises:
         InputError: a run's answers are damaged, or aren't those that its accuracy is of.
     """
-    if comparison.metric != "top1" or comparison.axis == "dataset" or lacking(comparison) or not comparison.seeds:
+    if not comparison.of_last_epoch or comparison.axis == "dataset" or lacking(comparison) or not comparison.seeds:
         return None
     baseline, treatment = (
         np.stack([_answers(side, seed, comparison.label) for seed in comparison.seeds])

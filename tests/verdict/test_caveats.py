@@ -8,7 +8,7 @@ import pytest
 
 from suite.store.record import pack_bits
 from suite.verdict.verdicts import Verdict, judge
-from tests.frames import frame_of, paired_rows, run
+from tests.frames import CPU, GPU, frame_of, paired_rows, run
 from tests.verdict.test_verdicts import claim
 
 IMAGES = 1000
@@ -84,6 +84,73 @@ def test_one_training_under_two_seeds_is_a_caveat() -> None:
     text = told(rows)
     assert "default: seed 2 gave bit by bit the answers of another seed" in text
     assert "lape: seed 2 gave bit by bit" in text
+
+
+def test_equal_pairs_are_a_caveat() -> None:
+    rows = rows_of([8, 9, 10, 11], [0, 0, 0, 0])
+    for copied, original in ((4, 0), (5, 1)):
+        rows[copied] = {**rows[copied], **{name: rows[original][name] for name in ("top1", "correct")}}
+    assert "seeds 0, 2 are equal pairs" in told(rows)
+    assert "equal pairs" not in told(rows_of([8, 9, 10], [0, 0, 0]))
+    perfect = [{**row, "top1": 100.0, "correct": pack_bits(np.ones(IMAGES, bool))} for row in rows]
+    assert "equal pairs" not in told(perfect)
+
+
+def test_a_best_epoch_that_is_the_last_is_not_optimistic() -> None:
+    rows = [{**row, "top1_best_epoch": row["top1"]} for row in rows_of([80, 82, 81, 79], [70] * 4)]
+    last = verdict_on(rows, metric="top1_best_epoch")
+    assert "optimistic" not in "\n".join(last.caveats)
+    assert last.evidence is not None
+    assert last.evidence.images is not None
+    rows[0] = {**rows[0], "top1_best_epoch": rows[0]["top1"] + 0.1}
+    best = verdict_on(rows, metric="top1_best_epoch")
+    assert "accuracies are of the best epoch on the test set, which is optimistic" in "\n".join(best.caveats)
+    assert best.evidence is not None
+    assert best.evidence.images is None
+
+
+def test_one_pair_far_from_the_others_is_a_caveat() -> None:
+    gains = [0.40, 0.44, 0.38, 0.41, -3.0]
+    text = told(paired_rows(gains))
+    assert "seed 4's gain of −3.00 lies far from the others" in text
+    assert "without it the gain is +0.41 [+0.37, +0.45], and the test would say otherwise" in text
+    assert "the gains are skewed (skewness −2." in text
+    even = told(paired_rows([0.3, 0.5, 0.4, 0.45, 0.35]))
+    assert "far from the others" not in even
+    assert "skewed" not in even
+    three = told(paired_rows([0.40, 0.40, -3.0]))
+    assert "far from" not in three
+    assert "skewed" not in three
+
+
+def test_pairs_of_several_environments_are_a_caveat() -> None:
+    rows = [{**row, "environment": GPU} if row["seed_index"] > 1 else row for row in paired_rows([0.8] * 6)]
+    text = told(rows)
+    assert f"the pairs ran in several environments: {GPU}; {CPU}" in text
+    assert "the two sides ran in different" not in text
+    assert "several environments" not in told(paired_rows([0.8] * 6))
+
+
+def test_room_for_less_than_the_least_gain_is_a_caveat() -> None:
+    rows = paired_rows([0.1, 0.2, 0.15, 0.1, 0.12], base=99.4)
+    assert "at most, which is less than the claimed one less the margin" in told(rows, gain=2.0, margin=1.0)
+    assert "less than the claimed one less the margin" not in told(rows)
+
+
+def test_runs_that_never_trained_are_counted_on_both_sides() -> None:
+    # As on digits: one default run in five stays at chance, and the mean gain says little of it.
+    gains = [0.5, 0.6, 0.4, 0.5, 0.55]
+    rows = [run(4, 10.0) if row["join"] == "default" and row["seed_index"] == 4 else row for row in paired_rows(gains)]
+    text = told(rows)
+    assert (
+        "never trained: 1 of 5 runs of default, 0 of 5 of lape (Fisher's exact test of equal rates: p = 1.0000)" in text
+    )
+    assert (
+        "the gain is +17.13 [−29.04, +63.30] with their pairs, and +0.50 [+0.37, +0.63] over the other 4 pairs" in text
+    )
+    assert "never trained" not in told(paired_rows(gains))
+    both = [run(seed, 10.0, join=join) for seed in range(4) for join in ("default", "lape")]
+    assert "never trained: 4 of 4 runs of default, 4 of 4 of lape" in told(both)
 
 
 def test_a_collapsed_run_is_a_caveat() -> None:

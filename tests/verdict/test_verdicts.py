@@ -21,7 +21,7 @@ from suite.verdict.claims.claim import Claim
 from suite.verdict.claims.reader import load_claims
 from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.evidence import Evidence
-from suite.verdict.sentences import MEANINGS, WORDS
+from suite.verdict.sentences import ANALOGUE_WORDS, MEANINGS, WORDS
 from suite.verdict.verdicts import Verdict, decide, judge, to_json
 from tests.conftest import REPOSITORY
 from tests.frames import GPU, frame_of, paired_rows, run
@@ -61,7 +61,8 @@ def test_each_word_is_reached(word: str) -> None:
 
 def test_the_sentences_say_it_in_the_papers_terms() -> None:
     assert judge_gains(CASES["direction_only"]).sentence == (
-        "claimed +0.84, observed +0.31 [+0.25, +0.37] over 5 pairs: direction only; smaller than claimed"
+        "claimed +0.84, observed +0.31 [+0.25, +0.37] over 5 pairs: direction only; smaller than claimed: one "
+        "of +0.42 or more is ruled out"
     )
     assert judge_gains([2.0, 2.2, 2.1, 1.9, 2.05]).sentence.endswith("direction only; larger than claimed")
     assert "not shown to lie within 0.42" in judge_gains([1.4, 0.9, 0.3, 1.2, 0.5]).sentence
@@ -200,7 +201,7 @@ def test_a_claim_of_less_has_sentences_of_its_own() -> None:
     assert said(-0.8, -0.88, -0.79, -0.91, -0.85).endswith("confirmed; as large as claimed, within 0.42")
     assert said(0.5, 0.7, 0.6, 0.4, 0.55).endswith("contradicted; it is a significant rise")
     assert said(-0.1, 0.12, -0.05, 0.04, -0.02).endswith("and one of −0.42 or less is ruled out")
-    assert said(-0.25, -0.37, -0.31, -0.28, -0.34).endswith("direction only; smaller than claimed")
+    assert said(-0.25, -0.37, -0.31, -0.28, -0.34).endswith("smaller than claimed: one of −0.42 or less is ruled out")
     assert "could have shown a gain of −0." in said(-0.9, 0.4, -1.1, -0.3, -0.2)
 
 
@@ -380,8 +381,9 @@ def test_the_json_holds_everything_and_no_nan() -> None:
     assert first["evidence"]["gains"] == [pytest.approx(0.5)]
     assert first["evidence"]["sd"] is None
     assert list(first["evidence"]) == [
-        "pairs", "seeds", "gains", "baseline_mean", "treatment_mean", "gain", "sd", "low", "high", "p", "p_adjusted",
-        "p_negative", "p_negative_adjusted", "p_equivalent", "p_sign_flip", "smallest_p_sign_flip",
+        "pairs", "seeds", "gains", "baseline_mean", "treatment_mean", "gain", "sd", "low", "high", "rule", "rule_low",
+        "rule_high", "p", "p_adjusted",
+        "p_negative", "p_negative_adjusted", "p_equivalent", "p_smaller", "p_sign_flip", "smallest_p_sign_flip",
         "smallest_p_sign_flip_adjusted", "claims_judged", "smallest_gain", "pairs_needed", "correlation",
         "environments", "test_images", "bootstrap_low", "bootstrap_high", "images_gained", "images_lost", "p_mcnemar",
     ]  # fmt: skip
@@ -391,7 +393,7 @@ def test_the_json_holds_everything_and_no_nan() -> None:
 
 
 def test_every_word_has_a_meaning() -> None:
-    assert tuple(MEANINGS) == WORDS
+    assert tuple(MEANINGS) == (*WORDS, *ANALOGUE_WORDS[1:])
 
 
 def evidence(asked: Claim, gain: stats.PairedGain, p: float, p_negative: float, p_equivalent: float) -> Evidence:

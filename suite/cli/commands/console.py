@@ -14,7 +14,16 @@ from suite.text import csv_text, printable, say
 
 Record = dict[str, str | int | float | None]
 WIDTH = 150  # columns of a table if the output isn't a terminal
-COLOURS = {"confirmed": "green", "direction_only": "cyan", "inconclusive": "yellow", "contradicted": "red"}
+COLOURS = {
+    "confirmed": "green",
+    "direction_only": "cyan",
+    "inconclusive": "yellow",
+    "contradicted": "red",
+    "gain_here": "cyan",
+    "opposite_here": "magenta",
+    "no_gain_here": "magenta",
+    "open": "yellow",
+}
 SHOWN = 20  # the most dropped cells or failures that are listed; the report lists all of them
 
 

@@ -15,7 +15,7 @@ from suite.store.files import make_folder
 from suite.text import say
 
 # Verdicts that a reader may quote. Their caveats are printed here, and not only in the report.
-_SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted")
+_SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted", "gain_here", "opposite_here", "no_gain_here")
 
 
 def print_tables(workspace: Workspace) -> None:
@@ -47,11 +47,12 @@ def print_tables(workspace: Workspace) -> None:
 
 def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
     """Run `lape verify`: print the verdict on each claim. Returns whether any claim is contradicted."""
+    from suite.verdict.paper_level import by_claim, paper_answers
     from suite.verdict.verdicts import to_json
 
     console = open_console()
     if as_json:
-        say(to_json(workspace.verdicts), end="")
+        say(to_json(workspace.verdicts, by_claim(workspace.verdicts)), end="")
     else:
         for verdict in workspace.verdicts:
             word = Text(verdict.word.replace("_", " "), style=f"bold {COLOURS.get(verdict.word, 'dim')}")
@@ -60,6 +61,9 @@ def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
             if verdict.word in _SAYS_SOMETHING:
                 for caveat in verdict.caveats:
                     console.print(Text(f"  but: {caveat}", style="dim"))
+        for answer in paper_answers(workspace.verdicts):
+            console.print(Text.assemble(("together", "bold"), ": ", answer.title, ", ", answer.treatment))
+            console.print(Text("  " + answer.sentence))
         if not workspace.verdicts:
             print_line(console, f"{workspace.grid.name} names no claims")
     return any(verdict.word == "contradicted" for verdict in workspace.verdicts)

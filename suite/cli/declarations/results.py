@@ -58,7 +58,7 @@ def verify(
     """Judge a grid's claims by its runs. Exit code 0: no claim is contradicted; 1: some are.
 
     With --static, compare published parameter counts with those of the suite's models. A count that rounds to the
-    printed digits is confirmed, any other is contradicted.
+    printed digits, or has them if the rest is cut off, is confirmed; any other is contradicted.
     """
     if static:
         if overrides or seeds is not None:

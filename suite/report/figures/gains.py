@@ -134,7 +134,8 @@ def effect(verdict: Verdict) -> Markup:
     limit = 4 * max(
         abs(least), abs(most), abs(seen.gain.mean)
     )  # with two or three pairs, the interval can be far wider
-    interval = [] if math.isnan(gain.low) else [max(gain.low, -limit), min(gain.high, limit)]
+    shown = seen.interval if math.isfinite(seen.interval.low) else gain
+    interval = [] if math.isnan(gain.low) else [max(shown.low, -limit), min(shown.high, limit)]
     ends = [0.0, least, most, gain.mean, *interval]
     pad = 0.06 * (max(ends) - min(ends))
     scale = _Scale(min(ends) - pad, max(ends) + pad)
@@ -166,7 +167,7 @@ def effect(verdict: Verdict) -> Markup:
         gain=points(claim.claimed_gain),
         zero=zero_at,
         zero_anchor=_anchor(zero_at) if apart else "end" if gain.mean >= 0 else "start",
-        whisker=_whisker(scale, gain.low, gain.high, 24, colour) if gain.n > 1 else "",
+        whisker=_whisker(scale, shown.low, shown.high, 24, colour) if gain.n > 1 else "",
         dots=dots,
         seen=scale.at(gain.mean),
         colour=colour,

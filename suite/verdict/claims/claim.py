@@ -82,6 +82,15 @@ class Claim(Model):
     margin: float = Field(gt=0, description="δ: how far from the claimed gain still counts as equal, in points")
     side: Literal["greater"] = Field(default="greater", description="the direction of the claim")
     min_pairs: int = Field(default=3, ge=2, le=1000, description="fewer pairs than this leave the claim untested")
+    max_pairs: int | None = Field(
+        default=None,
+        ge=3,
+        le=100,
+        description="the largest number of pairs; the claim may be judged after each of them",
+    )
+    sequential: Literal["e_process"] | None = Field(
+        default=None, description="e_process: judged after each pair, without a largest number of pairs"
+    )
     not_runnable: str = Field(default="", description="why the suite can't test it")
 
     @model_validator(mode="after")
@@ -99,6 +108,10 @@ class Claim(Model):
                 )
         if self.kind == "analogue" and not self.published_for:
             raise ValueError("published_for in an analogue claim: what the paper's own number is for")
+        if self.max_pairs is not None and self.sequential is not None:
+            raise ValueError("max_pairs or sequential, and not both: they are two rules")
+        if self.max_pairs is not None and self.max_pairs < self.min_pairs:
+            raise ValueError(f"max_pairs of at least min_pairs ({self.min_pairs}), not {self.max_pairs}")
         if self.metric not in TESTED and not self.not_runnable:
             raise ValueError(f"{' or '.join(TESTED)} as the metric, or else not_runnable: why it can't be tested")
         return self
@@ -108,6 +121,13 @@ class Claim(Model):
         """Where the claim stands, in one line; an analogue says so."""
         analogue = "analogue of " if self.kind == "analogue" else ""
         return f"{analogue}{self.paper} ({self.version}), {table_name(self.table)}, {self.row}"
+
+    @property
+    def rule(self) -> Literal["fixed", "max_pairs", "e_process"]:
+        """By which rule its gains are tested; see `suite.verdict.rules`."""
+        if self.max_pairs is not None:
+            return "max_pairs"
+        return self.sequential or "fixed"
 
     @property
     def obstacle(self) -> str:

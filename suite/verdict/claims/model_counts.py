@@ -1,6 +1,7 @@
 """Claims that need no training: published counts of parameters and MACs, against the exact ones of our models.
 
-A count that rounds to the printed digits confirms them, any other contradicts them. No statistics are in it.
+A count that rounds to the printed digits, or has them if the rest is cut off, confirms them; any other contradicts
+them. No statistics are in it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _UNITS = {"params_millions": 10**6, "pe_params_thousands": 10**3, "macs_billions
 class StaticVerdict:
     """A printed count and ours. count: exact; computed: the same in the printed unit and precision.
 
-    word: confirmed, contradicted, or not_tested, of which `reason` says why.
+    word: confirmed, contradicted, or not_tested, of which `reason` says why; of a count that is confirmed only if the
+    printed one was truncated, `reason` says that.
     """
 
     value: Value
@@ -70,9 +72,12 @@ def _judge(value: Value, counted: dict[tuple[str, str], int]) -> StaticVerdict:
     except InputError as error:
         return StaticVerdict(value, "not_tested", reason=error.problems[0].what)
     count, unit = counted[cell.key, value.metric], _UNITS[value.metric]
-    matches = value.interval.holds(Fraction(count, unit))
-    computed = f"{count / unit:.{decimals(value.printed)}f}"
-    return StaticVerdict(value, "confirmed" if matches else "contradicted", count, computed)
+    exact, computed = Fraction(count, unit), f"{count / unit:.{decimals(value.printed)}f}"
+    if value.interval.holds(exact):
+        return StaticVerdict(value, "confirmed", count, computed)
+    if value.interval.truncates(exact):
+        return StaticVerdict(value, "confirmed", count, value.printed, reason="truncated, not rounded")
+    return StaticVerdict(value, "contradicted", count, computed)
 
 
 def _count(cell: ModelCell, metric: str) -> int:

@@ -119,6 +119,10 @@ class Interval:
         """Whether the number rounds to what is printed."""
         return self.low <= number <= self.high
 
+    def truncates(self, number: Fraction) -> bool:
+        """Whether the number has these digits if those behind them are cut off."""
+        return self.printed <= number < self.printed + (self.high - self.low)
+
     def overlaps(self, other: Interval) -> bool:
         """Whether both may be the same unrounded number. Intervals that only share an end point don't overlap."""
         return self.low < other.high and other.low < self.high

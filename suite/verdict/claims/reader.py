@@ -199,6 +199,8 @@ class _Parts:
     def _resolved(self, entry: dict[str, Any], at: Location) -> dict[str, Any] | None:
         """A claim's keys, with what the values that it names, the rule and the top of the file say besides."""
         rule = self.file.test.model_dump(exclude_none=True, exclude={"margin_share"})
+        if entry.keys() & {"max_pairs", "sequential"}:  # a claim's own rule replaces the file's
+            rule = {key: value for key, value in rule.items() if key not in ("max_pairs", "sequential")}
         for key in rule:
             self._inherit((*at, key), ("test", key))
         values = {**self._header(at, "paper", "version", "table", "evidence", "not_runnable"), **rule}

@@ -28,6 +28,14 @@ class Rule(Model):
     )
     side: Literal["greater"] | None = None
     min_pairs: int | None = None
+    max_pairs: int | None = Field(default=None, description="the largest number of pairs, fixed before any run")
+    sequential: Literal["e_process"] | None = Field(default=None, description="a rule without a largest number")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if self.max_pairs is not None and self.sequential is not None:
+            raise ValueError("max_pairs or sequential, and not both: they are two rules")
+        return self
 
 
 class ClaimFile(Model):

@@ -39,6 +39,26 @@ def test_a_count_is_compared_to_the_printed_digits(metric: str, printed: str, wo
     assert verdict.count == {"params_millions": 5_722_024, "pe_params_thousands": 42_432}[metric]
 
 
+def test_a_printed_count_may_be_truncated() -> None:
+    # 42,432 and 5,722,024: cut off behind the last digit, and one less or more than that.
+    for metric, printed, word in (
+        ("pe_params_thousands", "42.43", "confirmed"),
+        ("params_millions", "5.72", "confirmed"),
+        ("params_millions", "5.71", "contradicted"),
+        ("params_millions", "5.73", "contradicted"),
+    ):
+        (verdict,) = judge_static([value(metric=metric, printed=printed)])
+        assert verdict.word == word, printed
+        assert verdict.reason == ""
+    small = {"cell": {**VALUE["cell"], "arch": "deit_small", "join": "default"}}  # type: ignore[dict-item]
+    (rounded,) = judge_static([value(**small, printed="22.051")])
+    (cut,) = judge_static([value(**small, printed="22.050")])
+    (less,) = judge_static([value(**small, printed="22.049")])
+    assert (rounded.count, rounded.word, rounded.reason) == (22_050_664, "confirmed", "")
+    assert (cut.word, cut.reason, cut.computed) == ("confirmed", "truncated, not rounded", "22.050")
+    assert less.word == "contradicted"
+
+
 def test_the_difference_is_in_parameters() -> None:
     (verdict,) = judge_static([value(printed="5.7")])
     assert verdict.difference == 22_024
@@ -70,7 +90,6 @@ def test_which_printed_counts_are_those_of_our_models() -> None:
     assert {verdict.value.id: verdict.computed for verdict in disagree if verdict.value.paper == "DTN"} == {
         "dtn-vit_tiny_h4_c192-dtn-macs": "1.55",
         "dtn-vit_small_h6_c384-ln-params": "22.0",
-        "dtn-vit_small_h6_c384-ln-macs": "4.61",
         "dtn-vit_small_h6_c384-dtn-params": "22.0",
         "dtn-vit_small_h6_c384-dtn-macs": "5.18",
         "dtn-vit_base_h16_c768-dtn-macs": "18.71",

@@ -1,0 +1,103 @@
+"""Caveats about the runs behind a comparison: failures, environments, copies, and runs that never trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from suite.data.datasets import DATASETS
+from suite.text import interval, p_value, pair_count, points, seed_list
+from suite.verdict.comparisons import Comparison, Side
+from suite.verdict.runs import failed_trials
+from suite.verdict.stats.collapse import compare_failures, gain_without, never_trained
+from suite.verdict.stats.copies import equal_pairs
+from suite.verdict.test_images import copies
+
+
+def run_caveats(comparison: Comparison) -> Iterator[str]:
+    """What must be known of how the runs came about, a text each."""
+    sides = (comparison.baseline, comparison.treatment)
+    for side in sides:
+        if side.failures:
+            yield f"{side.level}: {failed_trials(side.failures, len(side.values))}"
+    if comparison.unpaired:
+        yield f"left out, for want of a counterpart: {seed_list(comparison.unpaired)}"
+    if comparison.mixed_code:
+        yield (
+            f"the runs were made by different code of {', '.join(comparison.mixed_code)}: `lape run --stale rerun` "
+            "trains those of older code again"
+        )
+    if comparison.mixed_environments:
+        yield f"the two sides ran in different environments: {'; '.join(comparison.environments)}"
+    elif len(comparison.environments) > 1:
+        yield f"the pairs ran in several environments: {'; '.join(comparison.environments)}"
+    for side in sides:
+        if alike := copies(side):
+            yield (
+                f"{side.level}: {seed_list(alike)} gave bit by bit the answers of another seed; two trainings hardly "
+                "ever do, and one that counts twice makes the gain look surer than it is"
+            )
+        yield from _near_chance(comparison, side)
+    yield from _equal_pairs(comparison)
+    yield from _never_trained(comparison)
+    values = [value for side in sides for value in side.values.values()]
+    if values and max(values) <= 1:
+        yield "all accuracies lie between 0 and 1: they look like fractions, where percentages are expected"
+
+
+def _equal_pairs(comparison: Comparison) -> Iterator[str]:
+    """Pairs whose answers to the test images are the same on both sides."""
+    base, treated = comparison.baseline, comparison.treatment
+    kept = [seed for seed in comparison.seeds if seed in base.correct and seed in treated.correct]
+    for group in equal_pairs([base.correct[seed] for seed in kept], [treated.correct[seed] for seed in kept]):
+        alike = [kept[place] for place in group]
+        if min(base.values[alike[0]], treated.values[alike[0]]) < 100:
+            yield f"{seed_list(alike)} are equal pairs: both sides gave the same answers; they hardly say more than one"
+
+
+def _collapsed(comparison: Comparison, side: Side) -> list[int]:
+    """The seeds whose accuracy can be that of guessing."""
+    dataset = side.level if comparison.axis == "dataset" else comparison.cell["dataset"]
+    if dataset not in DATASETS:
+        return []
+    classes = DATASETS[dataset].num_classes
+    return [
+        seed
+        for seed, value in side.values.items()
+        if (
+            never_trained(value, side.test_images[seed], classes)
+            if seed in side.test_images
+            else value <= 150 / classes  # of unknown size: half above chance
+        )
+    ]
+
+
+def _near_chance(comparison: Comparison, side: Side) -> Iterator[str]:
+    if collapsed := _collapsed(comparison, side):
+        dataset = side.level if comparison.axis == "dataset" else comparison.cell["dataset"]
+        chance = 100 / DATASETS[dataset].num_classes
+        yield f"{side.level}: {seed_list(collapsed)} ended near the {chance:g} % of chance: a collapse is no baseline"
+
+
+def _never_trained(comparison: Comparison) -> Iterator[str]:
+    """How many runs of either side never trained, whether that differs, and the gain with and without their pairs."""
+    base, treated = comparison.baseline, comparison.treatment
+    lost = {side.level: _collapsed(comparison, side) for side in (base, treated)}
+    if not any(lost.values()):
+        return
+    rates = compare_failures(len(lost[base.level]), len(base.values), len(lost[treated.level]), len(treated.values))
+    text = (
+        f"never trained: {rates.baseline} of {rates.baseline_runs} runs of {base.level}, {rates.treatment} of "
+        f"{rates.treatment_runs} of {treated.level} (Fisher's exact test of equal rates: p = {p_value(rates.p)})"
+    )
+    places = [place for place, seed in enumerate(comparison.seeds) if any(seed in seeds for seeds in lost.values())]
+    if places and len(comparison.seeds) > len(places):
+        whole, without = comparison.gain, gain_without(comparison.gains, places)
+        text += (
+            f"; the gain is {_with_interval(whole.mean, whole.low, whole.high)} with their pairs, and "
+            f"{_with_interval(without.mean, without.low, without.high)} over the other {pair_count(without.n)}"
+        )
+    yield text
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{points(mean)} {interval(low, high)}" if low == low else points(mean)
