@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.grids import expand, record
-from suite.store.canonical import fingerprint
+from suite.store.canonical import config_ids
 from suite.store.folder import RUNS
 from suite.store.record import RunRecord, pack_bits
 from suite.verdict.claims.claim import Claim
@@ -28,9 +28,10 @@ def write_runs(folder: Path, images: int) -> None:
     for trial in trials:
         made = record(trial, random.Random(trial.id)).model_copy(update={"history": None})
         for copy in range(COPIES):
-            renamed = made.model_copy(
-                update={"arch": f"{made.arch}_{copy}", "trial_id": fingerprint([made.trial_id, copy])}
-            )
+            config = {**made.config, "grid_seed": copy}  # another seed of the grid, so that each copy has its own ids
+            trial_id, cell_id = config_ids(config)
+            ids = {"arch": f"{made.arch}_{copy}", "trial_id": trial_id, "cell_id": cell_id, "config": config}
+            renamed = made.model_copy(update=ids)
             lines.append((_answered(renamed, difficulty, rng) if images else renamed).model_dump_json())
     (folder / RUNS).write_text("\n".join(lines) + "\n")
 

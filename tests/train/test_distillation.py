@@ -126,7 +126,8 @@ def curve(record: RunRecord) -> list[tuple[float, float | None]]:
 
 
 def test_what_the_command_tells(prepared: Prepared) -> None:
-    first, _, *lines = prepared.told.splitlines()
+    taken, first, _, *lines = prepared.told.splitlines()
+    assert taken == "weights: those under 'model'"
     assert first.startswith(f"{NAME}: 10 classes, 1 channels, 373,370 parameters, in {prepared.root}")
     assert lines == ["distillation: hard # or soft", f"teacher: {NAME}", f"teacher_sha256: {prepared.checksum}"]
 

@@ -17,9 +17,9 @@ class EarlyRay:
         threading.Thread(target=self._run, name="ray-start", daemon=True).start()
 
     def _run(self) -> None:
-        from suite.run.ray.starting import start_ray
-
         try:
+            from suite.run.ray.starting import start_ray  # Ray may not be installed: `join` says so, too
+
             start_ray(self._dashboard)
         except BaseException as error:
             self._error = error

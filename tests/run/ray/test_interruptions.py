@@ -54,7 +54,7 @@ def test_an_interrupted_run_keeps_what_has_finished(
     interrupted.send_signal(signal.SIGINT)
     code, out = process.end(interrupted)
     assert code == 130, out
-    assert "stopped; what had finished is stored" in out
+    assert "stopped; finished trials are stored" in out
     assert "Traceback" not in out
     assert 0 < len(lines(tmp_path / "results" / "small" / "runs.jsonl")) < 198
 

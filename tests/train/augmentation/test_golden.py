@@ -52,6 +52,12 @@ CASES = {
     path.stem: Case(load_document(path, Recipe).model_copy(update={"batch_size": BATCH}))
     for path in sorted(FOLDER.glob("*.yaml"))
 } | {
+    # Version 1 of DTN's recipe, as it was when the golden file was made.
+    "dtn": Case(
+        load_document(FOLDER / "dtn.yaml", Recipe).model_copy(
+            update={"batch_size": BATCH, "mixup": 0.8, "cutmix": 1.0, "repeats": 1}
+        )
+    ),
     "grey": case((1, 24, 37), auto_augment="rand-n3-p0.9", interpolation="bilinear", erase_prob=0.5),
     "pairs": case(mixup=0.8, cutmix=1.0, mixup_mode="pair", erase_prob=0.7, erase_mode="rand", erase_count=3),
     "each": case((3, 24, 37), cutmix=1.0, mixup_mode="elem", mixup_prob=0.7, erase_prob=0.7, erase_mode="const"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from suite.data import decode
+from suite.data import parallel
 from suite.data.images import FolderImages, load_images
 from suite.data.preparation import prepare
 from suite.errors import InputError
@@ -105,7 +105,7 @@ def test_nothing_goes_on_when_the_consumer_stops(
 
     monkeypatch.setattr(FolderImages, "_verified", slow)
     pool = ThreadPoolExecutor(2)
-    monkeypatch.setattr(decode, "_threads", lambda: pool)
+    monkeypatch.setattr(parallel, "_threads", lambda: pool)
     running = stretches(augmentation, images)
     read(next(running))
     running.close()
