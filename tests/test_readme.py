@@ -11,10 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from suite.grid.grid import load_grid
-from suite.registry import Registry
 from suite.report.tables.render import to_markdown
 from suite.report.tables.rows import rows
 from suite.report.tables.summary import summary_table
@@ -87,17 +84,18 @@ def test_the_example_models_are_joined() -> None:
     assert made["cct"].position.join.name == made["vit"].position.join.name == "lape"
 
 
-def test_the_example_method_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lines of the README, put at the end of joins.py, train and differ from the default."""
+def test_the_example_method_works(tmp_path: Path) -> None:
+    """The README's method, in a file of its own, trains and differs from the default."""
     import torch
 
-    from suite.models import create_model, joins
+    from suite.grid.methods import load_methods, unload
+    from suite.models import create_model
 
-    example = re.search(r"## Add a method.*?```python\n(.*?)```", TEXT, re.DOTALL)
+    example = re.search(r"## Bring your own method.*?```python\n(.*?)```", TEXT, re.DOTALL)
     assert example is not None
-    monkeypatch.setattr(joins, "JOINS", Registry("join"))
-    exec(compile(example[1], "README.md", "exec"), vars(joins))
-    monkeypatch.setattr("suite.models.build.JOINS", joins.JOINS)
+    path = tmp_path / "halved.py"
+    path.write_text(example[1])
+    loaded = load_methods([path])
     size = {"patch_size": 2, "embed_dim": 8, "depth": 2, "num_heads": 2, "mlp_ratio": 1.0}
     model = create_model("vit_lite", join="halved", num_classes=3, image_size=4, **size)
     joined = model.position()
@@ -106,6 +104,7 @@ def test_the_example_method_works(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(joined.blocks[1].branch, model.position.tables[0] / 2)
     model(torch.rand(2, 3, 4, 4)).sum().backward()
     assert model.position.tables[0].grad is not None
+    unload(loaded)
 
 
 if __name__ == "__main__":
