@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
+# Ray gives its workers a low priority. Beside other tests they would then wait for minutes.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 GRID = """

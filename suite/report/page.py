@@ -152,11 +152,15 @@ def _sections(
 # ── curves, failures, dropped cells ───────────────────────────────────────────────────────────────────
 
 
+def _labelled(drawing: str, label: str) -> Markup:
+    """A drawing as the page embeds it, with a label for screen readers. matplotlib has escaped its own text."""
+    opening = Markup('<svg role="img" aria-label="{}" ').format(label)
+    return Markup(drawing.replace("<svg ", opening, 1))  # noqa: S704
+
+
 def _curve(panel: curves.Panel, drawing: str) -> dict[str, Any]:
     ends = "; ".join(f"{line.join} {line.mean[-1]:.2f} % (n = {line.n})" for line in panel.lines)
-    label = Markup('<svg role="img" aria-label="{}" ').format(f"Accuracy by epoch of {panel.title}. At the end: {ends}")
-    # matplotlib has escaped its own text
-    svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
+    svg = _labelled(drawing, f"Accuracy by epoch of {panel.title}. At the end: {ends}")
     return {"title": panel.title, "ends": f"at the end: {ends}", "svg": svg}
 
 
@@ -166,19 +170,14 @@ def _interactions(factorials: Sequence[Factorial], drawings: Mapping[str, str]) 
         means = ", ".join(
             f"{' '.join(cell)} {sum(its.values()) / len(its):.2f} %" for cell, its in factorial.values.items() if its
         )
-        label = Markup('<svg role="img" aria-label="{}" ').format(f"Mean accuracies: {means}")
-        # matplotlib has escaped its own text
-        svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
+        svg = _labelled(drawing, f"Mean accuracies: {means}")
         shown.append({"title": interaction_figures.title(factorial), "svg": svg})
     return shown
 
 
 def _alike(one: patch_similarity.Likeness, drawing: str) -> dict[str, Any]:
     ends = patch_similarity.ends(one.lines)
-    label = Markup('<svg role="img" aria-label="{}" ').format(
-        f"Mean |cos| between patches after each block, of {one.title}. After the last: {ends}"
-    )
-    svg = Markup(drawing.replace("<svg ", label, 1))  # noqa: S704
+    svg = _labelled(drawing, f"Mean |cos| between patches after each block, of {one.title}. After the last: {ends}")
     return {"title": one.title, "ends": f"after the last block: {ends}", "svg": svg}
 
 

@@ -18,6 +18,7 @@ from suite.models.architectures import FAMILIES, Architecture, resolve_architect
 from suite.models.build import create_model
 from suite.models.levels import Cell, refusal
 from suite.registry import Registry
+from suite.store.record import USUAL_LEVELS
 
 SIDE, CLASSES, IMAGES = 16, 5, 4
 
@@ -34,7 +35,7 @@ _CONVOLUTIONAL: dict[str, dict[str, Any]] = {
     "resnet": {"blocks": (1, 1, 1, 1), "bottleneck": False},
     "mobilenet_v2": {"width_multiple": 0.25},
 }
-_USUAL = {"pe": "learnable", "join": "default", "loss": "default"}
+_USUAL = {**USUAL_LEVELS, "join": "default"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def check_methods(files: tuple[MethodFile, ...]) -> Iterator[str]:
 
 def _levels(file: MethodFile) -> Iterator[tuple[str, str]]:
     """What can be tried by itself: data sets have no code, and losses are called by the recipe's training step."""
-    for axis in ("pe", "join", "norm"):
+    for axis in (name for name in AXES if AXES[name].of_model and not AXES[name].declared_as):
         registry = AXES[axis].levels
         assert isinstance(registry, Registry)
         yield from ((axis, name) for name in registry.outside.names(file.module))
