@@ -174,7 +174,7 @@ def test_equal_gains_are_not_tested_where_holm_leaves_the_exact_test_no_chance()
 def test_a_claim_of_less_is_judged_as_one_of_more_with_the_signs_turned(gains: list[float]) -> None:
     more, less = claim(), claim().model_copy(update={"side": "less", "claimed_gain": -0.84})
     (up,), (down,) = (
-        judge(frame_of(paired_rows(one, base=50)), [asked])
+        judge(frame_of([{**row, "correct": None} for row in paired_rows(one, base=50)]), [asked])
         for one, asked in ((gains, more), ([-gain for gain in gains], less))
     )
     assert up.word == down.word
