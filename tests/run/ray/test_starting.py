@@ -41,8 +41,12 @@ ray.shutdown()
 """  # fmt: skip
 
 
+# Ray gives its workers a low priority; beside other tests they would wait for minutes.
+KEPT = {"RAY_worker_niceness": "0"}
+
+
 def clean_environment(**more: str) -> dict[str, str]:
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("RAY_")}, **more}
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("RAY_")}, **KEPT, **more}
 
 
 @pytest.mark.ray
