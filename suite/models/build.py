@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from suite.models.model import Model
 from suite.models.model_cell import ModelCell
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
+from suite.registry import resolve
 
 
 def create_model(
@@ -66,8 +66,7 @@ def create_model(
         if error := refusal(known, cell):
             raise error
 
-    module_name, class_name = architecture.family.builder.split(":")
-    family_type: type[Model] = getattr(import_module(module_name), class_name)
+    family_type: type[Model] = resolve(architecture.family.builder)
     seed = int(torch.randint(2**63 - 1, (), device="cpu"))
     with torch.random.fork_rng(devices=[]):  # the modules' own initialisation draws too, and is thrown away
         model = family_type(

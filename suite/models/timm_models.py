@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from suite.models.families.swin import Swin
 from suite.models.families.transformer import Transformer
 from suite.models.sizes import Size
 from suite.models.timm_interface import TimmDistilled, TimmModel, TimmPyramid, TimmVisionTransformer, refuse_pool
+from suite.registry import resolve
 
 __all__: list[str] = []  # timm adds the names of what is registered
 
@@ -63,13 +63,12 @@ NAMES_OF_RATES = {"drop_path_rate": "drop_path", "attn_drop_rate": "attn_drop"}
 
 def _timm_class(family: Family) -> type[TimmModel]:
     """The family's class with timm's interface."""
-    module, name = family.builder.split(":")
-    ours: type[Transformer] = getattr(import_module(module), name)
+    ours: type[Transformer] = resolve(family.builder)
     base = TimmDistilled if family.distilled else TimmVisionTransformer
     bases = (TimmPyramid,) if ours is Swin else (base,) if issubclass(base, ours) else (base, ours)
     facts = {
         "__module__": __name__,
-        "__doc__": f"{name} with timm's interface.",
+        "__doc__": f"{ours.__name__} with timm's interface.",
         "decays_position": PUBLISHED[family.name].decayed,
         "decays_relative_position": ours is not Swin,
     }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from typing import Any
 
 from torch import Tensor, nn
 
 from suite.models.model import Model
 from suite.models.norms import Norm
 from suite.models.sizes import MapSize
+from suite.registry import resolve
 
 
 class ConvolutionalNetwork(Model):
@@ -27,9 +26,7 @@ class ConvolutionalNetwork(Model):
 
 def map_norm(norm: Norm, size: MapSize) -> Callable[..., nn.Module]:
     """A factory of norm layers, called with the number of channels, as torchvision's `norm_layer` expects."""
-    module, name = norm.maps.split(":")
-    made: Any = getattr(import_module(module), name)
-    return partial(made, eps=size.norm_eps)
+    return partial(resolve(norm.maps), eps=size.norm_eps)
 
 
 def first_convolution(made: nn.Conv2d, in_chans: int) -> nn.Conv2d:

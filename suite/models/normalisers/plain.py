@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn.functional import group_norm, instance_norm
 
 from suite.models.norms import Norm
 from suite.models.sizes import Grid
+from suite.registry import resolve
 
 EPS = 1e-5  # of all these norms, as in the released code; the architecture's LayerNorms may have another ε
 
@@ -233,5 +233,4 @@ def norm_maker(norm: Norm, width: int, *, heads: int, grid: Grid) -> Callable[[]
     """
     if norm.name == "ln":
         return None
-    module, name = norm.tokens.split(":")
-    return partial(getattr(import_module(module), name), width, heads=heads, grid=grid)
+    return partial(resolve(norm.tokens), width, heads=heads, grid=grid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from suite.grid.losses import Loss
 from suite.grid.recipe import Recipe
+from suite.registry import resolve
 from suite.train.augmentation.mixing import mixed_targets
 from suite.train.losses.diversity import Seen
 from suite.train.losses.target import Target
@@ -105,6 +105,5 @@ def soft_distillation(student: Tensor, teacher: Tensor, temperature: float) -> T
 
 
 def _function(code: str) -> Callable[[Seen, Target, float], Tensor]:
-    module, name = code.split(":")
-    found: Callable[[Seen, Target, float], Tensor] = getattr(import_module(module), name)
+    found: Callable[[Seen, Target, float], Tensor] = resolve(code)
     return found
