@@ -32,6 +32,7 @@ INTERNAL = 70  # a bug in the suite (EX_SOFTWARE); not 1, which means that a cla
 
 # The packages of each extra in pyproject.toml, by their import names.
 EXTRAS = {
+    "figures": ("matplotlib", "pandas", "pyarrow"),
     "train": ("fsspec", "fvcore", "PIL", "safetensors", "sklearn", "timm", "torch", "torchvision"),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
@@ -87,6 +88,8 @@ def _missing_package(error: Exception) -> InputError | None:
     """Return the error message for a missing package that belongs to an extra; None for any other error."""
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     for extra, packages in EXTRAS.items():
+        if extra == "figures" and sys.argv[1:2] in (["run"], ["rerun"]):
+            extra = "train"  # which has those packages too
         if package in packages:
             return InputError(
                 f"{package} isn't installed, and this command needs it",

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from suite.report.workspace import Workspace
 
-GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or the name of one in grids/.")]
+GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or a name that `lape ls grids` lists.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the grid, for example recipe.epochs=10."),

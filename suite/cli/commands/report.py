@@ -12,7 +12,7 @@ from suite.cli.commands.console import COLOURS, open_console, print_line, shown
 from suite.report.workspace import Workspace
 from suite.run.plan import Plan, make_plan
 from suite.store.files import make_folder
-from suite.text import say
+from suite.text import note, say
 
 # Verdicts that a reader may quote. Their caveats are printed here, and not only in the report.
 _SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted", "gain_here", "opposite_here", "no_gain_here")
@@ -71,6 +71,7 @@ def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
 
 def write_report(workspace: Workspace) -> str:
     """Run `lape report`: write the page with its figures and tables, and return its path."""
+    from suite.report.figures.available import left_out, missing_packages
     from suite.report.page import render
     from suite.report.remarks import GridSummary
 
@@ -90,10 +91,13 @@ def write_report(workspace: Workspace) -> str:
         command=workspace.command,
         budget=workspace.budget_note,
     )
+    drawn = not missing_packages()
+    if not drawn:
+        note(left_out())
     page = render(
         summary,
-        workspace.frame,
-        workspace.history,
+        workspace.columns,
+        workspace.history if drawn else None,
         workspace.verdicts,
         workspace.report_folder,
         published=workspace.published(),

@@ -28,7 +28,7 @@ commands = typer.Typer()
 @commands.command()
 def check(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")
+        list[str] | None, typer.Argument(metavar="GRID…", help="Grid files, names of grids, or claim files.")
     ] = None,
     methods: MethodsOption = None,
 ) -> None:
