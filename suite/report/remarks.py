@@ -13,8 +13,9 @@ from suite.report.cards import SIGNS
 from suite.report.figures.available import left_out
 from suite.report.tables.table import NONE, budget_note
 from suite.text import duration
+from suite.verdict.code import mixed_levels
 from suite.verdict.paper_level import paper_answers
-from suite.verdict.runs import is_missing
+from suite.verdict.runs import is_missing, unique_runs
 from suite.verdict.sentences import MEANINGS
 from suite.verdict.verdicts import Verdict
 
@@ -169,6 +170,11 @@ def caveats(grid: GridSummary, frame: Frame, history: Frame | None, verdicts: Se
         )
     if len(set(frame["environment"])) > 1:
         yield "The runs come from more than one environment; gains across two of them are marked."
+    if mixed := mixed_levels(unique_runs(frame)):
+        yield (
+            f"The runs were made by different code of {', '.join(mixed)}; what mixes them is marked, and "
+            f"`{grid.command} --stale rerun` trains those of older code again."
+        )
     if grid.missing or grid.failed:
         yield "Missing and failed trials are left out, never filled in; every mean has its n."
 

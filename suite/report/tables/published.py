@@ -183,6 +183,8 @@ def _pair_notes(entry: Entry) -> Iterator[str]:
         yield f"the gain is of the {pair_count(len(compared.seeds))} that both sides have finished"
     if mixed := compared.environments_apart:
         yield f"the two sides of the gain ran in different environments: {'; '.join(mixed)}"
+    if between := [axis for axis in compared.mixed_code if axis not in entry.ours.mixed_code]:
+        yield f"the runs of the gain mix different code of {', '.join(between)}"
 
 
 def _place(value: Value) -> tuple[str, ...]:
