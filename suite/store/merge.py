@@ -44,8 +44,8 @@ def merge(sources: Sequence[Path], destination: Path) -> list[Joined]:
 
     A finished run takes the place of a failure; of two failures the destination's stays, or the first one. If two runs
     of a trial are both done, all deterministic fields must match (see `suite.store.record.differences`). A run's curve
-    is copied with it, and its weights if the destination has none; so are the copies of method files. Everything is read and compared before anything is
-    written, and each file is replaced atomically. The sources are not changed.
+    is copied with it, and its weights and the copies of method files if the destination has none. Everything is read
+    and compared before anything is written, and each file is replaced atomically. The sources are not changed.
 
     Raises:
         InputError: a source has no results or is the destination, something is damaged or in conflict, or the

@@ -146,9 +146,9 @@ def test_copies_of_method_files_come_along(tmp_path: Path, trials: list[Trial]) 
     there, a, b = (results(tmp_path / name, make_record(trial)) for name, trial in zip("tab", trials, strict=False))
     written = ("one = 1\r\n", "two = 2\n", "three = 'é'\n")
     texts = {hashlib.sha256(text.encode()).hexdigest()[:16]: text for text in written}
-    for folder, names in ((there, list(texts)[:1]), (a, list(texts)[:2]), (b, list(texts)[1:])):
+    for place, names in ((there, list(texts)[:1]), (a, list(texts)[:2]), (b, list(texts)[1:])):
         for name in names:
-            Store(folder).keep_method(name, texts[name])
+            Store(place).keep_method(name, texts[name])
     (joined,) = merge([a, b], there)
     assert joined.methods == 2
     assert Store(there).methods() == texts
