@@ -59,6 +59,9 @@ ChannelsOption = Annotated[int, typer.Option("--channels", min=1, help="Number o
 CSVOption = Annotated[
     str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers as CSV ('-': print only the CSV).")
 ]
+JSONOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON for other programs: see docs/programs.md.", show_default=False)
+]
 DeterministicOption = Annotated[
     bool,
     typer.Option("--deterministic", help="Bit-identical results in every run, also on a GPU, where it is slower."),

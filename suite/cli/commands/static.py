@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
+from suite.cli.answers.answer import json_text
+from suite.cli.answers.verify import StaticVerdictsAnswer
 from suite.cli.commands.console import COLOURS, WIDTH, Record, open_console, put
 from suite.errors import InputError
 from suite.grid.axes import GRID_ORDER
@@ -52,7 +55,8 @@ def print_static_verdicts(files: Sequence[str], *, as_json: bool, target: str | 
             fix="for instance `lape verify --static table5`",
         )
     if as_json:
-        say(to_json(verdicts), end="")
+        found = [{"format": "lape/verify-static/1", **one} for one in json.loads(to_json(verdicts))]
+        say(json_text(StaticVerdictsAnswer.model_validate(found), indent=2))
     else:
         put(open_console(WIDTH), _table(verdicts), [_record(verdict) for verdict in verdicts], target)
     return any(verdict.word == "contradicted" for verdict in verdicts)
