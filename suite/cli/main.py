@@ -11,6 +11,7 @@ import traceback
 import typer
 
 from suite.cli.declarations import data, grids, models, results, running
+from suite.cli.extras import EXTRAS
 from suite.errors import InputError
 from suite.text import complain, plain, say
 
@@ -32,15 +33,6 @@ INTERNAL = 70  # a bug in the suite (EX_SOFTWARE); not 1, which means that a cla
 
 # The commands whose --json prints JSON on standard output; `lape bench --json FILE` writes a file.
 FOR_PROGRAMS = ("check", "cost", "doctor", "plan", "run", "status", "tables", "verify")
-
-# The packages of each extra in pyproject.toml, by their import names.
-EXTRAS = {
-    "figures": ("matplotlib", "pandas", "pyarrow"),
-    "train": ("fsspec", "fvcore", "PIL", "safetensors", "sklearn", "timm", "torch", "torchvision"),
-    "ray": ("ray",),
-    "tensorboard": ("tensorboard",),
-    "s3": ("s3fs",),
-}
 
 
 def main() -> None:

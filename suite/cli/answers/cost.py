@@ -19,7 +19,7 @@ class CostPart(OpenPart):
     norm: str
     num_classes: int
     image_size: int
-    channels: int
+    in_chans: int
     params: int
     trainable: int
     pe_params: int
