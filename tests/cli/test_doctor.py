@@ -46,7 +46,7 @@ def test_without_torch_and_ray_it_says_so() -> None:
         (
             '{"seconds": 5.2, "ports_here": 9, "ports_everywhere": 2}',
             "problem",
-            "2 ports that other machines can reach",
+            "2 ports that other machines",
         ),
         ("", "problem", "doesn't start"),
     ],

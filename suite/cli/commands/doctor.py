@@ -1,4 +1,4 @@
-"""`lape doctor`: what this machine has for the suite, and what to do about what is missing. It tells no host or user."""
+"""`lape doctor`: what this machine has for the suite, and what to do about the rest. It names no host and no user."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -45,10 +46,10 @@ def print_doctor(data: Path | None, *, quick: bool, as_json: bool) -> None:
     for part in _parts(data, quick=quick):
         parts.append(part)
         if not as_json:
-            name = Text(f"{part.name:<14}", style="bold")
+            name = Text(f"{part.name:<18}", style="bold")
             console.print(Text.assemble((f"{part.state:<8}", _STYLES[part.state]), name, part.found), soft_wrap=True)
             if part.fix:
-                console.print(Text(f"{'':<22}what to do: {part.fix}"), soft_wrap=True)
+                console.print(Text(f"{'':<26}what to do: {part.fix}"), soft_wrap=True)
     if as_json:
         say(json_text(DoctorAnswer(parts=parts), indent=1))
 
@@ -115,10 +116,8 @@ def _data(folder: Path | None) -> Iterator[DoctorPart]:
 
 def _disk(data: Path | None) -> Iterator[DoctorPart]:
     places = {"the working folder": Path.cwd(), "the temporary folder": Path(tempfile.gettempdir())}
-    try:
+    with suppress(InputError):  # `_data` has told it
         places["the data folder"] = open_root(data)
-    except InputError:  # `_data` has told it
-        pass
     for name, place in places.items():
         while not place.exists():  # the data folder is made when the first data set is
             place = place.parent
@@ -140,9 +139,8 @@ def _ray(quick: bool) -> Iterator[DoctorPart]:
     if quick:
         return
     try:
-        ended = subprocess.run(
-            [sys.executable, *_PROBE], capture_output=True, text=True, timeout=_LONGEST_START, check=False
-        )
+        probe = [sys.executable, *_PROBE]
+        ended = subprocess.run(probe, capture_output=True, text=True, timeout=_LONGEST_START, check=False)
         told = json.loads(ended.stdout.splitlines()[-1]) if ended.returncode == 0 else None
     except (subprocess.TimeoutExpired, ValueError, IndexError):
         told = None
@@ -179,5 +177,11 @@ def _torch(quick: bool) -> Iterator[DoctorPart]:
     whole, half = (matmul_rate(device, dtype, threads) for dtype in (torch.float32, torch.bfloat16))
     told = f"a matrix product in bf16 is {half / whole:.2g} times as fast as in fp32 ({half / 1e9:,.0f} GFLOP/s)"
     faster = half > 1.2 * whole
-    fix = "" if device.type == "cuda" else "recipe.precision: bf16 may pay" if faster else "keep precision: fp32"
+    fix = (
+        ""
+        if device.type == "cuda"
+        else "`--set recipe.precision=bf16` may pay"
+        if faster
+        else "keep recipe.precision: fp32"
+    )
     yield _part("precision", "ok" if faster or device.type == "cpu" else "note", told, fix)

@@ -1,4 +1,4 @@
-"""Declares `lape ls`, `lape doctor`, `lape new` and `lape data`: names, this machine, methods of your own, data sets."""
+"""Declares `lape ls`, `lape doctor`, `lape new` and `lape data`: names, this machine, own methods, data sets."""
 
 from __future__ import annotations
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
+from ipaddress import IPv6Address, ip_address
 
 import ray
 
 from suite.run.ray.starting import start_ray
-
-LOOPBACK = ("127.", "::1")
 
 
 def listening_ports() -> tuple[int, int]:
@@ -25,8 +24,14 @@ def listening_ports() -> tuple[int, int]:
             continue
         for one in found:
             if one.status == psutil.CONN_LISTEN:
-                ports[one.laddr.ip.startswith(LOOPBACK)].add(one.laddr.port)
+                ports[_is_loopback(one.laddr.ip)].add(one.laddr.port)
     return len(ports[True]), len(ports[False])
+
+
+def _is_loopback(address: str) -> bool:
+    found = ip_address(address.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None  # ::ffff:127.0.0.1 of gRPC's sockets
+    return (mapped or found).is_loopback
 
 
 def main() -> None:
