@@ -13,7 +13,6 @@ from typing import Literal
 from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
 from suite.models.levels import Cell, Level, Refusal
-from suite.models.sizes import Size
 from suite.registry import Registry
 from suite.store.record import LOSS_KEYS
 
@@ -83,15 +82,17 @@ class Loss(Level):
         return Refusal(what, fix, "an arch, a recipe and a loss that can be combined")
 
     def _unfit(self, architecture: Architecture, image_size: int, recipe: Recipe | None) -> tuple[str, str] | None:
-        size, terms = architecture.size, list(self.terms) if recipe is None else self.active(recipe)
+        terms = list(self.terms) if recipe is None else self.active(recipe)
         if not terms:
             return f"loss {self.name!r} has no term whose weight isn't 0", f"raise {' or '.join(sorted(self.weights))}"
-        if not isinstance(size, Size):
+        patches = architecture.size.patch_tokens(image_size)
+        if patches is None:
+            why = "is a convolutional network" if architecture.norm == "bn" else "shows none"
             return (
-                f"loss {self.name!r} is of patch tokens, and {architecture.name} is a convolutional network",
+                f"loss {self.name!r} is of patch tokens, and {architecture.name} {why}",
                 "choose a transformer",
             )
-        grids = size.stage_grids(image_size)
+        grids = patches.grids
         rows, columns = grids[-1]
         if rows * columns == 1 and any(term.others for term in terms):
             return (

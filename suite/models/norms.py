@@ -79,14 +79,27 @@ class Norm(Level):
             )
         for grid, count in normalised_blocks(size, image_size):
             tokens = grid[0] * grid[1] + (0 if self.grid else architecture.family.prefix)
-            if count and self.name == "in" and tokens == 1:
-                return f"norm 'in' takes its statistics over tokens, and {architecture.name} has one"
-            if count and self.grid and any(side % pooling(grid) for side in grid):
-                return (
-                    f"norm {self.name!r} pools a grid of {grid[0]}×{grid[1]} tokens by {pooling(grid)}, "
-                    "which doesn't divide it"
-                )
+            if count and (reason := unfit_tokens(self, grid, tokens, architecture.name)):
+                return reason
         return None
+
+
+def unfit_tokens(norm: Norm, grid: Grid, tokens: int, name: str) -> str | None:
+    """Why a norm can't be of so many tokens, patches on a grid and others; None if it can.
+
+    Args:
+        norm: the norm.
+        grid: rows and columns of the patches.
+        tokens: the number of tokens that it normalises.
+        name: the model, for the message.
+    """
+    if norm.name == "in" and tokens == 1:
+        return f"norm 'in' takes its statistics over tokens, and {name} has one"
+    if norm.grid and any(side % pooling(grid) for side in grid):
+        return (
+            f"norm {norm.name!r} pools a grid of {grid[0]}×{grid[1]} tokens by {pooling(grid)}, which doesn't divide it"
+        )
+    return None
 
 
 def normalised_blocks(size: Size, image_size: int) -> Iterator[tuple[Grid, int]]:

@@ -40,7 +40,7 @@ def apply_join(model: nn.Module, join: str = "lape", pe: str | None = None) -> A
             method has no clear meaning. The model is left as it was.
     """
     method = JOINS[join]
-    joined = next((joined for joined in JOINED if joined.__bases__[1] is type(model)), None)
+    joined = joined_type(model)
     if joined is None:
         raise InputError(
             f"no joining method can be put into a {type(model).__name__}",
@@ -58,6 +58,11 @@ def apply_join(model: nn.Module, join: str = "lape", pe: str | None = None) -> A
     model.__class__ = joined
     model.adopt(embeddings)  # type: ignore[operator]
     return model
+
+
+def joined_type(model: nn.Module) -> type[Joining] | None:
+    """The class that a model becomes when a position is joined; None if none can be."""
+    return next((joined for joined in JOINED if joined.__bases__[1] is type(model)), None)
 
 
 def _check_position(model: nn.Module, position: Position, method: Join, has_own: bool) -> None:

@@ -50,6 +50,9 @@ FREE_OPERATORS = frozenset(
     }
 )
 
+# The names of the position's parameters begin with these: in the suite's models, and in timm's.
+_POSITION = ("position.", "network.position.", "network.pos_embed")
+
 
 class UncountedOperatorError(InputError):
     """The model uses operators without a counting rule. A training run continues without MACs; see the callers."""
@@ -85,7 +88,7 @@ def count_parameters(model: nn.Module) -> Parameters:
     return Parameters(
         total=sum(sizes.values()),
         trainable=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        position=sum(size for name, size in sizes.items() if name.startswith("position.")),
+        position=sum(size for name, size in sizes.items() if name.startswith(_POSITION)),
     )
 
 

@@ -12,7 +12,6 @@ from suite.grid.losses import Loss
 from suite.grid.recipe import Recipe
 from suite.models.layers.dropout import for_many_models
 from suite.models.model import Model
-from suite.models.sizes import Size
 from suite.store.canonical import derive_seed
 from suite.train.losses.diversity import region_means
 from suite.train.losses.target import Target, own_patches
@@ -38,11 +37,10 @@ class Learner(nn.Module):
         self.model, self.loss = model, loss
         terms = [term for term in loss.active(recipe) if term.classifies]
         self._classifies, self._drop = (terms[0].classifies, terms[0].drop) if terms else ("", 0.0)
-        size = model.architecture.size
-        assert isinstance(size, Size)  # `check_cell` lets no other model have such a loss
-        grids = size.stage_grids(model.image_size)
-        self._side, width = grids[-1][0], size.embed_dim * 2 ** (len(grids) - 1)
-        self.classifier = nn.Linear(width, classes) if terms else None
+        patches = model.architecture.size.patch_tokens(model.image_size)
+        assert patches is not None  # `check_cell` lets no other model have such a loss
+        self._side = patches.grids[-1][0]
+        self.classifier = nn.Linear(patches.width, classes) if terms else None
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
