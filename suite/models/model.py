@@ -25,7 +25,6 @@ class Model(nn.Module):
 
     rules: Rules
     stacks = True  # whether `torch.vmap` can run several such models as one
-    divisible = True  # whether a batch can be split, as far as dropout is concerned
 
     def __init__(
         self,
@@ -58,6 +57,11 @@ class Model(nn.Module):
         """
         names = {name for name, _ in self.named_parameters()}
         return {name for name in names if name == "class_token" or ".tables." in name}
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a batch can be split: all masks of dropout come from `suite.models.layers.dropout`."""
+        return True
 
     def own_weights(self, seed: int) -> dict[str, Tensor]:
         """The initial weights of parameters that the model draws by itself, by name; `initialise` draws the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ def usual_norm(size: TimmSize) -> str | None:
 
 def position_width(size: TimmSize) -> int | None:
     """The channels of the tokens that have an absolute PE; None for a model without such a PE."""
-    network = _network(size, size.img_size)
+    network: Any = _network(size, size.img_size)
     return None if isinstance(network, InputError) or not own_position(network) else int(network.embed_dim)
 
 

@@ -17,7 +17,7 @@ def own_position(network: nn.Module) -> bool:
 
 
 def network_norm(network: nn.Module) -> str | None:
-    """ "bn" for a network that has BatchNorm of feature maps and no LayerNorm; None for any other."""
+    """The norm 'bn' for a network that has BatchNorm of feature maps and no LayerNorm; None for any other."""
     modules = list(network.modules())
     has_maps = any(isinstance(module, nn.BatchNorm2d) for module in modules)
     return "bn" if has_maps and not any(isinstance(module, nn.LayerNorm) for module in modules) else None

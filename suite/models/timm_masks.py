@@ -6,8 +6,10 @@ depend on which thread comes first.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from suite.models.layers.dropout import drop_path, dropout, masks_from
@@ -33,6 +35,7 @@ class SeededDropout(nn.Dropout):
 
 def seed_masks(network: nn.Module) -> None:
     """Let the dropout layers of a timm model draw their masks from named generators. The model itself is changed."""
+    module: Any
     for module in network.modules():
         if type(module) is DropPath and module.scale_by_keep:
             module.__class__ = SeededDropPath

@@ -96,7 +96,7 @@ def _accepted(name: str) -> list[str]:
     """The arguments of the model's class. Its creating functions swallow others without a word."""
     found: list[str] = []
     for base in _class(name).__mro__:
-        parameters = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else {}
+        parameters = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
         found += [key for key, one in parameters.items() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
         passes_on = not parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         if base is nn.Module or not passes_on:

@@ -72,7 +72,7 @@ class TimmNetwork(Model):
         """Timm's initial weights by the names of this model's parameters. torch's global generator isn't changed."""
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.manual_seed(derive_seed(seed, "timm"))
-            drawn = {f"network.{name}": value for name, value in self._create().named_parameters()}
+            drawn: dict[str, Tensor] = {f"network.{name}": value for name, value in self._create().named_parameters()}
         table = drawn.get("network.pos_embed")
         if table is not None and "network.pos_embed" not in dict(self.named_parameters()):
             # Where each block has a table of its own, all start as the model's.

@@ -115,9 +115,9 @@ def _of_maps(model: nn.Module, norm: Norm) -> None:
             _refuse(model, norm, f"its {path} is a {type(module).__name__}", "choose another model, or another norm")
     for path, module in replaced.items():
         model.set_submodule(path, module)
-    for module in model.modules():
-        if type(module) is BatchNormAct2d:
-            module.__class__ = _WITH_ACTIVATION[made]
+    for each in model.modules():
+        if type(each) is BatchNormAct2d:
+            each.__class__ = _WITH_ACTIVATION[made]  # type: ignore[assignment]
 
 
 class _Site(NamedTuple):
@@ -149,7 +149,8 @@ def _of_tokens(model: nn.Module, norm: Norm, image_size: int | None) -> None:
     generator = torch.Generator(device="cpu").manual_seed(seed)
     for site, made in makers:
         if len(site.shape) == 4 or (norm.grid and prefix):
-            made.__class__ = _laid_out(type(made))
+            kind: Any = type(made)
+            made.__class__ = _laid_out(kind)
             made.prefix = prefix if norm.grid else 0
         _start(made, generator)
         setattr(site.owner, site.name, _like(made, getattr(site.owner, site.name)))
@@ -157,15 +158,15 @@ def _of_tokens(model: nn.Module, norm: Norm, image_size: int | None) -> None:
 
 def _sites(model: nn.Module, norm: Norm, sites: NormSites, image_size: int | None) -> list[_Site]:
     """The norms to replace, with the shape of the input that each gets from one image."""
-    blocks = list(_blocks(model, sites.path))
+    blocks: list[Any] = list(_blocks(model, sites.path))
     block_type = resolve(sites.block)
     for block in blocks:
         kinds = [type(getattr(block, name, None)).__name__ for name in sites.norms]
         if not isinstance(block, block_type) or not all(
             isinstance(getattr(block, name, None), nn.LayerNorm) for name in sites.norms
         ):
-            found = f"a {type(block).__name__} with {' and '.join(kinds)}"
-            _refuse(model, norm, f"its blocks aren't plain ones with LayerNorm, but {found}", "choose another model")
+            other = f"a {type(block).__name__} with {' and '.join(kinds)}"
+            _refuse(model, norm, f"its blocks aren't plain ones with LayerNorm, but {other}", "choose another model")
     if len(blocks) <= PLAIN_BLOCKS:
         _refuse(
             model, norm, f"its last {PLAIN_BLOCKS} blocks keep LayerNorm, and it has no more", "give it more blocks"
@@ -185,7 +186,7 @@ def _sites(model: nn.Module, norm: Norm, sites: NormSites, image_size: int | Non
         model.train(training)
         for handle in handles:
             handle.remove()
-    return [_Site(block, name, int(block.attn.num_heads), shapes[getattr(block, name)]) for block, name in found]  # type: ignore[union-attr, arg-type]
+    return [_Site(block, name, int(block.attn.num_heads), shapes[getattr(block, name)]) for block, name in found]
 
 
 def _blocks(module: Any, path: tuple[str, ...]) -> Iterator[nn.Module]:
@@ -200,7 +201,7 @@ def _image(model: Any, norm: Norm, image_size: int | None) -> Tensor:
     own = getattr(model.patch_embed, "img_size", None)
     if own is None and image_size is None:
         _refuse(model, norm, "it takes images of any size, and a norm is made for one", "give image_size")
-    rows, columns = own or (image_size, image_size)
+    rows, columns = own or (image_size or 0, image_size or 0)
     weight = next(model.parameters())
     channels = next(module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d))
     return torch.zeros(1, channels, rows, columns, device=weight.device, dtype=weight.dtype)

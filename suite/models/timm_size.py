@@ -55,7 +55,7 @@ class TimmSize(AnySize):
 
     @property
     def usual_norm(self) -> str | None:
-        """ "bn" for a network with BatchNorm; None if that can't be known here."""
+        """The norm 'bn' for a network with BatchNorm; None for others, or if that can't be known here."""
         found: str | None = resolve(f"{_CHECKS}:usual_norm")(self) if _timm_is_here() else None
         return found
 
