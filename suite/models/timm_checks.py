@@ -9,24 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from suite.errors import InputError
-from suite.models.joins import JOINS
 from suite.models.levels import Cell, Refusal
-from suite.models.norms import NORMS
-from suite.models.positions import POSITIONS
 from suite.models.sizes import PatchTokens
 from suite.models.timm_layout import network_norm, own_position, shown_patches
 from suite.models.timm_levels import with_levels
 from suite.models.timm_named import create
-from suite.models.timm_size import TimmSize
+from suite.models.timm_size import LEVELS, TimmSize
 
 _CLASSES, _CHANNELS = 5, 3  # of the models that are built to look at
-# The levels that are asked about together on each axis: those of earlier axes fit already.
-_TOGETHER: dict[str, tuple[str, ...]] = {
-    "arch": (),
-    "pe": ("pe",),
-    "join": ("pe", "join"),
-    "norm": ("pe", "join", "norm"),
-}
 
 
 def usual_norm(size: TimmSize) -> str | None:
@@ -57,21 +47,22 @@ def refusal(size: TimmSize, axis: str, cell: Cell) -> Refusal | None:
             f"img_size {cell.image_size}",
             f"img_size {size.img_size}",
         )
-    levels = tuple((name, cell.levels[name]) for name in _TOGETHER[axis] if name in cell.levels)
-    return _tried(size, cell.image_size, levels)
+    # Levels of earlier axes fit already; those of later ones have their turn.
+    asked = [] if axis == "arch" else [one.kind for one in LEVELS[: [one.kind for one in LEVELS].index(axis) + 1]]
+    return _tried(size, cell.image_size, tuple(cell.levels.get(name, "") for name in asked))
 
 
 @lru_cache(maxsize=1024)
-def _tried(size: TimmSize, image_size: int, levels: tuple[tuple[str, str], ...]) -> Refusal | None:
+def _tried(size: TimmSize, image_size: int, asked: tuple[str, ...]) -> Refusal | None:
+    """asked: the levels of the first axes of `LEVELS`; an empty one is the model's own, as are the others."""
     try:
         network = _build(size, image_size)
         _check_logits(network, size.model, image_size)
-        own = "learnable" if own_position(network) else "none"
-        chosen = {"pe": own, "join": "default", "norm": network_norm(network) or "ln", **dict(levels)}
+        own = ("learnable" if own_position(network) else "none", "default", network_norm(network) or "ln")
+        names = [level or own[number] for number, level in enumerate((*asked, *own[len(asked) :]))]
+        position, join, norm = (known[name] for known, name in zip(LEVELS, names, strict=True))
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            network = with_levels(
-                network, POSITIONS[chosen["pe"]], JOINS[chosen["join"]], NORMS[chosen["norm"]], image_size
-            )
+            with_levels(network, position, join, norm, image_size)
     except InputError as error:
         problem = error.problems[0]
         return Refusal(problem.what, problem.fix, problem.expected, problem.found)

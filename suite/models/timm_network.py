@@ -73,10 +73,11 @@ class TimmNetwork(Model):
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.manual_seed(derive_seed(seed, "timm"))
             drawn: dict[str, Tensor] = {f"network.{name}": value for name, value in self._create().named_parameters()}
+        mine = dict(self.named_parameters())
         table = drawn.get("network.pos_embed")
-        if table is not None and "network.pos_embed" not in dict(self.named_parameters()):
-            # Where each block has a table of its own, all start as the model's.
-            drawn |= {name: table for name, _ in self.named_parameters() if _BLOCK_TABLE.match(name)}
+        if table is not None and "network.pos_embed" not in mine:
+            # Where each block has a learned table of its own, all start as the model's. A fixed table stays.
+            drawn |= {name: table for name, one in mine.items() if _BLOCK_TABLE.match(name) and one.requires_grad}
         return drawn
 
     def position_and_class_parameters(self) -> set[str]:

@@ -12,10 +12,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from suite.models.joins import JOINS
 from suite.models.levels import Cell, Refusal
+from suite.models.norms import NORMS
+from suite.models.positions import POSITIONS
 from suite.models.sizes import AnySize, PatchTokens
-from suite.registry import resolve
+from suite.registry import Registry, resolve
 
+LEVELS: tuple[Registry[Any], ...] = (POSITIONS, JOINS, NORMS)  # of the axes that change a timm model
 _SIMPLE = (bool, int, float, str)
 
 
@@ -39,7 +43,7 @@ class TimmSize(AnySize):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, Argument]
 
-    judged: ClassVar[frozenset[str]] = frozenset({"pe", "join", "norm"})
+    judged: ClassVar[frozenset[str]] = frozenset(levels.kind for levels in LEVELS)
 
     model: str = Field(min_length=1, max_length=100)
     img_size: int | None = Field(default=None, ge=1)

@@ -16,7 +16,6 @@ from suite.grid.losses import LOSSES
 from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
 from suite.models.levels import Cell, refusal
-from suite.models.sizes import Size
 from suite.store.frames import to_frame
 from suite.store.record import LOSS_KEYS
 from suite.verdict.comparisons import comparisons
@@ -77,8 +76,9 @@ def test_which_families_have_which_losses(family: str, loss: str) -> None:
     arch = resolve_architecture(family, SIZES[family])
     error = refused(loss, arch, 32, recipe(cutmix=1.0, cutmix_grid=16))
     spans = any(term.spans for term in LOSSES[loss].terms)
-    expected = loss == "default" or (isinstance(arch.size, Size) and not (family == "swin" and spans))
+    expected = loss == "default" or (arch.size.patch_tokens(32) is not None and not (family == "swin" and spans))
     assert (error is None) == expected
+    assert (arch.norm == "bn") == (arch.size.patch_tokens(32) is None)
     if error is not None:
         (problem,) = error.problems
         assert f"loss {loss!r}" in problem.what

@@ -17,6 +17,7 @@ from suite.grid.methods import MethodFile, code_of
 from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
 from suite.models.build import create_model
 from suite.models.levels import Cell, refusal
+from suite.models.timm_size import TimmSize
 from suite.registry import Registry
 from suite.store.record import USUAL_LEVELS
 
@@ -30,6 +31,7 @@ _SIZES: dict[str, dict[str, Any]] = {
     "ceit": {"patch_size": 2},
     "swin": {"patch_size": 2, "depth": (2, 2), "num_heads": (2, 4), "window_size": 4},
 }
+_TIMM = {"model": "vit_tiny_patch16_224", "patch_size": 4, "embed_dim": 16, "depth": 3, "num_heads": 2}
 _CONVOLUTIONAL: dict[str, dict[str, Any]] = {
     "resnet_cifar": {"blocks": 1, "channels": 6},
     "resnet": {"blocks": (1, 1, 1, 1), "bottleneck": False},
@@ -90,6 +92,9 @@ def _levels(file: MethodFile) -> Iterator[tuple[str, str]]:
 
 def _models() -> Iterator[_Model]:
     for name, family in FAMILIES.items():
+        if family.size is TimmSize:
+            yield _Model(resolve_architecture(name, _TIMM), {**_USUAL, "pe": "learnable"})
+            continue
         transformer = name not in _CONVOLUTIONAL
         fields = family.size.model_fields
         asked = {**_PLAIN, "patch_size": 4, **_SIZES.get(name, {})} if transformer else _CONVOLUTIONAL[name]
