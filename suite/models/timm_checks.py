@@ -66,6 +66,8 @@ def _tried(size: TimmSize, image_size: int, asked: tuple[str, ...]) -> Refusal |
     except InputError as error:
         problem = error.problems[0]
         return Refusal(problem.what, problem.fix, problem.expected, problem.found)
+    except Exception:
+        return None
     return None
 
 

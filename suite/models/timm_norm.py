@@ -13,7 +13,7 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from suite.errors import InputError
+from suite.errors import InputError, first_line
 from suite.models.normalisers.l2bn import L2BatchNorm, RootMeanSquareBatchNorm
 from suite.models.normalisers.plain import EPS, Normaliser
 from suite.models.norms import NORMS, PLAIN_BLOCKS, Norm, unfit_tokens
@@ -182,6 +182,8 @@ def _sites(model: nn.Module, norm: Norm, sites: NormSites, image_size: int | Non
     try:
         with torch.no_grad():
             model.eval()(_image(model, norm, image_size))
+    except RuntimeError as error:
+        _refuse(model, norm, f"it can't take such images: {first_line(error)}", "give another image_size")
     finally:
         model.train(training)
         for handle in handles:
