@@ -87,7 +87,13 @@ def position(*, source: str = "", name: str = "", width_multiple: int = 1) -> Ca
 
 
 def norm(
-    *, source: str = "", name: str = "", equation: str = "see its code", maps: bool = False, grid: bool = False
+    *,
+    source: str = "",
+    name: str = "",
+    equation: str = "see its code",
+    maps: bool = False,
+    grid: bool = False,
+    where: Literal["inner", "blocks", "all"] = "inner",
 ) -> Callable[[Code], Code]:
     """Register a norm: a class of modules, which is called with the width, and `heads` and `grid` by name.
 
@@ -100,14 +106,23 @@ def norm(
         equation: What it makes of x, for people.
         maps: It is of feature maps [images, channels, rows, columns] of convolutional networks instead, and is called
             with the number of channels, and `eps` by name.
-        grid: Its tokens must fill a grid, so that the class token joins after it.
+        grid: Its tokens must fill a grid, so that the class token joins after it. Then `where` must be "inner".
+        where: It is in all blocks but the last two ("inner"), in all blocks ("blocks"), or in all blocks and before
+            the head ("all").
     """
+    if grid and where != "inner":
+        raise InputError(
+            f"a norm of a grid of tokens that is in {where!r}",
+            expected="where='inner': the class token joins before the last two blocks",
+            found=f"grid=True, where={where!r}",
+            fix="leave one of the two out",
+        )
 
     def register(module: Code) -> Code:
         called = _checked(module, name, "width", None)
-        where = {"maps" if maps else "tokens": _code(module)}
+        tokens, of_maps = ("", _code(module)) if maps else (_code(module), "")
         text = (_summary(module), equation, source or _file(module))
-        return _register(NORMS, Norm(called, *text, grid=grid, **where), module)
+        return _register(NORMS, Norm(called, *text, tokens, of_maps, grid, where), module)
 
     return register
 

@@ -16,7 +16,7 @@ from torch.nn.functional import layer_norm
 from suite.errors import InputError, first_line
 from suite.models.normalisers.l2bn import L2BatchNorm, RootMeanSquareBatchNorm
 from suite.models.normalisers.plain import EPS, Normaliser
-from suite.models.norms import NORMS, PLAIN_BLOCKS, Norm, unfit_tokens
+from suite.models.norms import NORMS, Norm, unfit_tokens
 from suite.models.sizes import Grid
 from suite.models.timm_layout import network_norm, prefix_tokens
 from suite.registry import resolve
@@ -49,13 +49,16 @@ NORM_SITES = (
     NormSites(f"{_MODELS}.pvt_v2:PyramidVisionTransformerV2", f"{_MODELS}.pvt_v2:Block", ("stages", "blocks")),
 )  # fmt: skip
 
+_HEAD = ("norm", "fc_norm")  # the norms before the head, of which a model has one
+
 
 def apply_norm(model: nn.Module, norm: str = "dtn", image_size: int | None = None) -> Any:
     """Put another norm in a timm model: for LayerNorm in transformers, for BatchNorm in convolutional networks.
 
     The model itself is changed, and returned; do it after `apply_join`, and before its optimizer is made. In a
-    transformer, the norms before attention and before the MLP are replaced, in all blocks but the last two; the other
-    norms stay. In a convolutional network, every BatchNorm is replaced. γ, β and running statistics are kept, under
+    transformer, the norms before attention and before the MLP are replaced in the blocks that the norm is for (DTN: all
+    but the last two; DyT and RMSNorm: all), and with the latter two the norm before the head. Other norms stay.
+    In a convolutional network, every BatchNorm is replaced. γ, β and running statistics are kept, under
     their names, where the new norm has such. What it has beside them starts as it says.
 
     A norm whose tokens must fill a grid, such as DTN, takes the patch tokens alone. In DTN's paper the class token
@@ -167,17 +170,24 @@ def _sites(model: nn.Module, norm: Norm, sites: NormSites, image_size: int | Non
         ):
             other = f"a {type(block).__name__} with {' and '.join(kinds)}"
             _refuse(model, norm, f"its blocks aren't plain ones with LayerNorm, but {other}", "choose another model")
-    if len(blocks) <= PLAIN_BLOCKS:
+    if len(blocks) <= norm.plain_blocks:
         _refuse(
-            model, norm, f"its last {PLAIN_BLOCKS} blocks keep LayerNorm, and it has no more", "give it more blocks"
+            model,
+            norm,
+            f"its last {norm.plain_blocks} blocks keep LayerNorm, and it has no more",
+            "give it more blocks",
         )
     shapes: dict[nn.Module, tuple[int, ...]] = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         shapes[module] = tuple(inputs[0].shape)
 
-    found = [(block, name) for block in blocks[:-PLAIN_BLOCKS] for name in sites.norms]
-    handles = [getattr(block, name).register_forward_pre_hook(note) for block, name in found]
+    inner = blocks[: len(blocks) - norm.plain_blocks]
+    found: list[tuple[Any, int, str]] = [(one, int(one.attn.num_heads), name) for one in inner for name in sites.norms]
+    if norm.where == "all":
+        heads = int(blocks[-1].attn.num_heads)
+        found += [(model, heads, name) for name in _HEAD if isinstance(getattr(model, name, None), nn.LayerNorm)]
+    handles = [getattr(block, name).register_forward_pre_hook(note) for block, _, name in found]
     training = model.training
     try:
         with torch.no_grad():
@@ -188,7 +198,7 @@ def _sites(model: nn.Module, norm: Norm, sites: NormSites, image_size: int | Non
         model.train(training)
         for handle in handles:
             handle.remove()
-    return [_Site(block, name, int(block.attn.num_heads), shapes[getattr(block, name)]) for block, name in found]
+    return [_Site(block, name, heads, shapes[getattr(block, name)]) for block, heads, name in found]
 
 
 def _blocks(module: Any, path: tuple[str, ...]) -> Iterator[nn.Module]:
@@ -213,6 +223,8 @@ def _grid(model: Any, shape: tuple[int, ...], prefix: int) -> Grid:
     """Rows and columns of the patches in an input of this shape: [1, tokens, width] or [1, rows, columns, width]."""
     if len(shape) == 4:
         return shape[1], shape[2]
+    if len(shape) == 2:  # pooled
+        return 1, 1
     own = getattr(model.patch_embed, "grid_size", None)
     if own is not None and math.prod(own) == shape[1] - prefix:
         return own[0], own[1]
