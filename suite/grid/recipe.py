@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -177,6 +177,13 @@ class Recipe(BaseModel):
         ge=0,
         description="of the term of a loss that classifies patches",
         json_schema_extra=_neutral(1.0),
+    )
+
+    loss_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={},
+        max_length=20,
+        description="of other terms of losses, by the terms' own names; 1 for those that aren't named",
+        json_schema_extra=_neutral({}),
     )
 
     distillation: Literal["none", "soft", "hard"] = Field(
