@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from suite.errors import InputError
 from suite.grid.auto_augment import RandAugment, parse_policy
+from suite.store.canonical import canonical_json
 
 AskedPrecision = Literal["auto", "fp32", "bf16"]
 WHOLE_RATIO = (0.75, 1.3333333333333333)  # aspect ratios of random resized crops: 3/4 to 4/3
@@ -231,6 +232,9 @@ class Recipe(BaseModel):
         default="auto",
         description="auto: bfloat16 autocast (float16 before it) on a GPU, float32 on a CPU; bf16: bfloat16 on both",
     )
+
+    def __hash__(self) -> int:  # pydantic's own can't take the dictionary
+        return hash(canonical_json(self.model_dump(mode="json")))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -6,7 +6,7 @@ import ast
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
 from suite.models.build import create_model
 from suite.models.levels import Cell, refusal
+from suite.models.model import Model
 from suite.models.timm_size import TimmSize
 from suite.registry import Registry
 from suite.store.record import USUAL_LEVELS
@@ -166,14 +167,13 @@ def _try_loss(model: _Model, axis: str, name: str, file: MethodFile) -> Problem 
     target = Target.of(labels, torch.full((IMAGES, 1), 0.75))
     recipe = Recipe(version=1, epochs=1, batch_size=IMAGES, lr=1.0)
     try:
-        built = model.build()
-        learner = learner_for(built, loss, recipe, CLASSES, seed=0).train()
+        learner = learner_for(cast(Model, model.build()), loss, recipe, CLASSES, seed=0).train()
         objective = Objective(recipe, loss=loss)
         output = learner(images)  # once, since a model may have dropout
         once, twice = (objective(output, target, images) for _ in range(2))
         plain = Objective(recipe)(output[0], target, images)
         if isinstance(once, Tensor) and once.ndim == 0:
-            once.backward()  # type: ignore[no-untyped-call]
+            once.backward()
     except Exception as error:  # whatever a stranger's code raises is told with its level
         return Problem("a loss that can't be computed", "a training step with it",
                        f"{type(error).__name__}: {first_line(error)}", _last(file, error, where),
