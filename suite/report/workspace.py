@@ -20,7 +20,7 @@ from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.text import points
-from suite.verdict.claims.claim import Claim, carried_over, untested
+from suite.verdict.claims.claim import Claim, carried_over
 from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import Claims, read_claim_files
 from suite.verdict.copied_runs import check_copies
@@ -172,13 +172,12 @@ class Workspace(OpenGrid):
     def verdicts(self) -> list[Verdict]:
         """What the runs say about the claims; last come those that no runs can test, each with its reason."""
         testable = [claim for claim in self.claims if not claim.obstacle]
-        apart = {claim.id for claim in untested(self.claims, self.expansion.trials)}
         judged = judge(
             self.columns,
             testable,
             seeds=self.grid.file.seeds,
             pairs_expected=self.grid.declared_seeds,
-            family={claim.id for claim in testable} - apart,
+            history=self.history if any(claim.epoch is not None for claim in testable) else None,
         )
         return [*judged, *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
 

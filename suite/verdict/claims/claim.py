@@ -78,7 +78,7 @@ class Claim(Model):
     claimed_baseline: float | None = Field(default=None, ge=0, le=100, description="percent")
     claimed_treatment: float | None = Field(default=None, ge=0, le=100, description="percent")
     # Below 1e-4 no number of pairs that anybody runs has the power, and the search for one doesn't converge.
-    alpha: float = Field(default=0.05, ge=1e-4, lt=0.5, description="of the one-sided test, after Holm's adjustment")
+    alpha: float = Field(default=0.05, ge=1e-4, lt=0.5, description="of the one-sided test, for its whole family")
     margin: float = Field(gt=0, description="δ: how far from the claimed gain still counts as equal, in points")
     side: Literal["greater"] = Field(default="greater", description="the direction of the claim")
     min_pairs: int = Field(default=3, ge=2, le=1000, description="fewer pairs than this leave the claim untested")
@@ -91,6 +91,15 @@ class Claim(Model):
     sequential: Literal["e_process"] | None = Field(
         default=None, description="e_process: judged after each pair, without a largest number of pairs"
     )
+    family: str = Field(default="", description="the claims of its file that share α with it; all of them unless named")
+    family_size: int | None = Field(
+        default=None, ge=1, le=1000, description="how many claims share α; of a file, its testable claims unless larger"
+    )
+    failed_pairs: Literal["stop", "worst_case"] = Field(
+        default="stop", description="what a failed pair does to a claim that is judged after each pair"
+    )
+    published_runs: int | None = Field(default=None, ge=1, description="over how many runs the paper's means are")
+    rounding: float = Field(default=0.0, ge=0, description="how far the claimed gain may be off by printed rounding")
     not_runnable: str = Field(default="", description="why the suite can't test it")
 
     @model_validator(mode="after")
@@ -132,9 +141,12 @@ class Claim(Model):
     @property
     def obstacle(self) -> str:
         """Why no runs of the suite can test the claim; empty if they can."""
-        if self.not_runnable or self.epoch is None:
+        if self.not_runnable or self.margin >= self.rounding:
             return self.not_runnable
-        return f"it is about epoch {self.epoch}, and verdicts are on the last or the best one"
+        return (
+            f"its margin of {self.margin:g} points is below the rounding of the printed numbers, {self.rounding:g}: "
+            "whatever is observed, the gain that was meant may be another"
+        )
 
 
 def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
@@ -148,6 +160,7 @@ def carried_over(claim: Claim, budget: Budget | None) -> Claim:
     if budget is None or claim.kind == "analogue":
         return claim
     asked = claim.contrast
+    reason = f"another budget has no epoch {claim.epoch}" if claim.epoch is not None else ""
     cells = {
         "baseline": budget.here(asked.axis, asked.baseline),
         "treatment": budget.here(asked.axis, asked.treatment),
@@ -158,5 +171,6 @@ def carried_over(claim: Claim, budget: Budget | None) -> Claim:
             "kind": "analogue",
             "published_for": f"{claim.row}, at the paper's budget, not this one: {budget.note}",
             "contrast": asked.model_copy(update=cells),
+            "not_runnable": claim.not_runnable or reason,
         }
     )
