@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -59,6 +59,12 @@ class Grid:
     def declared_seeds(self) -> int:
         """How many seeds the file fixes, whatever number was asked for from outside."""
         return len(self.document.values["seeds"])
+
+    def with_seeds(self, number: int) -> Grid:
+        """The grid with this number of seed indices: first its own, then the integers after its largest."""
+        own = self.file.seeds
+        following = range(max(own) + 1, max(own) + 1 + number)
+        return replace(self, file=self.file.model_copy(update={"seeds": [*own, *following][:number]}))
 
     @property
     def name(self) -> str:
@@ -244,9 +250,9 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
                 where=f"--seeds {seeds}",
                 fix="leave it out, or give another",
             )
-        following = range(max(file.seeds) + 1, max(file.seeds) + 1 + seeds)
-        file = file.model_copy(update={"seeds": [*file.seeds, *following][:seeds]})
     grid = Grid(file, document, tuple(overrides), seeds)
+    if seeds is not None:
+        grid = grid.with_seeds(seeds)
     grid.check_size()
     return grid
 

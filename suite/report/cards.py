@@ -36,7 +36,9 @@ def card(verdict: Verdict) -> dict[str, Any]:
         "sign": sign,
         "said": said,
         "analogue": claim.kind == "analogue",
-        "title": f"{claim.paper} ({claim.version}), Table {claim.table}: {claim.row}",
+        "title": claim.title
+        if claim.kind == "own"
+        else f"{claim.paper} ({claim.version}), Table {claim.table}: {claim.row}",
         "cell": verdict.cell,
         "recipe": verdict.recipe,
         "plot": effect(verdict),

@@ -70,7 +70,11 @@ class Case:
 
 
 def find_cases(
-    frame: Frame, claims: Sequence[Claim], seeds: Sequence[int] | None = None, history: Frame | None = None
+    frame: Frame,
+    claims: Sequence[Claim],
+    seeds: Sequence[int] | None = None,
+    history: Frame | None = None,
+    pairs_expected: int | None = None,
 ) -> Iterator[Case]:
     """Each claim with each comparison that it is about, or with None.
 
@@ -80,7 +84,10 @@ def find_cases(
         seeds: the grid's seed indices in their order, by which sequential claims read their pairs; 0, 1, 2, … by
             default.
         history: the runs' epochs, for claims about one of them.
+        pairs_expected: the number of pairs that the grid fixes, which claims of the fixed rule keep to where other
+            claims are judged after each pair.
     """
+    fixed = pairs_expected if any(claim.rule != "fixed" for claim in claims) else None
     found: dict[tuple[str, str, str, int | None], list[Comparison]] = {}
     tested = _by_epoch(history, {claim.epoch for claim in claims})
     for claim in claims:
@@ -101,7 +108,7 @@ def find_cases(
         for comparison in matching:
             namesakes = [one for one in matching if _named(one) == _named(comparison)]
             note = _recipes_note(comparison) if len(namesakes) > 1 else ""
-            usable = in_order(claim, comparison, seeds)
+            usable = in_order(claim, comparison, seeds, fixed)
             yield Case(claim, usable.comparison, note, usable.left_out, usable.bounds)
         if not matching:
             yield Case(claim, None, _apart_note(frame, claim))

@@ -118,7 +118,7 @@ def falls_short(claim: Claim, gain: stats.PairedGain, interval: Interval) -> boo
     many runs with our standard deviation varies (Spence and Stanley 2016). An unknown number counts as one run. An
     analogue isn't compared with the paper's experiment, so that its claimed gain is taken as it is.
     """
-    wider = 0.0 if claim.kind == "analogue" else _of_the_paper(claim, gain)
+    wider = 0.0 if claim.is_here else _of_the_paper(claim, gain)
     if claim.side == "greater":
         return gain.mean + math.hypot(interval.high - gain.mean, wider) < _least(claim)
     return gain.mean - math.hypot(gain.mean - interval.low, wider) > _least(claim)
@@ -142,7 +142,7 @@ def has_fallen_short(claim: Claim, gains: Sequence[float]) -> bool:
         gain = stats.paired_gain(gains)
         return falls_short(claim, gain, Interval(gain.low, gain.high))
     tests = tests_of(claim, gains)
-    if not tests.p_smaller < SMALLER_LEVEL or claim.kind == "analogue":
+    if not tests.p_smaller < SMALLER_LEVEL or claim.is_here:
         return tests.p_smaller < SMALLER_LEVEL
     if claim.max_pairs is None:
         return falls_short(claim, stats.paired_gain(gains), tests.interval)
@@ -174,16 +174,22 @@ class Usable:
     left_out: tuple[str, ...] = ()
 
 
-def in_order(claim: Claim, comparison: Comparison, seeds: Sequence[int] | None = None) -> Usable:
+def in_order(
+    claim: Claim, comparison: Comparison, seeds: Sequence[int] | None = None, fixed: int | None = None
+) -> Usable:
     """The pairs that a claim's rule may use.
 
     Args:
-        claim: any claim; one of the fixed rule uses all pairs.
+        claim: any claim.
         comparison: all pairs that are there.
         seeds: the grid's seed indices in their order; 0, 1, 2, … unless given.
+        fixed: how many of the seeds a claim of the fixed rule uses, where other claims have had further ones run; None:
+            all pairs.
     """
     if claim.rule == "fixed":
-        return Usable(comparison)
+        if seeds is None or fixed is None or set(comparison.seeds) <= set(seeds[:fixed]):
+            return Usable(comparison)
+        return Usable(replace(comparison, only=tuple(seed for seed in seeds[:fixed] if seed in comparison.seeds)))
     there = comparison.seeds
     entering: tuple[int, ...] = ()
     if claim.failed_pairs == "worst_case" and comparison.baseline.values and comparison.treatment.values:

@@ -53,7 +53,7 @@ def write_sentence(
         taken: the word that the pairs at hand would have, if failed ones take it away.
     """
     claim = case.claim
-    text = f"claimed {points(claim.claimed_gain)}"
+    text = "claimed any gain" if claim.any_size else f"claimed {points(claim.claimed_gain)}"
     if evidence is not None:
         text += f", observed {points(evidence.gain.mean)}"
         if evidence.pairs > 1:
@@ -101,7 +101,7 @@ def _direction_only(claim: Claim, evidence: Evidence) -> str:
 
 
 def _inconclusive(claim: Claim, evidence: Evidence) -> str:
-    word = "open" if claim.kind == "analogue" else "inconclusive"
+    word = "open" if claim.is_here else "inconclusive"
     if claim.rule != "fixed":
         if evidence.pairs == claim.max_pairs:
             return f"{word}; the largest number of pairs is reached"

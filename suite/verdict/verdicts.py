@@ -111,7 +111,7 @@ def judge(
         InputError: the frame holds two trainings under one name, a finished run without an accuracy, answers to
             the test images that don't fit it, or test sets of two sizes in one comparison.
     """
-    return judge_cases(find_cases(frame, claims, seeds, history), pairs_expected)
+    return judge_cases(find_cases(frame, claims, seeds, history, pairs_expected), pairs_expected)
 
 
 def judge_cases(matched: Iterable[Case], pairs_expected: int | None = None) -> list[Verdict]:
@@ -203,7 +203,7 @@ def _word(evidence: Evidence, tests: Tests, *, smaller: bool) -> Word:
     """smaller: the gain is shown to be smaller than the claimed one, by more than the margin."""
     claim, level = evidence.claim, evidence.level
     significant, opposite = tests.p < level, tests.p_opposite < level
-    if claim.kind == "analogue":
+    if claim.is_here:
         if opposite:
             return "opposite_here"
         return "gain_here" if significant else "no_gain_here" if smaller else "open"

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from suite.cli.commands.console import open_console
+from suite.cli.commands.console import open_console, print_line
 from suite.cli.commands.plan import print_plan_line
 from suite.cli.commands.report import print_outcome, print_weights
 from suite.data.cache import open_root
@@ -23,7 +23,7 @@ from suite.run.plan import Plan
 from suite.run.policy import Policy
 from suite.run.prepared import Prepared, needed
 from suite.run.progress import ProgressDisplay
-from suite.run.queue import Queue
+from suite.run.queue import Decide, Queue
 from suite.run.ray.capacity import Needs
 from suite.run.ray.dashboard import check_dashboard
 from suite.run.ray.early import EarlyRay
@@ -106,6 +106,8 @@ def run_grid(
     limit: int | None,
     retry: str,
     stale: str = "",
+    decide: Decide | None = None,
+    shown: Workspace | None = None,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report.
 
@@ -117,6 +119,8 @@ def run_grid(
         limit: Run at most so many trials now.
         retry: Statuses of failures to run again, separated by commas.
         stale: What to do with records that were made by other code: "rerun" or "keep"; empty: ask.
+        decide: Chooses which trials run; None: all that are missing.
+        shown: The workspace whose table, verdicts and report are shown; None: the one that runs.
 
     Returns:
         Whether every trial of the grid is done.
@@ -125,7 +129,8 @@ def run_grid(
     root = open_root(machine.data_root)
     machine = replace(machine, data_root=root)
     execution.check()
-    statuses, answer = _statuses(retry), stale_answer(stale)
+    statuses, answer = statuses_to_retry(retry), stale_answer(stale)
+    shown = workspace if shown is None else shown
     # A fraction of a GPU that can't be is refused before a cluster is looked for.
     Needs(machine.threads, execution.gpus_per_trial or 0.0)
     machine = _one_process_for_each_gpu(machine, execution.gpus_per_trial)
@@ -150,10 +155,13 @@ def run_grid(
             store = SharedStore(store.folder, shared)
 
         def open_display(plan: Plan) -> Listener:
-            print_plan_line(console, workspace, plan, where)
             trials = plan.to_do[:limit]
             expected = _expected(workspace, execution, trials, where)
-            keepers.append(Timekeeper(trials, expected, workspace.store.folder))
+            if decide is None:
+                print_plan_line(console, workspace, plan, where)
+                keepers.append(Timekeeper(trials, expected, workspace.store.folder))
+            else:  # how many will run isn't known, so that no estimate of their time is kept
+                print_line(console, f"{workspace.grid.name}: until decided, at most {len(trials)} trials to run")
             curves = [] if execution.curves is None else [Curves(execution.curves)]
             return fan_out(*keepers, *curves, stack.enter_context(ProgressDisplay(console, trials, expected)))
 
@@ -176,13 +184,14 @@ def run_grid(
                 retry=statuses,
                 limit=limit,
                 stale=answer,
+                decide=decide,
             )
         finally:
             for keeper in keepers:
                 with suppress(InputError):  # the disk is full: what ended the run is told, or what it ended with
                     told = keeper.close().verdict
-    print_outcome(console, replace(workspace))  # a copy, which reads the records anew
-    for line in _changed(workspace):
+    print_outcome(console, replace(shown))  # a copy, which reads the records anew
+    for line in _changed(shown):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if told:
         console.print(f"time: {told}", highlight=False, markup=False, soft_wrap=True)
@@ -298,7 +307,8 @@ def stale_answer(text: str) -> Answer:
     return ""
 
 
-def _statuses(text: str) -> Collection[str]:
+def statuses_to_retry(text: str) -> Collection[str]:
+    """The statuses that `--retry` names; raises `InputError` for one that no failure has."""
     statuses = [part.strip() for part in text.split(",") if part.strip()]
     for status in statuses:
         if status not in FAILURES:

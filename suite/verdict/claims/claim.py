@@ -66,8 +66,9 @@ class Claim(Model):
     version: str = Field(min_length=1, description="which version of the paper; their numbers differ")
     table: str = Field(min_length=1, description="the table's number in quotes, or where else, such as 'abstract'")
     row: str = Field(min_length=1, description="the row, in the paper's own words")
-    kind: Literal["published", "analogue"] = Field(
-        description="published: the paper's own data set and budget; analogue: its gain carried over to another"
+    kind: Literal["published", "analogue", "own"] = Field(
+        description="published: the paper's own data set and budget; analogue: its gain carried over to another; own: "
+        "no paper's, about the runs at hand"
     )
     published_for: str = Field(default="", description="of an analogue: what the paper's number is for")
     evidence: Grade = "printed_table"
@@ -75,6 +76,9 @@ class Claim(Model):
     metric: MetricName = "top1"
     epoch: int | None = Field(default=None, ge=1, description="the epoch of the accuracies, unless it is the last")
     claimed_gain: float = Field(gt=0, le=100, description="percentage points")
+    any_size: bool = Field(
+        default=False, description="an own claim of a gain of any size: claimed_gain is the least that the test set shows"
+    )
     claimed_baseline: float | None = Field(default=None, ge=0, le=100, description="percent")
     claimed_treatment: float | None = Field(default=None, ge=0, le=100, description="percent")
     # Below 1e-4 no number of pairs that anybody runs has the power, and the search for one doesn't converge.
@@ -117,6 +121,8 @@ class Claim(Model):
                 )
         if self.kind == "analogue" and not self.published_for:
             raise ValueError("published_for in an analogue claim: what the paper's own number is for")
+        if self.any_size and self.kind != "own":
+            raise ValueError("any_size in an own claim only: a paper claims a gain of some size")
         if self.max_pairs is not None and self.sequential is not None:
             raise ValueError("max_pairs or sequential, and not both: they are two rules")
         if self.max_pairs is not None and self.max_pairs < self.min_pairs:
@@ -128,8 +134,15 @@ class Claim(Model):
     @property
     def title(self) -> str:
         """Where the claim stands, in one line; an analogue says so."""
+        if self.kind == "own":
+            return f"{self.paper}: {self.row}"
         analogue = "analogue of " if self.kind == "analogue" else ""
         return f"{analogue}{self.paper} ({self.version}), {table_name(self.table)}, {self.row}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its words are about the runs at hand alone, and not about a paper's experiment."""
+        return self.kind != "published"
 
     @property
     def rule(self) -> Literal["fixed", "max_pairs", "e_process"]:
@@ -157,7 +170,7 @@ def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
 
 def carried_over(claim: Claim, budget: Budget | None) -> Claim:
     """The claim as a grid of this budget tests it: as an analogue, of the cells that stand for the published ones."""
-    if budget is None or claim.kind == "analogue":
+    if budget is None or claim.is_here:
         return claim
     asked = claim.contrast
     reason = f"another budget has no epoch {claim.epoch}" if claim.epoch is not None else ""
