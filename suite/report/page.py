@@ -16,6 +16,7 @@ from suite import __version__
 from suite.grid.axes import is_usual
 from suite.report.cards import SIGNS, card
 from suite.report.figures import curves, patch_similarity
+from suite.report.figures import paths as path_figures
 from suite.report.figures import interactions as interaction_figures
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
 from suite.report.figures.style import colour_number
@@ -73,6 +74,8 @@ def render(
     drawings = curves.draw_panels(drawn)
     alike = patch_similarity.likenesses(frame, history)
     drawings |= patch_similarity.draw_likenesses(alike)
+    looked = path_figures.paths(verdicts)
+    drawings |= path_figures.draw_paths(looked)
     effects = effect_tables(factorials, grid.budget)
     beside = [text_table(table) for table in published]
     interactions = interaction_figures.draw_all(factorials)
@@ -88,6 +91,7 @@ def render(
         overview=overview(grid, frame, verdicts),
         facts=facts(grid, frame),
         cards=[card(verdict) for verdict in verdicts],
+        paths=[_path(one, drawings[one.name]) for one in looked],
         meanings=[(SIGNS[word][1], meaning) for word, meaning in MEANINGS.items()],
         curves=[_curve(panel, drawings[panel.name]) for panel in drawn],
         alike=[_alike(one, drawings[one.name]) for one in alike],
@@ -117,7 +121,7 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
     head = '<?xml version="1.0" encoding="utf-8"?>\n'
     for name, text in drawings.items():
         write_atomic(folder / f"{name}.svg", (head + text).encode())
-    kinds = ("curves", "interactions", "similarity")
+    kinds = ("curves", "interactions", "similarity", "path")
     for path in [path for kind in kinds for path in folder.glob(f"{kind}-*.svg")]:
         if path.stem not in drawings:  # left over from an earlier report with more cells
             path.unlink()
@@ -173,6 +177,11 @@ def _interactions(factorials: Sequence[Factorial], drawings: Mapping[str, str]) 
         svg = _labelled(drawing, f"Mean accuracies: {means}")
         shown.append({"title": interaction_figures.title(factorial), "svg": svg})
     return shown
+
+
+def _path(one: path_figures.Drawn, drawing: str) -> dict[str, Any]:
+    svg = _labelled(drawing, f"Gain after each pair: {one.title}, {one.caption}")
+    return {"title": one.title, "ends": one.caption, "svg": svg}
 
 
 def _alike(one: patch_similarity.Likeness, drawing: str) -> dict[str, Any]:

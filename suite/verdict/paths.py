@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from suite.text import interval, pair_count, points
 from suite.verdict import stats
@@ -98,3 +98,11 @@ def path_line(evidence: Evidence) -> str:
         text += f", a loss {'below' if side > 0 else 'above'} {points(-side * last.boundary)}"
     done = claim.max_pairs is not None and last.pairs >= claim.max_pairs
     return f"{text}: {word}{'' if done else ' so far'}"
+
+
+def path_values(evidence: Evidence) -> list[dict[str, float | str | None]]:
+    """The path as JSON-compatible values; what is infinite or undefined is None."""
+    return [
+        {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()}
+        for found in map(asdict, steps(evidence))
+    ]

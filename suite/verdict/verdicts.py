@@ -230,6 +230,7 @@ def to_json(verdicts: Iterable[Verdict], together: Mapping[str, Mapping[str, Any
             "cell": verdict.cell,
             "recipe": verdict.recipe,
             "caveats": verdict.caveats,
+            "family": None if verdict.evidence is None else verdict.evidence.claims_judged,
             "claim": verdict.claim.model_dump(mode="json"),
             "evidence": None if verdict.evidence is None else verdict.evidence.flat(),
         }

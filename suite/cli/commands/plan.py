@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from suite.cli.commands.console import SHOWN, open_console, print_line
+from suite.cli.commands.plan_claims import outlook_lines, outlooks
 from suite.data.cache import open_root, verify
 from suite.errors import InputError
 from suite.report.workspace import Workspace
@@ -141,6 +142,8 @@ def print_plan(
     print_line(console, f"  power    {_power(workspace)}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     print_line(console, f"  claims   {claims}")
+    for line in outlook_lines(workspace, expected):
+        print_line(console, f"           {line}")
     print_line(console, f"  dropped  {len(plan.dropped)} cells")
     for cell in plan.dropped[:SHOWN]:
         print_line(console, f"    {cell.label}: {cell.reason}")
@@ -226,6 +229,7 @@ def _values(workspace: Workspace, plan: Plan, expected: Estimate) -> dict[str, A
         "degrees_of_freedom": expected.freedom,
         "trials_without_estimate": expected.unknown,
         "cells": [_cell_values(expected, cell) for cell in expected.cells],
+        "claims": [asdict(one) for one in outlooks(workspace, expected)],
     }
 
 

@@ -6,16 +6,23 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from rich.live import Live
 from rich.text import Text
 
 from suite.cli.commands.console import open_console
+from suite.grid.grid import Expansion
 from suite.run.opened_grid import OpenGrid
 from suite.run.status import Underway, View, Watcher
 from suite.run.timing.forecast import read_calibration, read_forecast
 from suite.store.beats import LOST
 from suite.text import duration, say
+
+if TYPE_CHECKING:
+    from suite.report.workspace import Workspace
+    from suite.verdict.verdicts import Verdict
 
 _SHOWN = 20  # the most failures, and the most running trials, that are listed; the JSON has all of them
 _DRAWN = 4  # refreshes of the terminal per second
@@ -34,23 +41,73 @@ def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) 
     """
     measured = read_calibration(opened.store.folder)
     calibrated = () if measured is None else measured.paces
-    watcher = Watcher(opened.grid.name, opened.expansion, opened.store.folder, calibrated)
+    claims = ClaimPaths(opened)
+    watcher = Watcher(opened.grid.name, claims.expansion, opened.store.folder, calibrated)
     views = _looks(watcher, every) if watch else iter([watcher.look()])
     if as_json:
         for view in views:
             found = read_forecast(opened.store.folder)
             held = None if found is None else found.model_dump() | {"verdict": found.verdict}
-            say(json.dumps(view.values() | {"estimate": held}))
+            say(json.dumps(view.values() | {"estimate": held, "claims": claims.values()}))
         return
     console = open_console()
     if watch and console.is_terminal:
         with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=_DRAWN) as live:
             for view in views:
-                live.update(Text("\n".join(status_lines(opened, view, _verdict(opened)))))
+                live.update(Text("\n".join([*status_lines(opened, view, _verdict(opened)), *claims.lines()])))
         return
     with suppress(KeyboardInterrupt):  # Ctrl-C stops only this command, not the run that it watches
         for number, view in enumerate(views):
-            say("\n" * bool(number) + "\n".join(status_lines(opened, view, _verdict(opened))))
+            say("\n" * bool(number) + "\n".join([*status_lines(opened, view, _verdict(opened)), *claims.lines()]))
+
+
+class ClaimPaths:
+    """The paths of claims that are judged after each pair. A grid without such claims costs nothing.
+
+    Args:
+        opened: the grid.
+    """
+
+    def __init__(self, opened: OpenGrid) -> None:
+        self._opened = opened
+        self._workspace: Workspace | None = None
+        if opened.grid.file.claims and not opened.grid.file.not_runnable:
+            from suite.report.workspace import Workspace
+
+            workspace = Workspace(opened.grid, opened.results, opened.command, opened.results)
+            if any(claim.rule != "fixed" for claim in workspace.claims):
+                self._workspace = workspace
+
+    @property
+    def expansion(self) -> Expansion:
+        """The grid's trials, and those of further seeds that are stored."""
+        return self._opened.expansion if self._workspace is None else self._workspace.counted
+
+    def lines(self) -> list[str]:
+        """A line per claim."""
+        from suite.verdict.paths import path_line
+
+        return [
+            f"  {verdict.claim.id}: {path_line(verdict.evidence)}"
+            for verdict in self._judged()
+            if verdict.evidence is not None
+        ]
+
+    def values(self) -> list[dict[str, Any]]:
+        """The same as JSON-compatible values; what is infinite or undefined is null."""
+        from suite.verdict.paths import path_values
+
+        return [
+            {"claim": verdict.claim.id, "word": verdict.word, "max_pairs": verdict.claim.max_pairs}
+            | {"path": [] if verdict.evidence is None else path_values(verdict.evidence)}
+            for verdict in self._judged()
+        ]
+
+    def _judged(self) -> list[Verdict]:
+        if self._workspace is None:
+            return []
+        fresh = replace(self._workspace)  # a copy, which reads the records anew
+        return [verdict for verdict in fresh.verdicts if verdict.claim.rule != "fixed"]
 
 
 def _verdict(opened: OpenGrid) -> str | None:
