@@ -241,15 +241,14 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
         _override(document, assignment)
     _check_kind(document)
     file = document.validate(GridFile)
-    if seeds is not None:
-        if not 1 <= seeds <= MOST_SEEDS:
-            raise InputError(
-                "no seeds" if seeds < 1 else "too many seeds",
-                expected=f"--seeds from 1 to {MOST_SEEDS}",
-                found=str(seeds),
-                where=f"--seeds {seeds}",
-                fix="leave it out, or give another",
-            )
+    if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(
+            "no seeds" if seeds < 1 else "too many seeds",
+            expected=f"--seeds from 1 to {MOST_SEEDS}",
+            found=str(seeds),
+            where=f"--seeds {seeds}",
+            fix="leave it out, or give another",
+        )
     grid = Grid(file, document, tuple(overrides), seeds)
     if seeds is not None:
         grid = grid.with_seeds(seeds)

@@ -189,9 +189,9 @@ def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
     crossed = images.crossed
     if crossed.p_below_floor < _BELOW_FLOOR:
         yield (
-            f"the gains' standard deviation of {crossed.sd:.2f} is below the {crossed.floor:.2f} that the noise of single "
-            f"answers implies (p = {crossed.p_below_floor:.2g}): these runs are more alike than separate ones can be, or "
-            "agree by chance; the interval is then too narrow"
+            f"the gains' standard deviation of {crossed.sd:.2f} is below the {crossed.floor:.2f} that the noise of "
+            f"single answers implies (p = {crossed.p_below_floor:.2g}): these runs are more alike than separate ones "
+            "can be, or agree by chance; the interval is then too narrow"
         )
     yield from _single_pairs(claim, evidence, images)
 

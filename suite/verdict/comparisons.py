@@ -196,7 +196,12 @@ def comparisons(
         base, cell = side_of(baseline, levels[baseline], value_of), dict(zip(others, key, strict=True))
         found += [
             Comparison(
-                axis, cell, metric, base, side_of(level, runs, value_of), epoch=None if at_epoch is None else at_epoch[0]
+                axis,
+                cell,
+                metric,
+                base,
+                side_of(level, runs, value_of),
+                epoch=None if at_epoch is None else at_epoch[0],
             )
             for level, runs in levels.items()
             if level != baseline

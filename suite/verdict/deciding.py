@@ -166,7 +166,10 @@ class Deciding:
         return [self._state(one, records, found.get((one.claim.id, one.cell))) for one in self.asked]
 
     def _state(self, asked: Question, records: Mapping[str, RunRecord], seen: tuple[Word, Evidence] | None) -> State:
-        word, evidence = seen if seen is not None else ("not_tested", None)
+        word: Word = "not_tested"
+        evidence = None
+        if seen is not None:
+            word, evidence = seen
         pairs = evidence.pairs if evidence is not None else 0
         statuses = [[self._status(records, trial) for trial in asked.pair(seed)] for seed in asked.seeds]
         if asked.claim.rule != "fixed" and has_a_word(word):

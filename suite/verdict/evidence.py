@@ -85,12 +85,12 @@ class Evidence:
 
     @property
     def p_adjusted(self) -> float:
-        """p of no gain on the claimed side, adjusted for the family (Bonferroni); NaN if it couldn't be tested."""
+        """P of no gain on the claimed side, adjusted for the family (Bonferroni); NaN if it couldn't be tested."""
         return self.adjusted(self.p)
 
     @property
     def p_negative_adjusted(self) -> float:
-        """p of no gain on the other side, adjusted in the same way."""
+        """P of no gain on the other side, adjusted in the same way."""
         return self.adjusted(self.p_negative)
 
     def adjusted(self, p: float) -> float:
@@ -136,7 +136,9 @@ class Evidence:
     def smaller(self) -> bool:
         """Whether the gain is shown to be smaller than the claimed one, by more than the margin."""
         gains, highest = self._gains
-        return has_fallen_short(self.claim, gains if highest is None or self.claim.side == "less" else highest)
+        return has_fallen_short(
+            self.claim, gains if highest is None or stats.direction(self.claim.side) < 0 else highest
+        )
 
     @cached_property
     def prediction(self) -> stats.Interval:

@@ -103,6 +103,9 @@ def path_line(evidence: Evidence) -> str:
 def path_values(evidence: Evidence) -> list[dict[str, float | str | None]]:
     """The path as JSON-compatible values; what is infinite or undefined is None."""
     return [
-        {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in found.items()}
+        {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in found.items()
+        }
         for found in map(asdict, steps(evidence))
     ]

@@ -73,12 +73,12 @@ def _up_to(most: int) -> _Rule:
     )
 
 
-def single_look(claim: Claim, gains: Sequence[float], highest: Sequence[float] | None = None) -> Tests:
+def single_look(claim: Claim, gains: Sequence[float], highest: Sequence[float] | None) -> Tests:
     """The tests as if nobody had looked at fewer pairs. Arguments as for `tests_of`."""
     return _tests(claim, _SINGLE, gains, highest)
 
 
-def tests_of(claim: Claim, gains: Sequence[float], highest: Sequence[float] | None = None) -> Tests:
+def tests_of(claim: Claim, gains: Sequence[float], highest: Sequence[float] | None) -> Tests:
     """The tests by the claim's own rule.
 
     Args:
@@ -141,7 +141,7 @@ def has_fallen_short(claim: Claim, gains: Sequence[float]) -> bool:
     if claim.rule == "fixed":
         gain = stats.paired_gain(gains)
         return falls_short(claim, gain, Interval(gain.low, gain.high))
-    tests = tests_of(claim, gains)
+    tests = tests_of(claim, gains, None)
     if not tests.p_smaller < SMALLER_LEVEL or claim.is_here:
         return tests.p_smaller < SMALLER_LEVEL
     if claim.max_pairs is None:
@@ -156,7 +156,7 @@ def smallest_p(claim: Claim, pairs: int) -> float:
     """The smallest p-value that so many equal gains can give by the claim's rule."""
     if claim.rule == "fixed":
         return stats.smallest_sign_flip_p(pairs)
-    return tests_of(claim, [stats.direction(claim.side) * 1.0] * pairs).p
+    return tests_of(claim, [stats.direction(claim.side) * 1.0] * pairs, None).p
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ def write_sentence(
     else:
         conclusion = _CONCLUSIONS[word](claim, evidence)
         if taken is not None:
-            says = taken.replace("_", " ")
-            conclusion = f"{word.replace('_', ' ')}; without the failed pairs it would be {says}, but not with them at their worst"
+            here, there = (one.replace("_", " ") for one in (word, taken))
+            conclusion = f"{here}; without the failed pairs it would be {there}, but not with them at their worst"
         text += f": {conclusion}"
         if single_look is not None:
             same = "the same" if single_look == word else single_look.replace("_", " ")

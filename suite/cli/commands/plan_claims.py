@@ -94,8 +94,8 @@ def outlook_lines(workspace: Workspace, expected: Estimate) -> Iterator[str]:
         unit = "points" if one.known else "standard deviations"
         parts = [f"{_gain(gain)} after {pairs:.1f} pairs{_cost(one, pairs)}" for gain, pairs in one.ends.items()]
         yield (
-            f"{one.claim}: {one.pairs} of at most {one.most} pairs{_cost(one, float(one.most))}; it ends on average with "
-            f"a true gain of {', '.join(parts)}; {points(one.shown)} is found with 80 % power ({unit})"
+            f"{one.claim}: {one.pairs} of at most {one.most} pairs{_cost(one, float(one.most))}; it ends on average "
+            f"with a true gain of {', '.join(parts)}; {points(one.shown)} is found with 80 % power ({unit})"
         )
 
 

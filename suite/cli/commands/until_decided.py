@@ -91,7 +91,9 @@ def ending_lines(states: Sequence[State], chooses: Deciding, hours: float | None
         if state.end == "all pairs" and claim.rule != "fixed":
             line += f"; all {len(state.question.seeds)} pairs are run"
         elif state.end == "blocked":
-            line += f"; its pairs end at seed {state.waits_for}, which failed: `{command} --until-decided --retry STATUS`"
+            line += (
+                f"; its pairs end at seed {state.waits_for}, which failed: `{command} --until-decided --retry STATUS`"
+            )
         elif not state.end and chooses.late and hours is not None:
             line += f"; the {duration(3600 * hours)} are spent"
         found.append(f"{claim.id}: {line}")

@@ -54,7 +54,9 @@ def run(
     stale: StaleOption = "",
     until_decided: Annotated[
         bool,
-        typer.Option("--until-decided", help="Add pairs where they decide a claim soonest, until every claim has a word."),
+        typer.Option(
+            "--until-decided", help="Add pairs where they decide a claim soonest, until every claim has a word."
+        ),
     ] = False,
     hours: Annotated[
         float | None,
@@ -127,8 +129,8 @@ def run(
     The command may be stopped and repeated: finished trials are kept and never run again. Exit code 0: all trials of
     the grid are done; 1: some are missing (for instance after --limit) or have failed.
 
-    With --until-decided, seeds are added up to the largest number of pairs that the claim file fixes. Exit code 0: every
-    claim has a word, or all its pairs; 1: some have neither.
+    With --until-decided, seeds are added up to the largest number of pairs that the claim file fixes. Exit code 0:
+    every claim has a word, or all its pairs; 1: some have neither.
     """
     from suite.cli.commands.run import Execution, run_grid
     from suite.run.policy import Policy

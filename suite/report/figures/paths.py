@@ -52,7 +52,7 @@ class Drawn:
 
 def paths(verdicts: Sequence[Verdict]) -> list[Drawn]:
     """The paths of the claims that have been looked at."""
-    found = []
+    found: list[Drawn] = []
     for verdict in verdicts:
         path = steps(verdict.evidence) if verdict.evidence is not None else ()
         if len(path) >= _LEAST:
@@ -90,7 +90,9 @@ def _draw_one(axes: Axes, one: Drawn) -> None:
     pairs = [step.pairs for step in path]
     tested = [step for step in path if math.isfinite(step.low)]
     at = [step.pairs for step in tested]
-    axes.fill_between(at, [one.low for one in tested], [one.high for one in tested], color=_BLUE, alpha=0.16, linewidth=0)
+    axes.fill_between(
+        at, [one.low for one in tested], [one.high for one in tested], color=_BLUE, alpha=0.16, linewidth=0
+    )
     axes.plot(pairs, [step.mean for step in path], color=_BLUE, marker="o", markersize=3)
     bounded = [step for step in path if math.isfinite(step.boundary)]
     for sign in (1, -1):
@@ -112,7 +114,7 @@ def _draw_one(axes: Axes, one: Drawn) -> None:
 
 
 def _limits(one: Drawn) -> tuple[float, float]:
-    """The limits of the y axis: means and claim whole, and of wide intervals and boundaries so much as leaves those clear."""
+    """The limits of the y axis: means and claim whole, and wide intervals cut so that those stay clear."""
     means = [step.mean for step in one.path]
     low, high = min(0.0, *means), max(0.0, *means, 0.0 if one.any_size else one.claimed)
     span = max(high - low, 0.2)

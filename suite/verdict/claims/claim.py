@@ -77,7 +77,8 @@ class Claim(Model):
     epoch: int | None = Field(default=None, ge=1, description="the epoch of the accuracies, unless it is the last")
     claimed_gain: float = Field(gt=0, le=100, description="percentage points")
     any_size: bool = Field(
-        default=False, description="an own claim of a gain of any size: claimed_gain is the least that the test set shows"
+        default=False,
+        description="an own claim of a gain of any size: claimed_gain is the least that the test set shows",
     )
     claimed_baseline: float | None = Field(default=None, ge=0, le=100, description="percent")
     claimed_treatment: float | None = Field(default=None, ge=0, le=100, description="percent")

@@ -198,10 +198,9 @@ class _Parts:
             own = max(sizes[claim.family], 1)
             if claim.family_size is not None and claim.family_size < own:
                 place = self.places.get(claim.id, str(self.document.path))
-                self.problems.append(
-                    Problem("a family that is smaller than the claims in it", f"{own} or more", str(claim.family_size),
-                            place, "leave family_size out: the file's testable claims are counted")  # fmt: skip
-                )
+                expected, fix = f"{own} or more", "leave family_size out: the file's testable claims are counted"
+                what = "a family that is smaller than the claims in it"
+                self.problems.append(Problem(what, expected, str(claim.family_size), place, fix))
             found.append(claim.model_copy(update={"family_size": claim.family_size or own}))
         return found
 
