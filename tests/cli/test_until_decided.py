@@ -39,7 +39,7 @@ def store_pairs(path: Path, folder: Path, gains: list[float]) -> None:
     store = Store(folder)
     for trial in load_grid(path).with_seeds(len(gains)).expand().trials:
         gain = gains[trial.seed_index] if trial.join == "lape" else 0.0
-        store.put(make_record(trial, 60.0 + gain + 0.1 * (trial.seed_index % 3)))
+        store.put(make_record(trial, 60.0 + gain + 0.1 * (trial.seed_index % 3), test_images=None, correct=None))
     store.collect()
 
 

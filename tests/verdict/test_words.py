@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
 from suite.errors import InputError
-from suite.verdict import stats
+from suite.verdict import rules, stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.evidence import Evidence
-from suite.verdict.rules import Tests, falls_short
+from suite.verdict.rules import falls_short
 from suite.verdict.sentences import ANALOGUE_WORDS, MEANINGS, WORDS
 from suite.verdict.verdicts import Verdict, decide, judge
 from tests.frames import frame_of, paired_rows
@@ -90,7 +90,7 @@ def evidence(asked: Claim, gain: stats.PairedGain, p: float, p_negative: float, 
     vars(compared)["gain"] = gain
     made = Evidence(asked, compared)
     ends = stats.Interval(gain.low, gain.high)
-    vars(made)["tests"] = Tests(p, p_negative, p_equivalent, 1.0, ends)
+    vars(made)["tests"] = rules.Tests(p, p_negative, p_equivalent, 1.0, ends)
     vars(made)["smaller"] = falls_short(asked.model_copy(update={"kind": "own"}), gain, ends)
     return made
 
@@ -146,8 +146,6 @@ def test_grids_without_any_gain_seldom_find_one() -> None:
         raw = [gain.p_greater for gain in found]
         if min(raw) >= 0.05:
             continue  # an adjusted p is never smaller; multipletests collects garbage at each call, which is slow
-        words = {
-            decide(evidence(asked, gain, min(1.0, 3 * p), 1.0, 0.5)) for gain, p in zip(found, raw, strict=True)
-        }
+        words = {decide(evidence(asked, gain, min(1.0, 3 * p), 1.0, 0.5)) for gain, p in zip(found, raw, strict=True)}
         wrong += "direction_only" in words
     assert 0.01 < wrong / runs < 0.088
