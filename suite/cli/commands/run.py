@@ -11,6 +11,7 @@ from pathlib import Path
 from suite.cli.commands.console import open_console, print_line
 from suite.cli.commands.plan import print_plan_line
 from suite.cli.commands.report import print_outcome, print_weights
+from suite.cli.commands.run_events import EventStream
 from suite.data.cache import open_root
 from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
@@ -28,7 +29,7 @@ from suite.run.ray.capacity import Needs
 from suite.run.ray.dashboard import check_dashboard
 from suite.run.ray.early import EarlyRay
 from suite.run.serial import run_serial
-from suite.run.stale import ANSWERS, Answer
+from suite.run.stale import stale_answer
 from suite.run.timekeeping import Timekeeper
 from suite.run.timing.estimate import Estimate, Where
 from suite.run.timing.here import anywhere, here
@@ -108,6 +109,7 @@ def run_grid(
     stale: str = "",
     decide: Decide | None = None,
     shown: Workspace | None = None,
+    as_json: bool = False,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report.
 
@@ -121,6 +123,7 @@ def run_grid(
         stale: What to do with records that were made by other code: "rerun" or "keep"; empty: ask.
         decide: Chooses which trials run; None: all that are missing.
         shown: The workspace whose table, verdicts and report are shown; None: the one that runs.
+        as_json: Print events as lines of JSON, and nothing else.
 
     Returns:
         Whether every trial of the grid is done.
@@ -157,12 +160,16 @@ def run_grid(
         def open_display(plan: Plan) -> Listener:
             trials = plan.to_do[:limit]
             expected = _expected(workspace, execution, trials, where)
+            if decide is None:  # otherwise how many will run isn't known, and no estimate of their time is kept
+                keepers.append(Timekeeper(trials, expected, workspace.store.folder))
+            curves = [] if execution.curves is None else [Curves(execution.curves)]
+            if stream is not None:
+                stream.planned(workspace.grid.name, plan, len(trials), expected)
+                return fan_out(*keepers, *curves, stream)
             if decide is None:
                 print_plan_line(console, workspace, plan, where)
-                keepers.append(Timekeeper(trials, expected, workspace.store.folder))
-            else:  # how many will run isn't known, so that no estimate of their time is kept
+            else:
                 print_line(console, f"{workspace.grid.name}: until decided, at most {len(trials)} trials to run")
-            curves = [] if execution.curves is None else [Curves(execution.curves)]
             return fan_out(*keepers, *curves, stack.enter_context(ProgressDisplay(console, trials, expected)))
 
         def execute(queue: Queue) -> None:
@@ -173,6 +180,7 @@ def run_grid(
             worker = Worker(machine, store.folder, execution.keep_weights, shared, methods)
             _executor(execution, worker, data, begun)(queue)
 
+        stream = EventStream() if as_json else None
         keepers: list[Timekeeper] = []
         try:
             plan = run_missing(
@@ -190,11 +198,14 @@ def run_grid(
             for keeper in keepers:
                 with suppress(InputError):  # the disk is full: what ended the run is told, or what it ended with
                     told = keeper.close().verdict
-    print_outcome(console, replace(shown))  # a copy, which reads the records anew
-    for line in _changed(shown):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if told:
-        console.print(f"time: {told}", highlight=False, markup=False, soft_wrap=True)
+    after = replace(shown)  # a copy, which reads the records anew
+    notes = [*_changed(shown), *([f"time: {told}"] if told else [])]
+    if stream is not None:
+        stream.ended(after, plan, notes)
+        return len(plan.done) == plan.total
+    print_outcome(console, after)
+    for line in notes:
+        print_line(console, line)
     if execution.keep_weights:
         print_weights(console, workspace, plan)
     return len(plan.done) == plan.total
@@ -295,16 +306,6 @@ def _executor(execution: Execution, worker: Worker, data: Prepared, begun: Early
         at_once=execution.at_once,
         begun=begun,
     )
-
-
-def stale_answer(text: str) -> Answer:
-    """What `--stale` says; raises `InputError` for anything else."""
-    for answer in ANSWERS:
-        if text == answer:
-            return answer
-    if text:
-        raise unknown("word on stale records", text, ANSWERS, where=f"--stale {text}")
-    return ""
 
 
 def statuses_to_retry(text: str) -> Collection[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.live import Live
-from rich.text import Text
 
-from suite.cli.commands.console import open_console
+from suite.cli.answers.answer import json_text
+from suite.cli.answers.status import status_answer
+from suite.cli.commands.console import lit, open_console, print_line
 from suite.grid.grid import Expansion
 from suite.run.opened_grid import OpenGrid
 from suite.run.status import Underway, View, Watcher
@@ -46,19 +46,18 @@ def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) 
     views = _looks(watcher, every) if watch else iter([watcher.look()])
     if as_json:
         for view in views:
-            found = read_forecast(opened.store.folder)
-            held = None if found is None else found.model_dump() | {"verdict": found.verdict}
-            say(json.dumps(view.values() | {"estimate": held, "claims": claims.values()}))
+            say(json_text(status_answer(view, read_forecast(opened.store.folder), claims.values())))
         return
     console = open_console()
     if watch and console.is_terminal:
         with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=_DRAWN) as live:
             for view in views:
-                live.update(Text("\n".join([*status_lines(opened, view, _verdict(opened)), *claims.lines()])))
+                live.update(lit("\n".join([*status_lines(opened, view, _verdict(opened)), *claims.lines()])))
         return
     with suppress(KeyboardInterrupt):  # Ctrl-C stops only this command, not the run that it watches
         for number, view in enumerate(views):
-            say("\n" * bool(number) + "\n".join([*status_lines(opened, view, _verdict(opened)), *claims.lines()]))
+            lines = [*status_lines(opened, view, _verdict(opened)), *claims.lines()]
+            print_line(console, "\n" * bool(number) + "\n".join(lines))
 
 
 class ClaimPaths:

@@ -30,6 +30,7 @@ def run_until_decided(
     retry: str,
     stale: str = "",
     hours: float | None = None,
+    as_json: bool = False,
 ) -> bool:
     """Run pairs until every claim has a word, its largest number of pairs is reached, or the time is spent.
 
@@ -47,15 +48,15 @@ def run_until_decided(
     again = statuses_to_retry(retry)
     records = {name: one for name, one in workspace.store.records().items() if name in trials}
     states = chooses.states({name: one for name, one in records.items() if one.status not in again})
-    if not all(state.end for state in states) or stale == "rerun":
+    if as_json or not all(state.end for state in states) or stale == "rerun":
         limited = _Limited(chooses, limit)
         run_grid(extended, execution, machine=machine, policy=policy, limit=None, retry=retry, stale=stale,
-                 decide=limited, shown=workspace)  # fmt: skip
+                 decide=limited, shown=workspace, as_json=as_json)  # fmt: skip
         records = {name: one for name, one in workspace.store.records().items() if name in trials}
         states = chooses.states(records)
     else:
         print_line(console, f"{workspace.grid.name}: nothing to run, every claim has come to its end")
-    for line in ending_lines(states, chooses, hours, workspace.command):
+    for line in [] if as_json else ending_lines(states, chooses, hours, workspace.command):
         print_line(console, line)
     return all(state.end in ("decided", "all pairs") for state in states)
 
