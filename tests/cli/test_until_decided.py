@@ -52,7 +52,8 @@ def test_nothing_is_run_once_a_claim_is_decided(lape: Shell, write_grid: Write, 
     assert "mine: 3 pairs of at most 5, +5.10" in out
     assert "gain here, since pair 3" in out
     # The seed that the grid doesn't name counts too, as the claim file allows.
-    assert "gain here: nobody: lape over default" in lape("verify", path)
+    (told,) = json.loads(lape("verify", path, "--json"))
+    assert (told["word"], told["evidence"]["pairs"]) == ("gain_here", 3)
     found = json.loads(lape("status", path, "--json"))["claims"]
     assert [step["pairs"] for step in found[0]["path"]] == [1, 2, 3]
     assert (found[0]["word"], found[0]["max_pairs"]) == ("gain_here", 5)

@@ -197,9 +197,8 @@ def test_a_claim_of_less_is_judged_as_one_of_more_with_the_signs_turned(gains: l
     assert down.evidence is not None
     for name in ("p", "p_adjusted", "p_negative", "p_equivalent", "p_sign_flip", "smallest_gain", "pairs_needed"):
         assert getattr(up.evidence, name) == pytest.approx(getattr(down.evidence, name), abs=1e-9, nan_ok=True), name
-    assert (up.evidence.gain.low, up.evidence.gain.high) == pytest.approx(
-        (-down.evidence.gain.high, -down.evidence.gain.low), abs=1e-9
-    )
+    turned = (-down.evidence.gain.high, -down.evidence.gain.low)
+    assert (up.evidence.gain.low, up.evidence.gain.high) == pytest.approx(turned, abs=1e-9)
 
 
 def test_a_claim_of_less_has_sentences_of_its_own() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.live import Live
@@ -70,7 +71,7 @@ class ClaimPaths:
     def __init__(self, opened: OpenGrid) -> None:
         self._opened = opened
         self._workspace: Workspace | None = None
-        if opened.grid.file.claims and not opened.grid.file.not_runnable:
+        if not opened.grid.file.not_runnable and any(_may_look_often(path) for path in opened.grid.claim_files):
             from suite.report.workspace import Workspace
 
             workspace = Workspace(opened.grid, opened.results, opened.command, opened.results)
@@ -84,6 +85,8 @@ class ClaimPaths:
 
     def lines(self) -> list[str]:
         """A line per claim."""
+        if self._workspace is None:
+            return []
         from suite.verdict.paths import path_line
 
         return [
@@ -94,6 +97,8 @@ class ClaimPaths:
 
     def values(self) -> list[dict[str, Any]]:
         """The same as JSON-compatible values; what is infinite or undefined is null."""
+        if self._workspace is None:
+            return []
         from suite.verdict.paths import path_values
 
         return [
@@ -107,6 +112,14 @@ class ClaimPaths:
             return []
         fresh = replace(self._workspace)  # a copy, which reads the records anew
         return [verdict for verdict in fresh.verdicts if verdict.claim.rule != "fixed"]
+
+
+def _may_look_often(path: Path) -> bool:
+    """Whether a claim file names a rule that allows looks after each pair; a quick look, which reads no YAML."""
+    with suppress(OSError, UnicodeDecodeError):
+        text = path.read_text(encoding="utf-8")
+        return "max_pairs" in text or "e_process" in text
+    return False
 
 
 def _verdict(opened: OpenGrid) -> str | None:
