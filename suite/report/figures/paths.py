@@ -93,11 +93,12 @@ def _draw_one(axes: Axes, one: Drawn) -> None:
     axes.fill_between(
         at, [one.low for one in tested], [one.high for one in tested], color=_BLUE, alpha=0.16, linewidth=0
     )
+    axes.vlines(at, [one.low for one in tested], [one.high for one in tested], color=_BLUE, alpha=0.35, linewidth=0.8)
     axes.plot(pairs, [step.mean for step in path], color=_BLUE, marker="o", markersize=3)
     bounded = [step for step in path if math.isfinite(step.boundary)]
     for sign in (1, -1):
         axes.plot([step.pairs for step in bounded], [sign * step.boundary for step in bounded],
-                  color=_ORANGE, linestyle=(0, (4, 1.5)), linewidth=1.2)  # fmt: skip
+                  color=_ORANGE, linestyle=(0, (4, 1.5)), linewidth=1.2, marker="_", markersize=6)  # fmt: skip
     last = one.most or path[-1].pairs + 1
     axes.set_xlim(0.5, last + 0.5)
     axes.set_ylim(*_limits(one))
@@ -118,7 +119,7 @@ def _limits(one: Drawn) -> tuple[float, float]:
     means = [step.mean for step in one.path]
     low, high = min(0.0, *means), max(0.0, *means, 0.0 if one.any_size else one.claimed)
     span = max(high - low, 0.2)
-    ends = [end for step in one.path[_LEAST:] for end in (step.low, step.high, step.boundary, -step.boundary)]
+    ends = [end for step in one.path for end in (step.low, step.high, step.boundary, -step.boundary)]
     finite = [end for end in ends if math.isfinite(end)]
     reach = 1.5 * span
     return max(min([low, *finite]), low - reach) - 0.06 * span, min(max([high, *finite]), high + reach) + 0.12 * span
