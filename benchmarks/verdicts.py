@@ -53,11 +53,11 @@ _CELL = {"dataset": "simulated", "arch": "any", "pe": "any", "norm": "ln", "loss
 
 
 def claim() -> Claim:
-    """Return a claim of +1 ± 0.5 points that any simulated cell can test."""
+    """Return a claim of +1 ± 0.5 points that any simulated cell can test, as if the paper's own gain were exact."""
     return Claim.model_validate(
         {
             "id": "simulated", "paper": "none", "version": "none", "table": "0", "row": "simulated",
-            "kind": "published", "claimed_gain": CLAIMED, "margin": MARGIN, "alpha": ALPHA,
+            "kind": "published", "published_runs": 1_000_000, "claimed_gain": CLAIMED, "margin": MARGIN, "alpha": ALPHA,
             "contrast": {"axis": "join", "baseline": "default", "treatment": "lape", "match": {"pe": "learnable"}},
         }
     )  # fmt: skip
@@ -105,7 +105,7 @@ def paired(gains: Iterable[float]) -> Comparison:
 
 
 def simulate(claims: int = CLAIMS) -> Figures:
-    """Simulate all figures, each from `claims` claims (for Holm, families of claims) or `CHEAP` times as many."""
+    """Simulate all figures, each from `claims` claims (for families, families of claims) or `CHEAP` times as many."""
     return {
         "claims": claims,
         "words": list(words(claims)),
@@ -181,19 +181,20 @@ def images(claims: int) -> Iterator[Figures]:
     difficulty of an image is a ~ N(0, 1.5²), and the seed's effect is e ~ N(0, 0.1²). The treatment's effect on the
     image, b, and its effect with the seed, g, have the standard deviations of `SOURCES`.
     """
+    asked = claim()
     for source, (effect, seed_effect) in SOURCES.items():
         everywhere = _truth(effect, seed_effect)
         for n in IMAGE_PAIRS:
             rng = _rng("images", source, n)
             drawn = [_image_comparison(rng, effect, seed_effect, n, str(number)) for number in range(claims)]
-            checks = image_checks(one for one, _ in drawn)
-            found = [(one.gain, checks[id(one)].interval, here) for one, here in drawn]
+            checked = [(one, image_checks(asked, one), here) for one, here in drawn]
+            found = [(one.gain, checks.interval, here) for one, checks, here in checked if checks is not None]
             yield {
                 "source": source,
                 "pairs": n,
                 "t_on_these_images": sum(t.low <= here <= t.high for t, _, here in found) / claims,
                 "t_on_all_images": sum(t.low <= everywhere <= t.high for t, _, _ in found) / claims,
-                "bootstrap_on_all_images": sum(b.low <= everywhere <= b.high for _, b, _ in found) / claims,
+                "crossed_on_all_images": sum(b.low <= everywhere <= b.high for _, b, _ in found) / claims,
                 "width_to_t": sum((b.high - b.low) / (t.high - t.low) for t, b, _ in found) / claims,
             }
 
@@ -273,10 +274,9 @@ def rows(figures: Figures) -> list[Row]:
             most, least = (most, 0.0) if "−" in row["of"] else (1.0, least)
         found.append(Row(f"power: {row['of']}, {row['pairs']} pairs", row["shown"], most, least))
     found += [
-        Row(f"bootstrap, {row['pairs']} pairs, gains vary by {row['source']}: covers",
-            row["bootstrap_on_all_images"], 1.0, at_least(0.85))
+        Row(f"seeds and images, {row['pairs']} pairs, gains vary by {row['source']}: covers",
+            row["crossed_on_all_images"], 1.0, at_least(0.93))
         for row in figures["images"]
-        if row["pairs"] >= 5
     ]  # fmt: skip
     return [row._replace(unit="") for row in found]
 
@@ -303,9 +303,10 @@ def tables(figures: Figures) -> Mapping[str, str]:
               "–" if row["real_found"] is None else percent(row["real_found"])] for row in figures["families"]),
         ),
         "images": markdown(
-            ("gains vary by", "pairs", "t, these images", "t, all images", "bootstrap, all images", "width to t's"),
+            ("gains vary by", "pairs", "t, these images", "t, all images",
+             "seeds and images, all images", "width to t's"),
             ([row["source"], str(row["pairs"]), percent(row["t_on_these_images"]),
-              percent(row["t_on_all_images"]), percent(row["bootstrap_on_all_images"]), f"{row['width_to_t']:.2f}"]
+              percent(row["t_on_all_images"]), percent(row["crossed_on_all_images"]), f"{row['width_to_t']:.2f}"]
              for row in figures["images"]),
         ),
     }  # fmt: skip

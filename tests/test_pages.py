@@ -24,11 +24,15 @@ from benchmarks.methods import FIGURES as MEASURED
 from suite.grid.losses import LOSSES
 from suite.models import create_model
 from suite.models.norms import NORMS
+from suite.report.figures.paths import draw_paths, paths
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
 from suite.report.tables.rows import rows as summary_rows
 from suite.report.tables.summary import summary_table
 from suite.report.workspace import Workspace, open_workspace
+from suite.text import interval, points
+from suite.verdict.paths import steps
+from suite.verdict.verdicts import Verdict
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -127,10 +131,36 @@ def combined() -> str:
     return "\n".join(map(to_markdown, (summary_table(summary_rows(space.frame)), sums, effects))).strip()
 
 
+def looks() -> str:
+    """Each claim of the example with what every look at it said."""
+    parts = []
+    for verdict, drawing in zip(workspace("sequential_digits").verdicts, paths(looked_at()), strict=True):
+        assert verdict.evidence is not None
+        lines = [
+            [str(step.pairs), points(step.mean), interval(step.low, step.high), f"± {step.boundary:.2f}", step.word]
+            for step in steps(verdict.evidence)
+            if step.pairs >= 3
+        ]
+        heads = ("pairs", "mean gain", "interval at all looks", "boundaries", "word")
+        table = markdown(heads, [[*line[:-1], line[-1].replace("_", " ")] for line in lines])
+        parts += [
+            f"### {verdict.claim.row}",
+            verdict.sentence + ".",
+            f"![{drawing.caption}]({drawing.name}.svg)",
+            table,
+        ]
+    return "\n\n".join(parts)
+
+
+def looked_at() -> list[Verdict]:
+    return workspace("sequential_digits").verdicts
+
+
 MADE: dict[str, dict[str, Callable[[], str]]] = {
     "methods.md": {"norms": norms, "losses": losses, "costs": costs},
     "l2bn.md": {"scale": scale, "runs": runs, "verdicts": verdicts},
     "interactions.md": {"combined": combined},
+    "examples_sequential.md": {"looks": looks},
 }
 
 
@@ -183,3 +213,5 @@ def test_dtn_and_l2bn_were_measured() -> None:
 if __name__ == "__main__":
     for name in MADE:
         (DOCS / name).write_text(made(name), encoding="utf-8")
+    for name, drawing in draw_paths(paths(looked_at())).items():
+        (DOCS / f"{name}.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -60,6 +60,12 @@ class Grid:
     def declared_seeds(self) -> int:
         """How many seeds the file fixes, whatever number was asked for from outside."""
         return len(self.document.values["seeds"])
+
+    def with_seeds(self, number: int) -> Grid:
+        """The grid with this number of seed indices: first its own, then the integers after its largest."""
+        own = self.file.seeds
+        following = range(max(own) + 1, max(own) + 1 + number)
+        return replace(self, file=self.file.model_copy(update={"seeds": [*own, *following][:number]}))
 
     @property
     def name(self) -> str:
@@ -237,18 +243,17 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
         _override(document, assignment)
     _check_kind(document)
     file = document.validate(GridFile)
-    if seeds is not None:
-        if not 1 <= seeds <= MOST_SEEDS:
-            raise InputError(
-                "no seeds" if seeds < 1 else "too many seeds",
-                expected=f"--seeds from 1 to {MOST_SEEDS}",
-                found=str(seeds),
-                where=f"--seeds {seeds}",
-                fix="leave it out, or give another",
-            )
-        following = range(max(file.seeds) + 1, max(file.seeds) + 1 + seeds)
-        file = file.model_copy(update={"seeds": [*file.seeds, *following][:seeds]})
+    if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(
+            "no seeds" if seeds < 1 else "too many seeds",
+            expected=f"--seeds from 1 to {MOST_SEEDS}",
+            found=str(seeds),
+            where=f"--seeds {seeds}",
+            fix="leave it out, or give another",
+        )
     grid = Grid(file, document, tuple(overrides), seeds)
+    if seeds is not None:
+        grid = grid.with_seeds(seeds)
     grid.check_size()
     return grid
 

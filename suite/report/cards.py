@@ -36,7 +36,9 @@ def card(verdict: Verdict) -> dict[str, Any]:
         "sign": sign,
         "said": said,
         "analogue": claim.kind == "analogue",
-        "title": f"{claim.paper} ({claim.version}), Table {claim.table}: {claim.row}",
+        "title": claim.title
+        if claim.kind == "own"
+        else f"{claim.paper} ({claim.version}), Table {claim.table}: {claim.row}",
         "cell": verdict.cell,
         "recipe": verdict.recipe,
         "plot": effect(verdict),
@@ -68,10 +70,10 @@ def _numbers(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield "p of a gain of at least the claimed one less δ", p_value(seen.p_smaller)
     yield (
         f"p, {test}, one-sided",
-        f"{p_value(seen.p)} (Holm over {seen.claims_judged}: {p_value(seen.p_adjusted)})",
+        f"{p_value(seen.p)} ({_family(seen)}: {p_value(seen.p_adjusted)})",
     )
     opposite = "p of a loss" if claim.side == "greater" else "p of a rise"
-    yield opposite, f"{p_value(seen.p_negative)} (Holm over {seen.claims_judged}: {p_value(seen.p_negative_adjusted)})"
+    yield opposite, f"{p_value(seen.p_negative)} ({_family(seen)}: {p_value(seen.p_negative_adjusted)})"
     yield "p, equal within δ (TOST)", p_value(seen.p_equivalent)
     yield (
         "p, exact sign flip",
@@ -79,8 +81,8 @@ def _numbers(verdict: Verdict) -> Iterator[tuple[str, str]]:
     )
     if images := seen.images:
         yield (
-            "95 % bootstrap interval",
-            f"{interval(images.interval.low, images.interval.high)}, over pairs and {images.images} test images",
+            "95 % interval over seeds and images",
+            f"{interval(images.interval.low, images.interval.high)}, of {images.images} test images",
         )
         pairs = zip(seen.comparison.seeds, images.gained, images.lost, images.p_mcnemar, strict=True)
         yield (
@@ -91,6 +93,10 @@ def _numbers(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "Pairs to show the claimed gain", f"{_number(seen.pairs_needed, 0)}, at 80 % power with this spread"
     yield "Correlation of the pairs", _number(seen.comparison.correlation)
     yield "Environments", "; ".join(seen.comparison.environments)
+
+
+def _family(seen: Evidence) -> str:
+    return f"in a family of {seen.claims_judged}" if seen.claims_judged > 1 else "alone"
 
 
 def _published(verdict: Verdict) -> str:

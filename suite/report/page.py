@@ -17,6 +17,7 @@ from suite.grid.axes import is_usual
 from suite.report.cards import SIGNS, card
 from suite.report.figures import curves, patch_similarity
 from suite.report.figures import interactions as interaction_figures
+from suite.report.figures import paths as path_figures
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
 from suite.report.figures.style import colour_number
 from suite.report.remarks import GridSummary, by_reason, caveats, environments, facts, made, overview, shown_value
@@ -73,10 +74,12 @@ def render(
     comparisons = [row.comparison for row in cells if row.comparison is not None]
     drawn, groups = curves.panels(frame, history) if history is not None else ([], 0)
     alike = patch_similarity.likenesses(frame, history) if history is not None else []
+    looked = path_figures.paths(verdicts) if history is not None else []
     effects = effect_tables(factorials, grid.budget)
     beside = [text_table(table) for table in published]
     interactions = interaction_figures.draw_all(factorials) if history is not None else {}
     drawings = {**curves.draw_panels(drawn), **patch_similarity.draw_likenesses(alike)}
+    drawings |= path_figures.draw_paths(looked)
     whole = {"gains": draw_gains(comparisons)} if history is not None else {}
     page = template("report.html.j2").render(
         results=html_view(results, gain_marks([row.comparison for row in cells])),
@@ -90,6 +93,7 @@ def render(
         overview=overview(grid, frame, verdicts),
         facts=facts(grid, frame),
         cards=[card(verdict) for verdict in verdicts],
+        paths=[_path(one, drawings[one.name]) for one in looked],
         meanings=[(SIGNS[word][1], meaning) for word, meaning in MEANINGS.items()],
         curves=[_curve(panel, drawings[panel.name]) for panel in drawn],
         alike=[_alike(one, drawings[one.name]) for one in alike],
@@ -120,7 +124,7 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
     head = '<?xml version="1.0" encoding="utf-8"?>\n'
     for name, text in drawings.items():
         write_atomic(folder / f"{name}.svg", (head + text).encode())
-    kinds = ("curves-*", "interactions-*", "similarity-*", "gains")
+    kinds = ("curves-*", "interactions-*", "similarity-*", "path-*", "gains")
     for path in [path for kind in kinds for path in folder.glob(f"{kind}.svg")]:
         if path.stem not in drawings:  # left over from an earlier report with more cells, or with figures
             path.unlink()
@@ -176,6 +180,11 @@ def _interactions(factorials: Sequence[Factorial], drawings: Mapping[str, str]) 
         svg = _labelled(drawing, f"Mean accuracies: {means}")
         shown.append({"title": interaction_figures.title(factorial), "svg": svg})
     return shown
+
+
+def _path(one: path_figures.Drawn, drawing: str) -> dict[str, Any]:
+    svg = _labelled(drawing, f"Gain after each pair: {one.title}, {one.caption}")
+    return {"title": one.title, "ends": one.caption, "svg": svg}
 
 
 def _alike(one: patch_similarity.Likeness, drawing: str) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.grid.budget import Budget
+from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
 from suite.report.figures.available import missing_packages
 from suite.report.tables.published import PublishedTable, published_table
@@ -21,11 +22,12 @@ from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.text import points
-from suite.verdict.claims.claim import Claim, carried_over, untested
+from suite.verdict.claims.claim import Claim, carried_over
 from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import Claims, read_claim_files
 from suite.verdict.copied_runs import check_copies
 from suite.verdict.interactions import Factorial, factorials
+from suite.verdict.stats.sequential import LARGEST
 from suite.verdict.test_images import check_accuracies
 from suite.verdict.verdicts import Verdict, judge
 
@@ -50,6 +52,25 @@ class Workspace(OpenGrid):
     def records(self) -> dict[str, RunRecord]:
         """All stored records, those of other trials (of an older recipe, say) too."""
         return self.store.records()
+
+    @cached_property
+    def seed_order(self) -> tuple[int, ...]:
+        """The seed indices in the order in which claims read their pairs, as far as any claim may go."""
+        own = tuple(self.grid.file.seeds)
+        most = [claim.max_pairs or LARGEST for claim in self.claims if claim.rule != "fixed" and not claim.obstacle]
+        if self.grid.seeds is not None or max(most, default=0) <= len(own):
+            return own
+        return tuple(self.grid.with_seeds(max(most)).file.seeds)
+
+    @cached_property
+    def counted(self) -> Expansion:
+        """The grid's trials, and those of further seeds that are stored: what tables and verdicts are made of."""
+        further = set(self.seed_order[len(self.grid.file.seeds) :])
+        if not further & {record.seed_index for record in self.records.values()}:
+            return self.expansion
+        whole = self.grid.with_seeds(len(self.seed_order)).expand()
+        trials = tuple(one for one in whole.trials if one.seed_index not in further or one.id in self.records)
+        return replace(whole, trials=trials)
 
     @cached_property
     def paces(self) -> list[Pace]:
@@ -89,7 +110,7 @@ class Workspace(OpenGrid):
         Raises:
             InputError: an accuracy isn't that of its answers, or a run is a copy of another.
         """
-        columns = to_columns(record for record in self.records.values() if record.trial_id in self.expansion.ids)
+        columns = to_columns(record for record in self.records.values() if record.trial_id in self.counted.ids)
         check_accuracies(columns)
         check_copies(columns, self._losses)
         return columns
@@ -112,13 +133,13 @@ class Workspace(OpenGrid):
     def frame(self) -> pd.DataFrame:
         """The columns as a data frame; raises `InputError` as `columns`."""
         _ = self.columns
-        return to_frame(record for record in self.records.values() if record.trial_id in self.expansion.ids)
+        return to_frame(record for record in self.records.values() if record.trial_id in self.counted.ids)
 
     @cached_property
     def history(self) -> pd.DataFrame:
         """A row per epoch of this grid's runs."""
         history = load_history(self.store.folder)
-        return history[history["trial_id"].isin(self.expansion.ids)]
+        return history[history["trial_id"].isin(self.counted.ids)]
 
     @cached_property
     def budget(self) -> Budget | None:
@@ -177,13 +198,12 @@ class Workspace(OpenGrid):
     def verdicts(self) -> list[Verdict]:
         """What the runs say about the claims; last come those that no runs can test, each with its reason."""
         testable = [claim for claim in self.claims if not claim.obstacle]
-        apart = {claim.id for claim in untested(self.claims, self.expansion.trials)}
         judged = judge(
             self.columns,
             testable,
-            seeds=self.grid.file.seeds,
+            seeds=self.seed_order,
             pairs_expected=self.grid.declared_seeds,
-            family={claim.id for claim in testable} - apart,
+            history=self.history if any(claim.epoch is not None for claim in testable) else None,
         )
         return [*judged, *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
 

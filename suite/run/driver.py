@@ -12,7 +12,7 @@ from suite.grid.trial import Trial
 from suite.run.events import Job, Listener, fan_out
 from suite.run.plan import Plan, make_plan
 from suite.run.policy import Policy
-from suite.run.queue import Queue
+from suite.run.queue import Decide, Queue
 from suite.run.stale import Answer, check_answered, stale_records
 from suite.store.beats import Beat, Running, starting
 from suite.store.folder import Store
@@ -94,6 +94,7 @@ def run_missing(
     retry: Collection[str] = (),
     limit: int | None = None,
     stale: Answer = "keep",
+    decide: Decide | None = None,
 ) -> Plan:
     """Run the trials of a grid that have no record in the store. It is safe to stop at any point and to repeat.
 
@@ -106,6 +107,7 @@ def run_missing(
         retry: Statuses of failed trials to run again.
         limit: The largest number of trials to run now; None: all.
         stale: What to do with records that other code made: "rerun" runs their trials again, "keep" keeps them.
+        decide: Chooses which of the trials run, one after the other; None: all of them, in the grid's order.
 
     Returns:
         The plan after the run: the trials that are done, failed, and still to do.
@@ -128,8 +130,9 @@ def run_missing(
         running.clear()
         try:
             keeper, known = _Keeper(store, running), [*plan.done, *plan.failed]
-            jobs = _jobs(trials, expansion.stack_seeds)
-            execute(Queue(jobs, fan_out(keeper, display), policy, known=known, stored=keeper.stored))
+            jobs = _jobs(trials, 1 if decide is not None else expansion.stack_seeds)
+            listener = fan_out(keeper, display)
+            execute(Queue(jobs, listener, policy, known=known, stored=keeper.stored, decide=decide))
         finally:
             running.clear()
             # Collect finished records, also after Ctrl-C. Python chains an error here to the first one.

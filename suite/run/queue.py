@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from suite.grid.trial import Trial
@@ -16,9 +16,13 @@ from suite.store.environment import describe
 from suite.store.record import RunRecord, Status
 from suite.train.faults import MachineFault, ending
 
+# Chooses the trials to run next, by their ids, from the records so far (by trial id), the ids of trials that can still
+# be run, and those of trials that are under way or wait for a retry. An empty answer means: none for now.
+Decide = Callable[[Mapping[str, RunRecord], Collection[str], Collection[str]], Sequence[str]]
+
 
 class Queue:
-    """A queue of jobs in the order of the grid.
+    """A queue of jobs in the order of the grid, or in the order in which `decide` asks for them.
 
     An executor calls `take` to get a job, and `started` when the job really starts. Then it calls either `finished`,
     with the records of the job's trials, or `lost`. A job that failed from an infrastructure error waits without using
@@ -34,6 +38,7 @@ class Queue:
         known: Iterable[RunRecord] = (),
         stored: Callable[[Trial], RunRecord | None] = lambda trial: None,
         clock: Callable[[], float] = time.monotonic,
+        decide: Decide | None = None,
     ) -> None:
         """Create a queue.
 
@@ -44,8 +49,14 @@ class Queue:
             known: Records of earlier runs. They count when deciding whether a cell fails on every seed.
             stored: Returns the record of a trial if its worker stored one before it died.
             clock: Returns the current time in seconds.
+            decide: Chooses which jobs run, each of one trial; None: all do. Jobs that it never asks for stay in the
+                queue when the run ends.
         """
         self.policy = policy or Policy()
+        self._decide = decide
+        self._chosen: deque[str] = deque()
+        self._records: dict[str, RunRecord] = {}
+        self._changes, self._asked_at = 0, -1
         self._listener, self._stored, self._clock = listener, stored, clock
         self.jobs = {job[0].id: job for job in jobs}
         self._fresh = deque(jobs)
@@ -70,11 +81,14 @@ class Queue:
             self._again.remove(entry)
             job = self._without_stored(entry[2])
             return self.take() if job is None else self._begin(job)
-        return self._begin(self._fresh.popleft()) if self._fresh else None
+        job = self._next_fresh()
+        return None if job is None else self._begin(job)
 
     def wait(self) -> float | None:
         """Seconds until the next call of `take` makes sense; None: no jobs are left, and none is running."""
-        if self._fresh:
+        if self._decide is not None:
+            self._ask()
+        if self._chosen or (self._fresh and self._decide is None):
             return 0.0
         if self._again:
             return max(0.0, min(when for when, _, _ in self._again) - self._clock())
@@ -117,7 +131,28 @@ class Queue:
         for trial in job:
             self._listener.delayed(trial, fault, seconds)
 
+    def _next_fresh(self) -> Job | None:
+        if self._decide is None:
+            return self._fresh.popleft() if self._fresh else None
+        self._ask()
+        if not self._chosen:
+            return None
+        chosen = self._chosen.popleft()
+        job = next(job for job in self._fresh if job[0].id == chosen)
+        self._fresh.remove(job)
+        return job
+
+    def _ask(self) -> None:
+        """Ask which jobs to run next, if none is chosen and something has changed since the last answer."""
+        if self._decide is None or self._chosen or self._asked_at == self._changes:
+            return
+        self._asked_at = self._changes
+        fresh = {job[0].id for job in self._fresh}
+        waiting = {*self._under_way, *(job[0].id for _, _, job in self._again)}
+        self._chosen.extend(trial for trial in self._decide(self._records, fresh, waiting) if trial in fresh)
+
     def _begin(self, job: Job) -> Job:
+        self._changes += 1
         self._attempts[job[0].id] += 1
         self._under_way.add(job[0].id)
         return job
@@ -135,6 +170,8 @@ class Queue:
         self._listener.finished(record)
 
     def _count(self, record: RunRecord) -> None:
+        self._records[record.trial_id] = record
+        self._changes += 1
         if record.status == "done":
             self._done[record.cell_id] += 1
         elif not record.machine_fault:
@@ -149,6 +186,7 @@ class Queue:
         left += [job for _, _, job in self._again if job[0].cell_id == cell]
         if left:
             self._fresh = deque(job for job in self._fresh if job[0].cell_id != cell)
+            self._chosen = deque(trial for trial in self._chosen if any(job[0].id == trial for job in self._fresh))
             self._again = [entry for entry in self._again if entry[2][0].cell_id != cell]
             reason = f"all of the first {failed} seeds of this cell failed"
             self._listener.skipped([trial for job in left for trial in job], reason)

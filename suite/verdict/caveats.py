@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from suite.text import interval, pair_count, points
+from suite.text import interval, pair_count, points, seed_list
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison
@@ -15,6 +15,7 @@ from suite.verdict.stats.influence import farthest_pair, lacks_room, significanc
 from suite.verdict.test_images import lacking
 
 _UNUSUAL = 0.05  # below this probability an outlier or a skewness is told
+_BELOW_FLOOR = 0.01  # below this probability a standard deviation that is too small is told
 _ENOUGH = 4  # pairs: of three, two that happen to be equal would count as unusual
 
 
@@ -31,6 +32,7 @@ def caveats(claim: Claim, comparison: Comparison, evidence: Evidence | None) -> 
         if lacks_room(baseline, claim.claimed_gain, claim.margin, claim.side):
             text += ", which is less than the claimed one less the margin: no runs could show that"
         yield text
+    yield from _paper_runs(claim, evidence)
     yield from _lopsided(claim, evidence)
     yield from _interval(claim, evidence)
     yield from _exact_test(claim, evidence)
@@ -62,6 +64,36 @@ def pair_number(claim: Claim, evidence: Evidence | None, pairs_expected: int | N
     )
 
 
+def worst_case(evidence: Evidence, word: str, taken: str | None) -> str:
+    """What failed pairs at their worst would make of the gain; empty where none failed, or none is let in."""
+    failed = evidence.failures or evidence.bounds
+    if failed is None:
+        return ""
+    low, high = stats.paired_gain(failed.low), stats.paired_gain(failed.high)
+    text = (
+        f"{seed_list(failed.failed)} failed: with these pairs at their worst and at their best the gain is "
+        f"{points(low.mean)} {interval(low.low, low.high)} and {points(high.mean)} {interval(high.low, high.high)}"
+    )
+    if evidence.bounds is not None:
+        return f"{text}; each test takes what is worse for it"
+    if taken is not None:
+        return f"{text}; {taken.replace('_', ' ')} doesn't stand"
+    return f"{text}; {word.replace('_', ' ')} either way"
+
+
+def _paper_runs(claim: Claim, evidence: Evidence) -> Iterator[str]:
+    """Where the paper's own runs may explain that our gain falls short."""
+    short = evidence.interval.high < claim.claimed_gain - claim.margin if claim.side == "greater" else False
+    if claim.kind == "published" and short and not evidence.smaller:
+        runs = claim.published_runs
+        mean = "one run (their number isn't known)" if runs is None else f"{runs} run{'s' if runs > 1 else ''}"
+        ends = evidence.prediction
+        yield (
+            f"the interval ends below the claimed gain less the margin, but the paper's gain is of {mean}, which by "
+            f"this spread would show {interval(ends.low, ends.high)}: the difference may be chance on the paper's side"
+        )
+
+
 def _lopsided(claim: Claim, evidence: Evidence) -> Iterator[str]:
     """What the t-test can't see: one pair far from the others, and gains with a long tail on one side."""
     gains, seeds = evidence.comparison.gains, evidence.comparison.seeds
@@ -91,7 +123,7 @@ def _interval(claim: Claim, evidence: Evidence) -> Iterator[str]:
     side = stats.direction(claim.side)
     significant = evidence.p_adjusted < claim.alpha
     excludes = min(side * evidence.interval.low, side * evidence.interval.high) > 0
-    adjusted = f" (adjusted for {evidence.claims_judged} claims)" if evidence.claims_judged > 1 else ""
+    adjusted = f" (for a family of {evidence.claims_judged} claims)" if evidence.claims_judged > 1 else ""
     if significant and not excludes:
         yield (
             f"the 95 % interval is two-sided and contains zero; the test that decides is one-sided, with "
@@ -109,7 +141,7 @@ def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
         return  # the exact check is of a single look
     elif best_adjusted >= claim.alpha:
         adjusted = (
-            f" ({best_adjusted:.3g} adjusted for {evidence.claims_judged} claims)" if best_adjusted > best else ""
+            f" ({best_adjusted:.3g} in a family of {evidence.claims_judged} claims)" if best_adjusted > best else ""
         )
         yield (
             f"the exact sign-flip check can't go below p = {best:.3g}{adjusted} with {pair_count(evidence.pairs)}: the "
@@ -126,7 +158,12 @@ def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 
 def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
-    if not evidence.comparison.of_last_epoch:
+    if not evidence.comparison.of_last_epoch and claim.epoch is not None:
+        yield (
+            f"accuracies are of epoch {claim.epoch}, at the learning rate of a longer training; the checks on single "
+            "test images, whose answers are of the last epoch, are left out"
+        )
+    elif not evidence.comparison.of_last_epoch:
         yield (
             "accuracies are of the best epoch on the test set, which is optimistic, as the paper's are taken to be; "
             "the checks on single test images, whose answers are of the last epoch, are left out"
@@ -146,13 +183,15 @@ def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
     by_images = min(side * ends.low, side * ends.high) > 0
     if by_pairs and not by_images:
         yield (
-            f"the bootstrap over pairs and test images doesn't exclude zero: {interval(ends.low, ends.high)}; other "
+            f"the interval over seeds and test images doesn't exclude zero: {interval(ends.low, ends.high)}; other "
             "images might show no gain"
         )
-    elif by_images and not by_pairs:
+    crossed = images.crossed
+    if crossed.p_below_floor < _BELOW_FLOOR:
         yield (
-            "the bootstrap over pairs and test images excludes zero, and the t interval doesn't: "
-            f"{interval(ends.low, ends.high)}; of {pair_count(evidence.pairs)} it is too narrow"
+            f"the gains' standard deviation of {crossed.sd:.2f} is below the {crossed.floor:.2f} that the noise of "
+            f"single answers implies (p = {crossed.p_below_floor:.2g}): these runs are more alike than separate ones "
+            "can be, or agree by chance; the interval is then too narrow"
         )
     yield from _single_pairs(claim, evidence, images)
 

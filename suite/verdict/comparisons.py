@@ -38,6 +38,7 @@ class Side:
         correct: which test images were right, as `suite.store.record.pack_bits` packs it, where the record has it.
         code: the fingerprints of the levels' code by axis, as JSON, where the record has them.
         last: top-1 of the last epoch of each finished seed, in percent.
+        machine_faults: the failed seeds whose failure was the machine's, and not the training's.
     """
 
     level: str
@@ -55,6 +56,7 @@ class Side:
         return mixed_code(self.code.values())
 
     last: Mapping[int, float] = field(default_factory=dict)
+    machine_faults: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Comparison:
         baseline: the side to beat.
         treatment: the side that may gain.
         only: the seed indices of the pairs that count, in their order; None: of all pairs, in rising order.
+        epoch: the epoch that the metric is of, counted from 1; None: the last one (or the best one).
     """
 
     axis: str
@@ -76,6 +79,7 @@ class Comparison:
     baseline: Side
     treatment: Side
     only: tuple[int, ...] | None = None
+    epoch: int | None = None
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -105,7 +109,7 @@ class Comparison:
     @cached_property
     def of_last_epoch(self) -> bool:
         """Whether the metric is that of the last epoch: by definition, or because the best epoch is the last of all."""
-        return self.metric == "top1" or all(
+        return (self.metric == "top1" and self.epoch is None) or all(
             side.last.get(seed) == side.values[seed] for side in (self.baseline, self.treatment) for seed in self.seeds
         )
 
@@ -152,10 +156,24 @@ class Comparison:
         return f"{' '.join(parts)}: {self.treatment.level} vs {self.baseline.level}"
 
 
-def comparisons(frame: Frame, axis: str = "join", baseline: str = "default", metric: str = "top1") -> list[Comparison]:
+def comparisons(
+    frame: Frame,
+    axis: str = "join",
+    baseline: str = "default",
+    metric: str = "top1",
+    at_epoch: tuple[int, Mapping[str, float]] | None = None,
+) -> list[Comparison]:
     """Every level of `axis` compared with the baseline, within each set of cells that agree in all else.
 
     Cells whose baseline was never run give no comparison. The order is that of tables.
+
+    Args:
+        frame: the runs.
+        axis: the axis that differs.
+        baseline: its level to beat.
+        metric: what is compared.
+        at_epoch: an epoch (counted from 1) and top-1 in it by trial id, in percent, in place of the metric of the
+            whole run; runs without it are left out.
 
     Raises:
         InputError: an unknown axis or metric, or a frame that holds two training runs under one name.
@@ -169,7 +187,7 @@ def comparisons(frame: Frame, axis: str = "join", baseline: str = "default", met
         groups[tuple(run[name] for name in others)][run[axis]].append(run)
 
     def value_of(run: Run) -> float:
-        return float(run[metric])
+        return float(run[metric]) if at_epoch is None else at_epoch[1].get(run["trial_id"], math.nan)
 
     found = []
     for key, levels in groups.items():
@@ -177,7 +195,14 @@ def comparisons(frame: Frame, axis: str = "join", baseline: str = "default", met
             continue
         base, cell = side_of(baseline, levels[baseline], value_of), dict(zip(others, key, strict=True))
         found += [
-            Comparison(axis, cell, metric, base, side_of(level, runs, value_of))
+            Comparison(
+                axis,
+                cell,
+                metric,
+                base,
+                side_of(level, runs, value_of),
+                epoch=None if at_epoch is None else at_epoch[0],
+            )
             for level, runs in levels.items()
             if level != baseline
         ]
@@ -201,4 +226,9 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         correct={seed: run["correct"] for seed, run in done.items() if isinstance(run.get("correct"), str)},
         code={seed: run["code"] for seed, run in done.items() if isinstance(run.get("code"), str)},
         last={seed: float(run["top1"]) for seed, run in done.items() if not is_missing(run.get("top1"))},
+        machine_faults=frozenset(seed for seed in failures if _is_true(numbered[seed].get("machine_fault"))),
     )
+
+
+def _is_true(value: Any) -> bool:
+    return not is_missing(value) and bool(value)

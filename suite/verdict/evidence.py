@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from suite.store.canonical import derive_seed
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison
-from suite.verdict.rules import SMALLER_LEVEL, Tests, falls_short, single_look, tests_of
-from suite.verdict.test_images import check_test_images, differences
+from suite.verdict.failures import Bounds, with_failures
+from suite.verdict.rules import Tests, has_fallen_short, single_look, tests_of
+from suite.verdict.stats.crossed import CrossedInterval, crossed_interval
+from suite.verdict.stats.published import prediction_interval
+from suite.verdict.stats.sequential import FIRST_LOOK, critical_t
+from suite.verdict.test_images import differences
 
 POWER = 0.8
 
@@ -26,17 +29,23 @@ class ImageChecks:
 
     Args:
         images: the number of test images.
-        interval: the 95 % bootstrap interval over pairs and test images.
+        crossed: the 95 % interval over seeds and test images; by a claim's largest number of pairs it holds at every
+            look.
         gained: pair by pair, how many images only the treatment got right.
         lost: pair by pair, how many images only the baseline got right.
         p_mcnemar: pair by pair, McNemar's exact two-sided p.
     """
 
     images: int
-    interval: stats.Interval
+    crossed: CrossedInterval
     gained: tuple[int, ...]
     lost: tuple[int, ...]
     p_mcnemar: tuple[float, ...]
+
+    @property
+    def interval(self) -> stats.Interval:
+        """The ends of the crossed interval."""
+        return stats.Interval(self.crossed.low, self.crossed.high)
 
 
 @dataclass(frozen=True)
@@ -46,18 +55,18 @@ class Evidence:
     Args:
         claim: the claim that is judged.
         comparison: the runs, with at least one pair.
-        p_adjusted: Holm-adjusted p of no gain on the claimed side.
-        p_negative_adjusted: Holm-adjusted p of no gain on the other side.
-        claims_judged: over how many claims Holm's adjustment is.
+        claims_judged: how many claims share the claim's α.
         images: the checks of single test images, if every run kept its answers.
+        bounds: the gains with failed pairs at their worst, where the claim's rule lets them enter.
+        tested: whether the claim could be tested.
     """
 
     claim: Claim
     comparison: Comparison
-    p_adjusted: float
-    p_negative_adjusted: float
-    claims_judged: int
-    images: ImageChecks | None
+    claims_judged: int = 1
+    images: ImageChecks | None = None
+    bounds: Bounds | None = None
+    tested: bool = True
 
     @property
     def gain(self) -> stats.PairedGain:
@@ -66,8 +75,27 @@ class Evidence:
 
     @property
     def pairs(self) -> int:
-        """How many pairs there are."""
-        return self.gain.n
+        """How many pairs there are; with failed ones, where these enter at their worst."""
+        return self.gain.n if self.bounds is None else len(self.bounds.seeds)
+
+    @property
+    def level(self) -> float:
+        """What the claim's own p-values must fall below: its family's share of α."""
+        return self.claim.alpha / max(self.claims_judged, 1)
+
+    @property
+    def p_adjusted(self) -> float:
+        """P of no gain on the claimed side, adjusted for the family (Bonferroni); NaN if it couldn't be tested."""
+        return self.adjusted(self.p)
+
+    @property
+    def p_negative_adjusted(self) -> float:
+        """P of no gain on the other side, adjusted in the same way."""
+        return self.adjusted(self.p_negative)
+
+    def adjusted(self, p: float) -> float:
+        """A p-value of this claim, adjusted for its family."""
+        return min(1.0, max(self.claims_judged, 1) * p) if self.tested else math.nan
 
     @property
     def p(self) -> float:
@@ -82,12 +110,21 @@ class Evidence:
     @cached_property
     def tests(self) -> Tests:
         """What the claim's rule says of the gains."""
-        return tests_of(self.claim, self.comparison.gains)
+        return tests_of(self.claim, *self._gains)
 
     @cached_property
     def single_look(self) -> Tests:
         """What the same gains would say if nobody had looked before."""
-        return single_look(self.claim, self.comparison.gains)
+        return single_look(self.claim, *self._gains)
+
+    @property
+    def _gains(self) -> tuple[Sequence[float], Sequence[float] | None]:
+        return (self.comparison.gains, None) if self.bounds is None else (self.bounds.low, self.bounds.high)
+
+    @cached_property
+    def failures(self) -> Bounds | None:
+        """By the fixed rule: the gains of all pairs with failed ones at their worst; None if none failed."""
+        return with_failures(self.comparison) if self.claim.rule == "fixed" else None
 
     @cached_property
     def interval(self) -> stats.Interval:
@@ -95,12 +132,19 @@ class Evidence:
         gain = self.gain
         return stats.Interval(gain.low, gain.high) if self.claim.rule == "fixed" else self.tests.interval
 
-    @property
+    @cached_property
     def smaller(self) -> bool:
         """Whether the gain is shown to be smaller than the claimed one, by more than the margin."""
-        if self.claim.rule == "fixed":
-            return falls_short(self.claim, self.interval)
-        return self.p_smaller < SMALLER_LEVEL
+        gains, highest = self._gains
+        return has_fallen_short(
+            self.claim, gains if highest is None or stats.direction(self.claim.side) < 0 else highest
+        )
+
+    @cached_property
+    def prediction(self) -> stats.Interval:
+        """Where the mean gain of as many runs as the paper's (one, if it isn't known) would lie, by these gains."""
+        found = prediction_interval(self.comparison.gains, published_runs=self.claim.published_runs or 1)
+        return stats.Interval(found.low, found.high)
 
     @cached_property
     def p_equivalent(self) -> float:
@@ -124,23 +168,24 @@ class Evidence:
 
     @property
     def smallest_p_sign_flip_adjusted(self) -> float:
-        """What the exact check gives at best for the first of so many claims."""
+        """What the exact check gives at best, adjusted for the family."""
         return min(1.0, max(self.claims_judged, 1) * self.smallest_p_sign_flip)
 
     @cached_property
     def smallest_gain(self) -> float:
-        """The gain that so many pairs with this spread show at 80 % power, for one claim alone at α."""
-        return stats.smallest_gain(self.pairs, self.gain.sd, self.claim.alpha, POWER)
+        """The gain that so many pairs with this spread show at 80 % power, at the claim's share of α."""
+        return stats.smallest_gain(self.gain.n, self.gain.sd, self.level, POWER)
 
     @cached_property
     def pairs_needed(self) -> float:
         """How many pairs would show the claimed gain at that power."""
         claimed = stats.direction(self.claim.side) * self.claim.claimed_gain
-        return stats.seeds_needed(claimed, self.gain.sd, self.claim.alpha, POWER)
+        return stats.seeds_needed(claimed, self.gain.sd, self.level, POWER)
 
     def flat(self) -> dict[str, Any]:
         """All numbers under the names that they have in verdicts.json."""
         compared, gain, images = self.comparison, self.gain, self.images
+        failed = self.bounds or self.failures
         return {
             "pairs": gain.n,
             "seeds": compared.seeds,
@@ -155,11 +200,17 @@ class Evidence:
             "rule_low": self.interval.low,
             "rule_high": self.interval.high,
             **{name: getattr(self, name) for name in _TESTS},
+            "level": self.level,
+            "prediction_low": self.prediction.low,
+            "prediction_high": self.prediction.high,
+            "failed_pairs": [] if failed is None else failed.failed,
             "correlation": compared.correlation,
             "environments": compared.environments,
             "test_images": None if images is None else images.images,
-            "bootstrap_low": math.nan if images is None else images.interval.low,
-            "bootstrap_high": math.nan if images is None else images.interval.high,
+            "crossed_low": math.nan if images is None else images.crossed.low,
+            "crossed_high": math.nan if images is None else images.crossed.high,
+            "sd_floor": math.nan if images is None else images.crossed.floor,
+            "p_below_floor": math.nan if images is None else images.crossed.p_below_floor,
             "images_gained": None if images is None else images.gained,
             "images_lost": None if images is None else images.lost,
             "p_mcnemar": None if images is None else images.p_mcnemar,
@@ -172,39 +223,22 @@ _TESTS = (
 )  # fmt: skip
 
 
-def image_checks(compared: Iterable[Comparison]) -> dict[int, ImageChecks]:
-    """The checks of each comparison whose runs kept their answers, by the `id` of the object.
-
-    The draws of pairs are seeded with the trials' ids, those of images with the test set: a comparison has the
-    same interval whatever else is judged.
+def image_checks(claim: Claim, comparison: Comparison) -> ImageChecks | None:
+    """The checks of the test images; None if a run kept no answers, or if they aren't those of the metric.
 
     Raises:
         InputError: a run's answers are damaged, or don't fit its accuracy or those of the other runs.
     """
-    by_test_set: dict[tuple[str, int], list[tuple[Comparison, stats.Differences]]] = {}
-    for comparison in {id(one): one for one in compared}.values():
-        check_test_images(comparison)
-        found = differences(comparison)
-        if found is not None:
-            by_test_set.setdefault((comparison.cell["dataset"], found.shape[1]), []).append((comparison, found))
-    checks = {}
-    for test_set, members in by_test_set.items():
-        intervals = stats.bootstrap_gains(
-            [found for _, found in members],
-            [derive_seed("pairs", *_trials(comparison)) for comparison, _ in members],
-            derive_seed("test images", *test_set),
-        )
-        for (comparison, found), interval in zip(members, intervals, strict=True):
-            gained, lost = np.sum(found == 1, axis=1), np.sum(found == -1, axis=1)
-            checks[id(comparison)] = ImageChecks(
-                found.shape[1],
-                interval,
-                tuple(gained.tolist()),
-                tuple(lost.tolist()),
-                tuple(stats.mcnemar(gained, lost).tolist()),
-            )
-    return checks
-
-
-def _trials(comparison: Comparison) -> Sequence[str]:
-    return [side.trials[seed] for seed in comparison.seeds for side in (comparison.baseline, comparison.treatment)]
+    found = differences(comparison)
+    if found is None:
+        return None
+    n = len(comparison.seeds)
+    at_all_looks = None if claim.max_pairs is None or n < FIRST_LOOK else critical_t(n, claim.max_pairs, 0.025)
+    gained, lost = np.sum(found == 1, axis=1), np.sum(found == -1, axis=1)
+    return ImageChecks(
+        found.shape[1],
+        crossed_interval(found, t_quantile=at_all_looks),
+        tuple(gained.tolist()),
+        tuple(lost.tolist()),
+        tuple(stats.mcnemar(gained, lost).tolist()),
+    )

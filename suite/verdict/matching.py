@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,8 +12,9 @@ from suite.text import pair_count
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison, comparisons
+from suite.verdict.failures import Bounds
 from suite.verdict.rules import in_order, least_pairs, smallest_p
-from suite.verdict.runs import METRICS, rows_of
+from suite.verdict.runs import METRICS, is_missing, rows_of
 
 if TYPE_CHECKING:
     from suite.verdict.runs import Frame
@@ -25,12 +26,14 @@ class Case:
 
     note: what must be said of the match: a caveat, or without a comparison why there is none.
     left_out: the pairs that the claim's rule can't use, and why; a text each.
+    bounds: the gains with failed pairs at their worst, where the claim's rule lets them enter.
     """
 
     claim: Claim
     comparison: Comparison | None
     note: str = ""
     left_out: tuple[str, ...] = ()
+    bounds: Bounds | None = None
 
     @cached_property
     def obstacle(self) -> str:
@@ -38,6 +41,9 @@ class Case:
         if self.comparison is None:
             return f"{self.note or 'no runs of both sides'} ({self.label})"
         n, claim = len(self.comparison.seeds), self.claim
+        sides = (self.comparison.baseline, self.comparison.treatment)
+        if claim.epoch is not None and any(side.trials and not side.values for side in sides):
+            return f"the runs weren't tested at epoch {claim.epoch}"
         if n < least_pairs(claim):
             return f"{pair_count(n)}, but at least {least_pairs(claim)} are needed"
         if not self.comparison.gain.identical:
@@ -63,20 +69,36 @@ class Case:
         return f"{cell}: {asked.treatment} vs {asked.baseline}"
 
 
-def find_cases(frame: Frame, claims: Sequence[Claim], seeds: Sequence[int] | None = None) -> Iterator[Case]:
+def find_cases(
+    frame: Frame,
+    claims: Sequence[Claim],
+    seeds: Sequence[int] | None = None,
+    history: Frame | None = None,
+    pairs_expected: int | None = None,
+) -> Iterator[Case]:
     """Each claim with each comparison that it is about, or with None.
 
-    seeds: the grid's seed indices in their order, by which sequential claims read their pairs; 0, 1, 2, … by default.
+    Args:
+        frame: the runs.
+        claims: the claims.
+        seeds: the grid's seed indices in their order, by which sequential claims read their pairs; 0, 1, 2, … by
+            default.
+        history: the runs' epochs, for claims about one of them.
+        pairs_expected: the number of pairs that the grid fixes, which claims of the fixed rule keep to where other
+            claims are judged after each pair.
     """
-    found: dict[tuple[str, str, str], list[Comparison]] = {}
+    fixed = pairs_expected if any(claim.rule != "fixed" for claim in claims) else None
+    found: dict[tuple[str, str, str, int | None], list[Comparison]] = {}
+    tested = _by_epoch(history, {claim.epoch for claim in claims})
     for claim in claims:
         asked = claim.contrast
         if claim.metric not in METRICS:
             yield Case(claim, None, f"no run records {claim.metric}")
             continue
-        key = (asked.axis, asked.baseline, claim.metric)
+        key = (asked.axis, asked.baseline, claim.metric, claim.epoch)
         if key not in found:
-            found[key] = comparisons(frame, *key)
+            at_epoch = None if claim.epoch is None else (claim.epoch, tested[claim.epoch])
+            found[key] = comparisons(frame, asked.axis, asked.baseline, claim.metric, at_epoch)
         matching = [
             comparison
             for comparison in found[key]
@@ -86,10 +108,20 @@ def find_cases(frame: Frame, claims: Sequence[Claim], seeds: Sequence[int] | Non
         for comparison in matching:
             namesakes = [one for one in matching if _named(one) == _named(comparison)]
             note = _recipes_note(comparison) if len(namesakes) > 1 else ""
-            used, left_out = in_order(claim, comparison, seeds)
-            yield Case(claim, used, note, left_out)
+            usable = in_order(claim, comparison, seeds, fixed)
+            yield Case(claim, usable.comparison, note, usable.left_out, usable.bounds)
         if not matching:
             yield Case(claim, None, _apart_note(frame, claim))
+
+
+def _by_epoch(history: Frame | None, epochs: Collection[int | None]) -> dict[int, dict[str, float]]:
+    """Top-1 in percent by trial id, for each of the epochs. In the history they are counted from 0."""
+    wanted: dict[int, dict[str, float]] = {epoch: {} for epoch in epochs if epoch is not None}
+    if wanted and history is not None:
+        for trial_id, epoch, top1 in rows_of(history, ("trial_id", "epoch", "top1")):
+            if epoch + 1 in wanted and not is_missing(top1):
+                wanted[int(epoch) + 1][str(trial_id)] = float(top1)
+    return wanted
 
 
 def _named(comparison: Comparison) -> dict[str, str]:

@@ -29,7 +29,7 @@ _COLUMNS = [
     "epochs", "diverged_step", "error",
 ]  # fmt: skip
 # A frame without these has no evidence of single test images.
-_EVIDENCE = ["test_images", "correct", "code"]
+_EVIDENCE = ["test_images", "correct", "code", "machine_fault"]
 
 
 def unique_runs(frame: Frame) -> list[Run]:

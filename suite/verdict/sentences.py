@@ -35,21 +35,41 @@ MEANINGS: Mapping[Word, str] = {
 
 
 def write_sentence(
-    case: Case, word: Word, obstacle: str, evidence: Evidence | None, single_look: Word | None = None
+    case: Case,
+    word: Word,
+    obstacle: str,
+    evidence: Evidence | None,
+    single_look: Word | None = None,
+    taken: Word | None = None,
 ) -> str:
-    """The verdict for a reader of the paper. single_look: see `suite.verdict.verdicts.Verdict`."""
+    """The verdict for a reader of the paper.
+
+    Args:
+        case: the claim with its comparison.
+        word: the word.
+        obstacle: why the claim couldn't be tested.
+        evidence: the numbers.
+        single_look: see `suite.verdict.verdicts.Verdict`.
+        taken: the word that the pairs at hand would have, if failed ones take it away.
+    """
     claim = case.claim
-    text = f"claimed {points(claim.claimed_gain)}"
+    text = "claimed any gain" if claim.any_size else f"claimed {points(claim.claimed_gain)}"
     if evidence is not None:
         text += f", observed {points(evidence.gain.mean)}"
         if evidence.pairs > 1:
             ends = evidence.interval if math.isfinite(evidence.interval.low) else evidence.gain
             text += f" {interval(ends.low, ends.high)}"
         text += f" over {pair_count(evidence.pairs)}{_RULES[claim.rule].format(most=claim.max_pairs)}"
+        if evidence.claims_judged > 1:
+            text += f", as one of {evidence.claims_judged} claims"
     if evidence is None or word == "not_tested":
         text += f": not tested; {obstacle}"
     else:
-        text += f": {_CONCLUSIONS[word](claim, evidence)}"
+        conclusion = _CONCLUSIONS[word](claim, evidence)
+        if taken is not None:
+            here, there = (one.replace("_", " ") for one in (word, taken))
+            conclusion = f"{here}; without the failed pairs it would be {there}, but not with them at their worst"
+        text += f": {conclusion}"
         if single_look is not None:
             same = "the same" if single_look == word else single_look.replace("_", " ")
             text += f"; a single look at these pairs would say {same}"
@@ -81,7 +101,7 @@ def _direction_only(claim: Claim, evidence: Evidence) -> str:
 
 
 def _inconclusive(claim: Claim, evidence: Evidence) -> str:
-    word = "open" if claim.kind == "analogue" else "inconclusive"
+    word = "open" if claim.is_here else "inconclusive"
     if claim.rule != "fixed":
         if evidence.pairs == claim.max_pairs:
             return f"{word}; the largest number of pairs is reached"

@@ -87,7 +87,7 @@ def copies(side: Side) -> list[int]:
     seen: set[str] = set()
     found = []
     for seed, packed in side.correct.items():
-        if packed in seen and side.values[seed] < 100:
+        if packed in seen and side.values.get(seed, 0.0) < 100:
             found.append(seed)
         seen.add(packed)
     return found

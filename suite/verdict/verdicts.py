@@ -14,9 +14,12 @@ An analogue, a gain carried over to other data or another budget, has words of i
 support nor refute the paper's experiment: not_tested; opposite_here, significantly the other way; gain_here,
 significantly positive; no_gain_here, neither, and the interval ends below the claimed gain less the margin; open.
 
-Significant means: one-sided paired t-test, Holm-adjusted over the claims that are judged together and
-could be tested, p < α. Both directions are adjusted, each over the same claims. TOST and the interval are
-not adjusted: they only take a word away, or say of a gain that isn't shown that it is smaller than claimed.
+Significant means: one-sided paired t-test, p < α divided by the number of claims in the family (Bonferroni), in either
+direction. The family is fixed in the claim file before any run: with a method that steps down, such as Holm's, a
+claim's word would change with the progress of the others. TOST and the interval are not adjusted: they only take a
+word away, or say of a gain that isn't shown that it is smaller than claimed.
+
+A failed trial takes its pair away, and a word that would not stand with such pairs at their worst is taken away too.
 
 A claim that fixes `max_pairs` or `sequential` is judged by p-values and an interval that hold at every look
 (`suite.verdict.rules`), in the same order of words.
@@ -30,18 +33,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from suite.verdict import stats
-from suite.verdict.caveats import caveats, is_provisional, pair_number
+from suite.verdict.caveats import caveats, is_provisional, pair_number, worst_case
 from suite.verdict.claims.claim import Claim
-from suite.verdict.comparisons import Comparison
 from suite.verdict.evidence import Evidence, image_checks
+from suite.verdict.failures import Bounds
 from suite.verdict.matching import Case, find_cases
-from suite.verdict.rules import Tests, falls_short, single_look, smallest_p, tests_of
-from suite.verdict.sentences import Word, write_sentence
+from suite.verdict.rules import Tests, falls_short, has_fallen_short, single_look, smallest_p
+from suite.verdict.sentences import ANALOGUE_WORDS, Word, write_sentence
+from suite.verdict.test_images import check_test_images
 
 if TYPE_CHECKING:
     from suite.verdict.runs import Frame
@@ -86,12 +90,13 @@ def judge(
     *,
     seeds: Sequence[int] | None = None,
     pairs_expected: int | None = None,
-    family: Collection[str] | None = None,
+    history: Frame | None = None,
 ) -> list[Verdict]:
-    """Judge the claims together: the more of them, the more each must show.
+    """Judge claims. Those of a family share α: the more of them, the more each must show.
 
-    A claim that several comparisons match (say, of two recipes) gets a verdict for each; one that none
-    matches gets one, not_tested. The order is that of the claims.
+    A claim's family is fixed by its file, whatever has run; claims without one are taken as one family. A claim that
+    several comparisons match (say, of two recipes) gets a verdict for each, and its share of α is divided among them;
+    one that none matches gets one, not_tested. The order is that of the claims.
 
     Args:
         frame: as `suite.store.load_frame` gives it.
@@ -100,95 +105,112 @@ def judge(
             default.
         pairs_expected: the number of pairs that the grid fixes. With fewer, words by the fixed rule are provisional;
             None: nothing is known of it.
-        family: the ids of the sequential claims that can ever have runs: they count in Holm's adjustment before they
-            have any. By default all of them.
+        history: as `suite.store.load_history` gives it, for claims about an epoch. Without it they aren't tested.
 
     Raises:
         InputError: the frame holds two trainings under one name, a finished run without an accuracy, answers to
             the test images that don't fit it, or test sets of two sizes in one comparison.
     """
-    return judge_cases(find_cases(frame, claims, seeds), pairs_expected, family)
+    return judge_cases(find_cases(frame, claims, seeds, history, pairs_expected), pairs_expected)
 
 
-def judge_cases(
-    matched: Iterable[Case], pairs_expected: int | None = None, family: Collection[str] | None = None
-) -> list[Verdict]:
-    """Judge claims together, each on the comparison that is at hand for it; arguments and errors as for `judge`."""
-    cases = list(matched)
-    checks = image_checks(case.comparison for case in cases if case.comparison is not None and case.comparison.seeds)
-    places: dict[int, int] = {}  # of each case in the family
-    tests: list[tuple[Tests, Tests]] = []  # by its own rule, and by a single look
-    for case in cases:
-        if case.comparison is not None and not case.obstacle:
-            gains = case.comparison.gains
-            found = tests_of(case.claim, gains), single_look(case.claim, gains)
-        elif case.claim.rule != "fixed" and (family is None or case.claim.id in family):
-            found = _NOTHING, _NOTHING  # it counts from the start, so that no word changes when its runs come
-        else:
-            continue
-        places[id(case)] = len(tests)
-        tests.append(found)
-    sides = [[one.p for one, _ in tests], [one.p_opposite for one, _ in tests]]
-    once = [[one.p for _, one in tests], [one.p_opposite for _, one in tests]]
-    adjusted, adjusted_once = [stats.holm(side) for side in sides], [stats.holm(side) for side in once]
+def judge_cases(matched: Iterable[Case], pairs_expected: int | None = None) -> list[Verdict]:
+    """Judge claims, each on the comparison that is at hand for it; arguments and errors as for `judge`."""
     verdicts = []
-    for case in cases:
-        p = p_negative = math.nan
-        obstacle, place = case.obstacle, places.get(id(case))
-        if place is not None and case.comparison is not None and not obstacle:
-            p, p_negative = (side[place] for side in adjusted)
-            obstacle = _out_of_reach(case, case.comparison, sides, place)
-        evidence = word_once = None
+    for case, size in in_families(matched):
+        evidence = None
+        obstacle = case.obstacle
         if case.comparison is not None and case.comparison.seeds:
-            images = checks.get(id(case.comparison))
-            evidence = Evidence(case.claim, case.comparison, p, p_negative, len(tests), images)
-            if place is not None and case.claim.rule != "fixed" and not obstacle:
-                alone = evidence.single_look
-                p_once, negative_once = (side[place] for side in adjusted_once)
-                smaller = falls_short(case.claim, alone.interval)
-                word_once = _word(case.claim, p_once, negative_once, alone.p_equivalent, smaller=smaller)
-        verdicts.append(_verdict(case, obstacle, evidence, word_once, pairs_expected))
+            check_test_images(case.comparison)
+            images = image_checks(case.claim, case.comparison)
+            evidence = Evidence(case.claim, case.comparison, size, images, case.bounds, tested=not obstacle)
+            obstacle = obstacle or _out_of_reach(evidence)
+        verdicts.append(_verdict(case, obstacle, evidence, pairs_expected))
     return verdicts
 
 
-_NOTHING = Tests(1.0, 1.0, 1.0, 1.0, stats.Interval(-math.inf, math.inf))
+def in_families(matched: Iterable[Case]) -> list[tuple[Case, int]]:
+    """The cases, each with the number of claims that share its α."""
+    cases = list(matched)
+    members: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        if case.claim.family_size is None and not case.claim.obstacle:
+            members[case.claim.family].add(case.claim.id)
+    times = Counter(case.claim.id for case in cases)
+    return [
+        (case, (case.claim.family_size or max(len(members[case.claim.family]), 1)) * times[case.claim.id])
+        for case in cases
+    ]
 
 
-def _out_of_reach(case: Case, comparison: Comparison, sides: Sequence[Sequence[float]], place: int) -> str:
-    """Why equal gains can't reach α beside the other claims, in either direction; empty if they can.
-
-    Only equal gains have a smallest p; the claim still counts among those judged together.
-    """
-    if not comparison.gain.identical:
+def _out_of_reach(evidence: Evidence) -> str:
+    """Why equal gains can't reach the claim's share of α; empty if they can. Only equal gains have a smallest p."""
+    gain, claim = evidence.gain, evidence.claim
+    if not gain.identical or (best := evidence.adjusted(smallest_p(claim, gain.n))) < claim.alpha:
         return ""
-    n, best = comparison.gain.n, smallest_p(case.claim, comparison.gain.n)
-    reached = min(stats.holm([*side[:place], best, *side[place + 1 :]])[place] for side in sides)
-    if reached < case.claim.alpha:
-        return ""
-    test = "in the exact test" if case.claim.rule == "fixed" else "by this claim's rule"
+    test = "in the exact test" if claim.rule == "fixed" else "by this claim's rule"
     return (
-        f"all {n} gains are equal, and {n} equal gains can't reach p < {case.claim.alpha:g} {test}: "
-        f"among the {len(sides[0])} claims judged together, {reached:.2g} at best"
+        f"all {gain.n} gains are equal, and {gain.n} equal gains can't reach p < {claim.alpha:g} {test}: "
+        f"in a family of {evidence.claims_judged} claims, {best:.2g} at best"
     )
 
 
-def decide(claim: Claim, evidence: Evidence) -> Word:
-    """The word for a claim that could be tested: a function of the numbers alone."""
-    p, p_negative = evidence.p_adjusted, evidence.p_negative_adjusted
-    return _word(claim, p, p_negative, evidence.p_equivalent, smaller=evidence.smaller)
+def decide(evidence: Evidence) -> Word:
+    """The word for a claim that could be tested: a function of the numbers alone.
+
+    By the fixed rule a word must also stand with failed pairs at their worst; otherwise it is taken away.
+    """
+    word = without_failures(evidence)
+    return word if evidence.failures is None else weaker(word, with_failed_pairs(evidence, evidence.failures))
 
 
-def _word(claim: Claim, p: float, p_negative: float, p_equivalent: float, *, smaller: bool) -> Word:
+def without_failures(evidence: Evidence) -> Word:
+    """The word of the pairs that are there."""
+    return _word(evidence, evidence.tests, smaller=evidence.smaller)
+
+
+def with_failed_pairs(evidence: Evidence, failed: Bounds) -> Word:
+    """The word with failed pairs at their worst for whatever would be shown."""
+    tests = single_look(evidence.claim, failed.low, failed.high)
+    short = has_fallen_short(evidence.claim, failed.high if evidence.claim.side == "greater" else failed.low)
+    return _word(evidence, tests, smaller=short)
+
+
+def decide_once(evidence: Evidence) -> Word:
+    """The word by a single look at the same pairs."""
+    tests = evidence.single_look
+    return _word(evidence, tests, smaller=falls_short(evidence.claim, evidence.gain, tests.interval))
+
+
+def weaker(word: Word, other: Word) -> Word:
+    """The word, unless the other one says less of the same or something else."""
+    if word == other or word in _UNDECIDED:
+        return word
+    if {word, other} == {"confirmed", "direction_only"}:
+        return "direction_only"
+    return "open" if word in ANALOGUE_WORDS else "inconclusive"
+
+
+_UNDECIDED: tuple[Word, ...] = ("not_tested", "inconclusive", "open")
+
+
+def has_a_word(word: Word) -> bool:
+    """Whether the runs have decided the claim."""
+    return word not in _UNDECIDED
+
+
+def _word(evidence: Evidence, tests: Tests, *, smaller: bool) -> Word:
     """smaller: the gain is shown to be smaller than the claimed one, by more than the margin."""
-    significant = p < claim.alpha
-    if claim.kind == "analogue":
-        if p_negative < claim.alpha:
+    claim, level = evidence.claim, evidence.level
+    significant, opposite = tests.p < level, tests.p_opposite < level
+    if claim.is_here:
+        if opposite:
             return "opposite_here"
         return "gain_here" if significant else "no_gain_here" if smaller else "open"
-    if p_negative < claim.alpha or (not significant and smaller):
+    if opposite or (not significant and smaller):
         return "contradicted"
     if significant:
-        return "confirmed" if p_equivalent < claim.alpha else "direction_only"
+        return "confirmed" if tests.p_equivalent < claim.alpha else "direction_only"
     return "inconclusive"
 
 
@@ -208,6 +230,7 @@ def to_json(verdicts: Iterable[Verdict], together: Mapping[str, Mapping[str, Any
             "cell": verdict.cell,
             "recipe": verdict.recipe,
             "caveats": verdict.caveats,
+            "family": None if verdict.evidence is None else verdict.evidence.claims_judged,
             "claim": verdict.claim.model_dump(mode="json"),
             "evidence": None if verdict.evidence is None else verdict.evidence.flat(),
         }
@@ -216,20 +239,23 @@ def to_json(verdicts: Iterable[Verdict], together: Mapping[str, Mapping[str, Any
     return json.dumps(_plain(objects), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _verdict(
-    case: Case, obstacle: str, evidence: Evidence | None, single_look: Word | None, pairs_expected: int | None
-) -> Verdict:
-    word: Word = "not_tested" if evidence is None or obstacle else decide(case.claim, evidence)
+def _verdict(case: Case, obstacle: str, evidence: Evidence | None, pairs_expected: int | None) -> Verdict:
+    word: Word = "not_tested"
+    once: Word | None = None
+    taken: Word | None = None
+    if evidence is not None and not obstacle:
+        word, before = decide(evidence), without_failures(evidence)
+        taken = before if before != word else None
+        once = None if case.claim.rule == "fixed" else decide_once(evidence)
     texts: list[str] = []
     if case.comparison is not None:
         number = pair_number(case.claim, evidence, pairs_expected) if word != "not_tested" else ""
-        texts = [text for text in (case.note, *case.left_out, number) if text]
+        failed = worst_case(evidence, word, taken) if evidence is not None and word != "not_tested" else ""
+        texts = [text for text in (case.note, *case.left_out, number, failed) if text]
         texts += caveats(case.claim, case.comparison, evidence)
-    sentence = write_sentence(case, word, obstacle, evidence, single_look)
+    sentence = write_sentence(case, word, obstacle, evidence, once, taken)
     provisional = word != "not_tested" and is_provisional(case.claim, evidence, pairs_expected)
-    return Verdict(
-        case.claim, word, sentence, case.label, case.recipe, tuple(texts), evidence, provisional, single_look
-    )  # fmt: skip
+    return Verdict(case.claim, word, sentence, case.label, case.recipe, tuple(texts), evidence, provisional, once)
 
 
 def _plain(value: Any) -> Any:

@@ -153,11 +153,11 @@ def test_the_page_says_it_all(page: Page) -> None:
         "10 of 12 trials are done, 1 failed, 1 is still to do",
         "Of 5 verdicts: 1 not tested, 1 contradicted, 1 direction only, 1 inconclusive, 1 gain here. "
         "1 of them carry a published gain over",
-        "Claimed +0.84, observed +0.31 [+0.25, +0.37] over 5 pairs: direction only; smaller than claimed: "
-        "one of +0.42 or more is ruled out.",
+        "Claimed +0.84, observed +0.31 [+0.25, +0.37] over 5 pairs, as one of 5 claims: direction only; smaller than "
+        "claimed: one of +0.42 or more is ruled out.",
         "analogue, not the paper’s own experiment",
         "seed 0 +0.80, seed 1 +0.88",
-        "over pairs and 10000 test images",
+        "of 10000 test images",
         "Images gained, lost; McNemar’s p seed 0 +80 −0, < 0.0001; seed 1 +88 −0, < 0.0001",
         "at the end: default 93.08 % (n = 5); lape 93.93 % (n = 5)",
         "the loss was not finite at step 412",

@@ -156,7 +156,8 @@ def test_a_sequential_claim_weighs_on_the_others_before_it_has_runs() -> None:
     assert first.evidence is not None
     assert first.evidence.claims_judged == 2
     assert first.evidence.p_adjusted == pytest.approx(2 * first.evidence.p)
-    alone, _ = judge(frame_of(paired_rows(GAINS)), claims, family={"a"})
+    named = claim(id="a", max_pairs=20, family_size=1)
+    alone, _ = judge(frame_of(paired_rows(GAINS)), [named, claims[1]])
     assert alone.evidence is not None
     assert alone.evidence.claims_judged == 1
 

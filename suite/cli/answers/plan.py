@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from suite.cli.answers.answer import Part
+from suite.cli.commands.plan_claims import outlooks
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate
 from suite.verdict import stats
 from suite.verdict.claims.claim import untested
@@ -75,6 +76,20 @@ class CellPart(Part):
     measured: int = Field(description="how many measurements that was")
 
 
+class OutlookPart(Part):
+    """What a claim with a largest number of pairs will probably take, if pairs are added until it is decided."""
+
+    claim: str
+    pairs: int
+    most: int
+    level: float = Field(description="what the claim's own p-values must fall below: its share of α")
+    sd: float = Field(description="the standard deviation of gains that is assumed, in points; 1 if it isn't known yet")
+    known: bool = Field(description="whether it is known; otherwise gains are in standard deviations")
+    ends: dict[float, float] = Field(description="by true gain: after how many pairs it ends on average")
+    shown: float = Field(description="the smallest true gain that is found with 80 % power")
+    pair_seconds: float | None
+
+
 class PlanAnswer(Part):
     """What a run of a grid would do, and what it takes. Times are seconds unless the key says hours."""
 
@@ -102,6 +117,7 @@ class PlanAnswer(Part):
     dropped: list[DroppedPart]
     claims: ClaimsPart
     power: PowerPart
+    until_decided: list[OutlookPart]
     budget: str = Field(description="in what the grid is smaller than the paper's experiment; empty: it isn't")
     command: str = Field(description="the command that runs what is to do")
 
@@ -136,6 +152,7 @@ def plan_answer(workspace: Workspace, plan: Plan, expected: Estimate, stale: Seq
         dropped=[DroppedPart(cell=cell.label, reason=cell.reason) for cell in plan.dropped],
         claims=ClaimsPart(to_judge=len(workspace.claims), untested=[claim.id for claim in unmatched]),
         power=_power(workspace),
+        until_decided=[OutlookPart(**vars(one)) for one in outlooks(workspace, expected)],
         budget=workspace.budget_note,
         command=workspace.command,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -77,6 +78,26 @@ class EstimatePart(OpenPart):
     verdict: str | None = Field(description="a sentence that compares estimate and actual time")
 
 
+class StepPart(Part):
+    """What the first pairs of a claim said. Gains are in points; null: not defined yet."""
+
+    pairs: int
+    mean: float
+    low: float | None = Field(description="the lower end of the interval that holds at all looks")
+    high: float | None
+    boundary: float | None = Field(description="how far from zero the mean must lie for a gain, or a loss, to be shown")
+    word: str
+
+
+class ClaimPart(Part):
+    """A claim that is judged after each pair."""
+
+    claim: str
+    word: str
+    max_pairs: int | None
+    path: list[StepPart]
+
+
 class StatusAnswer(Part):
     """The state of a grid at one moment. Times are seconds unless the key says hours."""
 
@@ -94,9 +115,10 @@ class StatusAnswer(Part):
     underway: list[RunningPart]
     failures: list[FailurePart]
     estimate: EstimatePart | None
+    claims: list[ClaimPart] = Field(description="those that are judged after each pair")
 
 
-def status_answer(view: View, found: Forecast | None) -> StatusAnswer:
-    """The answer for a view of a grid, and the estimate of its last run."""
+def status_answer(view: View, found: Forecast | None, claims: Sequence[Mapping[str, Any]] = ()) -> StatusAnswer:
+    """The answer for a view of a grid, the estimate of its last run, and the claims that are judged after each pair."""
     estimate = None if found is None else found.model_dump() | {"verdict": found.verdict}
-    return StatusAnswer.model_validate(view.values() | {"estimate": estimate})
+    return StatusAnswer.model_validate(view.values() | {"estimate": estimate, "claims": list(claims)})

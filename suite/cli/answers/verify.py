@@ -31,7 +31,7 @@ class ClaimPart(OpenPart):
     version: str
     table: str
     row: str
-    kind: Literal["published", "analogue"]
+    kind: Literal["published", "analogue", "own"]
     published_for: str
     evidence: str = Field(description="how well the number is documented")
     contrast: ContrastPart

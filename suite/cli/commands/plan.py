@@ -12,6 +12,7 @@ from rich.console import Console
 from suite.cli.answers.answer import json_text
 from suite.cli.answers.plan import cell_part, plan_answer
 from suite.cli.commands.console import SHOWN, open_console, print_line
+from suite.cli.commands.plan_claims import outlook_lines
 from suite.data.cache import open_root, verify
 from suite.errors import InputError
 from suite.report.workspace import Workspace
@@ -159,6 +160,8 @@ def print_plan(
     print_line(console, f"  power    {_power(workspace)}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     print_line(console, f"  claims   {claims}")
+    for line in outlook_lines(workspace, expected):
+        print_line(console, f"           {line}")
     print_line(console, f"  dropped  {len(plan.dropped)} cells")
     for cell in plan.dropped[:SHOWN]:
         print_line(console, f"    {cell.label}: {cell.reason}")

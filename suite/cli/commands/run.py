@@ -24,7 +24,7 @@ from suite.run.plan import Plan
 from suite.run.policy import Policy
 from suite.run.prepared import Prepared, needed
 from suite.run.progress import ProgressDisplay
-from suite.run.queue import Queue
+from suite.run.queue import Decide, Queue
 from suite.run.ray.capacity import Needs
 from suite.run.ray.dashboard import check_dashboard
 from suite.run.ray.early import EarlyRay
@@ -107,6 +107,8 @@ def run_grid(
     limit: int | None,
     retry: str,
     stale: str = "",
+    decide: Decide | None = None,
+    shown: Workspace | None = None,
     as_json: bool = False,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report.
@@ -119,6 +121,8 @@ def run_grid(
         limit: Run at most so many trials now.
         retry: Statuses of failures to run again, separated by commas.
         stale: What to do with records that were made by other code: "rerun" or "keep"; empty: ask.
+        decide: Chooses which trials run; None: all that are missing.
+        shown: The workspace whose table, verdicts and report are shown; None: the one that runs.
         as_json: Print events as lines of JSON, and nothing else.
 
     Returns:
@@ -128,7 +132,8 @@ def run_grid(
     root = open_root(machine.data_root)
     machine = replace(machine, data_root=root)
     execution.check()
-    statuses, answer = _statuses(retry), stale_answer(stale)
+    statuses, answer = statuses_to_retry(retry), stale_answer(stale)
+    shown = workspace if shown is None else shown
     # A fraction of a GPU that can't be is refused before a cluster is looked for.
     Needs(machine.threads, execution.gpus_per_trial or 0.0)
     machine = _one_process_for_each_gpu(machine, execution.gpus_per_trial)
@@ -155,12 +160,16 @@ def run_grid(
         def open_display(plan: Plan) -> Listener:
             trials = plan.to_do[:limit]
             expected = _expected(workspace, execution, trials, where)
-            keepers.append(Timekeeper(trials, expected, workspace.store.folder))
+            if decide is None:  # otherwise how many will run isn't known, and no estimate of their time is kept
+                keepers.append(Timekeeper(trials, expected, workspace.store.folder))
             curves = [] if execution.curves is None else [Curves(execution.curves)]
             if stream is not None:
                 stream.planned(workspace.grid.name, plan, len(trials), expected)
                 return fan_out(*keepers, *curves, stream)
-            print_plan_line(console, workspace, plan, where)
+            if decide is None:
+                print_plan_line(console, workspace, plan, where)
+            else:
+                print_line(console, f"{workspace.grid.name}: until decided, at most {len(trials)} trials to run")
             return fan_out(*keepers, *curves, stack.enter_context(ProgressDisplay(console, trials, expected)))
 
         def execute(queue: Queue) -> None:
@@ -183,13 +192,14 @@ def run_grid(
                 retry=statuses,
                 limit=limit,
                 stale=answer,
+                decide=decide,
             )
         finally:
             for keeper in keepers:
                 with suppress(InputError):  # the disk is full: what ended the run is told, or what it ended with
                     told = keeper.close().verdict
-    after = replace(workspace)  # a copy, which reads the records anew
-    notes = [*_changed(workspace), *([f"time: {told}"] if told else [])]
+    after = replace(shown)  # a copy, which reads the records anew
+    notes = [*_changed(shown), *([f"time: {told}"] if told else [])]
     if stream is not None:
         stream.ended(after, plan, notes)
         return len(plan.done) == plan.total
@@ -298,7 +308,8 @@ def _executor(execution: Execution, worker: Worker, data: Prepared, begun: Early
     )
 
 
-def _statuses(text: str) -> Collection[str]:
+def statuses_to_retry(text: str) -> Collection[str]:
+    """The statuses that `--retry` names; raises `InputError` for one that no failure has."""
     statuses = [part.strip() for part in text.split(",") if part.strip()]
     for status in statuses:
         if status not in FAILURES:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.live import Live
 
 from suite.cli.answers.answer import json_text
 from suite.cli.answers.status import status_answer
 from suite.cli.commands.console import lit, open_console, print_line
+from suite.grid.grid import Expansion
 from suite.run.opened_grid import OpenGrid
 from suite.run.status import Underway, View, Watcher
 from suite.run.timing.forecast import read_calibration, read_forecast
 from suite.store.beats import LOST
 from suite.text import duration, say
+
+if TYPE_CHECKING:
+    from suite.report.workspace import Workspace
+    from suite.verdict.verdicts import Verdict
 
 _SHOWN = 20  # the most failures, and the most running trials, that are listed; the JSON has all of them
 _DRAWN = 4  # refreshes of the terminal per second
@@ -34,21 +42,84 @@ def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) 
     """
     measured = read_calibration(opened.store.folder)
     calibrated = () if measured is None else measured.paces
-    watcher = Watcher(opened.grid.name, opened.expansion, opened.store.folder, calibrated)
+    claims = ClaimPaths(opened)
+    watcher = Watcher(opened.grid.name, claims.expansion, opened.store.folder, calibrated)
     views = _looks(watcher, every) if watch else iter([watcher.look()])
     if as_json:
         for view in views:
-            say(json_text(status_answer(view, read_forecast(opened.store.folder))))
+            say(json_text(status_answer(view, read_forecast(opened.store.folder), claims.values())))
         return
     console = open_console()
     if watch and console.is_terminal:
         with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=_DRAWN) as live:
             for view in views:
-                live.update(lit("\n".join(status_lines(opened, view, _verdict(opened)))))
+                live.update(lit("\n".join([*status_lines(opened, view, _verdict(opened)), *claims.lines()])))
         return
     with suppress(KeyboardInterrupt):  # Ctrl-C stops only this command, not the run that it watches
         for number, view in enumerate(views):
-            print_line(console, "\n" * bool(number) + "\n".join(status_lines(opened, view, _verdict(opened))))
+            lines = [*status_lines(opened, view, _verdict(opened)), *claims.lines()]
+            print_line(console, "\n" * bool(number) + "\n".join(lines))
+
+
+class ClaimPaths:
+    """The paths of claims that are judged after each pair. A grid without such claims costs nothing.
+
+    Args:
+        opened: the grid.
+    """
+
+    def __init__(self, opened: OpenGrid) -> None:
+        self._opened = opened
+        self._workspace: Workspace | None = None
+        if not opened.grid.file.not_runnable and any(_may_look_often(path) for path in opened.grid.claim_files):
+            from suite.report.workspace import Workspace
+
+            workspace = Workspace(opened.grid, opened.results, opened.command, opened.results)
+            if any(claim.rule != "fixed" for claim in workspace.claims):
+                self._workspace = workspace
+
+    @property
+    def expansion(self) -> Expansion:
+        """The grid's trials, and those of further seeds that are stored."""
+        return self._opened.expansion if self._workspace is None else self._workspace.counted
+
+    def lines(self) -> list[str]:
+        """A line per claim."""
+        if self._workspace is None:
+            return []
+        from suite.verdict.paths import path_line
+
+        return [
+            f"  {verdict.claim.id}: {path_line(verdict.evidence)}"
+            for verdict in self._judged()
+            if verdict.evidence is not None
+        ]
+
+    def values(self) -> list[dict[str, Any]]:
+        """The same as JSON-compatible values; what is infinite or undefined is null."""
+        if self._workspace is None:
+            return []
+        from suite.verdict.paths import path_values
+
+        return [
+            {"claim": verdict.claim.id, "word": verdict.word, "max_pairs": verdict.claim.max_pairs}
+            | {"path": [] if verdict.evidence is None else path_values(verdict.evidence)}
+            for verdict in self._judged()
+        ]
+
+    def _judged(self) -> list[Verdict]:
+        if self._workspace is None:
+            return []
+        fresh = replace(self._workspace)  # a copy, which reads the records anew
+        return [verdict for verdict in fresh.verdicts if verdict.claim.rule != "fixed"]
+
+
+def _may_look_often(path: Path) -> bool:
+    """Whether a claim file names a rule that allows looks after each pair; a quick look, which reads no YAML."""
+    with suppress(OSError, UnicodeDecodeError):
+        text = path.read_text(encoding="utf-8")
+        return "max_pairs" in text or "e_process" in text
+    return False
 
 
 def _verdict(opened: OpenGrid) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +27,7 @@ from suite.cli.options import (
     StaleOption,
     chosen_workspace,
 )
+from suite.errors import InputError
 
 commands = typer.Typer()
 
@@ -50,6 +53,16 @@ def run(
         ),
     ] = "",
     stale: StaleOption = "",
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided", help="Add pairs where they decide a claim soonest, until every claim has a word."
+        ),
+    ] = False,
+    hours: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="H", help="With --until-decided: begin no pair that would end after H hours."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
     deterministic: DeterministicOption = False,
@@ -117,6 +130,9 @@ def run(
 
     The command may be stopped and repeated: finished trials are kept and never run again. Exit code 0: all trials of
     the grid are done; 1: some are missing (for instance after --limit) or have failed.
+
+    With --until-decided, seeds are added up to the largest number of pairs that the claim file fixes. Exit code 0:
+    every claim has a word, or all its pairs; 1: some have neither.
     """
     from suite.cli.commands.run import Execution, run_grid
     from suite.run.policy import Policy
@@ -124,7 +140,20 @@ def run(
 
     seconds = None if time_limit is None else 60 * time_limit
     workspace = chosen_workspace(grid, overrides, seeds, results, reports)
-    complete = run_grid(
+    if hours is not None and not until_decided:
+        raise InputError(
+            "hours without --until-decided",
+            expected="--hours together with --until-decided",
+            found=f"--hours {hours:g}",
+            where="lape run",
+            fix="add --until-decided, or limit single trials by --time-limit",
+        )
+    run: Callable[..., bool] = run_grid
+    if until_decided:
+        from suite.cli.commands.until_decided import run_until_decided
+
+        run = partial(run_until_decided, hours=hours)
+    complete = run(
         workspace,
         Execution(executor, address, gpus_per_trial, at_once, dashboard, keep_weights, storage, curves),
         limit=limit,

@@ -66,8 +66,9 @@ class Claim(Model):
     version: str = Field(min_length=1, description="which version of the paper; their numbers differ")
     table: str = Field(min_length=1, description="the table's number in quotes, or where else, such as 'abstract'")
     row: str = Field(min_length=1, description="the row, in the paper's own words")
-    kind: Literal["published", "analogue"] = Field(
-        description="published: the paper's own data set and budget; analogue: its gain carried over to another"
+    kind: Literal["published", "analogue", "own"] = Field(
+        description="published: the paper's own data set and budget; analogue: its gain carried over to another; own: "
+        "no paper's, about the runs at hand"
     )
     published_for: str = Field(default="", description="of an analogue: what the paper's number is for")
     evidence: Grade = "printed_table"
@@ -75,10 +76,14 @@ class Claim(Model):
     metric: MetricName = "top1"
     epoch: int | None = Field(default=None, ge=1, description="the epoch of the accuracies, unless it is the last")
     claimed_gain: float = Field(gt=0, le=100, description="percentage points")
+    any_size: bool = Field(
+        default=False,
+        description="an own claim of a gain of any size: claimed_gain is the least that the test set shows",
+    )
     claimed_baseline: float | None = Field(default=None, ge=0, le=100, description="percent")
     claimed_treatment: float | None = Field(default=None, ge=0, le=100, description="percent")
     # Below 1e-4 no number of pairs that anybody runs has the power, and the search for one doesn't converge.
-    alpha: float = Field(default=0.05, ge=1e-4, lt=0.5, description="of the one-sided test, after Holm's adjustment")
+    alpha: float = Field(default=0.05, ge=1e-4, lt=0.5, description="of the one-sided test, for its whole family")
     margin: float = Field(gt=0, description="δ: how far from the claimed gain still counts as equal, in points")
     side: Literal["greater"] = Field(default="greater", description="the direction of the claim")
     min_pairs: int = Field(default=3, ge=2, le=1000, description="fewer pairs than this leave the claim untested")
@@ -91,6 +96,15 @@ class Claim(Model):
     sequential: Literal["e_process"] | None = Field(
         default=None, description="e_process: judged after each pair, without a largest number of pairs"
     )
+    family: str = Field(default="", description="the claims of its file that share α with it; all of them unless named")
+    family_size: int | None = Field(
+        default=None, ge=1, le=1000, description="how many claims share α; of a file, its testable claims unless larger"
+    )
+    failed_pairs: Literal["stop", "worst_case"] = Field(
+        default="stop", description="what a failed pair does to a claim that is judged after each pair"
+    )
+    published_runs: int | None = Field(default=None, ge=1, description="over how many runs the paper's means are")
+    rounding: float = Field(default=0.0, ge=0, description="how far the claimed gain may be off by printed rounding")
     not_runnable: str = Field(default="", description="why the suite can't test it")
 
     @model_validator(mode="after")
@@ -108,6 +122,8 @@ class Claim(Model):
                 )
         if self.kind == "analogue" and not self.published_for:
             raise ValueError("published_for in an analogue claim: what the paper's own number is for")
+        if self.any_size and self.kind != "own":
+            raise ValueError("any_size in an own claim only: a paper claims a gain of some size")
         if self.max_pairs is not None and self.sequential is not None:
             raise ValueError("max_pairs or sequential, and not both: they are two rules")
         if self.max_pairs is not None and self.max_pairs < self.min_pairs:
@@ -119,8 +135,15 @@ class Claim(Model):
     @property
     def title(self) -> str:
         """Where the claim stands, in one line; an analogue says so."""
+        if self.kind == "own":
+            return f"{self.paper}: {self.row}"
         analogue = "analogue of " if self.kind == "analogue" else ""
         return f"{analogue}{self.paper} ({self.version}), {table_name(self.table)}, {self.row}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its words are about the runs at hand alone, and not about a paper's experiment."""
+        return self.kind != "published"
 
     @property
     def rule(self) -> Literal["fixed", "max_pairs", "e_process"]:
@@ -132,9 +155,12 @@ class Claim(Model):
     @property
     def obstacle(self) -> str:
         """Why no runs of the suite can test the claim; empty if they can."""
-        if self.not_runnable or self.epoch is None:
+        if self.not_runnable or self.margin >= self.rounding:
             return self.not_runnable
-        return f"it is about epoch {self.epoch}, and verdicts are on the last or the best one"
+        return (
+            f"its margin of {self.margin:g} points is below the rounding of the printed numbers, {self.rounding:g}: "
+            "whatever is observed, the gain that was meant may be another"
+        )
 
 
 def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
@@ -145,9 +171,10 @@ def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
 
 def carried_over(claim: Claim, budget: Budget | None) -> Claim:
     """The claim as a grid of this budget tests it: as an analogue, of the cells that stand for the published ones."""
-    if budget is None or claim.kind == "analogue":
+    if budget is None or claim.is_here:
         return claim
     asked = claim.contrast
+    reason = f"another budget has no epoch {claim.epoch}" if claim.epoch is not None else ""
     cells = {
         "baseline": budget.here(asked.axis, asked.baseline),
         "treatment": budget.here(asked.axis, asked.treatment),
@@ -158,5 +185,6 @@ def carried_over(claim: Claim, budget: Budget | None) -> Claim:
             "kind": "analogue",
             "published_for": f"{claim.row}, at the paper's budget, not this one: {budget.note}",
             "contrast": asked.model_copy(update=cells),
+            "not_runnable": claim.not_runnable or reason,
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,7 +16,7 @@ from suite.grid.documents import Document, Location, check_inside, read_document
 from suite.grid.shipped import find_named
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.claims.claim import Claim
-from suite.verdict.claims.published import GRADES, Model, Statement, Value, gain_label
+from suite.verdict.claims.published import GRADES, Model, Statement, Value, decimals, gain_label
 from suite.verdict.claims.schema import ClaimFile, Sides
 
 # The axes whose levels can be checked in a claim; architectures and data sets may be a grid's own.
@@ -106,7 +107,7 @@ class _Parts:
         """All parts; raises `InputError`."""
         values = {value.id: value for value in self._values()}
         self.known |= values
-        claims, stated = list(self._claims()), list(self._stated())
+        claims, stated = self._in_families(list(self._claims())), list(self._stated())
         if self.problems:
             raise InputError(problems=self.problems)
         return Claims(self.document, self.file.title, values, claims, stated, self.known, self.places)
@@ -190,6 +191,20 @@ class _Parts:
                 self._check_levels(claim, at)
             yield claim
 
+    def _in_families(self, claims: Sequence[Claim]) -> list[Claim]:
+        """The claims with the size of their family: fixed by the files alone, so that no runs can change it."""
+        sizes = Counter(claim.family for claim in claims if not claim.obstacle)
+        found = []
+        for claim in claims:
+            own = max(sizes[claim.family], 1)
+            if claim.family_size is not None and claim.family_size < own:
+                place = self.places.get(claim.id, str(self.document.path))
+                expected, fix = f"{own} or more", "leave family_size out: the file's testable claims are counted"
+                what = "a family that is smaller than the claims in it"
+                self.problems.append(Problem(what, expected, str(claim.family_size), place, fix))
+            found.append(claim.model_copy(update={"family_size": claim.family_size or own}))
+        return found
+
     def _check_levels(self, claim: Claim, at: Location) -> None:
         asked = claim.contrast
         sides = [(asked.axis, asked.baseline, "baseline"), (asked.axis, asked.treatment, "treatment")]
@@ -246,7 +261,10 @@ class _Parts:
             if contrast is None:
                 return None
             entry = {"contrast": contrast}
+        runs = [value.runs for value in (baseline, treatment) if value.runs is not None]
         numbers = {
+            "published_runs": min(runs) if len(runs) == 2 else None,
+            "rounding": sum(0.5 * 10.0 ** -decimals(value.printed) for value in (baseline, treatment)),
             **{key: getattr(treatment, key) for key in ("paper", "version", "table")},
             "row": gain_label(baseline, treatment),
             "evidence": max(baseline.evidence, treatment.evidence, key=list(GRADES).index),  # the weaker one

@@ -20,7 +20,7 @@ class Sides(Model):
 class Rule(Model):
     """How the claims of a file are tested, where they don't say otherwise; fixed before any run."""
 
-    alpha: float | None = Field(default=None, description="of the one-sided test, after Holm's adjustment")
+    alpha: float | None = Field(default=None, description="of the one-sided test, for the whole family")
     margin_share: str | None = Field(
         default=None,
         pattern=r"^0\.\d{1,4}$",
@@ -30,6 +30,11 @@ class Rule(Model):
     min_pairs: int | None = None
     max_pairs: int | None = Field(default=None, description="the largest number of pairs, fixed before any run")
     sequential: Literal["e_process"] | None = Field(default=None, description="a rule without a largest number")
+    family: str | None = Field(default=None, description="the claims that share α; all of the file unless named")
+    family_size: int | None = Field(default=None, description="how many claims share α, if more than the file's own")
+    failed_pairs: Literal["stop", "worst_case"] | None = Field(
+        default=None, description="what a failed pair does to claims that are judged after each pair"
+    )
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:

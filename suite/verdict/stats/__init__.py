@@ -15,12 +15,11 @@ from suite.verdict.stats.gains import (
     smallest_sign_flip_p,
     spread,
 )
-from suite.verdict.stats.images import DRAWS, Differences, Interval, bootstrap_gains, mcnemar
+from suite.verdict.stats.images import Differences, Interval, mcnemar
 from suite.verdict.stats.power import seeds_needed, smallest_gain
 from suite.verdict.stats.published import Consistency, Prediction, prediction_interval
 
 __all__ = [
-    "DRAWS",
     "IDENTICAL",
     "Consistency",
     "Differences",
@@ -29,7 +28,6 @@ __all__ = [
     "Prediction",
     "Side",
     "Spread",
-    "bootstrap_gains",
     "can_reach",
     "correlation",
     "direction",

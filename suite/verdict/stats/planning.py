@@ -80,6 +80,7 @@ def forecast(
     sd: float,
     gain_error: float = 0.0,
     tests: Sequence[Test] = BOTH_DIRECTIONS,
+    levels: Sequence[float] | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Forecast:
@@ -93,6 +94,7 @@ def forecast(
         sd: the standard deviation of further gains that is assumed, in points.
         gain_error: how unsure the assumed gain is, as a standard deviation: each simulated continuation draws its own.
         tests: the nulls, and the sides on which they are tested.
+        levels: of each test; alpha unless given.
         draws: number of simulated continuations.
         seed: of the random numbers.
 
@@ -103,13 +105,13 @@ def forecast(
     n = len(gains)
     if n > max_pairs or not all(map(math.isfinite, (gain, sd, gain_error))):
         raise ValueError(f"can't go on from {n} of {max_pairs} pairs with gain {gain} ± {gain_error} and sd {sd}")
-    constant = critical_constant(max_pairs, alpha)
+    constants = [critical_constant(max_pairs, level) for level in levels or [alpha] * len(tests)]
     rng = np.random.default_rng(seed)
     drawn = rng.standard_normal((draws, max_pairs + 1))  # as many whatever n is: forecasts share their draws
     truth = gain + gain_error * drawn[:, -1:]
     rows = np.hstack([np.tile(np.asarray(gains, dtype=np.float64), (draws, 1)), truth + sd * drawn[:, n:max_pairs]])
     reached = np.zeros(rows.shape, dtype=np.bool_)
-    for null, side in tests:
+    for (null, side), constant in zip(tests, constants, strict=True):
         reached |= prefix_p_values(rows, null, side) <= constant * np.arange(1, max_pairs + 1) / max_pairs
     reached[:, : FIRST_LOOK - 1] = False
     decided = reached.any(axis=1)

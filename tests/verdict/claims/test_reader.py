@@ -148,7 +148,7 @@ def test_an_analogue_says_so_in_its_title() -> None:
         ("dataset: digits}", "dataset: digits, join: lape}", "only axes to match"),
         ("claimed_gain: 0.842", "claimed_gain: 0.942", "claimed_treatment − claimed_baseline"),
         ("    published_for: ViT-Lite-7/4 on CIFAR-10, 300 epochs, mean of 5 seeds\n", "", "published_for"),
-        ("kind: analogue", "kind: similar", "'published' or 'analogue'"),
+        ("kind: analogue", "kind: similar", "'published', 'analogue' or 'own'"),
         ("    metric: top1\n", "    metric: top5\n", "a known metric, not 'top5'"),
         ("    claimed_gain: 0.842\n", "", "'claims.0.claimed_gain' is missing"),
         ("    margin: 0.421\n", "", "'claims.0.margin' is missing"),
@@ -265,6 +265,8 @@ def test_each_grid_of_the_project_tests_all_its_claims(name: str) -> None:
     grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml")
     claims = registered()
     own = {claim.id for claim in load_claims(grid.claim_files)}
+    if name == "quickstart":  # whose cells are those of the example that is judged after each pair
+        own |= {"digits-lape-vit-lite", "digits-lape-cct"}
     assert {claim.id for claim in untested(claims, grid.expand().trials)} == {claim.id for claim in claims} - own
 
 
