@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from suite.errors import unknown
+from suite.errors import InputError, unknown
 from suite.grid.axes import is_usual
+from suite.grid.settings import SETTINGS
 from suite.store.record import AXIS_FIELDS
 from suite.verdict import stats
 from suite.verdict.code import mixed_code
 from suite.verdict.runs import CELL_FIELDS, METRICS, Key, Run, cell_order, is_missing, unique_runs
+from suite.verdict.setting_levels import level_of, setting_level, setting_order, without_settings
 
 if TYPE_CHECKING:
     from suite.verdict.runs import Frame
@@ -38,6 +40,7 @@ class Side:
         correct: which test images were right, as `suite.store.record.pack_bits` packs it, where the record has it.
         code: the fingerprints of the levels' code by axis, as JSON, where the record has them.
         last: top-1 of the last epoch of each finished seed, in percent.
+        settings: recipe and sizes, as the frame's column `settings` has them; empty if it has none.
     """
 
     level: str
@@ -55,6 +58,7 @@ class Side:
         return mixed_code(self.code.values())
 
     last: Mapping[int, float] = field(default_factory=dict)
+    settings: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Comparison:
         baseline: the side to beat.
         treatment: the side that may gain.
         only: the seed indices of the pairs that count, in their order; None: of all pairs, in rising order.
+        tied: if the axis is a setting: the settings that differ along with it.
     """
 
     axis: str
@@ -76,6 +81,19 @@ class Comparison:
     baseline: Side
     treatment: Side
     only: tuple[int, ...] | None = None
+    tied: tuple[str, ...] = ()
+
+    def level(self, name: str) -> str:
+        """The level that both sides share on another axis, on a setting, or of the recipe's name."""
+        if name in self.cell:
+            return self.cell[name]
+        return level_of(self.baseline.settings, name) if self.baseline.settings else ""
+
+    @cached_property
+    def unshared(self) -> str:
+        """What the two sides of a pair don't share because of the settings that they differ in; empty if nothing."""
+        told = {SETTINGS[name].unshared: name for name in (self.axis, *self.tied) if name in SETTINGS}
+        return "; ".join(f"{text} ({name})" for text, name in told.items() if text)
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -149,24 +167,36 @@ class Comparison:
     def label(self) -> str:
         """The comparison in one line."""
         parts = [self.cell[name] for name in AXIS_FIELDS if name in self.cell and not is_usual(name, self.cell[name])]
-        return f"{' '.join(parts)}: {self.treatment.level} vs {self.baseline.level}"
+        named = f"{SETTINGS[self.axis].key} " if self.axis in SETTINGS else ""
+        return f"{' '.join(parts)}: {named}{self.treatment.level} vs {self.baseline.level}"
 
 
-def comparisons(frame: Frame, axis: str = "join", baseline: str = "default", metric: str = "top1") -> list[Comparison]:
+def comparisons(
+    frame: Frame, axis: str = "join", baseline: str = "default", metric: str = "top1", tied: Sequence[str] = ()
+) -> list[Comparison]:
     """Every level of `axis` compared with the baseline, within each set of cells that agree in all else.
 
     Cells whose baseline was never run give no comparison. The order is that of tables.
 
+    Args:
+        frame: the runs.
+        axis: the axis, or a setting (`recipe.epochs`, `size.depth`).
+        baseline: the level to beat; of a setting its value as text.
+        metric: what is compared.
+        tied: if the axis is a setting: the settings that differ along with it.
+
     Raises:
         InputError: an unknown axis or metric, or a frame that holds two training runs under one name.
     """
-    for name, value, known in (("axis", axis, AXIS_FIELDS), ("metric", metric, METRICS)):
+    for name, value, known in (("axis", axis, (*AXIS_FIELDS, *SETTINGS)), ("metric", metric, METRICS)):
         if value not in known:
             raise unknown(name, value, known)
     others = [name for name in CELL_FIELDS if name != axis]
     groups: dict[Key, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in unique_runs(frame):
-        groups[tuple(run[name] for name in others)][run[axis]].append(run)
+        cell_of = without_settings(run, (axis, *tied)) if axis in SETTINGS else run
+        level = setting_level(run, axis) if axis in SETTINGS else run[axis]
+        groups[tuple(cell_of[name] for name in others)][level].append(run)
 
     def value_of(run: Run) -> float:
         return float(run[metric])
@@ -177,16 +207,29 @@ def comparisons(frame: Frame, axis: str = "join", baseline: str = "default", met
             continue
         base, cell = side_of(baseline, levels[baseline], value_of), dict(zip(others, key, strict=True))
         found += [
-            Comparison(axis, cell, metric, base, side_of(level, runs, value_of))
+            Comparison(axis, cell, metric, base, side_of(level, runs, value_of), tied=tuple(tied))
             for level, runs in levels.items()
             if level != baseline
         ]
-    return sorted(found, key=lambda one: cell_order({**one.cell, axis: one.treatment.level}))
+    return sorted(found, key=lambda one: (cell_order({**one.cell, axis: one.treatment.level}), _last(one)))
+
+
+def _last(comparison: Comparison) -> tuple[float, str]:
+    """The order of comparisons that differ only in the treatment's level on a setting."""
+    return setting_order(comparison.treatment.level) if comparison.axis in SETTINGS else (0.0, "")
 
 
 def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -> Side:
     """The runs of one cell as a side. value_of: a finished run's metric; a run with NaN is left out."""
     numbered = {int(run["seed_index"]): run for run in sorted(runs, key=lambda run: int(run["seed_index"]))}
+    if len(numbered) < len(runs):
+        raise InputError(
+            f"several runs of one seed at the level {level}",
+            expected="runs of a side that differ in their seed alone",
+            found=", ".join(str(run["trial_id"]) for run in runs),
+            where="runs.jsonl",
+            fix="compare levels of a single axis; of settings that a zip ties, name the others as `tied`",
+        )
     failures = {seed: str(run["status"]) for seed, run in numbered.items() if run["status"] != "done"}
     done = {seed: run for seed, run in numbered.items() if seed not in failures}
     values = {seed: value for seed, run in done.items() if not math.isnan(value := value_of(run))}
@@ -201,4 +244,5 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         correct={seed: run["correct"] for seed, run in done.items() if isinstance(run.get("correct"), str)},
         code={seed: run["code"] for seed, run in done.items() if isinstance(run.get("code"), str)},
         last={seed: float(run["top1"]) for seed, run in done.items() if not is_missing(run.get("top1"))},
+        settings=next((run["settings"] for run in done.values() if isinstance(run.get("settings"), str)), ""),
     )

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from suite.grid.axes import is_usual
+from suite.grid.settings import SETTINGS
 from suite.text import pair_count
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
@@ -68,20 +69,19 @@ def find_cases(frame: Frame, claims: Sequence[Claim], seeds: Sequence[int] | Non
 
     seeds: the grid's seed indices in their order, by which sequential claims read their pairs; 0, 1, 2, … by default.
     """
-    found: dict[tuple[str, str, str], list[Comparison]] = {}
+    found: dict[tuple[str, str, str, tuple[str, ...]], list[Comparison]] = {}
     for claim in claims:
         asked = claim.contrast
         if claim.metric not in METRICS:
             yield Case(claim, None, f"no run records {claim.metric}")
             continue
-        key = (asked.axis, asked.baseline, claim.metric)
+        key = (asked.axis, asked.baseline, claim.metric, tuple(asked.tied))
         if key not in found:
             found[key] = comparisons(frame, *key)
         matching = [
             comparison
             for comparison in found[key]
-            if comparison.treatment.level == asked.treatment
-            and all(comparison.cell[name] == level for name, level in asked.match.items())
+            if comparison.treatment.level == asked.treatment and asked.matches(comparison.level)
         ]
         for comparison in matching:
             namesakes = [one for one in matching if _named(one) == _named(comparison)]
@@ -107,7 +107,10 @@ def _apart_note(frame: Frame, claim: Claim) -> str:
     """Why runs of both sides make no comparison; empty if one side has no runs."""
     asked = claim.contrast
     wanted = tuple(asked.match.values())
-    levels = {level for level, *others in rows_of(frame, (asked.axis, *asked.match)) if tuple(others) == wanted}
+    names = (asked.axis, *asked.match)
+    if any(name in SETTINGS for name in names):
+        return ""
+    levels = {level for level, *others in rows_of(frame, names) if tuple(others) == wanted}
     if not {asked.baseline, asked.treatment} <= levels:
         return ""
     return f"the runs of the two sides differ in more than their {asked.axis}, such as the recipe: there are no pairs"
