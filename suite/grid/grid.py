@@ -74,6 +74,15 @@ class Grid:
             check_inside(folder / name, folder, self.document.where(("claims", index)))
         return [folder / name for name in self.file.claims]
 
+    @property
+    def setting_axes(self) -> list[tuple[str, ...]]:
+        """The settings that are axes with several levels; tied ones as a group of their own."""
+        found: dict[tuple[str, ...], None] = {}
+        for block, _ in self._blocks():
+            found |= {(name,): None for name, levels in block.axes.settings.items() if len(levels) > 1}
+            found |= {tuple(group): None for group in block.axes.tied}
+        return list(found)
+
     def expand(self) -> Expansion:
         """Expand the grid into trials.
 

@@ -222,6 +222,9 @@ class GridFile(_Model):
     interactions: Interactions = Field(
         default=Interactions(), description="how effects of combined methods are tested: margin and alpha"
     )
+    reach: list[Annotated[float, Field(gt=0, le=100)]] = Field(
+        default=[], max_length=10, description="accuracies in percent: tables then say how many epochs each side takes"
+    )
     expect: list[Expected] = Field(
         default=[], max_length=MOST_RULES, description="what its trials should come to, and what they cost"
     )

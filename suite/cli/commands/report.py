@@ -36,7 +36,8 @@ def print_tables(workspace: Workspace) -> None:
         table = summary_table(rows(workspace.columns), workspace.budget_note)
         console.print(to_terminal(table, console.width))
         written = write_summary(table, folder)
-    further = effect_tables(workspace.factorials, workspace.budget_note)
+    further = workspace.level_tables()
+    further += effect_tables(workspace.factorials, workspace.budget_note)
     further += [text_table(published) for published in workspace.published()]
     for table in further:
         console.print()
@@ -98,6 +99,8 @@ def write_report(workspace: Workspace) -> str:
         workspace.report_folder,
         published=workspace.published(),
         factorials=workspace.factorials,
+        series=workspace.series,
+        levels=workspace.level_tables(),
     )
     return shown(page)
 
