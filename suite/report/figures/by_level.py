@@ -19,6 +19,7 @@ from suite.verdict.training_curves import Curve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_DASHES = (*DASHES, (0, (6, 1.2, 1, 1.2)), (0, (6, 1.2, 1, 1.2, 1, 1.2)), (0, (8, 3)))
 _LOG_FROM = 7.5  # the ratio of the largest to the smallest level from which the axis is logarithmic
 MOST = 24  # drawings of a report
 
@@ -107,7 +108,7 @@ def _curves(axes: Axes, one: Series, curves: Mapping[str, Curve]) -> None:
         for side in (comparison.baseline, comparison.treatment):
             epochs, means = _mean_curve(side, comparison, curves)
             if epochs:
-                colour, dash = PALETTE[colour_number(side.level)], DASHES[number % len(DASHES)]
+                colour, dash = PALETTE[colour_number(side.level)], _DASHES[number % len(_DASHES)]
                 fading = 1 - 0.6 * number / max(len(one.points), 2)
                 axes.plot(epochs, means, color=colour, linestyle=dash, alpha=fading, linewidth=1.3)
                 last = max(last, *epochs)
@@ -116,7 +117,10 @@ def _curves(axes: Axes, one: Series, curves: Mapping[str, Curve]) -> None:
         ticks = [tick for tick in (1, 3, 10, 30, 100, 300, 1000) if tick <= last]
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.set_xticks([], minor=True)
-    axes.set_xlabel("epoch (a dash of its own for each level)")
+    for number, (level, _) in enumerate(one.points):  # the key of the dashes; colours are those of the left panel
+        axes.plot([], [], color=INK, linestyle=_DASHES[number % len(_DASHES)], linewidth=1.1, label=level)
+    axes.legend(frameon=False, fontsize=7, title=one.key, title_fontsize=7, loc="lower right", handlelength=3)
+    axes.set_xlabel("epoch")
     axes.set_ylabel("top-1 (%), mean over pairs")
 
 

@@ -75,13 +75,13 @@ def all_series(rows: Sequence[Row], axes: Sequence[Sequence[str]]) -> list[Serie
                 cell["recipe_id"],
             )
             groups.setdefault(key, []).append(one)
+        groups = {key: members for key, members in groups.items() if len(members) > 1}
         several = len({key[4] for key in groups}) > 1
         for (_, base, treated, shared, recipe, _), members in groups.items():
             members.sort(key=lambda one: setting_order(one.level(axis)))
             at = tuple((one.level(axis), one) for one in members)
             title = f"{shared}, {recipe}" if several else shared
-            if len(at) > 1:
-                found.append(Series(axis, tuple(tied), title, base, treated, at))
+            found.append(Series(axis, tuple(tied), title, base, treated, at))
     return found
 
 
