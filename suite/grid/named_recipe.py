@@ -11,6 +11,7 @@ from suite.errors import InputError, nearest
 from suite.grid.documents import Document, Location, read_document
 from suite.grid.recipe import Recipe
 from suite.grid.settings import level_text
+from suite.grid.shipped import known_files
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,14 @@ def fixed_and_axis(name: str, value: Any, where: str, axis: str) -> InputError:
 
 def _recipe_file(base: str, location: Location, document: Document) -> Document:
     folder = document.path.parent / "recipes"
-    known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    known = known_files("recipes") | {file.stem: file for file in sorted(folder.glob("*.yaml"))}
     if base not in known:
         raise InputError(
             f"unknown recipe {base!r}",
-            expected=f"a file in {folder}",
+            expected=f"a file in {folder}, or a recipe that comes with the suite",
             found=repr(base),
             where=document.where(location),
-            fix=nearest(base, known) if known else f"write {folder / 'NAME.yaml'}",
+            fix=nearest(base, known),
         )
     found = read_document(known[base])
     found.validate(Recipe)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,8 +26,8 @@ from suite.models.sizes import (
     TokensToTokenSize,
     WindowSize,
 )
+from suite.models.timm_size import TimmSize
 from suite.registry import Outside, Registry
-from suite.store.canonical import resolved_values
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,16 @@ class Architecture(Level):
         return self.family.source
 
     @property
+    def norm(self) -> str:
+        """The norm that it has as published."""
+        return self.size.usual_norm or self.family.norm
+
+    @property
+    def library_version(self) -> str | None:
+        """The installed version of timm for one of its models; None for the suite's own."""
+        return version("timm") if isinstance(self.size, TimmSize) else None
+
+    @property
     def description(self) -> str:
         """Family and sizes in one line."""
         return self.summary
@@ -88,11 +99,11 @@ class Architecture(Level):
         except InputError as error:
             problem = error.problems[0]
             return Refusal(problem.what, problem.fix, problem.expected, problem.found)
-        return None
+        return self.size.refuses("arch", cell)
 
     def canonical(self) -> dict[str, Any]:
         """Family and sizes: the part of trial ids and seeds that the architecture determines."""
-        return {"family": self.family.name, **resolved_values(self.size)}
+        return {"family": self.family.name, **self.size.canonical()}
 
     def resized(self, sizes: Mapping[str, Any], name: str) -> Architecture:
         """The same family at other sizes, under another name.
@@ -147,6 +158,8 @@ for _family in (
            FourStageSize, "suite.models.families.resnet:ResNet", norm="bn"),
     Family("mobilenet_v2", "inverted residual blocks of depthwise convolutions", "MobileNetV2 (arXiv 1801.04381)",
            InvertedSize, "suite.models.families.mobilenet:MobileNetV2", norm="bn"),
+    Family("timm", "an image model of the library timm, by timm's name and with timm's arguments",
+           "timm (github.com/huggingface/pytorch-image-models)", TimmSize, "suite.models.timm_network:TimmNetwork"),
 ):  # fmt: skip
     FAMILIES.register(_family.name, _family)
 

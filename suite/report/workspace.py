@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.grid.budget import Budget
 from suite.grid.trial import Trial
+from suite.report.figures.available import missing_packages
 from suite.report.tables.by_level import Series, all_series, level_tables
 from suite.report.tables.published import PublishedTable, published_table
 from suite.report.tables.rows import rows
@@ -34,6 +35,8 @@ from suite.verdict.verdicts import Verdict, judge
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from suite.verdict.runs import Frame
 
 
 @dataclass
@@ -162,15 +165,17 @@ class Workspace(OpenGrid):
                 titles.setdefault(key, file.title)
                 values[key].append(value)
         epochs = any(value.epoch is not None for found in values.values() for value in found)
-        history = self.history if epochs else {"trial_id": (), "epoch": (), "top1": ()}
+        history: Frame | None = {"trial_id": (), "epoch": (), "top1": ()}
+        if epochs:
+            history = None if missing_packages() else self.history
         return [
             published_table(found, titles[key], self.columns, history, self.budget) for key, found in values.items()
         ]
 
     @cached_property
     def curves(self) -> dict[str, Curve]:
-        """The tested epochs of this grid's runs, by trial id."""
-        return curves_of(self.history)
+        """The tested epochs of this grid's runs, by trial id; none where the packages to read them are missing."""
+        return {} if missing_packages() else curves_of(self.history)
 
     @cached_property
     def series(self) -> list[Series]:

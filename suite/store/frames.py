@@ -96,7 +96,9 @@ def _row(record: RunRecord) -> dict[str, Any]:
     parts = {"recipe": training["recipe"], "arch": record.config["axes"].get("arch"), "rest": rest}
     settings = canonical_json(parts)
     # The weights of a loss's terms belong to the loss axis: both sides of a contrast of losses have one recipe.
-    training["recipe"] = {key: value for key, value in training["recipe"].items() if key not in LOSS_KEYS}
+    training["recipe"] = {
+        key: value for key, value in training["recipe"].items() if key not in (*LOSS_KEYS, "loss_weights")
+    }
     code = None if record.code is None else canonical_json(record.code)
     made = {"code": code, "environment": record.environment.group}
     return {**row, **made, "recipe_id": fingerprint(training), "settings": settings}

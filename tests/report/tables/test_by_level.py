@@ -46,7 +46,7 @@ def test_the_table_has_accuracies_gains_and_the_last_tenth() -> None:
     assert (first["baseline_top1"], first["treatment_top1"]) == pytest.approx((70.15, 90.15))
     assert first["baseline_last_tenth"] == pytest.approx(10)
     assert "last tenth" in table.below[-1]
-    assert [row[3:6] for row in table.rows][0] == ("70.15 ± 0.13", "90.15 ± 0.13", "+20.00 [+20.00, +20.00]")
+    assert table.rows[0][3:6] == ("70.15 ± 0.13", "90.15 ± 0.13", "+20.00 [+20.00, +20.00]")
 
 
 def test_epochs_to_an_accuracy_leave_out_pairs_with_a_side_that_never_reaches_it() -> None:
