@@ -46,7 +46,7 @@ def _draw(one: Series, curves: Mapping[str, Curve], name: str) -> str:
     with style():
         figure = Figure(figsize=(9.6, 2.9))
         left, middle, right = figure.subplots(1, 3)
-        figure.subplots_adjust(left=0.06, right=0.99, bottom=0.17, top=0.93, wspace=0.27)
+        figure.subplots_adjust(left=0.06, right=0.9, bottom=0.17, top=0.93, wspace=0.27)
         _accuracies(left, one)
         _gains(middle, one)
         _curves(right, one, curves)
@@ -119,7 +119,8 @@ def _curves(axes: Axes, one: Series, curves: Mapping[str, Curve]) -> None:
         axes.set_xticks([], minor=True)
     for number, (level, _) in enumerate(one.points):  # the key of the dashes; colours are those of the left panel
         axes.plot([], [], color=INK, linestyle=_DASHES[number % len(_DASHES)], linewidth=1.1, label=level)
-    axes.legend(frameon=False, fontsize=7, title=one.key, title_fontsize=7, loc="lower right", handlelength=3)
+    axes.legend(frameon=False, fontsize=7, title=one.key, title_fontsize=7, loc="center left",
+                bbox_to_anchor=(1, 0.5), handlelength=3)  # fmt: skip
     axes.set_xlabel("epoch")
     axes.set_ylabel("top-1 (%), mean over pairs")
 
