@@ -6,6 +6,7 @@ levels when they are first asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -101,9 +102,19 @@ METHODS = tuple(name for name in AXES if AXES[name].method)
 
 
 def level_order(axis: str, level: str) -> tuple[int, str]:
-    """The place of a level in tables: built-in ones in order of registration, others after them by name."""
+    """The place of a level in tables: built-in ones in order of registration, others after them by name.
+
+    A name that ends in settings (`digits+epochs=100`) is ordered by their numbers.
+    """
     known = list(AXES[axis].levels) if axis in AXES else []
-    return (known.index(level), "") if level in known else (len(known), level)
+    return (known.index(level), "") if level in known else (len(known), _SETTING.sub(_padded, level))
+
+
+_SETTING = re.compile(r"(?<==)\d+(\.\d+)?(e-?\d+)?(?=\+|$)")
+
+
+def _padded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):032.15f}"
 
 
 def is_usual(axis: str, level: str) -> bool:

@@ -64,6 +64,8 @@ class Document:
         """
         path, equals, text = assignment.partition("=")
         keys = path.strip().split(".")
+        if "axes" in keys and keys[-2] in ("recipe", "size"):  # a setting as an axis: one key with a dot
+            keys[-2:] = [".".join(keys[-2:])]
         if not equals or not all(keys):
             raise InputError(
                 "an override must name a key and a value",

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from suite.errors import InputError, Problem, nearest
 from suite.grid.axes import AXES, GRID_ORDER
-from suite.grid.compatibility import check_cell, check_weights
+from suite.grid.compatibility import check_cell
 from suite.grid.documents import MOST_PROBLEMS, Document, Location, check_inside, read_document
-from suite.grid.expansion import Dropped, Point, block_cells
+from suite.grid.expansion import Dropped, Point, block_cells, block_size, setting_levels, setting_place
 from suite.grid.levels import Catalogue
 from suite.grid.losses import without_idle_weights
-from suite.grid.named_recipe import NamedRecipe, named_recipe
 from suite.grid.schema import MOST_SEEDS, MOST_TRIALS, Block, GridFile, is_claim_file
+from suite.grid.settings import SETTINGS
 from suite.grid.shipped import find_named, known_files
 from suite.grid.trial import Trial
+from suite.grid.variants import Variants, varied_levels
 from suite.models.levels import Cell
 
 
@@ -81,6 +82,15 @@ class Grid:
             check_inside(file, folder, self.document.where(("claims", index)))
         return files
 
+    @property
+    def setting_axes(self) -> list[tuple[str, ...]]:
+        """The settings that are axes with several levels; tied ones as a group of their own."""
+        found: dict[tuple[str, ...], None] = {}
+        for block, _ in self._blocks():
+            found |= {(name,): None for name, levels in block.axes.settings.items() if len(levels) > 1}
+            found |= {tuple(group): None for group in block.axes.tied}
+        return list(found)
+
     def expand(self) -> Expansion:
         """Expand the grid into trials.
 
@@ -93,7 +103,7 @@ class Grid:
         cells: dict[str, Trial] = {}
         dropped: list[Dropped] = []
         problems: dict[Problem, None] = {}  # an ordered set
-        catalogue = Catalogue(self.file, self.document)
+        catalogue = Catalogue(self.file, self.document, self._sizes())
         for name, axis in AXES.items():
             declared = getattr(self.file, axis.declared_as) if axis.declared_as else ()
             for level in declared:  # check them even if no cell uses them
@@ -104,16 +114,15 @@ class Grid:
                     catalogue.find(name, level, ("expect", index, "when", name))
         self._check_budget(catalogue)
         for block, at in self._blocks():
-            recipe = self._recipe(block, at)
             of_block = list(block_cells(block, at, catalogue, self.document))
-            if losses := {cell["loss"] for cell in of_block if not isinstance(cell, Dropped)}:
-                check_weights(recipe, losses)
+            losses = {cell["loss"] for cell in of_block if not isinstance(cell, Dropped)}
+            variants = Variants(block, at, self._recipe(block, at), self.document, losses)
             for cell in of_block:
                 if isinstance(cell, Dropped):
                     dropped.append(cell)
                     continue
                 try:
-                    trial = self._trial(cell, catalogue, recipe)
+                    trial = self._trial(cell, catalogue, variants)
                 except InputError as error:
                     if self.file.impossible == "drop":
                         dropped.append(Dropped(cell, "; ".join(problem.what for problem in error.problems)))
@@ -145,7 +154,7 @@ class Grid:
         seeds, most = len(self.file.seeds), (0, Location())
         total = 0
         for block, at in self._blocks():
-            cells = math.prod(len(getattr(block.axes, axis)) for axis in AXES) + len(block.include)
+            cells = block_size(block)
             total, most = total + cells, max(most, (cells, (*at, "axes")), key=lambda one: one[0])
         if total * seeds > MOST_TRIALS:
             raise InputError(
@@ -192,10 +201,20 @@ class Grid:
                         fix="leave one of the two out, or put them into grids of their own",
                     )
 
-    def _trial(self, cell: Point, catalogue: Catalogue, recipe: NamedRecipe) -> Trial:
-        arch = catalogue.find("arch", cell["arch"], ())
+    def _sizes(self) -> dict[str, tuple[Any, Location]]:
+        """For each size that is an axis of some block, its first level and the location of that."""
+        found: dict[str, tuple[Any, Location]] = {}
+        for block, at in self._blocks():
+            for name, levels in setting_levels(block).items():
+                if not SETTINGS[name].of_recipe:
+                    place = setting_place(block, at, name, levels[0])
+                    found.setdefault(SETTINGS[name].key, (levels[0], place))
+        return found
+
+    def _trial(self, cell: Point, catalogue: Catalogue, variants: Variants) -> Trial:
+        arch, recipe = variants.arch(cell, catalogue), variants.recipe(cell)
         dataset = catalogue.find("dataset", cell["dataset"], ())
-        levels = {axis: level for axis, level in cell.items() if not AXES[axis].declared_as}
+        levels = {axis: cell[axis] for axis in GRID_ORDER if not AXES[axis].declared_as}
         check_cell(Cell(arch, dataset.image_size, levels, recipe.recipe), dataset, recipe)
         return Trial(
             grid=self.name,
@@ -206,6 +225,7 @@ class Grid:
             recipe_name=recipe.name,
             grid_seed=self.file.seed,
             seed_index=self.file.seeds[0],
+            varied=varied_levels(cell, recipe, arch),
         )
 
     def _check_one_name(self, first: Trial, second: Trial) -> None:
@@ -219,10 +239,9 @@ class Grid:
                 fix="use one of the two names throughout the grid",
             )
 
-    def _recipe(self, block: Block, at: Location) -> NamedRecipe:
-        if block.recipe is not None:
-            return named_recipe(block.recipe, (*at, "recipe"), self.document)
-        return named_recipe(self.file.recipe, ("recipe",), self.document)
+    def _recipe(self, block: Block, at: Location) -> tuple[dict[str, Any] | None, Location]:
+        """The values of a block's recipe, and their location."""
+        return (self.file.recipe, ("recipe",)) if block.recipe is None else (block.recipe, (*at, "recipe"))
 
 
 def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None = None) -> Grid:

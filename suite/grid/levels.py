@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError, unknown
 from suite.grid.axes import AXES
 from suite.grid.documents import Document, Location
+from suite.grid.named_recipe import fixed_and_axis
 from suite.grid.schema import GridFile
-from suite.models.architectures import Architecture, resolve_architecture
+from suite.grid.settings import SETTINGS, level_text
+from suite.models.architectures import Architecture, has_size, resolve_architecture
 
 
 class Catalogue:
     """What the levels of a grid's axes mean: built-in things, and what the grid file declares."""
 
-    def __init__(self, file: GridFile, document: Document) -> None:
-        self._file, self._document = file, document
+    def __init__(
+        self, file: GridFile, document: Document, sizes: Mapping[str, tuple[Any, Location]] | None = None
+    ) -> None:
+        """sizes: for each size that is an axis of the grid, its first level and the location of that."""
+        self._file, self._document, self._sizes = file, document, sizes or {}
         self._known: dict[tuple[str, str], Any] = {}
 
     def find(self, axis: str, level: str, location: Location) -> Any:
@@ -48,10 +55,51 @@ class Catalogue:
                 where=self._document.where(at),
                 fix="add, for instance, `family: vit_lite`",
             )
+        for key in sizes:
+            if key in self._sizes:
+                axis = self._document.where(self._sizes[key][1])
+                raise fixed_and_axis(f"size.{key}", sizes[key], self._document.where((*at, key)), axis)
+        # A size that is an axis needn't be declared. The first level stands in for it until a cell has its own.
+        family = str(sizes.pop("family"))
+        taken = {key: value for key, (value, _) in self._sizes.items() if has_size(family, key)}
         try:
-            return resolve_architecture(str(sizes.pop("family")), sizes, label=level)
+            return resolve_architecture(family, {**taken, **sizes}, label=level)
         except InputError as error:
             raise error.at(self._document.where(at)) from None
+
+    def resized(self, level: str, sizes: Mapping[str, tuple[Any, Location]]) -> Architecture:
+        """The architecture of a cell whose sizes are levels of axes.
+
+        Args:
+            level: the level of the axis `arch`.
+            sizes: for each size that is an axis, the value in this cell and its location.
+
+        Raises:
+            InputError: the architecture has no such size, the value is wrong, or the block of the cell has no level for
+                a size that the grid file leaves out of the declaration.
+        """
+        arch: Architecture = self.find("arch", level, ())
+        if level in self._file.architectures:
+            for key in self._sizes.keys() - sizes.keys():
+                if has_size(arch.family.name, key):
+                    raise InputError(
+                        f"architecture {level!r} has no {key} in this block",
+                        expected=f"an axis size.{key} in each block with it, since another block has one",
+                        found="none",
+                        where=self._document.where(("architectures", level)),
+                        fix="add the axis with a single level, or declare two architectures",
+                    )
+        if not sizes:
+            return arch
+        values = {key: value for key, (value, _) in sizes.items()}
+        told = ", ".join(f"size.{key} {level_text(value)}" for key, value in values.items())
+        added = "".join(SETTINGS[f"size.{key}"].named(level_text(values[key])) for key in sorted(values))
+        try:
+            return arch.resized(values, level + added)
+        except InputError as error:
+            (_, at), *_ = sizes.values()
+            problems = [replace(problem, what=f"level {told}: {problem.what}") for problem in error.problems]
+            raise InputError(problems=problems).at(self._document.where(at)) from None
 
     def _dataset(self, level: str) -> Dataset:
         declared = self._file.datasets

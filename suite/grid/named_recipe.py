@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from suite.errors import InputError, nearest
 from suite.grid.documents import Document, Location, read_document
 from suite.grid.recipe import Recipe
+from suite.grid.settings import level_text
 from suite.grid.shipped import known_files
 
 
@@ -33,19 +35,25 @@ class NamedRecipe:
         return self.places.get(key, self.place)
 
 
-def named_recipe(values: Mapping[str, Any] | None, location: Location, document: Document) -> NamedRecipe:
+def named_recipe(
+    values: Mapping[str, Any] | None,
+    location: Location,
+    document: Document,
+    levels: Mapping[str, tuple[Any, Location]] | None = None,
+) -> NamedRecipe:
     """Build a recipe from the values in a grid file.
 
     Args:
         values: the changed keys, with the keys `base` (a recipe file's name) and `name`; None if the grid has none.
         location: the location of the values in the grid file.
         document: the grid file.
+        levels: for each key that is an axis of the grid, the value in this cell and its location.
 
     Raises:
-        InputError: there are no values, the base is unknown, or a value is wrong.
+        InputError: there are no values, the base is unknown, a value is wrong, or a key that is an axis has a value.
     """
-    place = document.where(location)
-    if values is None:
+    place, levels = document.where(location), levels or {}
+    if values is None and not levels:
         raise InputError(
             "no recipe",
             expected="a recipe's name, or its values",
@@ -53,16 +61,63 @@ def named_recipe(values: Mapping[str, Any] | None, location: Location, document:
             where=place,
             fix="add, for instance, `recipe: digits`",
         )
+    values = values or {}
     changes = {key: value for key, value in values.items() if key not in ("base", "name")}
+    for key in sorted(changes.keys() & levels.keys()):
+        where, axis = document.where((*location, key)), document.where(levels[key][1])
+        raise fixed_and_axis(f"recipe.{key}", changes[key], where, axis)
     base = values.get("base")
     inherited, places = dict[str, Any](), dict[str, str]()
     if base is not None:
         file = _recipe_file(str(base), location, document)
         inherited, places = file.values, {key: file.where((key,)) for key in file.values}
-    recipe = document.validate(Recipe, {**inherited, **changes}, location)
-    name = "+".join([str(base or "inline"), *(f"{key}={value}" for key, value in sorted(changes.items()))])
+    chosen = {key: value for key, (value, _) in levels.items()}
+    try:
+        recipe = document.validate(Recipe, {**inherited, **changes, **chosen}, location)
+    except InputError as error:
+        raise _at_level(error, levels, document) if levels else error from None
+    texts = {key: str(value) for key, value in changes.items()}
+    added = {key: level_text(recipe.model_dump(mode="json")[key]) for key in levels}
+    if "name" in values:
+        name = "+".join([str(values["name"]), *_assignments(added)])
+    else:
+        name = "+".join([str(base or "inline"), *_assignments({**texts, **added})])
     places |= {key: document.where((*location, key)) for key in changes}
-    return NamedRecipe(str(values.get("name", name)), recipe, places, place)
+    places |= {key: document.where(at) for key, (_, at) in levels.items()}
+    return NamedRecipe(name, recipe, places, place)
+
+
+def _assignments(texts: Mapping[str, str]) -> list[str]:
+    return [f"{key}={text}" for key, text in sorted(texts.items())]
+
+
+def _at_level(error: InputError, levels: Mapping[str, tuple[Any, Location]], document: Document) -> InputError:
+    """The same problems, with the axis and the level that they are of."""
+    told = ", ".join(f"recipe.{key} {level_text(value)}" for key, (value, _) in levels.items())
+    problems = []
+    for problem in error.problems:
+        named = next((key for key in levels if re.search(rf"\b{key}\b", f"{problem.what} {problem.expected}")), None)
+        at = levels[named or next(iter(levels))][1]
+        problems.append(replace(problem, what=f"level {told}: {problem.what}", where=document.where(at)))
+    return InputError(problems=problems)
+
+
+def fixed_and_axis(name: str, value: Any, where: str, axis: str) -> InputError:
+    """The error of a setting that has a value in the same file where it is an axis.
+
+    Args:
+        name: the setting.
+        value: its fixed value.
+        where: the file and line of the value.
+        axis: the file and line of the axis.
+    """
+    return InputError(
+        f"{name} has a fixed value, and is an axis too",
+        expected="either a value or an axis",
+        found=f"the value {level_text(value)}, and the axis in {axis}",
+        where=where,
+        fix=f"leave one of the two out; --set 'axes.{name}=[...]' changes the levels of the axis",
+    )
 
 
 def _recipe_file(base: str, location: Location, document: Document) -> Document:

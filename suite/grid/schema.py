@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from suite.grid.axes import AXES
 from suite.grid.budget import Budget
+from suite.grid.settings import SETTINGS
 
 MOST_SEEDS = 1000  # far more than any paper uses; a mistyped number would otherwise take minutes to expand
 MOST_RULES = 1000  # the most entries of `exclude` and of `expect`
@@ -23,18 +24,26 @@ def _based(value: Any) -> Any:
     return {"base": value} if isinstance(value, str) else value
 
 
-def _each_once(levels: list[str]) -> list[str]:
-    seen = set[str]()
-    for level in levels:
-        if level in seen:
+def _values_listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _zips_listed(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
+def _each_once(levels: list[Any]) -> list[Any]:
+    for place, level in enumerate(levels):
+        if level in levels[:place]:
             raise ValueError(f"each level once, not {level!r} twice")
-        seen.add(level)
     return levels
 
 
 # A name appears in tables, in messages and on the command line, so it must not contain spaces or line breaks.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
 Levels = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_each_once)]
+# The levels of a setting: the recipe or the architecture checks them, in the cells that have them.
+Values = Annotated[list[Any], BeforeValidator(_values_listed), Field(min_length=1), AfterValidator(_each_once)]
 RecipeValues = Annotated[dict[str, Any], BeforeValidator(_based)]
 
 
@@ -44,7 +53,52 @@ class _Model(BaseModel):
 
 if TYPE_CHECKING:
 
-    class Axes(_Model):
+    class Tied(_Model):
+        """Settings whose levels are taken together: the first of each, the second of each, and so on."""
+
+else:
+    Tied = create_model("Tied", __base__=_Model, **dict.fromkeys(SETTINGS, (Values, None)))
+
+
+class _Axes(_Model):
+    zip: Annotated[list[Tied], BeforeValidator(_zips_listed)] = Field(
+        default=[], description="settings whose levels are taken together, as many of each"
+    )
+
+    @property
+    def settings(self) -> dict[str, list[Any]]:
+        """The settings that are axes of their own, with their levels."""
+        return named_settings(self)
+
+    @property
+    def tied(self) -> list[dict[str, list[Any]]]:
+        """The groups of settings that are taken together, with their levels."""
+        return [named_settings(tied) for tied in self.zip]
+
+    @model_validator(mode="after")
+    def _whole_zips(self) -> Self:
+        seen = list(self.settings)
+        for tied in self.tied:
+            lengths = {name: len(levels) for name, levels in tied.items()}
+            if len(lengths) < 2:
+                raise ValueError(f"zip: two settings or more, not {' and '.join(lengths) or 'none'}")
+            if len(set(lengths.values())) > 1:
+                told = ", ".join(f"{name} has {number}" for name, number in lengths.items())
+                raise ValueError(f"zip: as many levels of each setting; {told}")
+            seen += lengths
+        if twice := [name for name in dict.fromkeys(seen) if seen.count(name) > 1]:
+            raise ValueError(f"zip: each setting once, not {' and '.join(twice)} twice")
+        return self
+
+
+def named_settings(part: BaseModel) -> dict[str, Any]:
+    """The settings that a part of a grid file names, with what it says of them; in the order of `SETTINGS`."""
+    return {name: getattr(part, name) for name in SETTINGS if name in part.model_fields_set}
+
+
+if TYPE_CHECKING:
+
+    class Axes(_Axes):
         """The levels of each axis. Their product gives the cells."""
 
         def __getattr__(self, axis: str) -> list[str]: ...
@@ -62,16 +116,22 @@ if TYPE_CHECKING:
 else:  # a field for each axis
     Axes = create_model(
         "Axes",
-        __base__=_Model,
+        __base__=_Axes,
         **{
             axis.name: Annotated[Levels, Field(description=f"a list of {axis.described}")]
             if axis.usual is None
             else (Levels, Field(default=[axis.usual], description=f"a list of {axis.described}"))
             for axis in AXES.values()
         },
+        **{
+            name: (Values, Field(default=None, description=setting.description or "a list of values"))
+            for name, setting in SETTINGS.items()
+        },
     )
-    When = create_model("When", __base__=_Model, **dict.fromkeys(AXES, (Levels | None, None)))
-    Cell = create_model("Cell", __base__=_Model, **dict.fromkeys(AXES, (str | None, None)))
+    _LEVELS = dict.fromkeys(AXES, (Levels | None, None)) | dict.fromkeys(SETTINGS, (Values, None))
+    _LEVEL = dict.fromkeys(AXES, (str | None, None)) | dict.fromkeys(SETTINGS, (Any, None))
+    When = create_model("When", __base__=_Model, **_LEVELS)
+    Cell = create_model("Cell", __base__=_Model, **_LEVEL)
 
 
 class Exclude(_Model):
@@ -161,6 +221,9 @@ class GridFile(_Model):
     )
     interactions: Interactions = Field(
         default=Interactions(), description="how effects of combined methods are tested: margin and alpha"
+    )
+    reach: list[Annotated[float, Field(gt=0, le=100)]] = Field(
+        default=[], max_length=10, description="accuracies in percent: tables then say how many epochs each side takes"
     )
     expect: list[Expected] = Field(
         default=[], max_length=MOST_RULES, description="what its trials should come to, and what they cost"

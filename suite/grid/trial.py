@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -12,6 +12,7 @@ from suite.data.datasets import Dataset
 from suite.grid.axes import GRID_ORDER, in_config, of_model
 from suite.grid.level_code import level_fingerprints, method_fingerprints
 from suite.grid.recipe import Recipe
+from suite.grid.settings import SCALES, SETTINGS, reduced_names
 from suite.models.architectures import Architecture
 from suite.models.model_cell import ModelCell, Shape
 from suite.store.canonical import derive_seed, fingerprint, resolved_values
@@ -25,6 +26,8 @@ class Trial:
     """A cell of a grid with a seed index.
 
     chosen: the level of every axis but `arch` and `dataset`, by axis.
+    varied: the level of each setting that is an axis of the grid, as text. It is no part of the id: recipe and
+    architecture hold the values.
     """
 
     grid: str
@@ -35,6 +38,7 @@ class Trial:
     recipe_name: str
     grid_seed: int
     seed_index: int
+    varied: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -136,12 +140,30 @@ class Trial:
     @property
     def label(self) -> str:
         """The trial in one line, for people."""
-        return " ".join([*in_config(self.levels).values(), f"seed {self.seed_index}"])
+        return " ".join([*in_config(self.levels).values(), *self.recipe_settings, f"seed {self.seed_index}"])
+
+    @property
+    def settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The recipe and the architecture of the config, which `suite.grid.settings.setting_value` reads."""
+        return self._cell["recipe"], self._cell["axes"]["arch"]
+
+    @property
+    def recipe_settings(self) -> list[str]:
+        """The recipe keys that are axes of the grid, with their levels. The architecture's name has its sizes."""
+        return [f"{SETTINGS[name].key}={text}" for name, text in self.varied.items() if SETTINGS[name].of_recipe]
+
+    @property
+    def declared_levels(self) -> dict[str, str]:
+        """The level of every axis as the grid file names it: settings too, and the architecture without its sizes."""
+        _, arch = reduced_names(self.varied, self.varied, "", self.arch.name)
+        return {**self.levels, "arch": arch, **self.varied}
 
     def seed(self, purpose: Purpose, *more: str | int) -> int:
         """The seed for one purpose (and, say, one epoch or one parameter).
 
         It never depends on pe, join, norm or loss: so the two sides of a contrast start from the same
-        weights wherever they share a parameter, and see the same batches in the same order.
+        weights wherever they share a parameter, and see the same batches in the same order. The scale that a position
+        embedding is drawn with is no part of it either: at each scale it is the same draw, multiplied.
         """
-        return derive_seed(self.grid_seed, self.dataset.name, self.arch.canonical(), self.seed_index, purpose, *more)
+        arch = {key: value for key, value in self.arch.canonical().items() if key not in SCALES}
+        return derive_seed(self.grid_seed, self.dataset.name, arch, self.seed_index, purpose, *more)

@@ -105,6 +105,18 @@ class Architecture(Level):
         """Family and sizes: the part of trial ids and seeds that the architecture determines."""
         return {"family": self.family.name, **self.size.canonical()}
 
+    def resized(self, sizes: Mapping[str, Any], name: str) -> Architecture:
+        """The same family at other sizes, under another name.
+
+        Args:
+            sizes: the sizes that differ.
+            name: the new name.
+
+        Raises:
+            InputError: a size is unknown, of the wrong type or out of range.
+        """
+        return _made(name, self.family, {**self.size.model_dump(), **sizes})
+
 
 FAMILIES: Registry[Family] = Registry("architecture family")
 _NAMED: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -269,11 +281,20 @@ def resolve_architecture(name: str, overrides: Mapping[str, Any] | None = None, 
         expected = "a named size, or a family with its size"
         raise unknown("architecture", name, [*_NAMED, *FAMILIES], expected=expected)
     family = FAMILIES[family_name]
+    return _made(label or name, family, {**family.defaults, **size, **(overrides or {})})
+
+
+def has_size(name: str, key: str) -> bool:
+    """Whether a family, or the family of a named size, has such a size; False for an unknown name."""
+    family = _NAMED[name][0] if name in _NAMED else name
+    return family in FAMILIES and key in FAMILIES[family].size.model_fields
+
+
+def _made(name: str, family: Family, sizes: Mapping[str, Any]) -> Architecture:
     try:
-        resolved = family.size.model_validate({**family.defaults, **size, **(overrides or {})})
+        return Architecture(name, family, family.size.model_validate(sizes))
     except ValidationError as error:
-        raise InputError(problems=[_problem(label or name, family, item) for item in error.errors()]) from None
-    return Architecture(label or name, family, resolved)
+        raise InputError(problems=[_problem(name, family, item) for item in error.errors()]) from None
 
 
 def _problem(name: str, family: Family, item: ErrorDetails) -> Problem:

@@ -17,17 +17,19 @@ from suite.grid.axes import is_usual
 from suite.report.cards import SIGNS, card
 from suite.report.figures import curves, patch_similarity
 from suite.report.figures import interactions as interaction_figures
+from suite.report.figures.by_level import draw_series
 from suite.report.figures import paths as path_figures
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
 from suite.report.figures.style import colour_number
 from suite.report.remarks import GridSummary, by_reason, caveats, environments, facts, made, overview, shown_value
+from suite.report.tables.by_level import Series
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.published import PublishedTable
 from suite.report.tables.published_text import text_table
 from suite.report.tables.render import html_view, write
 from suite.report.tables.rows import rows
-from suite.report.tables.summary import summary_table, write_summary
-from suite.report.tables.table import NONE
+from suite.report.tables.summary import gain_text, summary_table, write_summary
+from suite.report.tables.table import NONE, Table
 from suite.report.templates import template
 from suite.store.files import write_atomic
 from suite.store.record import AXIS_FIELDS
@@ -35,6 +37,7 @@ from suite.verdict.interactions import Factorial
 from suite.verdict.paper_level import by_claim
 from suite.verdict.runs import Run, is_missing, unique_runs
 from suite.verdict.sentences import MEANINGS
+from suite.verdict.training_curves import curves_of
 from suite.verdict.verdicts import Verdict, to_json
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ def render(
     *,
     published: Sequence[PublishedTable] = (),
     factorials: Sequence[Factorial] = (),
+    series: Sequence[Series] = (),
+    levels: Sequence[Table] = (),
 ) -> Path:
     """Write index.html, tables/, figures/ and verdicts.json into the folder, and return the page's path.
 
@@ -65,6 +70,8 @@ def render(
         folder: the folder to write.
         published: the published tables that the claims come from.
         factorials: the factorials of the runs, if the grid combines methods.
+        series: the gains over the levels of settings, if the grid has such axes.
+        levels: their tables.
 
     Raises:
         InputError: the folder can't be written, or the frame has two different training runs under one name.
@@ -81,15 +88,18 @@ def render(
     drawings = {**curves.draw_panels(drawn), **patch_similarity.draw_likenesses(alike)}
     drawings |= path_figures.draw_paths(looked)
     whole = {"gains": draw_gains(comparisons)} if history is not None else {}
+    by_level = draw_series(series, curves_of(history)) if series and history is not None else {}
     page = template("report.html.j2").render(
         results=html_view(results, gain_marks([row.comparison for row in cells])),
         **_failures(frame),
         grid=grid,
         css=Markup(template("report.css").render()),  # noqa: S704 -- a file of this package
-        sections=_sections(grid, published, factorials, bool(alike)),
+        sections=_sections(grid, published, factorials, bool(alike), bool(levels)),
         published=[html_view(table) for table in beside],
         effects=[html_view(table) for table in effects],
         interactions=_interactions(factorials, interactions),
+        levels=[html_view(table) for table in levels],
+        series=[_series(one, drawing) for one, drawing in zip(series, by_level.values(), strict=False)],
         overview=overview(grid, frame, verdicts),
         facts=facts(grid, frame),
         cards=[card(verdict) for verdict in verdicts],
@@ -113,8 +123,8 @@ def render(
         made=made(frame),
     )
     write_summary(results, folder / "tables")
-    write([*beside, *effects], folder / "tables")
-    _write_figures({**drawings, **interactions, **whole}, folder / "figures")
+    write([*levels, *beside, *effects], folder / "tables")
+    _write_figures({**drawings, **interactions, **by_level, **whole}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts, by_claim(verdicts)).encode())
     write_atomic(folder / "index.html", page.encode())
     return folder / "index.html"
@@ -124,7 +134,7 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
     head = '<?xml version="1.0" encoding="utf-8"?>\n'
     for name, text in drawings.items():
         write_atomic(folder / f"{name}.svg", (head + text).encode())
-    kinds = ("curves-*", "interactions-*", "similarity-*", "path-*", "gains")
+    kinds = ("curves-*", "interactions-*", "levels-*", "similarity-*", "path-*", "gains")
     for path in [path for kind in kinds for path in folder.glob(f"{kind}.svg")]:
         if path.stem not in drawings:  # left over from an earlier report with more cells, or with figures
             path.unlink()
@@ -134,7 +144,7 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
 
 
 def _sections(
-    grid: GridSummary, published: Sequence[PublishedTable], factorials: Sequence[Factorial], alike: bool
+    grid: GridSummary, published: Sequence[PublishedTable], factorials: Sequence[Factorial], alike: bool, levels: bool
 ) -> list[tuple[str, str]]:
     combined = [("interactions", "Do the gains add up?")] if factorials else []
     beside = [("published", "Beside the paper")] if published else []
@@ -142,6 +152,7 @@ def _sections(
     return [
         ("verdicts", "Verdicts"),
         ("results", "Results"),
+        *([("levels", "By setting")] if levels else []),
         *combined,
         *beside,
         ("curves", "Accuracy curves"),
@@ -185,6 +196,12 @@ def _interactions(factorials: Sequence[Factorial], drawings: Mapping[str, str]) 
 def _path(one: path_figures.Drawn, drawing: str) -> dict[str, Any]:
     svg = _labelled(drawing, f"Gain after each pair: {one.title}, {one.caption}")
     return {"title": one.title, "ends": one.caption, "svg": svg}
+
+
+def _series(one: Series, drawing: str) -> dict[str, Any]:
+    gains = "; ".join(f"{level}: {gain_text(comparison.gain)}" for level, comparison in one.points)
+    title = f"{one.title}: {one.treatment} vs {one.baseline} by {one.key}"
+    return {"title": title, "svg": _labelled(drawing, f"{title}. Gains in points: {gains}")}
 
 
 def _alike(one: patch_similarity.Likeness, drawing: str) -> dict[str, Any]:

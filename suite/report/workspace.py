@@ -14,7 +14,10 @@ from suite.grid.budget import Budget
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
 from suite.report.figures.available import missing_packages
+from suite.report.tables.by_level import Series, all_series, level_tables
 from suite.report.tables.published import PublishedTable, published_table
+from suite.report.tables.rows import rows
+from suite.report.tables.table import Table
 from suite.run.opened_grid import OpenGrid, open_grid
 from suite.run.timing.estimate import ANYWHERE, Estimate, Where, estimate
 from suite.run.timing.forecast import Measured, read_calibration
@@ -29,6 +32,7 @@ from suite.verdict.copied_runs import check_copies
 from suite.verdict.interactions import Factorial, factorials
 from suite.verdict.stats.sequential import LARGEST
 from suite.verdict.test_images import check_accuracies
+from suite.verdict.training_curves import Curve, curves_of
 from suite.verdict.verdicts import Verdict, judge
 
 if TYPE_CHECKING:
@@ -188,6 +192,23 @@ class Workspace(OpenGrid):
         return [
             published_table(found, titles[key], self.columns, history, self.budget) for key, found in values.items()
         ]
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """The tested epochs of this grid's runs, by trial id; none where the packages to read them are missing."""
+        return {} if missing_packages() else curves_of(self.history)
+
+    @cached_property
+    def series(self) -> list[Series]:
+        """The gains over the levels of each setting that is an axis of the grid."""
+        axes = self.grid.setting_axes
+        return all_series(rows(self.columns), axes) if axes and self.has_runs else []
+
+    def level_tables(self) -> list[Table]:
+        """The tables over the levels of settings; none without such an axis."""
+        if not self.series:
+            return []
+        return level_tables(self.series, self.curves, self.grid.file.reach, self.budget_note)
 
     @cached_property
     def factorials(self) -> list[Factorial]:

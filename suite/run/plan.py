@@ -80,7 +80,7 @@ def expectation(trials: Sequence[Trial], expected: Sequence[Expected]) -> Expect
     hours: dict[str, float] = defaultdict(float)
     accuracies, unknown = [], 0
     for trial in trials:
-        entries = [entry for entry in expected if matches(entry.when, trial.levels)]
+        entries = [entry for entry in expected if matches(entry.when, trial.declared_levels)]
         accuracies += [entry.top1 for entry in entries if entry.top1 is not None][:1]
         timed = next((entry for entry in entries if entry.hours is not None), None)
         if timed is None or timed.hours is None:

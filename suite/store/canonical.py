@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -49,8 +50,14 @@ def resolved_values(model: BaseModel) -> dict[str, Any]:
     their ids. The key's default may be another value.
     """
     values = model.model_dump(mode="json")
-    for name, info in type(model).model_fields.items():
-        extra = info.json_schema_extra
-        if isinstance(extra, dict) and "neutral" in extra and values[name] == extra["neutral"]:
+    for name, neutral in neutral_values(type(model)).items():
+        if values[name] == neutral:
             del values[name]
     return values
+
+
+@cache
+def neutral_values(model: type[BaseModel]) -> dict[str, Any]:
+    """The keys that declare a neutral value (see `resolved_values`), with that value."""
+    extras = {name: info.json_schema_extra for name, info in model.model_fields.items()}
+    return {name: extra["neutral"] for name, extra in extras.items() if isinstance(extra, dict) and "neutral" in extra}

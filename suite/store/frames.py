@@ -23,6 +23,7 @@ _COLUMNS = [
     *(name for name in RunRecord.model_fields if name not in _NOT_COLUMNS),
     "environment",
     "recipe_id",
+    "settings",
 ]
 _NUMBERS = (
     "top1", "top1_best_epoch", "test_loss", "params", "macs", "train_seconds", "images_per_second", "peak_memory_mb",
@@ -34,7 +35,8 @@ def load_frame(path: str | Path) -> pd.DataFrame:
 
     Its columns are the fields of `suite.store.record.RunRecord`; accuracies are percent, missing numbers NaN.
     `code` is JSON. Runs of the same `environment` compare without a footnote. `recipe_id` differs between training
-    runs that differ in anything but the axes and the seed.
+    runs that differ in anything but the axes and the seed. `settings` is JSON: the recipe and the architecture of the
+    config, and a fingerprint of the rest.
 
     Raises:
         InputError: there is no such folder or file, or a record in it is damaged or newer than this suite.
@@ -90,9 +92,13 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
 def _row(record: RunRecord) -> dict[str, Any]:
     row = record.model_dump(exclude=_NOT_COLUMNS)
     training = {key: value for key, value in record.config.items() if key not in ("axes", "methods", "seed_index")}
+    rest = fingerprint({key: value for key, value in training.items() if key != "recipe"})
+    parts = {"recipe": training["recipe"], "arch": record.config["axes"].get("arch"), "rest": rest}
+    settings = canonical_json(parts)
     # The weights of a loss's terms belong to the loss axis: both sides of a contrast of losses have one recipe.
     training["recipe"] = {
         key: value for key, value in training["recipe"].items() if key not in (*LOSS_KEYS, "loss_weights")
     }
     code = None if record.code is None else canonical_json(record.code)
-    return {**row, "code": code, "environment": record.environment.group, "recipe_id": fingerprint(training)}
+    made = {"code": code, "environment": record.environment.group}
+    return {**row, **made, "recipe_id": fingerprint(training), "settings": settings}

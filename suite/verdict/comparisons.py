@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from suite.errors import unknown
+from suite.errors import InputError, unknown
 from suite.grid.axes import is_usual
+from suite.grid.settings import SETTINGS
 from suite.store.record import AXIS_FIELDS
 from suite.verdict import stats
 from suite.verdict.code import mixed_code
 from suite.verdict.runs import CELL_FIELDS, METRICS, Key, Run, cell_order, is_missing, unique_runs
+from suite.verdict.setting_levels import level_of, setting_level, setting_order, without_settings
 
 if TYPE_CHECKING:
     from suite.verdict.runs import Frame
@@ -39,6 +41,7 @@ class Side:
         code: the fingerprints of the levels' code by axis, as JSON, where the record has them.
         last: top-1 of the last epoch of each finished seed, in percent.
         machine_faults: the failed seeds whose failure was the machine's, and not the training's.
+        settings: recipe and sizes, as the frame's column `settings` has them; empty if it has none.
     """
 
     level: str
@@ -57,6 +60,7 @@ class Side:
 
     last: Mapping[int, float] = field(default_factory=dict)
     machine_faults: frozenset[int] = frozenset()
+    settings: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Comparison:
         treatment: the side that may gain.
         only: the seed indices of the pairs that count, in their order; None: of all pairs, in rising order.
         epoch: the epoch that the metric is of, counted from 1; None: the last one (or the best one).
+        tied: if the axis is a setting: the settings that differ along with it.
     """
 
     axis: str
@@ -80,6 +85,19 @@ class Comparison:
     treatment: Side
     only: tuple[int, ...] | None = None
     epoch: int | None = None
+    tied: tuple[str, ...] = ()
+
+    def level(self, name: str) -> str:
+        """The level that both sides share on another axis, on a setting, or of the recipe's name."""
+        if name in self.cell:
+            return self.cell[name]
+        return level_of(self.baseline.settings, name) if self.baseline.settings else ""
+
+    @cached_property
+    def unshared(self) -> str:
+        """What the two sides of a pair don't share because of the settings that they differ in; empty if nothing."""
+        told = {SETTINGS[name].unshared: name for name in (self.axis, *self.tied) if name in SETTINGS}
+        return "; ".join(f"{text} ({name})" for text, name in told.items() if text)
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -153,7 +171,8 @@ class Comparison:
     def label(self) -> str:
         """The comparison in one line."""
         parts = [self.cell[name] for name in AXIS_FIELDS if name in self.cell and not is_usual(name, self.cell[name])]
-        return f"{' '.join(parts)}: {self.treatment.level} vs {self.baseline.level}"
+        named = f"{SETTINGS[self.axis].key} " if self.axis in SETTINGS else ""
+        return f"{' '.join(parts)}: {named}{self.treatment.level} vs {self.baseline.level}"
 
 
 def comparisons(
@@ -162,6 +181,7 @@ def comparisons(
     baseline: str = "default",
     metric: str = "top1",
     at_epoch: tuple[int, Mapping[str, float]] | None = None,
+    tied: Sequence[str] = (),
 ) -> list[Comparison]:
     """Every level of `axis` compared with the baseline, within each set of cells that agree in all else.
 
@@ -169,22 +189,25 @@ def comparisons(
 
     Args:
         frame: the runs.
-        axis: the axis that differs.
-        baseline: its level to beat.
+        axis: the axis, or a setting (`recipe.epochs`, `size.depth`).
+        baseline: the level to beat; of a setting its value as text.
         metric: what is compared.
         at_epoch: an epoch (counted from 1) and top-1 in it by trial id, in percent, in place of the metric of the
             whole run; runs without it are left out.
+        tied: if the axis is a setting: the settings that differ along with it.
 
     Raises:
         InputError: an unknown axis or metric, or a frame that holds two training runs under one name.
     """
-    for name, value, known in (("axis", axis, AXIS_FIELDS), ("metric", metric, METRICS)):
+    for name, value, known in (("axis", axis, (*AXIS_FIELDS, *SETTINGS)), ("metric", metric, METRICS)):
         if value not in known:
             raise unknown(name, value, known)
     others = [name for name in CELL_FIELDS if name != axis]
     groups: dict[Key, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in unique_runs(frame):
-        groups[tuple(run[name] for name in others)][run[axis]].append(run)
+        cell_of = without_settings(run, (axis, *tied)) if axis in SETTINGS else run
+        level = setting_level(run, axis) if axis in SETTINGS else run[axis]
+        groups[tuple(cell_of[name] for name in others)][level].append(run)
 
     def value_of(run: Run) -> float:
         return float(run[metric]) if at_epoch is None else at_epoch[1].get(run["trial_id"], math.nan)
@@ -201,17 +224,31 @@ def comparisons(
                 metric,
                 base,
                 side_of(level, runs, value_of),
+                tied=tuple(tied),
                 epoch=None if at_epoch is None else at_epoch[0],
             )
             for level, runs in levels.items()
             if level != baseline
         ]
-    return sorted(found, key=lambda one: cell_order({**one.cell, axis: one.treatment.level}))
+    return sorted(found, key=lambda one: (cell_order({**one.cell, axis: one.treatment.level}), _last(one)))
+
+
+def _last(comparison: Comparison) -> tuple[float, str]:
+    """The order of comparisons that differ only in the treatment's level on a setting."""
+    return setting_order(comparison.treatment.level) if comparison.axis in SETTINGS else (0.0, "")
 
 
 def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -> Side:
     """The runs of one cell as a side. value_of: a finished run's metric; a run with NaN is left out."""
     numbered = {int(run["seed_index"]): run for run in sorted(runs, key=lambda run: int(run["seed_index"]))}
+    if len(numbered) < len(runs):
+        raise InputError(
+            f"several runs of one seed at the level {level}",
+            expected="runs of a side that differ in their seed alone",
+            found=", ".join(str(run["trial_id"]) for run in runs),
+            where="runs.jsonl",
+            fix="compare levels of a single axis; of settings that a zip ties, name the others as `tied`",
+        )
     failures = {seed: str(run["status"]) for seed, run in numbered.items() if run["status"] != "done"}
     done = {seed: run for seed, run in numbered.items() if seed not in failures}
     values = {seed: value for seed, run in done.items() if not math.isnan(value := value_of(run))}
@@ -227,6 +264,7 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         code={seed: run["code"] for seed, run in done.items() if isinstance(run.get("code"), str)},
         last={seed: float(run["top1"]) for seed, run in done.items() if not is_missing(run.get("top1"))},
         machine_faults=frozenset(seed for seed in failures if _is_true(numbered[seed].get("machine_fault"))),
+        settings=next((run["settings"] for run in done.values() if isinstance(run.get("settings"), str)), ""),
     )
 
 

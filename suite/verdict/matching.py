@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from suite.grid.axes import is_usual
+from suite.grid.settings import SETTINGS
 from suite.text import pair_count
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
@@ -88,22 +89,21 @@ def find_cases(
             claims are judged after each pair.
     """
     fixed = pairs_expected if any(claim.rule != "fixed" for claim in claims) else None
-    found: dict[tuple[str, str, str, int | None], list[Comparison]] = {}
+    found: dict[tuple[str, str, str, tuple[str, ...], int | None], list[Comparison]] = {}
     tested = _by_epoch(history, {claim.epoch for claim in claims})
     for claim in claims:
         asked = claim.contrast
         if claim.metric not in METRICS:
             yield Case(claim, None, f"no run records {claim.metric}")
             continue
-        key = (asked.axis, asked.baseline, claim.metric, claim.epoch)
+        key = (asked.axis, asked.baseline, claim.metric, tuple(asked.tied), claim.epoch)
         if key not in found:
             at_epoch = None if claim.epoch is None else (claim.epoch, tested[claim.epoch])
-            found[key] = comparisons(frame, asked.axis, asked.baseline, claim.metric, at_epoch)
+            found[key] = comparisons(frame, asked.axis, asked.baseline, claim.metric, at_epoch, tuple(asked.tied))
         matching = [
             comparison
             for comparison in found[key]
-            if comparison.treatment.level == asked.treatment
-            and all(comparison.cell[name] == level for name, level in asked.match.items())
+            if comparison.treatment.level == asked.treatment and asked.matches(comparison.level)
         ]
         for comparison in matching:
             namesakes = [one for one in matching if _named(one) == _named(comparison)]
@@ -139,7 +139,10 @@ def _apart_note(frame: Frame, claim: Claim) -> str:
     """Why runs of both sides make no comparison; empty if one side has no runs."""
     asked = claim.contrast
     wanted = tuple(asked.match.values())
-    levels = {level for level, *others in rows_of(frame, (asked.axis, *asked.match)) if tuple(others) == wanted}
+    names = (asked.axis, *asked.match)
+    if any(name in SETTINGS for name in names):
+        return ""
+    levels = {level for level, *others in rows_of(frame, names) if tuple(others) == wanted}
     if not {asked.baseline, asked.treatment} <= levels:
         return ""
     return f"the runs of the two sides differ in more than their {asked.axis}, such as the recipe: there are no pairs"

@@ -21,6 +21,8 @@ def run_caveats(comparison: Comparison) -> Iterator[str]:
             yield f"{side.level}: {failed_trials(side.failures, len(side.values))}"
     if comparison.unpaired:
         yield f"left out, for want of a counterpart: {seed_list(comparison.unpaired)}"
+    if comparison.unshared:
+        yield f"the two runs of a pair share less than usual. They don't share {comparison.unshared}"
     if comparison.mixed_code:
         yield (
             f"the runs were made by different code of {', '.join(comparison.mixed_code)}: `lape run --stale rerun` "

@@ -28,8 +28,8 @@ _COLUMNS = [
     "trial_id", *CELL_FIELDS, "seed_index", "status", *METRICS, "params", "macs", "environment", "started_at",
     "epochs", "diverged_step", "error",
 ]  # fmt: skip
-# A frame without these has no evidence of single test images.
-_EVIDENCE = ["test_images", "correct", "code", "machine_fault"]
+# A frame without these has no evidence of single test images, or doesn't know its runs' settings or machine's faults.
+_EVIDENCE = ["test_images", "correct", "code", "settings", "machine_fault"]
 
 
 def unique_runs(frame: Frame) -> list[Run]:

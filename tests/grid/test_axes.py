@@ -68,6 +68,8 @@ def test_levels_stand_in_the_order_of_registration_and_others_after_them() -> No
             "zz",
         ]
     assert level_order("recipe", "digits") == (0, "digits")
+    names = [f"digits+lr={lr}+x=1" for lr in ("1e-05", "0.0005", "0.001", "2", "10")]
+    assert sorted([names[3], *names[:3], names[4]], key=lambda name: level_order("recipe", name)) == names
 
 
 def test_labels_leave_out_usual_levels_alone() -> None:

@@ -114,7 +114,7 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
         f"{document.path}: {len(expansion.trials)} trials, {len(expansion.dropped)} dropped cells, {len(claims)} claims"
     )
     for index, expected in enumerate(workspace.grid.file.expect):
-        if not any(matches(expected.when, trial.levels) for trial in expansion.trials):
+        if not any(matches(expected.when, trial.declared_levels) for trial in expansion.trials):
             yield f"note: no cell of this grid is one of the entry in {document.where(('expect', index))}"
     for claim in untested(claims, expansion.trials):
         if claim.obstacle:

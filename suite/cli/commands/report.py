@@ -39,7 +39,8 @@ def print_tables(workspace: Workspace, *, as_json: bool = False) -> None:
     console = open_console()
     budget = workspace.budget_note
     summary = [summary_table(rows(workspace.columns), budget)] if workspace.has_runs else []
-    further = effect_tables(workspace.factorials, budget)
+    further = workspace.level_tables()
+    further += effect_tables(workspace.factorials, budget)
     further += [text_table(published) for published in workspace.published()]
     written = [path for table in summary for path in write_summary(table, folder)]
     if as_json:
@@ -139,6 +140,8 @@ def write_report(workspace: Workspace) -> str:
         workspace.report_folder,
         published=workspace.published(),
         factorials=workspace.factorials,
+        series=workspace.series,
+        levels=workspace.level_tables(),
     )
     return shown(page)
 

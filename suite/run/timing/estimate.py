@@ -169,7 +169,7 @@ def estimate(
         seconds = fmean(work.seconds(pace) for pace in found) if found else None
         start_ups = [pace.start_up for pace in found if pace.start_up is not None]
         start_up = fmean(start_ups) if start_ups else measured.start_up(kinds[cell_id])
-        label = " ".join(trial.levels.values())
+        label = " ".join([*trial.levels.values(), *trial.recipe_settings])
         cells.append(
             CellEstimate(cell_id, label, count, trial.recipe.total_epochs, seconds, start_up, basis, len(found))
         )

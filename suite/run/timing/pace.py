@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from suite.data.datasets import DATASETS, Dataset
+from suite.grid.settings import SCALES
 from suite.store.canonical import fingerprint
 
 if TYPE_CHECKING:
@@ -120,7 +121,9 @@ class Work:
 
 def kind_of(config: Mapping[str, Any]) -> Kind:
     """The kind of a trial or a record, from its config."""
-    axes, recipe = config["axes"], config["recipe"]
+    axes, recipe = dict(config["axes"]), config["recipe"]
+    if isinstance(axes["arch"], Mapping):
+        axes["arch"] = {key: value for key, value in axes["arch"].items() if key not in SCALES}
     named = ("arch", "norm", "loss", "dataset")
     others = [axes[name] for name in sorted(axes) if name not in (*named, "pe", "join")]  # a joining method is cheap
     model = [*(axes[name] for name in named), *others]

@@ -7,18 +7,18 @@ of pairs stand in the file, so that they are chosen before the runs are seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Literal, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from suite.errors import nearest
 from suite.grid.budget import Budget
+from suite.grid.settings import SETTINGS, level_text, reduced_names, setting_value
 from suite.grid.trial import Trial
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.claims.published import (
     TESTED,
-    Axis,
     Grade,
     Id,
     MetricName,
@@ -28,34 +28,86 @@ from suite.verdict.claims.published import (
 
 # Published means are rounded, most of them to two decimals; a gain may differ from their difference by this much.
 _ROUNDING = 0.0101
+_SIZES = tuple(name for name, setting in SETTINGS.items() if not setting.of_recipe)
 
 
 class ClaimedContrast(Model):
     """Which cells a claim compares. `match` may leave axes open: each contrast that matches is then judged."""
 
-    axis: Axis = Field(description="the axis that differs")
+    axis: str = Field(description="the axis that differs, or a setting such as recipe.epochs")
     baseline: str = Field(min_length=1, description="the level to beat")
     treatment: str = Field(min_length=1, description="the level that is claimed to be better")
-    match: dict[str, str] = Field(min_length=1, description="the cell's other axes (and recipe), a level each")
+    match: dict[str, str] = Field(min_length=1, description="the cell's other axes, recipe and settings, a level each")
+    tied: list[str] = Field(default=[], description="of a setting: those that differ with it, as a grid's zip has them")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _texts(cls, values: Any) -> Any:
+        """The values of settings as text: in YAML they are numbers."""
+        if not isinstance(values, dict):
+            return values
+        sides = [key for key in ("baseline", "treatment") if key in values] if "." in str(values.get("axis")) else []
+        texts: dict[str, Any] = {key: level_text(values[key]) for key in sides}
+        match = values.get("match")
+        if isinstance(match, dict):
+            texts["match"] = {name: level_text(level) if "." in str(name) else level for name, level in match.items()}
+        return {**values, **texts}
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
+        if self.axis not in (*AXIS_FIELDS, *SETTINGS):
+            raise ValueError(f"an axis, and not {self.axis!r}: {nearest(self.axis, (*AXIS_FIELDS, *SETTINGS))}")
         if self.baseline == self.treatment:
             raise ValueError(f"a baseline and a treatment that differ, not {self.baseline!r} twice")
-        axes = [name for name in (*AXIS_FIELDS, "recipe") if name != self.axis]
+        if self.tied and self.axis not in SETTINGS:
+            raise ValueError(f"tied only with a setting as the axis, not with {self.axis}")
+        for name in self.tied:
+            if name not in SETTINGS or name == self.axis:
+                raise ValueError(f"other settings as tied, and not {name!r}: {nearest(name, SETTINGS)}")
+        axes = [name for name in (*AXIS_FIELDS, "recipe", *SETTINGS) if name not in (self.axis, *self.tied)]
         for name in self.match:
             if name not in axes:
                 raise ValueError(f"only axes to match, and not {name!r}: {nearest(name, axes)}")
         return self
 
     def has_both_sides(self, cells: Iterable[Mapping[str, str]]) -> bool:
-        """Whether two of the cells (levels, and the recipe's name) are a baseline and a treatment that match."""
+        """Whether two of the cells are a baseline and a treatment that match.
+
+        cells: levels, the recipe's name, and at least the settings in `settings`.
+        """
         others: dict[str, set[tuple[str, ...]]] = {self.baseline: set(), self.treatment: set()}
         for cell in cells:
-            if cell[self.axis] in others and all(cell[name] == level for name, level in self.match.items()):
+            if cell[self.axis] in others and self.matches(cell.__getitem__):
                 rest = {**cell, self.axis: ""}
+                if self.axis in SETTINGS:
+                    names = (self.axis, *self.tied)
+                    rest["recipe"], rest["arch"] = reduced_names(names, cell, cell["recipe"], cell["arch"])
                 others[cell[self.axis]].add(tuple(rest[name] for name in (*AXIS_FIELDS, "recipe")))
         return bool(others[self.baseline] & others[self.treatment])
+
+    def matches(self, level: Callable[[str], str]) -> bool:
+        """Whether a cell has all levels of `match`. level: the cell's level on an axis or a setting, or its recipe.
+
+        An architecture goes by its name without the sizes that axes add to it, too. So does a recipe without the
+        settings that `match` names.
+        """
+        for name, wanted in self.match.items():
+            names = {"arch": _SIZES, "recipe": [one for one in self.match if one in SETTINGS]}.get(name, ())
+            found = level(name)
+            if found != wanted and (not names or "+" not in found or self._reduced(name, names, level) != wanted):
+                return False
+        return True
+
+    @staticmethod
+    def _reduced(name: str, names: Sequence[str], level: Callable[[str], str]) -> str:
+        levels = {one: level(one) for one in names}
+        recipe, arch = reduced_names(names, levels, *(level(name) if name == one else "" for one in ("recipe", "arch")))
+        return recipe if name == "recipe" else arch
+
+    @property
+    def settings(self) -> list[str]:
+        """The settings that the contrast names."""
+        return [name for name in (self.axis, *self.tied, *self.match, *_SIZES) if name in SETTINGS]
 
 
 class Claim(Model):
@@ -165,7 +217,16 @@ class Claim(Model):
 
 def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
     """The claims that no two cells of a grid stand for: its runs will leave them untested."""
-    cells = {trial.cell_id: {**trial.levels, "recipe": trial.recipe_name} for trial in trials}
+    claims = list(claims)
+    names = {name for claim in claims for name in claim.contrast.settings}
+    cells = {
+        trial.cell_id: {
+            **trial.levels,
+            "recipe": trial.recipe_name,
+            **{name: level_text(setting_value(SETTINGS[name], *trial.settings)) for name in names},
+        }
+        for trial in trials
+    }
     return [claim for claim in claims if claim.obstacle or not claim.contrast.has_both_sides(cells.values())]
 
 

@@ -1,0 +1,37 @@
+"""The page about settings, and the two example grids that it names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from suite.grid.grid import load_grid
+from suite.verdict.claims.claim import ClaimedContrast
+from tests.conftest import GRID, REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "levels"),
+    [("digits_training_length", "recipe.epochs", 3), ("digits_learning_rate", "recipe.lr", 5)],
+)
+def test_the_examples_vary_one_setting_for_both_sides(name: str, axis: str, levels: int) -> None:
+    assert f"lape run {name}" in PAGE
+    grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml")
+    assert grid.setting_axes == [(axis,)]
+    assert len(grid.expand().trials) == levels * 2 * 5
+
+
+def test_the_page_shows_a_grid_and_contrasts_that_are_valid(tmp_path: Path) -> None:
+    axes, contrasts = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    text = GRID[: GRID.index("axes:")].replace("epochs: 2, ", "").replace(", train_images: 128", "")
+    text = text.replace("lr: 1e-3", "weight_decay: 0.1").replace(" depth: 2,", "").replace("tiny", "vit")
+    path = tmp_path / "g.yaml"
+    path.write_text(text + axes)
+    assert len(load_grid(path).expand().trials) == 2 * 2 * 3 * 2 * 2
+    for line in contrasts.splitlines():
+        assert ClaimedContrast.model_validate(YAML(typ="safe").load(line)["contrast"]).settings
