@@ -279,7 +279,7 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
 
 def _find(path: Path) -> Path:
     """Return the grid's file, from a path or from a bare name: of a grid in grids/, or of one of the suite's."""
-    if path.suffix or len(path.parts) > 1 or os.path.exists(path):  # Path.exists would fail for a very long name
+    if path.suffix or len(path.parts) > 1 or os.path.isfile(path):  # Path.is_file would fail for a very long name
         return path
     known = known_files()
     if path.name not in known:

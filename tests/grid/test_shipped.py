@@ -22,7 +22,8 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_shipped_grid_is_found_by_its_name_with_its_recipe_and_claims() -> None:
+def test_a_shipped_grid_is_found_by_its_name_with_its_recipe_and_claims(tmp_path: Path) -> None:
+    (tmp_path / "quickstart").mkdir()  # a folder of that name is no grid
     here = load_grid("quickstart")
     assert here.expand().ids == load_grid(REPOSITORY / "grids" / "quickstart.yaml").expand().ids
     assert [file.is_file() for file in here.claim_files] == [True]

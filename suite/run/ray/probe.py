@@ -10,6 +10,7 @@ from ipaddress import IPv6Address, ip_address
 import ray
 
 from suite.run.ray.starting import start_ray
+from suite.text import say
 
 
 def listening_ports() -> tuple[int, int]:
@@ -41,7 +42,7 @@ def main() -> None:
     seconds = time.monotonic() - began
     here, everywhere = listening_ports()
     ray.shutdown()
-    print(json.dumps({"seconds": seconds, "ports_here": here, "ports_everywhere": everywhere}))
+    say(json.dumps({"seconds": seconds, "ports_here": here, "ports_everywhere": everywhere}))
 
 
 if __name__ == "__main__":
