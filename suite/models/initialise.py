@@ -14,9 +14,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import init
 from torch.nn.modules.batchnorm import _BatchNorm as _Batch
 
-from suite.models.embedding import PositionMap, RelativeBias
+from suite.models.embedding import PositionMap
 from suite.models.layers.tokenizers import RandomFeatures
 from suite.models.normalisers.plain import Normaliser
+from suite.models.sites.bias import RelativeBias
+from suite.models.sites.site import Site
 from suite.store.canonical import derive_seed
 
 
@@ -83,6 +85,8 @@ def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: 
         drawn.zero_()
     elif isinstance(module, RelativeBias):
         _normal(drawn, rules.relative_std, generator)
+    elif isinstance(module, Site):
+        module.start(name.rpartition(".")[2], drawn, generator)
     elif isinstance(module, RandomFeatures):
         drawn.copy_(module.draw(generator))
     elif isinstance(module, Normaliser):

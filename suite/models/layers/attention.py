@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from suite.models.layers.rotation import packed_table, turn_gradient, turn_packed
+
 
 class PackedAttention(torch.autograd.Function):
     """softmax(q kᵀ / √width + bias) v for all heads, with a dropout mask on the attention weights.
@@ -16,23 +18,32 @@ class PackedAttention(torch.autograd.Function):
     views, small enough for a core's cache. It writes the gradients in the layout that the projection's backward pass
     reads, so nothing is transposed in memory.
 
-    Call it as `apply(packed, heads, bias, mask)`. It returns [batch, tokens, heads × width]. All tensors have one
-    dtype, except the bias, which is converted to it.
+    Call it as `apply(packed, heads, bias, mask, turn)`. It returns [batch, tokens, heads × width]; with `turn` it
+    returns `packed` as well, because it has turned q and k in place. All tensors have one dtype, except bias and turn,
+    which are converted to it.
 
     Args:
         packed: the projection to q, k and v in this order, [batch, tokens, 3 × heads × width].
         heads: the number of heads.
         bias: added to the scaled products, [heads, tokens, tokens], or None.
         mask: multiplied with the attention weights, [heads, batch, tokens, tokens], or None.
+        turn: the angles by which q and k are turned, as in `suite.models.layers.rotation.turned`, or None.
     """
 
     @staticmethod
-    def forward(ctx: Any, packed: Tensor, heads: int, bias: Tensor | None, mask: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, packed: Tensor, heads: int, bias: Tensor | None, mask: Tensor | None, turn: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Compute the attention of all heads; see the class for the arguments."""
         batch, tokens, channels = packed.shape
         width = channels // (3 * heads)
         scale = 1 / math.sqrt(width)
         apart = packed.view(batch, tokens, 3, heads, width)
+        table = None if turn is None else packed_table(turn)
+        if table is not None:
+            turn_packed(apart, table)
+            ctx.mark_dirty(packed)
+            ctx.set_materialize_grads(False)
         mixed = packed.new_empty(batch, tokens, heads, width)
         weights = packed.new_empty(heads, batch, tokens, tokens)
         for head in range(heads):
@@ -43,15 +54,18 @@ class PackedAttention(torch.autograd.Function):
             torch.softmax(scores, dim=-1, out=weights[head])
             used = weights[head] if mask is None else torch.mul(weights[head], mask[head], out=scores)
             torch.bmm(used, v, out=mixed[:, :, head])
-        ctx.save_for_backward(apart, weights, mask)
-        ctx.biased = bias is not None
-        return mixed.view(batch, tokens, heads * width)
+        ctx.save_for_backward(packed, weights, mask, table)
+        ctx.biased, ctx.turns = bias is not None, 0 if turn is None else len(turn)
+        mixed = mixed.view(batch, tokens, heads * width)
+        return mixed if table is None else (mixed, packed)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        """The gradients of `packed` and `bias`; None for `heads` and `mask`."""
-        apart, weights, mask = ctx.saved_tensors
-        batch, tokens, _, heads, width = apart.shape
+    def backward(ctx: Any, grad: Tensor, _: Tensor | None = None) -> Any:
+        """The gradients of `packed`, `bias` and `turn`; None for `heads` and `mask`."""
+        packed, weights, mask, table = ctx.saved_tensors
+        heads, batch, tokens, _ = weights.shape
+        apart = packed.view(batch, tokens, 3, heads, -1)
+        width = apart.shape[-1]
         scale = 1 / math.sqrt(width)
         grads, of_bias = torch.empty_like(apart), []
         for head, of_mixed in enumerate(grad.reshape(batch, tokens, heads, width).unbind(dim=2)):
@@ -67,7 +81,12 @@ class PackedAttention(torch.autograd.Function):
             _product(of_scores.transpose(1, 2), q, scale, out=of_k)
             if ctx.biased:
                 of_bias.append(of_scores.sum(dim=0))
-        return grads.view(batch, tokens, -1), None, torch.stack(of_bias) if of_bias else None, None
+        of_turn = None
+        if table is not None:
+            if ctx.needs_input_grad[4]:
+                of_turn = turn_gradient(apart, grads, table, ctx.turns)
+            turn_packed(grads, table.conj())
+        return grads.view(batch, tokens, -1), None, torch.stack(of_bias) if of_bias else None, None, of_turn
 
 
 def _product(first: Tensor, second: Tensor, scale: float, out: Tensor | None = None) -> Tensor:

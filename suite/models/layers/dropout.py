@@ -124,19 +124,25 @@ def _fuses(q: Tensor, bias: Tensor | None, rate: float) -> bool:
     return torch.compiler.is_compiling() or rate == 0 or (q.is_cuda and not _source.generators)
 
 
-def packed_attention(packed: Tensor, heads: int, bias: Tensor | None, rate: float) -> Tensor:
+def packed_attention(
+    packed: Tensor, heads: int, bias: Tensor | None, rate: float, turn: Tensor | None = None
+) -> Tensor:
     """`attention` with fewer copies and less saved memory (`PackedAttention`); not for several models under vmap.
 
     Args:
-        packed: q, k and v along the last axis, [batch, tokens, 3 × heads × width].
+        packed: q, k and v along the last axis, [batch, tokens, 3 × heads × width]; changed if there is a turn.
         heads: the number of heads.
         bias: [heads, tokens, tokens], or None.
         rate: the dropout rate of the attention weights.
+        turn: the angles of `PackedAttention`, or None.
     """
     batch, tokens, _ = packed.shape
     mask = None if rate == 0 else _quick_mask((heads, batch, tokens, tokens), rate).to(packed.dtype)
-    mixed: Tensor = PackedAttention.apply(packed, heads, bias, mask)
-    return mixed
+    if turn is not None:
+        mixed, _ = PackedAttention.apply(packed, heads, bias, mask, turn)
+    else:
+        mixed = PackedAttention.apply(packed, heads, bias, mask)
+    return mixed  # type: ignore[no-any-return]
 
 
 def _quick_mask(shape: Sequence[int], rate: float) -> Tensor:
