@@ -35,7 +35,6 @@ from suite.models.norms import NORMS, Norm
 from suite.models.positions import POSITIONS, Position
 from suite.models.sizes import AnySize, PatchSize
 from suite.registry import Registry
-from suite.store.record import LOSS_KEYS
 
 Code = TypeVar("Code", bound=Callable[..., Any])
 
@@ -87,7 +86,13 @@ def position(*, source: str = "", name: str = "", width_multiple: int = 1) -> Ca
 
 
 def norm(
-    *, source: str = "", name: str = "", equation: str = "see its code", maps: bool = False, grid: bool = False
+    *,
+    source: str = "",
+    name: str = "",
+    equation: str = "see its code",
+    maps: bool = False,
+    grid: bool = False,
+    where: Literal["inner", "blocks", "all"] = "inner",
 ) -> Callable[[Code], Code]:
     """Register a norm: a class of modules, which is called with the width, and `heads` and `grid` by name.
 
@@ -100,45 +105,70 @@ def norm(
         equation: What it makes of x, for people.
         maps: It is of feature maps [images, channels, rows, columns] of convolutional networks instead, and is called
             with the number of channels, and `eps` by name.
-        grid: Its tokens must fill a grid, so that the class token joins after it.
+        grid: Its tokens must fill a grid, so that the class token joins after it. Then `where` must be "inner".
+        where: It is in all blocks but the last two ("inner"), in all blocks ("blocks"), or in all blocks and before
+            the head ("all").
     """
+    if grid and where != "inner":
+        raise InputError(
+            f"a norm of a grid of tokens that is in {where!r}",
+            expected="where='inner': the class token joins before the last two blocks",
+            found=f"grid=True, where={where!r}",
+            fix="leave one of the two out",
+        )
 
     def register(module: Code) -> Code:
         called = _checked(module, name, "width", None)
-        where = {"maps" if maps else "tokens": _code(module)}
+        tokens, of_maps = ("", _code(module)) if maps else (_code(module), "")
         text = (_summary(module), equation, source or _file(module))
-        return _register(NORMS, Norm(called, *text, grid=grid, **where), module)
+        return _register(NORMS, Norm(called, *text, tokens, of_maps, grid, where), module)
 
     return register
 
 
 def loss(
-    *, weight: str, source: str = "", name: str = "", equation: str = "its term", spans: bool = False
+    *,
+    weight: str = "",
+    source: str = "",
+    name: str = "",
+    equation: str = "its term",
+    spans: bool = False,
+    sees: Literal["patches", "logits"] = "patches",
+    replaces: bool = False,
 ) -> Callable[[Code], Code]:
-    """Register a loss: cross entropy and a term, a function of `Seen`, `Target` and the label smoothing.
+    """Register a loss: cross entropy and a term, which returns a scalar.
 
-    The term returns a scalar. `suite.train.losses.diversity.Seen` says what it sees: patches after the first and the
-    last block, and more.
+    A term that sees patches is a function of `Seen`, `Target` and the label smoothing; see
+    `suite.train.losses.diversity.Seen`. A term that sees logits is a function of the logits [B, classes], of the labels
+    [B, classes], which mixing and label smoothing make soft, and of the label smoothing.
 
     Args:
-        weight: The recipe's key for the term's factor: cosine_weight, contrastive_weight or mixing_weight.
+        weight: The name of the term's factor: a recipe's key such as cosine_weight, or a name of its own, which a
+            recipe gives under `loss_weights`. Without it, the loss's name.
         source: The paper or code that it is from.
         name: The level's name, if it isn't the function's.
         equation: The term, for people.
         spans: It compares patches after the last block with those before, so that no stage may merge them between.
+        sees: What its function gets.
+        replaces: It stands in place of the cross entropy, and has no factor. Only for a term that sees logits.
     """
-    if weight not in LOSS_KEYS:
+    if replaces and (sees != "logits" or weight):
         raise InputError(
-            f"a loss whose weight is {weight!r}",
-            expected=f"one of the recipe's weights: {', '.join(LOSS_KEYS)}",
-            found=repr(weight),
-            fix="choose one of them; the recipe then says the factor",
+            "a loss that replaces cross entropy, but sees patches or has a weight",
+            expected="sees='logits' and no weight",
+            found=f"sees={sees!r}, weight={weight!r}",
+            fix="change one of them",
         )
+    if weight:
+        _check_name(weight)
 
     def register(function: Code) -> Code:
-        called = _checked(function, name, "seen, target, smoothing", 3)
-        term = Term(_code(function), weight, equation, spans=spans, others=False)
-        level = Loss(called, _summary(function), source or _file(function), (term,))
+        arguments = "logits, labels, smoothing" if sees == "logits" else "seen, target, smoothing"
+        called = _checked(function, name, arguments, 3)
+        factor = "" if replaces else weight or called
+        term = Term(_code(function), factor, equation, spans=spans, others=False, sees=sees)
+        text = (_summary(function), source or _file(function))
+        level = Loss(called, *text, base=term) if replaces else Loss(called, *text, (term,))
         return _register(LOSSES, level, function)
 
     return register

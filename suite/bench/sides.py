@@ -14,7 +14,6 @@ from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
 from suite.models.levels import Cell
 from suite.models.model_cell import ModelCell
-from suite.models.sizes import Size
 from suite.store.record import USUAL_LEVELS
 
 
@@ -31,10 +30,11 @@ class Side:
 
     def patch(self) -> int | None:
         """Return the side length of a patch in pixels if the loss classifies patches, else None."""
-        size, image = self.cell.arch.size, self.cell.shape.image_size
-        if not isinstance(size, Size) or not any(term.classifies for term in LOSSES[self.loss].terms):
+        image = self.cell.shape.image_size
+        patches = self.cell.arch.size.patch_tokens(image)
+        if patches is None or not any(term.classifies for term in LOSSES[self.loss].terms):
             return None
-        return image // size.stage_grids(image)[-1][0]
+        return image // patches.grids[-1][0]
 
 
 Sides = tuple[Side, Side]
@@ -75,7 +75,7 @@ def usual_level(axis: str, architecture: Architecture, *, treatment: bool) -> st
         treatment: False for the axis's reference level; True for its featured method with that reference.
     """
     row = AXES[axis]
-    reference = row.references[0] if len(row.references) == 1 else architecture.family.norm
+    reference = row.references[0] if len(row.references) == 1 else architecture.norm
     if not treatment:
         return reference
     others = [level for level in (*row.featured, *row.levels) if level not in row.references]

@@ -11,8 +11,9 @@ import traceback
 import typer
 
 from suite.cli.declarations import data, grids, models, results, running
+from suite.cli.extras import EXTRAS
 from suite.errors import InputError
-from suite.text import complain, plain
+from suite.text import complain, plain, say
 
 app = typer.Typer(
     name="lape",
@@ -30,13 +31,8 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141  # a shell's exit code for a command whose reader, such as `head`, has closed the pipe
 INTERNAL = 70  # a bug in the suite (EX_SOFTWARE); not 1, which means that a claim is contradicted
 
-# The packages of each extra in pyproject.toml, by their import names.
-EXTRAS = {
-    "train": ("fsspec", "fvcore", "PIL", "safetensors", "sklearn", "timm", "torch", "torchvision"),
-    "ray": ("ray",),
-    "tensorboard": ("tensorboard",),
-    "s3": ("s3fs",),
-}
+# The commands whose --json prints JSON on standard output; `lape bench --json FILE` writes a file.
+FOR_PROGRAMS = ("check", "cost", "doctor", "plan", "run", "status", "tables", "verify")
 
 
 def main() -> None:
@@ -59,7 +55,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # an error is caught here; at interpreter exit it would print a traceback
     except InputError as error:
-        complain(f"error: {error}")
+        _complain(error)
         sys.exit(2)
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # typer and rich exit with 1, which has another meaning here
@@ -72,21 +68,35 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             sys.exit(BROKEN_PIPE)
-        complain(f"error: {_system_error(error)}")
+        _complain(_system_error(error), readable=False)
         sys.exit(2)
     except Exception as error:  # any other error: Python's own exit code 1 would mean a contradicted claim
         missing = _missing_package(error)
         if missing is None:
             complain(traceback.format_exc().rstrip())
             sys.exit(INTERNAL)
-        complain(f"error: {missing}")
+        _complain(missing)
         sys.exit(2)
+
+
+def _complain(error: InputError, *, readable: bool = True) -> None:
+    """Print an error: in words on standard error, and for a command with --json as JSON on standard output too.
+
+    readable: whether standard output can be written.
+    """
+    complain(f"error: {error}")
+    if readable and sys.argv[1:2] and sys.argv[1] in FOR_PROGRAMS and "--json" in sys.argv:
+        from suite.cli.answers.answer import error_line
+
+        say(error_line(error))
 
 
 def _missing_package(error: Exception) -> InputError | None:
     """Return the error message for a missing package that belongs to an extra; None for any other error."""
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     for extra, packages in EXTRAS.items():
+        if extra == "figures" and sys.argv[1:2] in (["run"], ["rerun"]):
+            extra = "train"  # which has those packages too
         if package in packages:
             return InputError(
                 f"{package} isn't installed, and this command needs it",

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from suite.report.workspace import Workspace
 
-GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or the name of one in grids/.")]
+GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or a name that `lape ls grids` lists.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the grid, for example recipe.epochs=10."),
@@ -58,6 +58,9 @@ ImageSizeOption = Annotated[int, typer.Option("--image-size", min=1, help="Heigh
 ChannelsOption = Annotated[int, typer.Option("--channels", min=1, help="Number of colour channels.")]
 CSVOption = Annotated[
     str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers as CSV ('-': print only the CSV).")
+]
+JSONOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON for other programs: see docs/programs.md.", show_default=False)
 ]
 DeterministicOption = Annotated[
     bool,

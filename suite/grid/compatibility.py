@@ -8,10 +8,11 @@ from dataclasses import replace
 from suite.data.datasets import Dataset
 from suite.errors import InputError
 from suite.grid.axes import AXES, GRID_ORDER
-from suite.grid.losses import LOSSES, idle_weights
+from suite.grid.losses import LOSSES, idle_weights, set_weights
 from suite.grid.named_recipe import NamedRecipe
 from suite.models.architectures import FAMILIES
 from suite.models.levels import Cell
+from suite.store.record import LOSS_KEYS
 
 _DROP = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
 
@@ -21,12 +22,13 @@ def check_weights(named: NamedRecipe, levels: Iterable[str]) -> None:
     recipe = named.recipe
     if not (idle := idle_weights(recipe, levels)):
         return
+    weights = set_weights(recipe)
     having = [name for name, loss in LOSSES.items() if loss.weights & set(idle)]
     raise InputError(
         f"{' and '.join(idle)} of the recipe {'has' if len(idle) == 1 else 'have'} no effect",
         expected="weights of terms that a loss of these cells has",
-        found=", ".join(f"{name}: {getattr(recipe, name):g}" for name in idle),
-        where=named.where(idle[0]),
+        found=", ".join(f"{name}: {weights[name]:g}" for name in idle),
+        where=named.where(idle[0] if idle[0] in LOSS_KEYS else "loss_weights"),
         fix=f"leave {'it' if len(idle) == 1 else 'them'} out, or add loss {', '.join(having)}",
     )
 

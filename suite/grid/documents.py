@@ -17,14 +17,13 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 
-import suite
 from suite.errors import InputError, Problem, nearest
+from suite.grid.shipped import shipped_folder
 from suite.grid.yaml import load_yaml
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 _LONG = 80  # the most characters of a value that a message shows
-_SHIPPED = Path(suite.__file__).resolve().parents[1] / "grids"  # the grids that come with the suite
 MOST_BYTES = 1_000_000  # the largest file size; the largest file that comes with the suite has 30,000 bytes
 MOST_PROBLEMS = 50  # the most problems that one message lists
 
@@ -200,7 +199,7 @@ def read_document(path: Path) -> Document:
             expected="keys with values (a YAML mapping)",
             found="an empty file" if loaded is None else type(_plain(loaded)).__name__,
             where=str(path),
-            fix="compare it with grids/quickstart.yaml",
+            fix=f"compare it with {shipped_folder() / 'quickstart.yaml'}",
         )
     document = Document(path, _plain(loaded))
     _note_lines(loaded, (), document.lines)
@@ -222,7 +221,7 @@ def check_inside(path: Path, folder: Path, where: str) -> None:
         InputError: the file is elsewhere.
     """
     resolved = Path(os.path.realpath(path))
-    if not any(resolved.is_relative_to(root.resolve()) for root in (folder, Path("grids"), _SHIPPED)):
+    if not any(resolved.is_relative_to(root.resolve()) for root in (folder, Path("grids"), shipped_folder())):
         raise InputError(
             "a file outside the grid's folder",
             expected=f"a file in {folder}, or in {Path('grids').resolve()}",

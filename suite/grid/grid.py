@@ -18,6 +18,7 @@ from suite.grid.levels import Catalogue
 from suite.grid.losses import without_idle_weights
 from suite.grid.named_recipe import NamedRecipe, named_recipe
 from suite.grid.schema import MOST_SEEDS, MOST_TRIALS, Block, GridFile, is_claim_file
+from suite.grid.shipped import find_named, known_files
 from suite.grid.trial import Trial
 from suite.models.levels import Cell
 
@@ -69,9 +70,10 @@ class Grid:
     def claim_files(self) -> list[Path]:
         """The claim files to judge. Raises `InputError` for one outside the grid's folder and `grids/`."""
         folder = self.document.path.parent
-        for index, name in enumerate(self.file.claims):
-            check_inside(folder / name, folder, self.document.where(("claims", index)))
-        return [folder / name for name in self.file.claims]
+        files = [find_named(folder, name) for name in self.file.claims]
+        for index, file in enumerate(files):
+            check_inside(file, folder, self.document.where(("claims", index)))
+        return files
 
     def expand(self) -> Expansion:
         """Expand the grid into trials.
@@ -221,7 +223,7 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
     """Read and validate a grid file.
 
     Args:
-        path: a file, or the name of one in grids/.
+        path: a file, or the name of one in grids/ or of one that comes with the suite.
         overrides: assignments `key.key=value`, applied as if they were written in the file. `recipe.key=value` changes
             the recipes of all blocks.
         seeds: the number of seed indices to use: first those of the file, then the integers after its largest.
@@ -252,17 +254,17 @@ def load_grid(path: str | Path, overrides: Sequence[str] = (), seeds: int | None
 
 
 def _find(path: Path) -> Path:
-    """Return the grid's file, from a path or from the bare name of a grid in grids/."""
+    """Return the grid's file, from a path or from a bare name: of a grid in grids/, or of one of the suite's."""
     if path.suffix or len(path.parts) > 1 or os.path.exists(path):  # Path.exists would fail for a very long name
         return path
-    known = {file.stem: file for file in sorted(Path("grids").glob("*.yaml"))}
+    known = known_files()
     if path.name not in known:
         raise InputError(
             f"no such grid {path.name!r}",
-            expected="a grid file, or the name of one in grids/",
+            expected="a grid file, or the name of one in grids/ or of one that comes with the suite",
             found="nothing",
             where=str(Path("grids").resolve()),
-            fix=nearest(path.name, known) if known else "run the command in the project's folder, or give a path",
+            fix=nearest(path.name, known),
         )
     return known[path.name]
 

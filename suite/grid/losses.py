@@ -1,7 +1,7 @@
 """The levels of the `loss` axis. This module doesn't import torch.
 
-A loss is the recipe's cross entropy plus a weighted sum of terms. Each term is implemented by a function in
-`suite.train.losses.diversity`.
+A loss is the recipe's cross entropy, or what replaces it, plus a weighted sum of terms. Each term is a function in
+`suite.train.losses`: of patch tokens in `diversity`, of logits in `of_logits`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Literal
 from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
 from suite.models.levels import Cell, Level, Refusal
-from suite.models.sizes import Size
 from suite.registry import Registry
 from suite.store.record import LOSS_KEYS
 
@@ -24,13 +23,16 @@ class Term:
 
     Args:
         code: "module:function", imported when a training run begins.
-        weight: the recipe's key for the factor of the term.
+        weight: the recipe's key for the factor of the term, or a name of its own under the recipe's `loss_weights`.
         equation: the term in mathematical notation.
         spans: whether it compares tokens after the last block with tokens after, or before, the first block.
         others: whether it compares a patch with the other patches of its image.
         classifies: the input of its linear classifier g, if it has one: "patches" for each patch, "regions" for the
             mean over the patches with one label, "" for no classifier. The labels of patches come from CutMix.
         drop: the dropout rate on the classifier's input in training.
+        sees: "patches" for a function of `Seen`, `Target` and the label smoothing; "logits" for one of the logits
+            [B, classes], the labels [B, classes] (smoothed and mixed) and the label smoothing.
+        hard: its labels can't be smoothed.
     """
 
     code: str
@@ -40,21 +42,36 @@ class Term:
     others: bool = True
     classifies: Literal["", "patches", "regions"] = ""
     drop: float = 0.0
+    sees: Literal["patches", "logits"] = "patches"
+    hard: bool = False
+
+    def factor(self, recipe: Recipe) -> float:
+        """The factor of the term; 1 unless the recipe says another."""
+        if self.weight in LOSS_KEYS:
+            return float(getattr(recipe, self.weight))
+        return recipe.loss_weights.get(self.weight, 1.0)
 
 
 @dataclass(frozen=True)
 class Loss(Level):
-    """A level of the `loss` axis. Its terms are added to the cross entropy with the recipe's label smoothing."""
+    """A level of the `loss` axis. Its terms are added to the cross entropy with the recipe's label smoothing.
+
+    Attributes:
+        base: what replaces the cross entropy; a term that sees logits, of factor 1.
+    """
 
     name: str
     summary: str
     source: str
     terms: tuple[Term, ...] = ()
+    base: Term | None = None
 
     @property
     def equation(self) -> str:
-        """The weighted sum that is added to the cross entropy, with the weights α; without terms, the cross entropy."""
-        return " + ".join(f"{_SYMBOLS[term.weight]} {term.equation}" for term in self.terms) or "CE(logits, labels)"
+        """The weighted sum that is added to the cross entropy, with the weights α; without terms, what they add to."""
+        base = "CE(logits, labels)" if self.base is None else self.base.equation
+        added = [f"{_SYMBOLS.get(term.weight, term.weight)} {term.equation}" for term in self.terms]
+        return " + ".join(added if self.base is None and added else [base, *added])
 
     @property
     def description(self) -> str:
@@ -68,30 +85,39 @@ class Loss(Level):
 
     def active(self, recipe: Recipe) -> list[Term]:
         """The terms whose weight isn't 0."""
-        return [term for term in self.terms if getattr(recipe, term.weight)]
+        return [term for term in self.terms if term.factor(recipe)]
 
     def refuses(self, cell: Cell) -> Refusal | None:
         """Return why a cell can't use this loss, or None if it can.
 
-        Losses with terms need the patches of a transformer, and some need a recipe that mixes images by patches. For a
-        cell without a recipe, only the reasons that no recipe could change are checked.
+        Losses with terms on patches need the patches of a transformer, and some need a recipe that mixes images by
+        patches. For a cell without a recipe, only the reasons that no recipe could change are checked.
         """
-        reason = self._unfit(cell.arch, cell.image_size, cell.recipe) if self.terms else None
+        plain = not self.terms and self.base is None
+        reason = None if plain else self._unfit(cell.arch, cell.image_size, cell.recipe)
         if reason is None:
             return None
         what, fix = reason
         return Refusal(what, fix, "an arch, a recipe and a loss that can be combined")
 
     def _unfit(self, architecture: Architecture, image_size: int, recipe: Recipe | None) -> tuple[str, str] | None:
-        size, terms = architecture.size, list(self.terms) if recipe is None else self.active(recipe)
-        if not terms:
+        terms = list(self.terms) if recipe is None else self.active(recipe)
+        if not terms and self.base is None:
             return f"loss {self.name!r} has no term whose weight isn't 0", f"raise {' or '.join(sorted(self.weights))}"
-        if not isinstance(size, Size):
+        parts = terms if self.base is None else [self.base, *terms]
+        if recipe is not None and recipe.label_smoothing and any(term.hard for term in parts):
+            return f"loss {self.name!r} sees only whether a class is among the labels", "set label_smoothing: 0"
+        terms = [term for term in terms if term.sees == "patches"]
+        if not terms:
+            return None
+        patches = architecture.size.patch_tokens(image_size)
+        if patches is None:
+            why = "is a convolutional network" if architecture.norm == "bn" else "shows none"
             return (
-                f"loss {self.name!r} is of patch tokens, and {architecture.name} is a convolutional network",
+                f"loss {self.name!r} is of patch tokens, and {architecture.name} {why}",
                 "choose a transformer",
             )
-        grids = size.stage_grids(image_size)
+        grids = patches.grids
         rows, columns = grids[-1]
         if rows * columns == 1 and any(term.others for term in terms):
             return (
@@ -169,6 +195,12 @@ _RELEASED_MIXING = Term(
     drop=0.2,
 )
 
+_LOGITS = "suite.train.losses.of_logits"
+_BINARY = Term(f"{_LOGITS}:binary_cross_entropy", "", "mean over images and classes k of BCE(σ(z_k), y_k > 0)",
+               sees="logits", hard=True)  # fmt: skip
+_FOCAL = Term(f"{_LOGITS}:focal", "", "Σ_k −y_k (1 − p_k)² log p_k", sees="logits")
+_POLY = Term(f"{_LOGITS}:one_minus_probability", "poly_epsilon", "(1 − Σ_k y_k p_k)", sees="logits")
+
 # Notation of the equations, for patch i of an image: e_i is its token before the position embedding joins (detached
 # from the gradient), b_i after the first block, h_i after the last block, and t_i after the last norm. g is a linear
 # classifier. y_i is the label of the image that the patch comes from.
@@ -191,14 +223,26 @@ for _loss in (
          "compared with leaves the patch out", _REVISION, (_REVISED_CONTRASTIVE, _RELEASED_MIXING)),
     Loss("diverse_contrastive_revised", "diverse_contrastive_release as it is since commit 0682d1f: the mean that a "
          "patch is compared with leaves the patch out", _REVISION, (_REVISED_CONTRASTIVE,)),
+    Loss("bce", "binary cross entropy of each class, where a class is a label if any image of a mixture has it",
+         "DeiT III (arXiv 2204.07118), as released", base=_BINARY),
+    Loss("focal", "cross entropy with less weight on images that are classified well, by softmax and with γ = 2",
+         "focal loss (arXiv 1708.02002) Eq. 4", base=_FOCAL),
+    Loss("poly1", "cross entropy with the first coefficient of its series in 1 − p raised by poly_epsilon",
+         "PolyLoss (arXiv 2204.12511) Poly-1", (_POLY,)),
 ):  # fmt: skip
     LOSSES.register(_loss.name, _loss)
+
+
+def set_weights(recipe: Recipe) -> dict[str, float]:
+    """Return the loss weights that the recipe sets to another value than 1, by name."""
+    of_keys = {name: getattr(recipe, name) for name in LOSS_KEYS}
+    return {name: value for name, value in {**of_keys, **recipe.loss_weights}.items() if value != 1}
 
 
 def idle_weights(recipe: Recipe, losses: Iterable[str]) -> list[str]:
     """Return the loss weights that the recipe sets although none of the losses has such a term."""
     known = frozenset[str]().union(*(LOSSES[loss].weights for loss in losses))
-    return [name for name in LOSS_KEYS if getattr(recipe, name) != 1 and name not in known]
+    return [name for name in set_weights(recipe) if name not in known]
 
 
 def without_idle_weights(recipe: Recipe, loss: str) -> Recipe:
@@ -207,4 +251,6 @@ def without_idle_weights(recipe: Recipe, loss: str) -> Recipe:
     Recipes that lead to the same training run then give the same trial id.
     """
     idle = idle_weights(recipe, [loss])
-    return recipe.model_copy(update=dict.fromkeys(idle, 1.0)) if idle else recipe
+    own = {name: value for name, value in recipe.loss_weights.items() if value != 1 and name not in idle}
+    changes = {**{name: 1.0 for name in idle if name in LOSS_KEYS}, "loss_weights": own}
+    return recipe.model_copy(update=changes) if idle or own != recipe.loss_weights else recipe

@@ -9,6 +9,7 @@ from typing import Any
 from suite.errors import InputError, nearest
 from suite.grid.documents import Document, Location, read_document
 from suite.grid.recipe import Recipe
+from suite.grid.shipped import known_files
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,14 @@ def named_recipe(values: Mapping[str, Any] | None, location: Location, document:
 
 def _recipe_file(base: str, location: Location, document: Document) -> Document:
     folder = document.path.parent / "recipes"
-    known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    known = known_files("recipes") | {file.stem: file for file in sorted(folder.glob("*.yaml"))}
     if base not in known:
         raise InputError(
             f"unknown recipe {base!r}",
-            expected=f"a file in {folder}",
+            expected=f"a file in {folder}, or a recipe that comes with the suite",
             found=repr(base),
             where=document.where(location),
-            fix=nearest(base, known) if known else f"write {folder / 'NAME.yaml'}",
+            fix=nearest(base, known),
         )
     found = read_document(known[base])
     found.validate(Recipe)

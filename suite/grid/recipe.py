@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from suite.errors import InputError
 from suite.grid.auto_augment import RandAugment, parse_policy
+from suite.store.canonical import canonical_json
 
 AskedPrecision = Literal["auto", "fp32", "bf16"]
 WHOLE_RATIO = (0.75, 1.3333333333333333)  # aspect ratios of random resized crops: 3/4 to 4/3
@@ -179,6 +180,13 @@ class Recipe(BaseModel):
         json_schema_extra=_neutral(1.0),
     )
 
+    loss_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={},
+        max_length=20,
+        description="of other terms of losses, by the terms' own names; 1 for those that aren't named",
+        json_schema_extra=_neutral({}),
+    )
+
     distillation: Literal["none", "soft", "hard"] = Field(
         default="none",
         description="what the distillation head learns from the teacher: its softened logits, or its choice of class",
@@ -224,6 +232,9 @@ class Recipe(BaseModel):
         default="auto",
         description="auto: bfloat16 autocast (float16 before it) on a GPU, float32 on a CPU; bf16: bfloat16 on both",
     )
+
+    def __hash__(self) -> int:  # pydantic's own can't take the dictionary
+        return hash(canonical_json(self.model_dump(mode="json")))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

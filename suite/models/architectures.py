@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from suite.errors import InputError, Problem, nearest, unknown
 from suite.models.levels import Cell, Level, Refusal
-from suite.models.positions import SITES
+from suite.models.positions import SITES, TOKENS
 from suite.models.sizes import (
     AnySize,
     ConvolutionSize,
@@ -26,8 +27,8 @@ from suite.models.sizes import (
     TokensToTokenSize,
     WindowSize,
 )
+from suite.models.timm_size import TimmSize
 from suite.registry import Outside, Registry
-from suite.store.canonical import resolved_values
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,16 @@ class Architecture(Level):
         return self.family.source
 
     @property
+    def norm(self) -> str:
+        """The norm that it has as published."""
+        return self.size.usual_norm or self.family.norm
+
+    @property
+    def library_version(self) -> str | None:
+        """The installed version of timm for one of its models; None for the suite's own."""
+        return version("timm") if isinstance(self.size, TimmSize) else None
+
+    @property
     def description(self) -> str:
         """Family and sizes in one line."""
         return self.summary
@@ -91,11 +102,11 @@ class Architecture(Level):
         except InputError as error:
             problem = error.problems[0]
             return Refusal(problem.what, problem.fix, problem.expected, problem.found)
-        return None
+        return self.size.refuses("arch", cell)
 
     def canonical(self) -> dict[str, Any]:
         """Family and sizes: the part of trial ids and seeds that the architecture determines."""
-        return {"family": self.family.name, **resolved_values(self.size)}
+        return {"family": self.family.name, **self.size.canonical()}
 
 
 FAMILIES: Registry[Family] = Registry("architecture family")
@@ -138,6 +149,9 @@ for _family in (
            FourStageSize, "suite.models.families.resnet:ResNet", norm="bn", sites=()),
     Family("mobilenet_v2", "inverted residual blocks of depthwise convolutions", "MobileNetV2 (arXiv 1801.04381)",
            InvertedSize, "suite.models.families.mobilenet:MobileNetV2", norm="bn", sites=()),
+    Family("timm", "an image model of the library timm, by timm's name and with timm's arguments",
+           "timm (github.com/huggingface/pytorch-image-models)", TimmSize, "suite.models.timm_network:TimmNetwork",
+           sites=(TOKENS,)),
 ):  # fmt: skip
     FAMILIES.register(_family.name, _family)
 

@@ -50,7 +50,7 @@ def create_model(
     """
     architecture = _resolve(arch, overrides)
     position, method = POSITIONS[pe], JOINS[join]
-    norm = norm or architecture.family.norm
+    norm = norm or architecture.norm
     normaliser = NORMS[norm]
     for name, value in (("num_classes", num_classes), ("image_size", image_size), ("in_chans", in_chans)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -60,8 +60,9 @@ def create_model(
                 found=repr(value),
                 fix=f"give another {name}",
             )
-    architecture.size.check(image_size)
     cell = Cell(architecture, image_size, {"pe": pe, "join": join, "norm": norm})
+    if unfit := architecture.refuses(cell):
+        raise InputError(unfit.what, expected=unfit.expected, found=unfit.found, fix=unfit.fix)
     for known in (POSITIONS, JOINS, NORMS):
         if error := refusal(known, cell):
             raise error

@@ -2,6 +2,10 @@
 
 Two models that differ in PE, joining method or norm therefore start from bit-identical values in every parameter that
 they share. Adding a parameter doesn't change the others' initial values.
+
+A module can bring its own initialisation, for instance a gate that starts at zero: a method `start(name, drawn,
+generator)`, which fills `drawn` with the initial value of the module's own parameter of that name. `Normaliser.start`
+is an example. The rules here are for modules without one.
 """
 
 from __future__ import annotations
@@ -18,7 +22,6 @@ from suite.models.embedding import PositionMap
 from suite.models.layers.tokenizers import RandomFeatures
 from suite.models.normalisers.plain import Normaliser
 from suite.models.sites.bias import RelativeBias
-from suite.models.sites.site import Site
 from suite.store.canonical import derive_seed
 
 
@@ -57,14 +60,20 @@ def initialise(model: nn.Module, seed: int) -> None:
     rules = getattr(model, "rules", None)
     if not isinstance(rules, Rules):
         raise TypeError(f"a {type(model).__name__} doesn't say how it is initialised: it has no `rules`")
+    given: dict[str, Tensor] = {}
+    if callable(own := getattr(model, "own_weights", None)) and not any(one.is_meta for one in model.parameters()):
+        given = own(seed)
     for path, module in model.named_modules():
         if isinstance(module, _Batch | Normaliser):
             module.reset_running_stats()
         for own_name, parameter in module.named_parameters(recurse=False):
+            name = f"{path}.{own_name}" if path else own_name
+            if name in given:
+                parameter.copy_(given[name])
+                continue
             fixed = not parameter.requires_grad and not isinstance(module, RandomFeatures)
             if fixed or parameter.is_meta:
                 continue
-            name = f"{path}.{own_name}" if path else own_name
             # derive_seed returns 63 bits, all of which manual_seed accepts.
             generator = Generator(device="cpu").manual_seed(derive_seed(seed, name))
             drawn = torch.empty(parameter.shape, device="cpu")
@@ -74,7 +83,11 @@ def initialise(model: nn.Module, seed: int) -> None:
 
 def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: Generator) -> None:
     bias = name.endswith(".bias")
-    if name.startswith("position.") and ".tables." in name:
+    if isinstance(module, RelativeBias):
+        _normal(drawn, rules.relative_std, generator)
+    elif callable(start := getattr(module, "start", None)):
+        start(name.rpartition(".")[2], drawn, generator)
+    elif name.removeprefix("network.").startswith("position.") and ".tables." in name:
         if rules.position_cut:
             _normal(drawn, rules.position_std, generator)
         else:
@@ -83,14 +96,8 @@ def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: 
         _normal(drawn, rules.class_token_std, generator)
     elif name == "layer_embedding":
         drawn.zero_()
-    elif isinstance(module, RelativeBias):
-        _normal(drawn, rules.relative_std, generator)
-    elif isinstance(module, Site):
-        module.start(name.rpartition(".")[2], drawn, generator)
     elif isinstance(module, RandomFeatures):
         drawn.copy_(module.draw(generator))
-    elif isinstance(module, Normaliser):
-        module.start(name.rpartition(".")[2], drawn, generator)
     elif isinstance(module, (nn.LayerNorm, _Batch, PositionMap)):
         drawn.fill_(0 if bias else 1)
     elif isinstance(module, nn.Linear):

@@ -93,11 +93,17 @@ def refusal(known: Registry[Any], cell: Cell) -> InputError | None:
     Raises:
         InputError: the level is unknown.
     """
-    axis = known.kind
-    reason: Refusal | None = known[cell[axis]].refuses(cell)
+    axis, size = known.kind, cell.arch.size
+
+    def refused(name: str) -> Refusal | None:
+        level, chosen = known[name], cell.having(axis, name)
+        found: Refusal | None = size.refuses(axis, chosen) if axis in size.judged else level.refuses(chosen)
+        return found
+
+    reason = refused(cell[axis])
     if reason is None:
         return None
-    fitting = [name for name in known if known[name].refuses(cell.having(axis, name)) is None]
+    fitting = [name for name in known if refused(name) is None]
     choose = f"choose {axis} {', '.join(fitting)}" if fitting else ""
     return InputError(
         reason.what,

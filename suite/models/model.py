@@ -25,6 +25,7 @@ class Model(nn.Module):
     """
 
     rules: Rules
+    stacks = True  # whether `torch.vmap` can run several such models as one
 
     def __init__(
         self,
@@ -63,6 +64,15 @@ class Model(nn.Module):
             if isinstance(module, Site) and module.no_decay:
                 exempt |= {f"{path}.{name}" for name, _ in module.named_parameters()}
         return exempt
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a batch can be split: all masks of dropout come from `suite.models.layers.dropout`."""
+        return True
+
+    def own_weights(self, seed: int) -> dict[str, Tensor]:
+        """The initial weights of parameters that the model draws by itself, by name; `initialise` draws the others."""
+        return {}
 
     def head_input(self, pooled: Tensor) -> Tensor:
         """What the class head gets: [batch, width] to the same, with dropout in training where the size has it."""

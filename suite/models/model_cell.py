@@ -75,7 +75,7 @@ class ModelCell:
 
         If the model has the default join already, its baseline has the family's own norm.
         """
-        return self._key("default", self.norm if self.join != "default" else self.arch.family.norm)
+        return self._key("default", self.norm if self.join != "default" else self.arch.norm)
 
     def _key(self, join: str, norm: str) -> str:
         others = [dict(self.others)] if self.others else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from suite.models.levels import Cell, Level, Refusal
 from suite.models.sizes import Grid, Size
@@ -24,15 +24,16 @@ POOLED_SIDE = 14  # DTN pools a larger grid of tokens to about this many cells a
 class Norm(Level):
     """A normalisation.
 
-    In a transformer it replaces LayerNorm before attention and before the MLP, in all blocks but the last
-    `PLAIN_BLOCKS`. The norms of the head, of the tokenizer and of patch merging stay. In a convolutional network it
-    replaces every BatchNorm.
+    In a transformer it replaces LayerNorm before attention and before the MLP, in the blocks that `where` says. The
+    norms of the tokenizer and of patch merging stay. In a convolutional network it replaces every BatchNorm.
 
     Attributes:
         equation: its output for x. Tokens are [images, tokens, C], maps [images, C, H, W]; var is biased.
         tokens: "module:class" for tokens, imported when a model is built; "" if it can't normalise tokens.
         maps: the same for feature maps.
         grid: its tokens must fill a grid. So the class token and the distillation token join after its blocks.
+        where: "inner" for all blocks but the last `PLAIN_BLOCKS`, "blocks" for all blocks, "all" for all blocks and
+            the norm before the head. A norm of a grid can be "inner" only.
     """
 
     name: str
@@ -42,6 +43,12 @@ class Norm(Level):
     tokens: str = ""
     maps: str = ""
     grid: bool = False
+    where: Literal["inner", "blocks", "all"] = "inner"
+
+    @property
+    def plain_blocks(self) -> int:
+        """How many of the last blocks keep LayerNorm."""
+        return PLAIN_BLOCKS if self.where == "inner" else 0
 
     @property
     def compared_with(self) -> str:
@@ -67,7 +74,7 @@ class Norm(Level):
             return f"norm {self.name!r} is of feature maps, and {architecture.name} is a transformer"
         if self.name == "ln":
             return None
-        if sum(size.depths()) <= PLAIN_BLOCKS:
+        if sum(size.depths()) <= self.plain_blocks:
             return (
                 f"norm {self.name!r} leaves the last {PLAIN_BLOCKS} blocks as they are, "
                 f"and {architecture.name} has no more than {sum(size.depths())}"
@@ -77,21 +84,34 @@ class Norm(Level):
                 f"norm {self.name!r} needs tokens that fill a grid, "
                 f"and in {architecture.name} the class token is among them in every block"
             )
-        for grid, count in normalised_blocks(size, image_size):
+        for grid, count in normalised_blocks(size, image_size, self):
             tokens = grid[0] * grid[1] + (0 if self.grid else architecture.family.prefix)
-            if count and self.name == "in" and tokens == 1:
-                return f"norm 'in' takes its statistics over tokens, and {architecture.name} has one"
-            if count and self.grid and any(side % pooling(grid) for side in grid):
-                return (
-                    f"norm {self.name!r} pools a grid of {grid[0]}×{grid[1]} tokens by {pooling(grid)}, "
-                    "which doesn't divide it"
-                )
+            if count and (reason := unfit_tokens(self, grid, tokens, architecture.name)):
+                return reason
         return None
 
 
-def normalised_blocks(size: Size, image_size: int) -> Iterator[tuple[Grid, int]]:
+def unfit_tokens(norm: Norm, grid: Grid, tokens: int, name: str) -> str | None:
+    """Why a norm can't be of so many tokens, patches on a grid and others; None if it can.
+
+    Args:
+        norm: the norm.
+        grid: rows and columns of the patches.
+        tokens: the number of tokens that it normalises.
+        name: the model, for the message.
+    """
+    if norm.name == "in" and tokens == 1:
+        return f"norm 'in' takes its statistics over tokens, and {name} has one"
+    if norm.grid and any(side % pooling(grid) for side in grid):
+        return (
+            f"norm {norm.name!r} pools a grid of {grid[0]}×{grid[1]} tokens by {pooling(grid)}, which doesn't divide it"
+        )
+    return None
+
+
+def normalised_blocks(size: Size, image_size: int, norm: Norm) -> Iterator[tuple[Grid, int]]:
     """The token grid of each stage, and how many of its first blocks have the norm of the norm axis."""
-    left = sum(size.depths()) - PLAIN_BLOCKS
+    left = sum(size.depths()) - norm.plain_blocks
     for grid, depth in zip(size.stage_grids(image_size), size.depths(), strict=True):
         yield grid, max(0, min(left, depth))
         left -= depth
@@ -140,6 +160,11 @@ for _norm in (
     Norm("switchable", "statistics mixed of InstanceNorm's, LayerNorm's and BatchNorm's, with learned shares",
          f"{_AFFINE}; μ = Σ w_k μ_k, v = Σ w'_k v_k over k = in, ln, bn, with w and w' softmaxes",
          "Switchable Normalization (arXiv 1806.10779)", "suite.models.normalisers.plain:SwitchableNorm"),
+    Norm("rmsnorm", "each token by its root mean square, without a mean and a bias",
+         "γ ⊙ x / √(mean over a token's C channels of x² + ε)", "RMSNorm (arXiv 1910.07467)",
+         "suite.models.normalisers.statistics_free:RMSNorm", where="all"),
+    Norm("dyt", "Dynamic Tanh: no statistics at all", "γ ⊙ tanh(α x) + β, α a learned number, at first 0.5",
+         "DyT (arXiv 2503.10622)", "suite.models.normalisers.statistics_free:DynamicTanh", where="all"),
     Norm("l2bn", "bn of each image's features divided by their length",
          "bn(x / max(‖x‖₂, 10⁻¹²)), ‖x‖₂ over an image's C, H, W", "L2BN (arXiv 2207.02625)",
          maps="suite.models.normalisers.l2bn:L2BatchNorm"),

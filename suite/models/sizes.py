@@ -6,19 +6,56 @@ Nothing here imports torch, so that a grid can be planned and its results read w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.errors import InputError
+from suite.store.canonical import resolved_values
+
+if TYPE_CHECKING:
+    from suite.models.levels import Cell, Refusal
 
 Grid = tuple[int, int]  # rows and columns
+
+
+class PatchTokens(NamedTuple):
+    """The patch tokens of a model at each of its stages.
+
+    Args:
+        grids: rows and columns of the tokens in each stage.
+        depths: how many blocks of each stage `Model.forward` can watch.
+        width: the channels of the last stage's tokens.
+    """
+
+    grids: Sequence[Grid]
+    depths: Sequence[int]
+    width: int
 
 
 class AnySize(BaseModel):
     """The sizes of any architecture."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    judged: ClassVar[frozenset[str]] = frozenset()  # axes whose levels `refuses` is asked about, instead of the levels
+
+    def canonical(self) -> dict[str, Any]:
+        """The values that enter a trial's id."""
+        return resolved_values(self)
+
+    @property
+    def usual_norm(self) -> str | None:
+        """The norm that a model of this size has as published; None: its family's."""
+        return None
+
+    def patch_tokens(self, image_size: int) -> PatchTokens | None:
+        """The patch tokens that a model of this size can show; None if it has none."""
+        return None
+
+    def refuses(self, axis: str, cell: Cell) -> Refusal | None:
+        """Why a model of this size can't have the cell's level on an axis (`arch`, or one of `judged`)."""
+        return None
 
     @property
     def width(self) -> int | None:
@@ -69,6 +106,11 @@ class Size(AnySize):
     def stage_grids(self, image_size: int) -> list[Grid]:
         """Rows and columns of the tokens in each stage; raises `InputError` if there are none."""
         return [self.token_grid(image_size)]
+
+    def patch_tokens(self, image_size: int) -> PatchTokens:
+        """Those of each stage; the width doubles from stage to stage."""
+        grids = self.stage_grids(image_size)
+        return PatchTokens(grids, self.depths(), self.embed_dim * 2 ** (len(grids) - 1))
 
     def check(self, image_size: int) -> None:
         """Raise `InputError` if no model of this size can be built for that image size."""

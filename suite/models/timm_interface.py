@@ -41,7 +41,7 @@ class TimmModel(Transformer):
     @property
     def num_features(self) -> int:
         """The width of the head's input."""
-        return int(self.norm.normalized_shape[0])
+        return int(self.norm.weight.shape[0])
 
     @property
     def head_hidden_size(self) -> int:

@@ -1,9 +1,8 @@
 """`apply_join`: a joining method in an existing model of timm.
 
-The model keeps its interface, its weights and their names. What is added: `position`, the maps of the
-joining method (and the tables that the model hasn't), and hooks that add the terms where a block and its
-first norm begin or end. The terms are computed once per forward and are there during it alone, so that a
-block that is called on its own raises instead of leaving its position out.
+The model keeps its interface, its weights and their names. `position` is added: the maps of the joining
+method, and the tables that the model doesn't have. The terms are computed once per forward pass and exist
+during it alone. A block that is called on its own raises an error instead of leaving its position out.
 """
 
 from __future__ import annotations
@@ -15,20 +14,27 @@ from torch import nn
 from suite.errors import InputError
 from suite.models.joins import JOINS, Join
 from suite.models.positions import POSITIONS, TOKENS, Position
+from suite.models.timm_sites import joined_types
 from suite.models.timm_stages import Joining
 from suite.models.timm_swin import JoinedSwinTransformer
 from suite.models.timm_vit import JoinedVisionTransformer, JoinedVisionTransformerDistilled
 
-JOINED: tuple[type[Joining], ...] = (JoinedVisionTransformer, JoinedVisionTransformerDistilled, JoinedSwinTransformer)
+JOINED: tuple[type[Joining], ...] = (
+    JoinedVisionTransformer,
+    JoinedVisionTransformerDistilled,
+    JoinedSwinTransformer,
+    *joined_types(),
+)
 
 
 def apply_join(model: nn.Module, join: str = "lape", pe: str | None = None) -> Any:
-    """Put a joining method into a timm VisionTransformer (ViT, DeiT, distilled or not) or SwinTransformer.
+    """Put a joining method into a timm VisionTransformer (ViT, DeiT, distilled or not), Swin, Eva or BEiT.
 
     The model itself is changed, and returned; do it before its optimizer is made. Its own PE is what joins,
     and stays its `pos_embed`, or becomes the start of each block's table where each block has one. With join
     'default' a model that has a PE is returned as it is. timm's Swin has none but its relative one: `pe`
-    gives it one, which is merged from stage to stage by the weights that merge the tokens.
+    gives it one, which is merged from stage to stage by the weights that merge the tokens. Rotary positions
+    (Eva) and relative ones (Swin, BEiT) stay as they are.
 
     Args:
         model: a model of timm, not compiled or wrapped.
@@ -40,7 +46,7 @@ def apply_join(model: nn.Module, join: str = "lape", pe: str | None = None) -> A
             method has no clear meaning. The model is left as it was.
     """
     method = JOINS[join]
-    joined = next((joined for joined in JOINED if joined.__bases__[1] is type(model)), None)
+    joined = joined_type(model)
     if joined is None:
         raise InputError(
             f"no joining method can be put into a {type(model).__name__}",
@@ -58,6 +64,11 @@ def apply_join(model: nn.Module, join: str = "lape", pe: str | None = None) -> A
     model.__class__ = joined
     model.adopt(embeddings)  # type: ignore[operator]
     return model
+
+
+def joined_type(model: nn.Module) -> type[Joining] | None:
+    """The class that a model becomes when a position is joined; None if none can be."""
+    return next((joined for joined in JOINED if joined.__bases__[1] is type(model)), None)
 
 
 def _check_position(model: nn.Module, position: Position, method: Join, has_own: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 import torch
@@ -40,7 +41,7 @@ class Joining(nn.Module):
                         found=f"a {type(block).__name__} with {type(norm).__name__}",
                         fix="use another model",
                     )
-        if model.dynamic_img_size:
+        if getattr(model, "dynamic_img_size", False):
             refuse(
                 "it takes images of any size, and a position is joined for one",
                 found="dynamic_img_size",
@@ -114,3 +115,35 @@ class Joining(nn.Module):
         view = copy.copy(self)
         view.__dict__["_modules"] = dict(self._modules)
         return view
+
+
+def check_tokens(model: Any, tokens: Sequence[str], method: Join) -> None:
+    """Raise `InputError` where a model's position embedding, its tokens and the joining method don't fit together.
+
+    Args:
+        model: a model with patches in one row.
+        tokens: the parameters that are tokens before the patches.
+        method: the joining method.
+    """
+    patches, prefix = model.patch_embed.num_patches, model.num_prefix_tokens
+    unplaced = getattr(model, "no_embed_class", False)
+    given = sum(getattr(model, name).shape[1] for name in tokens if getattr(model, name, None) is not None)
+    rows = None if model.pos_embed is None else model.pos_embed.shape[1]
+    if given != prefix or rows not in (None, patches + (0 if unplaced else prefix)):
+        refuse(
+            "its position embedding doesn't fit its tokens",
+            found=f"{rows} positions, {patches} patches, {given} tokens before them, of which it counts {prefix}",
+            fix="use another model",
+        )
+    if unplaced and prefix and method.tables == "per_block":
+        refuse(
+            f"join {method.name!r} learns a position of every token, but its prefix tokens have none",
+            found="no_embed_class",
+            fix="choose another join, or create it without no_embed_class",
+        )
+    if not isinstance(getattr(model, "patch_drop", None), nn.Identity | None):
+        refuse(
+            "it drops patches, and doesn't say whose positions remain",
+            found="patch_drop_rate",
+            fix="create it without patch_drop_rate",
+        )

@@ -18,7 +18,7 @@ from suite.models.joins import Join
 from suite.models.sizes import Grid
 from suite.models.timm_blocks import JoinedBlock, at, lists, parted, plus, scriptable
 from suite.models.timm_features import packed
-from suite.models.timm_stages import Joining, refuse
+from suite.models.timm_stages import Joining, check_tokens
 
 
 class _Plain(Joining):
@@ -42,27 +42,7 @@ class _Plain(Joining):
     def check(cls, model: Any, method: Join) -> None:
         """Raise `InputError` where the joining method has no clear meaning."""
         super().check(model, method)
-        patches, prefix = model.patch_embed.num_patches, model.num_prefix_tokens
-        given = sum(getattr(model, name).shape[1] for name in cls.prefix_tokens if getattr(model, name) is not None)
-        rows = None if model.pos_embed is None else model.pos_embed.shape[1]
-        if given != prefix or rows not in (None, patches + (0 if model.no_embed_class else prefix)):
-            refuse(
-                "its position embedding doesn't fit its tokens",
-                found=f"{rows} positions, {patches} patches, {given} tokens before them, of which it counts {prefix}",
-                fix="use another model",
-            )
-        if model.no_embed_class and prefix and method.tables == "per_block":
-            refuse(
-                f"join {method.name!r} learns a position of every token, but its prefix tokens have none",
-                found="no_embed_class",
-                fix="choose another join, or create it without no_embed_class",
-            )
-        if not isinstance(model.patch_drop, nn.Identity):
-            refuse(
-                "it drops patches, and doesn't say whose positions remain",
-                found="patch_drop_rate",
-                fix="create it without patch_drop_rate",
-            )
+        check_tokens(model, cls.prefix_tokens, method)
 
     @staticmethod
     def stages(model: Any) -> list[Any]:
@@ -157,7 +137,7 @@ class _Plain(Joining):
             tokens.append(self.cls_token.expand(x.shape[0], -1, -1))
         if self.reg_token is not None:
             tokens.append(self.reg_token.expand(x.shape[0], -1, -1))
-        tokens.append(x.to(self.blocks[0].norm1.weight.dtype))
+        tokens.append(x.to(self.blocks[0].attn.proj.weight.dtype))
         return torch.cat(tokens, dim=1)
 
     def group_matcher(self, coarse: bool = False) -> Any:
@@ -189,4 +169,4 @@ class JoinedVisionTransformerDistilled(_Plain, VisionTransformerDistilled):
             self.cls_token.expand(x.shape[0], -1, -1),
             self.dist_token.expand(x.shape[0], -1, -1),
         )
-        return torch.cat([class_token, distillation_token, x.to(self.blocks[0].norm1.weight.dtype)], dim=1)
+        return torch.cat([class_token, distillation_token, x.to(self.blocks[0].attn.proj.weight.dtype)], dim=1)

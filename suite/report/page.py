@@ -39,13 +39,15 @@ from suite.verdict.verdicts import Verdict, to_json
 if TYPE_CHECKING:
     import pandas as pd
 
+    from suite.verdict.runs import Frame
+
 MAX_FAILURES = 200
 
 
 def render(
     grid: GridSummary,
-    frame: pd.DataFrame,
-    history: pd.DataFrame,
+    frame: Frame,
+    history: pd.DataFrame | None,
     verdicts: Sequence[Verdict],
     folder: Path,
     *,
@@ -56,8 +58,8 @@ def render(
 
     Args:
         grid: the summary of the grid.
-        frame: the runs of the grid's trials, as `suite.store.load_frame` returns them.
-        history: their epochs, as `suite.store.load_history` returns them.
+        frame: the runs of the grid's trials, as `suite.store.load_frame` returns them, or its columns as lists.
+        history: their epochs, as `suite.store.load_history` returns them; None: draw no figures.
         verdicts: the verdicts on the grid's claims.
         folder: the folder to write.
         published: the published tables that the claims come from.
@@ -69,13 +71,13 @@ def render(
     cells = rows(frame)
     results = summary_table(cells, grid.budget)
     comparisons = [row.comparison for row in cells if row.comparison is not None]
-    drawn, groups = curves.panels(frame, history)
-    drawings = curves.draw_panels(drawn)
-    alike = patch_similarity.likenesses(frame, history)
-    drawings |= patch_similarity.draw_likenesses(alike)
+    drawn, groups = curves.panels(frame, history) if history is not None else ([], 0)
+    alike = patch_similarity.likenesses(frame, history) if history is not None else []
     effects = effect_tables(factorials, grid.budget)
     beside = [text_table(table) for table in published]
-    interactions = interaction_figures.draw_all(factorials)
+    interactions = interaction_figures.draw_all(factorials) if history is not None else {}
+    drawings = {**curves.draw_panels(drawn), **patch_similarity.draw_likenesses(alike)}
+    whole = {"gains": draw_gains(comparisons)} if history is not None else {}
     page = template("report.html.j2").render(
         results=html_view(results, gain_marks([row.comparison for row in cells])),
         **_failures(frame),
@@ -94,6 +96,7 @@ def render(
         more_panels=groups if groups > len(drawn) else 0,
         more_gains=MAX_GAINS if len(comparisons) > MAX_GAINS else 0,
         key=_key(drawn),
+        has_figures=history is not None,
         dropped=by_reason(grid.dropped),
         commands=grid.commands,
         recipes=[
@@ -107,7 +110,7 @@ def render(
     )
     write_summary(results, folder / "tables")
     write([*beside, *effects], folder / "tables")
-    _write_figures({**drawings, **interactions, "gains": draw_gains(comparisons)}, folder / "figures")
+    _write_figures({**drawings, **interactions, **whole}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts, by_claim(verdicts)).encode())
     write_atomic(folder / "index.html", page.encode())
     return folder / "index.html"
@@ -117,9 +120,9 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
     head = '<?xml version="1.0" encoding="utf-8"?>\n'
     for name, text in drawings.items():
         write_atomic(folder / f"{name}.svg", (head + text).encode())
-    kinds = ("curves", "interactions", "similarity")
-    for path in [path for kind in kinds for path in folder.glob(f"{kind}-*.svg")]:
-        if path.stem not in drawings:  # left over from an earlier report with more cells
+    kinds = ("curves-*", "interactions-*", "similarity-*", "gains")
+    for path in [path for kind in kinds for path in folder.glob(f"{kind}.svg")]:
+        if path.stem not in drawings:  # left over from an earlier report with more cells, or with figures
             path.unlink()
 
 
@@ -166,7 +169,7 @@ def _curve(panel: curves.Panel, drawing: str) -> dict[str, Any]:
 
 def _interactions(factorials: Sequence[Factorial], drawings: Mapping[str, str]) -> list[dict[str, Any]]:
     shown = []
-    for factorial, drawing in zip(factorials, drawings.values(), strict=True):
+    for factorial, drawing in zip(factorials, drawings.values(), strict=False):  # there may be no drawings
         means = ", ".join(
             f"{' '.join(cell)} {sum(its.values()) / len(its):.2f} %" for cell, its in factorial.values.items() if its
         )
@@ -186,7 +189,7 @@ def _key(drawn: Sequence[curves.Panel]) -> list[tuple[str, int]]:
     return [(join, colour_number(join)) for join in joins]
 
 
-def _failures(frame: pd.DataFrame) -> dict[str, Any]:
+def _failures(frame: Frame) -> dict[str, Any]:
     failed = [run for run in unique_runs(frame) if run["status"] != "done"]
     failed.sort(key=lambda run: (*(str(run[axis]) for axis in AXIS_FIELDS), int(run["seed_index"])))
     return {

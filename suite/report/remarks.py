@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from suite.report.cards import SIGNS
+from suite.report.figures.available import left_out
 from suite.report.tables.table import NONE, budget_note
 from suite.text import duration
+from suite.verdict.code import mixed_levels
 from suite.verdict.paper_level import paper_answers
+from suite.verdict.runs import is_missing, unique_runs
 from suite.verdict.sentences import MEANINGS
 from suite.verdict.verdicts import Verdict
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from suite.verdict.runs import Frame
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,9 @@ class GridSummary:
         return "\n".join(self.command.replace("lape run", f"lape {verb}", 1) for verb in ("run", "verify", "report"))
 
 
-def overview(grid: GridSummary, frame: pd.DataFrame, verdicts: Sequence[Verdict]) -> str:
+def overview(grid: GridSummary, frame: Frame, verdicts: Sequence[Verdict]) -> str:
     """The results of the grid in one paragraph."""
-    seconds = float(frame["train_seconds"].sum())
+    seconds = _trained(frame)
     done = f"{grid.done} of {grid.total} trials are done"
     failed = "none failed" if not grid.failed else f"{grid.failed} failed"
     missing = f", {grid.missing} {'is' if grid.missing == 1 else 'are'} still to do" if grid.missing else ""
@@ -76,16 +80,21 @@ def overview(grid: GridSummary, frame: pd.DataFrame, verdicts: Sequence[Verdict]
     return text
 
 
-def facts(grid: GridSummary, frame: pd.DataFrame) -> list[tuple[str, str]]:
+def facts(grid: GridSummary, frame: Frame) -> list[tuple[str, str]]:
     """The facts about a grid that the page lists, as (name, value)."""
-    datasets = sorted(set(frame["dataset"].astype(str)))
+    datasets = sorted(set(map(str, frame["dataset"])))
     return [
         ("Trials", f"{grid.done} done, {grid.failed} failed, {grid.missing} to do"),
         ("Data", _some(datasets) or NONE),
         ("Recipe", _some(list(grid.recipes))),
         ("Seeds", _some([str(seed) for seed in grid.seeds])),
-        ("Training time", duration(float(frame["train_seconds"].sum()))),
+        ("Training time", duration(_trained(frame))),
     ]
+
+
+def _trained(frame: Frame) -> float:
+    """The seconds that all runs trained for."""
+    return math.fsum(float(seconds) for seconds in frame["train_seconds"] if not is_missing(seconds))
 
 
 def by_reason(dropped: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
@@ -96,13 +105,13 @@ def by_reason(dropped: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]
     return list(reasons.items())
 
 
-def environments(frame: pd.DataFrame) -> list[str]:
+def environments(frame: Frame) -> list[str]:
     """A text for each environment, with the number of its runs."""
-    counts = Counter(frame["environment"].astype(str))
+    counts = Counter(map(str, frame["environment"]))
     return [f"{name}: {counts[name]} run{'s' if counts[name] > 1 else ''}" for name in sorted(counts)]
 
 
-def made(frame: pd.DataFrame) -> str:
+def made(frame: Frame) -> str:
     """The dates of the first and the last run, as text."""
     days = sorted({str(time)[:10] for time in frame["started_at"]})
     return "" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
@@ -117,15 +126,13 @@ def shown_value(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def caveats(
-    grid: GridSummary, frame: pd.DataFrame, history: pd.DataFrame, verdicts: Sequence[Verdict]
-) -> Iterator[str]:
+def caveats(grid: GridSummary, frame: Frame, history: Frame | None, verdicts: Sequence[Verdict]) -> Iterator[str]:
     """The caveats about the results, one sentence each.
 
     Args:
         grid: the summary of the grid.
         frame: the runs of its trials.
-        history: their epochs.
+        history: their epochs; None: not read, because packages are missing.
         verdicts: the verdicts on its claims.
     """
     if any(verdict.claim.kind == "analogue" for verdict in verdicts):
@@ -146,20 +153,28 @@ def caveats(
             f"With {min(pairs)} pairs, the intervals are wide and rest on the t-test’s assumption of normally "
             "distributed gains; the exact sign-flip test needs 5 pairs to reach p < 0.05."
         )
-    images = frame["test_images"].dropna().astype(float)
-    if len(images):
-        yield f"One test image is {100 / images.min():.3g} points; smaller differences can’t be seen in a single run."
+    images = [float(count) for count in frame["test_images"] if not is_missing(count)]
+    if images:
+        yield f"One test image is {100 / min(images):.3g} points; smaller differences can’t be seen in a single run."
     yield (
         "The best-epoch column chooses the epoch on the test set, and is optimistic; verdicts use it only for claims "
         "that name it."
     )
-    if lacking := set(frame.loc[frame["status"] == "done", "trial_id"]) - set(history["trial_id"]):
+    done = {trial for trial, status in zip(frame["trial_id"], frame["status"], strict=True) if status == "done"}
+    if history is None:
+        yield left_out()
+    elif lacking := done - set(history["trial_id"]):
         yield (
             f"history.parquet lacks the epochs of {len(lacking)} finished run{'s' if len(lacking) > 1 else ''}: the "
             "accuracy curves leave them out."
         )
-    if frame["environment"].nunique() > 1:
+    if len(set(frame["environment"])) > 1:
         yield "The runs come from more than one environment; gains across two of them are marked."
+    if mixed := mixed_levels(unique_runs(frame)):
+        yield (
+            f"The runs were made by different code of {', '.join(mixed)}; what mixes them is marked, and "
+            f"`{grid.command} --stale rerun` trains those of older code again."
+        )
     if grid.missing or grid.failed:
         yield "Missing and failed trials are left out, never filled in; every mean has its n."
 

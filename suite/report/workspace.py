@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.grid.budget import Budget
 from suite.grid.trial import Trial
+from suite.report.figures.available import missing_packages
 from suite.report.tables.published import PublishedTable, published_table
 from suite.run.opened_grid import OpenGrid, open_grid
 from suite.run.timing.estimate import ANYWHERE, Estimate, Where, estimate
@@ -30,6 +31,8 @@ from suite.verdict.verdicts import Verdict, judge
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from suite.verdict.runs import Frame
 
 
 @dataclass
@@ -158,7 +161,9 @@ class Workspace(OpenGrid):
                 titles.setdefault(key, file.title)
                 values[key].append(value)
         epochs = any(value.epoch is not None for found in values.values() for value in found)
-        history = self.history if epochs else {"trial_id": (), "epoch": (), "top1": ()}
+        history: Frame | None = {"trial_id": (), "epoch": (), "top1": ()}
+        if epochs:
+            history = None if missing_packages() else self.history
         return [
             published_table(found, titles[key], self.columns, history, self.budget) for key, found in values.items()
         ]

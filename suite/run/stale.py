@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from suite.errors import InputError
+from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
 from suite.store.record import RunRecord
 
@@ -47,6 +47,16 @@ def stale_lines(stale: list[Stale]) -> list[str]:
     """The first of them, a line each, and how many there are besides."""
     more = [f"and {len(stale) - _SHOWN} more"] if len(stale) > _SHOWN else []
     return [*(one.line for one in stale[:_SHOWN]), *more]
+
+
+def stale_answer(text: str) -> Answer:
+    """What `--stale` says; raises `InputError` for anything else."""
+    for answer in ANSWERS:
+        if text == answer:
+            return answer
+    if text:
+        raise unknown("word on stale records", text, ANSWERS, where=f"--stale {text}")
+    return ""
 
 
 def check_answered(stale: list[Stale], answer: Answer) -> None:

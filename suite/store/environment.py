@@ -28,6 +28,7 @@ def describe(
     stacked: int = 1,
     micro_batch: int | None = None,
     processes: int = 1,
+    timm: str | None = None,
 ) -> Environment:
     """The environment of a run on this machine."""
     return Environment(
@@ -44,6 +45,7 @@ def describe(
         stacked=stacked,
         micro_batch=micro_batch,
         processes=processes,
+        timm=timm,
     )
 
 

@@ -4,6 +4,7 @@
     results/NAME/history.parquet   a row per epoch of every run
     results/NAME/spool/ID.json     runs that have not been folded into the two files yet
     results/NAME/weights/          ID.safetensors: the weights at the end of a run, if they were asked for
+    results/NAME/methods/          HASH.py: copies of the method files that runs used, as text that nobody loads
     results/NAME/snapshots/        checkpoints of unfinished training runs: see `suite.store.versions`
 
 A run is stored by writing one spool file under a temporary name and renaming it. One writer, which
@@ -17,6 +18,7 @@ link is followed out of the folder.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import os
 import socket
@@ -33,6 +35,7 @@ from suite.store.files import (
     check_folder,
     check_inside,
     make_folder,
+    read_regular,
     write_atomic,
 )
 from suite.store.history import HISTORY, history_frame, joined, stored_history
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 RUNS, SPOOL, WEIGHTS, LOCK = "runs.jsonl", "spool", "weights", ".lock"
 SNAPSHOTS = "snapshots"
 METHODS = "methods"
+LARGEST_METHOD = 2**20  # bytes of a method file
 GOING_ON = ("timeout", "error")  # failures that resume from their snapshot when they are tried again
 
 
@@ -76,6 +80,27 @@ class Store:
         path = self._inside(METHODS, f"{name}.py")
         make_folder(path.parent)
         write_atomic(path, text.encode())
+
+    def methods(self) -> dict[str, str]:
+        """The copies of method files, by the hash of their content, which is their name.
+
+        Raises:
+            InputError: a file can't be read, is too large, or its content isn't what its name says.
+        """
+        found = {}
+        for path in sorted(self._inside(METHODS).glob("*.py")):
+            check_inside(path, self.folder)
+            content = read_regular(path, LARGEST_METHOD) or b""
+            if hashlib.sha256(content).hexdigest()[: len(path.stem)] != path.stem or len(path.stem) < 16:
+                raise InputError(
+                    "the copy of a method file is damaged",
+                    expected="a file whose name is the hash of its content",
+                    found="another content",
+                    where=str(path),
+                    fix="restore it from version control, or delete it: it is only kept for people to read",
+                )
+            found[path.stem] = content.decode("utf-8", "replace")
+        return found
 
     def snapshots(self) -> Place:
         """Where the checkpoints of unfinished training runs are; seeds trained together share one, by the first id.

@@ -91,6 +91,8 @@ def _row(record: RunRecord) -> dict[str, Any]:
     row = record.model_dump(exclude=_NOT_COLUMNS)
     training = {key: value for key, value in record.config.items() if key not in ("axes", "methods", "seed_index")}
     # The weights of a loss's terms belong to the loss axis: both sides of a contrast of losses have one recipe.
-    training["recipe"] = {key: value for key, value in training["recipe"].items() if key not in LOSS_KEYS}
+    training["recipe"] = {
+        key: value for key, value in training["recipe"].items() if key not in (*LOSS_KEYS, "loss_weights")
+    }
     code = None if record.code is None else canonical_json(record.code)
     return {**row, "code": code, "environment": record.environment.group, "recipe_id": fingerprint(training)}

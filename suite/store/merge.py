@@ -27,7 +27,7 @@ class Joined:
     """What was merged into the folder of one grid.
 
     there: runs that were in the destination before. added, replaced: by source, how many runs are new, and how many
-    took the place of a failure. weights: files that were copied. total: runs in the destination now.
+    took the place of a failure. weights, methods: files that were copied. total: runs in the destination now.
     """
 
     folder: Path
@@ -36,6 +36,7 @@ class Joined:
     replaced: Mapping[Path, int]
     weights: int
     total: int
+    methods: int = 0
 
 
 def merge(sources: Sequence[Path], destination: Path) -> list[Joined]:
@@ -43,8 +44,8 @@ def merge(sources: Sequence[Path], destination: Path) -> list[Joined]:
 
     A finished run takes the place of a failure; of two failures the destination's stays, or the first one. If two runs
     of a trial are both done, all deterministic fields must match (see `suite.store.record.differences`). A run's curve
-    is copied with it, and its weights if the destination has none. Everything is read and compared before anything is
-    written, and each file is replaced atomically. The sources are not changed.
+    is copied with it, and its weights and the copies of method files if the destination has none. Everything is read
+    and compared before anything is written, and each file is replaced atomically. The sources are not changed.
 
     Raises:
         InputError: a source has no results or is the destination, something is damaged or in conflict, or the
@@ -99,6 +100,7 @@ class _Plan:
         self.chosen: dict[str, tuple[Path, RunRecord]] = {}
         self.there = 0
         self._before: dict[str, str] = {}
+        self._methods: dict[str, str] = {}  # copies of method files, by hash, that the destination lacks
         self._replaces: set[str] = set()
         self._twins: dict[str, list[Path]] = {}  # other folders that have the same run
 
@@ -107,6 +109,10 @@ class _Plan:
         self.there = len(records)
         self._before = {trial_id: record.started_at for trial_id, record in records.items()}
         self.add(self.destination, records)
+
+    def add_methods(self, folder: Path) -> None:
+        there = Store(self.destination).methods()
+        self._methods |= {name: text for name, text in Store(folder).methods().items() if name not in there}
 
     def add(self, folder: Path, records: Mapping[str, RunRecord]) -> None:
         for trial_id, record in records.items():
@@ -136,6 +142,8 @@ class _Plan:
                     where=str(self.destination),
                     fix="merge again: nothing was changed",
                 )
+            for name, text in self._methods.items():
+                store.keep_method(name, text)
             weights = sum(self._copy_weights(store, trial_id) for trial_id in self.chosen)
             store.absorb([record for _, record in self.chosen.values()], self._history())
         added: dict[Path, int] = {}
@@ -144,7 +152,7 @@ class _Plan:
             if folder != self.destination:
                 count = replaced if trial_id in self._replaces else added
                 count[folder] = count.get(folder, 0) + 1
-        return Joined(self.destination, self.there, added, replaced, weights, len(self.chosen))
+        return Joined(self.destination, self.there, added, replaced, weights, len(self.chosen), len(self._methods))
 
     def _history(self) -> pd.DataFrame:
         """The curves of the chosen runs; of one that lost it, a twin's."""
@@ -187,6 +195,7 @@ def _plan(sources: Sequence[Path], destination: Path) -> _Plan:
     plan.begin(there)
     for source in sources:
         plan.add(source, Store(source).records())
+        plan.add_methods(source)
     return plan
 
 

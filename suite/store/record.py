@@ -82,11 +82,13 @@ class Environment(_Model):
     stacked: Small = Field(default=1, description="seeds that were trained together; times are divided among them")
     micro_batch: Count | None = Field(default=None, description="images per forward pass, if fewer than the batch")
     processes: Small = Field(default=1, description="processes that trained it, each on a part of every batch")
+    timm: Name | None = Field(default=None, description="the version of timm, if the model is one of timm's")
 
     @property
     def group(self) -> str:
         """What both sides of a contrast must share to be compared without a footnote."""
-        return f"torch {self.torch}, {self.device}, {self.precision}"
+        libraries = f"torch {self.torch}" if self.timm is None else f"torch {self.torch}, timm {self.timm}"
+        return f"{libraries}, {self.device}, {self.precision}"
 
 
 class Epoch(_Model):

@@ -84,6 +84,7 @@ class Attempt:
             stacked=len(trials),
             micro_batch=machine.micro_batch,
             processes=team.size,
+            timm=self.members[0].trial.arch.library_version,
         )
         self.snapshots: Snapshots | TeamSnapshots | None = None
         self.heart: Heartbeat | None = None

@@ -151,6 +151,7 @@ def _silent(trial: Trial, machine: Machine, device: torch.device, started: str, 
             machine.threads,
             micro_batch=machine.micro_batch,
             processes=machine.processes,
+            timm=trial.arch.library_version,
         ),
         error=told,
     )

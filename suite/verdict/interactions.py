@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from suite.grid.axes import METHODS, level_order
 from suite.grid.schema import Interactions
 from suite.verdict import stats
+from suite.verdict.code import mixed_levels
 from suite.verdict.runs import CELL_FIELDS, Run, cell_order, unique_runs
 from suite.verdict.stats.blocked import Interval, Levels, Weights, blocked_model
 
@@ -133,12 +134,14 @@ class Factorial:
         axes: the axes of the methods, with their levels; the reference level is first.
         values: top-1 (percent) of the finished runs, by cell and seed.
         environments: the environments of these runs.
+        mixed_code: the levels that had different code in some of these runs, such as "join lape".
     """
 
     cell: Mapping[str, str]
     axes: Mapping[str, Levels]
     values: Mapping[Levels, Mapping[int, float]]
     environments: tuple[str, ...]
+    mixed_code: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
     sums: tuple[Sum, ...] = ()
 
@@ -229,8 +232,10 @@ def _axes(runs: Sequence[Run]) -> dict[str, Levels]:
     }  # fmt: skip
 
 
-def _values(axes: Mapping[str, Levels], runs: Sequence[Run]) -> tuple[dict[Levels, dict[int, float]], tuple[str, ...]]:
-    """Top-1 of the finished runs by cell and seed, and the runs' environments.
+def _values(
+    axes: Mapping[str, Levels], runs: Sequence[Run]
+) -> tuple[dict[Levels, dict[int, float]], tuple[str, ...], tuple[str, ...]]:
+    """Top-1 of the finished runs by cell and seed, the runs' environments, and levels with different code in them.
 
     Only runs at the reference level of all other axes are used.
     """
@@ -240,17 +245,14 @@ def _values(axes: Mapping[str, Levels], runs: Sequence[Run]) -> tuple[dict[Level
         if axis not in axes
     }
     values: dict[Levels, dict[int, float]] = {cell: {} for cell in itertools.product(*axes.values())}
-    environments = set()
+    used: list[Run] = []
     for run in runs:
         cell = tuple(str(run[axis]) for axis in axes)
         if run["status"] == "done" and cell in values and all(run[axis] == level for axis, level in others.items()):
             values[cell][int(run["seed_index"])] = float(run["top1"])
-            environments.add(str(run["environment"]))
+            used.append(run)
     ordered = {cell: dict(sorted(its.items())) for cell, its in values.items()}
-    return ordered, tuple(sorted(environments))
-
-
-# ── effects ───────────────────────────────────────────────────────────────────────────────────────────
+    return ordered, tuple(sorted({str(run["environment"]) for run in used})), mixed_levels(used)
 
 
 def effect_weights(axes: Mapping[str, Levels], levels: Mapping[str, str]) -> dict[Levels, float]:
@@ -299,9 +301,6 @@ def _adjusted_effects(found: Sequence[Sequence[Effect]]) -> list[list[Effect]]:
     tested = [effect for its in found for effect in its if testable(effect.gain, effect.alpha)]
     adjusted = {id(e): p for e, p in zip(tested, stats.holm([e.p for e in tested]), strict=True)}
     return [[replace(effect, p_adjusted=adjusted.get(id(effect), math.nan)) for effect in its] for its in found]
-
-
-# ── do the gains add up? ──────────────────────────────────────────────────────────────────────────────
 
 
 def _sums(factorial: Factorial, margin: float, alpha: float) -> Iterator[Sum]:

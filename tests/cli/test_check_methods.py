@@ -88,3 +88,47 @@ def test_what_is_wrong_is_told_with_its_line(lape: Shell, path: Path, text: str,
 
 def test_nothing_to_check(lape: Shell) -> None:
     assert "nothing to check" in lape.refuses("check")
+
+
+LOSS = """import torch
+from suite.methods import loss
+
+@loss({options})
+def mine(first, labels, smoothing):
+    return {value}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "value"),
+    [
+        ("sees='logits'", "first.square().mean()"),
+        ("sees='logits', replaces=True", "-(labels * first.log_softmax(1)).sum(1).mean() * 2"),
+        ("weight='cosine_weight'", "first.last.square().mean()"),
+    ],
+)
+def test_losses_are_tried_too(lape: Shell, path: Path, options: str, value: str) -> None:
+    path.write_text(LOSS.format(options=options, value=value))
+    out = lape("check", "--methods", path)
+    assert lape.code == 0, lape.err
+    assert out.startswith("loss mine: built and trained a step in deit, vit, ")
+    assert ("resnet" in out) == ("logits" in options)
+
+
+@pytest.mark.parametrize(
+    ("value", "line", "message"),
+    [
+        ("first.square()", 5, "a loss that isn't a number"),
+        ("first.mean() / 0 * 0", 5, "a loss that isn't finite"),
+        ("first.missing", 6, "has no attribute 'missing'"),
+        ("first.mean() + torch.rand(())", 5, "a loss that isn't deterministic"),
+        ("first.sum() * 0", 5, "a loss without effect"),
+    ],
+)
+def test_what_is_wrong_with_a_loss_is_told_with_its_line(
+    lape: Shell, path: Path, value: str, line: int, message: str
+) -> None:
+    path.write_text(LOSS.format(options="sees='logits'", value=value))
+    told = lape.refuses("check", "--methods", path)
+    assert message in told
+    assert f"{path}:{line}" in told

@@ -10,6 +10,7 @@ import pytest
 
 from suite.grid.grid import load_grid
 from suite.store.folder import Store
+from suite.text import points
 from tests.cli.shell import Shell, Write
 from tests.conftest import REPOSITORY
 from tests.records import make_record
@@ -29,6 +30,11 @@ def test_verify_exits_with_1_if_a_claim_is_contradicted(lape: Shell, write_grid:
             store.put(make_record(trial, 50.0 + (trial.join == "lape") * (gain + 0.01 * index)))
         store.collect()
         out = lape("verify", path)
+        (line,) = (line for line in out.splitlines() if line.startswith(word))
+        assert line.split()[1:3] == ["r", "+5.00"]
+        assert line.split()[-1] == "3"
+        assert lape.code == code
+        out = lape("verify", path, "--long")
         assert (lape.code, word in out) == (code, True)
         assert "  but: the exact sign-flip check can't go below p = 0.125" in out  # what says something has caveats
         assert json.loads(lape("verify", path, "--json"))[0]["word"] == word
@@ -41,7 +47,10 @@ def test_verify_exits_with_1_if_a_claim_is_contradicted(lape: Shell, write_grid:
 def test_verify_tells_of_claims_that_no_runs_can_test(lape: Shell, write_grid: Write) -> None:
     claims = REPOSITORY / "grids" / "claims" / "table3.yaml"
     path = write_grid(("seeds:", f"claims: [{claims}]\nseeds:"))
-    out = lape("verify", path)
+    assert "not tested  ViT-Adapter-T, LaPE over default, box AP     +0.70                –      0" in lape(
+        "verify", path
+    )
+    out = lape("verify", path, "--long")
     assert lape.code == 0
     assert "not tested: LaPE (ICCV 2023), Table 3, ViT-Adapter-T, LaPE over default, box AP" in out
     assert "claimed +0.70: not tested; object detection isn't built" in out
@@ -49,6 +58,23 @@ def test_verify_tells_of_claims_that_no_runs_can_test(lape: Shell, write_grid: W
     assert "can't be tested: object detection isn't built" in lape("check", path)
     lape("report", path)
     assert lape.code == 0
+
+
+@pytest.mark.parametrize("grid", ["l2bn_budget", "table7_budget", "diversepatch_budget"])
+def test_verify_is_a_line_per_claim_that_a_terminal_shows_whole(lape: Shell, grid: str) -> None:
+    """In 100 columns each claim has its name, its word and all its numbers, and no two lines are alike."""
+    results = ("--results", REPOSITORY / "results")
+    out = lape("verify", grid, *results).splitlines()
+    told = json.loads(lape("verify", grid, *results, "--json"))
+    assert max(map(len, out)) <= 100
+    lines = [line for line in out if any(line.startswith(one["word"].replace("_", " ") + "  ") for one in told)]
+    assert len(lines) == len(told) == len({line[:60] for line in lines})
+    for line, one in zip(lines, told, strict=True):
+        seen = one["evidence"]
+        assert line.split()[-1] == ("0" if seen is None else str(seen["pairs"]))
+        assert f"{one['claim']['claimed_gain']:+.2f}" in line
+        assert seen is None or f"{points(seen['gain'])} [" in line
+    assert out[-1].startswith("`lape verify")
 
 
 def test_verify_static(lape: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -75,6 +101,7 @@ def test_verify_static(lape: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: P
         ["verify", "quickstart", "cifar_subset"],
         ["verify", "quickstart", "--csv", "-"],
         ["verify", "--static", "--seeds", "3"],
+        ["verify", "--static", "--long"],
         ["verify", "--static", "--set", "recipe.epochs=3"],
         ["verify", "--static", "grids/claims/table5.yaml", "--json", "--csv", "-"],
         ["verify", "--static", "grids/claims/table1.yaml"],

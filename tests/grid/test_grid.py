@@ -176,7 +176,7 @@ class TestRefusals:
             ("embed_dim: 8", "embed_dim: 9", "divisible by the number of heads"),
             ("num_heads: 2", "num_heads: 0", "greater than or equal to 1"),
             ("[default, lape]", "[unshared]\n  norm: [dtnn]", "unknown norm"),
-            ("[default, lape]", "[default]\n  norm: [dtn]", "choose norm ln; or add an `exclude` rule"),  # two blocks
+            ("[default, lape]", "[default]\n  norm: [dtn]", "choose norm ln, rmsnorm, dyt; or add"),  # two blocks
             ("[default, lape]", "[default]\n  norm: [l2bn]", "is of feature maps, and tiny is a transformer"),
             ("arch: [tiny]\n  pe: [learnable]", "arch: [resnet20]\n  pe: [none]\n  norm: [in]", "choose norm bn, l2bn"),
             ("arch: [tiny]", "arch: [resnet20]\n  norm: [bn]", "a convolutional network has none"),

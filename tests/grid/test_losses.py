@@ -16,7 +16,6 @@ from suite.grid.losses import LOSSES
 from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
 from suite.models.levels import Cell, refusal
-from suite.models.sizes import Size
 from suite.store.frames import to_frame
 from suite.store.record import LOSS_KEYS
 from suite.verdict.comparisons import comparisons
@@ -24,6 +23,7 @@ from tests.models.test_conformance import SIZES
 from tests.records import make_record
 
 Write = Callable[..., Path]
+OF_LOGITS = ("bce", "focal", "poly1")
 MIXES = {"cutmix": 1.0, "cutmix_grid": 4}
 
 
@@ -45,7 +45,7 @@ def test_each_level_says_what_it_is_and_where_its_code_is() -> None:
         for term in loss.terms:
             module, function = term.code.split(":")
             assert getattr(import_module(module), function).__doc__
-            assert term.weight in LOSS_KEYS
+            assert term.weight in LOSS_KEYS or term.weight == "poly_epsilon"
         assert sum(bool(term.classifies) for term in loss.terms) <= 1
 
 
@@ -63,6 +63,13 @@ def test_the_published_levels_have_the_published_terms() -> None:
         "diverse_mixing_release": ["released_mixing"],
         "diversepatch_revised": ["revised_contrastive", "released_mixing"],
         "diverse_contrastive_revised": ["revised_contrastive"],
+        "bce": [],
+        "focal": [],
+        "poly1": ["one_minus_probability"],
+    }
+    assert {name: loss.base.code for name, loss in LOSSES.items() if loss.base is not None} == {
+        "bce": "suite.train.losses.of_logits:binary_cross_entropy",
+        "focal": "suite.train.losses.of_logits:focal",
     }
 
 
@@ -77,8 +84,11 @@ def test_which_families_have_which_losses(family: str, loss: str) -> None:
     arch = resolve_architecture(family, SIZES[family])
     error = refused(loss, arch, 32, recipe(cutmix=1.0, cutmix_grid=16))
     spans = any(term.spans for term in LOSSES[loss].terms)
-    expected = loss == "default" or (isinstance(arch.size, Size) and not (family == "swin" and spans))
+    expected = loss in ("default", *OF_LOGITS) or (
+        arch.size.patch_tokens(32) is not None and not (family == "swin" and spans)
+    )
     assert (error is None) == expected
+    assert (arch.norm == "bn") == (arch.size.patch_tokens(32) is None)
     if error is not None:
         (problem,) = error.problems
         assert f"loss {loss!r}" in problem.what
@@ -112,7 +122,7 @@ def test_losses_that_compare_patches_need_two_of_them() -> None:
     one, four = (resolve_architecture("deit", {**SIZES["deit"], "patch_size": side}) for side in (16, 8))
     whole = recipe(cutmix=1.0, cutmix_grid=16)
     assert [name for name in LOSSES if refused(name, one, 16, whole) is None] == [
-        "default", "diverse_mixing", "diverse_mixing_release",
+        "default", "diverse_mixing", "diverse_mixing_release", *OF_LOGITS,
     ]  # fmt: skip
     assert all(refused(name, four, 16, whole) is None for name in LOSSES)
 
@@ -172,3 +182,21 @@ def test_a_grid_of_cells_that_a_loss_doesnt_fit_is_refused_or_drops_them(write_g
 def test_a_grid_of_boxes_fits_the_recipe_and_the_images(write_grid: Write, recipe: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         expand(write_grid, recipe, "[default]")
+
+
+def test_weights_of_their_own_names(write_grid: Write) -> None:
+    """They are in the ids of the losses that they belong to, and in no other; 1 is what isn't named."""
+    losses = "[default, poly1]"
+    ids = {
+        text: {trial.loss: trial.id for trial in expand(write_grid, text, losses).trials}
+        for text in ("", "loss_weights: {poly_epsilon: 1},", "loss_weights: {poly_epsilon: 2},")
+    }
+    plain, one, two = ids.values()
+    assert plain == one
+    assert plain["default"] == two["default"]
+    assert plain["poly1"] != two["poly1"]
+    with pytest.raises(InputError, match=r"poly_epsilom of the recipe has no effect(.|\n)*small\.yaml, line"):
+        expand(write_grid, "loss_weights: {poly_epsilom: 2},", losses)
+    with pytest.raises(InputError, match="sees only whether a class is among the labels"):
+        expand(write_grid, "label_smoothing: 0.1,", "[default, bce]")
+    assert len(expand(write_grid, "mixup: 0.8,", "[default, bce]").trials) == 4

@@ -139,7 +139,7 @@ def test_a_grid_names_a_level_from_outside(write: Write, write_grid: Callable[..
         (HEAD + "@join(name='LAPE')\n" + NOTHING, 2, "can't be the name of a level"),
         (HEAD + "\n@join()\ndef f(tables):\n    return Terms()\n", 3, "can't be called as it will be"),
         (HEAD + "def g():\n    @join()\n    def f(a, b): ...\ng()\n", 3, "defined within a function"),
-        (HEAD + "@loss(weight='own')\ndef f(a, b, c): ...\n", 2, "a loss whose weight is 'own'"),
+        (HEAD + "@loss(weight='Own')\ndef f(a, b, c): ...\n", 2, "'Own' can't be the name of a level"),
         (HEAD + "named_size('a', 'vit_lite', embed_dim=7)\n", 2, "architecture 'a': depth"),
         (HEAD + "named_size('a', 'vit_light')\n", 2, "did you mean 'vit_lite'"),
         (HEAD + "named_size('deit_tiny', 'vit_lite')\n", 2, "registered already"),

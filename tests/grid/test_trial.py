@@ -135,6 +135,7 @@ CHANGES: dict[str, Any] = {
     "cosine_weight": st.floats(0, 0.9),
     "contrastive_weight": st.floats(1.1, 9.0),
     "mixing_weight": st.floats(1.1, 9.0),
+    "loss_weights": st.just({"poly_epsilon": 2.0}),
     "distillation": st.just("hard"),
     "teacher": st.just("test_vit"),
     "teacher_sha256": st.just("1" * 64),

@@ -156,3 +156,22 @@ def test_dropout_before_the_class_head(arch: str) -> None:
     assert 0.3 < (dropped == 0).float().mean() < 0.7
     kept = dropped != 0
     torch.testing.assert_close(dropped[kept], 2 * whole[kept])
+
+
+class _Gate(nn.Linear):
+    """A module from outside that starts at zero."""
+
+    def start(self, name: str, drawn: torch.Tensor, generator: torch.Generator) -> None:
+        drawn.fill_(0.25 if name == "bias" else 0.0)
+
+
+def test_a_module_brings_its_own_initialisation(small: Any) -> None:
+    model, other = small("deit"), small("deit")
+    model.blocks[0].attention.proj = _Gate(28, 28)
+    initialise(model, 3)
+    initialise(other, 3)
+    assert (model.blocks[0].attention.proj.weight == 0).all()
+    assert (model.blocks[0].attention.proj.bias == 0.25).all()
+    before = other.state_dict()
+    rest = {key: value for key, value in model.state_dict().items() if not key.startswith("blocks.0.attention.proj")}
+    assert all(torch.equal(value, before[key]) for key, value in rest.items())

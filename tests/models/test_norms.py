@@ -50,7 +50,9 @@ def test_the_class_token_joins_where_no_norm_needs_a_grid_any_more(
     assert lengths(small(arch, depth=4, norm=norm), images) == expected
 
 
-@pytest.mark.parametrize("norm", [name for name, norm in NORMS.items() if norm.tokens and name != "ln"])
+@pytest.mark.parametrize(
+    "norm", [name for name, norm in NORMS.items() if norm.tokens and name != "ln" and norm.where == "inner"]
+)
 def test_the_last_two_blocks_and_the_head_keep_layer_norm(norm: str, small: Any) -> None:
     model = small("deit", depth=4, norm=norm)
     plain = [[isinstance(n, nn.LayerNorm) for n in (block.norm1, block.norm2)] for block in model.blocks]
@@ -73,7 +75,12 @@ def test_in_a_pyramid_too_and_each_stage_has_its_own_grid() -> None:
 def test_blocks_with_the_norm_are_counted_over_stages() -> None:
     size = resolve_architecture("swin_tiny").size
     assert isinstance(size, WindowSize)
-    assert list(normalised_blocks(size, 224)) == [((56, 56), 2), ((28, 28), 2), ((14, 14), 6), ((7, 7), 0)]
+    assert list(normalised_blocks(size, 224, NORMS["dtn"])) == [
+        ((56, 56), 2),
+        ((28, 28), 2),
+        ((14, 14), 6),
+        ((7, 7), 0),
+    ]
     assert [pooling((side, side)) for side in (1, 14, 16, 27, 28, 56, 64)] == [1, 1, 1, 1, 2, 4, 4]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
 from suite.store import folder
 from suite.store.files import write_atomic
-from suite.store.folder import RUNS, Store
+from suite.store.folder import METHODS, RUNS, Store
 from suite.store.frames import load_history
 from suite.store.history import HISTORY
 from suite.store.merge import merge
@@ -139,6 +140,24 @@ def test_weights_come_with_their_run_as_files_of_their_own(tmp_path: Path, trial
     assert [path.read_bytes() for path in paths] == [b"one", b"two"]
     assert [path.stat().st_nlink for path in paths] == [1, 1]
     assert len(list(paths[0].parent.iterdir())) == 2
+
+
+def test_copies_of_method_files_come_along(tmp_path: Path, trials: list[Trial]) -> None:
+    there, a, b = (results(tmp_path / name, make_record(trial)) for name, trial in zip("tab", trials, strict=False))
+    written = ("one = 1\r\n", "two = 2\n", "three = 'é'\n")
+    texts = {hashlib.sha256(text.encode()).hexdigest()[:16]: text for text in written}
+    for place, names in ((there, list(texts)[:1]), (a, list(texts)[:2]), (b, list(texts)[1:])):
+        for name in names:
+            Store(place).keep_method(name, texts[name])
+    (joined,) = merge([a, b], there)
+    assert joined.methods == 2
+    assert Store(there).methods() == texts
+    assert {path.read_bytes() for path in (there / METHODS).iterdir()} == {text.encode() for text in texts.values()}
+    (b / METHODS / f"{next(iter(texts))}.py").write_text("another = 1\n")
+    before = state(tmp_path)
+    with pytest.raises(InputError, match="the copy of a method file is damaged"):
+        merge([a, b], there)
+    assert state(tmp_path) == before
 
 
 def test_a_curve_that_one_folder_lost_comes_from_another(tmp_path: Path, trials: list[Trial]) -> None:

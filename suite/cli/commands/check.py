@@ -3,23 +3,69 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
+import typer
+
+from suite.cli.answers.answer import json_text, problem_parts
+from suite.cli.answers.check import CheckAnswer, CheckedPart
 from suite.errors import InputError, Problem
 from suite.grid.documents import read_document
 from suite.grid.expansion import matches
 from suite.grid.schema import is_claim_file
 from suite.report.workspace import open_workspace
+from suite.text import complain, say
 from suite.verdict.claims.audit import NAMES, audit
 from suite.verdict.claims.claim import untested
 from suite.verdict.claims.reader import Claims, read_claim_files
 
 
-def check_files(names: Sequence[str]) -> Iterator[str]:
+def print_checked(found: Iterable[CheckedPart], *, as_json: bool) -> None:
+    """Run `lape check`: print what is valid, a line each with its notes below, or all as JSON.
+
+    Raises:
+        InputError: with all problems, after what is valid was printed; with JSON `typer.Exit` instead.
+    """
+    checked: list[CheckedPart] = []
+    problems: InputError | None = None
+    try:
+        for part in found:
+            checked.append(part)
+            if not as_json:
+                say("\n".join([f"{part.name}: {part.summary}", *(f"  {text}" for text in part.notes)]))
+    except InputError as error:
+        if not as_json:
+            raise
+        problems = error
+    if not as_json:
+        return
+    listed = [] if problems is None else problem_parts(problems)
+    say(json_text(CheckAnswer(valid=problems is None, checked=checked, problems=listed)))
+    if problems is not None:
+        complain(f"error: {problems}")
+        raise typer.Exit(2)
+
+
+def check_levels() -> Iterator[CheckedPart]:
+    """Build and train each level of the loaded method files. Raises `InputError` with all problems."""
+    from suite.cli.commands.check_methods import check_methods  # torch, which checking files does without
+    from suite.grid.methods import loaded_files
+
+    for line in check_methods(loaded_files()):
+        yield _part("level", line)
+
+
+def _part(kind: Literal["grid", "claims", "level"], line: str, notes: Iterable[str] = ()) -> CheckedPart:
+    name, _, summary = line.rpartition(": ")
+    return CheckedPart(kind=kind, name=name, summary=summary, notes=list(notes))
+
+
+def check_files(names: Sequence[str]) -> Iterator[CheckedPart]:
     """Validate grids with their recipes and claims; validate and audit claim files.
 
-    Yields one line for each valid file, and one for each note. A claim that the grid can't test is only a note, because
+    Yields each valid file, with its notes. A claim that the grid can't test is only a note, because
     several grids may share a claim file. An inconsistency in a paper is only a note too, because the file isn't wrong.
 
     Raises:
@@ -33,12 +79,14 @@ def check_files(names: Sequence[str]) -> Iterator[str]:
             if _is_claim_file(Path(name)):
                 claim_files.append(Path(name))
             else:
-                yield from _check_grid(name, grids)
+                line, *notes = _check_grid(name, grids)
+                yield _part("grid", line, notes)
         except InputError as error:
             problems += error.problems
     try:
         for file in read_claim_files(claim_files):
-            yield from _audited(file)
+            line, *notes = _audited(file)
+            yield _part("claims", line, notes)
     except InputError as error:
         problems += error.problems
     if problems:
@@ -67,12 +115,12 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
     )
     for index, expected in enumerate(workspace.grid.file.expect):
         if not any(matches(expected.when, trial.levels) for trial in expansion.trials):
-            yield f"  note: no cell of this grid is one of the entry in {document.where(('expect', index))}"
+            yield f"note: no cell of this grid is one of the entry in {document.where(('expect', index))}"
     for claim in untested(claims, expansion.trials):
         if claim.obstacle:
-            yield f"  note: the claim {claim.id!r} can't be tested: {claim.obstacle}"
+            yield f"note: the claim {claim.id!r} can't be tested: {claim.obstacle}"
         else:
-            yield f"  note: no two cells of this grid are those of the claim {claim.id!r}"
+            yield f"note: no two cells of this grid are those of the claim {claim.id!r}"
 
 
 def _audited(file: Claims) -> Iterator[str]:
@@ -86,4 +134,4 @@ def _audited(file: Claims) -> Iterator[str]:
     yield line
     for finding in findings:
         if finding.outcome != "adds_up":
-            yield f"  {NAMES[finding.outcome]}: {finding.text}"
+            yield f"{NAMES[finding.outcome]}: {finding.text}"

@@ -6,19 +6,26 @@ import ast
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from suite.errors import InputError, Problem, first_line
 from suite.grid.axes import AXES
+from suite.grid.losses import LOSSES
 from suite.grid.methods import MethodFile, code_of
+from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
 from suite.models.build import create_model
 from suite.models.levels import Cell, refusal
+from suite.models.model import Model
+from suite.models.timm_size import TimmSize
 from suite.registry import Registry
 from suite.store.record import USUAL_LEVELS
+from suite.train.losses.learner import learner_for
+from suite.train.losses.objective import Objective
+from suite.train.losses.target import Target
 
 SIDE, CLASSES, IMAGES = 16, 5, 4
 
@@ -30,6 +37,7 @@ _SIZES: dict[str, dict[str, Any]] = {
     "ceit": {"patch_size": 2},
     "swin": {"patch_size": 2, "depth": (2, 2), "num_heads": (2, 4), "window_size": 4},
 }
+_TIMM = {"model": "vit_tiny_patch16_224", "patch_size": 4, "embed_dim": 16, "depth": 3, "num_heads": 2}
 _CONVOLUTIONAL: dict[str, dict[str, Any]] = {
     "resnet_cifar": {"blocks": 1, "channels": 6},
     "resnet": {"blocks": (1, 1, 1, 1), "bottleneck": False},
@@ -65,8 +73,9 @@ def check_methods(files: tuple[MethodFile, ...]) -> Iterator[str]:
         for axis, name in _levels(file):
             fitting = [model for model in _models() if _accepts(model, axis, name)]
             found: dict[str, tuple[Problem, list[str]]] = {}  # by what is wrong: the first such problem, the families
+            attempt = _try if axis == "arch" or AXES[axis].of_model else _try_loss
             for model in fitting:
-                if problem := _try(model, axis, name, file):
+                if problem := attempt(model, axis, name, file):
                     found.setdefault(problem.what, (problem, []))[1].append(model.arch.family.name)
             problems += [
                 replace(problem, what=f"{axis} {name}: {problem.what}, in small models of {', '.join(families)}")
@@ -80,8 +89,8 @@ def check_methods(files: tuple[MethodFile, ...]) -> Iterator[str]:
 
 
 def _levels(file: MethodFile) -> Iterator[tuple[str, str]]:
-    """What can be tried by itself: data sets have no code, and losses are called by the recipe's training step."""
-    for axis in (name for name in AXES if AXES[name].of_model and not AXES[name].declared_as):
+    """What can be tried: data sets have no code."""
+    for axis in (name for name in AXES if not AXES[name].declared_as):
         registry = AXES[axis].levels
         assert isinstance(registry, Registry)
         yield from ((axis, name) for name in registry.outside.names(file.module))
@@ -90,6 +99,9 @@ def _levels(file: MethodFile) -> Iterator[tuple[str, str]]:
 
 def _models() -> Iterator[_Model]:
     for name, family in FAMILIES.items():
+        if family.size is TimmSize:
+            yield _Model(resolve_architecture(name, _TIMM), {**_USUAL, "pe": "learnable"})
+            continue
         transformer = name not in _CONVOLUTIONAL
         fields = family.size.model_fields
         asked = {**_PLAIN, "patch_size": 4, **_SIZES.get(name, {})} if transformer else _CONVOLUTIONAL[name]
@@ -143,6 +155,41 @@ def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | Non
     if idle:
         return Problem("parameters that get no gradient", "a gradient for each", ", ".join(idle[:5]), where,
                        "use them in the forward pass, or don't make them")  # fmt: skip
+    return None
+
+
+def _try_loss(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | None:
+    """What is wrong with the loss in a training step of this model, whose images are mixed."""
+    where, loss = f"{file.path}:{_definition(file, axis, name)}", LOSSES[name]
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(IMAGES, 3, SIDE, SIDE, generator=generator)
+    labels = torch.arange(IMAGES) % CLASSES
+    target = Target.of(labels, torch.full((IMAGES, 1), 0.75))
+    recipe = Recipe(version=1, epochs=1, batch_size=IMAGES, lr=1.0)
+    try:
+        learner = learner_for(cast(Model, model.build()), loss, recipe, CLASSES, seed=0).train()
+        objective = Objective(recipe, loss=loss)
+        output = learner(images)  # once, since a model may have dropout
+        once, twice = (objective(output, target, images) for _ in range(2))
+        plain = Objective(recipe)(output[0], target, images)
+        if isinstance(once, Tensor) and once.ndim == 0:
+            once.backward()
+    except Exception as error:  # whatever a stranger's code raises is told with its level
+        return Problem("a loss that can't be computed", "a training step with it",
+                       f"{type(error).__name__}: {first_line(error)}", _last(file, error, where),
+                       "mend the loss; `lape run` would end with the same error")  # fmt: skip
+    if not isinstance(once, Tensor) or once.ndim:
+        return Problem("a loss that isn't a number", "a scalar, the mean over the images",
+                       f"{tuple(getattr(once, 'shape', ()))}", where, "take the mean")  # fmt: skip
+    if not once.isfinite():
+        return Problem("a loss that isn't finite", "a finite number", f"{once.item()}", where,
+                       "look for a division by zero, or the logarithm of zero")  # fmt: skip
+    if not torch.equal(once, twice):
+        return Problem("a loss that isn't deterministic", "the same loss for the same images",
+                       f"{once.item():.6g} and {twice.item():.6g}", where, "draw no random numbers")  # fmt: skip
+    if torch.equal(once, plain):
+        return Problem("a loss without effect", "another loss than cross entropy", "the same", where,
+                       "return the term's value")  # fmt: skip
     return None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from suite.store.files import write_atomic
 from suite.text import csv_text, printable, say
@@ -23,6 +24,15 @@ COLOURS = {
     "opposite_here": "magenta",
     "no_gain_here": "magenta",
     "open": "yellow",
+}
+# What `lit` sets in which style: states of trials, the first word of a line of a plan, and commands to type.
+_STYLES = {
+    r"\b[1-9]\d* (failed|lost|diverged|error|timeout|oom)\b": "bold red",
+    r"\b[1-9]\d*(/\d+)? done\b": "green",
+    r"\b[1-9]\d* (to do|dropped|stale)\b": "yellow",
+    r"\b[1-9]\d* running\b": "cyan",
+    r"(?m)^  [a-z]+( once)?(?=  )": "bold",
+    r"`lape [^`]+`": "bold",
 }
 SHOWN = 20  # the most dropped cells or failures that are listed; the report lists all of them
 
@@ -68,6 +78,14 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+def lit(text: str) -> Text:
+    """The text with its label, its counts of trials and its commands in colour, where there is colour."""
+    found = Text(text)
+    for pattern, style in _STYLES.items():
+        found.highlight_regex(pattern, style)
+    return found
+
+
 def print_line(console: Console, text: str) -> None:
-    """Print a line without markup, highlighting or wrapping."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    """Print a line without markup or wrapping; on a terminal its counts and commands are in colour."""
+    console.print(lit(text), soft_wrap=True)

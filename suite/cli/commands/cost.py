@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from suite.cli.answers.answer import json_text
+from suite.cli.answers.cost import CostAnswer, CostPart
+from suite.cli.answers.plan import DroppedPart
 from suite.cli.commands.console import WIDTH, Record, open_console, put
 from suite.cli.commands.model_options import cell_record
 from suite.errors import InputError
@@ -14,6 +17,7 @@ from suite.grid.grid import load_grid
 from suite.models.costs.counting import Cost, Impossible, count_costs
 from suite.models.model_cell import ModelCell
 from suite.report.tables.render import open_table
+from suite.text import say
 
 
 def grid_cells(grid: str, overrides: Sequence[str]) -> list[ModelCell | Impossible]:
@@ -23,10 +27,13 @@ def grid_cells(grid: str, overrides: Sequence[str]) -> list[ModelCell | Impossib
     return [*(trial.model for trial in expansion.trials), *dropped]
 
 
-def print_costs(cells: Sequence[ModelCell | Impossible], target: str | None) -> None:
+def print_costs(cells: Sequence[ModelCell | Impossible], target: str | None, *, as_json: bool = False) -> None:
     """Run `lape cost`: print the table of costs, and the combinations that are impossible.
 
-    `target` is the CSV file, if any; "-" prints the CSV instead of the table.
+    Args:
+        cells: the models, and the combinations that are impossible.
+        target: the CSV file, if any; "-" prints the CSV instead of the table.
+        as_json: print JSON instead.
 
     Raises:
         InputError: no combination is possible.
@@ -41,6 +48,11 @@ def print_costs(cells: Sequence[ModelCell | Impossible], target: str | None) -> 
             where="the product of the options",
             fix="change an option",
         )
+    if as_json:
+        models = [CostPart.model_validate(_cost_record(cost)) for cost in costs]
+        listed = [DroppedPart(cell=cell.label, reason=cell.reason) for cell in impossible]
+        say(json_text(CostAnswer(models=models, impossible=listed), indent=1))
+        return
     console = open_console(WIDTH)
     put(console, _cost_table(costs), [_cost_record(cost) for cost in costs], target)
     notes = open_console(stderr=True) if target == "-" else console

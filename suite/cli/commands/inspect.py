@@ -112,7 +112,7 @@ def _load(path: Path, published: Published) -> tuple[Model, ModelCell, _Origin]:
             sizes.override(assignment)
         arch = resolve_architecture(published.arch, sizes.values)
         shape = Shape(published.classes or 1000, published.image_size or 224)
-        cell = ModelCell(arch, published.pe or "learnable", published.join or "default", arch.family.norm, shape)
+        cell = ModelCell(arch, published.pe or "learnable", published.join or "default", arch.norm, shape)
         model = build_model(cell)
         weights = read_weights(path, published.weights_key)
         load_reference(model, weights.state, published.source)

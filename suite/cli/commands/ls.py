@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 
 from suite.errors import InputError, unknown
 from suite.grid.axes import AXES, Axis
 from suite.grid.methods import origin
+from suite.grid.shipped import known_files, typed_name
 from suite.text import note
 
 
@@ -49,7 +49,7 @@ def _recipes() -> Iterator[str]:
     from suite.grid.documents import load_document
     from suite.grid.recipe import Recipe
 
-    rows = {path.stem: load_document(path, Recipe) for path in yaml_files("grids/recipes")}
+    rows = {name: load_document(path, Recipe) for name, path in known_files("recipes").items()}
     return columns({name: f"{recipe.total_epochs} epochs, batch {recipe.batch_size}" for name, recipe in rows.items()})
 
 
@@ -58,7 +58,7 @@ def _claims() -> Iterator[str]:
     from suite.verdict.claims.reader import load_claims
 
     rows = {}
-    for claim in load_claims(yaml_files("grids/claims")):
+    for claim in load_claims(list(known_files("claims").values())):
         reason = f"; not tested: {claim.obstacle}" if claim.obstacle else ""
         gain = f"{points(claim.claimed_gain):>6}  {claim.evidence}"
         rows[claim.id] = f"{gain:<25}  {claim.title}{reason}"
@@ -69,20 +69,13 @@ def _grids() -> Iterator[str]:
     from suite.grid.grid import load_grid
 
     rows = {}
-    for path in yaml_files("grids"):
+    for path in known_files().values():
+        name = typed_name(path)
         try:
-            rows[str(path)] = load_grid(path).file.description
+            rows[name] = load_grid(path).file.description
         except InputError as error:
-            note(f"{path} is left out, `lape check {path}` tells why: {error.problems[0].what}")
+            note(f"{name} is left out, `lape check {name}` tells why: {error.problems[0].what}")
     return columns(rows)
-
-
-def yaml_files(folder: str) -> list[Path]:
-    """Return the YAML files of a folder of the project. Prints a note if there is none."""
-    paths = sorted(Path(folder).glob("*.yaml"))
-    if not paths:
-        note(f"there is no YAML file in {Path(folder).resolve()}; run the command in the project's folder")
-    return paths
 
 
 _KINDS: dict[str, Callable[[], Iterator[str]]] = {

@@ -35,4 +35,5 @@ def _told(joined: Joined) -> str:
     parts += [f"{count} new from {source}" for source, count in joined.added.items()]
     parts += [f"{count} in place of failures from {source}" for source, count in joined.replaced.items()]
     parts += [f"weights of {joined.weights}"] if joined.weights else []
+    parts += [f"{joined.methods} method file{'s' if joined.methods > 1 else ''}"] if joined.methods else []
     return f"{joined.folder}: {joined.total} runs; {', '.join(parts)}"

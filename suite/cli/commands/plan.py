@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from suite.cli.answers.answer import json_text
+from suite.cli.answers.plan import cell_part, plan_answer
 from suite.cli.commands.console import SHOWN, open_console, print_line
 from suite.data.cache import open_root, verify
 from suite.errors import InputError
@@ -18,8 +18,8 @@ from suite.report.workspace import Workspace
 from suite.run.opened_grid import OpenGrid
 from suite.run.plan import Plan, expectation, make_plan
 from suite.run.ray.capacity import Capacity, Needs, capacity, default_gpus, parse_nodes
-from suite.run.stale import stale_lines, stale_records
-from suite.run.timing.estimate import ANYWHERE, LEVEL, CellEstimate, Estimate, Interval, Where
+from suite.run.stale import Answer, stale_answer, stale_lines, stale_records
+from suite.run.timing.estimate import ANYWHERE, CellEstimate, Estimate, Interval, Where
 from suite.run.timing.here import anywhere, here
 from suite.run.timing.pace import kind_of
 from suite.store.files import make_folder, write_atomic
@@ -30,14 +30,25 @@ from suite.verdict.claims.claim import untested
 from suite.verdict.comparisons import comparisons
 
 
-def calibrate_grid(workspace: Workspace, machine: Machine, workers: int | None) -> None:
+def _planned(opened: OpenGrid, stale: Answer) -> Plan:
+    """The plan of a grid if records that other code made are rerun or kept."""
+    records = opened.store.records()
+    older = stale_records(opened.expansion.trials, records) if stale == "rerun" else []
+    return make_plan(opened.expansion, records, again={one.trial.id for one in older})
+
+
+def calibrate_grid(workspace: Workspace, machine: Machine, workers: int | None, stale: str = "") -> None:
     """Measure each kind of trial that is to do, and keep what was found beside the results: no record comes of it.
 
-    workers: as many trials at a time as will run here; None: as many as the cores allow, or one on a GPU.
+    Args:
+        workspace: The grid with its results.
+        machine: How trials will run.
+        workers: As many trials at a time as will run here; None: as many as the cores allow, or one on a GPU.
+        stale: As `print_plan` has it.
     """
     from suite.run.timing.calibration import calibrate  # torch, which planning does without
 
-    plan = make_plan(workspace.expansion, workspace.records)
+    plan = _planned(workspace, stale_answer(stale))
     kinds = {kind_of(trial.config).whole: trial for trial in reversed(plan.to_do)}
     if not kinds:
         return
@@ -75,6 +86,7 @@ def print_plan(
     room: Capacity | None = None,
     device: str = "auto",
     threads: int = 1,
+    stale: str = "",
 ) -> None:
     """`lape plan`.
 
@@ -86,8 +98,15 @@ def print_plan(
         room: What a cluster has, if that was asked.
         device: Where trials will run, as `--device` has it.
         threads: CPU threads of each trial.
+        stale: What a run would do with records that other code made: "rerun" or "keep"; empty: it would ask.
+
+    Raises:
+        InputError: `stale` is another word.
     """
     console = open_console()
+    answer = stale_answer(stale)
+    older = stale_records(workspace.expansion.trials, workspace.records)
+    plan = _planned(workspace, answer)
 
     def expect(plan: Plan) -> Estimate:
         if room is None:
@@ -97,20 +116,18 @@ def print_plan(
         return workspace.estimate(plan.to_do, workers, anywhere(device, threads))
 
     if as_json or target is not None:
-        plan = make_plan(workspace.expansion, workspace.records)
         found = expect(plan)
         if as_json:
-            say(json.dumps(_values(workspace, plan, found), indent=1))
+            say(json_text(plan_answer(workspace, plan, found, older), indent=1))
             return
         if target == "-":
             say(_cell_csv(found), end="")
             return
         write_atomic(Path(str(target)), _cell_csv(found).encode())
     if workspace.grid.file.not_runnable:
-        print_plan_line(console, workspace, make_plan(workspace.expansion, workspace.records))
+        print_plan_line(console, workspace, plan)
         print_line(console, f"  claims   {len(workspace.claims)}, not tested by this grid")
         return
-    plan = make_plan(workspace.expansion, workspace.records)
     unmatched = untested(workspace.claims, workspace.expansion.trials)
     seeds = len(workspace.grid.file.seeds)
     print_line(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
@@ -121,13 +138,14 @@ def print_plan(
         print_line(
             console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone"
         )
-    if older := stale_records(workspace.expansion.trials, workspace.records):
-        print_line(console, f"  stale    {len(older)} stored runs were made by other code than that at hand:")
+    if older:
+        told = {"": "", "keep": ", and are kept", "rerun": ", and are to do again"}[answer]
+        print_line(console, f"  stale    {len(older)} stored runs were made by other code than that at hand{told}:")
         for line in stale_lines(older):
             print_line(console, f"           {line}")
-        print_line(
-            console, f"           `{workspace.command} --stale rerun` trains them again, --stale keep keeps them"
-        )
+        if not answer:
+            ask = f"`{workspace.command} --stale rerun` trains them again, --stale keep keeps them"
+            print_line(console, f"           {ask}")
     if room is not None:
         print_line(console, f"  at once  {room.line}")
     expected = expect(plan)
@@ -204,50 +222,8 @@ def _between(interval: Interval) -> str:
     return f"from {duration(interval[0])} to {duration(interval[1])}"
 
 
-def _values(workspace: Workspace, plan: Plan, expected: Estimate) -> dict[str, Any]:
-    """A plan for machines. Times are seconds."""
-    device, interval = expected.device, expected.interval
-    counts = {"total": plan.total, "done": len(plan.done), "failed": len(plan.failed), "to_do": len(plan.to_do)}
-    return {
-        "grid": workspace.grid.name,
-        "trials": counts,
-        "dropped_cells": len(plan.dropped),
-        "device": None if device is None else device.label,
-        "seconds": expected.seconds if expected.known else None,
-        "interval": interval,
-        "level": LEVEL,
-        "hours": None if device is None else device.hours(expected.seconds),
-        "hours_interval": None if device is None or interval is None else [device.hours(bound) for bound in interval],
-        "unit": None if device is None else device.unit,
-        "workers": expected.workers,
-        "wall_seconds": expected.wall if expected.known else None,
-        "wall_interval": expected.wall_interval,
-        "spread": expected.spread,
-        "degrees_of_freedom": expected.freedom,
-        "trials_without_estimate": expected.unknown,
-        "cells": [_cell_values(expected, cell) for cell in expected.cells],
-    }
-
-
-def _cell_values(expected: Estimate, cell: CellEstimate) -> dict[str, Any]:
-    device, whole = expected.device, None if cell.seconds is None else cell.trials * (cell.seconds + cell.start_up)
-    return {
-        "cell_id": cell.cell_id,
-        "cell": cell.label,
-        "trials": cell.trials,
-        "seconds_per_epoch": None if cell.seconds is None else cell.seconds / cell.epochs,
-        "seconds_per_trial": cell.seconds,
-        "start_up_seconds": cell.start_up,
-        "seconds": whole,
-        "hours": None if whole is None or device is None else device.hours(whole),
-        "unit": None if device is None else device.unit,
-        "basis": cell.basis,
-        "measured": cell.measured,
-    }
-
-
 def _cell_csv(expected: Estimate) -> str:
-    return csv_text(_cell_values(expected, cell) for cell in expected.cells)
+    return csv_text(cell_part(expected, cell).model_dump() for cell in expected.cells)
 
 
 def _expected(workspace: Workspace) -> str:
@@ -282,7 +258,7 @@ def _failed(workspace: Workspace, plan: Plan) -> str:
 
 
 def find_room(
-    opened: OpenGrid, address: str | None, described: Sequence[str], threads: int, gpus: float | None
+    opened: OpenGrid, address: str | None, described: Sequence[str], threads: int, gpus: float | None, stale: str = ""
 ) -> Capacity:
     """What is asked of the cluster at the address, or of nodes as they are described.
 
@@ -305,5 +281,5 @@ def find_room(
         nodes, where = ask_nodes(address), "--address"
     needs = Needs(threads, default_gpus(nodes) if gpus is None else gpus)
     needs = replace(needs, cpus=threads * max(1, int(needs.gpus)))  # a process of so many threads for each GPU
-    to_do = make_plan(opened.expansion, opened.store.records()).to_do
+    to_do = _planned(opened, stale_answer(stale)).to_do
     return capacity(nodes, needs, max(1, len(to_do)), where)

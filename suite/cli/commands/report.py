@@ -5,21 +5,29 @@ This module imports neither torch nor Ray, so that it works on a machine without
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.text import Text
 
-from suite.cli.commands.console import COLOURS, open_console, print_line, shown
+from suite.cli.commands.console import open_console, print_line, shown
 from suite.report.workspace import Workspace
 from suite.run.plan import Plan, make_plan
 from suite.store.files import make_folder
-from suite.text import say
+from suite.text import note, say
+
+if TYPE_CHECKING:
+    from suite.verdict.verdicts import Verdict
 
 # Verdicts that a reader may quote. Their caveats are printed here, and not only in the report.
 _SAYS_SOMETHING = ("confirmed", "direction_only", "contradicted", "gain_here", "opposite_here", "no_gain_here")
 
 
-def print_tables(workspace: Workspace) -> None:
+def print_tables(workspace: Workspace, *, as_json: bool = False) -> None:
     """Run `lape tables`: print a grid's tables, and write them as CSV, Markdown and LaTeX."""
+    from suite.cli.answers.answer import json_text
+    from suite.cli.answers.tables import tables_answer
     from suite.report.tables.effects import effect_tables
     from suite.report.tables.published_text import text_table
     from suite.report.tables.render import to_terminal, write
@@ -29,15 +37,21 @@ def print_tables(workspace: Workspace) -> None:
     make_folder(workspace.report_folder)
     folder = workspace.report_folder / "tables"
     console = open_console()
-    written = []
-    if not workspace.has_runs:
-        print_line(console, f"{workspace.grid.name}: no runs yet")
-    else:
-        table = summary_table(rows(workspace.columns), workspace.budget_note)
-        console.print(to_terminal(table, console.width))
-        written = write_summary(table, folder)
-    further = effect_tables(workspace.factorials, workspace.budget_note)
+    budget = workspace.budget_note
+    summary = [summary_table(rows(workspace.columns), budget)] if workspace.has_runs else []
+    further = effect_tables(workspace.factorials, budget)
     further += [text_table(published) for published in workspace.published()]
+    written = [path for table in summary for path in write_summary(table, folder)]
+    if as_json:
+        written += write(further, folder)
+        runs = len(workspace.columns["trial_id"])
+        found = tables_answer(workspace.grid.name, budget, runs, [*summary, *further], written)
+        say(json_text(found, indent=1))
+        return
+    if not summary:
+        print_line(console, f"{workspace.grid.name}: no runs yet")
+    for table in summary:
+        console.print(to_terminal(table, console.width))
     for table in further:
         console.print()
         console.print(to_terminal(table))
@@ -45,32 +59,56 @@ def print_tables(workspace: Workspace) -> None:
         print_line(console, shown(path))
 
 
-def print_verdicts(workspace: Workspace, *, as_json: bool = False) -> bool:
-    """Run `lape verify`: print the verdict on each claim. Returns whether any claim is contradicted."""
-    from suite.verdict.paper_level import by_claim, paper_answers
-    from suite.verdict.verdicts import to_json
+def print_verdicts(workspace: Workspace, *, as_json: bool = False, long: bool = False) -> bool:
+    """Run `lape verify`: print the verdict on each claim.
+
+    Args:
+        workspace: the grid with its results.
+        as_json: print JSON.
+        long: print each verdict's sentence and caveats, in place of a table.
+
+    Returns:
+        Whether any claim is contradicted.
+    """
+    from suite.cli.answers.answer import json_text
+    from suite.cli.answers.verify import verdicts_answer
+    from suite.cli.commands.verdict_table import below_table, verdict_lines
+    from suite.verdict.paper_level import paper_answers
 
     console = open_console()
+    verdicts = workspace.verdicts
     if as_json:
-        say(to_json(workspace.verdicts, by_claim(workspace.verdicts)), end="")
+        say(json_text(verdicts_answer(verdicts), indent=2))
+    elif not verdicts:
+        print_line(console, f"{workspace.grid.name} names no claims")
+    elif long:
+        _print_sentences(console, verdicts)
     else:
-        for verdict in workspace.verdicts:
-            word = Text(verdict.word.replace("_", " "), style=f"bold {COLOURS.get(verdict.word, 'dim')}")
-            console.print(Text.assemble(word, ": ", verdict.claim.title))
-            console.print(Text("  " + verdict.sentence))
-            if verdict.word in _SAYS_SOMETHING:
-                for caveat in verdict.caveats:
-                    console.print(Text(f"  but: {caveat}", style="dim"))
-        for answer in paper_answers(workspace.verdicts):
-            console.print(Text.assemble(("together", "bold"), ": ", answer.title, ", ", answer.treatment))
-            console.print(Text("  " + answer.sentence))
-        if not workspace.verdicts:
-            print_line(console, f"{workspace.grid.name} names no claims")
-    return any(verdict.word == "contradicted" for verdict in workspace.verdicts)
+        for row in verdict_lines(verdicts, paper_answers(verdicts), console.width):
+            console.print(row, soft_wrap=True)
+        for line in below_table(verdicts, workspace.command_for("verify")):
+            console.print(Text(line, style="dim"), soft_wrap=True)
+    return any(verdict.word == "contradicted" for verdict in verdicts)
+
+
+def _print_sentences(console: Console, verdicts: Sequence[Verdict]) -> None:
+    from suite.cli.commands.verdict_table import word_text
+    from suite.verdict.paper_level import paper_answers
+
+    for verdict in verdicts:
+        console.print(Text.assemble(word_text(verdict), ": ", verdict.claim.title))
+        console.print(Text("  " + verdict.sentence))
+        if verdict.word in _SAYS_SOMETHING:
+            for caveat in verdict.caveats:
+                console.print(Text(f"  but: {caveat}", style="dim"))
+    for answer in paper_answers(verdicts):
+        console.print(Text.assemble(("together", "bold"), ": ", answer.title, ", ", answer.treatment))
+        console.print(Text("  " + answer.sentence))
 
 
 def write_report(workspace: Workspace) -> str:
     """Run `lape report`: write the page with its figures and tables, and return its path."""
+    from suite.report.figures.available import left_out, missing_packages
     from suite.report.page import render
     from suite.report.remarks import GridSummary
 
@@ -90,10 +128,13 @@ def write_report(workspace: Workspace) -> str:
         command=workspace.command,
         budget=workspace.budget_note,
     )
+    drawn = not missing_packages()
+    if not drawn:
+        note(left_out())
     page = render(
         summary,
-        workspace.frame,
-        workspace.history,
+        workspace.columns,
+        workspace.history if drawn else None,
         workspace.verdicts,
         workspace.report_folder,
         published=workspace.published(),

@@ -13,6 +13,7 @@ from suite.cli.commands.console import open_console
 from suite.cli.commands.run import check_batches
 from suite.data.cache import open_root
 from suite.errors import InputError
+from suite.grid.shipped import known_files, typed_name
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace, open_workspace
 from suite.store.record import RunRecord, differences
@@ -116,7 +117,7 @@ def _find(
     Raises:
         InputError: there is no such trial, or more than one.
     """
-    grids = [grid] if grid is not None else sorted(str(path) for path in Path("grids").glob("*.yaml"))
+    grids = [grid] if grid is not None else [typed_name(path) for path in known_files().values()]
     open_one = partial(open_workspace, overrides=overrides, seeds=seeds, results=results, reports=Path("reports"))
     found: dict[str, tuple[Workspace, Trial]] = {}
     for name in grids:

@@ -8,9 +8,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from suite.cli.commands.console import open_console
+from suite.cli.commands.console import open_console, print_line
 from suite.cli.commands.plan import print_plan_line
 from suite.cli.commands.report import print_outcome, print_weights
+from suite.cli.commands.run_events import EventStream
 from suite.data.cache import open_root
 from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
@@ -28,7 +29,7 @@ from suite.run.ray.capacity import Needs
 from suite.run.ray.dashboard import check_dashboard
 from suite.run.ray.early import EarlyRay
 from suite.run.serial import run_serial
-from suite.run.stale import ANSWERS, Answer
+from suite.run.stale import stale_answer
 from suite.run.timekeeping import Timekeeper
 from suite.run.timing.estimate import Estimate, Where
 from suite.run.timing.here import anywhere, here
@@ -106,6 +107,7 @@ def run_grid(
     limit: int | None,
     retry: str,
     stale: str = "",
+    as_json: bool = False,
 ) -> bool:
     """Run what is missing, then print the table and the verdicts and write the report.
 
@@ -117,6 +119,7 @@ def run_grid(
         limit: Run at most so many trials now.
         retry: Statuses of failures to run again, separated by commas.
         stale: What to do with records that were made by other code: "rerun" or "keep"; empty: ask.
+        as_json: Print events as lines of JSON, and nothing else.
 
     Returns:
         Whether every trial of the grid is done.
@@ -150,11 +153,14 @@ def run_grid(
             store = SharedStore(store.folder, shared)
 
         def open_display(plan: Plan) -> Listener:
-            print_plan_line(console, workspace, plan, where)
             trials = plan.to_do[:limit]
             expected = _expected(workspace, execution, trials, where)
             keepers.append(Timekeeper(trials, expected, workspace.store.folder))
             curves = [] if execution.curves is None else [Curves(execution.curves)]
+            if stream is not None:
+                stream.planned(workspace.grid.name, plan, len(trials), expected)
+                return fan_out(*keepers, *curves, stream)
+            print_plan_line(console, workspace, plan, where)
             return fan_out(*keepers, *curves, stack.enter_context(ProgressDisplay(console, trials, expected)))
 
         def execute(queue: Queue) -> None:
@@ -165,6 +171,7 @@ def run_grid(
             worker = Worker(machine, store.folder, execution.keep_weights, shared, methods)
             _executor(execution, worker, data, begun)(queue)
 
+        stream = EventStream() if as_json else None
         keepers: list[Timekeeper] = []
         try:
             plan = run_missing(
@@ -181,11 +188,14 @@ def run_grid(
             for keeper in keepers:
                 with suppress(InputError):  # the disk is full: what ended the run is told, or what it ended with
                     told = keeper.close().verdict
-    print_outcome(console, replace(workspace))  # a copy, which reads the records anew
-    for line in _changed(workspace):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if told:
-        console.print(f"time: {told}", highlight=False, markup=False, soft_wrap=True)
+    after = replace(workspace)  # a copy, which reads the records anew
+    notes = [*_changed(workspace), *([f"time: {told}"] if told else [])]
+    if stream is not None:
+        stream.ended(after, plan, notes)
+        return len(plan.done) == plan.total
+    print_outcome(console, after)
+    for line in notes:
+        print_line(console, line)
     if execution.keep_weights:
         print_weights(console, workspace, plan)
     return len(plan.done) == plan.total
@@ -286,16 +296,6 @@ def _executor(execution: Execution, worker: Worker, data: Prepared, begun: Early
         at_once=execution.at_once,
         begun=begun,
     )
-
-
-def stale_answer(text: str) -> Answer:
-    """What `--stale` says; raises `InputError` for anything else."""
-    for answer in ANSWERS:
-        if text == answer:
-            return answer
-    if text:
-        raise unknown("word on stale records", text, ANSWERS, where=f"--stale {text}")
-    return ""
 
 
 def _statuses(text: str) -> Collection[str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
+from suite.cli.answers.answer import json_text
+from suite.cli.answers.verify import StaticVerdictsAnswer
 from suite.cli.commands.console import COLOURS, WIDTH, Record, open_console, put
-from suite.cli.commands.ls import yaml_files
 from suite.errors import InputError
 from suite.grid.axes import GRID_ORDER
+from suite.grid.shipped import known_files
 from suite.report.tables.render import open_table
 from suite.text import say
 from suite.verdict.claims.model_counts import StaticVerdict, judge_static, to_json
@@ -40,7 +43,8 @@ def print_static_verdicts(files: Sequence[str], *, as_json: bool, target: str | 
             where="lape verify --static",
             fix="leave one of them out",
         )
-    paths = [Path(name) for name in files] or yaml_files("grids/claims")
+    known = known_files("claims")
+    paths = [known.get(name, Path(name)) for name in files] or list(known.values())
     verdicts = judge_static(value for file in read_claim_files(paths) for value in file.values.values())
     if not verdicts:
         raise InputError(
@@ -48,10 +52,11 @@ def print_static_verdicts(files: Sequence[str], *, as_json: bool, target: str | 
             expected="a claim file with values of params_millions or pe_params_thousands",
             found=", ".join(map(str, paths)) or "no claim file",
             where="lape verify --static",
-            fix="for instance `lape verify --static grids/claims/table5.yaml`",
+            fix="for instance `lape verify --static table5`",
         )
     if as_json:
-        say(to_json(verdicts), end="")
+        found = [{"format": "lape/verify-static/1", **one} for one in json.loads(to_json(verdicts))]
+        say(json_text(StaticVerdictsAnswer.model_validate(found), indent=2))
     else:
         put(open_console(WIDTH), _table(verdicts), [_record(verdict) for verdict in verdicts], target)
     return any(verdict.word == "contradicted" for verdict in verdicts)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 from rich.live import Live
-from rich.text import Text
 
-from suite.cli.commands.console import open_console
+from suite.cli.answers.answer import json_text
+from suite.cli.answers.status import status_answer
+from suite.cli.commands.console import lit, open_console, print_line
 from suite.run.opened_grid import OpenGrid
 from suite.run.status import Underway, View, Watcher
 from suite.run.timing.forecast import read_calibration, read_forecast
@@ -38,19 +38,17 @@ def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) 
     views = _looks(watcher, every) if watch else iter([watcher.look()])
     if as_json:
         for view in views:
-            found = read_forecast(opened.store.folder)
-            held = None if found is None else found.model_dump() | {"verdict": found.verdict}
-            say(json.dumps(view.values() | {"estimate": held}))
+            say(json_text(status_answer(view, read_forecast(opened.store.folder))))
         return
     console = open_console()
     if watch and console.is_terminal:
         with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=_DRAWN) as live:
             for view in views:
-                live.update(Text("\n".join(status_lines(opened, view, _verdict(opened)))))
+                live.update(lit("\n".join(status_lines(opened, view, _verdict(opened)))))
         return
     with suppress(KeyboardInterrupt):  # Ctrl-C stops only this command, not the run that it watches
         for number, view in enumerate(views):
-            say("\n" * bool(number) + "\n".join(status_lines(opened, view, _verdict(opened))))
+            print_line(console, "\n" * bool(number) + "\n".join(status_lines(opened, view, _verdict(opened))))
 
 
 def _verdict(opened: OpenGrid) -> str | None:

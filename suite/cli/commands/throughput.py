@@ -20,7 +20,6 @@ from suite.bench.throughput.summary import PACKAGES, REACHED, cores, summarise
 from suite.bench.throughput.turns import LoopSetting
 from suite.bench.throughput.workload import Workload
 from suite.cli.commands.console import WIDTH, open_console
-from suite.cli.commands.ls import yaml_files
 from suite.cli.commands.model_options import chosen_architecture, listed_cells, possible, usual_pe
 from suite.cli.declarations.bench_options import BenchOptions
 from suite.data.cache import load_meta, open_root, verify
@@ -28,6 +27,7 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError, unknown
 from suite.grid.documents import read_document
 from suite.grid.recipe import Recipe
+from suite.grid.shipped import known_files
 from suite.models.model_cell import Shape
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
@@ -135,7 +135,7 @@ def _workload(asked: BenchOptions, device: torch.device) -> Workload:
 def _recipe(asked: BenchOptions) -> Recipe:
     path = Path(asked.recipe)
     if path.suffix != ".yaml":
-        known = {file.stem: file for file in yaml_files("grids/recipes")}
+        known = known_files("recipes")
         if asked.recipe not in known:
             expected = "a recipe in grids/recipes, or a YAML file"
             raise unknown("recipe", asked.recipe, known, expected=expected, where=f"--recipe {asked.recipe}")

@@ -1,4 +1,4 @@
-"""Declares `lape ls`, `lape new` and `lape data`: known names, methods of your own, data sets and teachers."""
+"""Declares `lape ls`, `lape doctor`, `lape new` and `lape data`: names, this machine, own methods, data sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from suite.cli.options import MethodsOption
+from suite.cli.options import JSONOption, MethodsOption
 from suite.text import say
 
 commands = typer.Typer()
@@ -26,6 +26,21 @@ def list_things(
 
     for line in list_kind(kind):
         say(line)
+
+
+@commands.command()
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Don't start Ray, and measure nothing.")] = False,
+    as_json: JSONOption = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+) -> None:
+    """Tell what this machine has for the suite, and what to do about what is missing.
+
+    A bug report needs this. It has no host name, user name or secret. It works without torch and without Ray.
+    """
+    from suite.cli.commands.doctor import print_doctor
+
+    print_doctor(data, quick=quick, as_json=as_json)
 
 
 @commands.command("new")

@@ -13,14 +13,15 @@ from suite.cli.options import (
     CSVOption,
     GPUsOption,
     GridArgument,
+    JSONOption,
     MethodsOption,
     ResultsOption,
     SeedsOption,
     SetOption,
+    StaleOption,
     chosen_workspace,
 )
 from suite.errors import InputError
-from suite.text import say
 
 commands = typer.Typer()
 
@@ -28,9 +29,10 @@ commands = typer.Typer()
 @commands.command()
 def check(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="GRID…", help="Grid files, names in grids/, or claim files.")
+        list[str] | None, typer.Argument(metavar="GRID…", help="Grid files, names of grids, or claim files.")
     ] = None,
     methods: MethodsOption = None,
+    as_json: JSONOption = False,
 ) -> None:
     """Validate grids and claim files, and print all errors with file and line.
 
@@ -39,11 +41,10 @@ def check(
 
     Without a grid, build each level of the --methods in a small model of every family that it fits, and train a step.
     """
-    if files:
-        from suite.cli.commands.check import check_files
+    from suite.cli.commands.check import check_files, check_levels, print_checked
 
-        for line in check_files(files):
-            say(line)
+    if files:
+        print_checked(check_files(files), as_json=as_json)
         return
     if not methods:
         raise InputError(
@@ -53,11 +54,7 @@ def check(
             where="lape check",
             fix="for instance `lape check quickstart`",
         )
-    from suite.cli.commands.check_methods import check_methods
-    from suite.grid.methods import loaded_files
-
-    for line in check_methods(loaded_files()):
-        say(line)
+    print_checked(check_levels(), as_json=as_json)
 
 
 @commands.command()
@@ -70,7 +67,8 @@ def plan(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Concurrent trials. [default: as many as this machine's cores allow]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    stale: StaleOption = "",
+    as_json: JSONOption = False,
     target: CSVOption = None,
     device: Annotated[str, typer.Option(help="Where trials will run: auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
@@ -103,11 +101,20 @@ def plan(
         from suite.cli.commands.plan import calibrate_grid
         from suite.train.machine import Machine
 
-        calibrate_grid(workspace, Machine(data, device, threads), workers)
+        calibrate_grid(workspace, Machine(data, device, threads), workers, stale)
     room = None
     if address is not None or nodes:
         from suite.cli.commands.plan import find_room
 
-        room = find_room(workspace, address, nodes or [], threads, gpus_per_trial)
+        room = find_room(workspace, address, nodes or [], threads, gpus_per_trial, stale)
         workers = workers or room.at_once
-    print_plan(workspace, workers=workers, as_json=as_json, target=target, room=room, device=device, threads=threads)
+    print_plan(
+        workspace,
+        workers=workers,
+        as_json=as_json,
+        target=target,
+        room=room,
+        device=device,
+        threads=threads,
+        stale=stale,
+    )

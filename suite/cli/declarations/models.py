@@ -20,6 +20,7 @@ from suite.cli.options import (
     ClassesOption,
     CSVOption,
     ImageSizeOption,
+    JSONOption,
     MethodsOption,
     SetOption,
     SizeOption,
@@ -43,6 +44,7 @@ def cost(
     channels: ChannelsOption = 3,
     overrides: SetOption = None,
     target: CSVOption = None,
+    as_json: JSONOption = False,
     methods: MethodsOption = None,
 ) -> None:
     """Count parameters, MACs and activations of a grid's models, or of all combinations of the options."""
@@ -53,6 +55,14 @@ def cost(
             found="neither" if grid is None else "both",
             where="lape cost",
             fix="for instance `lape cost quickstart`, or `lape cost --arch deit_tiny`",
+        )
+    if as_json and target is not None:
+        raise InputError(
+            "two forms of one output",
+            expected="either --json or --csv",
+            found="both",
+            where="lape cost",
+            fix="leave one of them out",
         )
     from suite.cli.commands.cost import grid_cells, print_costs
     from suite.cli.commands.model_options import listed_cells
@@ -69,7 +79,7 @@ def cost(
             norm or [],
             Shape(classes, image_size, channels),
         )
-    print_costs(cells, target)
+    print_costs(cells, target, as_json=as_json)
 
 
 @commands.command()

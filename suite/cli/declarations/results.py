@@ -11,6 +11,7 @@ from suite.cli.options import (
     RESULTS,
     CSVOption,
     GridArgument,
+    JSONOption,
     MethodsOption,
     ReportsOption,
     ResultsOption,
@@ -30,13 +31,14 @@ def tables(
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     methods: MethodsOption = None,
+    as_json: JSONOption = False,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
     """Print a grid's table, and write it as CSV, Markdown and LaTeX."""
     from suite.cli.commands.report import print_tables
 
-    print_tables(chosen_workspace(grid, overrides, seeds, results, reports, reading=True))
+    print_tables(chosen_workspace(grid, overrides, seeds, results, reports, reading=True), as_json=as_json)
 
 
 @commands.command()
@@ -51,7 +53,8 @@ def verify(
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     methods: MethodsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+    long: Annotated[bool, typer.Option("--long", help="Print each verdict's sentence and caveats.")] = False,
+    as_json: JSONOption = False,
     target: CSVOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
@@ -61,8 +64,9 @@ def verify(
     printed digits, or has them if the rest is cut off, is confirmed; any other is contradicted.
     """
     if static:
-        if overrides or seeds is not None:
-            raise _misused("--set and --seeds belong to a grid", "claim files alone", "--static with a grid's options")
+        if overrides or seeds is not None or long:
+            told = "--set, --seeds and --long belong to a grid"
+            raise _misused(told, "claim files alone", "--static with a grid's options")
         from suite.cli.commands.static import print_static_verdicts
 
         contradicted = print_static_verdicts(names or [], as_json=as_json, target=target)
@@ -73,7 +77,7 @@ def verify(
         from suite.cli.commands.report import print_verdicts
 
         workspace = chosen_workspace(names[0], overrides, seeds, results, REPORTS, reading=True)
-        contradicted = print_verdicts(workspace, as_json=as_json)
+        contradicted = print_verdicts(workspace, as_json=as_json, long=long)
     raise typer.Exit(1 if contradicted else 0)
 
 

@@ -14,6 +14,7 @@ from suite.cli.options import (
     DeterministicOption,
     GPUsOption,
     GridArgument,
+    JSONOption,
     MethodsOption,
     MicroBatchOption,
     ProcessesOption,
@@ -108,6 +109,7 @@ def run(
         Path | None,
         typer.Option("--tensorboard", metavar="DIR", help="Write training curves for TensorBoard into this folder."),
     ] = None,
+    as_json: JSONOption = False,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
@@ -141,6 +143,7 @@ def run(
             processes=processes or 1,
         ),
         policy=Policy(retries, retry_wait, stop_cell, seconds),
+        as_json=as_json,
     )
     raise typer.Exit(0 if complete else 1)
 
@@ -156,7 +159,7 @@ def status(
     grid: GridArgument,
     watch: Annotated[bool, typer.Option("--watch", help="Print repeatedly until the grid is complete.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two updates of --watch.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print each update as one line of JSON.")] = False,
+    as_json: JSONOption = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     methods: MethodsOption = None,

@@ -72,7 +72,7 @@ def product(
         norms: levels of the norm axis; if empty, each family's own norm.
         shape: the data's shape.
     """
-    combinations = (itertools.product([arch], pes, joins, norms or [arch.family.norm]) for arch in archs)
+    combinations = (itertools.product([arch], pes, joins, norms or [arch.norm]) for arch in archs)
     for arch, pe, join, norm in itertools.chain.from_iterable(combinations):
         cell = ModelCell(arch, pe, join, norm, shape)
         try:

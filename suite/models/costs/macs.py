@@ -37,6 +37,7 @@ FREE_OPERATORS = frozenset(
         "aten::numpy_T",
         "aten::pad",
         "aten::repeat_interleave",
+        "aten::rms_norm",
         "aten::rsub",
         "aten::sigmoid",
         "aten::softmax",
@@ -44,11 +45,15 @@ FREE_OPERATORS = frozenset(
         "aten::square",
         "aten::sub",
         "aten::sum",
+        "aten::tanh",
         "aten::threshold",
         "aten::unflatten",
         "aten::var_mean",
     }
 )
+
+# The names of the position's parameters begin with these: in the suite's models, and in timm's.
+_POSITION = ("position.", "network.position.", "network.pos_embed")
 
 
 class UncountedOperatorError(InputError):
@@ -85,7 +90,7 @@ def count_parameters(model: nn.Module) -> Parameters:
     return Parameters(
         total=sum(sizes.values()),
         trainable=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        position=sum(size for name, size in sizes.items() if name.startswith("position.")),
+        position=sum(size for name, size in sizes.items() if name.startswith(_POSITION)),
     )
 
 

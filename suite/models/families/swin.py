@@ -159,7 +159,7 @@ class Swin(Transformer):
         self.token_norm = nn.LayerNorm(size.embed_dim, eps=size.norm_eps)
         self.position, self.merges, self.stages = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         rates = drop_path_rates(size.drop_path, sum(size.depth))
-        for stage, (grid, normalised) in enumerate(normalised_blocks(size, image_size)):
+        for stage, (grid, normalised) in enumerate(normalised_blocks(size, image_size, norm)):
             depth, heads, width = size.depth[stage], size.num_heads[stage], size.embed_dim * 2**stage
             window = min(size.window_size, *grid)
             alone = stage > 0 and size.stage_position == "first"
@@ -202,7 +202,7 @@ class Swin(Transformer):
                 )
                 blocks.append(built)
             self.stages.append(blocks)
-        self.norm = nn.LayerNorm(width, eps=size.norm_eps)
+        self.norm = make() if make and norm.where == "all" else nn.LayerNorm(width, eps=size.norm_eps)
         self.pool = MeanPool()
         self.head = nn.Linear(width, num_classes)
 

@@ -15,7 +15,7 @@ from suite.models.layers.blocks import Block, ClassTokenPool, SequencePool, drop
 from suite.models.layers.sparing import spares_tokens
 from suite.models.model import Model
 from suite.models.normalisers.plain import norm_maker
-from suite.models.norms import Norm, normalised_blocks
+from suite.models.norms import PLAIN_BLOCKS, Norm, normalised_blocks
 from suite.models.positions import Position
 from suite.models.sizes import PlainSize
 
@@ -42,7 +42,7 @@ class Transformer(Model):
     tokens are kept.
     """
 
-    norm: nn.LayerNorm
+    norm: Any  # a module with a weight
     pool: nn.Module
     head: nn.Linear
 
@@ -101,8 +101,8 @@ class VisionTransformer(Transformer):
 
         self.tokenizer = self.tokenizer_type(size, in_chans)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if prefix else None
-        ((grid, normalised),) = normalised_blocks(size, image_size)
-        self.late = normalised if norm.grid or architecture.family.late_prefix else 0
+        ((grid, normalised),) = normalised_blocks(size, image_size, norm)
+        self.late = max(0, size.depth - PLAIN_BLOCKS) if norm.grid or architecture.family.late_prefix else 0
         self.position = PositionEmbedding(
             position,
             join,
@@ -121,7 +121,7 @@ class VisionTransformer(Transformer):
             )
             for block, rate in enumerate(drop_path_rates(size.drop_path, size.depth))
         )
-        self.norm = nn.LayerNorm(width, eps=size.norm_eps)
+        self.norm = make() if make and norm.where == "all" else nn.LayerNorm(width, eps=size.norm_eps)
         self.pool = ClassTokenPool() if prefix else SequencePool(width)
         self.head = nn.Linear(width, num_classes)
 

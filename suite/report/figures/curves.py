@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from suite.verdict.runs import Frame
+
 
 MAX_PANELS = 24
 
@@ -59,11 +61,11 @@ class Panel:
     lines: tuple[Line, ...]
 
 
-def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tuple[list[Panel], int]:
+def panels(frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tuple[list[Panel], int]:
     """Collect the accuracy curves of the finished runs, in the order of the tables.
 
     Args:
-        frame: the runs, as `suite.store.load_frame` returns them.
+        frame: the runs, as `suite.store.load_frame` returns them, or its columns as lists.
         history: their epochs, as `suite.store.load_history` returns them.
         limit: the largest number of panels to return.
 
@@ -73,7 +75,9 @@ def panels(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_PANELS) 
     import pandas as pd
 
     others = [name for name in CELL_FIELDS if name != "join"]
-    done = frame.loc[frame["status"] == "done", ["trial_id", *CELL_FIELDS]].drop_duplicates("trial_id")
+    columns = {name: list(frame[name]) for name in ("status", "trial_id", *CELL_FIELDS)}
+    rows = pd.DataFrame(columns, dtype="str")
+    done = rows.loc[rows["status"] == "done", ["trial_id", *CELL_FIELDS]].drop_duplicates("trial_id")
     keys = [tuple(map(str, key)) for key in done[others].drop_duplicates().itertuples(index=False)]
     cells = sorted((dict(zip(others, key, strict=True)) for key in keys), key=cell_order)
     vary = {name for name in others if len({cell[name] for cell in cells}) > 1}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from suite.verdict.runs import Frame
+
 MAX_FIGURES = 12
 
 
@@ -53,11 +55,11 @@ class Likeness:
     lines: tuple[Layers, ...]
 
 
-def likenesses(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_FIGURES) -> list[Likeness]:
+def likenesses(frame: Frame, history: pd.DataFrame, limit: int = MAX_FIGURES) -> list[Likeness]:
     """Collect the patch similarities of the finished runs, where several losses are compared.
 
     Args:
-        frame: the runs, as `suite.store.load_frame` returns them.
+        frame: the runs, as `suite.store.load_frame` returns them, or its columns as lists.
         history: their epochs, as `suite.store.load_history` returns them.
         limit: the largest number of figures to return, in the order of the tables.
     """
@@ -66,7 +68,9 @@ def likenesses(frame: pd.DataFrame, history: pd.DataFrame, limit: int = MAX_FIGU
     if "similarity" not in history:
         return []
     others = [name for name in CELL_FIELDS if name != "loss"]
-    done = frame.loc[frame["status"] == "done", ["trial_id", *CELL_FIELDS]].drop_duplicates("trial_id")
+    columns = {name: list(frame[name]) for name in ("status", "trial_id", *CELL_FIELDS)}
+    rows = pd.DataFrame(columns, dtype="str")
+    done = rows.loc[rows["status"] == "done", ["trial_id", *CELL_FIELDS]].drop_duplicates("trial_id")
     known = history.loc[history["similarity"].notna(), ["trial_id", "epoch", "similarity"]]
     last = known.sort_values("epoch").groupby("trial_id", as_index=False).last()
     found = []

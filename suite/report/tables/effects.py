@@ -157,6 +157,8 @@ def _notes(one: Factorial, missing: Sequence[Levels], seeds: Sequence[int]) -> l
             notes.append(f"{seed_list(left_out)} left out: not finished in {', '.join(cells)}")
     if len(one.environments) > 1:
         notes.append(f"the runs come from several environments: {'; '.join(one.environments)}")
+    if one.mixed_code:
+        notes.append(f"the runs mix different code of {', '.join(one.mixed_code)}")
     return notes
 
 

@@ -134,7 +134,7 @@ class PublishedTable:
 
 
 def published_table(
-    values: Sequence[Value], title: str, frame: Frame, history: Frame, budget: Budget | None = None
+    values: Sequence[Value], title: str, frame: Frame, history: Frame | None, budget: Budget | None = None
 ) -> PublishedTable:
     """Build a table of a paper, with our runs.
 
@@ -142,7 +142,7 @@ def published_table(
         values: the values of one table, in the paper's order; at least one.
         title: the title of the table.
         frame: the runs, as `suite.store.load_frame` returns them.
-        history: their epochs, as `suite.store.load_history` returns them.
+        history: their epochs, as `suite.store.load_history` returns them; None: they can't be read here.
         budget: the smaller budget of the grid; None if it has the paper's budget.
 
     Raises:
@@ -154,7 +154,9 @@ def published_table(
         if budget is not None:
             levels = [budget.published(axis, level) for axis, level in zip(AXIS_FIELDS, levels, strict=True)]
         cells.setdefault(tuple(levels), []).append(run)
-    tested = {(trial_id, epoch): top1 for trial_id, epoch, top1 in rows_of(history, ("trial_id", "epoch", "top1"))}
+    tested = None
+    if history is not None:
+        tested = {(trial_id, epoch): top1 for trial_id, epoch, top1 in rows_of(history, ("trial_id", "epoch", "top1"))}
     entries = [
         _entry(value, cells.get(tuple(getattr(value.cell, axis) for axis in AXIS_FIELDS), []), tested, budget)
         for value in values
@@ -181,6 +183,8 @@ def _pair_notes(entry: Entry) -> Iterator[str]:
         yield f"the gain is of the {pair_count(len(compared.seeds))} that both sides have finished"
     if mixed := compared.environments_apart:
         yield f"the two sides of the gain ran in different environments: {'; '.join(mixed)}"
+    if between := [axis for axis in compared.mixed_code if axis not in entry.ours.mixed_code]:
+        yield f"the runs of the gain mix different code of {', '.join(between)}"
 
 
 def _place(value: Value) -> tuple[str, ...]:
@@ -189,9 +193,13 @@ def _place(value: Value) -> tuple[str, ...]:
     return (value.group, value.column, value.metric, *levels.values())
 
 
-def _entry(value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], float], budget: Budget | None) -> Entry:
+def _entry(
+    value: Value, runs: Sequence[Run], tested: Mapping[tuple[str, int], float] | None, budget: Budget | None
+) -> Entry:
     reason = _unmeasured(value, runs, budget)
-    ours = side_of(value.cell.join, runs, lambda run: math.nan if reason else _measured(value, run, tested))
+    if not reason and tested is None and value.epoch is not None:
+        reason = "the accuracies of single epochs can't be read here: pip install 'lape-suite[figures]'"
+    ours = side_of(value.cell.join, runs, lambda run: math.nan if reason else _measured(value, run, tested or {}))
     notes = [reason] if reason else list(_run_notes(value, ours))
     numbers = list(ours.values.values())
     prediction = None if budget is not None else stats.prediction_interval(numbers, published_runs=value.runs or 1)

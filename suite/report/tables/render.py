@@ -206,10 +206,23 @@ def to_terminal(table: Table, width: int = FULL_WIDTH) -> RichTable:
         if table.layout == "bands" and its != above:
             found.add_row(Text(" · ".join(its), style="bold"))
         texts = ["" if place in repeated else row[place] for place in shown]
-        found.add_row(*(Text(text.partition(" ")[0] if place in short else text)
-                        for place, text in zip(shown, texts, strict=True)))  # fmt: skip
+        found.add_row(
+            *(
+                Text(
+                    text.partition(" ")[0] if place in short else text,
+                    style=_gain_style(text) if columns[place].interval else "",
+                )
+                for place, text in zip(shown, texts, strict=True)
+            )
+        )
         above = its
     return found
+
+
+def _gain_style(text: str) -> str:
+    """The colour of a gain whose interval lies on one side of zero; no colour otherwise."""
+    ends = re.search(r"\[([+−]).*, ([+−])", text)
+    return {"++": "green", "−−": "red"}.get("".join(ends.groups()), "") if ends else ""
 
 
 def open_table(title: str, caption: str, *, narrow: bool = False) -> RichTable:

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import re
-import signal
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from ray._private import ray_constants
 
 from suite.errors import InputError
 from suite.run.ray.dashboard import HOST, secure_token, tell_dashboard
+from suite.run.ray.watchdog import children, deadline, end
 from suite.text import note
 from suite.train.faults import without_addresses
 
@@ -32,6 +32,8 @@ _LONGER = {
     "RAY_agent_register_timeout_ms": "300000",  # default: 100 s
     "RAY_worker_register_timeout_seconds": "240",  # default: 60 s
 }
+# Seconds after which an attempt that hangs is ended. They are longer than Ray's own timeouts for each of its processes.
+DEADLINES = (150.0, 600.0)
 # Set to 0, this makes Ray use only this machine: the node's address is 127.0.0.1, and everything listens only there. An
 # argument of `ray.init` can't do that: Ray replaces 127.0.0.1 by an address that other machines can reach.
 _CLUSTERS = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
@@ -48,21 +50,37 @@ def start_ray(dashboard: bool = False) -> None:
     """
     secure_token(kept=dashboard)
     tried = list[str]()
-    for waits in ({}, _LONGER):
-        began, before = time.monotonic(), _children()
+    for waits, seconds in zip(({}, _LONGER), DEADLINES, strict=True):
+        began = time.monotonic()
+        told = _does_not_start([*tried, f"it hangs (after {seconds:.0f} s)"])
         try:
-            with _set({**waits, _CLUSTERS: "0", "RAY_enable_metrics_collection": "0"}), _loopback():
-                context = _init(dashboard)
+            with deadline(seconds, told):
+                context = _attempt(waits, dashboard)
         except Exception as error:
             tried.append(f"{_cause(error)} (after {time.monotonic() - began:.0f} s)")
-            _clear(before)
             if not waits:
                 note(f"Ray didn't start: {tried[-1]}; once more, with longer waits")
         else:
             if dashboard:
                 tell_dashboard(context.dashboard_url)
             return
-    raise InputError(
+    raise _does_not_start(tried)
+
+
+def _attempt(waits: dict[str, str], dashboard: bool) -> Any:
+    before = children()
+    try:
+        with _set({**waits, _CLUSTERS: "0", "RAY_enable_metrics_collection": "0"}), _loopback():
+            return _init(dashboard)
+    except Exception:
+        with suppress(Exception):  # Ray can be in any state
+            ray.shutdown()
+        end(children() - before)  # they would disturb the next attempt
+        raise
+
+
+def _does_not_start(tried: list[str]) -> InputError:
+    return InputError(
         "Ray doesn't start on this machine",
         expected="Ray's processes, running and answering",
         found="; then, with longer waits: ".join(dict.fromkeys(tried)),
@@ -133,24 +151,3 @@ def _cause(error: Exception) -> str:
 
 def _logs() -> str:
     return str(Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "session_latest" / "logs")
-
-
-def _children() -> set[int]:
-    """The ids of this process's child processes; empty if the system doesn't list them."""
-    found = set[int]()
-    for path in Path("/proc/self/task").glob("*/children"):
-        with suppress(OSError):
-            found.update(map(int, path.read_text().split()))
-    return found
-
-
-def _clear(before: set[int]) -> None:
-    """Kill processes that a failed start left behind, because they would disturb the next start."""
-    with suppress(Exception):  # Ray can be in any state
-        ray.shutdown()
-    package = os.path.dirname(ray.__file__).encode()
-    for child in _children() - before:
-        with suppress(OSError):
-            if package in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)

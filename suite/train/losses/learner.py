@@ -12,7 +12,6 @@ from suite.grid.losses import Loss
 from suite.grid.recipe import Recipe
 from suite.models.layers.dropout import for_many_models
 from suite.models.model import Model
-from suite.models.sizes import Size
 from suite.store.canonical import derive_seed
 from suite.train.losses.diversity import region_means
 from suite.train.losses.target import Target, own_patches
@@ -21,7 +20,7 @@ CLASSIFIER_STD = 0.02  # of its initial weights: a normal distribution truncated
 
 
 class Learner(nn.Module):
-    """A transformer whose loss has terms on its patch tokens. In evaluation mode it is the model alone.
+    """A model whose loss has terms on its patch tokens or its logits. In evaluation mode it is the model alone.
 
     The attribute `classifier` is DiversePatch's g, a linear layer that all patches share, or None. It belongs to the
     loss. The model that is counted, tested and kept does not include it. Its weight has weight decay, as a head's.
@@ -38,11 +37,14 @@ class Learner(nn.Module):
         self.model, self.loss = model, loss
         terms = [term for term in loss.active(recipe) if term.classifies]
         self._classifies, self._drop = (terms[0].classifies, terms[0].drop) if terms else ("", 0.0)
-        size = model.architecture.size
-        assert isinstance(size, Size)  # `check_cell` lets no other model have such a loss
-        grids = size.stage_grids(model.image_size)
-        self._side, width = grids[-1][0], size.embed_dim * 2 ** (len(grids) - 1)
-        self.classifier = nn.Linear(width, classes) if terms else None
+        self._sees_patches = any(term.sees == "patches" for term in loss.active(recipe))
+        self.classifier: nn.Linear | None = None
+        if not self._sees_patches:
+            return
+        patches = model.architecture.size.patch_tokens(model.image_size)
+        assert patches is not None  # `check_cell` lets no other model have such a loss
+        self._side = patches.grids[-1][0]
+        self.classifier = nn.Linear(patches.width, classes) if terms else None
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
@@ -85,6 +87,8 @@ class Learner(nn.Module):
         """
         if not self.training:
             return self.model(images)
+        if not self._sees_patches:
+            return self.model(images), ()
         output, tokens = self.model(images, (0, -1))
         first, last = tokens.blocks
         seen: tuple[Tensor | None, ...] = (tokens.embedded, first, last, tokens.normalised)
@@ -105,7 +109,7 @@ class Learner(nn.Module):
 
 
 def learner_for(model: Model, loss: Loss, recipe: Recipe, classes: int, seed: int) -> Model | Learner:
-    """The module to train: the model itself, or a `Learner` around it if the loss has terms on patches.
+    """The module to train: the model itself, or a `Learner` around it if the loss is more than cross entropy.
 
     Args:
         model: The model.
@@ -114,7 +118,7 @@ def learner_for(model: Model, loss: Loss, recipe: Recipe, classes: int, seed: in
         classes: Number of classes.
         seed: Seeds the weights of the loss's classifier.
     """
-    if not loss.terms:
+    if not loss.terms and loss.base is None:
         return model
     learner = Learner(model, loss, recipe, classes=classes)
     learner.initialise(seed)

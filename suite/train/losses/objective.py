@@ -34,7 +34,9 @@ class Objective:
     def __init__(self, recipe: Recipe, teacher: nn.Module | None = None, loss: Loss | None = None) -> None:
         self._recipe, self._teacher = recipe, teacher
         terms = loss.active(recipe) if loss is not None else []
-        self._terms = [(_function(term.code), getattr(recipe, term.weight)) for term in terms]
+        self._learns = loss is not None
+        self._base = None if loss is None or loss.base is None else _function(loss.base.code)
+        self._terms = [(_function(term.code), term.factor(recipe), term.sees) for term in terms]
 
     def __call__(self, output: Output, target: Target, images: Tensor) -> Tensor:
         """The loss of a batch, a scalar.
@@ -47,13 +49,18 @@ class Objective:
             target: The target.
             images: The student's input, normalised, [B, C, H, W].
         """
-        if not self._terms:
+        if not self._learns:
             return self._task(output, target, images)
         output, seen = output
         total = self._task(output, target, images)
         with torch.autocast(images.device.type, enabled=False):
-            for term, weight in self._terms:
-                total = total + weight * term(Seen(*seen), target, self._recipe.label_smoothing)
+            for term, weight, sees in self._terms:
+                if sees == "patches":
+                    total = total + weight * term(Seen(*seen), target, self._recipe.label_smoothing)
+                else:
+                    logits = _first(output)
+                    labels = _labels(target, logits.shape[1], self._recipe.label_smoothing)
+                    total = total + weight * term(logits, labels, self._recipe.label_smoothing)
         return total
 
     def _task(self, output: Output, target: Target, images: Tensor) -> Tensor:
@@ -66,7 +73,11 @@ class Objective:
         """
         recipe = self._recipe
         logits, student = output if isinstance(output, tuple) else (output, None)
-        if target.partners is None or target.share is None:
+        if self._base is not None:
+            with torch.autocast(images.device.type, enabled=False):
+                labels = _labels(target, logits.shape[1], recipe.label_smoothing)
+                base = self._base(logits.float(), labels, recipe.label_smoothing)
+        elif target.partners is None or target.share is None:
             base = cross_entropy(logits.float(), target.labels, label_smoothing=recipe.label_smoothing)
         else:
             classes = logits.shape[1]
@@ -104,6 +115,20 @@ def soft_distillation(student: Tensor, teacher: Tensor, temperature: float) -> T
     return kl_div(learned, target, reduction="sum", log_target=True) * temperature**2 / student.numel()
 
 
-def _function(code: str) -> Callable[[Seen, Target, float], Tensor]:
-    found: Callable[[Seen, Target, float], Tensor] = resolve(code)
+def _first(output: Output) -> Tensor:
+    """The logits of the class head, in single precision."""
+    logits: Tensor = output[0] if isinstance(output, tuple) else output
+    return logits.float()
+
+
+def _labels(target: Target, classes: int, smoothing: float) -> Tensor:
+    """The labels of a batch, smoothed and mixed: float32 [B, classes]."""
+    if target.partners is None or target.share is None:
+        share = torch.ones(len(target.labels), 1, device=target.labels.device)
+        return mixed_targets(target.labels, target.labels, share, classes, smoothing)
+    return mixed_targets(target.labels, target.partners, target.share, classes, smoothing)
+
+
+def _function(code: str) -> Callable[[Any, Any, float], Tensor]:
+    found: Callable[[Any, Any, float], Tensor] = resolve(code)
     return found

@@ -44,7 +44,7 @@ RANDOMNESS = "different"  # for each model; applies only to draws outside `masks
 
 def stackable(model: nn.Module, precision: Precision) -> bool:
     """Whether several such models can be trained as one: without batch statistics and without a loss scaler."""
-    return splittable(model) and precision.dtype is not torch.float16
+    return getattr(model, "stacks", True) and splittable(model) and precision.dtype is not torch.float16
 
 
 class StackTrainer:

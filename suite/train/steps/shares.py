@@ -214,7 +214,12 @@ def held_for_backward(model: nn.Module, shape: Sequence[int], precision: Precisi
 
 
 def splittable(model: nn.Module) -> bool:
-    """Whether a batch's gradients are the sum of those of its micro-batches: no layer uses batch statistics."""
+    """Whether a batch's gradients are the sum of those of its micro-batches: no layer uses batch statistics.
+
+    A model may also say that it isn't divisible: see `Model.divisible`.
+    """
+    if not all(getattr(module, "divisible", True) for module in (model, getattr(model, "model", model))):
+        return False
     return model.state_dict().keys() == dict(model.named_parameters()).keys()  # such layers have persistent buffers
 
 

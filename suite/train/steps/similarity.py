@@ -9,7 +9,6 @@ from torch import Tensor
 
 from suite.data.images import Images
 from suite.models.model import Model
-from suite.models.sizes import Size
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.losses.diversity import mean_similarity
 from suite.train.steps.precision import Precision
@@ -43,13 +42,13 @@ def layer_similarity(
     Returns:
         One value per block; None if the model has no patches, a block has only one patch, or a value isn't finite.
     """
-    size = model.architecture.size
-    if not isinstance(size, Size) or (1, 1) in size.stage_grids(model.image_size):
+    patches = model.architecture.size.patch_tokens(model.image_size)
+    if patches is None or (1, 1) in patches.grids:
         return None
     batch = normalise(images.batch(sample(images), crop_ratio).to(device))
     with precision.autocast(device):
-        _, tokens = model(batch, range(sum(size.depths())))
-    found = tuple(_mean(patches) for patches in tokens.blocks)
+        _, tokens = model(batch, range(sum(patches.depths)))
+    found = tuple(_mean(seen) for seen in tokens.blocks)
     return found if all(map(math.isfinite, found)) else None
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard, TypeVar
 from suite.errors import InputError, Problem, nearest
 from suite.grid.axes import AXES, unknown_level
 from suite.grid.documents import Document, Location, check_inside, read_document
+from suite.grid.shipped import find_named
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.claims.claim import Claim
 from suite.verdict.claims.published import GRADES, Model, Statement, Value, gain_label
@@ -112,7 +113,7 @@ class _Parts:
 
     def _read_referred(self, reader: _Reader) -> None:
         for index, name in enumerate(self.file.refer_to):
-            path = self.document.path.parent / name
+            path = find_named(self.document.path.parent, name)
             check_inside(path, self.document.path.parent, self.document.where(("refer_to", index)))
             if path.resolve() in reader.open_files:
                 self._problem("the files refer to each other in a circle", "files in one order", repr(name),

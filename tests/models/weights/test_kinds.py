@@ -36,7 +36,7 @@ def array_file() -> bytes:
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "a web page", "browser"),
         (b'{"error": "not found"}', "a text", "read what it says"),
         (b"", "an empty file", "download it again"),
-        (gzip.compress(b"x"), "a gzip archive", "convert"),
+        (gzip.compress(b"x", mtime=0), "a gzip archive", "convert"),
         (b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5", "convert"),
         (array_file(), "NumPy", "convert"),
         (pickle.dumps(STATE["head.bias"].tolist(), protocol=4), "a pickle of protocol 4", "download it again"),

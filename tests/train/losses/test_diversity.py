@@ -17,7 +17,7 @@ from suite.grid.losses import LOSSES, Term
 from suite.train.losses.diversity import Seen, mean_similarity, region_means
 from suite.train.losses.target import Target, own_patches
 
-TERMS = list(dict.fromkeys(term for loss in LOSSES.values() for term in loss.terms))
+TERMS = list(dict.fromkeys(term for loss in LOSSES.values() for term in loss.terms if term.sees == "patches"))
 Vector = list[float]
 CLASSES = 3
 
