@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ class BlockTerms(NamedTuple):
         inside: see `Terms`.
         branch: see `Terms`.
         bias: added to attention's scaled products before the softmax, [heads, tokens, tokens].
-        turn: cosine and sine of the angles by which queries and keys are turned, [heads or 1, tokens, pairs, 2].
+        turn: cosine and sine of the angles by which queries and keys are turned, [heads, tokens, pairs, 2].
         contextual: maps queries to what is added to the scaled products as well.
         after: acts on the tokens after the block.
     """
@@ -100,6 +101,7 @@ class PositionEmbedding(nn.Module):
         self.grid = grid
         self.prefix = prefix
         self.late = late
+        self.heads = heads
         per_block = join.tables == "per_block"
         count = 0 if not position.absolute or (carried and not per_block) else depth if per_block else 1
         if position.table is None:  # learned: `initialise` draws it
@@ -144,7 +146,8 @@ class PositionEmbedding(nn.Module):
     def _acting(self) -> list[dict[str, Any]]:
         """What the modules do in each block, by the fields of `BlockTerms`."""
         acting: list[dict[str, Any]] = [{} for _ in self.maps]
-        for kind, modules, finish in (("bias", self.biases, _padded), ("turn", self.rotations, _turns)):
+        turns = partial(_turns, heads=self.heads)
+        for kind, modules, finish in (("bias", self.biases, _padded), ("turn", self.rotations, turns)):
             made: dict[tuple[int, int], Tensor] = {}
             for block, module in self._by_block(modules):
                 if isinstance(module, ContextualBias):
@@ -174,11 +177,14 @@ def _padded(bias: Tensor, prefix: int) -> Tensor:
     return pad(bias, (prefix, 0, prefix, 0)) if prefix else bias
 
 
-def _turns(angles: Tensor, prefix: int) -> Tensor:
-    """Cosine and sine of angles [..., patches, pairs]: [heads or 1, tokens, pairs, 2]. Prefix tokens have angle 0."""
+def _turns(angles: Tensor, prefix: int, heads: int) -> Tensor:
+    """Cosine and sine of angles [..., patches, pairs]: [heads, tokens, pairs, 2]. Prefix tokens have angle 0.
+
+    All heads of a token are neighbours in memory, as in queries and keys: that makes their product faster.
+    """
     angles = pad(angles, (0, 0, prefix, 0)) if prefix else angles
-    turn = torch.stack([angles.cos(), angles.sin()], dim=-1)
-    return turn if turn.ndim == 4 else turn[None]
+    turn = torch.stack([angles.cos(), angles.sin()], dim=-1).expand(heads, -1, -1, -1)
+    return turn.transpose(0, 1).contiguous().transpose(0, 1)
 
 
 class PositionMap(nn.Module):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from suite.models.embedding import BlockTerms
-from suite.models.layers.dropout import add_branch, attention, drop_path, packed_attention
-from suite.models.layers.rotation import turned
+from suite.models.layers.dropout import add_branch, attention, drop_path, for_many_models, packed_attention
+from suite.models.layers.rotation import TurnedProjection, turned
 from suite.models.layers.sparing import first, spares
 from suite.models.sizes import Size
 
@@ -92,8 +92,8 @@ class Attention(nn.Module):
         if packs and spares() and torch.is_grad_enabled() and x.device.type == "cpu":
             mixed: Tensor = self.proj(packed_attention(self.qkv(x), self.heads, at.bias, self._rate, at.turn))
             return mixed
-        q, k, v = self.project(x)
-        return self.attend(turned(q, at.turn), turned(k, at.turn), v, at)
+        q, k, v = self.project(x) if at.turn is None else self.turn(x, at.turn)
+        return self.attend(q, k, v, at)
 
     @property
     def _rate(self) -> float:
@@ -103,6 +103,14 @@ class Attention(nn.Module):
         """q, k and v, [batch, heads, tokens, head width] each."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
         return q, k, v
+
+    def turn(self, x: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `project`, with q and k turned; see `suite.models.layers.rotation.turned`."""
+        if self.training and turn.device.type == "cpu" and not (torch.compiler.is_compiling() or for_many_models()):
+            parts: tuple[Tensor, Tensor, Tensor] = TurnedProjection.apply(self.qkv(x), turn)
+            return parts
+        q, k, v = self.project(x)
+        return turned(q, turn), turned(k, turn), v
 
     def of_first(self, x: Tensor, at: BlockTerms, queries: int) -> Tensor:
         """The first tokens of `forward`'s output, [batch, queries, width].

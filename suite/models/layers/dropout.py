@@ -130,7 +130,7 @@ def packed_attention(
     """`attention` with fewer copies and less saved memory (`PackedAttention`); not for several models under vmap.
 
     Args:
-        packed: q, k and v along the last axis, [batch, tokens, 3 × heads × width]; changed if there is a turn.
+        packed: q, k and v along the last axis, [batch, tokens, 3 × heads × width].
         heads: the number of heads.
         bias: [heads, tokens, tokens], or None.
         rate: the dropout rate of the attention weights.
@@ -138,11 +138,8 @@ def packed_attention(
     """
     batch, tokens, _ = packed.shape
     mask = None if rate == 0 else _quick_mask((heads, batch, tokens, tokens), rate).to(packed.dtype)
-    if turn is not None:
-        mixed, _ = PackedAttention.apply(packed, heads, bias, mask, turn)
-    else:
-        mixed = PackedAttention.apply(packed, heads, bias, mask)
-    return mixed  # type: ignore[no-any-return]
+    mixed: Tensor = PackedAttention.apply(packed, heads, bias, mask, turn)
+    return mixed
 
 
 def _quick_mask(shape: Sequence[int], rate: float) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,7 +19,7 @@ def turned(x: Tensor, turn: Tensor | None) -> Tensor:
 
     Args:
         x: queries or keys, [..., heads, tokens, head width].
-        turn: cosine and sine, [heads or 1, tokens, head width / 2, 2]; None leaves x as it is.
+        turn: cosine and sine, [heads, tokens, head width / 2, 2]; None leaves x as it is.
     """
     if turn is None:
         return x
@@ -30,36 +33,70 @@ def turned(x: Tensor, turn: Tensor | None) -> Tensor:
     return pairs.flatten(-2).to(x.dtype)
 
 
-def turn_packed(packed: Tensor, table: Tensor) -> None:
-    """Turn queries and keys in place.
+class TurnedProjection(torch.autograd.Function):
+    """q, k and v of a projection, with q and k turned: as `turned`, with fewer copies in the backward pass.
+
+    The gradients are written where the projection's backward pass reads them. Call it as `apply(packed, turn)`, with
+    q, k and v along the last axis, [batch, tokens, 3 × heads × head width], and `turn` as in `turned`. It returns q, k
+    and v, [batch, heads, tokens, head width] each. It supports neither torch.vmap nor torch.compile.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Turn q and k; v is a view."""
+        *read, v = packed.unflatten(2, (3, len(turn), -1)).unbind(2)
+        table = turn_table(turn)
+        turns = [turn_into(x.new_empty(x.shape), x, table) for x in read]
+        ctx.save_for_backward(table, *(turns if ctx.needs_input_grad[1] else ()))
+        q, k = (x.transpose(1, 2) for x in turns)
+        return q, k, v.transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *of_parts: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The gradients of `packed` and `turn`."""
+        table, *turns = ctx.saved_tensors
+        *read, of_v = (grad.transpose(1, 2) for grad in of_parts)
+        batch, tokens, heads, width = of_v.shape
+        grads = of_v.new_empty(batch, tokens, 3, heads, width)
+        for number, grad in enumerate(read):
+            turn_into(grads[:, :, number], grad, table.conj())
+        grads[:, :, 2] = of_v
+        return grads.flatten(2), turn_gradient(read, turns, table).transpose(0, 1) if turns else None
+
+
+def turn_table(turn: Tensor) -> Tensor:
+    """The numbers cos + i sin of `turn`, laid out for queries and keys: complex [tokens, heads, pairs]."""
+    return torch.view_as_complex(turn).transpose(0, 1)
+
+
+def turn_into(out: Tensor, x: Tensor, table: Tensor) -> Tensor:
+    """Turn x and write the result, in one pass over memory.
 
     Args:
-        packed: q, k and v or their gradients, [batch, tokens, 3, heads, head width].
-        table: cos + i sin, from `packed_table`; its conjugate turns back.
+        out: a tensor of x's shape and type. It is returned.
+        x: queries, keys or their gradients, [batch, tokens, ..., head width].
+        table: cos + i sin, from `turn_table`, [tokens, ..., pairs]; its conjugate turns back.
     """
-    pairs = packed[:, :, :2].unflatten(-1, (-1, 2))
-    if packed.dtype in _COMPLEX:
-        torch.view_as_complex(pairs).mul_(table)
+    pairs, written = x.unflatten(-1, (-1, 2)), out.unflatten(-1, (-1, 2))
+    if x.dtype in _COMPLEX:
+        torch.mul(torch.view_as_complex(pairs), table, out=torch.view_as_complex(written))
     else:
-        pairs.copy_(torch.view_as_real(torch.view_as_complex(pairs.float()) * table))
+        written.copy_(torch.view_as_real(torch.view_as_complex(pairs.float()) * table))
+    return out
 
 
-def packed_table(turn: Tensor) -> Tensor:
-    """The numbers cos + i sin of `turn`, laid out for packed queries and keys: [tokens, 1, heads or 1, pairs]."""
-    return torch.view_as_complex(turn).transpose(0, 1)[:, None].contiguous()
-
-
-def turn_gradient(packed: Tensor, grads: Tensor, table: Tensor, heads: int) -> Tensor:
-    """The gradient of `turn`, [heads or 1, tokens, pairs, 2].
+def turn_gradient(grads: Iterable[Tensor], turns: Iterable[Tensor], table: Tensor) -> Tensor:
+    """The gradient of cosine and sine, [tokens, ..., pairs, 2].
 
     Args:
-        packed: the turned q and k, and v.
-        grads: their gradients, before they are turned back.
-        table: as in `turn_packed`.
-        heads: the first dimension of `turn`.
+        grads: the gradients of the turned queries and of the turned keys, [batch, tokens, ..., head width].
+        turns: the turned queries and keys, in the same shape.
+        table: as in `turn_into`.
     """
-    exact = packed.dtype if packed.dtype in _COMPLEX else torch.float32
-    qk, of_qk = (torch.view_as_complex(values[:, :, :2].to(exact).unflatten(-1, (-1, 2))) for values in (packed, grads))
-    found = (qk.conj() * of_qk).sum(dim=(0, 2), keepdim=True)[0] * table  # [tokens, 1, heads, pairs]
-    found = found[:, 0].transpose(0, 1)
-    return torch.view_as_real(found if len(found) == heads else found.sum(dim=0, keepdim=True))
+    found = torch.zeros_like(table)
+    for grad, x in zip(grads, turns, strict=True):
+        of_x, pairs = (
+            torch.view_as_complex((y if y.dtype in _COMPLEX else y.float()).unflatten(-1, (-1, 2))) for y in (grad, x)
+        )
+        found += (pairs.conj() * of_x).sum(dim=0)
+    return torch.view_as_real(found * table)
