@@ -16,7 +16,7 @@ from suite.models import create_model
 from suite.models.families.transformer import Transformer
 from suite.models.inspection import Layer, all_pairs, difference, inspect, neighbours, token_map
 from suite.models.joins import JOINS
-from suite.models.positions import POSITIONS
+from suite.models.positions import ATTENTION_LOGITS, POSITIONS, TOKENS
 
 BODY: dict[str, Any] = {"embed_dim": 12, "depth": 3, "num_heads": 2, "mlp_ratio": 1.5}
 SIZES: dict[str, dict[str, Any]] = {
@@ -142,7 +142,9 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 @given(
-    pe=st.sampled_from([name for name, position in POSITIONS.items() if position.absolute]),
+    pe=st.sampled_from(
+        [name for name, position in POSITIONS.items() if {TOKENS} <= {*position.sites} <= {TOKENS, ATTENTION_LOGITS}]
+    ),
     join=st.sampled_from(list(JOINS)),
     arch=st.sampled_from(["deit", "vit_lite", "cct", "swin"]),
 )
@@ -247,7 +249,7 @@ class TestNumbers:
 
 class TestRefused:
     def test_no_position(self) -> None:
-        with pytest.raises(InputError, match="no position embedding"):
+        with pytest.raises(InputError, match="none that adds to the tokens"):
             inspect(make("deit", "none"))
 
     def test_a_norm_of_another_kind(self) -> None:

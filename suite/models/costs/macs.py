@@ -23,8 +23,10 @@ FREE_OPERATORS = frozenset(
         "aten::add",
         "aten::add_",
         "aten::avg_pool2d",
+        "aten::cos",
         "aten::div",
         "aten::exp",
+        "aten::gather",
         "aten::gelu",
         "aten::hardtanh_",
         "aten::im2col",
@@ -40,6 +42,7 @@ FREE_OPERATORS = frozenset(
         "aten::rms_norm",
         "aten::rsub",
         "aten::sigmoid",
+        "aten::sin",
         "aten::softmax",
         "aten::sqrt",
         "aten::square",
@@ -49,6 +52,8 @@ FREE_OPERATORS = frozenset(
         "aten::threshold",
         "aten::unflatten",
         "aten::var_mean",
+        "aten::view_as_complex",
+        "aten::view_as_real",
     }
 )
 

@@ -91,7 +91,7 @@ def turn_gradient(grads: Iterable[Tensor], turns: Iterable[Tensor], table: Tenso
     Args:
         grads: the gradients of the turned queries and of the turned keys, [batch, tokens, ..., head width].
         turns: the turned queries and keys, in the same shape.
-        table: as in `turn_into`.
+        table: as in `turn_into`; its numbers have length 1.
     """
     found = torch.zeros_like(table)
     for grad, x in zip(grads, turns, strict=True):
