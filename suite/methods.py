@@ -130,7 +130,7 @@ def position(
         level = Position(
             called, *text, learnable, learnable, None, width_multiple, blocks=blocks, head_multiple=multiple
         )
-        module: dict[str, Any] = {site: _code(code)}
+        module: dict[str, Any] = {site: _code(code), "of_offsets": site == "rotation"}
         level = replace(level, **module)
         return _register(POSITIONS, level, code)
 

@@ -183,6 +183,7 @@ def _turns(angles: Tensor, prefix: int, heads: int) -> Tensor:
     All heads of a token are neighbours in memory, as in queries and keys: that makes their product faster.
     """
     angles = pad(angles, (0, 0, prefix, 0)) if prefix else angles
+    angles = angles * angles.new_ones(1, dtype=torch.float32)  # not in half precision
     turn = torch.stack([angles.cos(), angles.sin()], dim=-1).expand(heads, -1, -1, -1)
     return turn.transpose(0, 1).contiguous().transpose(0, 1)
 

@@ -115,7 +115,9 @@ def inspect(model: Model) -> Inspection:
             if stream is not None and isinstance(block, CompactBlock):
                 stream, rescaled = _Summand(block.norm2)(stream), True
     if not correlations and not biases:
-        raise _refusal("none that adds to the tokens, or adds the same to attention's logits for all images")
+        raise _refusal(
+            "no position embedding that adds to the tokens, or adds the same to attention's logits for all images"
+        )
     if not all(np.isfinite(layer.matrix).all() for layer in (*correlations, *biases)):
         raise _refusal("a position embedding of numbers that are not finite")
     return Inspection(tuple(correlations), tuple(biases), through_norm, rescaled, approximate)

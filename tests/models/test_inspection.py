@@ -33,6 +33,11 @@ SIZES: dict[str, dict[str, Any]] = {
 EXACT = [join for join in JOINS if join not in ("shared", "unshared")]
 
 
+LATE: dict[str, Any] = {
+    "embed_dim": 16, "num_heads": 2, "depth": 2, "mlp_ratio": 1.5, "patch_size": 4, "image_size": 12, "num_classes": 3,
+}  # fmt: skip
+
+
 def make(arch: str, pe: str = "learnable", join: str = "default", **changes: Any) -> Transformer:
     """A small model whose every parameter is random: nothing stays at 0 or 1 that could hide an error."""
     model = create_model(arch, pe=pe, join=join, num_classes=3, in_chans=2, **{**SIZES[arch], **changes})
@@ -247,9 +252,31 @@ class TestNumbers:
         assert np.isnan([neighbours(single), all_pairs(single), difference(single, single)]).all()
 
 
+def test_biases_of_blocks_before_a_late_class_token() -> None:
+    """There the bias has no rows of a class token; the layers at the same offset are alike."""
+    found = inspect(create_model("vit_late", pe="learnable+alibi2d", join="lape", **{**LATE, "depth": 4})).biases
+    assert [layer.grid for layer in found] == [(3, 3)] * 4
+    for layer in found:
+        assert layer.matrix.shape == (9, 9)
+        np.testing.assert_allclose(layer.matrix, found[0].matrix)
+        np.testing.assert_allclose(np.diag(layer.matrix), 0)
+
+
 class TestRefused:
+    @pytest.mark.parametrize(
+        ("pe", "message"),
+        [
+            ("rope2d", "no position embedding"),
+            ("irpe_product", "no position embedding"),
+            ("learnable+cpe", "acts on it after"),
+        ],
+    )
+    def test_a_position_that_acts_elsewhere(self, pe: str, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            inspect(create_model("deit", pe=pe, **LATE))
+
     def test_no_position(self) -> None:
-        with pytest.raises(InputError, match="none that adds to the tokens"):
+        with pytest.raises(InputError, match="no position embedding"):
             inspect(make("deit", "none"))
 
     def test_a_norm_of_another_kind(self) -> None:

@@ -81,8 +81,9 @@ class WindowAttention(Attention):
         qkv = self.qkv(self._windows(x)).unflatten(3, (3, heads, -1)).permute(3, 0, 1, 4, 2, 5)
         q, k, v = qkv.flatten(2, 3).unbind()
         if at.turn is not None:
-            q, k = (turned(part, at.turn).flatten(1, 2) for part in qkv[:2])
-        scores = self._scores(at.bias, q.shape[1] // heads)
+            q, k, _ = qkv.unbind()
+            q, k = turned(q, at.turn).flatten(1, 2), turned(k, at.turn).flatten(1, 2)
+        scores = self._scores(at.bias)
         scores = None if scores is None else scores.to(q.dtype).expand(q.shape[0], -1, -1, -1)
         if at.contextual is not None:
             scores = plus(at.contextual(q).to(q.dtype), scores)
@@ -99,9 +100,10 @@ class WindowAttention(Attention):
         """Mix the heads within each window: [batch, windows × heads, tokens, tokens] to the same shape."""
         return super().over_heads(matrix, scores.unflatten(1, (-1, self.heads))).flatten(1, 2)
 
-    def _scores(self, bias: Tensor | None, windows: int) -> Tensor | None:
+    def _scores(self, bias: Tensor | None) -> Tensor | None:
         """Bias and mask, to be added to the scaled products: [windows × heads, tokens, tokens]. None if neither."""
         if bias is not None:
+            windows = (self.grid[0] // self.window) * (self.grid[1] // self.window)
             return (bias.expand(windows, -1, -1, -1) if self.mask is None else bias + self.mask).flatten(0, 1)
         return None if self.mask is None else self.mask.expand(-1, self.heads, -1, -1).flatten(0, 1)
 

@@ -15,7 +15,7 @@ def turned(x: Tensor, turn: Tensor | None) -> Tensor:
     """Turn channels (2t, 2t + 1) of each token by its angle t: (a, b) to (a cos - b sin, a sin + b cos).
 
     One complex product does it, so that memory is read and written once. Compiled code uses real numbers, because
-    torch's compiler doesn't fuse complex ones. Half precision is turned in single precision.
+    torch's compiler doesn't fuse complex ones. Half precision is turned in the precision of `turn`.
 
     Args:
         x: queries or keys, [..., heads, tokens, head width].
@@ -23,8 +23,7 @@ def turned(x: Tensor, turn: Tensor | None) -> Tensor:
     """
     if turn is None:
         return x
-    exact = x if x.dtype in _COMPLEX else x.float()
-    pairs = exact.unflatten(-1, (-1, 2))
+    pairs = x.to(turn.dtype).unflatten(-1, (-1, 2))
     if torch.compiler.is_compiling():
         (a, b), (cosine, sine) = pairs.unbind(-1), turn.unbind(-1)
         pairs = torch.stack([a * cosine - b * sine, a * sine + b * cosine], dim=-1)

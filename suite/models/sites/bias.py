@@ -85,10 +85,10 @@ class ProductBias(ContextualBias):
         self.register_buffer("index", index, persistent=False)
 
     def forward(self, q: Tensor) -> Tensor:
-        """[..., queries, head width] to [..., queries, tokens]."""
+        """[batch, heads, queries, head width] to [batch, heads, queries, tokens]."""
         products = q @ (self.table * self.scale)
-        index = self.index[: q.shape[-2]]
-        return products.gather(-1, index.expand(*products.shape[:-2], -1, -1))
+        index = torch.narrow(self.index, 0, 0, q.shape[2])
+        return torch.take_along_dim(products, index[None, None], dim=3)
 
 
 def bucket_side() -> int:

@@ -103,8 +103,9 @@ class Bias(Site):
 class ContextualBias(Site):
     """Adds to attention's logits what depends on the queries.
 
-    `forward(q)` gets the queries before they are scaled, [..., queries, head width], and returns
-    [..., queries, prefix + patches]. It may be given the first queries alone.
+    `forward(q)` gets the queries before they are scaled, [batch, heads, queries, head width], and returns
+    [batch, heads, queries, prefix + patches]. It may be given the first queries alone. In attention windows, the second
+    dimension is windows × heads.
     """
 
     site = ATTENTION_LOGITS

@@ -66,6 +66,11 @@ def test_published_models(
         ("ceit_tiny", "learnable", "lape", 6_361_512, 6_361_512, 42_432, 1.4096),
         ("ceit_small", "learnable", "lape", 24_214_056, 24_214_056, 84_864, 4.7865),
         ("deit_tiny", "rpe2d", "default", 5_705_836, 5_705_836, 26_244, 1.2584),
+        ("deit_tiny", "rope2d", "default", 5_679_592, 5_679_592, 0, 1.2584),
+        ("deit_tiny", "rope_mixed", "default", 5_681_896, 5_681_896, 2_304, 1.2584),
+        ("deit_tiny", "alibi2d", "default", 5_679_592, 5_679_592, 0, 1.2584),
+        ("deit_tiny", "cpe", "default", 5_681_512, 5_681_512, 1_920, 1.2587),
+        ("deit_tiny", "learnable+irpe_product", "lape", 5_760_424, 5_760_424, 80_832, 1.2834),
         ("deit_tiny", "learnable", "unshared", 6_133_480, 6_133_480, 453_888, 1.2584),
     ],
 )
