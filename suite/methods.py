@@ -17,14 +17,17 @@ entry-point group `lape.methods` in docs/bring_your_own.md.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError
+from suite.faces import lazy
 from suite.grid.losses import LOSSES, Loss, Term
 from suite.models.architectures import ARCHITECTURES, FAMILIES, Architecture, Family
 from suite.models.joins import JOINS, Join
@@ -32,11 +35,22 @@ from suite.models.joins import LAYER_NORM as LAYER_NORM
 from suite.models.joins import BlockMap as BlockMap
 from suite.models.joins import Terms as Terms
 from suite.models.norms import NORMS, Norm
-from suite.models.positions import POSITIONS, Position
-from suite.models.sizes import AnySize, PatchSize
+from suite.models.positions import ATTENTION_LOGITS, BLOCK_OUTPUT, POSITIONS, QUERIES_AND_KEYS, SITES, Position
+from suite.models.sizes import AnySize, PatchSize, Size
 from suite.registry import Registry
 
 Code = TypeVar("Code", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    from suite.models.sites.site import AfterBlock as AfterBlock
+    from suite.models.sites.site import Bias as Bias
+    from suite.models.sites.site import ContextualBias as ContextualBias
+    from suite.models.sites.site import Place as Place
+    from suite.models.sites.site import Rotation as Rotation
+
+_SITE_NAMES = ("AfterBlock", "Bias", "ContextualBias", "Place", "Rotation")
+__getattr__ = lazy("suite.models.sites", dict.fromkeys(_SITE_NAMES, "site"))  # they import torch
+_FIELDS = {ATTENTION_LOGITS: "bias", QUERIES_AND_KEYS: "rotation", BLOCK_OUTPUT: "after"}
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_+.-]{0,99}")
 
@@ -65,22 +79,60 @@ def join(
     return register
 
 
-def position(*, source: str = "", name: str = "", width_multiple: int = 1) -> Callable[[Code], Code]:
-    """Register a fixed position embedding: a function of (rows, columns), prefix and width that returns its table.
+def position(
+    *,
+    source: str = "",
+    name: str = "",
+    width_multiple: int = 1,
+    head_multiple: int = 1,
+    learnable: bool = False,
+    blocks: Literal["all", "first"] = "all",
+) -> Callable[[Code], Code]:
+    """Register a position embedding: a function that makes a fixed table, or a class that acts in the blocks.
 
-    The table is an array of floats [prefix + rows · columns, width].
+    The function gets (rows, columns), the number of prefix tokens and the width. It returns an array of floats
+    [prefix + rows · columns, width], which is added to the tokens.
+
+    The class is a subclass of `Bias`, `ContextualBias`, `Rotation` or `AfterBlock`, which this module has from
+    `suite.models.sites.site`. It is called with a `Place`.
 
     Args:
         source: The paper or code that it is from.
-        name: The level's name, if it isn't the function's.
+        name: The level's name, if it isn't the function's or the class's.
         width_multiple: What the width of the tokens must be divisible by.
+        head_multiple: What the width of an attention head must be divisible by; of a `Rotation` at least 2.
+        learnable: Of a class: a learned vector is added to each token as well, and joining methods are about it.
+        blocks: Of a class: it is in all blocks, or in the first block of each stage.
     """
 
-    def register(function: Code) -> Code:
-        called = _checked(function, name, "grid, prefix, width", 3)
-        text = (_summary(function), source or _file(function))
-        level = Position(called, *text, table=function, width_multiple=width_multiple)
-        return _register(POSITIONS, level, function)
+    def register(code: Code) -> Code:
+        of_class = code if isinstance(code, type) else None
+        called = _checked(code, name, *(("place", 1) if of_class else ("grid, prefix, width", 3)))
+        text = (_summary(code), source or _file(code))
+        if of_class is None:
+            if learnable or blocks != "all":
+                raise InputError(
+                    f"{called!r} is a fixed table, which is neither learned nor of some blocks",
+                    expected="learnable and blocks with a class",
+                    found=f"learnable={learnable}, blocks={blocks!r} with a function",
+                    fix="leave them out",
+                )
+            return _register(POSITIONS, Position(called, *text, table=code, width_multiple=width_multiple), code)
+        site = _FIELDS.get(getattr(of_class, "site", ""))
+        if site is None:
+            raise InputError(
+                f"{called!r} is a class that acts at no site",
+                expected="a subclass of Bias, ContextualBias, Rotation or AfterBlock of suite.methods",
+                found=f"a subclass of {of_class.mro()[1].__name__}",
+                fix="choose the one that acts where it shall",
+            )
+        multiple = math.lcm(head_multiple, 2) if site == "rotation" else head_multiple
+        level = Position(
+            called, *text, learnable, learnable, None, width_multiple, blocks=blocks, head_multiple=multiple
+        )
+        module: dict[str, Any] = {site: _code(code), "of_offsets": site == "rotation"}
+        level = replace(level, **module)
+        return _register(POSITIONS, level, code)
 
     return register
 
@@ -182,6 +234,7 @@ def architecture(
     prefix: int = 0,
     defaults: Mapping[str, Any] | None = None,
     norm: str = "ln",
+    sites: Sequence[str] | None = None,
 ) -> Callable[[Code], Code]:
     """Register a family of architectures: a subclass of `suite.models.model.Model`, such as those of the package.
 
@@ -192,6 +245,7 @@ def architecture(
         prefix: The tokens before the patches.
         defaults: Sizes that a grid needn't give.
         norm: The norm that it has as published.
+        sites: Where a position embedding can act in it, of `SITES`; by default at all sites if it has tokens.
     """
     if not size.__module__.startswith("suite."):
         raise InputError(
@@ -204,7 +258,15 @@ def architecture(
     def register(model: Code) -> Code:
         called = _checked(model, name, "architecture, position, join, norm", None)
         text = (_summary(model), source or _file(model))
-        family = Family(called, *text, size, _code(model), prefix, dict(defaults or {}), norm=norm)
+        where = (SITES if issubclass(size, Size) else ()) if sites is None else tuple(sites)
+        if unknown := [site for site in where if site not in SITES]:
+            raise InputError(
+                f"{called!r} has sites that no position embedding acts at",
+                expected=f"some of {', '.join(SITES)}",
+                found=", ".join(unknown),
+                fix="leave them out",
+            )
+        family = Family(called, *text, size, _code(model), prefix, dict(defaults or {}), norm=norm, sites=where)
         return _register(FAMILIES, family, model)
 
     return register

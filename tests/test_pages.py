@@ -21,9 +21,12 @@ from benchmarks.interactions import DOCUMENT, FIGURES, simulate
 from benchmarks.interactions import rows as bounds
 from benchmarks.interactions import tables as simulated
 from benchmarks.methods import FIGURES as MEASURED
+from benchmarks.positions import FIGURES as POSITION_COSTS
+from benchmarks.positions import MODES
 from suite.grid.losses import LOSSES
 from suite.models import create_model
 from suite.models.norms import NORMS
+from suite.models.positions import POSITIONS
 from suite.report.figures.paths import draw_paths, paths
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
@@ -54,6 +57,32 @@ def workspace(grid: str) -> Workspace:
 def norms() -> str:
     lines = ([f"`{name}`", norm.summary, norm.equation, norm.source] for name, norm in NORMS.items())
     return markdown(("level", "is", "equation", "source"), lines, ":--")
+
+
+def positions() -> str:
+    shown = [level for name, level in POSITIONS.items() if not name.startswith("learnable+")]
+    lines = (
+        [f"`{one.name}`", one.summary, one.equation, ", ".join(f"`{site}`" for site in one.sites), one.prefix_tokens,
+         one.source]
+        for one in shown
+    )  # fmt: skip
+    return markdown(("level", "is", "equation", "sites", "class token", "source"), lines, ":--")
+
+
+def position_costs() -> str:
+    told = json.loads(POSITION_COSTS.read_text(encoding="utf-8"))
+    found = {(row["pe"], row["mode"]): row for row in told["rows"]}
+    lines = [
+        [f"`{pe}`"]
+        + [f"{row['ratio']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" for row in (found[pe, mode] for mode in MODES)]
+        for pe in dict.fromkeys(pe for pe, _ in found)
+    ]
+    plain = " and ".join(f"{told['plain_ms'][mode]:.0f}" for mode in MODES)
+    table = markdown(("PE", "complete", "training"), lines)
+    return (
+        f"{table}\n\n{told['processor']}, 1 thread, torch {told['torch']}, fp32, {told['batch_size']} images, "
+        f"{told['rounds']} rounds; without a PE it takes {plain} ms."
+    )
 
 
 def losses() -> str:
@@ -158,6 +187,7 @@ def looked_at() -> list[Verdict]:
 
 MADE: dict[str, dict[str, Callable[[], str]]] = {
     "methods.md": {"norms": norms, "losses": losses, "costs": costs},
+    "positions.md": {"positions": positions, "position_costs": position_costs},
     "l2bn.md": {"scale": scale, "runs": runs, "verdicts": verdicts},
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},

@@ -19,7 +19,7 @@ from suite.models.architectures import FAMILIES, Architecture
 from suite.store.canonical import fingerprint
 
 ABSENT = "lape_methods_absent"  # the module of levels whose code isn't at hand; what follows is their fingerprint
-_FOR_PEOPLE = {"name", "summary", "source", "equation"}
+_FOR_PEOPLE = {"name", "summary", "source", "equation", "prefix_tokens"}
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _WITHOUT_CODE = ("dataset",)  # a trial's id has its checksum
 

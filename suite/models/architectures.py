@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from suite.errors import InputError, Problem, nearest, unknown
 from suite.models.levels import Cell, Level, Refusal
+from suite.models.positions import SITES, TOKENS
 from suite.models.sizes import (
     AnySize,
     ConvolutionSize,
@@ -43,6 +44,7 @@ class Family:
         prefix_in_each_block: its blocks need the prefix tokens.
         late_prefix: the prefix tokens join before the last two blocks, whatever the norm.
         norm: the norm that it was published with.
+        sites: where a position embedding can act in its models, of `suite.models.positions.SITES`.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Family:
     prefix_in_each_block: bool = False
     late_prefix: bool = False
     norm: str = "ln"
+    sites: tuple[str, ...] = SITES
 
 
 @dataclass(frozen=True)
@@ -153,13 +156,14 @@ for _family in (
     Family("swin", "pyramid of stages with attention in shifted windows", "Swin (arXiv 2103.14030)",
            WindowSize, "suite.models.families.swin:Swin", 0, _SWIN_DEFAULTS),
     Family("resnet_cifar", "residual network of three stages for small images, without parameters in its shortcuts",
-           f"{_RESNET} §4.2", ThreeStageSize, "suite.models.families.resnet:CifarResNet", norm="bn"),
+           f"{_RESNET} §4.2", ThreeStageSize, "suite.models.families.resnet:CifarResNet", norm="bn", sites=()),
     Family("resnet", "residual network of four stages", f"{_RESNET} Table 1",
-           FourStageSize, "suite.models.families.resnet:ResNet", norm="bn"),
+           FourStageSize, "suite.models.families.resnet:ResNet", norm="bn", sites=()),
     Family("mobilenet_v2", "inverted residual blocks of depthwise convolutions", "MobileNetV2 (arXiv 1801.04381)",
-           InvertedSize, "suite.models.families.mobilenet:MobileNetV2", norm="bn"),
+           InvertedSize, "suite.models.families.mobilenet:MobileNetV2", norm="bn", sites=()),
     Family("timm", "an image model of the library timm, by timm's name and with timm's arguments",
-           "timm (github.com/huggingface/pytorch-image-models)", TimmSize, "suite.models.timm_network:TimmNetwork"),
+           "timm (github.com/huggingface/pytorch-image-models)", TimmSize, "suite.models.timm_network:TimmNetwork",
+           sites=(TOKENS,)),
 ):  # fmt: skip
     FAMILIES.register(_family.name, _family)
 

@@ -18,9 +18,10 @@ from torch import Generator, Tensor, nn
 from torch.nn import init
 from torch.nn.modules.batchnorm import _BatchNorm as _Batch
 
-from suite.models.embedding import PositionMap, RelativeBias
+from suite.models.embedding import PositionMap
 from suite.models.layers.tokenizers import RandomFeatures
 from suite.models.normalisers.plain import Normaliser
+from suite.models.sites.bias import RelativeBias
 from suite.store.canonical import derive_seed
 
 
@@ -82,7 +83,9 @@ def initialise(model: nn.Module, seed: int) -> None:
 
 def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: Generator) -> None:
     bias = name.endswith(".bias")
-    if callable(start := getattr(module, "start", None)):
+    if isinstance(module, RelativeBias):
+        _normal(drawn, rules.relative_std, generator)
+    elif callable(start := getattr(module, "start", None)):
         start(name.rpartition(".")[2], drawn, generator)
     elif name.removeprefix("network.").startswith("position.") and ".tables." in name:
         if rules.position_cut:
@@ -93,8 +96,6 @@ def _draw(drawn: Tensor, name: str, module: nn.Module, rules: Rules, generator: 
         _normal(drawn, rules.class_token_std, generator)
     elif name == "layer_embedding":
         drawn.zero_()
-    elif isinstance(module, RelativeBias):
-        _normal(drawn, rules.relative_std, generator)
     elif isinstance(module, RandomFeatures):
         drawn.copy_(module.draw(generator))
     elif isinstance(module, (nn.LayerNorm, _Batch, PositionMap)):

@@ -105,15 +105,19 @@ def inspect(model: Model) -> Inspection:
             through_norm |= seen is not None
             term = at.branch if seen is None else _Summand(block.norm1)(seen)
             if term is not None:
-                patches = term[0, position.prefix :]
-                correlations.append(Layer(name, position.grid, _similarity(patches).numpy()))
+                correlations.append(Layer(name, position.grid, _similarity(term[0, position.prefix :]).numpy()))
             if at.bias is not None:
-                bias = at.bias[:, position.prefix :, position.prefix :].mean(0)
-                biases.append(Layer(name, _window(block, position), bias.numpy()))
+                grid = _window(block, position)
+                patches = grid[0] * grid[1]  # the last tokens; blocks before a late class token have no others
+                biases.append(Layer(name, grid, at.bias[:, -patches:, -patches:].mean(0).numpy()))
+            if stream is not None and at.after is not None:
+                raise _refusal("a position that is in the residual stream, and one that acts on it after a block")
             if stream is not None and isinstance(block, CompactBlock):
                 stream, rescaled = _Summand(block.norm2)(stream), True
     if not correlations and not biases:
-        raise _refusal("no position embedding")
+        raise _refusal(
+            "no position embedding that adds to the tokens, or adds the same to attention's logits for all images"
+        )
     if not all(np.isfinite(layer.matrix).all() for layer in (*correlations, *biases)):
         raise _refusal("a position embedding of numbers that are not finite")
     return Inspection(tuple(correlations), tuple(biases), through_norm, rescaled, approximate)

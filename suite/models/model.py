@@ -13,6 +13,7 @@ from suite.models.joins import Join
 from suite.models.layers.dropout import dropout
 from suite.models.norms import Norm
 from suite.models.positions import Position
+from suite.models.sites.site import Site
 from suite.models.sizes import Size
 
 
@@ -51,12 +52,18 @@ class Model(nn.Module):
         return [module for module in self.modules() if isinstance(module, PositionEmbedding)]
 
     def position_and_class_parameters(self) -> set[str]:
-        """The names of the PE tables and of the class token, which `Recipe.decay_position` is about.
+        """The names of the PE's parameters and of the class token, which `Recipe.decay_position` is about.
+
+        Of the PE's modules in the blocks, those are among them that say so (`Site.no_decay`).
 
         The maps of the joining method aren't among them: they are norms, and no recipe decays norms alone.
         """
         names = {name for name, _ in self.named_parameters()}
-        return {name for name in names if name == "class_token" or ".tables." in name}
+        exempt = {name for name in names if name == "class_token" or ".tables." in name}
+        for path, module in self.named_modules():
+            if isinstance(module, Site) and module.no_decay:
+                exempt |= {f"{path}.{name}" for name, _ in module.named_parameters()}
+        return exempt
 
     @property
     def divisible(self) -> bool:

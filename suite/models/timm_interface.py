@@ -329,6 +329,7 @@ class TimmPyramid(TimmModel, Swin):  # type: ignore[misc]  # timm's forward has 
 def _prune_position(position: PositionEmbedding, blocks: int) -> None:
     """Leave out what belongs to later blocks."""
     position.maps, position.biases = position.maps[:blocks], position.biases[:blocks]
+    position.rotations, position.outputs = position.rotations[:blocks], position.outputs[:blocks]
     if position.join.tables == "per_block":
         position.tables = nn.ParameterList(list(position.tables)[:blocks])
 

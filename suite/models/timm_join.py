@@ -13,7 +13,7 @@ from torch import nn
 
 from suite.errors import InputError
 from suite.models.joins import JOINS, Join
-from suite.models.positions import POSITIONS, Position
+from suite.models.positions import POSITIONS, TOKENS, Position
 from suite.models.timm_sites import joined_types
 from suite.models.timm_stages import Joining
 from suite.models.timm_swin import JoinedSwinTransformer
@@ -75,7 +75,7 @@ def _check_position(model: nn.Module, position: Position, method: Join, has_own:
     reason: str | None = None
     if has_own and not position.learnable:
         reason = f"this model has a position embedding, which it keeps, so that pe {position.name!r} has no place"
-    elif position.relative:
+    elif set(position.sites) - {TOKENS}:
         reason = f"pe {position.name!r} is none that a model of timm can be given"
     elif not position.absolute:
         reason = "this model has no position embedding to join"

@@ -17,8 +17,8 @@ from suite.grid.axes import is_usual
 from suite.report.cards import SIGNS, card
 from suite.report.figures import curves, patch_similarity
 from suite.report.figures import interactions as interaction_figures
-from suite.report.figures.by_level import draw_series
 from suite.report.figures import paths as path_figures
+from suite.report.figures.by_level import draw_series
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
 from suite.report.figures.style import colour_number
 from suite.report.remarks import GridSummary, by_reason, caveats, environments, facts, made, overview, shown_value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from suite.grid.methods import loaded_files, unload
 from suite.models.architectures import FAMILIES
 from tests.cli.shell import Shell
+from tests.conftest import REPOSITORY
 
 HEAD = """import torch
 from suite.methods import Terms, architecture, join, norm, position
@@ -84,6 +86,49 @@ def test_what_is_wrong_is_told_with_its_line(lape: Shell, path: Path, text: str,
     assert f"{path}:{line}" in told
     assert "mine: a level" in told or "mine: parameters" in told
     assert len(told) < 4000
+
+
+PAGE = (REPOSITORY / "docs" / "bring_your_own.md").read_text(encoding="utf-8")
+EXAMPLE = re.search(r"<!-- position -->\n\n```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_positions_of_ones_own_act_in_every_family_with_their_site(lape: Shell, path: Path) -> None:
+    """The example of the documentation: each of its two levels takes at most twenty lines. CeiT has them too."""
+    assert EXAMPLE is not None
+    path.write_text(EXAMPLE[1])
+    assert all(len(level.splitlines()) <= 17 for level in EXAMPLE[1].split("@position")[1:])
+    out = lape("check", "--methods", path).splitlines()
+    assert lape.code == 0, lape.err
+    names = [name for name, family in FAMILIES.items() if "block_output" in family.sites]
+    assert "ceit" in names
+    assert out[1] == f"pe conv5: built and trained a step in {', '.join(names)}"
+    names.remove("t2t_vit")  # one patch, which no rotation tells from another
+    assert out[0] == f"pe rope_diagonal: built and trained a step in {', '.join(names)}"
+
+
+@pytest.mark.parametrize(
+    ("base", "body", "message"),
+    [
+        ("Rotation", "return torch.zeros(1, self.place.head_width // 2).expand(PATCHES, -1)", "without effect"),
+        ("Rotation", "return torch.ones(3, 3)", "can't be built or trained"),
+        ("Bias", "return torch.full((self.place.heads, 1, 1), float('nan'))", "isn't finite"),
+        ("AfterBlock", "return patches", "without effect"),
+        ("object", "return None", "acts at no site"),
+    ],
+)
+def test_a_position_of_ones_own_that_does_nothing_or_harm(
+    lape: Shell, path: Path, base: str, body: str, message: str
+) -> None:
+    given = "self, patches" if base == "AfterBlock" else "self"
+    path.write_text(
+        "import torch\nfrom suite.methods import AfterBlock, Bias, Rotation, position\n\n"
+        f"@position()\nclass mine({base}):\n"
+        "    def __init__(self, place):\n        super().__init__(place)\n"
+        f"    def forward({given}):\n        {body.replace('PATCHES', 'self.place.grid[0] * self.place.grid[1]')}\n"
+    )
+    told = lape.refuses("check", "--methods", path)
+    assert message in told
+    assert f"{path}:" in told
 
 
 def test_nothing_to_check(lape: Shell) -> None:

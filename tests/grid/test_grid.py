@@ -179,7 +179,7 @@ class TestRefusals:
             ("[default, lape]", "[default]\n  norm: [dtn]", "choose norm ln, rmsnorm, dyt; or add"),  # two blocks
             ("[default, lape]", "[default]\n  norm: [l2bn]", "is of feature maps, and tiny is a transformer"),
             ("arch: [tiny]\n  pe: [learnable]", "arch: [resnet20]\n  pe: [none]\n  norm: [in]", "choose norm bn, l2bn"),
-            ("arch: [tiny]", "arch: [resnet20]\n  norm: [bn]", "a convolutional network has none"),
+            ("arch: [tiny]", "arch: [resnet20]\n  norm: [bn]", "a site that arch resnet20 doesn't have"),
             ("seeds: [0, 1]", "seeds: [0, 0]", "each seed index once"),
             ("seeds: [0, 1]", "seeds: []", "at least 1 item"),
             ("seeds: [0, 1]", f"seeds: {list(range(1001))}", "at most 1000 items"),

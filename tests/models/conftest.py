@@ -14,7 +14,7 @@ from suite.models.families.transformer import VisionTransformer
 Small = Callable[..., VisionTransformer]
 
 WIDTH, DEPTH, CLASSES, CHANNELS, IMAGE = 28, 3, 11, 2, 15
-_BODY = {"embed_dim": WIDTH, "depth": DEPTH, "num_heads": 2, "mlp_ratio": 41 / 28}
+_BODY = {"embed_dim": WIDTH, "depth": DEPTH, "num_heads": 7, "mlp_ratio": 41 / 28}
 _TOKENIZERS: dict[str, dict[str, Any]] = {
     "cct": {"conv_kernel": 3, "conv_stride": 1, "conv_padding": 1, "conv_layers": 2},
     "ceit": {"patch_size": 2},

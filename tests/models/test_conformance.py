@@ -17,7 +17,7 @@ from suite.models.joins import JOINS
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
 from suite.models.norms import NORMS
-from suite.models.positions import POSITIONS
+from suite.models.positions import POSITIONS, TOKENS
 from suite.models.sizes import Size
 
 _PLAIN: dict[str, Any] = {"embed_dim": 20, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5, "attn_drop": 0.1}
@@ -41,7 +41,12 @@ SIZES: dict[str, dict[str, Any]] = {
     "timm": {"model": "vit_tiny_patch16_224", "patch_size": 8, "embed_dim": 20, "depth": 3, "num_heads": 2},
 }  # fmt: skip
 TRANSFORMERS = [family for family in FAMILIES if issubclass(FAMILIES[family].size, Size)]
-COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses_position(pe) is None]
+# tests/models/sites has the PEs of other sites than tokens.
+COMBINATIONS = [
+    (pe, join)
+    for pe, join in product(POSITIONS, JOINS)
+    if JOINS[join].refuses_position(pe) is None and (set(POSITIONS[pe].sites) <= {TOKENS} or "rpe2d" in pe)
+]
 SIDE = 16
 
 

@@ -16,7 +16,7 @@ from suite.models import create_model
 from suite.models.families.transformer import Transformer
 from suite.models.inspection import Layer, all_pairs, difference, inspect, neighbours, token_map
 from suite.models.joins import JOINS
-from suite.models.positions import POSITIONS
+from suite.models.positions import ATTENTION_LOGITS, POSITIONS, TOKENS
 
 BODY: dict[str, Any] = {"embed_dim": 12, "depth": 3, "num_heads": 2, "mlp_ratio": 1.5}
 SIZES: dict[str, dict[str, Any]] = {
@@ -31,6 +31,11 @@ SIZES: dict[str, dict[str, Any]] = {
     },
 }
 EXACT = [join for join in JOINS if join not in ("shared", "unshared")]
+
+
+LATE: dict[str, Any] = {
+    "embed_dim": 16, "num_heads": 2, "depth": 2, "mlp_ratio": 1.5, "patch_size": 4, "image_size": 12, "num_classes": 3,
+}  # fmt: skip
 
 
 def make(arch: str, pe: str = "learnable", join: str = "default", **changes: Any) -> Transformer:
@@ -142,7 +147,9 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 @given(
-    pe=st.sampled_from([name for name, position in POSITIONS.items() if position.absolute]),
+    pe=st.sampled_from(
+        [name for name, position in POSITIONS.items() if {TOKENS} <= {*position.sites} <= {TOKENS, ATTENTION_LOGITS}]
+    ),
     join=st.sampled_from(list(JOINS)),
     arch=st.sampled_from(["deit", "vit_lite", "cct", "swin"]),
 )
@@ -245,7 +252,29 @@ class TestNumbers:
         assert np.isnan([neighbours(single), all_pairs(single), difference(single, single)]).all()
 
 
+def test_biases_of_blocks_before_a_late_class_token() -> None:
+    """There the bias has no rows of a class token; the layers at the same offset are alike."""
+    found = inspect(create_model("vit_late", pe="learnable+alibi2d", join="lape", **{**LATE, "depth": 4})).biases
+    assert [layer.grid for layer in found] == [(3, 3)] * 4
+    for layer in found:
+        assert layer.matrix.shape == (9, 9)
+        np.testing.assert_allclose(layer.matrix, found[0].matrix)
+        np.testing.assert_allclose(np.diag(layer.matrix), 0)
+
+
 class TestRefused:
+    @pytest.mark.parametrize(
+        ("pe", "message"),
+        [
+            ("rope2d", "no position embedding"),
+            ("irpe_product", "no position embedding"),
+            ("learnable+cpe", "acts on it after"),
+        ],
+    )
+    def test_a_position_that_acts_elsewhere(self, pe: str, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            inspect(create_model("deit", pe=pe, **LATE))
+
     def test_no_position(self) -> None:
         with pytest.raises(InputError, match="no position embedding"):
             inspect(make("deit", "none"))

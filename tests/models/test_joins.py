@@ -17,13 +17,17 @@ from torch import Tensor
 
 from suite.models.families.transformer import VisionTransformer
 from suite.models.joins import JOINS
-from suite.models.positions import POSITIONS
+from suite.models.positions import POSITIONS, TOKENS
 
 ARCHS = ("deit", "deit_distilled", "vit_lite", "cvt", "cct", "t2t_vit", "ceit")
 COMPACT = ("vit_lite", "cvt", "cct")
-# Registered joins and PEs that go together.
-COMBINATIONS = [(pe, join) for pe, join in product(POSITIONS, JOINS) if JOINS[join].refuses_position(pe) is None]
-ABSOLUTE = [(pe, join) for pe, join in COMBINATIONS if not POSITIONS[pe].relative]
+# Registered joins and PEs that go together; tests/models/sites has the PEs of other sites than tokens.
+COMBINATIONS = [
+    (pe, join)
+    for pe, join in product(POSITIONS, JOINS)
+    if JOINS[join].refuses_position(pe) is None and (set(POSITIONS[pe].sites) <= {TOKENS} or "rpe2d" in pe)
+]
+ABSOLUTE = [(pe, join) for pe, join in COMBINATIONS if set(POSITIONS[pe].sites) <= {TOKENS}]
 
 
 def normalised(x: Tensor, layer: Any) -> Any:

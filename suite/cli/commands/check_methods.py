@@ -61,6 +61,10 @@ class _Model:
             self.arch, pe=levels["pe"], join=levels["join"], norm=levels["norm"], num_classes=CLASSES, image_size=SIDE
         )
 
+    def without(self, axis: str) -> nn.Module:
+        """The model to compare a level's model with: the usual one, or of a position embedding one without any."""
+        return self.build("pe", "none") if axis == "pe" else self.build()
+
 
 def check_methods(files: tuple[MethodFile, ...]) -> Iterator[str]:
     """Try every level that the files register: a line for each, or `InputError` with all problems.
@@ -128,8 +132,10 @@ def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | Non
         built = model.build() if axis == "arch" else model.build(axis, name)
         built.eval()
         with torch.no_grad():
+            if axis == "pe":
+                _leave_zero(built)
             once, twice = _logits(built(images)), _logits(built(images))
-            plain = None if axis == "arch" else _logits(model.build().eval()(images))
+            plain = None if axis == "arch" else _logits(model.without(axis).eval()(images))
         built.train()
         trained = built(images)
         heads = trained if isinstance(trained, tuple) else (trained,)
@@ -156,6 +162,14 @@ def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | Non
         return Problem("parameters that get no gradient", "a gradient for each", ", ".join(idle[:5]), where,
                        "use them in the forward pass, or don't make them")  # fmt: skip
     return None
+
+
+def _leave_zero(model: nn.Module) -> None:
+    """Move the position's parameters, which may start at zero: their effect would then be none."""
+    generator = torch.Generator().manual_seed(2)
+    for name, parameter in model.named_parameters():
+        if "position." in name and parameter.requires_grad:
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
 
 
 def _try_loss(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | None:

@@ -12,11 +12,10 @@ from torch.nn.functional import gelu, max_pool2d
 from suite.models.embedding import BlockTerms
 from suite.models.families.transformer import VisionTransformer
 from suite.models.initialise import Rules
-from suite.models.layers.blocks import Attention, Block, PreNormBlock, plus
+from suite.models.layers.blocks import NOWHERE, Attention, Block, PreNormBlock, plus
 from suite.models.sizes import PlainSize, Size, StemSize
 
 STEM_PLANES = 64
-_NOTHING = BlockTerms()  # no position joins
 
 
 class ImageToTokens(nn.Module):
@@ -72,10 +71,10 @@ class CeiTBlock(PreNormBlock):
 class LastTokenAttention(Attention):
     """Attention in which only the last token is a query."""
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Map [batch, tokens, width] to [batch, 1, width]."""
+    def forward(self, x: Tensor, at: BlockTerms = NOWHERE) -> Tensor:
+        """Map [batch, tokens, width] to [batch, 1, width]. No position acts here: tokens stand for layers."""
         q, k, v = self.project(x)
-        return self.attend(q[:, :, -1:], k, v, bias)
+        return self.attend(q[:, :, -1:], k, v, at)
 
 
 class ClassTokenAttention(Block):
@@ -94,9 +93,9 @@ class ClassTokenAttention(Block):
             talking=size.talking_heads,
         )
 
-    def forward(self, x: Tensor, at: BlockTerms = _NOTHING) -> Tensor:
+    def forward(self, x: Tensor, at: BlockTerms = NOWHERE) -> Tensor:
         """Class tokens [batch, depth, width] to [batch, 1, width]."""
-        x = x[:, -1:] + self.attention(self.seen(plus(x, at.stream), at), at.bias)
+        x = x[:, -1:] + self.attention(self.seen(plus(x, at.stream), at), at)
         x = x + self.mlp(self.norm2(x))
         return x
 

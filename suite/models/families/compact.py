@@ -30,7 +30,7 @@ class CompactBlock(Block):
         x = self.attend(x, at, wanted)
         x = self.norm2(x)
         added: Tensor = self.drop_path(x, self.mlp, x)
-        return added
+        return at.finished(added) if wanted is None else added
 
 
 class _Compact(VisionTransformer):

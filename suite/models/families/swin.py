@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from suite.models.architectures import Architecture
-from suite.models.embedding import PositionEmbedding
+from suite.models.embedding import BlockTerms, PositionEmbedding
 from suite.models.families.transformer import Tokens, Transformer
 from suite.models.initialise import Rules
 from suite.models.joins import JOINS, Join
-from suite.models.layers.blocks import Attention, MeanPool, PreNormBlock, drop_path_rates, plus
+from suite.models.layers.blocks import NOWHERE, Attention, MeanPool, PreNormBlock, drop_path_rates, plus
+from suite.models.layers.rotation import turned
 from suite.models.layers.tokenizers import PatchTokenizer
 from suite.models.normalisers.plain import norm_maker
 from suite.models.norms import Norm, normalised_blocks
@@ -70,17 +71,22 @@ class WindowAttention(Attention):
         x = x.unflatten(2, (-1, side)).unflatten(1, (-1, side))  # [batch, down, side, across, side, channels]
         return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Map [batch, tokens, width] to the same shape. bias: [heads, window tokens, window tokens]."""
+    def forward(self, x: Tensor, at: BlockTerms = NOWHERE) -> Tensor:
+        """Map [batch, tokens, width] to the same shape. at: what the position does within each window."""
         side, heads = self.window, self.heads
         x = x.unflatten(1, self.grid)
         if self.shift:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
         # Windows are folded into the head axis. One mask then serves the whole batch, and the fused kernel applies.
-        qkv = self.qkv(self._windows(x)).unflatten(3, (3, heads, -1))
-        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3).unbind()
-        scores = self._scores(bias, q.shape[1] // heads)
+        qkv = self.qkv(self._windows(x)).unflatten(3, (3, heads, -1)).permute(3, 0, 1, 4, 2, 5)
+        q, k, v = qkv.flatten(2, 3).unbind()
+        if at.turn is not None:
+            q, k, _ = qkv.unbind()
+            q, k = turned(q, at.turn).flatten(1, 2), turned(k, at.turn).flatten(1, 2)
+        scores = self._scores(at.bias)
         scores = None if scores is None else scores.to(q.dtype).expand(q.shape[0], -1, -1, -1)
+        if at.contextual is not None:
+            scores = plus(at.contextual(q).to(q.dtype), scores)
         x = self.weigh(q, k, v, scores)
         x = x.unflatten(1, (-1, heads)).transpose(2, 3).flatten(3)  # [batch, windows, tokens, width]
         x = self.proj(x)
@@ -94,9 +100,10 @@ class WindowAttention(Attention):
         """Mix the heads within each window: [batch, windows × heads, tokens, tokens] to the same shape."""
         return super().over_heads(matrix, scores.unflatten(1, (-1, self.heads))).flatten(1, 2)
 
-    def _scores(self, bias: Tensor | None, windows: int) -> Tensor | None:
+    def _scores(self, bias: Tensor | None) -> Tensor | None:
         """Bias and mask, to be added to the scaled products: [windows × heads, tokens, tokens]. None if neither."""
         if bias is not None:
+            windows = (self.grid[0] // self.window) * (self.grid[1] // self.window)
             return (bias.expand(windows, -1, -1, -1) if self.mask is None else bias + self.mask).flatten(0, 1)
         return None if self.mask is None else self.mask.expand(-1, self.heads, -1, -1).flatten(0, 1)
 

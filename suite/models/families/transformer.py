@@ -101,6 +101,8 @@ class VisionTransformer(Transformer):
 
         self.tokenizer = self.tokenizer_type(size, in_chans)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if prefix else None
+        ((grid, normalised),) = normalised_blocks(size, image_size, norm)
+        self.late = max(0, size.depth - PLAIN_BLOCKS) if norm.grid or architecture.family.late_prefix else 0
         self.position = PositionEmbedding(
             position,
             join,
@@ -110,9 +112,8 @@ class VisionTransformer(Transformer):
             depth=size.depth,
             heads=size.num_heads,
             eps=size.norm_eps,
+            late=self.late,
         )
-        ((grid, normalised),) = normalised_blocks(size, image_size, norm)
-        self.late = max(0, size.depth - PLAIN_BLOCKS) if norm.grid or architecture.family.late_prefix else 0
         make = norm_maker(norm, width, heads=size.num_heads, grid=grid)
         self.blocks = nn.ModuleList(
             self.block_type(

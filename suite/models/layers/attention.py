@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from suite.models.layers.rotation import turn_gradient, turn_into, turn_table
+
 
 class PackedAttention(torch.autograd.Function):
     """softmax(q kᵀ / √width + bias) v for all heads, with a dropout mask on the attention weights.
@@ -16,44 +18,54 @@ class PackedAttention(torch.autograd.Function):
     views, small enough for a core's cache. It writes the gradients in the layout that the projection's backward pass
     reads, so nothing is transposed in memory.
 
-    Call it as `apply(packed, heads, bias, mask)`. It returns [batch, tokens, heads × width]. All tensors have one
-    dtype, except the bias, which is converted to it.
+    Call it as `apply(packed, heads, bias, mask, turn)`. It returns [batch, tokens, heads × width]. All tensors have one
+    dtype, except the bias, which is converted to it, and `turn`.
 
     Args:
         packed: the projection to q, k and v in this order, [batch, tokens, 3 × heads × width].
         heads: the number of heads.
         bias: added to the scaled products, [heads, tokens, tokens], or None.
         mask: multiplied with the attention weights, [heads, batch, tokens, tokens], or None.
+        turn: the angles by which q and k are turned, as in `suite.models.layers.rotation.turned`, or None.
     """
 
     @staticmethod
-    def forward(ctx: Any, packed: Tensor, heads: int, bias: Tensor | None, mask: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, packed: Tensor, heads: int, bias: Tensor | None, mask: Tensor | None, turn: Tensor | None = None
+    ) -> Tensor:
         """Compute the attention of all heads; see the class for the arguments."""
         batch, tokens, channels = packed.shape
         width = channels // (3 * heads)
         scale = 1 / math.sqrt(width)
         apart = packed.view(batch, tokens, 3, heads, width)
+        table = None if turn is None else turn_table(turn)
+        turned = None if turn is None else packed.new_empty(heads, 2, batch, tokens, width)
         mixed = packed.new_empty(batch, tokens, heads, width)
         weights = packed.new_empty(heads, batch, tokens, tokens)
         for head in range(heads):
             q, k, v = apart[:, :, :, head].unbind(dim=2)
+            if table is not None and turned is not None:
+                q, k = (turn_into(out, x, table[:, head]) for out, x in zip(turned[head], (q, k), strict=True))
             scores = _product(q, k.transpose(1, 2), scale)
             if bias is not None:
                 scores += bias[head]
             torch.softmax(scores, dim=-1, out=weights[head])
             used = weights[head] if mask is None else torch.mul(weights[head], mask[head], out=scores)
             torch.bmm(used, v, out=mixed[:, :, head])
-        ctx.save_for_backward(apart, weights, mask)
+        ctx.save_for_backward(packed, weights, mask, table, turned)
         ctx.biased = bias is not None
         return mixed.view(batch, tokens, heads * width)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        """The gradients of `packed` and `bias`; None for `heads` and `mask`."""
-        apart, weights, mask = ctx.saved_tensors
-        batch, tokens, _, heads, width = apart.shape
+        """The gradients of `packed`, `bias` and `turn`; None for `heads` and `mask`."""
+        packed, weights, mask, table, turned = ctx.saved_tensors
+        heads, batch, tokens, _ = weights.shape
+        apart = packed.view(batch, tokens, 3, heads, -1)
+        width = apart.shape[-1]
         scale = 1 / math.sqrt(width)
-        grads, of_bias = torch.empty_like(apart), []
+        grads, of_bias, of_turn = torch.empty_like(apart), [], []
+        scratch = None if table is None else packed.new_empty(2, batch, tokens, width)
         for head, of_mixed in enumerate(grad.reshape(batch, tokens, heads, width).unbind(dim=2)):
             q, k, v = apart[:, :, :, head].unbind(dim=2)
             of_q, of_k, of_v = grads[:, :, :, head].unbind(dim=2)
@@ -63,11 +75,20 @@ class PackedAttention(torch.autograd.Function):
             if mask is not None:
                 of_weights *= mask[head]
             of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights[head], -1, weights.dtype)
-            _product(of_scores, k, scale, out=of_q)
-            _product(of_scores.transpose(1, 2), q, scale, out=of_k)
+            if scratch is None:
+                _product(of_scores, k, scale, out=of_q)
+                _product(of_scores.transpose(1, 2), q, scale, out=of_k)
+            else:
+                _product(of_scores, turned[head, 1], scale, out=scratch[0])
+                _product(of_scores.transpose(1, 2), turned[head, 0], scale, out=scratch[1])
+                if ctx.needs_input_grad[4]:
+                    of_turn.append(turn_gradient(scratch, turned[head], table[:, head]))
+                for out, x in zip((of_q, of_k), scratch, strict=True):
+                    turn_into(out, x, table[:, head].conj())
             if ctx.biased:
                 of_bias.append(of_scores.sum(dim=0))
-        return grads.view(batch, tokens, -1), None, torch.stack(of_bias) if of_bias else None, None
+        gradients = (torch.stack(parts) if parts else None for parts in (of_bias, of_turn))
+        return grads.view(batch, tokens, -1), None, next(gradients), None, next(gradients)
 
 
 def _product(first: Tensor, second: Tensor, scale: float, out: Tensor | None = None) -> Tensor:

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from suite.models.embedding import BlockTerms
-from suite.models.layers.dropout import add_branch, attention, drop_path, packed_attention
+from suite.models.layers.dropout import add_branch, attention, drop_path, for_many_models, packed_attention
+from suite.models.layers.rotation import TurnedProjection, turned
 from suite.models.layers.sparing import first, spares
 from suite.models.sizes import Size
+
+NOWHERE = BlockTerms()  # of a block in which no position acts
 
 
 def plus(x: Tensor, term: Tensor | None) -> Tensor:
@@ -65,6 +68,8 @@ class TalkingHeads(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention with one projection to q, k and v (in this order) and scale 1/√(head width).
 
+    Of a position's `BlockTerms`, it applies `turn`, `bias` and `contextual`.
+
     Args:
         width: the tokens' channels.
         heads: the number of heads.
@@ -81,13 +86,14 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.talking = TalkingHeads(heads) if talking else None
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Map [batch, tokens, width] to the same shape. bias: added to the scaled products, [heads, tokens, tokens]."""
-        if self.talking is None and spares() and torch.is_grad_enabled() and x.device.type == "cpu":
-            mixed: Tensor = self.proj(packed_attention(self.qkv(x), self.heads, bias, self._rate))
+    def forward(self, x: Tensor, at: BlockTerms = NOWHERE) -> Tensor:
+        """Map [batch, tokens, width] to the same shape. at: what the position does in this block."""
+        packs = self.talking is None and at.contextual is None
+        if packs and spares() and torch.is_grad_enabled() and x.device.type == "cpu":
+            mixed: Tensor = self.proj(packed_attention(self.qkv(x), self.heads, at.bias, self._rate, at.turn))
             return mixed
-        q, k, v = self.project(x)
-        return self.attend(q, k, v, bias)
+        q, k, v = self.project(x) if at.turn is None else self.turn(x, at.turn)
+        return self.attend(q, k, v, at)
 
     @property
     def _rate(self) -> float:
@@ -98,12 +104,20 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
         return q, k, v
 
-    def of_first(self, x: Tensor, bias: Tensor | None, queries: int) -> Tensor:
+    def turn(self, x: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `project`, with q and k turned; see `suite.models.layers.rotation.turned`."""
+        if self.training and turn.device.type == "cpu" and not (torch.compiler.is_compiling() or for_many_models()):
+            parts: tuple[Tensor, Tensor, Tensor] = TurnedProjection.apply(self.qkv(x), turn)
+            return parts
+        q, k, v = self.project(x)
+        return turned(q, turn), turned(k, turn), v
+
+    def of_first(self, x: Tensor, at: BlockTerms, queries: int) -> Tensor:
         """The first tokens of `forward`'s output, [batch, queries, width].
 
         Args:
             x: all tokens, [batch, tokens, width]. Only the first are queries; all are keys and values.
-            bias: as in `forward`.
+            at: as in `forward`.
             queries: how many first tokens to compute.
         """
         width, offsets = x.shape[2], self.qkv.bias
@@ -114,18 +128,22 @@ class Attention(nn.Module):
             .transpose(1, 2)
             for tokens, rows in parts
         )
-        return self.attend(q, k, v, None if bias is None else bias[:, :queries])
+        if at.turn is not None:
+            q, k = turned(q, at.turn[:, :queries]), turned(k, at.turn)
+        return self.attend(q, k, v, at if at.bias is None else at._replace(bias=at.bias[:, :queries]))
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, at: BlockTerms) -> Tensor:
         """Attention and the output projection: [batch, queries, width].
 
         Args:
-            q: [batch, heads, queries, head width].
-            k: [batch, heads, keys, head width].
+            q: [batch, heads, queries, head width], turned.
+            k: [batch, heads, keys, head width], turned.
             v: [batch, heads, keys, head width].
-            bias: [heads, queries, keys], or None.
+            at: its `bias`, [heads, queries, keys], and `contextual` are added to the scaled products.
         """
-        bias = None if bias is None else bias.to(q.dtype).expand(q.shape[0], -1, -1, -1)
+        bias = None if at.bias is None else at.bias.to(q.dtype).expand(q.shape[0], -1, -1, -1)
+        if at.contextual is not None:
+            bias = plus(at.contextual(q).to(q.dtype), bias)
         x = self.weigh(q, k, v, bias)
         mixed: Tensor = self.proj(x.transpose(1, 2).flatten(2))
         return mixed
@@ -199,9 +217,7 @@ class Block(nn.Module):
 
         def branch(x: Tensor) -> Tensor:
             seen = self.seen(x, at)
-            attended: Tensor = (
-                self.attention(seen, at.bias) if wanted is None else self.attention.of_first(seen, at.bias, wanted)
-            )
+            attended: Tensor = self.attention(seen, at) if wanted is None else self.attention.of_first(seen, at, wanted)
             return attended
 
         attended: Tensor = self.drop_path(first(x, wanted), branch, x)
@@ -226,7 +242,7 @@ class PreNormBlock(Block):
         x = plus(x, at.stream)
         x = self.attend(x, at, wanted)
         added: Tensor = self.drop_path(x, lambda x: self.mlp(self.norm2(x)), x)
-        return added
+        return at.finished(added) if wanted is None else added
 
 
 def drop_path_rates(rate: float, depth: int) -> list[float]:

@@ -124,7 +124,9 @@ def _fuses(q: Tensor, bias: Tensor | None, rate: float) -> bool:
     return torch.compiler.is_compiling() or rate == 0 or (q.is_cuda and not _source.generators)
 
 
-def packed_attention(packed: Tensor, heads: int, bias: Tensor | None, rate: float) -> Tensor:
+def packed_attention(
+    packed: Tensor, heads: int, bias: Tensor | None, rate: float, turn: Tensor | None = None
+) -> Tensor:
     """`attention` with fewer copies and less saved memory (`PackedAttention`); not for several models under vmap.
 
     Args:
@@ -132,10 +134,11 @@ def packed_attention(packed: Tensor, heads: int, bias: Tensor | None, rate: floa
         heads: the number of heads.
         bias: [heads, tokens, tokens], or None.
         rate: the dropout rate of the attention weights.
+        turn: the angles of `PackedAttention`, or None.
     """
     batch, tokens, _ = packed.shape
     mask = None if rate == 0 else _quick_mask((heads, batch, tokens, tokens), rate).to(packed.dtype)
-    mixed: Tensor = PackedAttention.apply(packed, heads, bias, mask)
+    mixed: Tensor = PackedAttention.apply(packed, heads, bias, mask, turn)
     return mixed
 
 

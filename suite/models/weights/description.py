@@ -118,7 +118,7 @@ def _tables(cell: ModelCell) -> Iterator[int]:
     window = min(tokens, size.window_size**2) if isinstance(size, WindowSize) else tokens
     if position.absolute:
         yield tokens * size.embed_dim
-    if position.relative:
+    if position.bias:
         yield window**2
     if isinstance(size, WindowSize):
         yield tokens * window  # the masks of shifted windows

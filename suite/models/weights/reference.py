@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from suite.errors import InputError
-from suite.models.embedding import PositionEmbedding, RelativeBias
+from suite.models.embedding import PositionEmbedding
 from suite.models.families.transformer import Transformer
+from suite.models.sites.bias import RelativeBias
 from suite.models.sizes import Grid
 from suite.models.weights.sources import SOURCES
 from suite.models.weights.unwrapping import find_weights, listed

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from suite.models import create_model
+from suite.models.embedding import BlockTerms
 from suite.models.layers.attention import PackedAttention
 from suite.models.layers.blocks import MLP, Attention
 from suite.models.layers.dropout import add_branch, masks_from, packed_attention
@@ -191,5 +192,6 @@ def test_queries_of_the_first_tokens() -> None:
     for bias in (False, True):
         torch.manual_seed(0)
         attention = Attention(8, 2, qkv_bias=bias, drop=0.0).double()
-        x, relative = drawn(1, 2, 5, 8), drawn(2, 2, 5, 5)
-        assert torch.allclose(attention.of_first(x, relative, 2), attention(x, relative)[:, :2])
+        x, turn = drawn(1, 2, 5, 8), torch.stack([drawn(3, 2, 5, 2).cos(), drawn(3, 2, 5, 2).sin()], dim=-1)
+        at = BlockTerms(bias=drawn(2, 2, 5, 5), turn=turn)
+        assert torch.allclose(attention.of_first(x, at, 2), attention(x, at)[:, :2])

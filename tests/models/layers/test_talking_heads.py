@@ -11,6 +11,7 @@ from torch import Tensor
 from suite.errors import InputError
 from suite.models.architectures import resolve_architecture
 from suite.models.costs.macs import count_macs
+from suite.models.embedding import BlockTerms
 from suite.models.families.swin import WindowAttention
 from suite.models.layers.blocks import Attention
 from suite.models.layers.dropout import masks_from
@@ -33,7 +34,9 @@ def test_heads_are_mixed_before_and_after_the_softmax() -> None:
     torch.manual_seed(0)
     attention = Attention(12, 3, qkv_bias=True, drop=0.0, talking=True).double()
     x, bias = torch.randn(2, 5, 12).double(), torch.randn(3, 5, 5).double()
-    torch.testing.assert_close(attention(x, bias), torch.stack([loops(attention, image, bias) for image in x]))
+    torch.testing.assert_close(
+        attention(x, BlockTerms(bias=bias)), torch.stack([loops(attention, image, bias) for image in x])
+    )
 
 
 @torch.no_grad()

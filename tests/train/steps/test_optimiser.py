@@ -60,6 +60,22 @@ def test_the_tables_of_a_relative_position(arch: str, inside: bool) -> None:
         assert {name for name, p in parameters.items() if id(p) in ids} >= set(others)
 
 
+@pytest.mark.parametrize(("pe", "decayed"), [("rope_mixed", False), ("cpe", False), ("irpe_product", True)])
+def test_positions_in_blocks(pe: str, decayed: bool) -> None:
+    """As in their released code: RoPE-ViT's frequencies and CPVT's convolution have none, iRPE's tables do."""
+    model = create_model("deit", pe=pe, num_classes=5, image_size=4, **{**SIZE, "embed_dim": 12})
+    own = {name for name, value in model.named_parameters() if name.startswith("position.") and value.ndim > 1}
+    assert own
+    for switch in ("decay_position", "decay_relative_position"):
+        for value in (False, True):
+            settings = {"version": 1, "epochs": 1, "batch_size": 1, "lr": 1.0, "weight_decay": 0.3, switch: value}
+            groups = build_optimiser(model, Recipe.model_validate(settings), model.position_and_class_parameters())
+            ids = {id(parameter) for parameter in groups.param_groups[0]["params"]}
+            found = {name for name, parameter in model.named_parameters() if id(parameter) in ids}
+            about = (switch == "decay_relative_position") == decayed
+            assert (own <= found) == (value if about else decayed), (switch, value)
+
+
 def test_all_can_be_decayed() -> None:
     model = create_model("vit_lite", pe="sin1d", join="lape", num_classes=5, image_size=4, **SIZE)
     recipe = Recipe(version=1, epochs=1, batch_size=1, lr=1.0, weight_decay=0.3, decay_all=True)
