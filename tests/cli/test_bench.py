@@ -107,7 +107,7 @@ def test_what_both_sides_are_besides_is_said(lape: Shell) -> None:
         (["--arch", "deit_tniy"], "did you mean 'deit_tiny'"),
         (["--treatment", "lap"], "unknown join"),
         (["--axis", "norms"], "did you mean 'norm'"),
-        (["--axis", "norm", "--treatment", "dnt"], "did you mean 'dtn'"),
+        (["--axis", "norm", "--treatment", "l2nb"], "did you mean 'l2bn'"),
         (["--axis", "norm", "--norm", "dtn"], "--norm is of both sides"),
         (["--axis", "loss", "--loss", "default"], "--loss is of both sides"),
         (["--axis", "loss", "--arch", "resnet20"], "is a convolutional network"),
