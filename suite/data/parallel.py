@@ -197,6 +197,7 @@ def serve() -> None:
             said, answers = {"problems": [asdict(problem) for problem in error.problems]}, []
         except Exception as error:  # every error is passed on to the parent, which raises it
             said, answers = {"error": f"{type(error).__name__}: {error}"}, []
+        sys.stdout.flush()  # the parent ends this process by a signal, which would lose what a library has printed
         output.write(json.dumps(said).encode() + b"\n")
         for _, content in answers:
             output.write(content)

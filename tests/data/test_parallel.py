@@ -112,7 +112,8 @@ def test_a_process_that_is_killed_is_told(processes):
         list(on_all_cores("tests.data.tasks:die", [0]))
 
 
-def test_what_a_library_prints_is_no_answer(processes, capfd):
+def test_what_a_library_prints_is_no_answer(processes, capfd, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     assert list(on_all_cores("tests.data.tasks:chatter", [3])) == [(3, b"")]
     assert "no answer" in capfd.readouterr().err
 

@@ -70,7 +70,7 @@ def start_ray(dashboard: bool = False) -> None:
 def _attempt(waits: dict[str, str], dashboard: bool) -> Any:
     before = children()
     try:
-        with _set({**waits, _CLUSTERS: "0", "RAY_enable_metrics_collection": "0"}), _loopback():
+        with _set({**waits, _CLUSTERS: "0", "RAY_enable_metrics_collection": "0"}), _as_imported_here():
             return _init(dashboard)
     except Exception:
         with suppress(Exception):  # Ray can be in any state
@@ -105,13 +105,21 @@ def _init(dashboard: bool) -> Any:
 
 
 @contextmanager
-def _loopback() -> Iterator[None]:
-    """Make Ray use 127.0.0.1 as this node's address in this process too, which may have imported Ray earlier."""
-    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+def _as_imported_here() -> Iterator[None]:
+    """Set what Ray reads from the environment when it is imported: this process may have imported it before the suite.
+
+    The node's address is 127.0.0.1. And under `uv run`, a worker doesn't install an environment of its own, which would
+    take minutes.
+    """
+    names = ("ENABLE_RAY_CLUSTER", "RAY_ENABLE_UV_RUN_RUNTIME_ENV")
+    before = {name: getattr(ray_constants, name) for name in names}
+    for name in names:
+        setattr(ray_constants, name, False)
     try:
         yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
+        for name, value in before.items():
+            setattr(ray_constants, name, value)
 
 
 @contextmanager

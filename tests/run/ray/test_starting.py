@@ -22,7 +22,7 @@ def unknown(uid):
     raise KeyError(uid)
 pwd.getpwuid = unknown
 from pathlib import Path
-import psutil, ray, threading, time
+import psutil, ray, threading, time  # Ray before the suite, as in a program of one's own
 from suite.run.ray import starting
 
 @ray.remote
