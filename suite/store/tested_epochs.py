@@ -20,9 +20,10 @@ def parse_test_every(value: object) -> TestEvery:
         return value
     if type(value) is float and 0 < value < 1:
         return value
-    listed = isinstance(value, list | tuple) and value and all(type(epoch) is int and epoch >= 1 for epoch in value)
-    if listed and list(value) == sorted(set(value)):
-        return tuple(value)
+    if isinstance(value, list | tuple) and value:
+        whole = all(type(epoch) is int and epoch >= 1 for epoch in value)
+        if whole and list(value) == sorted(set(value)):
+            return tuple(value)
     raise ValueError(
         "a number of epochs (at least 1), a part of the training (above 0, below 1), or a rising list of epochs"
     )
