@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from suite.grid.shipped import known_files, typed_name
+from suite.grid.shipped import known_files
 from suite.report.index.cost import cost_text, trials_of
 from suite.report.workspace import Workspace, not_tested, open_workspace
 from suite.verdict.claims.claim import Claim
@@ -65,9 +65,7 @@ def open_all(results: Path, reports: Path) -> list[Workspace]:
     Raises:
         InputError: a grid, a claim file or a record is wrong.
     """
-    return [
-        open_workspace(typed_name(path), (), None, results, reports, reading=True) for path in known_files().values()
-    ]
+    return [open_workspace(name, (), None, results, reports, reading=True) for name in sorted(known_files())]
 
 
 def entries(workspaces: Sequence[Workspace]) -> list[Entry]:
