@@ -228,7 +228,7 @@ class Workspace(OpenGrid):
             testable,
             seeds=self.seed_order,
             pairs_expected=self.grid.declared_seeds,
-            history=self.history if any(claim.epoch is not None for claim in testable) else None,
+            history=None if missing_packages() else self.history,
         )
         return [*judged, *(not_tested(claim, claim.obstacle) for claim in self.claims if claim.obstacle)]
 
