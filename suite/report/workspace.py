@@ -224,7 +224,7 @@ class Workspace(OpenGrid):
             testable,
             seeds=self.seed_order,
             pairs_expected=self.grid.declared_seeds,
-            history=self.history if any(claim.epoch is not None for claim in testable) else None,
+            history=None if missing_packages() else self.history,
         )
         return [*judged, *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
 
