@@ -258,7 +258,7 @@ class GridFile(_Model):
             raise ValueError(f"each seed index once, not {self.seeds}")
         if self.choose is not None:
             if len(set(self.choose.seeds)) < len(self.choose.seeds):
-                raise ValueError(f"each search seed once, not {self.choose.seeds}")
+                raise ValueError(f"choose: each search seed once, not {self.choose.seeds}")
             if both := sorted({*self.seeds} & {*self.choose.seeds}):
                 told = ", ".join(map(str, both))
                 raise ValueError(f"choose: search seeds that are none of the grid's seeds; both have {told}")
