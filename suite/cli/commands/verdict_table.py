@@ -43,7 +43,13 @@ def verdict_lines(verdicts: Sequence[Verdict], answers: Sequence[PaperAnswer], w
         rows.append(Text(title, style="bold"))
         members = list(group)
         for one, name in zip(members, _names(members), strict=True):
-            add(word_text(one), name, points(one.claim.claimed_gain), _observed(one), _pairs(one))
+            add(
+                word_text(one),
+                name,
+                "any" if one.claim.any_size else points(one.claim.claimed_gain),
+                _observed(one),
+                _pairs(one),
+            )
         ids = {one.claim.id for one in members}
         for answer in [answer for answer in rest if ids.issuperset(answer.claims)]:
             add(together, _together(answer), "", _mean(answer), "")
