@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from suite.models.levels import Cell, Refusal
 
 Grid = tuple[int, int]  # rows and columns
+# The blocks of a transformer that have the norm of the norm axis: all but the last two; all; all, and before the head.
+NormPlace = Literal["inner", "blocks", "all"]
 
 
 class PatchTokens(NamedTuple):
@@ -73,6 +75,7 @@ class Size(AnySize):
         talking_heads: attention's heads are mixed before and after the softmax (arXiv 2003.02436).
         head_drop: dropout of the class head's input, in training.
         position_std: standard deviation of the normal from which a learned absolute PE is drawn; None: the family's.
+        norm_where: where the norm of the norm axis stands, of the transformer's blocks; None: where it is published to.
     """
 
     embed_dim: int = Field(ge=1)
@@ -85,6 +88,7 @@ class Size(AnySize):
     talking_heads: bool = Field(default=False, json_schema_extra={"neutral": False})
     head_drop: float = Field(default=0.0, ge=0, lt=1, json_schema_extra={"neutral": 0.0})
     position_std: float | None = Field(default=None, gt=0, json_schema_extra={"neutral": None})
+    norm_where: NormPlace | None = Field(default=None, json_schema_extra={"neutral": None})
 
     @property
     def width(self) -> int:
