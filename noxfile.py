@@ -48,6 +48,12 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def reports(session: nox.Session) -> None:
+    """Write reports/ anew from the committed results, and the README's picture of its first page."""
+    session.run("python", "-m", "tests.report.test_committed")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure what the suite itself costs, and how often simulated verdicts are wrong (that alone takes minutes)."""
     session.run("python", "-m", "benchmarks", *session.posargs)
