@@ -45,8 +45,8 @@ class TimmSize(AnySize):
 
     judged: ClassVar[frozenset[str]] = frozenset(levels.kind for levels in LEVELS)
 
-    model: str = Field(min_length=1, max_length=100)
-    img_size: int | None = Field(default=None, ge=1)
+    model: str = Field(min_length=1, max_length=100, description="timm's name, without a tag of pretrained weights")
+    img_size: int | None = Field(default=None, ge=1, description="pixels on each side, which the data set must have")
 
     @property
     def arguments(self) -> Mapping[str, Argument]:
