@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from suite.errors import InputError
 from suite.grid.auto_augment import RandAugment, parse_policy
 from suite.store.canonical import canonical_json
+from suite.store.tested_epochs import TestEvery, epochs_tested, parse_test_every
 
 AskedPrecision = Literal["auto", "fp32", "bf16"]
 WHOLE_RATIO = (0.75, 1.3333333333333333)  # aspect ratios of random resized crops: 3/4 to 4/3
@@ -218,8 +219,10 @@ class Recipe(BaseModel):
     train_images: int | None = Field(
         default=None, ge=1, description="a fixed subset of the training images, balanced over classes; null: all"
     )
-    test_every: int = Field(
-        default=1, ge=1, description="epochs from one test to the next; the last epoch is tested in any case"
+    test_every: TestEvery = Field(
+        default=1,
+        description="epochs from one test to the next, a part of the training (0.1: at every tenth), or a list of "
+        "epochs; the last epoch is tested in any case",
     )
     test_crop_ratio: float = Field(
         default=1.0,
@@ -240,8 +243,9 @@ class Recipe(BaseModel):
     def _consistent(self) -> Self:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
-        if self.test_every > self.total_epochs:
-            raise ValueError(f"test_every ({self.test_every}) must not exceed epochs ({self.total_epochs})")
+        last = self.test_every[-1] if isinstance(self.test_every, tuple) else self.test_every
+        if last > self.total_epochs:
+            raise ValueError(f"test_every ({last}) must not exceed epochs ({self.total_epochs})")
         if self.warmup == "harmonic" and self.schedule_unit == "step":
             raise ValueError("schedule_unit: epoch with warmup: harmonic, which has no bound between epochs")
         for name in ("warmup_lr", "min_lr"):
@@ -250,6 +254,11 @@ class Recipe(BaseModel):
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), not {list(self.betas)}")
         return self
+
+    @field_validator("test_every", mode="before")
+    @classmethod
+    def _tested(cls, value: Any) -> TestEvery:
+        return parse_test_every(value)
 
     @field_validator("auto_augment")
     @classmethod
@@ -324,6 +333,11 @@ class Recipe(BaseModel):
     def total_epochs(self) -> int:
         """The number of epochs, with those of the cool-down."""
         return self.epochs + self.cooldown_epochs
+
+    @property
+    def tested_epochs(self) -> frozenset[int]:
+        """The epochs after which a run is tested, counted from 1."""
+        return epochs_tested(self.test_every, self.total_epochs)
 
     @property
     def mixes(self) -> bool:

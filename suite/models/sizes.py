@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from suite.models.levels import Cell, Refusal
 
 Grid = tuple[int, int]  # rows and columns
+# The blocks of a transformer that have the norm of the norm axis: all but the last two; all; all, and before the head.
+NormPlace = Literal["inner", "blocks", "all"]
 
 
 class PatchTokens(NamedTuple):
@@ -88,6 +90,11 @@ class Size(AnySize):
         default=None,
         gt=0,
         description="standard deviation of a learned PE's first values; null: that of the family",
+        json_schema_extra={"neutral": None},
+    )
+    norm_where: NormPlace | None = Field(
+        default=None,
+        description="where the norm axis's norm stands: all blocks but two, all, and before the head; null: as published",
         json_schema_extra={"neutral": None},
     )
 

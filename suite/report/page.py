@@ -30,7 +30,7 @@ from suite.report.tables.render import html_view, write
 from suite.report.tables.rows import rows
 from suite.report.tables.summary import gain_text, summary_table, write_summary
 from suite.report.tables.table import NONE, Table
-from suite.report.templates import template
+from suite.report.templates import asset, template
 from suite.store.files import write_atomic
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.interactions import Factorial
@@ -93,7 +93,7 @@ def render(
         results=html_view(results, gain_marks([row.comparison for row in cells])),
         **_failures(frame),
         grid=grid,
-        css=Markup(template("report.css").render()),  # noqa: S704 -- a file of this package
+        css=Markup(asset("base.css") + asset("report.css")),  # noqa: S704 -- files of this package
         sections=_sections(grid, published, factorials, bool(alike), bool(levels)),
         published=[html_view(table) for table in beside],
         effects=[html_view(table) for table in effects],

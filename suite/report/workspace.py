@@ -77,12 +77,16 @@ class Workspace(OpenGrid):
         return replace(whole, trials=trials)
 
     @cached_property
-    def paces(self) -> list[Pace]:
-        """What the stored runs, and a calibration if there was one, say of the time that trials take."""
+    def recorded_paces(self) -> list[Pace]:
+        """What the stored runs say of the time that trials take."""
         paces = Paces({trial.dataset.name: trial.dataset for trial in self.expansion.trials}.values())
         done = (record for record in self.records.values() if record.status == "done")
-        calibrated = [] if self.calibration is None else self.calibration.paces
-        return [*(pace for record in done if (pace := paces.of_record(record)) is not None), *calibrated]
+        return [pace for record in done if (pace := paces.of_record(record)) is not None]
+
+    @cached_property
+    def paces(self) -> list[Pace]:
+        """What the stored runs, and a calibration if there was one, say of the time that trials take."""
+        return [*self.recorded_paces, *([] if self.calibration is None else self.calibration.paces)]
 
     @cached_property
     def calibration(self) -> Measured | None:
@@ -224,9 +228,9 @@ class Workspace(OpenGrid):
             testable,
             seeds=self.seed_order,
             pairs_expected=self.grid.declared_seeds,
-            history=self.history if any(claim.epoch is not None for claim in testable) else None,
+            history=None if missing_packages() else self.history,
         )
-        return [*judged, *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
+        return [*judged, *(not_tested(claim, claim.obstacle) for claim in self.claims if claim.obstacle)]
 
 
 def open_workspace(
@@ -242,6 +246,7 @@ def open_workspace(
     return workspace
 
 
-def _not_tested(claim: Claim) -> Verdict:
-    sentence = f"claimed {points(claim.claimed_gain)}: not tested; {claim.obstacle}"
-    return Verdict(claim, "not_tested", sentence, cell="", recipe="", caveats=(), evidence=None)
+def not_tested(claim: Claim, obstacle: str) -> Verdict:
+    """The verdict on a claim that no runs are at hand for."""
+    sentence = f"claimed {points(claim.claimed_gain)}: not tested; {obstacle}"
+    return Verdict(claim, "not_tested", sentence, cell="", recipe="", caveats=(), evidence=None, obstacle=obstacle)

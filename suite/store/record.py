@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from suite.store.tested_epochs import parse_test_every
+
 if TYPE_CHECKING:
     import numpy as np  # imported where bits are packed: a status does without it
     import numpy.typing as npt
@@ -59,7 +61,7 @@ NotNegative = Annotated[float, Field(ge=0, le=MOST)]
 
 # What a record and its config name alike; of the architecture the config has the sizes.
 _LEVELS = tuple(name for name in _DATASET_LAST if name != "arch")
-_POSITIVE = ("batch_size", "test_every", "train_images")  # numbers of a recipe that a run's time is divided by
+_POSITIVE = ("batch_size", "train_images")  # numbers of a recipe that a run's time is divided by
 
 
 class _Model(BaseModel):
@@ -173,6 +175,11 @@ class RunRecord(_Model):
             number = self.config["recipe"].get(name)
             if number is not None and not (type(number) is int and number > 0):
                 raise ValueError(f"a recipe whose {name} is a positive integer")
+        if (every := self.config["recipe"].get("test_every")) is not None:
+            try:
+                parse_test_every(every)
+            except ValueError as error:
+                raise ValueError(f"a recipe whose test_every is {error}") from None
         if self.top1 is not None and self.top1_best_epoch is not None and self.top1_best_epoch < self.top1:
             raise ValueError("a best epoch that is no worse than the last one")
         if self.status == "done" and (self.top1 is None or self.top1_best_epoch is None or not self.epochs):

@@ -116,13 +116,14 @@ class Attempt:
         for member, held in zip(self.members, facts.get("members", ()), strict=False):
             member.restore(held)
         clock = Clock(facts["seconds"], facts["epoch_seconds"])
+        tested = recipe.tested_epochs
         for epoch in range(facts["epoch"], recipe.total_epochs):
             losses = self.train_epoch(trainer, epoch, tensors, clock).cpu()  # synchronises with the GPU before timing
             # Seeds trained together share the time equally, so that the sum is the machine's time.
             seconds = clock.epoch() / len(self.members)
             for member, of_member in zip(self.members, losses.unbind(dim=1), strict=True):
                 member.trained(epoch, learning_rate(recipe, epoch, 0, self.steps), of_member, seconds)
-            if (epoch + 1) % recipe.test_every == 0 or epoch + 1 == recipe.total_epochs:
+            if epoch + 1 in tested:
                 trim()
                 right, test_losses = trainer.test(self.test_images)
                 trim()

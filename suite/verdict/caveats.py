@@ -13,6 +13,7 @@ from suite.verdict.evidence import Evidence, ImageChecks
 from suite.verdict.run_caveats import run_caveats
 from suite.verdict.stats.influence import farthest_pair, lacks_room, significance_hangs_on, skewness
 from suite.verdict.test_images import lacking
+from suite.verdict.training_curves import still_moves
 
 _UNUSUAL = 0.05  # below this probability an outlier or a skewness is told
 _BELOW_FLOOR = 0.01  # below this probability a standard deviation that is too small is told
@@ -32,6 +33,7 @@ def caveats(claim: Claim, comparison: Comparison, evidence: Evidence | None) -> 
         if lacks_room(baseline, claim.claimed_gain, claim.margin, claim.side):
             text += ", which is less than the claimed one less the margin: no runs could show that"
         yield text
+    yield from _convergence(evidence)
     yield from _paper_runs(claim, evidence)
     yield from _lopsided(claim, evidence)
     yield from _interval(claim, evidence)
@@ -79,6 +81,17 @@ def worst_case(evidence: Evidence, word: str, taken: str | None) -> str:
     if taken is not None:
         return f"{text}; {taken.replace('_', ' ')} doesn't stand"
     return f"{text}; {word.replace('_', ' ')} either way"
+
+
+def _convergence(evidence: Evidence) -> Iterator[str]:
+    """Which sides still change at the end of training."""
+    compared = evidence.comparison
+    sides = zip((compared.baseline.level, compared.treatment.level), evidence.last_tenths, strict=True)
+    if moving := [f"{level} by {points(moved)} points" for level, moved in sides if still_moves(moved)]:
+        yield (
+            f"not converged: the last tenth of training still changes the accuracy of {' and of '.join(moving)}; after "
+            "longer training the gain may be another"
+        )
 
 
 def _paper_runs(claim: Claim, evidence: Evidence) -> Iterator[str]:

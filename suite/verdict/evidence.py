@@ -59,6 +59,8 @@ class Evidence:
         images: the checks of single test images, if every run kept its answers.
         bounds: the gains with failed pairs at their worst, where the claim's rule lets them enter.
         tested: whether the claim could be tested.
+        last_tenths: of both sides, by how many points the last tenth of training changes top-1, a mean over the pairs;
+            NaN where it isn't known.
     """
 
     claim: Claim
@@ -67,6 +69,7 @@ class Evidence:
     images: ImageChecks | None = None
     bounds: Bounds | None = None
     tested: bool = True
+    last_tenths: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def gain(self) -> stats.PairedGain:
@@ -205,6 +208,8 @@ class Evidence:
             "prediction_high": self.prediction.high,
             "failed_pairs": [] if failed is None else failed.failed,
             "correlation": compared.correlation,
+            "baseline_last_tenth": self.last_tenths[0],
+            "treatment_last_tenth": self.last_tenths[1],
             "environments": compared.environments,
             "test_images": None if images is None else images.images,
             "crossed_low": math.nan if images is None else images.crossed.low,

@@ -96,6 +96,9 @@ def find_cases(
         if claim.metric not in METRICS:
             yield Case(claim, None, f"no run records {claim.metric}")
             continue
+        if claim.epoch is not None and history is None:
+            yield Case(claim, None, f"the training curves, which have epoch {claim.epoch}, aren't at hand")
+            continue
         key = (asked.axis, asked.baseline, claim.metric, tuple(asked.tied), claim.epoch)
         if key not in found:
             at_epoch = None if claim.epoch is None else (claim.epoch, tested[claim.epoch])

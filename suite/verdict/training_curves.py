@@ -8,20 +8,23 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from suite.verdict.runs import is_missing, rows_of
+
 if TYPE_CHECKING:
-    import pandas as pd
+    from suite.verdict.comparisons import Comparison
+    from suite.verdict.runs import Frame
 
 Curve = Sequence[tuple[int, float]]  # epochs completed, and top-1 in percent after them; in rising order
 STILL_MOVES = 0.5  # points: a cell whose last tenth of training changes its accuracy by more isn't converged
 
 
-def curves_of(history: pd.DataFrame) -> dict[str, Curve]:
+def curves_of(history: Frame) -> dict[str, Curve]:
     """The tested epochs of each run, by its trial id. history: as `suite.store.load_history` returns it."""
     found: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    tested = history.loc[history["top1"].notna(), ["trial_id", "epoch", "top1"]]
-    for trial, epoch, top1 in tested.sort_values(["trial_id", "epoch"]).itertuples(index=False):
-        found[trial].append((int(epoch) + 1, float(top1)))
-    return dict(found)
+    for trial, epoch, top1 in rows_of(history, ("trial_id", "epoch", "top1")):
+        if not is_missing(top1):
+            found[str(trial)].append((int(epoch) + 1, float(top1)))
+    return {trial: sorted(curve) for trial, curve in found.items()}
 
 
 def last_tenth(curve: Curve) -> float:
@@ -36,10 +39,29 @@ def last_tenth(curve: Curve) -> float:
     return last - before[-1] if before else math.nan
 
 
-def mean_last_tenth(curves: Mapping[str, Curve], trials: Sequence[str]) -> float:
-    """The mean of `last_tenth` over runs; NaN if none of them has it."""
-    moves = [move for trial in trials if not math.isnan(move := last_tenth(curves.get(trial, ())))]
+def mean_last_tenth(curves: Mapping[str, Curve], trials: Sequence[str], end: float = math.inf) -> float:
+    """The mean of `last_tenth` over runs, as if training ended at epoch `end`; NaN if none of them has it."""
+    parts = ([point for point in curves.get(trial, ()) if point[0] <= end] for trial in trials)
+    moves = [move for part in parts if not math.isnan(move := last_tenth(part))]
     return fmean(moves) if moves else math.nan
+
+
+def last_tenths(comparison: Comparison, curves: Mapping[str, Curve]) -> tuple[float, float]:
+    """`mean_last_tenth` of both sides, baseline first, over the runs of the pairs.
+
+    If the comparison is about an epoch, training is taken to end there.
+    """
+    end = math.inf if comparison.epoch is None else comparison.epoch
+    base, treated = (
+        mean_last_tenth(curves, [side.trials[seed] for seed in comparison.seeds], end)
+        for side in (comparison.baseline, comparison.treatment)
+    )
+    return base, treated
+
+
+def still_moves(last_tenth: float) -> bool:
+    """Whether a cell with this last tenth isn't converged; False for NaN."""
+    return abs(last_tenth) > STILL_MOVES
 
 
 def reached(curve: Curve, accuracy: float) -> int | None:

@@ -46,6 +46,7 @@ from suite.verdict.matching import Case, find_cases
 from suite.verdict.rules import Tests, falls_short, has_fallen_short, single_look, smallest_p
 from suite.verdict.sentences import ANALOGUE_WORDS, Word, write_sentence
 from suite.verdict.test_images import check_test_images
+from suite.verdict.training_curves import Curve, curves_of, last_tenths
 
 if TYPE_CHECKING:
     from suite.verdict.runs import Frame
@@ -66,6 +67,7 @@ class Verdict:
         provisional: the word is from fewer pairs than were fixed, by a rule that allows a single look.
         single_look: of a claim that is judged after each pair, the word that the same pairs would have if nobody had
             looked before; None otherwise.
+        obstacle: of a claim that isn't tested, why; empty otherwise.
     """
 
     claim: Claim
@@ -77,6 +79,7 @@ class Verdict:
     evidence: Evidence | None
     provisional: bool = False
     single_look: Word | None = None
+    obstacle: str = ""
 
     @property
     def smaller(self) -> bool:
@@ -105,17 +108,27 @@ def judge(
             default.
         pairs_expected: the number of pairs that the grid fixes. With fewer, words by the fixed rule are provisional;
             None: nothing is known of it.
-        history: as `suite.store.load_history` gives it, for claims about an epoch. Without it they aren't tested.
+        history: as `suite.store.load_history` gives it. Without it, claims about an epoch aren't tested, and verdicts
+            don't say whether the runs had converged.
 
     Raises:
         InputError: the frame holds two trainings under one name, a finished run without an accuracy, answers to
             the test images that don't fit it, or test sets of two sizes in one comparison.
     """
-    return judge_cases(find_cases(frame, claims, seeds, history, pairs_expected), pairs_expected)
+    curves = {} if history is None else curves_of(history)
+    return judge_cases(find_cases(frame, claims, seeds, history, pairs_expected), pairs_expected, curves)
 
 
-def judge_cases(matched: Iterable[Case], pairs_expected: int | None = None) -> list[Verdict]:
-    """Judge claims, each on the comparison that is at hand for it; arguments and errors as for `judge`."""
+def judge_cases(
+    matched: Iterable[Case], pairs_expected: int | None = None, curves: Mapping[str, Curve] | None = None
+) -> list[Verdict]:
+    """Judge claims, each on the comparison that is at hand for it; errors as for `judge`.
+
+    Args:
+        matched: the claims with their comparisons.
+        pairs_expected: as for `judge`.
+        curves: the tested epochs of each run, by trial id.
+    """
     verdicts = []
     for case, size in in_families(matched):
         evidence = None
@@ -123,7 +136,8 @@ def judge_cases(matched: Iterable[Case], pairs_expected: int | None = None) -> l
         if case.comparison is not None and case.comparison.seeds:
             check_test_images(case.comparison)
             images = image_checks(case.claim, case.comparison)
-            evidence = Evidence(case.claim, case.comparison, size, images, case.bounds, tested=not obstacle)
+            moved = last_tenths(case.comparison, curves or {})
+            evidence = Evidence(case.claim, case.comparison, size, images, case.bounds, not obstacle, moved)
             obstacle = obstacle or _out_of_reach(evidence)
         verdicts.append(_verdict(case, obstacle, evidence, pairs_expected))
     return verdicts
@@ -255,7 +269,8 @@ def _verdict(case: Case, obstacle: str, evidence: Evidence | None, pairs_expecte
         texts += caveats(case.claim, case.comparison, evidence)
     sentence = write_sentence(case, word, obstacle, evidence, once, taken)
     provisional = word != "not_tested" and is_provisional(case.claim, evidence, pairs_expected)
-    return Verdict(case.claim, word, sentence, case.label, case.recipe, tuple(texts), evidence, provisional, once)
+    why = obstacle if word == "not_tested" else ""
+    return Verdict(case.claim, word, sentence, case.label, case.recipe, tuple(texts), evidence, provisional, once, why)
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ import itertools
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -18,10 +17,8 @@ from suite.verdict.sentences import WORDS
 from suite.verdict.verdicts import judge
 from tests.conftest import REPOSITORY
 from tests.frames import GPU, frame_of, history_of, paired_rows, run
+from tests.report.pages import EVIL, Page
 from tests.verdict.test_verdicts import CASES, claim
-
-VOID = {"meta", "link", "br", "hr", "img", "input"}
-EVIL = "<script>alert('&amp;')</script>"
 
 GRID = GridSummary(
     name="small",
@@ -35,41 +32,6 @@ GRID = GridSummary(
     command="lape run grids/small.yaml --set recipe.epochs=30",
     dropped=[("digits vit none lape", "nothing to join"), ("digits cct none lape", "nothing to join")],
 )
-
-
-class Page(HTMLParser):
-    """The elements of a page; fails where they are not properly nested."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] != "style":
-            self.text.append(data)
-
-    def attributes(self, name: str) -> list[str]:
-        return [str(attrs[name]) for _, attrs in self.elements if name in attrs]
-
-    @property
-    def words(self) -> str:
-        return " ".join(" ".join(self.text).split())
 
 
 def small_frame() -> pd.DataFrame:

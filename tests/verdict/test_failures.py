@@ -81,7 +81,10 @@ def test_a_claim_at_an_epoch_is_judged_by_the_runs_history() -> None:
     assert "accuracies are of epoch 5" in "\n".join(found.caveats)
     (without,) = judge(frame, [asked])
     assert without.word == "not_tested"
-    assert "weren't tested at epoch 5" in without.sentence
+    assert "the training curves, which have epoch 5, aren't at hand" in without.sentence
+    (never,) = judge(frame, [asked], history=history[history["epoch"] != 4])
+    assert never.word == "not_tested"
+    assert "weren't tested at epoch 5" in never.sentence
 
 
 def test_the_papers_own_runs_vary_too() -> None:

@@ -61,6 +61,10 @@ class EvidencePart(OpenPart):
     p: float | None
     p_adjusted: float | None
     p_equivalent: float | None
+    baseline_last_tenth: float | None = Field(
+        description="by how many points the last tenth of training changes the baseline's top-1; null: not known"
+    )
+    treatment_last_tenth: float | None
     environments: list[str]
 
 

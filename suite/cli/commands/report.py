@@ -6,6 +6,7 @@ This module imports neither torch nor Ray, so that it works on a machine without
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -143,6 +144,29 @@ def write_report(workspace: Workspace) -> str:
         series=workspace.series,
         levels=workspace.level_tables(),
     )
+    return shown(page)
+
+
+def write_all_reports(results: Path, reports: Path) -> str:
+    """Run `lape report --all`: write the page of all claims and the report of each grid with runs.
+
+    Args:
+        results: the folder of all grids' results.
+        reports: the folder of all grids' reports.
+
+    Returns:
+        The path of the page of all claims.
+    """
+    from suite.report.index.entries import entries, open_all
+    from suite.report.index.page import write_index
+
+    workspaces = open_all(results, reports)
+    lines = entries(workspaces)
+    make_folder(reports)
+    page = write_index(lines, workspaces, reports)
+    for workspace in workspaces:
+        if workspace.has_runs:
+            write_report(workspace)
     return shown(page)
 
 

@@ -16,7 +16,7 @@ from suite.text import interval, points
 from suite.verdict import stats
 from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.setting_levels import setting_order, without_settings
-from suite.verdict.training_curves import STILL_MOVES, Curve, mean_last_tenth, reached
+from suite.verdict.training_curves import STILL_MOVES, Curve, last_tenths, reached
 
 
 @dataclass(frozen=True)
@@ -108,17 +108,13 @@ def _side(side: Side, comparison: Comparison) -> stats.Spread:
     return stats.spread([side.values[seed] for seed in comparison.seeds])
 
 
-def _moved(side: Side, comparison: Comparison, curves: Mapping[str, Curve]) -> float:
-    return mean_last_tenth(curves, [side.trials[seed] for seed in comparison.seeds])
-
-
 def _by_level(series: Sequence[Series], curves: Mapping[str, Curve], budget: str) -> Table:
     rows, records = [], []
     for one in series:
         for level, comparison in one.points:
             sides = (comparison.baseline, comparison.treatment)
             spreads = [_side(side, comparison) for side in sides]
-            moved = [_moved(side, comparison, curves) for side in sides]
+            moved = last_tenths(comparison, curves)
             gain = comparison.gain
             rows.append((
                 one.title, one.level(comparison), f"{one.treatment} vs {one.baseline}",

@@ -8,7 +8,6 @@ seeds make almost no difference, so they share a pace.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from suite.data.datasets import DATASETS, Dataset
 from suite.grid.settings import SCALES
 from suite.store.canonical import fingerprint
+from suite.store.tested_epochs import count_tests
 
 if TYPE_CHECKING:
     from suite.grid.trial import Trial
@@ -136,7 +136,7 @@ def work_of(trial: Trial) -> Work:
     recipe, dataset = trial.recipe, trial.dataset
     images = _of_epoch(recipe.train_images or dataset.train_images, recipe.batch_size)
     epochs = recipe.total_epochs
-    return Work(epochs * images, math.ceil(epochs / recipe.test_every) * dataset.test_images)
+    return Work(epochs * images, count_tests(recipe.test_every, epochs) * dataset.test_images)
 
 
 def _of_epoch(images: int, batch_size: int) -> int:
@@ -166,7 +166,7 @@ class Paces:
             self._kinds[cell] = kind_of(config)
         trained = epochs * _of_epoch(recipe.get("train_images") or dataset.train_images, recipe["batch_size"])
         training = min(trained / speed, seconds)
-        tested = math.ceil(epochs / recipe["test_every"]) * dataset.test_images
+        tested = count_tests(recipe["test_every"], epochs) * dataset.test_images
         if not trained or not tested:
             return None
         return Pace(

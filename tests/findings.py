@@ -1,0 +1,130 @@
+"""The tables and sentences of docs/findings.md, made of committed runs and their verdicts. No number is typed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+from benchmarks.documents import markdown
+from suite.data.datasets import DATASETS
+from suite.report.figures.by_level import draw_series
+from suite.report.tables.by_level import Series
+from suite.report.tables.effects import effect_tables
+from suite.report.tables.render import to_markdown
+from suite.report.workspace import Workspace, open_workspace
+from suite.text import interval, points
+from suite.verdict import stats
+from suite.verdict.comparisons import Comparison, Side
+from suite.verdict.stats.collapse import chance_limit
+from suite.verdict.training_curves import mean_last_tenth
+from suite.verdict.verdicts import Verdict
+from tests.conftest import REPOSITORY
+
+GRIDS = (
+    "training_length_digits", "training_length", "position_scale_digits", "position_scale", "stability",
+    "modern_positions_digits", "combined_trained",
+)  # fmt: skip
+FIGURES = {"training_length_digits": 0, "training_length": 0}  # the figure of a grid's page, by the series' number
+
+
+@cache
+def workspace(grid: str) -> Workspace:
+    """A grid of the repository with its committed runs."""
+    return open_workspace(str(REPOSITORY / "grids" / f"{grid}.yaml"), (), None, REPOSITORY / "results", Path("reports"))
+
+
+def claims(grid: str) -> str:
+    """A line per claim: accuracies, gain, word, runs that never trained, and whether its curves are flat."""
+    space = workspace(grid)
+    if space.frame.empty:
+        return f"No runs are committed yet: `lape run {grid}` makes them."
+    heads = ("comparison", "baseline", "treatment", "gain", "pairs", "word", "never trained", "last tenth")
+    return "\n\n".join([_standing(space), markdown(heads, [_line(one, space) for one in space.verdicts], ":--")])
+
+
+def _standing(space: Workspace) -> str:
+    done = sum(status == "done" for status in space.frame["status"])
+    hours = space.frame["train_seconds"].sum() / 3600
+    return f"{done} of {len(space.expansion.trials)} runs, {hours:.1f} core-hours of training."
+
+
+def _line(verdict: Verdict, space: Workspace) -> list[str]:
+    evidence = verdict.evidence
+    if evidence is None:
+        return [verdict.claim.row, "", "", "", "0", verdict.word.replace("_", " "), "", ""]
+    one, gain = evidence.comparison, evidence.gain
+    sides = (one.baseline, one.treatment)
+    moved = (mean_last_tenth(space.curves, [side.trials[seed] for seed in one.seeds]) for side in sides)
+    return [
+        verdict.claim.row,
+        *(_accuracy(side, one) for side in sides),
+        f"{points(gain.mean)} {interval(gain.low, gain.high)}",
+        str(gain.n),
+        verdict.word.replace("_", " "),
+        " / ".join(f"{_lost(side, one)} of {len(side.values)}" for side in sides),
+        " / ".join("–" if math.isnan(move) else points(move) for move in moved),
+    ]
+
+
+def _accuracy(side: Side, one: Comparison) -> str:
+    spread = stats.spread([side.values[seed] for seed in one.seeds])
+    return f"{spread.mean:.2f}" if math.isnan(spread.sd) else f"{spread.mean:.2f} ± {spread.sd:.2f}"
+
+
+def _lost(side: Side, one: Comparison) -> int:
+    dataset = DATASETS[side.level if one.axis == "dataset" else one.cell["dataset"]]
+    limit = chance_limit(dataset.test_images, dataset.num_classes)
+    return sum(value <= limit for value in side.values.values())
+
+
+def levels(grid: str) -> str:
+    """The tables over a setting: the epochs to stated accuracies among them."""
+    space = workspace(grid)
+    if space.frame.empty:
+        return "No runs are committed yet."
+    return "\n".join(map(to_markdown, space.level_tables())).strip()
+
+
+def sums(grid: str) -> str:
+    """Whether the gains of combined methods add up."""
+    space = workspace(grid)
+    if space.frame.empty:
+        return f"No runs are committed yet: `lape run {grid}` makes them."
+    effects, added = effect_tables(space.factorials)
+    return "\n\n".join([_standing(space), to_markdown(added).strip(), to_markdown(effects).strip()])
+
+
+def figure(grid: str) -> str:
+    """The link to a grid's figure, where it has runs."""
+    if not workspace(grid).series:
+        return ""
+    one = _drawn(grid)
+    return f"![Accuracy, gain and training curves: {one.title}](findings-{grid}.svg)"
+
+
+def _drawn(grid: str) -> Series:
+    return workspace(grid).series[FIGURES[grid]]
+
+
+def figures() -> dict[str, str]:
+    """The figures of the page, by file name."""
+    found = {}
+    for grid in FIGURES:
+        if workspace(grid).series:
+            (drawing,) = draw_series([_drawn(grid)], workspace(grid).curves).values()
+            found[f"findings-{grid}.svg"] = drawing
+    return found
+
+
+def blocks(names: Sequence[str] = GRIDS) -> dict[str, Callable[[], str]]:
+    """What fills the page's marked blocks, by the block's name."""
+    found: dict[str, Callable[[], str]] = {}
+    for grid in names:
+        found[f"{grid}-claims"] = lambda grid=grid: claims(grid)
+        found[f"{grid}-levels"] = lambda grid=grid: levels(grid)
+        found[f"{grid}-sums"] = lambda grid=grid: sums(grid)
+    for grid in FIGURES:
+        found[f"{grid}-figure"] = lambda grid=grid: figure(grid)
+    return found
