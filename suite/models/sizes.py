@@ -94,7 +94,7 @@ class Size(AnySize):
     )
     norm_where: NormPlace | None = Field(
         default=None,
-        description="where the norm axis's norm stands: all blocks but two, all, and before the head; null: as published",
+        description="where the norm stands: all blocks but two, all, or also before the head; null: as published",
         json_schema_extra={"neutral": None},
     )
 

@@ -50,7 +50,7 @@ class TimmSize(AnySize):
     img_size: int | None = Field(default=None, ge=1, description="pixels on each side, which the data set must have")
     norm_where: NormPlace | None = Field(
         default=None,
-        description="where the norm axis's norm stands: all blocks but two, all, and before the head; null: as published",
+        description="where the norm stands: all blocks but two, all, or also before the head; null: as published",
         json_schema_extra={"neutral": None},
     )
 

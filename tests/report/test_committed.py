@@ -1,6 +1,6 @@
 """reports/ is what the committed results give.
 
-`python -m tests.report.test_committed` (or `nox -s reports`) writes it anew, and the README's picture of its first page.
+`python -m tests.report.test_committed` (or `nox -s reports`) rewrites it, and the README's picture of its first page.
 Only committed results count, so that a run of a developer's own doesn't get in.
 """
 
