@@ -36,7 +36,7 @@ from suite.models.joins import BlockMap as BlockMap
 from suite.models.joins import Terms as Terms
 from suite.models.norms import NORMS, Norm
 from suite.models.positions import ATTENTION_LOGITS, BLOCK_OUTPUT, POSITIONS, QUERIES_AND_KEYS, SITES, Position
-from suite.models.sizes import AnySize, PatchSize, Size
+from suite.models.sizes import AnySize, NormPlace, PatchSize, Size
 from suite.registry import Registry
 
 Code = TypeVar("Code", bound=Callable[..., Any])
@@ -144,7 +144,7 @@ def norm(
     equation: str = "see its code",
     maps: bool = False,
     grid: bool = False,
-    where: Literal["inner", "blocks", "all"] = "inner",
+    where: NormPlace = "inner",
 ) -> Callable[[Code], Code]:
     """Register a norm: a class of modules, which is called with the width, and `heads` and `grid` by name.
 
@@ -159,7 +159,7 @@ def norm(
             with the number of channels, and `eps` by name.
         grid: Its tokens must fill a grid, so that the class token joins after it. Then `where` must be "inner".
         where: It is in all blocks but the last two ("inner"), in all blocks ("blocks"), or in all blocks and before
-            the head ("all").
+            the head ("all"). A grid can say otherwise for an architecture: `norm_where`.
     """
     if grid and where != "inner":
         raise InputError(

@@ -55,8 +55,13 @@ def workspace(grid: str) -> Workspace:
 
 
 def norms() -> str:
-    lines = ([f"`{name}`", norm.summary, norm.equation, norm.source] for name, norm in NORMS.items())
-    return markdown(("level", "is", "equation", "source"), lines, ":--")
+    places = {"inner": "all but the last two", "blocks": "all", "all": "all, and before the head"}
+    lines = (
+        [f"`{name}`", norm.summary, norm.equation, places[norm.where] if norm.tokens and name != "ln" else "",
+         norm.source]
+        for name, norm in NORMS.items()
+    )  # fmt: skip
+    return markdown(("level", "is", "equation", "blocks", "source"), lines, ":--")
 
 
 def positions() -> str:

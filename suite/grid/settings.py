@@ -19,8 +19,11 @@ from suite.store.record import LOSS_KEYS
 
 # Recipe keys that decide which training images a batch has.
 _BATCHES = ("train_images", "batch_size", "repeats", "validation")
-# Sizes that change neither the shape of a parameter nor what a seed draws: see `Trial.seed`.
+# Sizes that change neither the shape of a parameter nor what a seed draws.
 SCALES = ("position_std",)
+# Sizes that leave what a seed draws for each parameter as it is, though they may change which parameters there are: see
+# `Trial.seed`.
+DRAWN_ALIKE = (*SCALES, "norm_where")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Setting:
     def unshared(self) -> str:
         """What the two runs of a pair don't share if they differ in this setting; empty if they share all draws."""
         if not self.of_recipe:
-            if self.key in SCALES:
+            if self.key in DRAWN_ALIKE:
                 return ""
             return "initial weights and batches: each size draws its own, and a pair shares no more than its number"
         return "batches; they share initial weights" if self.key in _BATCHES else ""

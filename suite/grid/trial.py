@@ -12,7 +12,7 @@ from suite.data.datasets import Dataset
 from suite.grid.axes import GRID_ORDER, in_config, of_model
 from suite.grid.level_code import level_fingerprints, method_fingerprints
 from suite.grid.recipe import Recipe
-from suite.grid.settings import SCALES, SETTINGS, reduced_names
+from suite.grid.settings import DRAWN_ALIKE, SETTINGS, reduced_names
 from suite.models.architectures import Architecture
 from suite.models.model_cell import ModelCell, Shape
 from suite.store.canonical import derive_seed, fingerprint, resolved_values
@@ -163,7 +163,8 @@ class Trial:
 
         It never depends on pe, join, norm or loss: so the two sides of a contrast start from the same
         weights wherever they share a parameter, and see the same batches in the same order. The scale that a position
-        embedding is drawn with is no part of it either: at each scale it is the same draw, multiplied.
+        embedding is drawn with is no part of it either: at each scale it is the same draw, multiplied. Nor is the place
+        of a norm, which draws nothing that other parameters depend on.
         """
-        arch = {key: value for key, value in self.arch.canonical().items() if key not in SCALES}
+        arch = {key: value for key, value in self.arch.canonical().items() if key not in DRAWN_ALIKE}
         return derive_seed(self.grid_seed, self.dataset.name, arch, self.seed_index, purpose, *more)

@@ -51,7 +51,7 @@ def create_model(
     architecture = _resolve(arch, overrides)
     position, method = POSITIONS[pe], JOINS[join]
     norm = norm or architecture.norm
-    normaliser = NORMS[norm]
+    normaliser = NORMS[norm].placed(architecture.size)
     for name, value in (("num_classes", num_classes), ("image_size", image_size), ("in_chans", in_chans)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(

@@ -6,17 +6,19 @@ Nothing here imports torch, so that a grid can be planned and its results read w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from suite.models.levels import Cell, Level, Refusal
-from suite.models.sizes import Grid, Size
+from suite.models.sizes import AnySize, Grid, NormPlace, Size
 from suite.registry import Registry
 
 if TYPE_CHECKING:
     from suite.models.architectures import Architecture
 
 PLAIN_BLOCKS = 2  # the last blocks of a transformer keep LayerNorm whatever the norm, as in DTN's release
+# Those that normalise a token by itself. Of the others, and of norms from outside, each token may depend on all.
+ONE_TOKEN = frozenset({"ln", "scalenorm", "rmsnorm", "dyt"})
 POOLED_SIDE = 14  # DTN pools a larger grid of tokens to about this many cells a side
 
 
@@ -32,8 +34,9 @@ class Norm(Level):
         tokens: "module:class" for tokens, imported when a model is built; "" if it can't normalise tokens.
         maps: the same for feature maps.
         grid: its tokens must fill a grid. So the class token and the distillation token join after its blocks.
-        where: "inner" for all blocks but the last `PLAIN_BLOCKS`, "blocks" for all blocks, "all" for all blocks and
-            the norm before the head. A norm of a grid can be "inner" only.
+        where: where it is published to stand: "inner" for all blocks but the last `PLAIN_BLOCKS`, "blocks" for all
+            blocks, "all" for all blocks and the norm before the head. A norm of a grid is "inner". The size of an
+            architecture can place it elsewhere (`norm_where`).
     """
 
     name: str
@@ -43,7 +46,17 @@ class Norm(Level):
     tokens: str = ""
     maps: str = ""
     grid: bool = False
-    where: Literal["inner", "blocks", "all"] = "inner"
+    where: NormPlace = "inner"
+
+    def placed(self, size: AnySize) -> Norm:
+        """The norm where a model of that size has it."""
+        where = getattr(size, "norm_where", None) or self.where
+        return self if where == self.where else replace(self, where=where)
+
+    @property
+    def one_token(self) -> bool:
+        """Whether a token is known to be normalised by itself."""
+        return self.name in ONE_TOKEN
 
     @property
     def plain_blocks(self) -> int:
@@ -62,7 +75,7 @@ class Norm(Level):
 
     def refuses(self, cell: Cell) -> Refusal | None:
         """Token norms are for transformers, map norms for convolutional networks; some need a grid of tokens."""
-        reason = self._unfit(cell.arch, cell.image_size)
+        reason = self.placed(cell.arch.size)._unfit(cell.arch, cell.image_size)
         return None if reason is None else Refusal(reason)
 
     def _unfit(self, architecture: Architecture, image_size: int) -> str | None:
@@ -83,6 +96,13 @@ class Norm(Level):
             return (
                 f"norm {self.name!r} needs tokens that fill a grid, "
                 f"and in {architecture.name} the class token is among them in every block"
+            )
+        if self.name == "in" and self.where == "all" and architecture.family.prefix_in_each_block:
+            return f"norm 'in' takes its statistics over tokens, and before the head {architecture.name} has one"
+        if self.grid and self.where != "inner" and architecture.family.prefix:
+            return (
+                f"norm {self.name!r} needs tokens that fill a grid, "
+                f"and in {architecture.name} the class token is among them in the last {PLAIN_BLOCKS} blocks"
             )
         for grid, count in normalised_blocks(size, image_size, self):
             tokens = grid[0] * grid[1] + (0 if self.grid else architecture.family.prefix)

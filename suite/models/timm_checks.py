@@ -59,10 +59,12 @@ def _tried(size: TimmSize, image_size: int, asked: tuple[str, ...]) -> Refusal |
         network = _build(size, image_size)
         _check_logits(network, size.model, image_size)
         own = ("learnable" if own_position(network) else "none", "default", network_norm(network) or "ln")
+        if size.norm_where is not None and own[2] != "ln":
+            return Refusal("norm_where is for transformers, and its norms are of feature maps", "leave norm_where out")
         names = [level or own[number] for number, level in enumerate((*asked, *own[len(asked) :]))]
         position, join, norm = (known[name] for known, name in zip(LEVELS, names, strict=True))
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            with_levels(network, position, join, norm, image_size)
+            with_levels(network, position, join, norm.placed(size), image_size)
     except InputError as error:
         problem = error.problems[0]
         return Refusal(problem.what, problem.fix, problem.expected, problem.found)

@@ -41,7 +41,9 @@ class TimmModel(Transformer):
     @property
     def num_features(self) -> int:
         """The width of the head's input."""
-        return int(self.norm.weight.shape[0])
+        patches = self.architecture.size.patch_tokens(self.image_size)
+        assert patches is not None
+        return patches.width
 
     @property
     def head_hidden_size(self) -> int:
@@ -74,7 +76,7 @@ class TimmModel(Transformer):
     def _new_head(self, num_classes: int) -> nn.Module:
         if num_classes == 0:
             return nn.Identity()
-        weight = self.norm.weight
+        weight = next(self.parameters())
         head = nn.Linear(self.num_features, num_classes, device=weight.device, dtype=weight.dtype)
         nn.init.trunc_normal_(head.weight, std=0.02)
         nn.init.zeros_(head.bias)

@@ -38,7 +38,7 @@ def with_levels(network: nn.Module, position: Position, join: Join, norm: Norm, 
     if own or position.name != "none" or join.name != "default":
         network = apply_join(network, join.name, None if own else position.name)
     if norm.name != (network_norm(network) or "ln"):
-        network = apply_norm(network, norm.name, image_size)
+        network = apply_norm(network, norm.name, image_size, norm.where)
     return network
 
 

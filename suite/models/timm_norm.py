@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
@@ -17,7 +17,7 @@ from suite.errors import InputError, first_line
 from suite.models.normalisers.l2bn import L2BatchNorm, RootMeanSquareBatchNorm
 from suite.models.normalisers.plain import EPS, Normaliser
 from suite.models.norms import NORMS, Norm, unfit_tokens
-from suite.models.sizes import Grid
+from suite.models.sizes import Grid, NormPlace
 from suite.models.timm_layout import network_norm, prefix_tokens
 from suite.registry import resolve
 
@@ -52,7 +52,9 @@ NORM_SITES = (
 _HEAD = ("norm", "fc_norm")  # the norms before the head, of which a model has one
 
 
-def apply_norm(model: nn.Module, norm: str = "dtn", image_size: int | None = None) -> Any:
+def apply_norm(
+    model: nn.Module, norm: str = "dtn", image_size: int | None = None, where: NormPlace | None = None
+) -> Any:
     """Put another norm in a timm model: for LayerNorm in transformers, for BatchNorm in convolutional networks.
 
     The model itself is changed, and returned; do it after `apply_join`, and before its optimizer is made. In a
@@ -69,6 +71,8 @@ def apply_norm(model: nn.Module, norm: str = "dtn", image_size: int | None = Non
         model: a model of timm, not compiled or wrapped.
         norm: a level of the norm axis.
         image_size: pixels a side, for models that take images of any size (PVT).
+        where: the blocks of a transformer that have it, if others than it is published for: all but the last two
+            ("inner"), all ("blocks"), or all, and before the head ("all").
 
     Raises:
         InputError: the norm is unknown, or the model can't have it. The model is left as it was.
@@ -77,7 +81,7 @@ def apply_norm(model: nn.Module, norm: str = "dtn", image_size: int | None = Non
     if network_norm(model) == "bn":
         _of_maps(model, level)
     else:
-        _of_tokens(model, level, image_size)
+        _of_tokens(model, level if where is None else replace(level, where=where), image_size)
     return model
 
 
@@ -143,7 +147,7 @@ def _of_tokens(model: nn.Module, norm: Norm, image_size: int | None) -> None:
     prefix, makers = prefix_tokens(model), []
     for site in _sites(model, norm, sites, image_size):
         grid = _grid(model, site.shape, prefix)
-        count = grid[0] * grid[1] + (0 if norm.grid else prefix)
+        count = grid[0] * grid[1] + (0 if norm.grid or len(site.shape) == 2 else prefix)
         if reason := unfit_tokens(norm, grid, count, f"this {type(model).__name__}"):
             _refuse(model, norm, reason, "choose another norm, another patch size or other images")
         made = resolve(norm.tokens)(site.shape[-1], heads=site.heads, grid=grid)
@@ -151,7 +155,7 @@ def _of_tokens(model: nn.Module, norm: Norm, image_size: int | None) -> None:
     seed = int(torch.randint(2**63 - 1, (), device="cpu"))
     generator = torch.Generator(device="cpu").manual_seed(seed)
     for site, made in makers:
-        if len(site.shape) == 4 or (norm.grid and prefix):
+        if len(site.shape) != 3 or (norm.grid and prefix):
             kind: Any = type(made)
             made.__class__ = _laid_out(kind)
             made.prefix = prefix if norm.grid else 0
@@ -263,8 +267,11 @@ class _LaidOut(nn.Module):
     bias: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, tokens, width] or [batch, rows, columns, width] to the same."""
+        """[batch, tokens, width], [batch, rows, columns, width] or, of pooled tokens, [batch, width] to the same."""
         normalise = super().forward
+        if x.ndim == 2:
+            pooled: Tensor = normalise(x.unsqueeze(1)).squeeze(1)
+            return pooled
         if x.ndim == 4:
             maps: Tensor = normalise(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
             return maps

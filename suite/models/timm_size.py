@@ -16,7 +16,7 @@ from suite.models.joins import JOINS
 from suite.models.levels import Cell, Refusal
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
-from suite.models.sizes import AnySize, PatchTokens
+from suite.models.sizes import AnySize, NormPlace, PatchTokens
 from suite.registry import Registry, resolve
 
 LEVELS: tuple[Registry[Any], ...] = (POSITIONS, JOINS, NORMS)  # of the axes that change a timm model
@@ -38,6 +38,7 @@ class TimmSize(AnySize):
     Attributes:
         model: timm's name, without a tag of pretrained weights: nothing is ever downloaded.
         img_size: pixels a side, which must be those of the data set's images. It is part of no id, as they are.
+        norm_where: where the norm of the norm axis stands in a transformer, as in `suite.models.sizes.Size`.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
@@ -45,8 +46,13 @@ class TimmSize(AnySize):
 
     judged: ClassVar[frozenset[str]] = frozenset(levels.kind for levels in LEVELS)
 
-    model: str = Field(min_length=1, max_length=100)
-    img_size: int | None = Field(default=None, ge=1)
+    model: str = Field(min_length=1, max_length=100, description="timm's name, without a tag of pretrained weights")
+    img_size: int | None = Field(default=None, ge=1, description="pixels on each side, which the data set must have")
+    norm_where: NormPlace | None = Field(
+        default=None,
+        description="where the norm stands: all blocks but two, all, or also before the head; null: as published",
+        json_schema_extra={"neutral": None},
+    )
 
     @property
     def arguments(self) -> Mapping[str, Argument]:
@@ -54,8 +60,9 @@ class TimmSize(AnySize):
         return dict(sorted(self.__pydantic_extra__.items()))
 
     def canonical(self) -> dict[str, Any]:
-        """Name and arguments. The image size is the data set's."""
-        return {"model": self.model, **self.arguments}
+        """Name, arguments and, if it is given, the place of norms. The image size is the data set's."""
+        placed = {} if self.norm_where is None else {"norm_where": self.norm_where}
+        return {"model": self.model, **placed, **self.arguments}
 
     @property
     def usual_norm(self) -> str | None:

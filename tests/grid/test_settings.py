@@ -31,6 +31,7 @@ LEVELS: dict[str, list[Any]] = {
     "recipe.betas": [[0.9, 0.999], [0.9, 0.95]],
     "size.depth": [1, 2, 3],
     "size.position_std": [None, 0.02, 1.0],
+    "size.norm_where": [None, "blocks", "all"],
 }
 
 
@@ -123,6 +124,7 @@ def test_pairs_are_within_each_level_and_share_what_a_seed_draws(write_grid: Wri
     assert SETTINGS["recipe.train_images"].unshared.startswith("batches")
     assert not SETTINGS["recipe.epochs"].unshared
     assert not SETTINGS["size.position_std"].unshared
+    assert not SETTINGS["size.norm_where"].unshared
 
 
 def test_a_grid_that_is_stopped_early_has_pairs_and_a_level_after_the_other(write_grid: Write) -> None:

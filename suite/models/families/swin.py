@@ -219,7 +219,7 @@ class Swin(Transformer):
 
     def embed(self, images: Tensor) -> Tensor:
         """Map images [batch, channels, height, width] to tokens of the first stage, without position embedding."""
-        return self.token_norm(self.tokenizer(images)).to(self.norm.weight.dtype)  # type: ignore[no-any-return]
+        return self.token_norm(self.tokenizer(images)).to(self.token_norm.weight.dtype)  # type: ignore[no-any-return]
 
     def encode(self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None) -> Tensor:
         """Run all stages as `Transformer.encode` says. Returns [batch, tokens, width] of the last stage."""

@@ -76,6 +76,7 @@ class VisionTransformer(Transformer):
     Attributes:
         late: the number of blocks that run on patch tokens only. After them, the prefix tokens (such as the class
             token) are prepended, together with their rows of the position embedding.
+        spares: whether the norms of the last block and before the head need no other tokens than the head reads.
     """
 
     tokenizer_type: ClassVar[type[nn.Module]]
@@ -114,6 +115,7 @@ class VisionTransformer(Transformer):
             eps=size.norm_eps,
             late=self.late,
         )
+        self.spares = norm.where == "inner" or norm.one_token
         make = norm_maker(norm, width, heads=size.num_heads, grid=grid)
         self.blocks = nn.ModuleList(
             self.block_type(
@@ -157,7 +159,7 @@ class VisionTransformer(Transformer):
         """
         # The residual stream has the parameters' dtype, also under autocast. Otherwise it would be float32 with a
         # position embedding in the stem and half precision without one, and comparing joins would compare precisions.
-        x: Tensor = self.tokenizer(images).to(self.norm.weight.dtype)
+        x: Tensor = self.tokenizer(images).to(next(self.parameters()).dtype)
         return x if self.late else self._with_prefix(x, None)
 
     def _with_prefix(self, x: Tensor, stem: Tensor | None) -> Tensor:
@@ -190,4 +192,5 @@ class VisionTransformer(Transformer):
 
     def _wanted(self) -> int | None:
         """How many of the first tokens the last block has to compute for the head; None if all."""
-        return self.position.prefix if spares_tokens() and isinstance(self.pool, ClassTokenPool) else None
+        spares = self.spares and spares_tokens() and isinstance(self.pool, ClassTokenPool)
+        return self.position.prefix if spares else None

@@ -126,6 +126,8 @@ def test_what_doesnt_add_up_in_the_registered_papers() -> None:
     assert {name for name, outcome in found.items() if outcome == "differs"} == {
         "diversepatch-swin_large_upernet-diversepatch-ade20k-readme",
         "diversepatch-swin_large_upernet-diversepatch-cityscapes-readme",
+        "irpe-readme-deit_base",
+        "irpe-readme-deit_small-qkv",
         "lape-arxiv-vs-table1-deit",
         "lape-arxiv-vs-table2-cct",
         "lape-arxiv-vs-table2-vit-lite",

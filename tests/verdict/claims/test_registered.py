@@ -21,6 +21,7 @@ def registry() -> list[Claims]:
 
 
 CLAIM_FILES = sorted((REPOSITORY / "grids" / "claims").glob("*.yaml"))
+_SYSTEMS = {"DTN": "norm", "L2BN": "norm", "DiversePatch": "loss", "DCN": "clustering"}  # and what they change
 GOLDEN = REPOSITORY / "tests" / "golden" / "claims"
 
 
@@ -98,9 +99,9 @@ def test_the_gains_of_the_preprint_are_registered() -> None:
 def test_the_other_systems_are_registered_with_the_grade_of_their_evidence() -> None:
     found = Counter()
     for value in published():
-        if value.paper != "LaPE" and value.metric not in ("params_millions", "macs_billions"):
+        if value.paper in _SYSTEMS and value.metric not in ("params_millions", "macs_billions"):
             level = {"norm": value.cell.norm, "loss": value.cell.loss, "clustering": value.cell.other}
-            factor = {"DTN": "norm", "L2BN": "norm", "DiversePatch": "loss", "DCN": "clustering"}[value.paper]
+            factor = _SYSTEMS[value.paper]
             assert value.metric != "top1", "their trainers print the best epoch, as those that LaPE builds on"
             metric = "top1" if value.metric == "top1_best_epoch" else value.metric
             found[value.paper.lower(), value.cell.arch, factor, level[factor], value.cell.dataset, metric,
@@ -112,6 +113,22 @@ def test_the_other_systems_are_registered_with_the_grade_of_their_evidence() -> 
     stated = {f"{one.printed} to {one.up_to}" for file in registry() for one in file.stated if one.up_to is not None}
     assert stated == {row["value"] for row in expected if "range" in row["metric"]}
     assert set(GRADES) == {*(row["grade"] for row in expected), "printed_table"}
+
+
+def test_the_papers_on_positions_and_dyt_are_registered_as_they_are_printed() -> None:
+    """The sides of the rows are the levels that stand for them; other forms than these levels can't be run."""
+    found = Counter()
+    for value in published():
+        if value.paper in ("RoPE-ViT", "CPVT", "iRPE", "DyT"):
+            cell, metric = value.cell, value.metric
+            larger = "tested at 384 pixels" in cell.other
+            form = {"in five blocks": "5 × cpe", "queries, keys and values": "iRPE-QKV"}.get(cell.other, cell.pe)
+            metric = ("top1_384" if larger else "top1_224") if metric == "top1_best_epoch" else metric
+            found[value.paper, cell.arch, form, cell.norm, metric, value.printed, value.evidence] += 1
+            assert (cell.join, cell.loss, cell.dataset) == ("default", "default", "imagenet1k")
+            runs = form == cell.pe and not larger and cell.arch not in ("vit_large_16", "convnext_large")
+            assert bool(value.not_runnable) == (not runs), value.id
+    assert found == Counter(tuple(row.values()) for row in rows("positions_and_norms.csv"))
 
 
 def test_what_the_suite_cant_run_is_told_with_its_reason() -> None:
