@@ -22,7 +22,8 @@ RUN = ("--executor", "serial")
 SEARCH, FINAL = 12, 4  # two sides, three rates, two search seeds; two sides, two seeds
 CLAIM = (
     "claims: [{id: c, paper: P, version: v, table: '1', row: r, kind: own, claimed_gain: 5.0, margin: 2.5, "
-    "alpha: 0.05, contrast: {axis: join, baseline: default, treatment: lape, match: {arch: tiny, pe: learnable, dataset: digits}}}]\n"
+    "alpha: 0.05, contrast: {axis: join, baseline: default, treatment: lape, "
+    "match: {arch: tiny, pe: learnable, dataset: digits}}}]\n"
 )
 
 
