@@ -143,6 +143,9 @@ def _of_epoch(images: int, batch_size: int) -> int:
     return images // batch_size * batch_size
 
 
+_SHORTEST = 1e-6  # seconds of a training run; a shorter time wasn't measured
+
+
 class Paces:
     """Computes paces from records. `datasets` are those that a grid declares itself."""
 
@@ -164,10 +167,13 @@ class Paces:
         recipe, cell = config["recipe"], values["cell_id"]
         if cell not in self._kinds:
             self._kinds[cell] = kind_of(config)
-        trained = epochs * _of_epoch(recipe.get("train_images") or dataset.train_images, recipe["batch_size"])
+        batch_size, test_every = recipe.get("batch_size"), recipe.get("test_every")
+        if batch_size is None or test_every is None:  # a recipe of other code, or a damaged one
+            return None
+        trained = epochs * _of_epoch(recipe.get("train_images") or dataset.train_images, batch_size)
         training = min(trained / speed, seconds)
-        tested = count_tests(recipe["test_every"], epochs) * dataset.test_images
-        if not trained or not tested:
+        tested = count_tests(test_every, epochs) * dataset.test_images
+        if not trained or not tested or seconds < _SHORTEST:
             return None
         return Pace(
             self._kinds[cell],
