@@ -72,8 +72,8 @@ class Attempt:
         self.images, self.test_images = train.to(device), test.to(device)
         self.members = [Member(trial) for trial in trials]
         self.precision = choose_precision(self.recipe, device)
-        self.subset = _subset(self.images.labels, self.recipe.train_images)
-        self.steps = len(self.subset) // self.recipe.batch_size  # per epoch
+        self.subsets = self._subsets()  # the images that each member trains on
+        self.steps = len(self.subsets[0]) // self.recipe.batch_size  # per epoch
         self.compiled = self._compiles()
         self.environment = describe(
             torch.__version__,
@@ -92,6 +92,14 @@ class Attempt:
         self.macs: int | None = None
         self.images_at_once: int | None = None  # per forward and backward pass; None until the trainer exists
         self.divisible = False  # whether a batch can be split into smaller micro-batches
+
+    def _subsets(self) -> list[Tensor]:
+        labels, count = self.images.labels.cpu(), self.recipe.train_images
+        if count is None:
+            return [torch.arange(len(labels))] * len(self.members)
+        seeds = [member.trial.data_seed for member in self.members]
+        drawn = {seed: balanced_subset(labels, count, seed) for seed in dict.fromkeys(seeds)}
+        return [drawn[seed] for seed in seeds]
 
     def _compiles(self) -> bool:
         wanted = self.machine.compiled
@@ -196,7 +204,7 @@ class Attempt:
         recipe, trials = self.recipe, [member.trial for member in self.members]
         # Every epoch seeds its own generators, so its random numbers don't depend on earlier epochs.
         trainer.seed_dropout([trial.seed("dropout", epoch) for trial in trials])
-        orders = [self._order(trial, epoch) for trial in trials]
+        orders = [self._order(trial, subset, epoch) for trial, subset in zip(trials, self.subsets, strict=True)]
         draws = [_generator(trial.seed("augmentation", epoch)) for trial in trials]
         losses: list[Tensor] = []
         if begun:
@@ -240,9 +248,9 @@ class Attempt:
                 " next to try: a higher --time-limit, with --retry timeout"
             )
 
-    def _order(self, trial: Trial, epoch: int) -> Tensor:
-        shuffled = torch.randperm(len(self.subset), generator=_generator(trial.seed("order", epoch)))
-        return self.subset[shuffled].repeat_interleave(self.recipe.repeats)[: len(self.subset)]
+    def _order(self, trial: Trial, subset: Tensor, epoch: int) -> Tensor:
+        shuffled = torch.randperm(len(subset), generator=_generator(trial.seed("order", epoch)))
+        return subset[shuffled].repeat_interleave(self.recipe.repeats)[: len(subset)]
 
     def so_far(self, member: Member) -> dict[str, Any]:
         """The fields of the record that are known even if the training run failed."""
@@ -252,10 +260,6 @@ class Attempt:
             "macs": self.macs,
             "history": tuple(member.history),
         }
-
-
-def _subset(labels: Tensor, count: int | None) -> Tensor:
-    return torch.arange(len(labels)) if count is None else balanced_subset(labels.cpu(), count)
 
 
 def _generator(seed: int) -> torch.Generator:
