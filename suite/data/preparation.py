@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 from suite.data import sources
 from suite.data.archives import is_archive
@@ -270,7 +271,8 @@ def _read_custom(
     name: str, tree: Tree, source: Path, options: _Options, progress: Progress
 ) -> tuple[Meta, Mapping[str, Split] | Mapping[str, Index]]:
     image_size, storage, sound = options
-    size, channels = (sound.frames, 1) if sound else read_form(tree, image_size, progress)
+    form: tuple[int, Literal[1, 3]] = (sound.frames, 1) if sound else read_form(tree, image_size, progress)
+    size, channels = form
     pixels = len(tree.paths) * size * size * channels
     if storage == "auto":
         storage = "arrays" if sound or pixels <= ARRAYS_LIMIT else "folder"
