@@ -27,7 +27,7 @@ from suite.store.record import RunRecord
 from suite.text import points
 from suite.verdict.claims.claim import Claim, carried_over
 from suite.verdict.claims.published import Value
-from suite.verdict.claims.reader import Claims, read_claim_files
+from suite.verdict.claims.reader import ClaimReader, Claims, read_claim_files
 from suite.verdict.copied_runs import check_copies
 from suite.verdict.interactions import Factorial, factorials
 from suite.verdict.stats.sequential import LARGEST
@@ -46,6 +46,7 @@ class Workspace(OpenGrid):
     """A grid, what it expands to, and where its results and its report are."""
 
     reports: Path
+    reader: ClaimReader | None = None  # shared by grids that are opened together
 
     @property
     def report_folder(self) -> Path:
@@ -173,7 +174,7 @@ class Workspace(OpenGrid):
 
     @cached_property
     def _claim_files(self) -> list[Claims]:
-        return read_claim_files(self.grid.claim_files)
+        return read_claim_files(self.grid.claim_files, self.reader)
 
     @cached_property
     def claims(self) -> list[Claim]:
@@ -234,14 +235,28 @@ class Workspace(OpenGrid):
 
 
 def open_workspace(
-    grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path, *, reading: bool = False
+    grid: str,
+    overrides: Sequence[str],
+    seeds: int | None,
+    results: Path,
+    reports: Path,
+    *,
+    reading: bool = False,
+    reader: ClaimReader | None = None,
 ) -> Workspace:
     """Load a grid and expand it, so that whatever is wrong with it is said before anything else happens.
 
-    reading: nothing will be trained; see `open_grid`.
+    Args:
+        grid: as `open_grid` has it.
+        overrides: as `load_grid` has them.
+        seeds: as `load_grid` has them.
+        results: the folder of all grids' results.
+        reports: the folder of all grids' reports.
+        reading: nothing will be trained; see `open_grid`.
+        reader: what reads the claim files, if several grids share it.
     """
     opened = open_grid(grid, overrides, seeds, results, reading=reading)
-    workspace = Workspace(opened.grid, opened.results, opened.command, reports.resolve())
+    workspace = Workspace(opened.grid, opened.results, opened.command, reports.resolve(), reader)
     _ = workspace.expansion
     return workspace
 

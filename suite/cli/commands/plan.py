@@ -13,6 +13,7 @@ from suite.cli.answers.answer import json_text
 from suite.cli.answers.plan import cell_part, plan_answer
 from suite.cli.commands.console import SHOWN, open_console, print_line
 from suite.cli.commands.plan_claims import outlook_lines
+from suite.cli.commands.plan_power import power_lines
 from suite.data.cache import open_root, verify
 from suite.errors import InputError
 from suite.report.workspace import Workspace
@@ -26,9 +27,7 @@ from suite.run.timing.pace import kind_of
 from suite.store.files import make_folder, write_atomic
 from suite.text import csv_text, duration, say
 from suite.train.machine import Machine
-from suite.verdict import stats
 from suite.verdict.claims.claim import untested
-from suite.verdict.comparisons import comparisons
 
 
 def _planned(opened: OpenGrid, stale: Answer) -> Plan:
@@ -157,7 +156,8 @@ def print_plan(
         print_line(console, f"  expected {_expected(workspace)}")
     if workspace.budget_note:
         print_line(console, f"  budget   {workspace.budget_note}: the claims are tested as analogues")
-    print_line(console, f"  power    {_power(workspace)}")
+    for place, line in enumerate(power_lines(workspace)):
+        print_line(console, f"  {'' if place else 'power':<8} {line}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     print_line(console, f"  claims   {claims}")
     for line in outlook_lines(workspace, expected):
@@ -237,20 +237,6 @@ def _expected(workspace: Workspace) -> str:
     if found.low <= found.high:
         parts.append(f"top-1 from {found.low:.2f} to {found.high:.2f} %")
     return "; ".join(parts) or "nothing: no entry names any of its cells"
-
-
-def _power(workspace: Workspace) -> str:
-    """The smallest gain that this number of pairs can show, from the spread seen so far if there is one."""
-    seeds = len(workspace.grid.file.seeds)
-    if seeds < 2:
-        return "one seed can't show any gain: a paired test needs two or more"
-    smallest = stats.smallest_gain(seeds, 1.0)
-    text = f"{seeds} pairs show a gain of {smallest:.2f} standard deviations of the paired gains (80 % power, α 0.05)"
-    spreads = [one.gain.sd for one in comparisons(workspace.columns) if one.gain.n >= 2]
-    if not spreads:
-        return text
-    low, high = (stats.smallest_gain(seeds, spread) for spread in (min(spreads), max(spreads)))
-    return f"{text}: from {low:.2f} to {high:.2f} points, by the spread of the runs so far"
 
 
 def _failed(workspace: Workspace, plan: Plan) -> str:

@@ -111,6 +111,7 @@ def _print_sentences(console: Console, verdicts: Sequence[Verdict]) -> None:
 def write_report(workspace: Workspace) -> str:
     """Run `lape report`: write the page with its figures and tables, and return its path."""
     from suite.report.figures.available import left_out, missing_packages
+    from suite.report.index.page import INDEX
     from suite.report.page import render
     from suite.report.remarks import GridSummary
 
@@ -143,6 +144,8 @@ def write_report(workspace: Workspace) -> str:
         factorials=workspace.factorials,
         series=workspace.series,
         levels=workspace.level_tables(),
+        records=workspace.records,
+        up=f"../{INDEX}" if (workspace.reports / INDEX).is_file() else "",
     )
     return shown(page)
 

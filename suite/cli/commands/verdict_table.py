@@ -44,7 +44,8 @@ def verdict_lines(verdicts: Sequence[Verdict], answers: Sequence[PaperAnswer], w
         rows.append(Text(title, style="bold"))
         members = list(group)
         for one, name in zip(members, claim_names(members), strict=True):
-            add(word_text(one), name, points(one.claim.claimed_gain), _observed(one), _pairs(one))
+            claimed = "any" if one.claim.any_size else points(one.claim.claimed_gain)
+            add(word_text(one), name, claimed, _observed(one), _pairs(one))
         ids = {one.claim.id for one in members}
         for answer in [answer for answer in rest if ids.issuperset(answer.claims)]:
             add(together, _together(answer), "", _mean(answer), "")
