@@ -50,6 +50,12 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def reports(session: nox.Session) -> None:
+    """Write reports/ anew from the committed results, and the README's picture of its first page."""
+    session.run("python", "-m", "tests.report.test_committed")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation site in build/site. A link that leads nowhere is an error."""
     session.run("python", "-m", "documentation.staging", "build/pages")

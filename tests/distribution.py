@@ -1,7 +1,8 @@
 """How `pytest -n 4` distributes the tests over its processes: by file, the longest files first.
 
 The tests of a file stay in one process, since they share fixtures. All files that start Ray stay in one process too:
-they share a cluster, and two clusters that start at the same time take longer than one after the other.
+they share a cluster, and two clusters that start at the same time take longer than one after the other. So do those
+that share what `tests.static_counts` has counted.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ LONGEST = (
 
 
 class ByFile(LoadScopeScheduling):
-    """Gives a process all tests of a file, or of all files that start Ray, in the order of collection."""
+    """Gives a process all tests of a file, or of all files that share something, in the order of collection."""
 
     def __init__(self, config: pytest.Config, *arguments: object) -> None:
         super().__init__(config, *arguments)
@@ -50,12 +51,14 @@ class ByFile(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = _file(nodeid)
-        return "ray" if _starts_ray(self._root / file) else file
+        return _shared(self._root / file) or file
 
 
 @cache
-def _starts_ray(path: Path) -> bool:
-    return "pytest.mark.ray" in path.read_text(encoding="utf-8")
+def _shared(path: Path) -> str | None:
+    """What a file's tests share with those of other files."""
+    text = path.read_text(encoding="utf-8")
+    return next((what for what in ("pytest.mark.ray", "tests.static_counts") if what in text), None)
 
 
 def _file(nodeid: str) -> str:

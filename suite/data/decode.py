@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from suite.data.names import shown
 from suite.errors import InputError
+from suite.store.disguises import START, foreign, not_sent
 
 # torchvision's list, plus other photograph formats that Pillow reads. Other files are not read.
 SUFFIXES = {
@@ -211,6 +212,17 @@ def _regular(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def _disguise(path: Path) -> tuple[str, str] | None:
+    """What a file that isn't an image is, and what to do about it; None if its kind is unknown."""
+    try:
+        with _regular(path) as file:
+            start = file.read(START)
+    except OSError:
+        return None
+    name = foreign(start)
+    return not_sent(start) or (None if name is None else (name, "convert it to one of these formats, or remove it"))
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Convert any error that Pillow raises for a damaged file to an `InputError` that names the file."""
@@ -221,7 +233,7 @@ def _readable(path: Path) -> Iterator[None]:
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
         found, fix = str(error) or type(error).__name__, "replace the file by a good copy, or remove it"
         if isinstance(error, UnidentifiedImageError):
-            found = "no image, or one of another format"
+            found, fix = _disguise(path) or ("no image, or one of another format", fix)
         elif isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
             found = f"an image of more than {MOST_AREA:,} pixels"
             fix = "make it smaller, or crop it, before it is prepared; or remove it"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 
 from suite.data import sources
-from suite.data.archives import is_archive
-from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
+from suite.data.archives import is_archive, not_archive
+from suite.data.arrays import SPLITS, Split, arrays_checksum, canonical_order, measure
 from suite.data.cache import TEACHERS, Meta, load_meta, prepare_command, publish, scratch, verify
+from suite.data.copies import Named, note_copies
 from suite.data.datasets import DATASETS, MOST_NAME, MOST_PIXELS, Dataset
 from suite.data.decode import decode, read_file
 from suite.data.index import Index, classes_checksum, index_checksum
@@ -52,12 +53,13 @@ def prepare(
         source = expanded(source).absolute()
         check_link(source)
         if not source.is_dir() and not (source.is_file() and is_archive(source)):
+            found, fix = not_archive(source) if source.is_file() else ("a pipe, a socket or a device", "")
             raise InputError(
                 "no images to read",
                 expected="a folder, or a zip or tar archive",
-                found="another kind of file" if source.exists() else "nothing",
+                found=found if source.exists() else "nothing",
                 where=shown(source),
-                fix="check the path after --from",
+                fix=fix or "check the path after --from",
             )
     if image_size is not None and not 1 <= image_size <= MOST_PIXELS:
         raise InputError(
@@ -238,6 +240,7 @@ def _read_custom(
     if storage == "arrays":
         arrays = read_arrays(tree, size, channels, progress)
         progress.phase("sorting and measuring")
+        note_copies({split: _named(tree, split, arrays[split]) for split in SPLITS})
         splits = arrays = _sorted(arrays)
         checksum = arrays_checksum(arrays)
         mean, std = measure(arrays["train"].images)
@@ -253,6 +256,7 @@ def _read_custom(
         images = name_text(tree.folder)
         splits = index = read_index(tree, size, channels, progress)
         checksum = index_checksum(index, size, channels)
+        note_copies({split: ((row.sha256, row.label, row.path) for row in index[split].rows) for split in SPLITS})
         rows = index["train"].rows
         step = -(-len(rows) // MEASURED_IMAGES)
         sample = [tree.folder / name_path(row.path) for row in rows[::step]]
@@ -272,6 +276,11 @@ def _read_custom(
         source=f"image folder {shown(source.name)}",
     )
     return Meta(dataset=dataset, classes=tree.classes, images=images), splits
+
+
+def _named(tree: Tree, split: str, arrays: Split) -> Iterator[Named]:
+    for (path, label), image in zip(tree.splits[split], arrays.images, strict=True):
+        yield hashlib.sha256(image).digest(), label, name_text(path.relative_to(tree.folder))
 
 
 def _sorted(splits: Mapping[str, Split]) -> dict[str, Split]:

@@ -95,7 +95,9 @@ def list_tree(folder: Path) -> Tree:
     folders = {"train": folder / "train", "test": folder / candidates[0]}
     for path in folders.values():
         walk.enter(path)
-    classes = {split: {name_text(path.name): path for path in walk.folders(top)} for split, top in folders.items()}
+    classes = {
+        split: {name_text(path.name, path): path for path in walk.folders(top)} for split, top in folders.items()
+    }
     names = {split: sorted(paths) for split, paths in classes.items()}
     _check_classes(names, folders)
     for split in folders:  # before any subfolder, so that a folder reached again is reached by a link
@@ -110,6 +112,17 @@ def list_tree(folder: Path) -> Tree:
 
 
 def _check_classes(names: Mapping[str, Sequence[str]], folders: Mapping[str, Path]) -> None:
+    for split, paths in folders.items():
+        first: dict[str, str] = {}
+        for name in names[split]:
+            if (twin := first.setdefault(composed(name), name)) is not name:
+                raise InputError(
+                    "two classes have one name, in two forms of Unicode",
+                    expected="a name for each class: macOS writes accents apart (NFD), other systems don't (NFC)",
+                    found=f"{shown(name)}: {code_points(twin)} and {code_points(name)}",
+                    where=shown(paths),
+                    fix="move the images of one folder to the other, or rename it if they are two classes",
+                )
     for split, other in (("test", "train"), ("train", "test")):
         missing = [name for name in names[other] if name not in names[split]]
         forms = {composed(name): name for name in names[split]}

@@ -96,7 +96,7 @@ class Walk:
                 elif not entry.is_file():
                     raise _no_file(Path(entry.path))
                 else:
-                    name_text(entry.name)
+                    name_text(entry.name, entry.path)
                     found.append(Path(entry.path))
                     if entry.is_symlink():
                         self._linked.append(found[-1])

@@ -111,11 +111,12 @@ def _print_sentences(console: Console, verdicts: Sequence[Verdict]) -> None:
 def write_report(workspace: Workspace) -> str:
     """Run `lape report`: write the page with its figures and tables, and return its path."""
     from suite.report.figures.available import left_out, missing_packages
+    from suite.report.index.page import INDEX
     from suite.report.page import render
     from suite.report.remarks import GridSummary
 
     make_folder(workspace.report_folder)
-    plan = make_plan(workspace.counted, workspace.records)
+    plan = make_plan(workspace.expansion if workspace.choices else workspace.counted, workspace.records)
     recipes = {trial.recipe_name: trial.recipe.model_dump(mode="json") for trial in workspace.expansion.trials}
     summary = GridSummary(
         name=workspace.grid.name,
@@ -143,6 +144,8 @@ def write_report(workspace: Workspace) -> str:
         factorials=workspace.factorials,
         series=workspace.series,
         levels=workspace.level_tables(),
+        records=workspace.records,
+        up=f"../{INDEX}" if (workspace.reports / INDEX).is_file() else "",
     )
     return shown(page)
 

@@ -76,7 +76,7 @@ def common_scale(verdicts: Iterable[Verdict]) -> Scale:
     values, ends = [-0.5, 0.5], list[float]()
     for verdict in verdicts:
         claim, seen = verdict.claim, verdict.evidence
-        values += [claim.claimed_gain - claim.margin, claim.claimed_gain + claim.margin]
+        values += [] if claim.any_size else [claim.claimed_gain - claim.margin, claim.claimed_gain + claim.margin]
         if seen is not None:
             values += [*seen.comparison.gains, seen.gain.mean]
             found = observed_interval(verdict)
@@ -109,10 +109,9 @@ def observed_text(verdict: Verdict) -> str:
 
 
 def gridlines(scale: Scale) -> str:
-    """The CSS background of all lines of a page: a thin line at each tick."""
-    return ", ".join(
-        f"linear-gradient(var(--grid) 0 0) {scale.at(tick):g}% 0/1px 100% no-repeat" for tick in scale.ticks
-    )
+    """The CSS background of all lines of a page: a thin line at each tick, and a darker one at zero."""
+    drawn = [("--edge" if tick == 0 else "--grid", scale.at(tick)) for tick in sorted(scale.ticks, key=abs)]
+    return ", ".join(f"linear-gradient(var({ink}) 0 0) {place:g}% 0/1px 100% no-repeat" for ink, place in drawn)
 
 
 def axis(scale: Scale) -> Markup:
@@ -132,16 +131,22 @@ def line(verdict: Verdict, scale: Scale) -> Markup:
     """The line of a verdict. Its label says what it shows, with the interval."""
     claim, seen = verdict.claim, verdict.evidence
     said = f"Claimed {points(claim.claimed_gain)}, margin {claim.margin:.2f}; "
+    if claim.any_size:
+        said = "Claimed a gain of any size; "
     if seen is None:
         said += "no runs"
     else:
         ends = observed_interval(verdict)
         between = f", 95 % interval from {points(ends.low)} to {points(ends.high)}" if math.isfinite(ends.low) else ""
         said += f"observed {points(seen.gain.mean)}{between}, {pair_count(len(seen.comparison.gains))}"
-    parts = [
-        _bar("margin", claim.claimed_gain - claim.margin, claim.claimed_gain + claim.margin, _CLAIMED, scale),
-        _mark("claimed", claim.claimed_gain, _CLAIMED, scale),
-    ]
+    parts = (
+        []
+        if claim.any_size
+        else [
+            _bar("margin", claim.claimed_gain - claim.margin, claim.claimed_gain + claim.margin, _CLAIMED, scale),
+            _mark("claimed", claim.claimed_gain, _CLAIMED, scale),
+        ]
+    )
     if seen is not None:
         parts += _observed(seen.gain.mean, observed_interval(verdict), seen.comparison.gains, scale)
     height = SHORT if seen is None else TALL

@@ -14,7 +14,7 @@ from suite.report.index.cost import cost_text, trials_of
 from suite.report.workspace import Workspace, not_tested, open_workspace
 from suite.verdict.claims.claim import Claim
 from suite.verdict.claims.published import table_name
-from suite.verdict.claims.reader import read_claim_files
+from suite.verdict.claims.reader import ClaimReader
 from suite.verdict.verdicts import Verdict
 
 BUDGETS = {"published": "paper’s budget", "analogue": "stand-in", "own": "own claim"}
@@ -65,7 +65,10 @@ def open_all(results: Path, reports: Path) -> list[Workspace]:
     Raises:
         InputError: a grid, a claim file or a record is wrong.
     """
-    return [open_workspace(name, (), None, results, reports, reading=True) for name in sorted(known_files())]
+    reader = ClaimReader()
+    return [
+        open_workspace(name, (), None, results, reports, reading=True, reader=reader) for name in sorted(known_files())
+    ]
 
 
 def entries(workspaces: Sequence[Workspace]) -> list[Entry]:
@@ -81,7 +84,8 @@ def entries(workspaces: Sequence[Workspace]) -> list[Entry]:
         for entry in _of_grid(workspace):
             by_claim[entry.claim.id].append(entry)
     kept = [entry for found in by_claim.values() for entry in _worth_a_line(found)]
-    kept += _of_no_grid(by_claim.keys())
+    reader = next((workspace.reader for workspace in workspaces), None)
+    kept += _of_no_grid(by_claim.keys(), reader)
     sizes = Counter(paper for paper, _ in {(entry.claim.paper, entry.claim.id) for entry in kept})
 
     tested = {(entry.claim.paper, entry.table) for entry in kept if not entry.reason}
@@ -113,9 +117,10 @@ def _of_grid(workspace: Workspace) -> Iterator[Entry]:
         yield Entry(verdict, name, _date(workspace, verdict), reason, cost, testable, places[claim.id])
 
 
-def _of_no_grid(known: Collection[str]) -> Iterator[Entry]:
-    for file in read_claim_files(known_files("claims").values()):
-        for place, claim in enumerate(file.claims):
+def _of_no_grid(known: Collection[str], reader: ClaimReader | None) -> Iterator[Entry]:
+    reader = reader or ClaimReader()
+    for path in known_files("claims").values():
+        for place, claim in enumerate(reader.read(path).claims):
             if claim.id not in known:
                 reason = claim.obstacle or NO_GRID
                 yield Entry(not_tested(claim, reason), "", "", reason, "", False, place)

@@ -18,15 +18,14 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from suite import __version__
-from suite.report.cards import SIGNS
 from suite.report.claim_names import claim_names
-from suite.report.figures.forest import SHAPES, Scale, axis, common_scale, gridlines, line, observed_interval
+from suite.report.claim_rows import SIGNS, claim_anchor, claim_row
+from suite.report.figures.forest import SHAPES, Scale, axis, common_scale, gridlines
 from suite.report.index.entries import BUDGETS, Entry
 from suite.report.remarks import made
 from suite.report.templates import asset, template
 from suite.report.workspace import Workspace
 from suite.store.files import write_atomic
-from suite.text import interval, points
 from suite.verdict.sentences import MEANINGS
 
 INDEX = "index.html"
@@ -59,7 +58,7 @@ def render_index(lines: Sequence[Entry], workspaces: Sequence[Workspace]) -> str
         for paper, members in groupby(zip(lines, rows, strict=True), lambda one: one[0].claim.paper)
     ]
     script = asset("index.js")
-    css = asset("base.css") + asset("forest.css") + asset("index.css").replace("GRIDLINES", gridlines(scale))
+    css = asset("base.css") + asset("claims.css").replace("GRIDLINES", gridlines(scale)) + asset("index.css")
     counts = Counter(entry.verdict.word for entry in lines)
     times = {"started_at": [time for workspace in workspaces for time in workspace.columns["started_at"]]}
     return template("index.html.j2").render(
@@ -84,19 +83,20 @@ def _hash(script: str) -> str:
 
 
 def _lead(lines: Sequence[Entry]) -> str:
-    claims = {entry.claim.id for entry in lines}
-    papers = {entry.claim.paper for entry in lines if entry.claim.kind != "own"}
+    published = [entry for entry in lines if entry.claim.kind != "own"]
+    own = {entry.claim.id for entry in lines} - {entry.claim.id for entry in published}
+    claims = len({entry.claim.id for entry in published})
+    papers = len({entry.claim.paper for entry in published})
     tested = {entry.claim.id for entry in lines if not entry.reason}
-    whole = {entry.claim.id for entry in lines if not entry.reason and entry.claim.kind == "published"}
-    text = (
-        f"{_number(len(claims), 'claim')} of {_number(len(papers), 'paper')}, and what training runs say about them. "
-    )
+    whole = {entry.claim.id for entry in published if not entry.reason and entry.claim.kind == "published"}
+    ours = f" and {_number(len(own), 'claim')} of no paper" if own else ""
+    text = f"{_number(claims, 'claim')} of {_number(papers, 'paper')}{ours}, and what training runs say about them. "
     if not tested:
         return text + "None is tested yet."
     at_budget = f"{len(whole)} of them" if whole else "none of them"
     return text + (
-        f"{len(tested)} {'is' if len(tested) == 1 else 'are'} tested, {at_budget} at the paper’s own data and budget; "
-        "the others stand here with the reason and the cost of testing them."
+        f"{len(tested)} {'is' if len(tested) == 1 else 'are'} tested, {at_budget} at a paper’s own data and budget. "
+        "The others stand here with the reason and the cost of testing them."
     )
 
 
@@ -129,39 +129,17 @@ def _titles(lines: Sequence[Entry]) -> list[str]:
 
 
 def _row(entry: Entry, title: str, scale: Scale, reported: set[str]) -> dict[str, Any]:
-    verdict, claim = entry.verdict, entry.claim
-    seen, ends = verdict.evidence, observed_interval(verdict)
-    sign, said = SIGNS[verdict.word]
-    link = f"{quote(entry.grid)}/index.html#{quote(claim_anchor(claim.id))}" if entry.grid in reported else ""
+    claim = entry.claim
+    link = f"{quote(entry.grid)}/{INDEX}#{quote(claim_anchor(claim.id))}" if entry.grid in reported else ""
     reason = "" if entry.reason == NOT_RUN and entry.cost else entry.reason
-    return {
+    return claim_row(entry.verdict, title, scale) | {
         "anchor": f"{entry.grid or 'none'}-{claim.id}",
-        "title": title,
-        "word": verdict.word,
-        "rank": list(MEANINGS).index(verdict.word),
-        "sign": sign,
-        "said": said,
-        "provisional": verdict.provisional,
         "grid": entry.grid,
         "link": link,
         "budget": entry.budget,
-        "axis": claim.contrast.axis,
         "date": entry.date,
-        "plot": line(verdict, scale),
-        "claimed": claim.claimed_gain,
-        "claimed_text": points(claim.claimed_gain),
-        "margin": f"{claim.margin:.2f}" if claim.margin >= 0.01 else f"{claim.margin:g}",
-        "observed": "" if seen is None else f"{seen.gain.mean:.4f}",
-        "mean": "" if seen is None else points(seen.gain.mean),
-        "interval": "" if seen is None else interval(ends.low, ends.high),
-        "pairs": 0 if seen is None else len(seen.comparison.gains),
         "why": "; ".join(text for text in (reason[:1].upper() + reason[1:], entry.cost) if text),
     }
-
-
-def claim_anchor(claim_id: str, place: int = 0) -> str:
-    """The anchor of a verdict in the report of its grid. place: its place among verdicts on the same claim."""
-    return f"claim-{claim_id}" + (f"-{place + 1}" if place else "")
 
 
 def _grid(workspace: Workspace) -> Mapping[str, str]:
@@ -171,7 +149,7 @@ def _grid(workspace: Workspace) -> Mapping[str, str]:
     return {
         "name": grid.name,
         "description": grid.file.description,
-        "link": f"{quote(grid.name)}/index.html" if workspace.has_runs else "",
+        "link": f"{quote(grid.name)}/{INDEX}" if workspace.has_runs else "",
         "budget": workspace.budget_note,
         "runs": grid.file.not_runnable or f"{done} of {len(ids)} trials" + (f" · {days}" if days else ""),
         "command": "" if grid.file.not_runnable else workspace.command,

@@ -10,6 +10,7 @@ import pytest
 from suite.report.index.entries import Entry, entries
 from suite.report.index.page import write_index
 from suite.report.workspace import Workspace, open_workspace
+from suite.verdict.claims.reader import ClaimReader
 from suite.verdict.verdicts import judge
 from tests.browser import Browser
 from tests.conftest import REPOSITORY
@@ -31,7 +32,8 @@ class Index:
 @pytest.fixture(scope="package")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     folder = tmp_path_factory.mktemp("index")
-    workspaces = [open_workspace(name, (), None, REPOSITORY / "results", folder) for name in GRIDS]
+    reader = ClaimReader()
+    workspaces = [open_workspace(name, (), None, REPOSITORY / "results", folder, reader=reader) for name in GRIDS]
     lines = entries(workspaces)
     return Index(workspaces, lines, write_index(lines, workspaces, folder))
 
