@@ -157,6 +157,21 @@ def verdicts() -> str:
     return "\n".join(f"- {one.claim.id}: {one.sentence}" for one in found)
 
 
+def four_papers() -> str:
+    """A line per claim of the grid, with the evidence of its number."""
+    lines = []
+    for one in workspace("positions_and_norms_budget").verdicts:
+        claim, evidence = one.claim, one.evidence
+        assert evidence is not None
+        gain = evidence.gain
+        contrast = f"`{claim.contrast.treatment}` over `{claim.contrast.baseline}`"
+        observed = f"{points(gain.mean)} {interval(gain.low, gain.high)}"
+        lines.append([claim.paper, contrast, claim.evidence.replace("_", " "), points(claim.claimed_gain), observed,
+                      one.word.replace("_", " ")])  # fmt: skip
+    heads = ("paper", "comparison", "source of the number", "printed gain", "gain here", "word")
+    return markdown(heads, lines, ":--")
+
+
 def combined() -> str:
     space = workspace("combined")
     if space.frame.empty:
@@ -192,7 +207,7 @@ def looked_at() -> list[Verdict]:
 
 MADE: dict[str, dict[str, Callable[[], str]]] = {
     "methods.md": {"norms": norms, "losses": losses, "costs": costs},
-    "positions.md": {"positions": positions, "position_costs": position_costs},
+    "positions.md": {"positions": positions, "position_costs": position_costs, "four_papers": four_papers},
     "l2bn.md": {"scale": scale, "runs": runs, "verdicts": verdicts},
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},
@@ -218,7 +233,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
         assert link.startswith("https://") or (DOCS / link).exists(), link
 
 
-@pytest.mark.parametrize("grid", ["combined", "l2bn_budget"])
+@pytest.mark.parametrize("grid", ["combined", "l2bn_budget", "positions_and_norms_budget"])
 def test_the_committed_runs_are_those_of_the_grid(grid: str) -> None:
     space = workspace(grid)
     if space.frame.empty:
