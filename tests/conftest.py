@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +51,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a process of `pytest -n`: the order in which tests are given out."""
+    """In a process of `pytest -n`: the order in which tests are given out.
+
+    Raises:
+        UsageError: a test's name holds an address, so that two processes would collect different tests.
+    """
+    if named := [item.nodeid for item in items if re.search(r"\bat 0x[0-9a-f]{6,}", item.nodeid, re.IGNORECASE)]:
+        raise pytest.UsageError(f"a test's name holds an address in memory; give its parameter an id: {named[0]}")
     if hasattr(config, "workerinput"):
         longest_first(items)
 

@@ -37,8 +37,8 @@ class Pending(Protocol):
         """Discard the batch and wait until no background work remains."""
 
 
-class Images(Protocol):
-    """One split of a data set, in canonical order."""
+class Evaluated(Protocol):
+    """Images on which a model is evaluated: the test set, or a part of a split."""
 
     labels: Tensor  # int64 [N]
 
@@ -53,6 +53,10 @@ class Images(Protocol):
 
         With `crop_ratio` below 1, the shorter side is resized to image size / crop_ratio. Then the centre is cropped.
         """
+
+
+class Images(Evaluated, Protocol):
+    """One split of a data set, in canonical order."""
 
     def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
         """Random crops of the images at `indices` [B], resized to the image size: uint8 [B, C, H, W]."""

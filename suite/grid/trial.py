@@ -162,6 +162,12 @@ class Trial:
         _, arch = reduced_names(self.varied, self.varied, "", self.arch.name)
         return {**self.levels, "arch": arch, **self.varied}
 
+    @property
+    def validation_seed(self) -> int:
+        """The seed that draws the validation images: the same for all cells and, unless the recipe says so, seeds."""
+        own = (self.seed_index,) if self.recipe.validation_by_seed else ()
+        return derive_seed(self.grid_seed, self.dataset.name, "validation", *own)
+
     def seed(self, purpose: Purpose, *more: str | int) -> int:
         """The seed for one purpose (and, say, one epoch or one parameter); that of seed index 0 if it doesn't vary.
 

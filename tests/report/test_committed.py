@@ -1,7 +1,7 @@
 """reports/ is what the committed results give.
 
-`python -m tests.report.test_committed` (or `nox -s reports`) rewrites it, and the README's picture of its first page.
-Only committed results count, so that a run of a developer's own doesn't get in.
+`python -m tests.report.test_committed` (or `nox -s reports`) writes it anew, and the README's picture of its first
+page. Only committed results count, so that a run of a developer's own doesn't get in.
 """
 
 from __future__ import annotations

@@ -83,19 +83,20 @@ def _hash(script: str) -> str:
 
 
 def _lead(lines: Sequence[Entry]) -> str:
-    claims = {entry.claim.id for entry in lines}
-    papers = {entry.claim.paper for entry in lines if entry.claim.kind != "own"}
+    published = [entry for entry in lines if entry.claim.kind != "own"]
+    own = {entry.claim.id for entry in lines} - {entry.claim.id for entry in published}
+    claims = len({entry.claim.id for entry in published})
+    papers = len({entry.claim.paper for entry in published})
     tested = {entry.claim.id for entry in lines if not entry.reason}
-    whole = {entry.claim.id for entry in lines if not entry.reason and entry.claim.kind == "published"}
-    text = (
-        f"{_number(len(claims), 'claim')} of {_number(len(papers), 'paper')}, and what training runs say about them. "
-    )
+    whole = {entry.claim.id for entry in published if not entry.reason and entry.claim.kind == "published"}
+    ours = f" and {_number(len(own), 'claim')} of no paper" if own else ""
+    text = f"{_number(claims, 'claim')} of {_number(papers, 'paper')}{ours}, and what training runs say about them. "
     if not tested:
         return text + "None is tested yet."
     at_budget = f"{len(whole)} of them" if whole else "none of them"
     return text + (
-        f"{len(tested)} {'is' if len(tested) == 1 else 'are'} tested, {at_budget} at the paper’s own data and budget; "
-        "the others stand here with the reason and the cost of testing them."
+        f"{len(tested)} {'is' if len(tested) == 1 else 'are'} tested, {at_budget} at a paper’s own data and budget. "
+        "The others stand here with the reason and the cost of testing them."
     )
 
 

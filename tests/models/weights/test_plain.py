@@ -9,6 +9,7 @@ import decimal
 import fractions
 import os
 import pathlib
+import re
 import sys
 import types
 import uuid
@@ -47,7 +48,7 @@ def same(found: dict[str, torch.Tensor]) -> bool:
             argparse.Namespace(p=Path("a"), n=np.float64(1)),
         ),
     ],
-    ids=repr,
+    ids=lambda value: re.sub(r" at 0x\w+", "", repr(value)),
 )
 @pytest.mark.parametrize("new", [True, False])
 def test_plain_values_beside_the_weights(value: Any, new: bool, tmp_path: Path) -> None:
