@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from suite.errors import InputError
-from suite.grid.auto_augment import RandAugment, parse_policy
+from suite.grid.auto_augment import parse_policy
+from suite.grid.idle_keys import idle_keys
+from suite.grid.sources import USUAL_SOURCES, Sources
 from suite.store.canonical import canonical_json
+from suite.store.held_out import Validation, parse_validation
 from suite.store.tested_epochs import TestEvery, epochs_tested, parse_test_every
 
 AskedPrecision = Literal["auto", "fp32", "bf16"]
@@ -219,6 +221,15 @@ class Recipe(BaseModel):
     train_images: int | None = Field(
         default=None, ge=1, description="a fixed subset of the training images, balanced over classes; null: all"
     )
+    validation: Validation = Field(
+        default=None,
+        description="training images to hold out and to evaluate beside the test set: a number, or a part (0.1)",
+        json_schema_extra=_neutral(None),
+    )
+    validation_by_seed: bool = Field(
+        default=False, description="hold out other images for each seed", json_schema_extra=_neutral(False)
+    )
+    vary: Sources = Field(default=USUAL_SOURCES, json_schema_extra=_neutral([*USUAL_SOURCES]))
     test_every: TestEvery = Field(
         default=1,
         description="epochs from one test to the next, a part of the training (0.1: at every tenth), or a list of "
@@ -260,6 +271,11 @@ class Recipe(BaseModel):
     def _tested(cls, value: Any) -> TestEvery:
         return parse_test_every(value)
 
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _held_out(cls, value: Any) -> Validation:
+        return parse_validation(value)
+
     @field_validator("auto_augment")
     @classmethod
     def _policy(cls, text: str | None) -> str | None:
@@ -295,39 +311,13 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _all_has_effect(self) -> Self:
         """Refuse a value without effect: it would give the same training run another id."""
-        for reason, names in self._idle():
+        if "data" in self.vary and self.train_images is None:
+            raise ValueError("vary: data needs train_images: all of the training images can't be redrawn")
+        for reason, names in idle_keys(self):
             for name in names:
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} has no effect {reason}, and must be left out")
         return self
-
-    def _idle(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        if self.distillation == "none":
-            parts = ("teacher", "teacher_sha256", "distillation_alpha", "distillation_temperature")
-            yield "with distillation: none", parts
-        if self.distillation == "hard":
-            yield "with distillation: hard", ("distillation_temperature",)
-        if self.crop_scale is None:
-            yield "without crop_scale", ("crop_ratio",)
-            if self.auto_augment is None or not isinstance(parse_policy(self.auto_augment), RandAugment):
-                yield "without crop_scale and RandAugment", ("interpolation",)
-        if self.erase_prob == 0:
-            yield "without erase_prob", ("erase_mode", "erase_count")
-        if not self.mixes:
-            names = ("mixup_prob", "mixup_switch_prob", "mixup_mode", "mixup_off_epoch", "mixup_first")
-            yield "without mixup and cutmix", names
-        elif not (self.mixup and self.cutmix):
-            yield "unless there are both mixup and cutmix", ("mixup_switch_prob",)
-        if not self.cutmix:
-            yield "without cutmix", ("cutmix_grid",)
-        if self.mixes and not self.erase_prob:
-            yield "without erase_prob", ("mixup_first",)
-        if self.warmup_epochs == 0:
-            yield "without warmup_epochs", ("warmup", "warmup_prefix")
-        if self.warmup == "harmonic":
-            yield "with warmup: harmonic", ("warmup_lr",)
-        if self.decay_all:
-            yield "with decay_all", ("decay_position", "decay_relative_position")
 
     @property
     def total_epochs(self) -> int:

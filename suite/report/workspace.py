@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.grid.budget import Budget
+from suite.grid.choice import final_trials
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
 from suite.report.figures.available import missing_packages
 from suite.report.tables.by_level import Series, all_series, level_tables
+from suite.report.tables.chosen import choice_table
 from suite.report.tables.published import PublishedTable, published_table
 from suite.report.tables.rows import rows
 from suite.report.tables.table import Table
@@ -25,6 +27,7 @@ from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.text import points
+from suite.verdict.chosen import without_axis
 from suite.verdict.claims.claim import Claim, carried_over
 from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import ClaimReader, Claims, read_claim_files
@@ -71,6 +74,11 @@ class Workspace(OpenGrid):
     def counted(self) -> Expansion:
         """The grid's trials, and those of further seeds that are stored: what tables and verdicts are made of."""
         further = set(self.seed_order[len(self.grid.file.seeds) :])
+        if self.choices:
+            own = self.grid.file.seeds
+            found = final_trials(self.choices, self.seed_order)
+            counted = tuple(one for one in found if one.seed_index in own or one.id in self.records)
+            return replace(self.expansion, trials=counted)
         if not further & {record.seed_index for record in self.records.values()}:
             return self.expansion
         whole = self.grid.with_seeds(len(self.seed_order)).expand()
@@ -122,7 +130,8 @@ class Workspace(OpenGrid):
         columns = to_columns(record for record in self.records.values() if record.trial_id in self.counted.ids)
         check_accuracies(columns)
         check_copies(columns, self._losses)
-        return columns
+        search = self.expansion.search
+        return columns if search is None else without_axis(columns, search.axis)
 
     def _losses(self, trials: Collection[str]) -> dict[str, tuple[float, ...]]:
         """The training and test losses of all epochs of these trials."""
@@ -141,8 +150,9 @@ class Workspace(OpenGrid):
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The columns as a data frame; raises `InputError` as `columns`."""
-        _ = self.columns
-        return to_frame(record for record in self.records.values() if record.trial_id in self.counted.ids)
+        columns = self.columns
+        frame = to_frame(record for record in self.records.values() if record.trial_id in self.counted.ids)
+        return frame.assign(**{name: columns[name] for name in ("arch", "recipe", "recipe_id")})
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -179,7 +189,12 @@ class Workspace(OpenGrid):
     @cached_property
     def claims(self) -> list[Claim]:
         """The claims to judge, as this grid's budget tests them."""
-        return [carried_over(claim, self.budget) for file in self._claim_files for claim in file.claims]
+        found = [carried_over(claim, self.budget) for file in self._claim_files for claim in file.claims]
+        choose = self.grid.file.choose
+        if choose is None or choose.epoch == "last":
+            return found
+        best = {"metric": "top1_best_validation"}
+        return [one.model_copy(update=best) if one.metric == "top1" else one for one in found]
 
     def published(self) -> list[PublishedTable]:
         """The tables of papers that this grid's claims are from, with its runs beside them."""
@@ -210,10 +225,11 @@ class Workspace(OpenGrid):
         return all_series(rows(self.columns), axes) if axes and self.has_runs else []
 
     def level_tables(self) -> list[Table]:
-        """The tables over the levels of settings; none without such an axis."""
+        """What was chosen by validation, and the tables over the levels of settings; none without such an axis."""
+        chosen = [choice_table(self.choices)] if self.choices else []
         if not self.series:
-            return []
-        return level_tables(self.series, self.curves, self.grid.file.reach, self.budget_note)
+            return chosen
+        return chosen + level_tables(self.series, self.curves, self.grid.file.reach, self.budget_note)
 
     @cached_property
     def factorials(self) -> list[Factorial]:

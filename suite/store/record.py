@@ -6,8 +6,16 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from suite.store.held_out import parse_validation
 from suite.store.tested_epochs import parse_test_every
 
 if TYPE_CHECKING:
@@ -38,6 +46,9 @@ USUAL_LEVELS: Mapping[str, str] = {"norm": "ln", "loss": "default"}  # what a ce
 # Axes that are younger than some records: at the usual level they are no part of a config, so that ids don't change.
 LATER_AXES: frozenset[str] = frozenset()
 FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
+
+# Fields of runs with a validation split; those of other runs are left out of files.
+OF_VALIDATION = ("validation_images", "validation_top1", "validation_top1_best_epoch", "top1_best_validation")
 
 # Fields that differ between two runs of the same trial on machines of the same kind.
 VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb", "node", "attempts")
@@ -102,6 +113,8 @@ class Epoch(_Model):
     top1: Percent | None = Field(description="test accuracy in percent; null if not tested")
     test_loss: Finite | None = Field(description="mean over test images; null if not tested")
     seconds: NotNegative = Field(description="seconds of training, without the test")
+    validation_top1: Percent | None = Field(default=None, description="accuracy in percent, of validation images")
+    validation_loss: Finite | None = Field(default=None, description="mean over validation images")
     similarity: tuple[Annotated[float, Field(ge=0, le=MOST_SIMILAR)], ...] | None = Field(
         default=None, description="of a transformer: mean |cos| between patches of a test image, after each block"
     )
@@ -150,6 +163,12 @@ class RunRecord(_Model):
     environment: Environment = Field(description="where it ran: see below")
 
     test_images: Count | None = Field(default=None, description="number of test images")
+    validation_images: Count | None = Field(default=None, description="training images held out; absent: none")
+    validation_top1: Percent | None = Field(default=None, description="percent, validation images, last epoch")
+    validation_top1_best_epoch: Percent | None = Field(default=None, description="percent, their best epoch")
+    top1_best_validation: Percent | None = Field(
+        default=None, description="percent, test set, in the first epoch that is best on the validation images"
+    )
     correct: str | None = Field(default=None, description="per-image correctness: packed bits, base64")
     diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
     error: str | None = Field(default=None, description="the end of the last traceback")
@@ -159,12 +178,21 @@ class RunRecord(_Model):
     )
     history: tuple[Epoch, ...] | None = Field(default=None, description="kept in history.parquet once collected")
 
+    @model_serializer(mode="wrap")
+    def _present(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what only runs with a validation split have, so that other records stay as they were."""
+        values: dict[str, Any] = whole(self)
+        return {name: value for name, value in values.items() if value is not None or name not in OF_VALIDATION}
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         for name, keys in (("axes", set(AXIS_FIELDS) - LATER_AXES), ("recipe", set[str]())):
             part = self.config.get(name)
             if not isinstance(part, dict) or not part.keys() >= keys:
                 raise ValueError(f"a config that holds the trial's {name}")
+        sizes = self.config["axes"]["arch"]
+        if not (isinstance(sizes, dict) and sizes):
+            raise ValueError("a config that holds the sizes of the trial's arch")
         axes, config_axes = {name: getattr(self, name) for name in _LEVELS}, self.config["axes"]
         changed = [name for name, level in axes.items() if config_axes.get(name, USUAL_LEVELS.get(name)) != level]
         if self.config.get("seed_index") != self.seed_index:
@@ -176,15 +204,23 @@ class RunRecord(_Model):
             if number is not None and not (type(number) is int and number > 0):
                 raise ValueError(f"a recipe whose {name} is a positive integer")
         if (every := self.config["recipe"].get("test_every")) is not None:
-            try:
-                parse_test_every(every)
-            except ValueError as error:
-                raise ValueError(f"a recipe whose test_every is {error}") from None
+            _parsed("test_every", parse_test_every, every)
+        _parsed("validation", parse_validation, self.config["recipe"].get("validation"))
         if self.top1 is not None and self.top1_best_epoch is not None and self.top1_best_epoch < self.top1:
             raise ValueError("a best epoch that is no worse than the last one")
+        best, last = self.validation_top1_best_epoch, self.validation_top1
+        if best is not None and last is not None and best < last:
+            raise ValueError("a best epoch on the validation images that is no worse than the last one")
         if self.status == "done" and (self.top1 is None or self.top1_best_epoch is None or not self.epochs):
             raise ValueError("an accuracy and epochs of a run that is done")
         return self
+
+
+def _parsed(name: str, parse: Callable[[object], object], value: object) -> None:
+    try:
+        parse(value)
+    except ValueError as error:
+        raise ValueError(f"a recipe whose {name} is {error}") from None
 
 
 def differences(one: RunRecord, other: RunRecord) -> dict[str, tuple[Any, Any]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from suite.cli.answers.answer import Part
+from suite.cli.answers.choices import ChoicePart, choice_parts
 from suite.cli.commands.plan_claims import outlooks
 from suite.cli.commands.plan_power import powers
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate
@@ -126,6 +127,7 @@ class PlanAnswer(Part):
     not_runnable: str | None = Field(description="why the suite can't run this grid; null: it can")
     other_runs: int = Field(description="stored runs of other trials, such as those of another recipe")
     stale: list[StalePart]
+    choices: list[ChoicePart] = Field(description="of a grid with `choose`, a part per side; else empty")
     dropped: list[DroppedPart]
     claims: ClaimsPart
     power: PowerPart = Field(description="as if one claim were tested")
@@ -161,6 +163,7 @@ def plan_answer(workspace: Workspace, plan: Plan, expected: Estimate, stale: Seq
         cells=[cell_part(expected, cell) for cell in expected.cells],
         not_runnable=workspace.grid.file.not_runnable or None,
         other_runs=plan.others,
+        choices=choice_parts(workspace.choices),
         stale=[StalePart(trial_id=one.trial.id, label=one.trial.label, axes=list(one.axes)) for one in stale],
         dropped=[DroppedPart(cell=cell.label, reason=cell.reason) for cell in plan.dropped],
         claims=ClaimsPart(to_judge=len(workspace.claims), untested=[claim.id for claim in unmatched]),

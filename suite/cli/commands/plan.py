@@ -16,6 +16,7 @@ from suite.cli.commands.plan_claims import outlook_lines
 from suite.cli.commands.plan_power import power_lines
 from suite.data.cache import open_root, verify
 from suite.errors import InputError
+from suite.grid.choice import Choice
 from suite.report.workspace import Workspace
 from suite.run.opened_grid import OpenGrid
 from suite.run.plan import Plan, expectation, make_plan
@@ -130,10 +131,15 @@ def print_plan(
         return
     unmatched = untested(workspace.claims, workspace.expansion.trials)
     seeds = len(workspace.grid.file.seeds)
-    print_line(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
+    if workspace.choices:
+        print_line(console, f"{workspace.grid.name}: {_phases(workspace)}")
+    else:
+        print_line(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
     print_line(
         console, f"  trials   {plan.total}: {len(plan.done)} done, {len(plan.failed)} failed, {len(plan.to_do)} to do"
     )
+    for line in choice_lines(workspace.choices):
+        print_line(console, line)
     if plan.others:
         print_line(
             console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone"
@@ -167,6 +173,21 @@ def print_plan(
         print_line(console, f"    {cell.label}: {cell.reason}")
     if len(plan.dropped) > SHOWN:
         print_line(console, f"    and {len(plan.dropped) - SHOWN} more")
+
+
+def _phases(workspace: Workspace) -> str:
+    search, seeds = workspace.choices[0].search, len(workspace.grid.file.seeds)
+    cells = sum(map(len, search.sides))
+    return (
+        f"a search of {search.axis}, {cells} cells × {len(search.seeds)} seeds, then {len(search.sides)} cells × "
+        f"{seeds} seeds at the chosen levels"
+    )
+
+
+def choice_lines(choices: Sequence[Choice]) -> list[str]:
+    """A line per side of a search: what is chosen for it. Empty for another grid."""
+    dearest = "; until then its price is that of the dearest level"
+    return [f"  chosen   {one.side}: {one.text}{dearest if one.level is None else ''}" for one in choices]
 
 
 def _time(workspace: Workspace, plan: Plan, expected: Estimate) -> str:

@@ -116,7 +116,7 @@ def write_report(workspace: Workspace) -> str:
     from suite.report.remarks import GridSummary
 
     make_folder(workspace.report_folder)
-    plan = make_plan(workspace.counted, workspace.records)
+    plan = make_plan(workspace.expansion if workspace.choices else workspace.counted, workspace.records)
     recipes = {trial.recipe_name: trial.recipe.model_dump(mode="json") for trial in workspace.expansion.trials}
     summary = GridSummary(
         name=workspace.grid.name,
