@@ -37,6 +37,7 @@ from suite.report.workspace import Workspace, open_workspace
 from suite.text import interval, points
 from suite.verdict.paths import steps
 from suite.verdict.verdicts import Verdict
+from tests import findings
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -221,6 +222,7 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     },
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},
+    "findings.md": findings.blocks(),
 }
 
 
@@ -275,6 +277,8 @@ if __name__ == "__main__":
         (DOCS / name).write_text(made(name), encoding="utf-8")
     for name, drawing in draw_paths(paths(looked_at())).items():
         (DOCS / f"{name}.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
+    for name, drawing in findings.figures().items():
+        (DOCS / name).write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
     rows_of = summary_rows(workspace("spoken_digits").frame)
     gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
     (DOCS / "sound.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + gains, encoding="utf-8")
