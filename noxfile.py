@@ -1,6 +1,8 @@
-"""The project's sessions: `uv run nox -l` lists them. All of them use the environment that uv made."""
+"""The project's sessions: `uv run nox -l` lists them. All but the site's use the environment that uv made."""
 
 from __future__ import annotations
+
+import os
 
 import nox
 
@@ -45,6 +47,21 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types."""
     session.run("mypy")
+
+
+@nox.session
+def reports(session: nox.Session) -> None:
+    """Write reports/ anew from the committed results, and the README's picture of its first page."""
+    session.run("python", "-m", "tests.report.test_committed")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation site in build/site. A link that leads nowhere is an error."""
+    session.run("python", "-m", "documentation.staging", "build/pages")
+    # Zensical has an environment of its own, from the same lock file: nothing else needs its packages.
+    zensical = ("run", "--isolated", "--frozen", "--only-group", "docs", "zensical")
+    session.run(os.environ.get("UV", "uv"), *zensical, "build", "--clean", "--strict", external=True)
 
 
 @nox.session

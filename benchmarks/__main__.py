@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import judging as judged
 from benchmarks import verdicts as simulated
 from benchmarks.grids import expand, record, write_grid
+from benchmarks.pages import pages
 from benchmarks.rows import Row
 from suite.grid.trial import Trial
 from suite.report.tables import summary
@@ -161,7 +162,10 @@ def judging() -> list[Row]:
             verdicts = judge(frame, judged.claims())
             text = to_json(verdicts)
             ended = time.perf_counter()
-        if len(verdicts) != 200 or text.count('"not_tested"'):
+            looked = judge(frame, [claim.model_copy(update={"max_pairs": 20}) for claim in judged.claims()])
+            looked_text = to_json(looked)
+            again = time.perf_counter()
+        if not len(verdicts) == len(looked) == 200 or (text + looked_text).count('"not_tested"'):
             raise RuntimeError("all claims should have been judged")
         name = f"10,000 runs, {images or 'no'} test images"
         found += [
@@ -169,6 +173,7 @@ def judging() -> list[Row]:
             Row(f"{name}: tables", shown - read, 5.0),
             Row(f"{name}: 200 verdicts", ended - shown, 15.0),
             Row(f"{name}: all of it", ended - began, 20.0),
+            Row(f"{name}: 200 verdicts by a sequential rule", again - ended, 15.0),
         ]
     return found
 
@@ -180,7 +185,18 @@ def verdicts() -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     function.__name__: function
-    for function in (start_up, planning, watching, estimating, reading, scheduling, augmentation, judging, verdicts)
+    for function in (
+        start_up,
+        planning,
+        watching,
+        estimating,
+        reading,
+        scheduling,
+        augmentation,
+        judging,
+        verdicts,
+        pages,
+    )
 }
 
 

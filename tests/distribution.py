@@ -1,7 +1,8 @@
 """How `pytest -n 4` distributes the tests over its processes: by file, the longest files first.
 
 The tests of a file stay in one process, since they share fixtures. All files that start Ray stay in one process too:
-they share a cluster, and two clusters that start at the same time take longer than one after the other.
+they share a cluster, and two clusters that start at the same time take longer than one after the other. So do those
+that share what `tests.static_counts` has counted.
 """
 
 from __future__ import annotations
@@ -18,30 +19,40 @@ LONGEST = (
     "tests/run/ray/test_interruptions.py",
     "tests/run/ray/test_tune.py",
     "tests/models/test_conformance.py",
-    "tests/train/test_snapshot.py",
-    "tests/store/test_storage.py",
     "tests/run/test_interruptions.py",
     "tests/store/test_shared_store.py",
-    "tests/train/steps/test_seed_stack.py",
-    "tests/train/test_trials.py",
-    "tests/train/test_distillation.py",
-    "tests/train/test_together.py",
-    "tests/train/parallel/test_processes.py",
+    "tests/store/test_storage.py",
+    "tests/models/test_timm_network.py",
     "tests/cli/test_throughput.py",
-    "tests/train/augmentation/test_golden.py",
-    "tests/train/steps/test_micro_batches.py",
-    "tests/train/losses/test_learner.py",
+    "tests/train/test_together.py",
+    "tests/train/steps/test_seed_stack.py",
     "tests/models/costs/test_macs.py",
-    "tests/models/test_timm_join.py",
+    "tests/models/test_timm_programs.py",
+    "tests/train/parallel/test_processes.py",
+    "tests/train/test_distillation.py",
+    "tests/cli/test_new.py",
+    "tests/cli/test_check_methods.py",
+    "tests/train/augmentation/test_golden.py",
     "tests/test_imports.py",
-    "tests/verdict/test_verdicts.py",
-    "tests/run/ray/test_lifeline.py",
-    "tests/train/steps/test_trainer.py",
+    "tests/train/losses/test_learner.py",
+    "tests/train/test_trials.py",
+    "tests/train/test_snapshot.py",
+    "tests/cli/test_run_weights.py",
+    "tests/cli/test_bench.py",
+    "tests/models/test_timm_conformance.py",
+    "tests/models/weights/test_description.py",
+    "tests/train/steps/test_micro_batches.py",
+    "tests/cli/test_main.py",
+    "tests/cli/test_run.py",
+    "tests/models/test_timm_join.py",
+    "tests/verdict/stats/test_sequential.py",
+    "tests/test_docs.py",
+    "tests/data/test_reading.py",
 )
 
 
 class ByFile(LoadScopeScheduling):
-    """Gives a process all tests of a file, or of all files that start Ray, in the order of collection."""
+    """Gives a process all tests of a file, or of all files that share something, in the order of collection."""
 
     def __init__(self, config: pytest.Config, *arguments: object) -> None:
         super().__init__(config, *arguments)
@@ -50,12 +61,14 @@ class ByFile(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = _file(nodeid)
-        return "ray" if _starts_ray(self._root / file) else file
+        return _shared(self._root / file) or file
 
 
 @cache
-def _starts_ray(path: Path) -> bool:
-    return "pytest.mark.ray" in path.read_text(encoding="utf-8")
+def _shared(path: Path) -> str | None:
+    """What a file's tests share with those of other files."""
+    text = path.read_text(encoding="utf-8")
+    return next((what for what in ("pytest.mark.ray", "tests.static_counts") if what in text), None)
 
 
 def _file(nodeid: str) -> str:

@@ -24,7 +24,7 @@ from tests.conftest import REPOSITORY
 
 GRIDS = (
     "training_length_digits", "training_length", "position_scale_digits", "position_scale", "stability",
-    "modern_positions_digits", "combined_trained",
+    "modern_positions_digits", "combined_trained", "data_and_depth_digits",
 )  # fmt: skip
 FIGURES = {"training_length_digits": 0, "training_length": 0}  # the figure of a grid's page, by the series' number
 

@@ -6,24 +6,18 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from suite.verdict.claims.audit import NAMES, audit
-from suite.verdict.claims.model_counts import judge_static
 from suite.verdict.claims.published import GRADES
-from suite.verdict.claims.reader import Claims, load_claims, read_claim_files
+from suite.verdict.claims.reader import load_claims, read_claim_files
 from tests.conftest import REPOSITORY
+from tests.static_counts import registry, static_counts
 
 PAGE = REPOSITORY / "docs" / "claims.md"
 BLOCK = re.compile(r"(<!-- (grades|audit|counts) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-
-
-@cache
-def registry() -> list[Claims]:
-    return read_claim_files(sorted((REPOSITORY / "grids" / "claims").glob("*.yaml")))
 
 
 def grades() -> str:
@@ -36,10 +30,9 @@ def findings() -> str:
 
 
 def counts() -> str:
-    verdicts = judge_static(value for file in registry() for value in file.values.values())
     rows = [
         f"| {one.value.table} | {one.value.label} | {one.value.printed} | {one.count:,} | {one.word} |\n"
-        for one in verdicts
+        for one in static_counts()
     ]
     return "| Table | Row | Printed | Count | Verdict |\n|---|---|--:|--:|---|\n" + "".join(rows)
 

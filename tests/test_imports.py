@@ -48,20 +48,19 @@ def test_a_wing_imports_nothing_before_it_is_used(wing: str, bare: set[str]) -> 
     assert wing == "cli" or not foreign  # the command line is made of typer
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "suite.cli.commands.report",
-        "suite.cli.commands.ls",
-        "suite.bench.ratios",
-        "suite.report.page",
-        "suite.report.figures.curves",
+def test_results_are_read_without_torch_and_ray() -> None:
+    """Looked at after each import, so that the message names the module."""
+    modules = (
         "suite.store.folder",
         "suite.run.status",
-    ],
-)
-def test_results_are_read_without_torch_and_ray(module: str) -> None:
-    assert not imported(f"import {module}") & HEAVY
+        "suite.bench.ratios",
+        "suite.report.figures.curves",
+        "suite.report.page",
+        "suite.cli.commands.ls",
+        "suite.cli.commands.report",
+    )
+    looks = (f"import {name}\nassert not {HEAVY!r} & set(sys.modules), {name!r}" for name in modules)
+    assert not imported("\n".join(("import sys", *looks))) & HEAVY
 
 
 @pytest.mark.parametrize(
@@ -79,12 +78,10 @@ def test_a_reading_command_imports_only_what_it_needs(arguments: tuple[str, ...]
     assert not imported(command(*arguments)) & unused
 
 
-def test_training_without_a_teacher_needs_no_timm() -> None:
-    assert "timm" not in imported("import suite.train.trials, suite.cli.commands.run, suite.train.teachers")
-
-
-def test_the_public_api_is_where_the_design_says() -> None:
+def test_training_without_a_teacher_needs_no_timm_and_the_public_api_is_where_the_design_says() -> None:
     code = (
+        "import suite.train.trials, suite.cli.commands.run, suite.train.teachers, sys\n"
+        "assert 'timm' not in sys.modules\n"
         "from suite.models import create_model, apply_join, load_reference, read_state\n"
         "from suite.grid import load_grid\nfrom suite.train import run_trial\n"
         "from suite.store import load_frame\nfrom suite.verdict import judge"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from suite.grid.losses import LOSSES
 from suite.models import create_model
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
+from suite.report.figures.gains import draw_gains
 from suite.report.figures.paths import draw_paths, paths
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
@@ -144,16 +145,16 @@ def features(model: nn.Module, images: torch.Tensor) -> list[int]:
     return counts
 
 
-def runs() -> str:
-    if workspace("l2bn_budget").frame.empty:
-        return "No runs are committed yet: `lape run l2bn_budget` makes them."
-    return to_markdown(summary_table(summary_rows(workspace("l2bn_budget").frame))).strip()
+def runs(grid: str) -> str:
+    if workspace(grid).frame.empty:
+        return f"No runs are committed yet: `lape run {grid}` makes them."
+    return to_markdown(summary_table(summary_rows(workspace(grid).frame))).strip()
 
 
-def verdicts() -> str:
-    if workspace("l2bn_budget").frame.empty:
+def verdicts(grid: str) -> str:
+    if workspace(grid).frame.empty:
         return "Not tested yet."
-    found = workspace("l2bn_budget").verdicts
+    found = workspace(grid).verdicts
     return "\n".join(f"- {one.claim.id}: {one.sentence}" for one in found)
 
 
@@ -208,7 +209,15 @@ def looked_at() -> list[Verdict]:
 MADE: dict[str, dict[str, Callable[[], str]]] = {
     "methods.md": {"norms": norms, "losses": losses, "costs": costs},
     "positions.md": {"positions": positions, "position_costs": position_costs, "four_papers": four_papers},
-    "l2bn.md": {"scale": scale, "runs": runs, "verdicts": verdicts},
+    "l2bn.md": {
+        "scale": scale,
+        "runs": partial(runs, "l2bn_budget"),
+        "verdicts": partial(verdicts, "l2bn_budget"),
+    },
+    "sound.md": {
+        "sound_runs": partial(runs, "spoken_digits"),
+        "sound_verdicts": partial(verdicts, "spoken_digits"),
+    },
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},
 }
@@ -233,7 +242,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
         assert link.startswith("https://") or (DOCS / link).exists(), link
 
 
-@pytest.mark.parametrize("grid", ["combined", "l2bn_budget", "positions_and_norms_budget"])
+@pytest.mark.parametrize("grid", ["combined", "l2bn_budget", "spoken_digits", "positions_and_norms_budget"])
 def test_the_committed_runs_are_those_of_the_grid(grid: str) -> None:
     space = workspace(grid)
     if space.frame.empty:
@@ -265,3 +274,5 @@ if __name__ == "__main__":
         (DOCS / name).write_text(made(name), encoding="utf-8")
     for name, drawing in draw_paths(paths(looked_at())).items():
         (DOCS / f"{name}.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
+    gains = draw_gains(workspace("spoken_digits").comparisons)
+    (DOCS / "sound.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + gains, encoding="utf-8")

@@ -10,7 +10,7 @@ import traceback
 
 import typer
 
-from suite.cli.declarations import data, grids, models, results, running
+from suite.cli.declarations import data, grids, models, results, running, trying
 from suite.cli.extras import EXTRAS
 from suite.errors import InputError
 from suite.text import complain, plain, say
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _part in (grids, running, results, models, data):
+for _part in (grids, running, trying, results, models, data):
     app.add_typer(_part.commands)
 app.add_typer(data.data_commands, name="data")
 
@@ -32,7 +32,7 @@ BROKEN_PIPE = 141  # a shell's exit code for a command whose reader, such as `he
 INTERNAL = 70  # a bug in the suite (EX_SOFTWARE); not 1, which means that a claim is contradicted
 
 # The commands whose --json prints JSON on standard output; `lape bench --json FILE` writes a file.
-FOR_PROGRAMS = ("check", "cost", "doctor", "plan", "run", "status", "tables", "verify")
+FOR_PROGRAMS = ("check", "cost", "doctor", "plan", "run", "status", "tables", "try", "verify")
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from typing import IO, Any, BinaryIO, cast
 from suite.data.decode import MOST_BYTES
 from suite.data.names import shown
 from suite.errors import InputError
+from suite.store.disguises import AGAIN, START, foreign, not_sent
 from suite.store.files import cannot_write
 
 # Images hardly compress. An archive that unpacks to a hundred times its size is probably a decompression bomb.
@@ -43,6 +44,18 @@ _COMPRESSED: dict[bytes, Callable[[BinaryIO], AbstractContextManager[Any]]] = {
 def is_archive(path: Path) -> bool:
     """Whether a regular file is a zip archive or a tar archive; tar archives may be compressed."""
     return zipfile.is_zipfile(path) or _is_tar(path)
+
+
+def not_archive(path: Path) -> tuple[str, str]:
+    """What a regular file is that isn't an archive, and what to do about it, as texts for messages."""
+    with path.open("rb") as file:
+        start = file.read(START)
+    if sent := not_sent(start):
+        return sent
+    if start.startswith((b"PK\x03\x04", *_COMPRESSED)):
+        return "an archive that is damaged or cut off", AGAIN
+    name = foreign(start)
+    return name or "another kind of file", "unpack it, and give the folder" if name else "check the path after --from"
 
 
 def unpack(archive: Path, destination: Path) -> None:

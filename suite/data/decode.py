@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from suite.data.names import shown
 from suite.errors import InputError
+from suite.store.disguises import START, foreign, not_sent
 
 # torchvision's list, plus other photograph formats that Pillow reads. Other files are not read.
 SUFFIXES = {
@@ -79,7 +80,13 @@ def read_file(path: Path) -> bytes:
     Raises:
         InputError: the file doesn't exist, isn't a regular file, or is larger than `MOST_BYTES`.
     """
-    with _readable(path), _regular(path) as file:
+    with _readable(path):
+        return read_regular(path, MOST_BYTES)
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most `most` bytes. Raises `OSError` for anything else."""
+    with _regular(path, most) as file:
         return file.read()
 
 
@@ -199,16 +206,27 @@ def _formats() -> list[str]:
 
 
 @contextmanager
-def _regular(path: Path) -> Iterator[BinaryIO]:
+def _regular(path: Path, most: int = MOST_BYTES) -> Iterator[BinaryIO]:
     """Open a regular file. Opening is non-blocking, in case the file was replaced by a pipe since it was listed."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(handle, "rb") as file:
         status = os.fstat(handle)
         if not S_ISREG(status.st_mode):
             raise OSError("no regular file, but a folder, a pipe, a socket or a device")
-        if status.st_size > MOST_BYTES:
-            raise OSError(f"a file of {status.st_size:,} bytes, of at most {MOST_BYTES:,}")
+        if status.st_size > most:
+            raise OSError(f"a file of {status.st_size:,} bytes, of at most {most:,}")
         yield file
+
+
+def _disguise(path: Path) -> tuple[str, str] | None:
+    """What a file that isn't an image is, and what to do about it; None if its kind is unknown."""
+    try:
+        with _regular(path) as file:
+            start = file.read(START)
+    except OSError:
+        return None
+    name = foreign(start)
+    return not_sent(start) or (None if name is None else (name, "convert it to one of these formats, or remove it"))
 
 
 @contextmanager
@@ -221,7 +239,7 @@ def _readable(path: Path) -> Iterator[None]:
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
         found, fix = str(error) or type(error).__name__, "replace the file by a good copy, or remove it"
         if isinstance(error, UnidentifiedImageError):
-            found = "no image, or one of another format"
+            found, fix = _disguise(path) or ("no image, or one of another format", fix)
         elif isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
             found = f"an image of more than {MOST_AREA:,} pixels"
             fix = "make it smaller, or crop it, before it is prepared; or remove it"

@@ -11,10 +11,14 @@ from pathlib import Path
 from suite.errors import InputError
 
 
-def name_text(path: str | Path) -> str:
+def name_text(path: str | Path, where: str | Path | None = None) -> str:
     """A path or a part of one as text, with forward slashes.
 
     The system's bytes are decoded as UTF-8 in every locale, so classes have the same names on all machines.
+
+    Args:
+        path: the path.
+        where: the complete path, for the error message; by default `path`.
 
     Raises:
         InputError: the bytes aren't UTF-8.
@@ -29,7 +33,7 @@ def name_text(path: str | Path) -> str:
             "the name of a file or folder is not UTF-8",
             expected="names in UTF-8",
             found=shown(Path(text).name),
-            where=shown(text),
+            where=shown(text if where is None else where),
             fix="rename it; `convmv -r -f latin1 -t utf-8 FOLDER` lists what it would rename if the names are Latin-1",
         ) from None
 

@@ -10,8 +10,10 @@ from suite.errors import InputError
 from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.losses import LOSSES, idle_weights, set_weights
 from suite.grid.named_recipe import NamedRecipe
+from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES
 from suite.models.levels import Cell
+from suite.store.held_out import count_validation
 from suite.store.record import LOSS_KEYS
 
 _DROP = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
@@ -67,7 +69,22 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
         )
     images = recipe.train_images if recipe.train_images is not None else dataset.train_images
     _check_range("train_images", images, dataset.num_classes, dataset.train_images, dataset, named)
-    _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
+    if recipe.validation is not None:
+        _check_validation(recipe, images, dataset, named)
+    else:
+        _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
+
+
+def _check_validation(recipe: Recipe, images: int, dataset: Dataset, named: NamedRecipe) -> None:
+    held = count_validation(recipe.validation, images)
+    if images - held < recipe.batch_size:
+        raise InputError(
+            f"the recipe's validation split leaves fewer training images of {dataset.name} than a batch has",
+            expected=f"at most {max(images - recipe.batch_size, 0)} of {images} images held out",
+            found=f"validation {recipe.validation}, which is {held} images, with batch_size {recipe.batch_size}",
+            where=named.where("validation"),
+            fix="hold out fewer images, or lower batch_size",
+        )
 
 
 def _check_range(name: str, value: int, least: int, most: int, dataset: Dataset, recipe: NamedRecipe) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from suite.errors import InputError, Problem, nearest
 from suite.grid.axes import AXES, GRID_ORDER
+from suite.grid.choice import Search, check_search, check_validation, find_sides
 from suite.grid.compatibility import check_cell
 from suite.grid.documents import MOST_PROBLEMS, Document, Location, check_inside, read_document
 from suite.grid.expansion import Dropped, Point, block_cells, block_size, setting_levels, setting_place
@@ -32,11 +33,14 @@ class Expansion:
         trials: the trials, in the order in which they run.
         dropped: the cells that don't become trials, with reasons.
         stack_seeds: the most seeds of a cell that are trained together, where that is faster.
+        search: what the grid searches before its own seeds are trained. `trials` then has the training runs of the
+            search, and those of the first level of each side in place of the level that will be chosen.
     """
 
     trials: tuple[Trial, ...]
     dropped: tuple[Dropped, ...]
     stack_seeds: int = 1
+    search: Search | None = None
 
     @cached_property
     def ids(self) -> frozenset[str]:
@@ -65,7 +69,9 @@ class Grid:
     def with_seeds(self, number: int) -> Grid:
         """The grid with this number of seed indices: first its own, then the integers after its largest."""
         own = self.file.seeds
-        following = range(max(own) + 1, max(own) + 1 + number)
+        searched = () if self.file.choose is None else self.file.choose.seeds
+        candidates = range(max(own) + 1, max(own) + 1 + number + len(searched))
+        following = [seed for seed in candidates if seed not in searched]
         return replace(self, file=self.file.model_copy(update={"seeds": [*own, *following][:number]}))
 
     @property
@@ -89,6 +95,8 @@ class Grid:
         for block, _ in self._blocks():
             found |= {(name,): None for name, levels in block.axes.settings.items() if len(levels) > 1}
             found |= {tuple(group): None for group in block.axes.tied}
+        if self.file.choose is not None:  # each side has a single level on it
+            found.pop((self.file.choose.axis,), None)
         return list(found)
 
     def expand(self) -> Expansion:
@@ -113,6 +121,8 @@ class Grid:
                 for level in getattr(expected.when, name) or ():
                     catalogue.find(name, level, ("expect", index, "when", name))
         self._check_budget(catalogue)
+        if self.file.choose is not None and not self.file.not_runnable:
+            check_search(self.file.choose, [block for block, _ in self._blocks()], self.document)
         for block, at in self._blocks():
             of_block = list(block_cells(block, at, catalogue, self.document))
             losses = {cell["loss"] for cell in of_block if not isinstance(cell, Dropped)}
@@ -142,8 +152,13 @@ class Grid:
                 where=str(self.document.path),
                 fix="loosen the exclude rules, or add levels to the axes",
             )
-        trials = tuple(trial.with_seed(seed) for seed in self.file.seeds for trial in cells.values())
-        return Expansion(trials, tuple(dropped), self.file.stack_seeds)
+        search, sides = None, list(cells.values())
+        if (choose := self.file.choose) is not None and cells:
+            search = Search(choose.axis, tuple(choose.seeds), choose.epoch, find_sides(choose.axis, sides))
+            sides = [side[0] for side in search.sides]
+        trials = [trial.with_seed(seed) for seed in self.file.seeds for trial in sides]
+        first = search.trials if search is not None else []
+        return Expansion((*first, *trials), tuple(dropped), self.file.stack_seeds, search)
 
     def check_size(self) -> None:
         """Check the number of trials without expanding the grid.
@@ -152,6 +167,8 @@ class Grid:
             InputError: there are more than `MOST_TRIALS`, probably by mistake.
         """
         seeds, most = len(self.file.seeds), (0, Location())
+        if self.file.choose is not None:
+            seeds = max(seeds, len(self.file.choose.seeds))
         total = 0
         for block, at in self._blocks():
             cells = block_size(block)
@@ -216,6 +233,8 @@ class Grid:
         dataset = catalogue.find("dataset", cell["dataset"], ())
         levels = {axis: cell[axis] for axis in GRID_ORDER if not AXES[axis].declared_as}
         check_cell(Cell(arch, dataset.image_size, levels, recipe.recipe), dataset, recipe)
+        if self.file.choose is not None:
+            check_validation(recipe.recipe, recipe.where("validation"))
         return Trial(
             grid=self.name,
             arch=arch,

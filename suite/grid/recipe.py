@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from suite.errors import InputError
-from suite.grid.auto_augment import RandAugment, parse_policy
+from suite.grid.auto_augment import parse_policy
+from suite.grid.idle_keys import idle_keys
+from suite.grid.sources import USUAL_SOURCES, Sources
 from suite.store.canonical import canonical_json
+from suite.store.held_out import Validation, parse_validation
 from suite.store.tested_epochs import TestEvery, epochs_tested, parse_test_every
 
 AskedPrecision = Literal["auto", "fp32", "bf16"]
@@ -29,12 +31,12 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     version: int = Field(ge=1, description="raised by hand when the recipe is corrected")
-    epochs: int = Field(ge=1, le=100_000)
+    epochs: int = Field(ge=1, le=100_000, description="passes over the data")
     batch_size: int = Field(ge=1, description="images per step; a last, smaller batch is dropped")
 
     lr: float = Field(gt=0, description="peak learning rate of AdamW")
     warmup_epochs: int = Field(default=0, ge=0, description="epochs of linear warm-up from warmup_lr")
-    warmup_lr: float = Field(default=0.0, ge=0)
+    warmup_lr: float = Field(default=0.0, ge=0, description="where the warm-up starts")
     warmup: Literal["linear", "harmonic"] = Field(
         default="linear",
         description="harmonic: lr / (warmup_epochs - epoch), as Compact Transformers' first script has it",
@@ -47,42 +49,42 @@ class Recipe(BaseModel):
     )
     min_lr: float = Field(default=0.0, ge=0, description="where the cosine ends")
     cooldown_epochs: int = Field(
-        default=0, ge=0, le=100_000, description="more epochs, at min_lr", json_schema_extra=_neutral(0)
+        default=0, ge=0, le=100_000, description="further epochs, at min_lr", json_schema_extra=_neutral(0)
     )
     schedule_unit: Literal["epoch", "step"] = Field(
-        default="epoch", description="how long a learning rate lasts", json_schema_extra=_neutral("epoch")
+        default="epoch", description="how often the learning rate changes", json_schema_extra=_neutral("epoch")
     )
     schedule_lag: bool = Field(
         default=False,
         description="each learning rate comes one unit late, and the first lasts two, as in DeiT and Swin",
         json_schema_extra=_neutral(False),
     )
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW, without norms and biases")
     decay_position: bool = Field(
-        default=False, description="decay PE and class token too, as Compact Transformers does and DeiT doesn't"
+        default=False, description="decay PE and class token, as in Compact Transformers and unlike DeiT"
     )
     decay_relative_position: bool = Field(
         default=True,
-        description="decay the tables of a relative PE, as LaPE's release does; Swin's own trainer doesn't",
+        description="weight decay of a relative PE's tables, as in LaPE's released code and unlike Swin's trainer",
         json_schema_extra=_neutral(True),
     )
     decay_all: bool = Field(
-        default=False, description="decay every parameter, norms and biases too", json_schema_extra=_neutral(False)
+        default=False, description="decay all parameters, also norms and biases", json_schema_extra=_neutral(False)
     )
-    betas: tuple[float, float] = Field(default=(0.9, 0.999), strict=False)
-    eps: float = Field(default=1e-8, gt=0, le=1, description="of AdamW", json_schema_extra=_neutral(1e-8))
+    betas: tuple[float, float] = Field(default=(0.9, 0.999), strict=False, description="β₁ and β₂ of AdamW")
+    eps: float = Field(default=1e-8, gt=0, le=1, description="ε of AdamW", json_schema_extra=_neutral(1e-8))
     clip_grad: float | None = Field(
-        default=None, gt=0, description="largest norm of all gradients together", json_schema_extra=_neutral(None)
+        default=None, gt=0, description="clip the norm of all gradients together", json_schema_extra=_neutral(None)
     )
     ema_decay: float | None = Field(
         default=None,
         ge=0,
         lt=1,
-        description="test a running mean of the weights, of which each step keeps so much",
+        description="test a moving average of the weights with this decay per step; null: test the weights",
         json_schema_extra=_neutral(None),
     )
 
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="of the cross entropy")
     crop_padding: int = Field(
         default=0, ge=0, le=256, description="pixels of zero padding before a random crop; 0: no crop"
     )
@@ -98,29 +100,29 @@ class Recipe(BaseModel):
         description="random resized crop: the smallest and largest width to height",
         json_schema_extra=_neutral(list(WHOLE_RATIO)),
     )
-    flip: bool = Field(default=False, description="horizontal flip of every other image, at random")
+    flip: bool = Field(default=False, description="flip images horizontally, with probability 1/2")
     auto_augment: str | None = Field(
         default=None,
         max_length=100,
-        description="rand-m9-mstd0.5-inc1 and its like, timm's RandAugment, after crop and flip; or cifar10, "
+        description="RandAugment in timm's syntax, such as rand-m9-mstd0.5-inc1, after crop and flip; or cifar10, "
         "AutoAugment's policy, before them",
         json_schema_extra=_neutral(None),
     )
     interpolation: Literal["bilinear", "bicubic", "random"] = Field(
         default="bicubic",
-        description="of random resized crops and RandAugment; random: either of the two, for each image",
+        description="interpolation of random resized crops and RandAugment; random: one of the two for each image",
         json_schema_extra=_neutral("bicubic"),
     )
     erase_prob: float = Field(
-        default=0.0, ge=0, le=1, description="random erasing of normalised images", json_schema_extra=_neutral(0.0)
+        default=0.0, ge=0, le=1, description="probability of random erasing", json_schema_extra=_neutral(0.0)
     )
     erase_mode: Literal["const", "rand", "pixel"] = Field(
         default="pixel",
-        description="what erased boxes show: the mean colour, a random one, or a random one for each pixel",
+        description="colour of erased boxes: the mean, a random one, or a random one for each pixel",
         json_schema_extra=_neutral("pixel"),
     )
     erase_count: int = Field(
-        default=1, ge=1, le=100, description="at most so many boxes in an image", json_schema_extra=_neutral(1)
+        default=1, ge=1, le=100, description="most boxes erased in an image", json_schema_extra=_neutral(1)
     )
     mixup: float = Field(
         default=0.0, ge=0, le=1000, description="alpha of Mixup; 0: none", json_schema_extra=_neutral(0.0)
@@ -129,21 +131,21 @@ class Recipe(BaseModel):
         default=0.0, ge=0, le=1000, description="alpha of CutMix; 0: none", json_schema_extra=_neutral(0.0)
     )
     mixup_prob: float = Field(
-        default=1.0, ge=0, le=1, description="of mixing a batch, pair or image at all", json_schema_extra=_neutral(1.0)
+        default=1.0, ge=0, le=1, description="probability that images are mixed", json_schema_extra=_neutral(1.0)
     )
     mixup_switch_prob: float = Field(
-        default=0.5, ge=0, le=1, description="of CutMix where there is Mixup too", json_schema_extra=_neutral(0.5)
+        default=0.5, ge=0, le=1, description="probability of CutMix, beside Mixup", json_schema_extra=_neutral(0.5)
     )
     mixup_mode: Literal["batch", "pair", "elem"] = Field(
         default="batch",
-        description="what shares a draw: the batch, two images that are mixed with each other, or none",
+        description="what is mixed alike: a batch, a pair of images, or each image for itself",
         json_schema_extra=_neutral("batch"),
     )
     cutmix_grid: int | None = Field(
         default=None,
         ge=1,
         le=1024,
-        description="CutMix's boxes are of whole cells of so many pixels a side, as patches are; null: of any pixels",
+        description="CutMix boxes consist of cells of this many pixels a side, like patches; null: of any pixels",
         json_schema_extra=_neutral(None),
     )
     mixup_off_epoch: int = Field(
@@ -158,33 +160,33 @@ class Recipe(BaseModel):
         default=1,
         ge=1,
         le=100,
-        description="repeated augmentation: an image comes so many times in a row, and an epoch sees as many fewer",
+        description="repeated augmentation: each image is drawn this often, and an epoch has as many fewer images",
         json_schema_extra=_neutral(1),
     )
 
     cosine_weight: float = Field(
         default=1.0,
         ge=0,
-        description="of the term of a loss that compares the patches of an image",
+        description="weight of the loss term that compares the patches of an image",
         json_schema_extra=_neutral(1.0),
     )
     contrastive_weight: float = Field(
         default=1.0,
         ge=0,
-        description="of the term of a loss that compares a patch with its past",
+        description="weight of the loss term that compares a patch with its value in an earlier layer",
         json_schema_extra=_neutral(1.0),
     )
     mixing_weight: float = Field(
         default=1.0,
         ge=0,
-        description="of the term of a loss that classifies patches",
+        description="weight of the loss term that classifies patches",
         json_schema_extra=_neutral(1.0),
     )
 
     loss_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={},
         max_length=20,
-        description="of other terms of losses, by the terms' own names; 1 for those that aren't named",
+        description="weights of other loss terms by name; a term that isn't named has 1",
         json_schema_extra=_neutral({}),
     )
 
@@ -202,7 +204,7 @@ class Recipe(BaseModel):
     teacher_sha256: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
-        description="of the teacher's weights, as `lape data teacher` prints it",
+        description="checksum of the teacher's weights, as `lape data teacher` prints it",
         json_schema_extra=_neutral(None),
     )
     distillation_alpha: float = Field(
@@ -213,12 +215,21 @@ class Recipe(BaseModel):
         json_schema_extra=_neutral(0.5),
     )
     distillation_temperature: float = Field(
-        default=3.0, gt=0, description="DeiT's tau, of soft distillation", json_schema_extra=_neutral(3.0)
+        default=3.0, gt=0, description="temperature τ of soft distillation", json_schema_extra=_neutral(3.0)
     )
 
     train_images: int | None = Field(
         default=None, ge=1, description="a fixed subset of the training images, balanced over classes; null: all"
     )
+    validation: Validation = Field(
+        default=None,
+        description="training images to hold out and to evaluate beside the test set: a number, or a part (0.1)",
+        json_schema_extra=_neutral(None),
+    )
+    validation_by_seed: bool = Field(
+        default=False, description="hold out other images for each seed", json_schema_extra=_neutral(False)
+    )
+    vary: Sources = Field(default=USUAL_SOURCES, json_schema_extra=_neutral([*USUAL_SOURCES]))
     test_every: TestEvery = Field(
         default=1,
         description="epochs from one test to the next, a part of the training (0.1: at every tenth), or a list of "
@@ -260,6 +271,11 @@ class Recipe(BaseModel):
     def _tested(cls, value: Any) -> TestEvery:
         return parse_test_every(value)
 
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _held_out(cls, value: Any) -> Validation:
+        return parse_validation(value)
+
     @field_validator("auto_augment")
     @classmethod
     def _policy(cls, text: str | None) -> str | None:
@@ -295,39 +311,13 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _all_has_effect(self) -> Self:
         """Refuse a value without effect: it would give the same training run another id."""
-        for reason, names in self._idle():
+        if "data" in self.vary and self.train_images is None:
+            raise ValueError("vary: data needs train_images: all of the training images can't be redrawn")
+        for reason, names in idle_keys(self):
             for name in names:
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} has no effect {reason}, and must be left out")
         return self
-
-    def _idle(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        if self.distillation == "none":
-            parts = ("teacher", "teacher_sha256", "distillation_alpha", "distillation_temperature")
-            yield "with distillation: none", parts
-        if self.distillation == "hard":
-            yield "with distillation: hard", ("distillation_temperature",)
-        if self.crop_scale is None:
-            yield "without crop_scale", ("crop_ratio",)
-            if self.auto_augment is None or not isinstance(parse_policy(self.auto_augment), RandAugment):
-                yield "without crop_scale and RandAugment", ("interpolation",)
-        if self.erase_prob == 0:
-            yield "without erase_prob", ("erase_mode", "erase_count")
-        if not self.mixes:
-            names = ("mixup_prob", "mixup_switch_prob", "mixup_mode", "mixup_off_epoch", "mixup_first")
-            yield "without mixup and cutmix", names
-        elif not (self.mixup and self.cutmix):
-            yield "unless there are both mixup and cutmix", ("mixup_switch_prob",)
-        if not self.cutmix:
-            yield "without cutmix", ("cutmix_grid",)
-        if self.mixes and not self.erase_prob:
-            yield "without erase_prob", ("mixup_first",)
-        if self.warmup_epochs == 0:
-            yield "without warmup_epochs", ("warmup", "warmup_prefix")
-        if self.warmup == "harmonic":
-            yield "with warmup: harmonic", ("warmup_lr",)
-        if self.decay_all:
-            yield "with decay_all", ("decay_position", "decay_relative_position")
 
     @property
     def total_epochs(self) -> int:

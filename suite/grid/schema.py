@@ -182,6 +182,18 @@ class Interactions(_Model):
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="the level of the tests")
 
 
+class Choose(_Model):
+    """A search: each side is judged at the level that is best for it on the validation images."""
+
+    axis: str = Field(description="the setting that is searched, such as recipe.lr")
+    seeds: list[Annotated[int, Field(ge=0, lt=2**62)]] = Field(
+        min_length=1, max_length=MOST_SEEDS, description="the search's own seed indices; the grid's seeds are others"
+    )
+    epoch: Literal["last", "best"] = Field(
+        default="last", description="whose accuracy counts: the last epoch's, or that of the best one on validation"
+    )
+
+
 class GridFile(_Model):
     """The values of a grid file."""
 
@@ -195,6 +207,9 @@ class GridFile(_Model):
     )
     stack_seeds: int = Field(
         default=1, ge=1, le=64, description="at most so many seeds of a cell trained at once, where that is faster"
+    )
+    choose: Choose | None = Field(
+        default=None, description="choose a level by validation for each side: {axis: recipe.lr, seeds: [...]}"
     )
     recipe: RecipeValues | None = Field(default=None, description="a recipe's name, or its values")
     architectures: dict[Name, dict[str, Any]] = Field(
@@ -241,4 +256,10 @@ class GridFile(_Model):
             raise ValueError("exclude and include inside the blocks they belong to, when there are blocks")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"each seed index once, not {self.seeds}")
+        if self.choose is not None:
+            if len(set(self.choose.seeds)) < len(self.choose.seeds):
+                raise ValueError(f"choose: each search seed once, not {self.choose.seeds}")
+            if both := sorted({*self.seeds} & {*self.choose.seeds}):
+                told = ", ".join(map(str, both))
+                raise ValueError(f"choose: search seeds that are none of the grid's seeds; both have {told}")
         return self

@@ -18,7 +18,7 @@ from suite.store.canonical import neutral_values
 from suite.store.record import LOSS_KEYS
 
 # Recipe keys that decide which training images a batch has.
-_BATCHES = ("train_images", "batch_size", "repeats", "validation")
+_BATCHES = ("train_images", "batch_size", "repeats", "validation", "validation_by_seed")
 # Sizes that change neither the shape of a parameter nor what a seed draws.
 SCALES = ("position_std",)
 # Sizes that leave what a seed draws for each parameter as it is, though they may change which parameters there are: see
@@ -64,6 +64,8 @@ class Setting:
             if self.key in DRAWN_ALIKE:
                 return ""
             return "initial weights and batches: each size draws its own, and a pair shares no more than its number"
+        if self.key == "vary":
+            return "what one of them varies and the other doesn't"
         return "batches; they share initial weights" if self.key in _BATCHES else ""
 
 

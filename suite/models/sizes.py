@@ -69,26 +69,34 @@ class AnySize(BaseModel):
 
 
 class Size(AnySize):
-    """What every transformer here is sized by. Widths are channels; mlp_ratio is hidden / embed_dim.
+    """What every transformer here is sized by. Widths are channels; mlp_ratio is hidden / embed_dim."""
 
-    Attributes:
-        talking_heads: attention's heads are mixed before and after the softmax (arXiv 2003.02436).
-        head_drop: dropout of the class head's input, in training.
-        position_std: standard deviation of the normal from which a learned absolute PE is drawn; None: the family's.
-        norm_where: where the norm of the norm axis stands, of the transformer's blocks; None: where it is published to.
-    """
-
-    embed_dim: int = Field(ge=1)
-    mlp_ratio: float = Field(gt=0)
-    qkv_bias: bool
-    norm_eps: float = Field(gt=0)
-    drop_path: float = Field(ge=0, lt=1)
-    attn_drop: float = Field(ge=0, lt=1)
+    embed_dim: int = Field(ge=1, description="channels of a token; of a pyramid, in its first stage")
+    mlp_ratio: float = Field(gt=0, description="hidden channels of the MLP over embed_dim")
+    qkv_bias: bool = Field(description="whether queries, keys and values have a bias")
+    norm_eps: float = Field(gt=0, description="ε of the norms")
+    drop_path: float = Field(ge=0, lt=1, description="stochastic depth: the rate of the last block; it grows linearly")
+    attn_drop: float = Field(ge=0, lt=1, description="dropout of attention weights")
     # Added when results existed: at these values they are in no id.
-    talking_heads: bool = Field(default=False, json_schema_extra={"neutral": False})
-    head_drop: float = Field(default=0.0, ge=0, lt=1, json_schema_extra={"neutral": 0.0})
-    position_std: float | None = Field(default=None, gt=0, json_schema_extra={"neutral": None})
-    norm_where: NormPlace | None = Field(default=None, json_schema_extra={"neutral": None})
+    talking_heads: bool = Field(
+        default=False,
+        description="mix attention's heads before and after the softmax (arXiv 2003.02436)",
+        json_schema_extra={"neutral": False},
+    )
+    head_drop: float = Field(
+        default=0.0, ge=0, lt=1, description="dropout before the class head", json_schema_extra={"neutral": 0.0}
+    )
+    position_std: float | None = Field(
+        default=None,
+        gt=0,
+        description="standard deviation of a learned PE's first values; null: that of the family",
+        json_schema_extra={"neutral": None},
+    )
+    norm_where: NormPlace | None = Field(
+        default=None,
+        description="blocks with the norm of the norm axis: but the last two, all, or all and before the head",
+        json_schema_extra={"neutral": None},
+    )
 
     @property
     def width(self) -> int:
@@ -139,8 +147,8 @@ class Size(AnySize):
 class PlainSize(Size):
     """A size whose blocks are all alike."""
 
-    depth: int = Field(ge=1)
-    num_heads: int = Field(ge=1)
+    depth: int = Field(ge=1, description="blocks")
+    num_heads: int = Field(ge=1, description="attention heads of a block")
 
     def heads(self) -> Sequence[int]:
         """One stage."""
@@ -179,7 +187,7 @@ def _slide(side: int, kernel: int, stride: int, padding: int) -> int:
 class PatchSize(PlainSize):
     """A size whose tokens are square patches that don't overlap."""
 
-    patch_size: int = Field(ge=1)
+    patch_size: int = Field(ge=1, description="pixels on each side of a patch")
 
     def token_grid(self, image_size: int) -> Grid:
         """Patches per column and row."""
@@ -189,10 +197,10 @@ class PatchSize(PlainSize):
 class ConvolutionSize(PlainSize):
     """A size whose tokens are the pixels of a feature map: conv_layers × (convolution, ReLU, max-pool)."""
 
-    conv_kernel: int = Field(ge=1)
-    conv_stride: int = Field(ge=1)
-    conv_padding: int = Field(ge=0)
-    conv_layers: int = Field(ge=1)
+    conv_kernel: int = Field(ge=1, description="kernel of the tokenizer's convolutions")
+    conv_stride: int = Field(ge=1, description="their stride")
+    conv_padding: int = Field(ge=0, description="their padding")
+    conv_layers: int = Field(ge=1, description="how many there are, each followed by a max-pool")
 
     def token_grid(self, image_size: int) -> Grid:
         """Rows and columns of the feature map."""
@@ -212,7 +220,7 @@ class ConvolutionSize(PlainSize):
 class TokensToTokenSize(PlainSize):
     """A size whose tokens come of three unfoldings, with two Performer blocks of width token_dim between them."""
 
-    token_dim: int = Field(default=64, ge=2)
+    token_dim: int = Field(default=64, ge=2, description="channels of a token before the backbone")
 
     def unfolded(self, image_size: int) -> tuple[int, int, int]:
         """The side of the token map after each unfolding."""
@@ -232,7 +240,7 @@ class TokensToTokenSize(PlainSize):
 class StemSize(PlainSize):
     """A size whose tokens are patches of a convolutional stem's map, a quarter of the image's side (CeiT)."""
 
-    patch_size: int = Field(default=4, ge=1)
+    patch_size: int = Field(default=4, ge=1, description="pixels on each side of a patch of the stem's output")
 
     def token_grid(self, image_size: int) -> Grid:
         """Patches per column and row of the stem's map."""
@@ -247,11 +255,13 @@ class WindowSize(Size):
     by the weights that merge the tokens. "own": each stage has its own PE. "first": only the first stage has one.
     """
 
-    depth: tuple[int, ...] = Field(strict=False, min_length=1)
-    num_heads: tuple[int, ...] = Field(strict=False, min_length=1)
-    patch_size: int = Field(ge=1)
-    window_size: int = Field(ge=1)
-    stage_position: Literal["merge", "own", "first"] = "merge"
+    depth: tuple[int, ...] = Field(strict=False, min_length=1, description="blocks of each stage")
+    num_heads: tuple[int, ...] = Field(strict=False, min_length=1, description="attention heads of each stage")
+    patch_size: int = Field(ge=1, description="pixels on each side of a patch")
+    window_size: int = Field(ge=1, description="tokens on each side of an attention window")
+    stage_position: Literal["merge", "own", "first"] = Field(
+        default="merge", description="an absolute PE in later stages: merged as the tokens are, one for each, or none"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -308,21 +318,21 @@ class MapSize(AnySize):
     The effect of L2BN depends on ε, compared with the scale of the features: see `suite.models.normalisers.l2bn`.
     """
 
-    norm_eps: float = Field(default=1e-5, gt=0)
+    norm_eps: float = Field(default=1e-5, gt=0, description="ε of the norms")
 
 
 class ThreeStageSize(MapSize):
     """Three stages of `blocks` residual blocks of two convolutions: 6 · blocks + 2 layers. channels: of the first."""
 
-    blocks: int = Field(ge=1)
-    channels: int = Field(default=16, ge=1)
+    blocks: int = Field(ge=1, description="residual blocks of each stage")
+    channels: int = Field(default=16, ge=1, description="channels of the first stage")
 
 
 class FourStageSize(MapSize):
     """Four stages of residual blocks, of two convolutions or (bottleneck) three; the first stage has 64 channels."""
 
-    blocks: tuple[int, int, int, int] = Field(strict=False)
-    bottleneck: bool
+    blocks: tuple[int, int, int, int] = Field(strict=False, description="residual blocks of each stage")
+    bottleneck: bool = Field(description="three convolutions in a block instead of two")
 
     @model_validator(mode="after")
     def _blocks_in_each(self) -> Self:
@@ -334,5 +344,5 @@ class FourStageSize(MapSize):
 class InvertedSize(MapSize):
     """MobileNetV2 with all channels multiplied (and rounded to 8). drop: dropout before the head."""
 
-    width_multiple: float = Field(default=1.0, gt=0)
-    drop: float = Field(default=0.2, ge=0, lt=1)
+    width_multiple: float = Field(default=1.0, gt=0, description="factor of all numbers of channels")
+    drop: float = Field(default=0.2, ge=0, lt=1, description="dropout before the class head")

@@ -46,9 +46,13 @@ class TimmSize(AnySize):
 
     judged: ClassVar[frozenset[str]] = frozenset(levels.kind for levels in LEVELS)
 
-    model: str = Field(min_length=1, max_length=100)
-    img_size: int | None = Field(default=None, ge=1)
-    norm_where: NormPlace | None = Field(default=None, json_schema_extra={"neutral": None})
+    model: str = Field(min_length=1, max_length=100, description="timm's name, without a tag of pretrained weights")
+    img_size: int | None = Field(default=None, ge=1, description="pixels on each side, which the data set must have")
+    norm_where: NormPlace | None = Field(
+        default=None,
+        description="blocks with the norm of the norm axis: but the last two, all, or all and before the head",
+        json_schema_extra={"neutral": None},
+    )
 
     @property
     def arguments(self) -> Mapping[str, Argument]:

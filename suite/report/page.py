@@ -1,12 +1,13 @@
 """The report of a grid: a self-contained HTML page, and its tables, figures and verdicts as separate files.
 
-The page makes no requests and runs no scripts. All text from records is escaped. The same input gives the same bytes:
-the only dates in the page are those of the runs.
+The page makes no requests and runs no scripts. Each claim and each run has an anchor. All text from records is
+escaped. The same input gives the same bytes: the only dates in the page are those of the runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,17 @@ from markupsafe import Markup
 
 from suite import __version__
 from suite.grid.axes import is_usual
-from suite.report.cards import SIGNS, card
+from suite.report.claim_details import claim_groups, claims_of_runs
+from suite.report.claim_rows import SIGNS
 from suite.report.figures import curves, patch_similarity
 from suite.report.figures import interactions as interaction_figures
 from suite.report.figures import paths as path_figures
 from suite.report.figures.by_level import draw_series
+from suite.report.figures.forest import SHAPES, axis, common_scale, gridlines
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
 from suite.report.figures.style import colour_number
 from suite.report.remarks import GridSummary, by_reason, caveats, environments, facts, made, overview, shown_value
+from suite.report.run_list import rerun_options, run_list
 from suite.report.tables.by_level import Series
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.published import PublishedTable
@@ -29,10 +33,10 @@ from suite.report.tables.published_text import text_table
 from suite.report.tables.render import html_view, write
 from suite.report.tables.rows import rows
 from suite.report.tables.summary import gain_text, summary_table, write_summary
-from suite.report.tables.table import NONE, Table
-from suite.report.templates import template
+from suite.report.tables.table import NONE, Table, budget_note
+from suite.report.templates import asset, template
 from suite.store.files import write_atomic
-from suite.store.record import AXIS_FIELDS
+from suite.store.record import AXIS_FIELDS, RunRecord
 from suite.verdict.interactions import Factorial
 from suite.verdict.paper_level import by_claim
 from suite.verdict.runs import Run, is_missing, unique_runs
@@ -59,6 +63,8 @@ def render(
     factorials: Sequence[Factorial] = (),
     series: Sequence[Series] = (),
     levels: Sequence[Table] = (),
+    records: Mapping[str, RunRecord] | None = None,
+    up: str = "",
 ) -> Path:
     """Write index.html, tables/, figures/ and verdicts.json into the folder, and return the page's path.
 
@@ -72,6 +78,8 @@ def render(
         factorials: the factorials of the runs, if the grid combines methods.
         series: the gains over the levels of settings, if the grid has such axes.
         levels: their tables.
+        records: the records of the runs, by trial id; without them the page doesn't say which code made a run.
+        up: the address of the page of all claims, to link to; empty if there is none.
 
     Raises:
         InputError: the folder can't be written, or the frame has two different training runs under one name.
@@ -89,20 +97,34 @@ def render(
     drawings |= path_figures.draw_paths(looked)
     whole = {"gains": draw_gains(comparisons)} if history is not None else {}
     by_level = draw_series(series, curves_of(history)) if series and history is not None else {}
+    scale = common_scale(verdicts)
+    of_runs = {trial: panel.name for panel in drawn for trial in panel.trials}
+    groups_of_claims, notes = claim_groups(verdicts, scale, of_runs, grid.budget)
+
+    def view(table: Table) -> dict[str, Any]:
+        return html_view(_without_budget(table, grid.budget))
+
     page = template("report.html.j2").render(
-        results=html_view(results, gain_marks([row.comparison for row in cells])),
+        results=html_view(_without_budget(results, grid.budget), gain_marks([row.comparison for row in cells])),
         **_failures(frame),
         grid=grid,
-        css=Markup(template("report.css").render()),  # noqa: S704 -- a file of this package
-        sections=_sections(grid, published, factorials, bool(alike), bool(levels)),
-        published=[html_view(table) for table in beside],
-        effects=[html_view(table) for table in effects],
+        css=Markup(  # noqa: S704 -- files of this package, and numbers
+            asset("base.css") + asset("claims.css").replace("GRIDLINES", gridlines(scale)) + asset("report.css")
+        ),
+        up=up,
+        shapes=SHAPES,
+        axis=axis(scale),
+        groups=groups_of_claims,
+        notes=notes,
+        **run_list(frame, records or {}, claims_of_runs(verdicts), rerun_options(grid.command, grid.name)),
+        sections=_sections(grid, frame, published, factorials, bool(alike), bool(levels), _curves_title(drawn)),
+        published=[view(table) for table in beside],
+        effects=[view(table) for table in effects],
         interactions=_interactions(factorials, interactions),
-        levels=[html_view(table) for table in levels],
+        levels=[view(table) for table in levels],
         series=[_series(one, drawing) for one, drawing in zip(series, by_level.values(), strict=False)],
         overview=overview(grid, frame, verdicts),
         facts=facts(grid, frame),
-        cards=[card(verdict) for verdict in verdicts],
         paths=[_path(one, drawings[one.name]) for one in looked],
         meanings=[(SIGNS[word][1], meaning) for word, meaning in MEANINGS.items()],
         curves=[_curve(panel, drawings[panel.name]) for panel in drawn],
@@ -110,6 +132,9 @@ def render(
         more_panels=groups if groups > len(drawn) else 0,
         more_gains=MAX_GAINS if len(comparisons) > MAX_GAINS else 0,
         key=_key(drawn),
+        curves_title=_curves_title(drawn),
+        with_curves=any(panel.has_curves for panel in drawn),
+        with_dots=any(not panel.has_curves for panel in drawn),
         has_figures=history is not None,
         dropped=by_reason(grid.dropped),
         commands=grid.commands,
@@ -130,6 +155,11 @@ def render(
     return folder / "index.html"
 
 
+def _without_budget(table: Table, budget: str) -> Table:
+    """The table as the page shows it, which says once, at its top, what the budget is."""
+    return replace(table, below=tuple(text for text in table.below if text not in budget_note(budget)))
+
+
 def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
     head = '<?xml version="1.0" encoding="utf-8"?>\n'
     for name, text in drawings.items():
@@ -144,7 +174,13 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
 
 
 def _sections(
-    grid: GridSummary, published: Sequence[PublishedTable], factorials: Sequence[Factorial], alike: bool, levels: bool
+    grid: GridSummary,
+    frame: Frame,
+    published: Sequence[PublishedTable],
+    factorials: Sequence[Factorial],
+    alike: bool,
+    levels: bool,
+    curves_title: str,
 ) -> list[tuple[str, str]]:
     combined = [("interactions", "Do the gains add up?")] if factorials else []
     beside = [("published", "Beside the paper")] if published else []
@@ -155,16 +191,14 @@ def _sections(
         *([("levels", "By setting")] if levels else []),
         *combined,
         *beside,
-        ("curves", "Accuracy curves"),
+        ("curves", curves_title),
         *([("alike", "How alike patches are")] if alike else []),
+        *([("runs", "The runs")] if len(frame["trial_id"]) else []),
         ("failures", "Failures"),
         *dropped,
         ("made", "How this was made"),
         ("caveats", "What to keep in mind"),
     ]
-
-
-# ── gains and verdicts ────────────────────────────────────────────────────────────────────────────────
 
 
 # ── curves, failures, dropped cells ───────────────────────────────────────────────────────────────────
@@ -176,10 +210,15 @@ def _labelled(drawing: str, label: str) -> Markup:
     return Markup(drawing.replace("<svg ", opening, 1))  # noqa: S704
 
 
+def _curves_title(drawn: Sequence[curves.Panel]) -> str:
+    return "Accuracy curves" if any(panel.has_curves for panel in drawn) or not drawn else "Accuracies"
+
+
 def _curve(panel: curves.Panel, drawing: str) -> dict[str, Any]:
     ends = "; ".join(f"{line.join} {line.mean[-1]:.2f} % (n = {line.n})" for line in panel.lines)
-    svg = _labelled(drawing, f"Accuracy by epoch of {panel.title}. At the end: {ends}")
-    return {"title": panel.title, "ends": f"at the end: {ends}", "svg": svg}
+    kind = "Accuracy by epoch" if panel.has_curves else "Accuracy of each seed"
+    svg = _labelled(drawing, f"{kind} of {panel.title}. At the end: {ends}")
+    return {"name": panel.name, "title": panel.title, "ends": f"at the end: {ends}", "svg": svg}
 
 
 def _interactions(factorials: Sequence[Factorial], drawings: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from suite.report.cards import SIGNS
+from suite.report.claim_rows import SIGNS
 from suite.report.figures.available import left_out
 from suite.report.tables.table import NONE, budget_note
 from suite.text import duration

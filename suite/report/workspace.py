@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.grid.budget import Budget
+from suite.grid.choice import final_trials
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
 from suite.report.figures.available import missing_packages
 from suite.report.tables.by_level import Series, all_series, level_tables
+from suite.report.tables.chosen import choice_table
 from suite.report.tables.published import PublishedTable, published_table
 from suite.report.tables.rows import rows
 from suite.report.tables.table import Table
@@ -25,9 +27,10 @@ from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.text import points
+from suite.verdict.chosen import without_axis
 from suite.verdict.claims.claim import Claim, carried_over
 from suite.verdict.claims.published import Value
-from suite.verdict.claims.reader import Claims, read_claim_files
+from suite.verdict.claims.reader import ClaimReader, Claims, read_claim_files
 from suite.verdict.copied_runs import check_copies
 from suite.verdict.interactions import Factorial, factorials
 from suite.verdict.stats.sequential import LARGEST
@@ -46,6 +49,7 @@ class Workspace(OpenGrid):
     """A grid, what it expands to, and where its results and its report are."""
 
     reports: Path
+    reader: ClaimReader | None = None  # shared by grids that are opened together
 
     @property
     def report_folder(self) -> Path:
@@ -70,6 +74,11 @@ class Workspace(OpenGrid):
     def counted(self) -> Expansion:
         """The grid's trials, and those of further seeds that are stored: what tables and verdicts are made of."""
         further = set(self.seed_order[len(self.grid.file.seeds) :])
+        if self.choices:
+            own = self.grid.file.seeds
+            found = final_trials(self.choices, self.seed_order)
+            counted = tuple(one for one in found if one.seed_index in own or one.id in self.records)
+            return replace(self.expansion, trials=counted)
         if not further & {record.seed_index for record in self.records.values()}:
             return self.expansion
         whole = self.grid.with_seeds(len(self.seed_order)).expand()
@@ -77,12 +86,16 @@ class Workspace(OpenGrid):
         return replace(whole, trials=trials)
 
     @cached_property
-    def paces(self) -> list[Pace]:
-        """What the stored runs, and a calibration if there was one, say of the time that trials take."""
+    def recorded_paces(self) -> list[Pace]:
+        """What the stored runs say of the time that trials take."""
         paces = Paces({trial.dataset.name: trial.dataset for trial in self.expansion.trials}.values())
         done = (record for record in self.records.values() if record.status == "done")
-        calibrated = [] if self.calibration is None else self.calibration.paces
-        return [*(pace for record in done if (pace := paces.of_record(record)) is not None), *calibrated]
+        return [pace for record in done if (pace := paces.of_record(record)) is not None]
+
+    @cached_property
+    def paces(self) -> list[Pace]:
+        """What the stored runs, and a calibration if there was one, say of the time that trials take."""
+        return [*self.recorded_paces, *([] if self.calibration is None else self.calibration.paces)]
 
     @cached_property
     def calibration(self) -> Measured | None:
@@ -117,7 +130,8 @@ class Workspace(OpenGrid):
         columns = to_columns(record for record in self.records.values() if record.trial_id in self.counted.ids)
         check_accuracies(columns)
         check_copies(columns, self._losses)
-        return columns
+        search = self.expansion.search
+        return columns if search is None else without_axis(columns, search.axis)
 
     def _losses(self, trials: Collection[str]) -> dict[str, tuple[float, ...]]:
         """The training and test losses of all epochs of these trials."""
@@ -136,8 +150,9 @@ class Workspace(OpenGrid):
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The columns as a data frame; raises `InputError` as `columns`."""
-        _ = self.columns
-        return to_frame(record for record in self.records.values() if record.trial_id in self.counted.ids)
+        columns = self.columns
+        frame = to_frame(record for record in self.records.values() if record.trial_id in self.counted.ids)
+        return frame.assign(**{name: columns[name] for name in ("arch", "recipe", "recipe_id")})
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -169,12 +184,17 @@ class Workspace(OpenGrid):
 
     @cached_property
     def _claim_files(self) -> list[Claims]:
-        return read_claim_files(self.grid.claim_files)
+        return read_claim_files(self.grid.claim_files, self.reader)
 
     @cached_property
     def claims(self) -> list[Claim]:
         """The claims to judge, as this grid's budget tests them."""
-        return [carried_over(claim, self.budget) for file in self._claim_files for claim in file.claims]
+        found = [carried_over(claim, self.budget) for file in self._claim_files for claim in file.claims]
+        choose = self.grid.file.choose
+        if choose is None or choose.epoch == "last":
+            return found
+        best = {"metric": "top1_best_validation"}
+        return [one.model_copy(update=best) if one.metric == "top1" else one for one in found]
 
     def published(self) -> list[PublishedTable]:
         """The tables of papers that this grid's claims are from, with its runs beside them."""
@@ -205,10 +225,11 @@ class Workspace(OpenGrid):
         return all_series(rows(self.columns), axes) if axes and self.has_runs else []
 
     def level_tables(self) -> list[Table]:
-        """The tables over the levels of settings; none without such an axis."""
+        """What was chosen by validation, and the tables over the levels of settings; none without such an axis."""
+        chosen = [choice_table(self.choices)] if self.choices else []
         if not self.series:
-            return []
-        return level_tables(self.series, self.curves, self.grid.file.reach, self.budget_note)
+            return chosen
+        return chosen + level_tables(self.series, self.curves, self.grid.file.reach, self.budget_note)
 
     @cached_property
     def factorials(self) -> list[Factorial]:
@@ -226,22 +247,37 @@ class Workspace(OpenGrid):
             pairs_expected=self.grid.declared_seeds,
             history=None if missing_packages() else self.history,
         )
-        return [*judged, *(_not_tested(claim) for claim in self.claims if claim.obstacle)]
+        return [*judged, *(not_tested(claim, claim.obstacle) for claim in self.claims if claim.obstacle)]
 
 
 def open_workspace(
-    grid: str, overrides: Sequence[str], seeds: int | None, results: Path, reports: Path, *, reading: bool = False
+    grid: str,
+    overrides: Sequence[str],
+    seeds: int | None,
+    results: Path,
+    reports: Path,
+    *,
+    reading: bool = False,
+    reader: ClaimReader | None = None,
 ) -> Workspace:
     """Load a grid and expand it, so that whatever is wrong with it is said before anything else happens.
 
-    reading: nothing will be trained; see `open_grid`.
+    Args:
+        grid: as `open_grid` has it.
+        overrides: as `load_grid` has them.
+        seeds: as `load_grid` has them.
+        results: the folder of all grids' results.
+        reports: the folder of all grids' reports.
+        reading: nothing will be trained; see `open_grid`.
+        reader: what reads the claim files, if several grids share it.
     """
     opened = open_grid(grid, overrides, seeds, results, reading=reading)
-    workspace = Workspace(opened.grid, opened.results, opened.command, reports.resolve())
+    workspace = Workspace(opened.grid, opened.results, opened.command, reports.resolve(), reader)
     _ = workspace.expansion
     return workspace
 
 
-def _not_tested(claim: Claim) -> Verdict:
-    sentence = f"claimed {points(claim.claimed_gain)}: not tested; {claim.obstacle}"
-    return Verdict(claim, "not_tested", sentence, cell="", recipe="", caveats=(), evidence=None)
+def not_tested(claim: Claim, obstacle: str) -> Verdict:
+    """The verdict on a claim that no runs are at hand for."""
+    sentence = f"claimed {points(claim.claimed_gain)}: not tested; {obstacle}"
+    return Verdict(claim, "not_tested", sentence, cell="", recipe="", caveats=(), evidence=None, obstacle=obstacle)

@@ -51,7 +51,8 @@ class Curves(Listener):
 def write_curves(record: RunRecord, folder: Path) -> Path | None:
     """Write a record's curves to a subfolder, replacing those of an earlier run of the trial.
 
-    Tags: train/loss, train/learning_rate, test/top1 (percent), test/loss. A step is an epoch, from 0.
+    Tags: train/loss, train/learning_rate, test/top1 (percent), test/loss; with a validation split also
+    validation/top1 and validation/loss. A step is an epoch, from 0.
 
     Returns:
         The subfolder; None if the record has no epochs.
@@ -82,6 +83,10 @@ def _scalars(epoch: Epoch) -> Iterator[tuple[str, float]]:
         yield "test/top1", epoch.top1
     if epoch.test_loss is not None:
         yield "test/loss", epoch.test_loss
+    if epoch.validation_top1 is not None:
+        yield "validation/top1", epoch.validation_top1
+    if epoch.validation_loss is not None:
+        yield "validation/loss", epoch.validation_loss
 
 
 def _name(record: RunRecord) -> str:

@@ -7,16 +7,28 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from suite.errors import InputError
+from suite.grid.choice import Choice, final_trials
 from suite.grid.grid import Expansion, Grid, load_grid
 from suite.grid.methods import loaded_files, option_texts
+from suite.grid.settings import number_of
+from suite.grid.trial import Trial
 from suite.run.absent_methods import stand_in
+from suite.run.timing.pace import work_of
 from suite.store.folder import Store
 from suite.text import note
+
+
+def _dearest(choice: Choice) -> Trial:
+    def price(trial: Trial) -> tuple[int, float]:
+        work = work_of(trial)
+        return work.trained + work.tested, number_of(trial.varied[choice.search.axis]) or 0.0
+
+    return max(choice.candidates, key=price)
 
 
 @dataclass
@@ -29,8 +41,35 @@ class OpenGrid:
 
     @cached_property
     def expansion(self) -> Expansion:
-        """The grid's trials and dropped cells."""
+        """The grid's trials and dropped cells.
+
+        In a grid with `choose` these are the search, and then the chosen level of each side. For a side that isn't
+        decided the level with the most images to train on, or the largest size, stands in: it makes the price no lower.
+        """
+        if self._declared.search is None:
+            return self._declared
+        return self._with(final_trials(self.choices, self.grid.file.seeds, _dearest))
+
+    @cached_property
+    def runnable(self) -> Expansion:
+        """The trials that can run now: without those whose level isn't chosen yet."""
+        if self._declared.search is None:
+            return self.expansion
+        return self._with(final_trials(self.choices, self.grid.file.seeds))
+
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """What the stored runs say about each side of a search; empty in a grid without `choose`."""
+        search = self._declared.search
+        return () if search is None else search.choices(self.store.records())
+
+    @cached_property
+    def _declared(self) -> Expansion:
         return self.grid.expand()
+
+    def _with(self, trials: list[Trial]) -> Expansion:
+        search = self._declared.search
+        return replace(self._declared, trials=(*(search.trials if search is not None else ()), *trials))
 
     def command_for(self, verb: str) -> str:
         """What to type for another command on this grid."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,10 +124,18 @@ class Watcher:
         expansion: The trials of the grid.
         folder: The results folder.
         calibrated: Measured speeds from a calibration, used together with those of the runs.
+        renewed: Called before each look for the trials as they are then; None: they stay the same.
     """
 
-    def __init__(self, name: str, expansion: Expansion, folder: Path, calibrated: Sequence[Pace] = ()) -> None:
-        self._name, self._expansion, self._calibrated = name, expansion, calibrated
+    def __init__(
+        self,
+        name: str,
+        expansion: Expansion,
+        folder: Path,
+        calibrated: Sequence[Pace] = (),
+        renewed: Callable[[], Expansion] | None = None,
+    ) -> None:
+        self._name, self._expansion, self._calibrated, self._renewed = name, expansion, calibrated, renewed
         self._outcomes = Outcomes(folder, {trial.dataset.name: trial.dataset for trial in expansion.trials}.values())
         self._running = Running(folder)
         self._heard: dict[str, tuple[int, float]] = {}  # each trial's last heartbeat, and when it came by our own clock
@@ -140,6 +148,8 @@ class Watcher:
         """
         beats = self._running.read()  # before the outcomes, so that a trial that ends meanwhile counts as ended
         outcomes = self._outcomes.read()
+        if self._renewed is not None:
+            self._expansion = self._renewed()
         trials = self._expansion.trials
         ended = [outcomes[key] for trial in trials if (key := (trial.cell_id, trial.seed_index)) in outcomes]
         open_trials = [trial for trial in trials if (trial.cell_id, trial.seed_index) not in outcomes]

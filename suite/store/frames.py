@@ -11,7 +11,7 @@ from suite.store.canonical import canonical_json, fingerprint
 from suite.store.folder import Store
 from suite.store.history import history_frame, joined, stored_history
 from suite.store.parsing import sort_key
-from suite.store.record import LOSS_KEYS, RunRecord
+from suite.store.record import LOSS_KEYS, OF_VALIDATION, RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,7 @@ _COLUMNS = [
 ]
 _NUMBERS = (
     "top1", "top1_best_epoch", "test_loss", "params", "macs", "train_seconds", "images_per_second", "peak_memory_mb",
+    *OF_VALIDATION,
 )  # fmt: skip
 
 
@@ -70,7 +71,8 @@ def _rows(records: Iterable[RunRecord]) -> list[dict[str, Any]]:
 def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
     """A row per epoch of every run: trial_id, epoch, lr, train_loss, top1 (percent, test), test_loss, seconds.
 
-    And `similarity` of the patches of test images: a tuple of one number per block, or None.
+    And `similarity` of the patches of test images: a tuple of one number per block, or None. If any run has a
+    validation split: validation_top1 (percent) and validation_loss.
 
     Args:
         folder: the results of one grid.
@@ -90,7 +92,7 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
-    row = record.model_dump(exclude=_NOT_COLUMNS)
+    row = {**dict.fromkeys(OF_VALIDATION), **record.model_dump(exclude=_NOT_COLUMNS)}
     training = {key: value for key, value in record.config.items() if key not in ("axes", "methods", "seed_index")}
     rest = fingerprint({key: value for key, value in training.items() if key != "recipe"})
     parts = {"recipe": training["recipe"], "arch": record.config["axes"].get("arch"), "rest": rest}

@@ -21,13 +21,16 @@ LARGEST_HISTORY = 2 * 2**30  # bytes
 _MOST_ROWS = 50_000_000  # of a history: a hundred thousand runs of 500 epochs
 _ROWS_AT_ONCE, _ROW_VALUES, _LONGEST_ID = 65_536, 1024, 64  # values of a row, generously: a hundred blocks
 _LISTS = "similarity"  # the column of the history that holds lists of numbers
-_OPTIONAL = ("top1", "test_loss")  # of an epoch that wasn't tested they are missing
+_OF_VALIDATION = ("validation_top1", "validation_loss")  # columns of a history in which any run has them
+_OPTIONAL = ("top1", "test_loss", *_OF_VALIDATION)  # of an epoch that wasn't tested they are missing
 _BOUNDS = {
     "epoch": (0, 2**31 - 1),
     "lr": (-MOST_FINITE, MOST_FINITE),
     "train_loss": (-MOST_FINITE, MOST_FINITE),
     "top1": (0, 100),
     "test_loss": (-MOST_FINITE, MOST_FINITE),
+    "validation_top1": (0, 100),
+    "validation_loss": (-MOST_FINITE, MOST_FINITE),
     "seconds": (0, MOST),
 }
 
@@ -57,13 +60,14 @@ def _read_history(content: bytes, path: Path) -> pd.DataFrame:
     expected = history_frame([]).columns
     types = _history_types()
     try:
-        table = _bounded_table(content, list(expected.drop(_LISTS)), [_LISTS])
+        table = _bounded_table(content, list(expected.drop(_LISTS)), [*_OF_VALIDATION, _LISTS])
         frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
         lists = frame[_LISTS] if _LISTS in frame else [None] * len(frame)  # which older files don't have
         found = [None if values is None else tuple(map(float, values)) for values in lists]
         _check_numbers(frame, found)
         frame[_LISTS] = pd.Series(found, frame.index, dtype="object")
-        frame = frame[list(expected)].astype(types)
+        there = [name for name in (*expected, *_OF_VALIDATION) if name in frame]
+        frame = frame[there].astype({name: types[name] for name in there})
     except (OSError, ValueError, TypeError, KeyError, MemoryError) as error:  # pyarrow's own errors are ValueErrors
         raise InputError(
             "the history of the runs is damaged",
@@ -82,6 +86,8 @@ def _check_numbers(frame: pd.DataFrame, similarities: Iterable[tuple[float, ...]
         ValueError: a number is missing, infinite, or outside of its bounds.
     """
     for name, (low, high) in _BOUNDS.items():
+        if name not in frame:
+            continue
         column = frame[name].astype("float64")
         if name not in _OPTIONAL and column.isna().any():
             raise ValueError(f"no number in a row of the column {name}")
@@ -145,7 +151,8 @@ def history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     rows = [{"trial_id": record.trial_id, **epoch.model_dump()} for record in records for epoch in record.history or ()]
     # With explicit types: without rows, or if all numbers are missing, pandas would choose others.
-    return pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields]).astype(_history_types())
+    frame = pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields]).astype(_history_types())
+    return frame.drop(columns=[name for name in _OF_VALIDATION if frame[name].isna().all()])
 
 
 def _history_types() -> dict[str, str]:

@@ -6,8 +6,16 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from suite.store.held_out import parse_validation
 from suite.store.tested_epochs import parse_test_every
 
 if TYPE_CHECKING:
@@ -38,6 +46,9 @@ USUAL_LEVELS: Mapping[str, str] = {"norm": "ln", "loss": "default"}  # what a ce
 # Axes that are younger than some records: at the usual level they are no part of a config, so that ids don't change.
 LATER_AXES: frozenset[str] = frozenset()
 FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
+
+# Fields of runs with a validation split; those of other runs are left out of files.
+OF_VALIDATION = ("validation_images", "validation_top1", "validation_top1_best_epoch", "top1_best_validation")
 
 # Fields that differ between two runs of the same trial on machines of the same kind.
 VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb", "node", "attempts")
@@ -71,14 +82,14 @@ class _Model(BaseModel):
 class Environment(_Model):
     """Where a run was made. Runs whose `group` differs may differ in their last digits, or more."""
 
-    torch: Name
+    torch: Name = Field(description="version of torch")
     device: Name = Field(description="'cpu', or the GPU's name")
     precision: Name = Field(description="fp32, bf16 or fp16: what was used, not what was asked for")
-    python: Name
-    platform: Name
-    processor: Name
-    threads: Small
-    suite: Name
+    python: Name = Field(description="version of Python")
+    platform: Name = Field(description="operating system and machine type")
+    processor: Name = Field(description="model of the CPU")
+    threads: Small = Field(description="CPU threads")
+    suite: Name = Field(description="version of this package")
     commit: Name | None = Field(description="git commit of the code, with '+dirty' if it had local changes")
     compiled: bool = Field(default=False, description="whether torch.compile made the training step")
     stacked: Small = Field(default=1, description="seeds that were trained together; times are divided among them")
@@ -94,19 +105,18 @@ class Environment(_Model):
 
 
 class Epoch(_Model):
-    """One epoch of a training run. Accuracies are in percent, losses are means over images; null if not tested.
+    """One epoch of a training run."""
 
-    lr: the learning rate of the epoch's first step.
-    """
-
-    epoch: Small
-    lr: Finite
-    train_loss: Finite
-    top1: Percent | None
-    test_loss: Finite | None
-    seconds: NotNegative = Field(description="of training, without the test")
+    epoch: Small = Field(description="number of the epoch, from 0")
+    lr: Finite = Field(description="learning rate of its first step")
+    train_loss: Finite = Field(description="mean over training images")
+    top1: Percent | None = Field(description="test accuracy in percent; null if not tested")
+    test_loss: Finite | None = Field(description="mean over test images; null if not tested")
+    seconds: NotNegative = Field(description="seconds of training, without the test")
+    validation_top1: Percent | None = Field(default=None, description="accuracy in percent, of validation images")
+    validation_loss: Finite | None = Field(default=None, description="mean over validation images")
     similarity: tuple[Annotated[float, Field(ge=0, le=MOST_SIMILAR)], ...] | None = Field(
-        default=None, description="of a transformer: mean of |cos| over pairs of patches of a test image, by block"
+        default=None, description="of a transformer: mean |cos| between patches of a test image, after each block"
     )
 
 
@@ -119,40 +129,46 @@ def run_name(levels: Mapping[str, Any], seed_index: int) -> str:
 class RunRecord(_Model):
     """The outcome of a training run. Numbers that a failed run doesn't have are null, never zero."""
 
-    schema_version: int = SCHEMA_VERSION
-    trial_id: Id
-    cell_id: Id
-    grid: Name
-    status: Status
+    schema_version: int = Field(default=SCHEMA_VERSION, description="version of this list of fields")
+    trial_id: Id = Field(description="hash of the config: names the training run")
+    cell_id: Id = Field(description="hash of the config without the seed index: names the cell")
+    grid: Name = Field(description="name of the grid that ran it")
+    status: Status = Field(description="how it ended")
 
-    arch: Name
-    pe: Name
-    join: Name
-    norm: Name
-    loss: Name
-    dataset: Name
-    recipe: Name
-    seed_index: Count
+    arch: Name = Field(description="architecture")
+    pe: Name = Field(description="position embedding")
+    join: Name = Field(description="joining method")
+    norm: Name = Field(description="norm")
+    loss: Name = Field(description="loss")
+    dataset: Name = Field(description="data set")
+    recipe: Name = Field(description="recipe, with the settings that the grid changes")
+    seed_index: Count = Field(description="runs with the same number are pairs")
 
     epochs: Small = Field(description="epochs completed")
     top1: Percent | None = Field(default=None, description="percent, test set, last epoch")
     top1_best_epoch: Percent | None = Field(default=None, description="percent, best epoch on the test set: optimistic")
-    test_loss: Finite | None = None
-    params: Count | None = None
+    test_loss: Finite | None = Field(default=None, description="mean over test images, last epoch")
+    params: Count | None = Field(default=None, description="parameters of the model")
     macs: Count | None = Field(default=None, description="multiply-accumulates of one image")
 
-    train_seconds: NotNegative | None = Field(default=None, description="training and its evaluations, without set-up")
-    images_per_second: NotNegative | None = Field(default=None, description="training images, evaluations excluded")
+    train_seconds: NotNegative | None = Field(default=None, description="seconds of training and tests, without set-up")
+    images_per_second: NotNegative | None = Field(default=None, description="training images per second, without tests")
     peak_memory_mb: NotNegative | None = Field(
-        default=None, description="of the GPU, or of the process on a CPU: the largest"
+        default=None, description="largest memory: of the GPU, or of the process on a CPU"
     )
     started_at: Moment = Field(description="UTC, ISO 8601")
     node: Name | None = Field(default=None, description="the machine's name, without its domain; never an address")
-    attempts: Small = Field(default=1, description="starts, more than one after infrastructure errors")
-    machine_fault: bool = Field(default=False, description="whether an error came from the machine, not from the trial")
-    environment: Environment
+    attempts: Small = Field(default=1, description="number of attempts: more than one after infrastructure errors")
+    machine_fault: bool = Field(default=False, description="whether it failed from an infrastructure error")
+    environment: Environment = Field(description="where it ran: see below")
 
-    test_images: Count | None = None
+    test_images: Count | None = Field(default=None, description="number of test images")
+    validation_images: Count | None = Field(default=None, description="training images held out; absent: none")
+    validation_top1: Percent | None = Field(default=None, description="percent, validation images, last epoch")
+    validation_top1_best_epoch: Percent | None = Field(default=None, description="percent, their best epoch")
+    top1_best_validation: Percent | None = Field(
+        default=None, description="percent, test set, in the first epoch that is best on the validation images"
+    )
     correct: str | None = Field(default=None, description="per-image correctness: packed bits, base64")
     diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
     error: str | None = Field(default=None, description="the end of the last traceback")
@@ -162,12 +178,21 @@ class RunRecord(_Model):
     )
     history: tuple[Epoch, ...] | None = Field(default=None, description="kept in history.parquet once collected")
 
+    @model_serializer(mode="wrap")
+    def _present(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what only runs with a validation split have, so that other records stay as they were."""
+        values: dict[str, Any] = whole(self)
+        return {name: value for name, value in values.items() if value is not None or name not in OF_VALIDATION}
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         for name, keys in (("axes", set(AXIS_FIELDS) - LATER_AXES), ("recipe", set[str]())):
             part = self.config.get(name)
             if not isinstance(part, dict) or not part.keys() >= keys:
                 raise ValueError(f"a config that holds the trial's {name}")
+        sizes = self.config["axes"]["arch"]
+        if not (isinstance(sizes, dict) and sizes):
+            raise ValueError("a config that holds the sizes of the trial's arch")
         axes, config_axes = {name: getattr(self, name) for name in _LEVELS}, self.config["axes"]
         changed = [name for name, level in axes.items() if config_axes.get(name, USUAL_LEVELS.get(name)) != level]
         if self.config.get("seed_index") != self.seed_index:
@@ -179,15 +204,23 @@ class RunRecord(_Model):
             if number is not None and not (type(number) is int and number > 0):
                 raise ValueError(f"a recipe whose {name} is a positive integer")
         if (every := self.config["recipe"].get("test_every")) is not None:
-            try:
-                parse_test_every(every)
-            except ValueError as error:
-                raise ValueError(f"a recipe whose test_every is {error}") from None
+            _parsed("test_every", parse_test_every, every)
+        _parsed("validation", parse_validation, self.config["recipe"].get("validation"))
         if self.top1 is not None and self.top1_best_epoch is not None and self.top1_best_epoch < self.top1:
             raise ValueError("a best epoch that is no worse than the last one")
+        best, last = self.validation_top1_best_epoch, self.validation_top1
+        if best is not None and last is not None and best < last:
+            raise ValueError("a best epoch on the validation images that is no worse than the last one")
         if self.status == "done" and (self.top1 is None or self.top1_best_epoch is None or not self.epochs):
             raise ValueError("an accuracy and epochs of a run that is done")
         return self
+
+
+def _parsed(name: str, parse: Callable[[object], object], value: object) -> None:
+    try:
+        parse(value)
+    except ValueError as error:
+        raise ValueError(f"a recipe whose {name} is {error}") from None
 
 
 def differences(one: RunRecord, other: RunRecord) -> dict[str, tuple[Any, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from suite.data.held_out import Part, hold_out
 from suite.data.images import Images, balanced_subset
 from suite.grid.losses import LOSSES
 from suite.grid.trial import Trial
@@ -17,6 +18,7 @@ from suite.models.costs.macs import UncountedOperatorError, count_macs, count_pa
 from suite.models.initialise import initialise
 from suite.models.model import Model
 from suite.store.environment import describe
+from suite.store.held_out import count_validation
 from suite.text import duration
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.clock import Clock
@@ -72,8 +74,9 @@ class Attempt:
         self.images, self.test_images = train.to(device), test.to(device)
         self.members = [Member(trial) for trial in trials]
         self.precision = choose_precision(self.recipe, device)
-        self.subset = _subset(self.images.labels, self.recipe.train_images)
-        self.steps = len(self.subset) // self.recipe.batch_size  # per epoch
+        self.validation: list[Part] = []  # of each member; empty if the recipe holds out no images
+        self.subsets = self._subsets()  # the images that each member trains on
+        self.steps = len(self.subsets[0]) // self.recipe.batch_size  # per epoch
         self.compiled = self._compiles()
         self.environment = describe(
             torch.__version__,
@@ -92,6 +95,24 @@ class Attempt:
         self.macs: int | None = None
         self.images_at_once: int | None = None  # per forward and backward pass; None until the trainer exists
         self.divisible = False  # whether a batch can be split into smaller micro-batches
+
+    def _subsets(self) -> list[Tensor]:
+        """The images that each member trains on. Sets `validation` where the recipe holds out images."""
+        labels, recipe = self.images.labels.cpu(), self.recipe
+        trials = [member.trial for member in self.members]
+        whole, count = torch.arange(len(labels)), recipe.train_images
+        seeds = [trial.data_seed for trial in trials]
+        drawn = {
+            seed: whole if count is None else balanced_subset(labels, count, seed) for seed in dict.fromkeys(seeds)
+        }
+        if recipe.validation is None:
+            return [drawn[seed] for seed in seeds]
+        held = count_validation(recipe.validation, len(drawn[seeds[0]]))
+        keys = [(trial.data_seed, trial.validation_seed) for trial in trials]
+        split = {key: hold_out(labels, drawn[key[0]], held, key[1]) for key in dict.fromkeys(keys)}
+        parts = {key: Part(self.images, held_out) for key, (_, held_out) in split.items()}
+        self.validation = [parts[key] for key in keys]
+        return [split[key][0] for key in keys]
 
     def _compiles(self) -> bool:
         wanted = self.machine.compiled
@@ -130,6 +151,7 @@ class Attempt:
                 similar, last = trainer.similarity(self.test_images), (epoch + 1) * self.steps - 1
                 for number, member in enumerate(self.members):
                     member.tested(right[number].numpy(), test_losses[number], similar[number], last)
+                self._validate(trainer, last)
             if all(member.diverged for member in self.members):
                 return
             tensors = {}
@@ -137,6 +159,17 @@ class Attempt:
         most = self.team.largest(memory.megabytes())
         for member, model in zip(self.members, trainer.models(), strict=True):
             member.finish(clock.all() / len(self.members), self.steps * recipe.batch_size, most, model)
+
+    def _validate(self, trainer: SeedTrainer, step: int) -> None:
+        """Evaluate each member on its validation images, if the recipe holds out any. step: the last training step."""
+        found: dict[Part, tuple[Tensor, list[float]]] = {}
+        for number, (member, part) in enumerate(zip(self.members, self.validation, strict=False)):
+            if part not in found:
+                found[part] = trainer.test(part)
+            right, losses = found[part]
+            member.validated(right[number], losses[number], step)
+        if found:
+            trim()
 
     def trainer(self) -> SeedTrainer:
         """A new trainer, before its first step."""
@@ -196,7 +229,7 @@ class Attempt:
         recipe, trials = self.recipe, [member.trial for member in self.members]
         # Every epoch seeds its own generators, so its random numbers don't depend on earlier epochs.
         trainer.seed_dropout([trial.seed("dropout", epoch) for trial in trials])
-        orders = [self._order(trial, epoch) for trial in trials]
+        orders = [self._order(trial, subset, epoch) for trial, subset in zip(trials, self.subsets, strict=True)]
         draws = [_generator(trial.seed("augmentation", epoch)) for trial in trials]
         losses: list[Tensor] = []
         if begun:
@@ -240,9 +273,9 @@ class Attempt:
                 " next to try: a higher --time-limit, with --retry timeout"
             )
 
-    def _order(self, trial: Trial, epoch: int) -> Tensor:
-        shuffled = torch.randperm(len(self.subset), generator=_generator(trial.seed("order", epoch)))
-        return self.subset[shuffled].repeat_interleave(self.recipe.repeats)[: len(self.subset)]
+    def _order(self, trial: Trial, subset: Tensor, epoch: int) -> Tensor:
+        shuffled = torch.randperm(len(subset), generator=_generator(trial.seed("order", epoch)))
+        return subset[shuffled].repeat_interleave(self.recipe.repeats)[: len(subset)]
 
     def so_far(self, member: Member) -> dict[str, Any]:
         """The fields of the record that are known even if the training run failed."""
@@ -252,10 +285,6 @@ class Attempt:
             "macs": self.macs,
             "history": tuple(member.history),
         }
-
-
-def _subset(labels: Tensor, count: int | None) -> Tensor:
-    return torch.arange(len(labels)) if count is None else balanced_subset(labels.cpu(), count)
 
 
 def _generator(seed: int) -> torch.Generator:

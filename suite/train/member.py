@@ -29,6 +29,7 @@ class Member:
         self.history: list[Epoch] = []
         self.diverged: DivergedError | None = None
         self.correct = np.zeros(0, dtype=bool)
+        self.validation_images: int | None = None
         self.result: dict[str, Any] = {}
         self.model: Model | None = None
 
@@ -72,6 +73,31 @@ class Member:
         found = {"top1": top1, "test_loss": loss, "similarity": similarity}
         self.history[-1] = self.history[-1].model_copy(update=found)
 
+    def validated(self, correct: Tensor, loss: float, step: int) -> None:
+        """Called after `tested`, with the outcome on the validation images: see there."""
+        if self.diverged is not None:
+            return
+        if not math.isfinite(loss):
+            self.diverged = DivergedError(step)
+            self.history.pop()
+            return
+        self.validation_images = len(correct)
+        found = {"validation_top1": 100.0 * int(correct.sum()) / len(correct), "validation_loss": loss}
+        self.history[-1] = self.history[-1].model_copy(update=found)
+
+    def _of_validation(self) -> dict[str, Any]:
+        """The record's fields about the validation images; nothing without them."""
+        validated = [epoch for epoch in self.history if epoch.validation_top1 is not None]
+        if not validated:
+            return {}
+        best = max(validated, key=lambda epoch: epoch.validation_top1 or 0.0)  # the first of equals
+        return {
+            "validation_images": self.validation_images,
+            "validation_top1": self.history[-1].validation_top1,
+            "validation_top1_best_epoch": best.validation_top1,
+            "top1_best_validation": best.top1,
+        }
+
     def finish(self, seconds: float, images: int, memory: float, model: Model) -> None:
         """Called when the training run is complete.
 
@@ -93,6 +119,7 @@ class Member:
             "peak_memory_mb": memory,
             "test_images": len(self.correct),
             "correct": pack_bits(self.correct),
+            **self._of_validation(),
         }
 
     def outcome(self) -> Outcome:

@@ -28,7 +28,8 @@ def time_steps(attempt: Attempt, trainer: SeedTrainer, steps: int) -> float:
         Seconds for all steps.
     """
     size, seeds = attempt.recipe.batch_size, len(attempt.members)
-    order = attempt.subset[torch.arange(steps * size) % len(attempt.subset)]
+    subset = attempt.subsets[0]
+    order = subset[torch.arange(steps * size) % len(subset)]
     draws = [torch.Generator().manual_seed(0) for _ in range(seeds)]
     began = time.perf_counter()
     # Pass a callback, as in training: an epoch's work at the points where it calls back is part of its time.

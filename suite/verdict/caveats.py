@@ -176,6 +176,11 @@ def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
             f"accuracies are of epoch {claim.epoch}, at the learning rate of a longer training; the checks on single "
             "test images, whose answers are of the last epoch, are left out"
         )
+    elif not evidence.comparison.of_last_epoch and evidence.comparison.metric == "top1_best_validation":
+        yield (
+            "accuracies are of the best epoch on the validation images; the checks on single test images, whose "
+            "answers are of the last epoch, are left out"
+        )
     elif not evidence.comparison.of_last_epoch:
         yield (
             "accuracies are of the best epoch on the test set, which is optimistic, as the paper's are taken to be; "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from suite.grid.axes import is_usual
 from suite.grid.settings import SETTINGS
 from suite.store.record import AXIS_FIELDS
 from suite.verdict import stats
+from suite.verdict.chosen import chosen_level
 from suite.verdict.code import mixed_code
 from suite.verdict.runs import CELL_FIELDS, METRICS, Key, Run, cell_order, is_missing, unique_runs
 from suite.verdict.setting_levels import level_of, setting_level, setting_order, without_settings
@@ -42,6 +43,7 @@ class Side:
         last: top-1 of the last epoch of each finished seed, in percent.
         machine_faults: the failed seeds whose failure was the machine's, and not the training's.
         settings: recipe and sizes, as the frame's column `settings` has them; empty if it has none.
+        chosen: the axis and level that were chosen for it by validation (see `suite.verdict.chosen`); empty if none.
     """
 
     level: str
@@ -61,6 +63,13 @@ class Side:
     last: Mapping[int, float] = field(default_factory=dict)
     machine_faults: frozenset[int] = frozenset()
     settings: str = ""
+    chosen: str = ""
+
+    @property
+    def name(self) -> str:
+        """The level, and with it the level that was chosen for it by validation."""
+        axis, level = chosen_level(self.chosen)
+        return f"{self.level} ({SETTINGS[axis].key} {level})" if axis else self.level
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,9 @@ class Comparison:
     @cached_property
     def unshared(self) -> str:
         """What the two sides of a pair don't share because of the settings that they differ in; empty if nothing."""
-        told = {SETTINGS[name].unshared: name for name in (self.axis, *self.tied) if name in SETTINGS}
+        chosen, other = (chosen_level(side.chosen) for side in (self.baseline, self.treatment))
+        apart = [chosen[0]] if chosen != other else []
+        told = {SETTINGS[name].unshared: name for name in (self.axis, *self.tied, *apart) if name in SETTINGS}
         return "; ".join(f"{text} ({name})" for text, name in told.items() if text)
 
     @cached_property
@@ -172,7 +183,7 @@ class Comparison:
         """The comparison in one line."""
         parts = [self.cell[name] for name in AXIS_FIELDS if name in self.cell and not is_usual(name, self.cell[name])]
         named = f"{SETTINGS[self.axis].key} " if self.axis in SETTINGS else ""
-        return f"{' '.join(parts)}: {named}{self.treatment.level} vs {self.baseline.level}"
+        return f"{' '.join(parts)}: {named}{self.treatment.name} vs {self.baseline.name}"
 
 
 def comparisons(
@@ -210,7 +221,9 @@ def comparisons(
         groups[tuple(cell_of[name] for name in others)][level].append(run)
 
     def value_of(run: Run) -> float:
-        return float(run[metric]) if at_epoch is None else at_epoch[1].get(run["trial_id"], math.nan)
+        if at_epoch is not None:
+            return at_epoch[1].get(run["trial_id"], math.nan)
+        return math.nan if is_missing(run.get(metric)) else float(run[metric])
 
     found = []
     for key, levels in groups.items():
@@ -264,8 +277,13 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         code={seed: run["code"] for seed, run in done.items() if isinstance(run.get("code"), str)},
         last={seed: float(run["top1"]) for seed, run in done.items() if not is_missing(run.get("top1"))},
         machine_faults=frozenset(seed for seed in failures if _is_true(numbered[seed].get("machine_fault"))),
-        settings=next((run["settings"] for run in done.values() if isinstance(run.get("settings"), str)), ""),
+        settings=_first(done.values(), "settings"),
+        chosen=_first(done.values(), "chosen"),
     )
+
+
+def _first(runs: Iterable[Run], name: str) -> str:
+    return next((run[name] for run in runs if isinstance(run.get(name), str)), "")
 
 
 def _is_true(value: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from suite.verdict import stats
+from suite.verdict.chosen import chosen_level
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison
 from suite.verdict.failures import Bounds, with_failures
@@ -193,6 +194,8 @@ class Evidence:
             "pairs": gain.n,
             "seeds": compared.seeds,
             "gains": compared.gains,
+            "baseline_chosen": chosen_level(compared.baseline.chosen)[1] or None,
+            "treatment_chosen": chosen_level(compared.treatment.chosen)[1] or None,
             "baseline_mean": compared.means[0],
             "treatment_mean": compared.means[1],
             "gain": gain.mean,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from suite.data.datasets import DATASETS
 from suite.text import interval, p_value, pair_count, points, seed_list
+from suite.verdict.chosen import chosen_level
 from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.runs import failed_trials
 from suite.verdict.stats.collapse import compare_failures, gain_without, never_trained
@@ -21,6 +22,9 @@ def run_caveats(comparison: Comparison) -> Iterator[str]:
             yield f"{side.level}: {failed_trials(side.failures, len(side.values))}"
     if comparison.unpaired:
         yield f"left out, for want of a counterpart: {seed_list(comparison.unpaired)}"
+    if any(side.chosen for side in sides):
+        told = "; ".join(f"{side.level}: {' '.join(chosen_level(side.chosen))}" for side in sides if side.chosen)
+        yield f"each side is judged at the level that was best for it on the validation images of other seeds ({told})"
     if comparison.unshared:
         yield f"the two runs of a pair share less than usual. They don't share {comparison.unshared}"
     if comparison.mixed_code:

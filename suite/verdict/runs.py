@@ -23,13 +23,14 @@ Key = tuple[str, ...]
 CELL_FIELDS = (*AXIS_FIELDS, "recipe", "recipe_id")
 # The same in the order of columns: the recipe stands after the architecture.
 CELL_COLUMNS = ("dataset", "arch", "recipe", "recipe_id", *(n for n in COLUMN_ORDER if n not in ("dataset", "arch")))
-METRICS = ("top1", "top1_best_epoch")
+_ALWAYS = ("top1", "top1_best_epoch")
+METRICS = (*_ALWAYS, "top1_best_validation")  # the last one is of runs with a validation split only
 _COLUMNS = [
-    "trial_id", *CELL_FIELDS, "seed_index", "status", *METRICS, "params", "macs", "environment", "started_at",
+    "trial_id", *CELL_FIELDS, "seed_index", "status", *_ALWAYS, "params", "macs", "environment", "started_at",
     "epochs", "diverged_step", "error",
 ]  # fmt: skip
 # A frame without these has no evidence of single test images, or doesn't know its runs' settings or machine's faults.
-_EVIDENCE = ["test_images", "correct", "code", "settings", "machine_fault"]
+_EVIDENCE = ["test_images", "correct", "code", "settings", "machine_fault", "top1_best_validation", "chosen"]
 
 
 def unique_runs(frame: Frame) -> list[Run]:
@@ -104,7 +105,7 @@ def _precedence(run: Run) -> tuple[bool, str, str]:
 
 
 def _check_accuracies(run: Run) -> None:
-    for name in METRICS:
+    for name in _ALWAYS:
         if run["status"] == "done" and (is_missing(run[name]) or not 0 <= run[name] <= 100):
             raise InputError(
                 f"a finished run has no {name} to compare",

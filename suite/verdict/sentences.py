@@ -77,8 +77,16 @@ def write_sentence(
         here = (
             f"; these runs are {case.label.split(':')[0]}, recipe {case.recipe}" if case.comparison is not None else ""
         )
-        text += f" (an analogue: the paper's gain is for {claim.published_for}{here})"
+        text += f"{_ANALOGUE}{claim.published_for}{here})"
     return text
+
+
+def without_analogue(sentence: str) -> str:
+    """The sentence of a verdict without what it says at its end of an analogue, for a page that says it once."""
+    return sentence.partition(_ANALOGUE)[0]
+
+
+_ANALOGUE = " (an analogue: the paper's gain is for "
 
 
 def _contradicted(claim: Claim, evidence: Evidence) -> str:

@@ -67,6 +67,7 @@ class Verdict:
         provisional: the word is from fewer pairs than were fixed, by a rule that allows a single look.
         single_look: of a claim that is judged after each pair, the word that the same pairs would have if nobody had
             looked before; None otherwise.
+        obstacle: of a claim that isn't tested, why; empty otherwise.
     """
 
     claim: Claim
@@ -78,6 +79,7 @@ class Verdict:
     evidence: Evidence | None
     provisional: bool = False
     single_look: Word | None = None
+    obstacle: str = ""
 
     @property
     def smaller(self) -> bool:
@@ -267,7 +269,8 @@ def _verdict(case: Case, obstacle: str, evidence: Evidence | None, pairs_expecte
         texts += caveats(case.claim, case.comparison, evidence)
     sentence = write_sentence(case, word, obstacle, evidence, once, taken)
     provisional = word != "not_tested" and is_provisional(case.claim, evidence, pairs_expected)
-    return Verdict(case.claim, word, sentence, case.label, case.recipe, tuple(texts), evidence, provisional, once)
+    why = obstacle if word == "not_tested" else ""
+    return Verdict(case.claim, word, sentence, case.label, case.recipe, tuple(texts), evidence, provisional, once, why)
 
 
 def _plain(value: Any) -> Any:

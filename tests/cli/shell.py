@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from suite.cli import main
+from suite.grid.methods import loaded_files, unload
 
 Write = Callable[..., Path]
+
+# A method file.
+JOIN = '''from suite.methods import Terms, join
+
+
+@join(source="a paper")
+def halved(tables, maps):
+    """Half of the position before every block."""
+    return Terms(stream=[tables[0] / 2] * len(maps))
+'''
 
 # Options of the smallest transformer, and of small images for it.
 TINY = [
@@ -19,6 +31,16 @@ TINY = [
     for part in ("--size", size)
 ]
 SHAPE = ["--image-size", "8", "--classes", "7", "--channels", "1"]
+
+
+@contextmanager
+def forgotten() -> Iterator[None]:
+    """At the end, the method files that were loaded meanwhile are loaded no more."""
+    before = loaded_files()
+    try:
+        yield
+    finally:
+        unload(file for file in loaded_files() if file not in before)
 
 
 class Shell:

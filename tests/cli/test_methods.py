@@ -11,28 +11,19 @@ from suite.grid.grid import load_grid
 from suite.grid.methods import load_methods, loaded_files, unload
 from suite.models.joins import JOINS
 from suite.store.folder import Store
-from tests.cli.shell import SHAPE, TINY, Shell, Write
+from tests.cli.shell import JOIN, SHAPE, TINY, Shell, Write, forgotten
 from tests.records import make_record
 
-JOIN = '''from suite.methods import Terms, join
-
-
-@join(source="a paper")
-def halved(tables, maps):
-    """Half of the position before every block."""
-    return Terms(stream=[tables[0] / 2] * len(maps))
-'''
 TRAP = "import pathlib\npathlib.Path({!r}).touch()\n"
 
 
 @pytest.fixture
 def trick(tmp_path: Path) -> Iterator[Path]:
     """A method file, which is forgotten at the end."""
-    before = loaded_files()
     path = tmp_path / "my_trick.py"
     path.write_text(JOIN)
-    yield path
-    unload(file for file in loaded_files() if file not in before)
+    with forgotten():
+        yield path
 
 
 @pytest.fixture
@@ -63,11 +54,6 @@ def test_every_command_that_reads_a_grid_takes_a_method(lape: Shell, trick: Path
     assert "the same" in lape("rerun", trial.id, "--grid", grid, "--methods", trick)
     forget()
     assert "unknown join 'halved'" in lape.refuses("check", grid)
-
-
-def test_processes_that_train_a_trial_together_know_it(lape: Shell, trick: Path, grid: Path) -> None:
-    lape("run", grid, "--executor", "serial", "--processes", "2", "--seeds", "1", "--methods", trick)
-    assert lape.code == 0, lape.out + lape.err
 
 
 def test_ls_cost_and_bench_know_it(lape: Shell, trick: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def test_plan(lape: Shell, write_grid: Write) -> None:
     assert "tiny learnable lape ln default digits: too dear" in out
     assert "80 % power" in out
     assert "one seed can't show any gain" in lape("plan", path, "--seeds", "1")
+
+
+def test_power_is_told_at_the_level_of_the_claims(lape: Shell, tmp_path: Path) -> None:
+    """Two claims of table2 on 3 pairs each share α: by the noncentral t, 3.26 sd at 0.025, 2.30 at 0.05."""
+    out = lape("plan", "cifar_subset", "--seeds", "3", "--results", tmp_path)
+    assert "3 pairs show a gain of 3.26 standard deviations" in out
+    assert "(80 % power, α 0.025, as 2 claims are tested)" in out
+    told = json.loads(lape("plan", "cifar_subset", "--seeds", "3", "--results", tmp_path, "--json"))
+    (one,) = told["power_by_level"]
+    assert (one["level"], len(one["claims"])) == (0.025, 2)
+    assert one["standard_deviations"] > told["power"]["standard_deviations"]
 
 
 def test_plan_estimates_from_stored_runs(lape: Shell, finished: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from suite.data.archives import is_archive, unpack
+from suite.data.preparation import prepare
 from suite.errors import InputError, Problem
 
 FILES = {"top/train/a/1.txt": b"one", "top/test/b/2.txt": b"two" * 1000}
@@ -189,3 +190,23 @@ def test_a_file_that_is_a_folder_too(tmp_path: Path) -> None:
 def test_a_terminal_gets_no_control_characters_of_an_archives_name(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "a\x1b[2J.tar", {"../x": b"x"})
     assert str(refused(archive)).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (None, "an archive that is damaged or cut off"),
+        (b"7z\xbc\xaf'\x1c" + bytes(99), "a 7z archive"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"some words", "another kind of file"),
+        (b"", "an empty file"),
+    ],
+)
+def test_what_is_no_archive_is_named(content, found, tmp_path):
+    path = tmp_path / "a.zip"
+    path.write_bytes(write_archive(path, FILES).read_bytes()[:200] if content is None else content)
+    with pytest.raises(InputError) as caught:
+        prepare("mine", root=tmp_path / "cache", source=path)
+    (problem,) = caught.value.problems
+    assert problem.what == "no images to read"
+    assert problem.found == found

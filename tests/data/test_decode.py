@@ -113,8 +113,30 @@ def test_a_postscript_file_by_another_name_starts_no_interpreter(tmp_path, monke
     monkeypatch.setattr(subprocess, "Popen", None)  # Pillow would start Ghostscript with it
     monkeypatch.setattr(subprocess, "check_call", None)
     for problem in told(path):
-        assert problem.found == "no image, or one of another format"
+        assert problem.found == "a PostScript document"
         assert "PNG" in problem.expected
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "fix"),
+    [
+        (b"", "an empty file", "download"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 34\n",
+            "a Git LFS pointer for",
+            "git lfs pull",
+        ),
+        (b"<!DOCTYPE html><html>", "a web page", "browser"),
+        (b"%PDF-1.4" + bytes(99), "a PDF document", "convert it"),
+        (b"Not Found", "no image, or one of another format", "replace"),
+    ],
+)
+def test_what_is_no_image_is_named(content, found, fix, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    for problem in told(path):
+        assert problem.found.startswith(found)
+        assert fix in problem.fix
 
 
 @pytest.mark.parametrize("kind", ["ICO", "PCX", "TGA", "SGI"])

@@ -176,6 +176,7 @@ def test_names_that_are_not_utf8(write_tree: WriteTree) -> None:
     problem = refused(folder)
     assert problem.what == "the name of a file or folder is not UTF-8"
     assert problem.found == r"caf\xe9.png"
+    assert problem.where == str(folder / "train" / "disc") + r"/caf\xe9.png"
     str(problem).encode()  # or it couldn't be printed
     (folder / "train" / "disc" / name).rename(folder / "train" / "disc" / "70.png")
     for split in ("train", "test"):
@@ -191,6 +192,17 @@ def test_names_in_two_forms_of_unicode(write_tree: WriteTree) -> None:
     assert problem.what == "the same class has names in two forms of Unicode"
     assert r"'caf\xe9' in train/" in problem.found
     assert r"'cafe\u0301' in test/" in problem.found
+
+
+def test_two_classes_of_one_name_in_two_forms_of_unicode(write_tree: WriteTree) -> None:
+    folder = write_tree()
+    for split in ("train", "test"):
+        (folder / split / "disc").rename(folder / split / unicodedata.normalize("NFC", "café"))
+        (folder / split / "cross").rename(folder / split / unicodedata.normalize("NFD", "café"))
+    problem = refused(folder)
+    assert problem.what == "two classes have one name, in two forms of Unicode"
+    assert problem.found == r"café: 'cafe\u0301' and 'caf\xe9'"
+    assert problem.where == str(folder / "train")
 
 
 def test_control_characters_of_a_class_are_escaped(write_tree: WriteTree) -> None:

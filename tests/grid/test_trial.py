@@ -143,6 +143,8 @@ CHANGES: dict[str, Any] = {
     "distillation_temperature": st.floats(4, 20),
     "train_images": st.integers(129, 1000),
     "test_every": st.just(2),  # there are two epochs
+    "validation": st.one_of(st.integers(1, 1000), st.floats(0.01, 0.99)),
+    "validation_by_seed": st.just(True),
     "test_crop_ratio": st.floats(0.2, 0.99),
     "precision": st.just("fp32"),
 }
@@ -155,6 +157,7 @@ NEEDS: list[tuple[dict[str, Any], str]] = [
     (DISTILLING, "distillation teacher teacher_sha256 distillation_alpha distillation_temperature"),
     ({"warmup_epochs": 1}, "warmup warmup_prefix"),
     ({"crop_scale": (0.08, 1.0)}, "crop_ratio interpolation"),
+    ({"validation": 0.5}, "validation_by_seed"),
     ({"erase_prob": 0.25}, "erase_mode erase_count"),
     (MIXING, "cutmix_grid mixup_prob mixup_switch_prob mixup_mode mixup_off_epoch mixup_first"),
 ]

@@ -4,7 +4,6 @@ import itertools
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -18,10 +17,8 @@ from suite.verdict.sentences import WORDS
 from suite.verdict.verdicts import judge
 from tests.conftest import REPOSITORY
 from tests.frames import GPU, frame_of, history_of, paired_rows, run
+from tests.report.pages import EVIL, Page
 from tests.verdict.test_verdicts import CASES, claim
-
-VOID = {"meta", "link", "br", "hr", "img", "input"}
-EVIL = "<script>alert('&amp;')</script>"
 
 GRID = GridSummary(
     name="small",
@@ -35,41 +32,6 @@ GRID = GridSummary(
     command="lape run grids/small.yaml --set recipe.epochs=30",
     dropped=[("digits vit none lape", "nothing to join"), ("digits cct none lape", "nothing to join")],
 )
-
-
-class Page(HTMLParser):
-    """The elements of a page; fails where they are not properly nested."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] != "style":
-            self.text.append(data)
-
-    def attributes(self, name: str) -> list[str]:
-        return [str(attrs[name]) for _, attrs in self.elements if name in attrs]
-
-    @property
-    def words(self) -> str:
-        return " ".join(" ".join(self.text).split())
 
 
 def small_frame() -> pd.DataFrame:
@@ -106,10 +68,10 @@ def test_all_files_are_written(folder: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_smaller_budget_is_told_at_the_top_and_below_the_results(tmp_path: Path) -> None:
+def test_a_smaller_budget_is_told_once_on_the_page_and_in_each_table(tmp_path: Path) -> None:
     frame = frame_of(paired_rows([0.3, -0.2]))
     path = render(replace(GRID, budget="ten epochs"), frame, history_of(frame, 2), [], tmp_path)
-    assert Page(path.read_text(encoding="utf-8")).words.count("Another budget than the paper's: ten epochs.") == 2
+    assert Page(path.read_text(encoding="utf-8")).words.count("ten epochs") == 1
     assert "ten epochs" in (tmp_path / "tables" / "summary.csv").read_text(encoding="utf-8")
 
 
@@ -155,8 +117,8 @@ def test_the_page_says_it_all(page: Page) -> None:
         "1 of them carry a published gain over",
         "Claimed +0.84, observed +0.31 [+0.25, +0.37] over 5 pairs, as one of 5 claims: direction only; smaller than "
         "claimed: one of +0.42 or more is ruled out.",
-        "analogue, not the paper’s own experiment",
-        "seed 0 +0.80, seed 1 +0.88",
+        "An analogue: the paper’s gain is for ViT-Lite-7/4 on CIFAR-10.",
+        "Seed default (%) lape (%) Gain Runs 0 93.00 93.80 +0.80",
         "of 10000 test images",
         "Images gained, lost; McNemar’s p seed 0 +80 −0, < 0.0001; seed 1 +88 −0, < 0.0001",
         "at the end: default 93.08 % (n = 5); lape 93.93 % (n = 5)",
@@ -172,6 +134,50 @@ def test_the_page_says_it_all(page: Page) -> None:
         "One test image is 0.01 points",
     ):
         assert text in page.words, text
+
+
+def test_a_verdict_leads_to_its_runs_and_back(page: Page, folder: Path) -> None:
+    frame = small_frame()
+    runs = {str(trial) for trial in frame["trial_id"]}
+    ids = page.attributes("id")
+    assert {f"run-{trial}" for trial in runs} <= set(ids)
+    assert {f"lape rerun {trial} --grid grids/small.yaml --set recipe.epochs=30" for trial in runs} == set(
+        re.findall(r"lape rerun \S+ --grid grids/small.yaml --set recipe.epochs=30", page.words)
+    )
+    claims = [name for name in ids if name.startswith("claim-")]
+    assert claims == [f"claim-{word}" for word in CASES]
+
+
+def test_each_run_says_where_it_was_made_and_which_claims_count_it(tmp_path: Path) -> None:
+    frame = frame_of([*paired_rows([0.3, 0.1, 0.2]), run(9, status="diverged")])
+    (verdict,) = judge(frame, [claim(id="c")])
+    page = Page(render(GRID, frame, history_of(frame), [verdict], tmp_path, up="../index.html").read_text())
+    links = page.attributes("href")
+    assert links.count("../index.html") == 2
+    assert links.count("#claim-c") == 6  # from each of its runs
+    for side in (verdict.evidence.comparison.baseline, verdict.evidence.comparison.treatment):
+        for trial in side.trials.values():
+            assert f"#run-{trial}" in links
+    assert links.count("#place-1") == 7
+    assert "#curves-01" in links
+
+
+def test_a_caveat_of_many_claims_is_one_note(page: Page) -> None:
+    check = "the exact sign-flip check can't go below p = 0.0312"
+    assert page.words.count(check) == 1
+    assert page.attributes("href").count("#note-1") > 1
+
+
+def test_runs_with_fewer_than_three_tests_are_drawn_as_dots(tmp_path: Path) -> None:
+    frame = frame_of(paired_rows([0.3, 0.1, 0.2]))
+    for tests, title in ((2, "Accuracies"), (3, "Accuracy curves")):
+        page = Page(render(GRID, frame, history_of(frame, tests), [], tmp_path).read_text(encoding="utf-8"))
+        drawing = (tmp_path / "figures" / "curves-01.svg").read_text(encoding="utf-8")
+        assert title in page.words
+        assert ("a dot for each seed" in page.words) == (tests == 2)
+        # matplotlib draws each marker as a `use`: of dots there is one per run, and of curves none.
+        assert ("top-1 (%) at the end" in drawing) == (tests == 2)
+        assert ("epoch" in drawing) == (tests == 3)
 
 
 def test_the_same_input_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:

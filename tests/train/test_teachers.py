@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from suite.data.preparation import prepare
 from suite.errors import InputError
 from suite.grid.recipe import Recipe
 from suite.train.teachers import add_teacher, load_teacher
+from tests.cli.shell import Shell
 
 NAME = "test_resnet"
 DIGITS = DATASETS["digits"]
@@ -112,20 +110,16 @@ def test_which_weights_of_a_file_are_a_teachers(state: dict[str, torch.Tensor], 
     assert torch.equal(raw.model.state_dict()["fc.bias"], state["fc.bias"])
 
 
-def test_the_command_says_which_weights_it_took(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+def test_the_command_says_which_weights_it_took(lape: Shell, state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     torch.save({"state_dict": state, "state_dict_ema": {name: tensor + 1 for name, tensor in state.items()}}, file)
-    command = [sys.executable, "-m", "suite", "data", "teacher", NAME, "--from", str(file), "--data", str(tmp_path)]
-    told = [
-        subprocess.run([*command, *more], capture_output=True, text=True, check=True).stdout.splitlines()
-        for more in ([], ["--weights-key", "state_dict"])
-    ]
+    command = ("data", "teacher", NAME, "--from", file, "--data", tmp_path)
+    told = [lape(*command, *more).splitlines() for more in ([], ["--weights-key", "state_dict"])]
+    assert lape.code == 0, lape.err
     assert told[0][0].startswith("weights: those under 'state_dict_ema'; also there: 'state_dict'")
     assert told[1][0].startswith("weights: those under 'state_dict'; also there: 'state_dict_ema'")
     assert told[0][-1] != told[1][-1]  # the checksums
-    wrong = subprocess.run([*command, "--weights-key", "x"], capture_output=True, text=True, check=False)
-    assert wrong.returncode == 2
-    assert "one of: 'state_dict', 'state_dict_ema'" in wrong.stderr
+    assert "one of: 'state_dict', 'state_dict_ema'" in lape.refuses(*command, "--weights-key", "x")
 
 
 class TestBadInput:
@@ -190,19 +184,14 @@ class TestBadInput:
         with pytest.raises(InputError, match="a classifier"):
             add_teacher(NAME, tmp_path, tmp_path / "weights.pth")
 
-    def test_a_download_without_a_network(self, tmp_path: Path) -> None:
-        """A process of its own, that is told to stay offline: the hub's client reads that once."""
-        told = subprocess.run(
-            [sys.executable, "-m", "suite", "data", "teacher", "test_resnet.r160_in1k", "--data", str(tmp_path)],
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "TORCH_HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert told.returncode == 2, told.stderr
-        assert "can't be downloaded" in told.stderr
-        assert "--from FILE" in told.stderr
-        assert "Traceback" not in told.stderr
+    def test_a_download_without_a_network(self, lape: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As with HF_HUB_OFFLINE=1, which the hub's client reads when it is imported."""
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        told = lape.refuses("data", "teacher", "test_resnet.r160_in1k", "--data", tmp_path)
+        assert "can't be downloaded" in told
+        assert "--from FILE" in told
 
     def test_a_model_without_pretrained_weights(self, tmp_path: Path) -> None:
         name = "convnext_atto_rms"

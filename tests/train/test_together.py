@@ -25,8 +25,7 @@ from suite.train.machine import Machine
 from suite.train.parallel import processes
 from suite.train.parallel.synchronised import IndivisibleError, check_whole, synchronise
 from suite.train.trials import run_trial, train_trials
-from tests.cli.shell import Shell
-from tests.processes import Process
+from tests.cli.shell import JOIN, Shell, forgotten
 from tests.records import lasting
 from tests.train.steps.test_trainer import WHOLE
 
@@ -42,16 +41,17 @@ def trial(write_grid: Write) -> Trial:
     return replace(trial, recipe=Recipe.model_validate({**trial.recipe.model_dump(), **WHOLE, "batch_size": BATCH}))
 
 
-def test_a_grid_by_two_processes_is_that_of_two_threads(
-    process: Process, lape: Shell, write_grid: Write, tmp_path: Path
-) -> None:
-    """All but the environment, to the bit; with its weights, and nothing left behind."""
-    path = write_grid(("[0, 1]", "[0]"), ("join: [default, lape]", "join: [default]"))
-    command = ("run", path, "--executor", "serial")
-    code, out = process.end(process.start(*command, "--processes", "2", "--keep-weights", results="processes"))
-    assert code == 0, out
-    lape(*command, "--threads", "2", "--results", "threads")
-    assert lape.code == 0, lape.err
+def test_a_grid_by_two_processes_is_that_of_two_threads(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    """All but the environment, to the bit; with its weights, and a method that the processes load, too."""
+    method = tmp_path / "halved.py"
+    method.write_text(JOIN)
+    path = write_grid(("[0, 1]", "[0]"), ("join: [default, lape]", "join: [halved]"))
+    command = ("run", path, "--executor", "serial", "--methods", method)
+    with forgotten():
+        lape(*command, "--processes", "2", "--keep-weights", "--results", "processes")
+        assert lape.code == 0, lape.out + lape.err
+        lape(*command, "--threads", "2", "--results", "threads")
+        assert lape.code == 0, lape.err
     folders = [Store(tmp_path / name / "small") for name in ("processes", "threads")]
     (ours,), (theirs,) = (list(store.records().values()) for store in folders)
     assert (ours.environment.processes, ours.environment.threads) == (2, 1)

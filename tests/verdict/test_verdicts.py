@@ -335,11 +335,11 @@ def test_the_json_holds_everything_and_no_nan() -> None:
     assert first["evidence"]["gains"] == [pytest.approx(0.5)]
     assert first["evidence"]["sd"] is None
     assert list(first["evidence"]) == [
-        "pairs", "seeds", "gains", "baseline_mean", "treatment_mean", "gain", "sd", "low", "high", "rule", "rule_low",
-        "rule_high", "p", "p_adjusted", "p_negative", "p_negative_adjusted", "p_equivalent", "p_smaller", "p_sign_flip",
-        "smallest_p_sign_flip", "smallest_p_sign_flip_adjusted", "claims_judged", "smallest_gain", "pairs_needed",
-        "level", "prediction_low", "prediction_high", "failed_pairs", "correlation", "baseline_last_tenth",
-        "treatment_last_tenth", "environments", "test_images",
+        "pairs", "seeds", "gains", "baseline_chosen", "treatment_chosen", "baseline_mean", "treatment_mean", "gain",
+        "sd", "low", "high", "rule", "rule_low", "rule_high", "p", "p_adjusted", "p_negative", "p_negative_adjusted",
+        "p_equivalent", "p_smaller", "p_sign_flip", "smallest_p_sign_flip", "smallest_p_sign_flip_adjusted",
+        "claims_judged", "smallest_gain", "pairs_needed", "level", "prediction_low", "prediction_high", "failed_pairs",
+        "correlation", "baseline_last_tenth", "treatment_last_tenth", "environments", "test_images",
         "crossed_low", "crossed_high", "sd_floor", "p_below_floor", "images_gained", "images_lost", "p_mcnemar",
     ]  # fmt: skip
     assert second["evidence"] is None

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from suite.cli.answers.answer import Part
+from suite.cli.answers.choices import ChoicePart, choice_parts
 from suite.cli.commands.plan_claims import outlooks
+from suite.cli.commands.plan_power import powers
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate
 from suite.verdict import stats
 from suite.verdict.claims.claim import untested
@@ -58,6 +60,17 @@ class PowerPart(Part):
     standard_deviations: float | None = Field(description="in standard deviations of the paired gains")
     points_low: float | None = Field(description="in points, by the smallest spread of the runs so far; null: no runs")
     points_high: float | None = Field(description="in points, by the largest spread")
+
+
+class PowerLevelPart(Part):
+    """The same at a level at which claims of the grid are tested by a single look."""
+
+    level: float = Field(description="what a p-value must fall below: α, divided among the claims of a family")
+    claims: list[str] = Field(description="the ids of the claims that are tested at it; empty: there are none")
+    pairs: int
+    standard_deviations: float | None
+    points_low: float | None
+    points_high: float | None
 
 
 class CellPart(Part):
@@ -114,9 +127,11 @@ class PlanAnswer(Part):
     not_runnable: str | None = Field(description="why the suite can't run this grid; null: it can")
     other_runs: int = Field(description="stored runs of other trials, such as those of another recipe")
     stale: list[StalePart]
+    choices: list[ChoicePart] = Field(description="of a grid with `choose`, a part per side; else empty")
     dropped: list[DroppedPart]
     claims: ClaimsPart
-    power: PowerPart
+    power: PowerPart = Field(description="as if one claim were tested")
+    power_by_level: list[PowerLevelPart] = Field(description="at the levels of the grid's claims, the highest first")
     until_decided: list[OutlookPart]
     budget: str = Field(description="in what the grid is smaller than the paper's experiment; empty: it isn't")
     command: str = Field(description="the command that runs what is to do")
@@ -148,10 +163,12 @@ def plan_answer(workspace: Workspace, plan: Plan, expected: Estimate, stale: Seq
         cells=[cell_part(expected, cell) for cell in expected.cells],
         not_runnable=workspace.grid.file.not_runnable or None,
         other_runs=plan.others,
+        choices=choice_parts(workspace.choices),
         stale=[StalePart(trial_id=one.trial.id, label=one.trial.label, axes=list(one.axes)) for one in stale],
         dropped=[DroppedPart(cell=cell.label, reason=cell.reason) for cell in plan.dropped],
         claims=ClaimsPart(to_judge=len(workspace.claims), untested=[claim.id for claim in unmatched]),
         power=_power(workspace),
+        power_by_level=[PowerLevelPart.model_validate(vars(one)) for one in powers(workspace)],
         until_decided=[OutlookPart(**vars(one)) for one in outlooks(workspace, expected)],
         budget=workspace.budget_note,
         command=workspace.command,

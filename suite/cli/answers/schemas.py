@@ -15,6 +15,7 @@ from suite.cli.answers.plan import PlanAnswer
 from suite.cli.answers.run import RunAnswer
 from suite.cli.answers.status import StatusAnswer
 from suite.cli.answers.tables import TablesAnswer
+from suite.cli.answers.trying import TryAnswer
 from suite.cli.answers.verify import StaticVerdictsAnswer, VerdictsAnswer
 
 FOLDER = Path(__file__).parents[1] / "schemas"
@@ -27,6 +28,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "run": RunAnswer,
     "status": StatusAnswer,
     "tables": TablesAnswer,
+    "try": TryAnswer,
     "verify": VerdictsAnswer,
     "verify-static": StaticVerdictsAnswer,
 }

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from suite.cli.answers.answer import OpenPart, Part
+from suite.cli.answers.choices import ChoicePart, choice_parts
+from suite.grid.choice import Choice
 from suite.run.status import View
 from suite.run.timing.forecast import Forecast
 
@@ -116,9 +118,20 @@ class StatusAnswer(Part):
     failures: list[FailurePart]
     estimate: EstimatePart | None
     claims: list[ClaimPart] = Field(description="those that are judged after each pair")
+    choices: list[ChoicePart] = Field(default=[], description="of a grid with `choose`, a part per side; else empty")
 
 
-def status_answer(view: View, found: Forecast | None, claims: Sequence[Mapping[str, Any]] = ()) -> StatusAnswer:
-    """The answer for a view of a grid, the estimate of its last run, and the claims that are judged after each pair."""
+def status_answer(
+    view: View, found: Forecast | None, claims: Sequence[Mapping[str, Any]] = (), choices: Sequence[Choice] = ()
+) -> StatusAnswer:
+    """The answer for a view of a grid.
+
+    Args:
+        view: the view.
+        found: the estimate of the grid's last run.
+        claims: those that are judged after each pair.
+        choices: of a grid with `choose`.
+    """
     estimate = None if found is None else found.model_dump() | {"verdict": found.verdict}
-    return StatusAnswer.model_validate(view.values() | {"estimate": estimate, "claims": list(claims)})
+    further = {"estimate": estimate, "claims": list(claims), "choices": choice_parts(choices)}
+    return StatusAnswer.model_validate(view.values() | further)

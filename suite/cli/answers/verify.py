@@ -49,6 +49,10 @@ class EvidencePart(OpenPart):
     pairs: int
     seeds: list[int]
     gains: list[float]
+    baseline_chosen: str | None = Field(
+        description="the level that was chosen for the baseline by validation; null: the grid has no `choose`"
+    )
+    treatment_chosen: str | None
     baseline_mean: float | None
     treatment_mean: float | None
     gain: float | None

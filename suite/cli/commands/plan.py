@@ -13,8 +13,10 @@ from suite.cli.answers.answer import json_text
 from suite.cli.answers.plan import cell_part, plan_answer
 from suite.cli.commands.console import SHOWN, open_console, print_line
 from suite.cli.commands.plan_claims import outlook_lines
+from suite.cli.commands.plan_power import power_lines
 from suite.data.cache import open_root, verify
 from suite.errors import InputError
+from suite.grid.choice import Choice
 from suite.report.workspace import Workspace
 from suite.run.opened_grid import OpenGrid
 from suite.run.plan import Plan, expectation, make_plan
@@ -26,9 +28,7 @@ from suite.run.timing.pace import kind_of
 from suite.store.files import make_folder, write_atomic
 from suite.text import csv_text, duration, say
 from suite.train.machine import Machine
-from suite.verdict import stats
 from suite.verdict.claims.claim import untested
-from suite.verdict.comparisons import comparisons
 
 
 def _planned(opened: OpenGrid, stale: Answer) -> Plan:
@@ -131,10 +131,15 @@ def print_plan(
         return
     unmatched = untested(workspace.claims, workspace.expansion.trials)
     seeds = len(workspace.grid.file.seeds)
-    print_line(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
+    if workspace.choices:
+        print_line(console, f"{workspace.grid.name}: {_phases(workspace)}")
+    else:
+        print_line(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
     print_line(
         console, f"  trials   {plan.total}: {len(plan.done)} done, {len(plan.failed)} failed, {len(plan.to_do)} to do"
     )
+    for line in choice_lines(workspace.choices):
+        print_line(console, line)
     if plan.others:
         print_line(
             console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone"
@@ -157,7 +162,8 @@ def print_plan(
         print_line(console, f"  expected {_expected(workspace)}")
     if workspace.budget_note:
         print_line(console, f"  budget   {workspace.budget_note}: the claims are tested as analogues")
-    print_line(console, f"  power    {_power(workspace)}")
+    for place, line in enumerate(power_lines(workspace)):
+        print_line(console, f"  {'' if place else 'power':<8} {line}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     print_line(console, f"  claims   {claims}")
     for line in outlook_lines(workspace, expected):
@@ -167,6 +173,21 @@ def print_plan(
         print_line(console, f"    {cell.label}: {cell.reason}")
     if len(plan.dropped) > SHOWN:
         print_line(console, f"    and {len(plan.dropped) - SHOWN} more")
+
+
+def _phases(workspace: Workspace) -> str:
+    search, seeds = workspace.choices[0].search, len(workspace.grid.file.seeds)
+    cells = sum(map(len, search.sides))
+    return (
+        f"a search of {search.axis}, {cells} cells × {len(search.seeds)} seeds, then {len(search.sides)} cells × "
+        f"{seeds} seeds at the chosen levels"
+    )
+
+
+def choice_lines(choices: Sequence[Choice]) -> list[str]:
+    """A line per side of a search: what is chosen for it. Empty for another grid."""
+    dearest = "; until then its price is that of the dearest level"
+    return [f"  chosen   {one.side}: {one.text}{dearest if one.level is None else ''}" for one in choices]
 
 
 def _time(workspace: Workspace, plan: Plan, expected: Estimate) -> str:
@@ -237,20 +258,6 @@ def _expected(workspace: Workspace) -> str:
     if found.low <= found.high:
         parts.append(f"top-1 from {found.low:.2f} to {found.high:.2f} %")
     return "; ".join(parts) or "nothing: no entry names any of its cells"
-
-
-def _power(workspace: Workspace) -> str:
-    """The smallest gain that this number of pairs can show, from the spread seen so far if there is one."""
-    seeds = len(workspace.grid.file.seeds)
-    if seeds < 2:
-        return "one seed can't show any gain: a paired test needs two or more"
-    smallest = stats.smallest_gain(seeds, 1.0)
-    text = f"{seeds} pairs show a gain of {smallest:.2f} standard deviations of the paired gains (80 % power, α 0.05)"
-    spreads = [one.gain.sd for one in comparisons(workspace.columns) if one.gain.n >= 2]
-    if not spreads:
-        return text
-    low, high = (stats.smallest_gain(seeds, spread) for spread in (min(spreads), max(spreads)))
-    return f"{text}: from {low:.2f} to {high:.2f} points, by the spread of the runs so far"
 
 
 def _failed(workspace: Workspace, plan: Plan) -> str:

@@ -48,7 +48,7 @@ class Outlook:
 
 def outlooks(workspace: Workspace, expected: Estimate) -> list[Outlook]:
     """The outlook of each claim with a largest number of pairs that hasn't come to its end."""
-    if not any(claim.max_pairs is not None and not claim.obstacle for claim in workspace.claims):
+    if workspace.choices or not any(claim.max_pairs is not None and not claim.obstacle for claim in workspace.claims):
         return []
     states = [state for state in deciding(workspace).states(workspace.records) if state.question.claim.max_pairs]
     known = [state.evidence.gain for state in states if state.evidence is not None and state.pairs >= 2]

@@ -6,6 +6,7 @@ This module imports neither torch nor Ray, so that it works on a machine without
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -110,11 +111,12 @@ def _print_sentences(console: Console, verdicts: Sequence[Verdict]) -> None:
 def write_report(workspace: Workspace) -> str:
     """Run `lape report`: write the page with its figures and tables, and return its path."""
     from suite.report.figures.available import left_out, missing_packages
+    from suite.report.index.page import INDEX
     from suite.report.page import render
     from suite.report.remarks import GridSummary
 
     make_folder(workspace.report_folder)
-    plan = make_plan(workspace.counted, workspace.records)
+    plan = make_plan(workspace.expansion if workspace.choices else workspace.counted, workspace.records)
     recipes = {trial.recipe_name: trial.recipe.model_dump(mode="json") for trial in workspace.expansion.trials}
     summary = GridSummary(
         name=workspace.grid.name,
@@ -142,7 +144,32 @@ def write_report(workspace: Workspace) -> str:
         factorials=workspace.factorials,
         series=workspace.series,
         levels=workspace.level_tables(),
+        records=workspace.records,
+        up=f"../{INDEX}" if (workspace.reports / INDEX).is_file() else "",
     )
+    return shown(page)
+
+
+def write_all_reports(results: Path, reports: Path) -> str:
+    """Run `lape report --all`: write the page of all claims and the report of each grid with runs.
+
+    Args:
+        results: the folder of all grids' results.
+        reports: the folder of all grids' reports.
+
+    Returns:
+        The path of the page of all claims.
+    """
+    from suite.report.index.entries import entries, open_all
+    from suite.report.index.page import write_index
+
+    workspaces = open_all(results, reports)
+    lines = entries(workspaces)
+    make_folder(reports)
+    page = write_index(lines, workspaces, reports)
+    for workspace in workspaces:
+        if workspace.has_runs:
+            write_report(workspace)
     return shown(page)
 
 

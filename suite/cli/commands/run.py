@@ -20,6 +20,7 @@ from suite.run.curves import Curves, check_curves
 from suite.run.driver import Execute, keep_methods, run_missing
 from suite.run.events import Listener, fan_out
 from suite.run.outcomes import Outcomes
+from suite.run.phases import next_phase, whole_plan
 from suite.run.plan import Plan
 from suite.run.policy import Policy
 from suite.run.prepared import Prepared, needed
@@ -157,8 +158,12 @@ def run_grid(
             shared.check()
             store = SharedStore(store.folder, shared)
 
+        phase, left = workspace, limit
+
         def open_display(plan: Plan) -> Listener:
-            trials = plan.to_do[:limit]
+            nonlocal left
+            trials = plan.to_do[:left]
+            left = None if left is None else left - len(trials)
             expected = _expected(workspace, execution, trials, where)
             if decide is None:  # otherwise how many will run isn't known, and no estimate of their time is kept
                 keepers.append(Timekeeper(trials, expected, workspace.store.folder))
@@ -167,33 +172,43 @@ def run_grid(
                 stream.planned(workspace.grid.name, plan, len(trials), expected)
                 return fan_out(*keepers, *curves, stream)
             if decide is None:
-                print_plan_line(console, workspace, plan, where)
+                print_plan_line(console, phase, plan, where)
             else:
                 print_line(console, f"{workspace.grid.name}: until decided, at most {len(trials)} trials to run")
             return fan_out(*keepers, *curves, stack.enter_context(ProgressDisplay(console, trials, expected)))
 
         def execute(queue: Queue) -> None:
+            nonlocal begun
             # Only now: a run that has nothing to do needs neither torch nor Ray.
             if not missing and execution.is_local:
                 data()
             methods = keep_methods(workspace.store, workspace.expansion.trials)
             worker = Worker(machine, store.folder, execution.keep_weights, shared, methods)
-            _executor(execution, worker, data, begun)(queue)
+            early, begun = begun, None  # it ends with the first phase
+            _executor(execution, worker, data, early)(queue)
 
         stream = EventStream() if as_json else None
         keepers: list[Timekeeper] = []
         try:
-            plan = run_missing(
-                workspace.expansion,
-                store,
-                execute,
-                open_display,
-                policy=policy,
-                retry=statuses,
-                limit=limit,
-                stale=answer,
-                decide=decide,
-            )
+            while True:
+                plan = run_missing(
+                    phase.runnable,
+                    store,
+                    execute,
+                    open_display,
+                    policy=policy,
+                    retry=statuses,
+                    limit=left,
+                    stale=answer,
+                    decide=decide,
+                )
+                chosen = next_phase(phase, plan)
+                if chosen is None:
+                    break
+                phase, statuses = chosen, ()  # failures of this call aren't tried again by it
+                while keepers:
+                    keepers.pop().close()
+            plan = whole_plan(phase, plan)
         finally:
             for keeper in keepers:
                 with suppress(InputError):  # the disk is full: what ended the run is told, or what it ended with
@@ -240,7 +255,8 @@ def _changed(workspace: Workspace) -> list[str]:
         now = workspace.grid.reloaded().expand()
     except InputError as error:
         return [f"the grid changed during the run and can't be read now: {error.problems[0].what}; what ran is kept"]
-    new, gone = now.ids - workspace.expansion.ids, workspace.expansion.ids - now.ids
+    before = workspace.grid.expand() if workspace.choices else workspace.expansion  # what is chosen changes no file
+    new, gone = now.ids - before.ids, before.ids - now.ids
     if not new and not gone:
         return []
     told = f"the grid changed during the run, which went by its old text: {len(new)} trials are new"

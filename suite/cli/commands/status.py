@@ -43,22 +43,28 @@ def print_status(opened: OpenGrid, *, watch: bool, every: float, as_json: bool) 
     measured = read_calibration(opened.store.folder)
     calibrated = () if measured is None else measured.paces
     claims = ClaimPaths(opened)
-    watcher = Watcher(opened.grid.name, claims.expansion, opened.store.folder, calibrated)
+    renewed = None if opened.expansion.search is None else lambda: replace(opened).expansion
+    watcher = Watcher(opened.grid.name, claims.expansion, opened.store.folder, calibrated, renewed)
     views = _looks(watcher, every) if watch else iter([watcher.look()])
     if as_json:
         for view in views:
-            say(json_text(status_answer(view, read_forecast(opened.store.folder), claims.values())))
+            found = read_forecast(opened.store.folder)
+            say(json_text(status_answer(view, found, claims.values(), replace(opened).choices)))
         return
     console = open_console()
     if watch and console.is_terminal:
         with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=_DRAWN) as live:
             for view in views:
-                live.update(lit("\n".join([*status_lines(opened, view, _verdict(opened)), *claims.lines()])))
+                live.update(lit("\n".join(_lines(opened, view, claims))))
         return
     with suppress(KeyboardInterrupt):  # Ctrl-C stops only this command, not the run that it watches
         for number, view in enumerate(views):
-            lines = [*status_lines(opened, view, _verdict(opened)), *claims.lines()]
-            print_line(console, "\n" * bool(number) + "\n".join(lines))
+            print_line(console, "\n" * bool(number) + "\n".join(_lines(opened, view, claims)))
+
+
+def _lines(opened: OpenGrid, view: View, claims: ClaimPaths) -> list[str]:
+    chosen = [f"  {one.side}: {one.text}" for one in replace(opened).choices]
+    return [*status_lines(opened, view, _verdict(opened)), *claims.lines(), *chosen]
 
 
 class ClaimPaths:
@@ -81,7 +87,9 @@ class ClaimPaths:
     @property
     def expansion(self) -> Expansion:
         """The grid's trials, and those of further seeds that are stored."""
-        return self._opened.expansion if self._workspace is None else self._workspace.counted
+        if self._workspace is None or self._opened.choices:
+            return self._opened.expansion
+        return self._workspace.counted
 
     def lines(self) -> list[str]:
         """A line per claim."""

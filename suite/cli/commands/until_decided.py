@@ -12,6 +12,7 @@ from suite.cli.commands.run import Execution, run_grid, statuses_to_retry
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
+from suite.run.phases import check_no_search
 from suite.run.policy import Policy
 from suite.store.record import RunRecord
 from suite.text import duration, pair_count
@@ -40,6 +41,7 @@ def run_until_decided(
         Whether every claim has come to its end.
     """
     console = open_console()
+    check_no_search(workspace)
     chooses = deciding(workspace, Clock(hours, time.monotonic()))
     trials = {trial.id: trial for one in chooses.asked for seed in one.seeds for trial in one.pair(seed)}
     asked = workspace.grid.with_seeds(len(workspace.seed_order))

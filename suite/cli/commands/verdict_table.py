@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from suite.cli.commands.console import COLOURS
+from suite.report.claim_names import claim_names
 from suite.report.tables.table import NONE
 from suite.text import interval, points
 from suite.verdict.claims.published import table_name
@@ -42,8 +43,9 @@ def verdict_lines(verdicts: Sequence[Verdict], answers: Sequence[PaperAnswer], w
     for title, group in groupby(verdicts, key=_title):
         rows.append(Text(title, style="bold"))
         members = list(group)
-        for one, name in zip(members, _names(members), strict=True):
-            add(word_text(one), name, points(one.claim.claimed_gain), _observed(one), _pairs(one))
+        for one, name in zip(members, claim_names(members), strict=True):
+            claimed = "any" if one.claim.any_size else points(one.claim.claimed_gain)
+            add(word_text(one), name, claimed, _observed(one), _pairs(one))
         ids = {one.claim.id for one in members}
         for answer in [answer for answer in rest if ids.issuperset(answer.claims)]:
             add(together, _together(answer), "", _mean(answer), "")
@@ -69,25 +71,6 @@ def _aligned(row: Sequence[Text], widths: Sequence[int]) -> Text:
     line = Text("  ").join(found)
     line.rstrip()
     return line
-
-
-def _names(members: Sequence[Verdict]) -> list[str]:
-    """The row of each claim in its paper; where claims share one, also the levels in which they differ."""
-    counts = Counter(one.claim.row for one in members)
-    return [
-        one.claim.row if counts[one.claim.row] == 1 else f"{one.claim.row}: {_apart(one, members)}" for one in members
-    ]
-
-
-def _apart(verdict: Verdict, members: Sequence[Verdict]) -> str:
-    """The levels of a claim that the other claims of its row don't all have."""
-    alike = [_levels(one) for one in members if one.claim.row == verdict.claim.row]
-    return ", ".join(level for key, level in _levels(verdict).items() if any(one.get(key) != level for one in alike))
-
-
-def _levels(verdict: Verdict) -> dict[str, str]:
-    asked = verdict.claim.contrast
-    return {"treatment": asked.treatment, "baseline": asked.baseline, **asked.match}
 
 
 def word_text(verdict: Verdict) -> Text:

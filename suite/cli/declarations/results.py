@@ -88,14 +88,35 @@ def _misused(what: str, expected: str, found: str) -> InputError:
 
 @commands.command()
 def report(
-    grid: GridArgument,
+    grid: Annotated[
+        str | None, typer.Argument(metavar="[GRID]", help="A grid file, or a name that `lape ls grids` lists.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All grids: a page of every claim, and a report of each grid with runs.")
+    ] = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
     methods: MethodsOption = None,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
-    """Write a grid's report: a self-contained web page with tables, figures and verdicts."""
-    from suite.cli.commands.report import write_report
+    """Write a grid's report: a self-contained web page with tables, figures and verdicts.
 
-    say(write_report(chosen_workspace(grid, overrides, seeds, results, reports, reading=True)))
+    With --all, write the reports of all grids that have runs, and reports/index.html: every claim of every paper in one
+    forest plot, with what is not tested, its reason and its cost.
+    """
+    from suite.cli.commands.report import write_all_reports, write_report
+
+    if every == (grid is not None) or (every and (overrides or seeds is not None)):
+        found = "--all with a grid or its options" if every else "nothing"
+        raise InputError(
+            "report writes one grid's page, or all",
+            expected="a grid, or --all without a grid and its options",
+            found=found,
+            where="lape report",
+            fix="for instance `lape report quickstart`, or `lape report --all`",
+        )
+    if grid is None:
+        say(write_all_reports(results, reports))
+    else:
+        say(write_report(chosen_workspace(grid, overrides, seeds, results, reports, reading=True)))

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from suite.errors import InputError, first_line
-from suite.models.weights.kinds import Kind, kind_of
+from suite.models.weights.kinds import TORCH, Kind, kind_of
 from suite.models.weights.plain import STAND_INS
-from suite.models.weights.unwrapping import Weights, find_weights
+from suite.models.weights.unwrapping import Weights, find_weights, listed
 from suite.store.canonical import canonical_json
 from suite.text import note
 
@@ -102,16 +102,28 @@ def _read(path: Path) -> object:
                 found=f"an object of {code[1]}",
                 fix="if you trust the file, load it where its code is, and save model.state_dict() with safetensors",
             ) from None
-        raise _unreadable(_found(kind, error), kind.fix) from None
+        raise _unreadable(_found(kind, error, path), kind.fix) from None
 
 
-def _found(kind: Kind, error: Exception) -> str:
-    said = first_line(error).partition(". ")[0][:200]  # torch then explains how to run the file's code
+def _found(kind: Kind, error: Exception, path: Path) -> str:
+    inner = re.search(r"WeightsUnpickler error: (.+)", str(error))
+    said = (inner[1] if inner else first_line(error)).partition(". ")[0][:200]  # torch then tells how to run its code
     if "TorchScript" in str(error):
         said = "a TorchScript archive, which holds code beside weights"
-    elif "pickle" in kind.name:
-        said = f"{kind.name}: {said}"
+    elif kind.name != TORCH.name:
+        said = f"{kind.name}: {said}" if "pickle" in kind.name else kind.name
+    elif names := _names_inside(path):
+        said = said if any(name.endswith("/data.pkl") for name in names) else f"a zip archive of {listed(names, 3)}"
     return said if said.isprintable() else ascii(said)
+
+
+def _names_inside(path: Path) -> list[str]:
+    """The names in a zip archive; none if it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+        return []
 
 
 def _check_unpacked(path: Path) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from suite.grid.axes import level_order
+from suite.report.figures.dots import common_limits, draw_dots
 from suite.report.figures.kept import drawn
 from suite.report.figures.style import DASHES, PALETTE, line_style, new_figure, panel_title, style, to_svg
 from suite.verdict.runs import CELL_FIELDS, cell_order, recipe_ids_tell
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 MAX_PANELS = 24
+LEAST_TESTS = 3  # of a training run that is drawn as a curve
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Line:
         epochs: the number of epochs that the model had been trained for.
         mean: the mean accuracy over seeds, for each of `epochs`.
         sd: the sample standard deviation over seeds; NaN for one seed.
+        last: the accuracy of each seed after the last of `epochs`, as (seed index, percent).
     """
 
     join: str
@@ -44,21 +47,31 @@ class Line:
     epochs: tuple[float, ...]
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+    last: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure: the curves of cells that differ only in their joining method.
+    """One figure: the cells that differ only in their joining method.
+
+    With fewer than three tests in a training run there is no curve to see: the figure then has a dot for each seed.
 
     Args:
         name: the file name without a suffix; unique within a report.
         title: the levels that the cells share.
         lines: one curve per joining method.
+        trials: the ids of the runs.
     """
 
     name: str
     title: str
     lines: tuple[Line, ...]
+    trials: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether some cell was tested often enough for a curve."""
+        return max(len(line.epochs) for line in self.lines) >= LEAST_TESTS
 
 
 def panels(frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tuple[list[Panel], int]:
@@ -75,9 +88,9 @@ def panels(frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tupl
     import pandas as pd
 
     others = [name for name in CELL_FIELDS if name != "join"]
-    columns = {name: list(frame[name]) for name in ("status", "trial_id", *CELL_FIELDS)}
+    columns = {name: list(frame[name]) for name in ("status", "trial_id", "seed_index", *CELL_FIELDS)}
     rows = pd.DataFrame(columns, dtype="str")
-    done = rows.loc[rows["status"] == "done", ["trial_id", *CELL_FIELDS]].drop_duplicates("trial_id")
+    done = rows.loc[rows["status"] == "done", ["trial_id", "seed_index", *CELL_FIELDS]].drop_duplicates("trial_id")
     keys = [tuple(map(str, key)) for key in done[others].drop_duplicates().itertuples(index=False)]
     cells = sorted((dict(zip(others, key, strict=True)) for key in keys), key=cell_order)
     vary = {name for name in others if len({cell[name] for cell in cells}) > 1}
@@ -88,8 +101,10 @@ def panels(frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tupl
     tested = tested.assign(epoch=tested["epoch"] + 1)  # the number of completed epochs
     joined = tested.merge(done.merge(shown, on=others), on="trial_id")
     curves = joined.groupby(["panel", "join", "epoch"])["top1"].agg(["mean", "std", "count"]).reset_index()
+    final = joined[joined["epoch"] == joined.groupby(["panel", "join"])["epoch"].transform("max")]
     found = []
     for number, cell in enumerate(cells[:limit]):
+        ends = final[final["panel"] == number]
         lines = [
             Line(
                 str(join),
@@ -97,19 +112,32 @@ def panels(frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tupl
                 tuple(curve["epoch"].astype(float)),
                 tuple(curve["mean"].astype(float)),
                 tuple(curve["std"].astype(float)),
+                _by_seed(ends[ends["join"] == join]),
             )
             for join, curve in curves[curves["panel"] == number].groupby("join")
         ]
         if lines:
             lines.sort(key=lambda line: level_order("join", line.join))
-            found.append(Panel(f"curves-{number + 1:02d}", panel_title(cell, vary), tuple(lines)))
+            trials = sorted(set(joined.loc[joined["panel"] == number, "trial_id"].astype(str)))
+            found.append(Panel(f"curves-{number + 1:02d}", panel_title(cell, vary), tuple(lines), tuple(trials)))
     return found, len(cells)
+
+
+def _by_seed(ends: pd.DataFrame) -> tuple[tuple[int, float], ...]:
+    return tuple(sorted((int(seed), float(top1)) for seed, top1 in zip(ends["seed_index"], ends["top1"], strict=True)))
 
 
 def draw_panels(found: Sequence[Panel]) -> dict[str, str]:
     """Each panel as SVG, by its name. Bands are ± 1 standard deviation over seeds. Cached drawings are reused."""
+    limits = common_limits([panel for panel in found if not panel.has_curves])
     named = {panel.name: panel for panel in found}
-    return drawn(named, lambda names: _draw([named[name] for name in names]))
+    shown = {name: panel if panel.has_curves else (panel, limits) for name, panel in named.items()}
+    return drawn(shown, lambda names: _draw_all([named[name] for name in names], limits))
+
+
+def _draw_all(new: Sequence[Panel], limits: tuple[float, float] | None) -> dict[str, str]:
+    dots = [panel for panel in new if not panel.has_curves]
+    return {**_draw([panel for panel in new if panel.has_curves]), **draw_dots(dots, limits)}
 
 
 def _draw(new: Sequence[Panel]) -> dict[str, str]:
@@ -134,8 +162,7 @@ def _plot(axes: Axes, panel: Panel) -> None:
     for line in panel.lines:
         place = line_style(line.join)
         colour, dash = PALETTE[place % len(PALETTE)], DASHES[place // len(PALETTE)]
-        dot = 4 if len(line.epochs) == 1 else 0
-        axes.plot(line.epochs, line.mean, color=colour, linestyle=dash, marker="o", markersize=dot)
+        axes.plot(line.epochs, line.mean, color=colour, linestyle=dash)
         if line.n > 1:
             low = [mean - sd for mean, sd in zip(line.mean, line.sd, strict=True)]
             high = [mean + sd for mean, sd in zip(line.mean, line.sd, strict=True)]

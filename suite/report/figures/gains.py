@@ -11,13 +11,10 @@ from markupsafe import Markup
 
 from suite.report.figures.kept import drawn
 from suite.report.figures.style import INK, PALETTE, colour_number, new_figure, style, to_svg
-from suite.text import points
 from suite.verdict.comparisons import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from suite.verdict.verdicts import Verdict
 
 
 MAX_GAINS = 40
@@ -104,7 +101,7 @@ def _gain_mark(comparison: Comparison, scale: _Scale) -> Markup:
     gain, colour = comparison.gain, colour_number(comparison.treatment.level)
     whisker = _whisker(scale, gain.low, gain.high, 11, colour) if gain.n > 1 else Markup("")
     return Markup(
-        '<svg><line x1="{0}%" x2="{0}%" y1="0" y2="22" style="stroke: var(--line)"/>{1}'
+        '<svg><line x1="{0}%" x2="{0}%" y1="0" y2="22" style="stroke: var(--edge)"/>{1}'
         '<circle cx="{2}%" cy="11" r="3.6" style="fill: var(--c{3})"/></svg>'
     ).format(scale.at(0), whisker, scale.at(gain.mean), colour)
 
@@ -122,59 +119,3 @@ def _whisker(scale: _Scale, low: float, high: float, y: float, colour: int) -> M
         for arrow, anchor, value in arrows
         if not scale.holds(value)
     )
-
-
-def effect(verdict: Verdict) -> Markup:
-    """HTML markup for a verdict: the observed gain, its interval and its pairs, with the claimed gain ± margin."""
-    claim, seen = verdict.claim, verdict.evidence
-    if seen is None:
-        return Markup("")
-    gain, colour = seen.gain, colour_number(claim.contrast.treatment)
-    least, most = claim.claimed_gain - claim.margin, claim.claimed_gain + claim.margin
-    limit = 4 * max(
-        abs(least), abs(most), abs(seen.gain.mean)
-    )  # with two or three pairs, the interval can be far wider
-    shown = seen.interval if math.isfinite(seen.interval.low) else gain
-    interval = [] if math.isnan(gain.low) else [max(shown.low, -limit), min(shown.high, limit)]
-    ends = [0.0, least, most, gain.mean, *interval]
-    pad = 0.06 * (max(ends) - min(ends))
-    scale = _Scale(min(ends) - pad, max(ends) + pad)
-    said = f"Claimed {points(claim.claimed_gain)} with a margin of {claim.margin:.2f}; observed {points(gain.mean)}"
-    dots = Markup("").join(
-        Markup('<circle cx="{}%" cy="33" r="2.2" style="fill: var(--c{}); opacity: .45"/>').format(
-            scale.at(pair), colour
-        )
-        for pair in seen.comparison.gains
-        if scale.holds(pair)
-    )
-    claimed_at, zero_at = scale.at(claim.claimed_gain), scale.at(0)
-    apart = abs(scale.at(gain.mean) - zero_at) > 25  # if not, the labels at zero and at the mean would overlap
-    return Markup(
-        '<svg class="effect" role="img" aria-label="{said}">'
-        '<rect x="{least}%" width="{width}%" y="16" height="26" rx="3" style="fill: var(--line); opacity: .55"/>'
-        '<line x1="{claimed}%" x2="{claimed}%" y1="16" y2="42" style="stroke: var(--soft); stroke-dasharray: 3 2"/>'
-        '<text x="{claimed}%" y="11" text-anchor="{anchor}">claimed {gain}</text>'
-        '<line x1="{zero}%" x2="{zero}%" y1="14" y2="46" style="stroke: var(--ink)"/>'
-        '<text x="{zero}%" y="58" text-anchor="{zero_anchor}">0</text>'
-        '{whisker}{dots}<circle cx="{seen}%" cy="24" r="5" style="fill: var(--c{colour})"/>'
-        '<text x="{seen}%" y="58" text-anchor="{seen_anchor}" style="fill: var(--ink)">{observed}</text></svg>'
-    ).format(
-        said=said,
-        least=scale.at(least),
-        width=round(scale.at(most) - scale.at(least), 2),
-        claimed=claimed_at,
-        anchor=_anchor(claimed_at),
-        gain=points(claim.claimed_gain),
-        zero=zero_at,
-        zero_anchor=_anchor(zero_at) if apart else "end" if gain.mean >= 0 else "start",
-        whisker=_whisker(scale, shown.low, shown.high, 24, colour) if gain.n > 1 else "",
-        dots=dots,
-        seen=scale.at(gain.mean),
-        colour=colour,
-        seen_anchor=_anchor(scale.at(gain.mean)) if apart else "start" if gain.mean >= 0 else "end",
-        observed=f"observed {points(gain.mean)}",
-    )
-
-
-def _anchor(percent: float) -> str:
-    return "start" if percent < 15 else "end" if percent > 85 else "middle"

@@ -12,6 +12,11 @@ def template(name: str) -> Template:
     return _environment().get_template(name)
 
 
+def asset(name: str) -> str:
+    """The text of a style sheet or script in this folder, as it goes into a page."""
+    return template(name).render()
+
+
 @cache
 def _environment() -> Environment:
     return Environment(

@@ -12,16 +12,17 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import fmean
 from threading import BrokenBarrierError
-from typing import Any, cast
+from typing import Any
 
-from torch import Tensor
+import torch
 
 from suite.data.cache import data_root
-from suite.data.images import Images, load_images
+from suite.data.held_out import Part
+from suite.data.images import load_images
 from suite.errors import InputError, first_line
 from suite.grid.trial import Trial
 from suite.run.timing.forecast import Measured
@@ -80,6 +81,27 @@ def calibrate(trials: Sequence[Trial], machine: Machine, workers: int, rounds: i
         paces=paces,
         load=load.of_others(),  # after the workers have ended, because only then their own time is known
     )
+
+
+def calibrate_here(trials: Sequence[Trial], machine: Machine, rounds: int = 2) -> Measured:
+    """Measure as `calibrate` does, but in this process: sooner, for trials that run one at a time.
+
+    Args:
+        trials: One trial of each kind.
+        machine: How this machine is used.
+        rounds: Measurements of each kind; the first one doesn't tell how long a trial takes to begin.
+
+    Raises:
+        InputError: The data are not prepared, the device doesn't exist, or a trial can't be trained.
+    """
+    load = Load()
+    with Progress("calibrating", rounds * len(trials), "measurements") as progress:
+        paces = []
+        for number in range(rounds):
+            for trial in trials:
+                paces.append(_pace(trial, machine, number > 0))
+                progress.advance(1)
+    return Measured(datetime.now(UTC).isoformat(timespec="seconds"), 1, 0.0, paces, load.of_others())
 
 
 def _mean(paces: Sequence[Pace]) -> Pace:
@@ -196,32 +218,10 @@ def _test(attempt: Attempt, trainer: SeedTrainer) -> float:
     """Seconds of testing per image, measured on the whole test set, or on as many images as fit in the time."""
     count, whole = TEST_BATCH, len(attempt.test_images)
     while True:
-        part = cast(Images, _First(attempt.test_images, min(count, whole)))
+        part = Part(attempt.test_images, torch.arange(min(count, whole)))
         began = time.perf_counter()
         trainer.test(part)
         seconds = time.perf_counter() - began
         if seconds >= SECONDS / 2 or count >= whole:
             return seconds / len(part)
         count = max(round(count * SECONDS / max(seconds, 1e-3)) // TEST_BATCH * TEST_BATCH, 2 * count)
-
-
-@dataclass(frozen=True)
-class _First:
-    """The first `count` images of a test set, with the interface that a test pass uses."""
-
-    images: Images
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    @property
-    def labels(self) -> Tensor:
-        return self.images.labels
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.images.shape
-
-    def batch(self, indices: Tensor, crop_ratio: float = 1.0) -> Tensor:
-        return self.images.batch(indices, crop_ratio)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from suite.data.datasets import DATASETS, Dataset
 from suite.grid.settings import SCALES
 from suite.store.canonical import fingerprint
+from suite.store.held_out import count_validation
 from suite.store.tested_epochs import count_tests
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 # Recipe keys that don't change the time per image: they set the number of images, or values in the optimiser.
 _COSTLESS = frozenset({
-    "version", "epochs", "cooldown_epochs", "train_images", "test_every",
+    "version", "epochs", "cooldown_epochs", "train_images", "test_every", "validation", "validation_by_seed", "vary",
     "lr", "min_lr", "warmup", "warmup_epochs", "warmup_lr", "warmup_prefix", "schedule_unit", "schedule_lag",
     "weight_decay", "decay_all", "decay_position", "betas", "eps", "label_smoothing",
 })  # fmt: skip
@@ -134,13 +135,18 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
 def work_of(trial: Trial) -> Work:
     """The work of a trial: images that it trains on and tests over all epochs."""
     recipe, dataset = trial.recipe, trial.dataset
-    images = _of_epoch(recipe.train_images or dataset.train_images, recipe.batch_size)
-    epochs = recipe.total_epochs
-    return Work(epochs * images, count_tests(recipe.test_every, epochs) * dataset.test_images)
+    epochs, (trained, tested) = recipe.total_epochs, _of_epoch(recipe.model_dump(), dataset)
+    return Work(epochs * trained, count_tests(recipe.test_every, epochs) * tested)
 
 
-def _of_epoch(images: int, batch_size: int) -> int:
-    return images // batch_size * batch_size
+def _of_epoch(recipe: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
+    """The number of images that an epoch trains on, and that an evaluation takes: of the test and for validation."""
+    images, batch_size = recipe.get("train_images") or dataset.train_images, recipe["batch_size"]
+    held_out = count_validation(recipe.get("validation"), images)
+    return max(images - held_out, 0) // batch_size * batch_size, dataset.test_images + held_out
+
+
+_SHORTEST = 1e-6  # seconds of a training run; a shorter time wasn't measured
 
 
 class Paces:
@@ -164,10 +170,12 @@ class Paces:
         recipe, cell = config["recipe"], values["cell_id"]
         if cell not in self._kinds:
             self._kinds[cell] = kind_of(config)
-        trained = epochs * _of_epoch(recipe.get("train_images") or dataset.train_images, recipe["batch_size"])
+        if recipe.get("batch_size") is None or recipe.get("test_every") is None:  # of other code, or damaged
+            return None
+        trained, tested = _of_epoch(recipe, dataset)
+        trained, tested = epochs * trained, count_tests(recipe["test_every"], epochs) * tested
         training = min(trained / speed, seconds)
-        tested = count_tests(recipe["test_every"], epochs) * dataset.test_images
-        if not trained or not tested:
+        if not trained or not tested or seconds < _SHORTEST:
             return None
         return Pace(
             self._kinds[cell],

@@ -17,7 +17,7 @@ from torch.func import functional_call, stack_module_state
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
-from suite.data.images import Images
+from suite.data.images import Evaluated, Images
 from suite.grid.recipe import Recipe
 from suite.models.layers.dropout import masks_from
 from suite.models.layers.sparing import sparing_tokens
@@ -205,7 +205,7 @@ class StackTrainer:
             gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
 
     @torch.inference_mode()
-    def test(self, images: Images) -> tuple[Tensor, list[float]]:
+    def test(self, images: Evaluated) -> tuple[Tensor, list[float]]:
         """See `SeedTrainer.test`."""
         self._template.eval()
         weights = self._means or self._weights

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from suite.data.images import Images
+from suite.data.images import Evaluated, Images
 from suite.models.model import Model
 from suite.train.steps.similarity import Similarity
 from suite.train.steps.state import Tensors
@@ -48,7 +48,7 @@ class SeedTrainer(Protocol):
             The loss of each step, [steps, seeds], on the device. Reading it synchronises with a GPU.
         """
 
-    def test(self, images: Images) -> tuple[Tensor, list[float]]:
+    def test(self, images: Evaluated) -> tuple[Tensor, list[float]]:
         """Whether each image is classified correctly (bool [seeds, N], on the CPU), and the mean losses."""
 
     def similarity(self, images: Images) -> list[Similarity | None]:

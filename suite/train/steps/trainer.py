@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from suite.data.images import Images
+from suite.data.images import Evaluated, Images
 from suite.data.transfer import to_device
 from suite.grid.recipe import Recipe
 from suite.models.build import plain_sibling
@@ -215,7 +215,7 @@ class Trainer:
         output = model(inputs) if self._learner is None else model(inputs, target.own, target.kept)
         return self._objective(output, target, inputs)
 
-    def test(self, images: Images) -> tuple[Tensor, list[float]]:
+    def test(self, images: Evaluated) -> tuple[Tensor, list[float]]:
         """See `SeedTrainer.test`."""
         model = self.tested.eval()
 
@@ -281,7 +281,7 @@ class Trainer:
         return self.model.state_dict(), means, self.optimiser, generators
 
 
-def images_at_once_in_test(images: Images, device: torch.device, models: int = 1) -> int:
+def images_at_once_in_test(images: Evaluated, device: torch.device, models: int = 1) -> int:
     """The number of images per test batch.
 
     If images are small, a GPU takes hardly longer for up to eight times as many. On a GPU all batches have the same

@@ -114,7 +114,7 @@ class Claim(Model):
     """A published gain, where it stands, and how it is tested. Accuracies in percent, gains in points."""
 
     id: Id
-    paper: str = Field(min_length=1)
+    paper: str = Field(min_length=1, description="the paper's name")
     version: str = Field(min_length=1, description="which version of the paper; their numbers differ")
     table: str = Field(min_length=1, description="the table's number in quotes, or where else, such as 'abstract'")
     row: str = Field(min_length=1, description="the row, in the paper's own words")
@@ -123,8 +123,8 @@ class Claim(Model):
         "no paper's, about the runs at hand"
     )
     published_for: str = Field(default="", description="of an analogue: what the paper's number is for")
-    evidence: Grade = "printed_table"
-    contrast: ClaimedContrast
+    evidence: Grade = Field(default="printed_table", description="how well the gain is documented")
+    contrast: ClaimedContrast = Field(description="the two cells that are compared")
     metric: MetricName = "top1"
     epoch: int | None = Field(default=None, ge=1, description="the epoch of the accuracies, unless it is the last")
     claimed_gain: float = Field(gt=0, le=100, description="percentage points")

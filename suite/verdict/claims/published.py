@@ -176,18 +176,18 @@ class Value(Model):
     paper: str = Field(min_length=1, description="the paper's name")
     version: str = Field(min_length=1, description="which version of the paper; their numbers differ")
     table: str = Field(min_length=1, description="the table's number in quotes, or where else, such as 'abstract'")
-    group: str = ""
+    group: str = Field(default="", description="the block of rows, in the paper's words")
     row: str = Field(min_length=1, description="the row, in the paper's words")
     column: str = Field(min_length=1, description="the column, in the paper's words")
-    cell: Cell
+    cell: Cell = Field(description="its level on each axis, and `other` for what is no axis")
     metric: MetricName
-    epochs: int | None = Field(default=None, ge=1)
-    epoch: int | None = Field(default=None, ge=1)
-    runs: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1, description="length of the training run")
+    epoch: int | None = Field(default=None, ge=1, description="measured after this epoch, not the last or the best")
+    runs: int | None = Field(default=None, ge=1, description="runs that it is a mean of; left out if unknown")
     printed: Digits
-    evidence: Grade
+    evidence: Grade = Field(description="how well it is documented")
     not_runnable: str = Field(default="", description="why the suite can't measure it")
-    note: str = ""
+    note: str = Field(default="", description="for the reader of the file")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -251,14 +251,14 @@ class Statement(Model):
 
     id: Id
     where: str = Field(min_length=1, description="where it is stated: a table, the text, the abstract")
-    quantity: Literal["difference", "percent", "value", "epochs"]
+    quantity: Literal["difference", "percent", "value", "epochs"] = Field(description="what is recomputed")
     printed: SignedDigits
-    up_to: SignedDigits | None = None
+    up_to: SignedDigits | None = Field(default=None, description="the upper end, if a range is stated")
     baseline: str = Field(default="", description="the id of a value")
     treatment: str = Field(default="", description="the id of a value")
     of: str = Field(default="", description="the id of a value")
     about: str = Field(default="", description="what it is about, where no value is at hand to recompute it from")
-    note: str = ""
+    note: str = Field(default="", description="for the reader of the file")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

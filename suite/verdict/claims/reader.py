@@ -49,9 +49,12 @@ def load_claims(paths: Iterable[str | Path]) -> list[Claim]:
     return [claim for file in read_claim_files(paths) for claim in file.claims]
 
 
-def read_claim_files(paths: Iterable[str | Path]) -> list[Claims]:
-    """The files with all that stands in them, each file once; raises as `load_claims` does."""
-    reader, places = _Reader(), dict[str, str]()
+def read_claim_files(paths: Iterable[str | Path], reader: ClaimReader | None = None) -> list[Claims]:
+    """The files with all that stands in them, each file once; raises as `load_claims` does.
+
+    reader: what has read files before, so that they aren't read again.
+    """
+    reader, places = reader or ClaimReader(), dict[str, str]()
     files = {path.resolve(): reader.read(path) for path in map(Path, paths)}
     for file in files.values():
         for name, place in file.places.items():
@@ -76,13 +79,14 @@ def _twice(name: str, first: str, place: str) -> Problem:
 
 
 @dataclass
-class _Reader:
-    """Reads claim files, each once, though several refer to it."""
+class ClaimReader:
+    """Reads claim files, each once, though several files or grids refer to it."""
 
     read_files: dict[Path, Claims] = field(default_factory=dict)
     open_files: list[Path] = field(default_factory=list)
 
     def read(self, path: Path) -> Claims:
+        """The file; raises as `load_claims` does, except for an id that stands in another file too."""
         key = path.resolve()
         if key not in self.read_files:
             document = read_document(path)
@@ -95,7 +99,7 @@ class _Reader:
 class _Parts:
     """The parts of one file, validated one by one, so that all that is wrong with them is told at once."""
 
-    def __init__(self, document: Document, file: ClaimFile, reader: _Reader) -> None:
+    def __init__(self, document: Document, file: ClaimFile, reader: ClaimReader) -> None:
         self.document, self.file = document, file
         self.problems: list[Problem] = []
         self.places: dict[str, str] = {}
@@ -112,7 +116,7 @@ class _Parts:
             raise InputError(problems=self.problems)
         return Claims(self.document, self.file.title, values, claims, stated, self.known, self.places)
 
-    def _read_referred(self, reader: _Reader) -> None:
+    def _read_referred(self, reader: ClaimReader) -> None:
         for index, name in enumerate(self.file.refer_to):
             path = find_named(self.document.path.parent, name)
             check_inside(path, self.document.path.parent, self.document.where(("refer_to", index)))

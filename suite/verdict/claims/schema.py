@@ -26,8 +26,8 @@ class Rule(Model):
         pattern=r"^0\.\d{1,4}$",
         description='δ as a part of the claimed gain, in quotes: "0.5"',
     )
-    side: Literal["greater"] | None = None
-    min_pairs: int | None = None
+    side: Literal["greater"] | None = Field(default=None, description="the direction of the claims")
+    min_pairs: int | None = Field(default=None, description="fewer pairs than this leave a claim untested")
     max_pairs: int | None = Field(default=None, description="the largest number of pairs, fixed before any run")
     sequential: Literal["e_process"] | None = Field(default=None, description="a rule without a largest number")
     family: str | None = Field(default=None, description="the claims that share α; all of the file unless named")
@@ -46,18 +46,18 @@ class Rule(Model):
 class ClaimFile(Model):
     """What stands in a claim file. What stands at the top holds for all values and claims that don't say otherwise."""
 
-    paper: str | None = None
-    version: str | None = None
-    table: str | None = None
+    paper: str | None = Field(default=None, description="the paper's name")
+    version: str | None = Field(default=None, description="which version of the paper")
+    table: str | None = Field(default=None, description="the table's number in quotes, or where else")
     title: str = Field(default="", description="the table's title, for people")
     evidence: Grade | None = Field(default=None, description=f"one of {', '.join(GRADES)}")
-    metric: str | None = None
-    epochs: int | None = None
-    runs: int | None = None
+    metric: str | None = Field(default=None, description="what is measured, such as top1_best_epoch")
+    epochs: int | None = Field(default=None, description="length of the paper's training runs")
+    runs: int | None = Field(default=None, description="runs that each value is a mean of; left out if unknown")
     cell: dict[str, str] = Field(default={}, description="levels that all values share")
-    not_runnable: str = ""
+    not_runnable: str = Field(default="", description="why the suite can't measure any of it")
     refer_to: list[str] = Field(default=[], description="other claim files whose values are named, beside this file")
-    test: Rule = Rule()
+    test: Rule = Field(default=Rule(), description="how the claims are tested")
     values: list[dict[str, Any]] = Field(default=[], description="a list of published values")
     claims: list[dict[str, Any]] = Field(default=[], description="a list of claims")
     stated: list[dict[str, Any]] = Field(default=[], description="a list of what the paper states about the values")

@@ -26,6 +26,12 @@ def array_file() -> bytes:
     return buffer.getvalue()
 
 
+def array_archive() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.zeros(3))
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors", "weights"])
 @pytest.mark.parametrize(
     ("content", "found", "fix"),
@@ -41,8 +47,14 @@ def array_file() -> bytes:
         (array_file(), "NumPy", "convert"),
         (pickle.dumps(STATE["head.bias"].tolist(), protocol=4), "a pickle of protocol 4", "download it again"),
         (save(STATE)[:-5], "", "download it again"),
-        (b"some words", "", "download it again"),
-        (b"\x80", "", "download it again"),
+        (b"\xff\xfe" + "<!DOCTYPE html>".encode("utf-16-le"), "a web page", "browser"),
+        (b"Entry not found\n", "begins with 'Entry not found\\n'", "download it again"),
+        (b"\x80", "begins with '\\x80'", "download it again"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), "a PNG image", "convert"),
+        (b"\xfd7zXZ\x00" + bytes(99), "an xz archive", "convert"),
+        (b"a".ljust(257, b"\0") + b"ustar\x0000" + bytes(300), "a tar archive", "convert"),
+        (array_archive(), "a zip archive of a.npy", "download it again"),
+        (pickle.dumps({"a": 1}, protocol=2), "before torch 1.6", "download it again"),
     ],
 )
 def test_other_files_are_named(name: str, content: bytes, found: str, fix: str, tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import argparse
 import collections
 import datetime
 import decimal
+import fractions
 import os
 import pathlib
+import re
 import sys
 import types
 import uuid
@@ -36,6 +38,7 @@ def same(found: dict[str, torch.Tensor]) -> bool:
         *(np.float64(0.5), np.float32(1), np.float16(1), np.int64(3), np.int32(3), np.uint8(3), np.bool_(True)),
         *(np.str_("a"), np.datetime64("2020"), np.zeros(3), np.array(["a", "b"]), np.dtype("f4"), np.float32),
         *("deit_tiny", 3, 0.5, None, True, [1, "a"], {"lr": {"a": [1]}}, {1, 2}, frozenset({1}), 1j, b"abc", range(3)),
+        *(collections.deque([1, "a"], maxlen=3), fractions.Fraction(1, 2), np.random.RandomState(0)),
         *(slice(1), bytearray(b"a"), collections.Counter("ab"), collections.defaultdict(int, {"a": 1})),
         *(argparse.Namespace(a=1), types.SimpleNamespace(a=1), pathlib.PurePosixPath("a"), decimal.Decimal("0.5")),
         *(
@@ -45,7 +48,7 @@ def same(found: dict[str, torch.Tensor]) -> bool:
             argparse.Namespace(p=Path("a"), n=np.float64(1)),
         ),
     ],
-    ids=repr,
+    ids=lambda value: re.sub(r" at 0x\w+", "", repr(value)),
 )
 @pytest.mark.parametrize("new", [True, False])
 def test_plain_values_beside_the_weights(value: Any, new: bool, tmp_path: Path) -> None:
@@ -56,14 +59,33 @@ def test_plain_values_beside_the_weights(value: Any, new: bool, tmp_path: Path) 
 
 def test_dictionaries_of_other_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their classes aren't here when the file is read."""
-    for module, name in (("yacs.config", "CfgNode"), ("easydict", "EasyDict")):
+    kinds = (
+        *(("yacs.config", "CfgNode"), ("easydict", "EasyDict"), ("mmengine.config.config", "ConfigDict")),
+        *(("pytorch_lightning.utilities.parsing", "AttributeDict"), ("addict.addict", "Dict")),
+    )
+    for module, name in kinds:
         kind = type(name, (dict,), {"__module__": module})
-        for part in (module.partition(".")[0], module):
+        names = module.split(".")
+        for part in (".".join(names[: count + 1]) for count in range(len(names))):
             monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
         setattr(sys.modules[module], name, kind)
         value = kind(a=kind(b=1))
         value.frozen = True
         torch.save({"model": STATE, "config": value}, tmp_path / "weights.pth")
+        monkeypatch.undo()
+        assert same(read_state(tmp_path / "weights.pth"))
+
+
+def test_settings_of_hydra_and_random_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in (("omegaconf.dictconfig", "DictConfig"), ("omegaconf.listconfig", "ListConfig")):
+        kind = type(name, (), {"__module__": module})
+        for part in ("omegaconf", module):
+            monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
+        setattr(sys.modules[module], name, kind)
+        value = kind()
+        value._content = {"lr": 0.1, "parent": value}
+        state = {"torch": torch.get_rng_state(), "numpy": np.random.default_rng(0)}
+        torch.save({"model": STATE, "config": value, "random": state}, tmp_path / "weights.pth")
         monkeypatch.undo()
         assert same(read_state(tmp_path / "weights.pth"))
 

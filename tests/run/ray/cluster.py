@@ -15,6 +15,8 @@ def start_cluster() -> Any:
     """A cluster with two CPUs, and two GPUs that are declared and not there."""
     from ray.cluster_utils import Cluster
 
+    import suite.run.ray  # noqa: F401 -- before Ray, which reads some of its settings when it is imported
+
     return Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 2, "num_gpus": 2, "include_dashboard": False, "object_store_memory": 80 * 2**20},

@@ -195,7 +195,8 @@ class Seeing:
 def test_a_trial_sees_its_own_gpus_alone(
     trials: list[Trial], address: str, tmp_path: Path, gpus: float, seen: set[str]
 ) -> None:
-    run(trials, EachOf(Seeing(tmp_path)), address, gpus=gpus)
+    records = run(trials, EachOf(Seeing(tmp_path)), address, gpus=gpus).records
+    assert [record.error for record in records.values()] == [None] * len(trials)
     found = {(tmp_path / trial.id).read_text() for trial in trials}
     assert found <= seen
     assert found

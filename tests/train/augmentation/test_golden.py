@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,14 @@ class Case:
     shape: tuple[int, int, int] = (3, 32, 32)
     mixing: bool = True
 
-    def images(self, count: int) -> ArrayImages:
-        """Slopes with noise."""
-        random = np.random.default_rng(0)
-        channels, height, width = self.shape
-        slopes = np.linspace(0, 1, height)[:, None, None] * random.integers(0, 200, (count, 1, 1, channels))
-        pixels = (slopes + random.integers(0, 56, (count, height, width, channels))).astype(np.uint8)
-        return ArrayImages(torch.from_numpy(pixels), torch.zeros(count, dtype=torch.long))
+
+@cache
+def pictures(channels: int, height: int, width: int) -> ArrayImages:
+    """Slopes with noise: ten batches."""
+    random, count = np.random.default_rng(0), 10 * BATCH
+    slopes = np.linspace(0, 1, height)[:, None, None] * random.integers(0, 200, (count, 1, 1, channels))
+    pixels = (slopes + random.integers(0, 56, (count, height, width, channels))).astype(np.uint8)
+    return ArrayImages(torch.from_numpy(pixels), torch.zeros(count, dtype=torch.long))
 
 
 def case(shape: tuple[int, int, int] = (3, 32, 32), mixing: bool = True, **values: Any) -> Case:
@@ -63,6 +65,9 @@ CASES = {
     "each": case((3, 24, 37), cutmix=1.0, mixup_mode="elem", mixup_prob=0.7, erase_prob=0.7, erase_mode="const"),
     "off": case(mixing=False, mixup=0.8, auto_augment="cifar10", crop_scale=None, crop_padding=3, erase_prob=0.2),
 }
+# Their images become what other recipes make of them by the same code: compact_transformers_cifar10, ceit, each.
+ALIKE = ("compact_transformers_cifar100", "deit", "swin", "t2t_vit", "dtn")
+NAMES = [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in CASES]
 # Without resampling and without noise each value is rounded once, so that every processor gives the same bits. The
 # committed runs are of these.
 EXACT = ("cifar_subset", "compact_transformers_legacy", "digits")
@@ -88,7 +93,7 @@ def stretches(
     if state is not None:
         generator.set_state(state)
     order = torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(8))[done:]
-    images = chosen.images(10 * BATCH).to(device)
+    images = pictures(*chosen.shape).to(device)
     return Augmentation(chosen.recipe, normalise).stretches(images, order, device, generator, chosen.mixing, part)
 
 
@@ -151,7 +156,7 @@ class OneDevice(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_device_is_never_waited_for(name: str) -> None:
     """On torch's device without memory every look at a value is an error: item, nonzero, a mask as an index."""
     chosen = CASES[name]
@@ -167,18 +172,18 @@ def test_a_device_is_never_waited_for(name: str) -> None:
 
 
 def joined(chosen: Case, device: torch.device, part: torch.Tensor | None, bytes_: int) -> list[tuple[Stretch, ...]]:
-    """All stretches of three orders, augmented as one where they have so many bytes."""
+    """All stretches of two orders, augmented as one where they have so many bytes."""
     channels = chosen.shape[0]
     normalise = Normalise((0.4914, 0.4822, 0.4465)[:channels], (0.2470, 0.2435, 0.2616)[:channels], device)
-    orders = [torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
-    generators = [torch.Generator().manual_seed(seed) for seed in (7, 8, 9)]
-    images = chosen.images(10 * BATCH).to(device)
+    orders = [torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
+    generators = [torch.Generator().manual_seed(seed) for seed in (7, 8)]
+    images = pictures(*chosen.shape).to(device)
     augmentation = Augmentation(chosen.recipe, normalise, bytes_)
     return list(augmentation.streams(images, orders, device, generators, chosen.mixing, part))
 
 
 @pytest.mark.parametrize("part", [None, torch.arange(20)])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_stretches_augmented_as_one_are_as_each_by_itself(name: str, part: torch.Tensor | None) -> None:
     """As a GPU has them: of several orders, and several of each."""
     each, all_ = (joined(CASES[name], CPU, part, bytes_) for bytes_ in (0, 2**30))
@@ -196,7 +201,7 @@ def test_stretches_augmented_as_one_are_as_each_by_itself(name: str, part: torch
                 assert share is own is None or torch.equal(share, own)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_device_is_never_waited_for_by_stretches_as_one(name: str) -> None:
     with OneDevice():
         stretches_ = joined(CASES[name], torch.device("meta"), None, 2**30)
@@ -214,8 +219,8 @@ if __name__ == "__main__":
     write_missing()
 
 
-@pytest.mark.parametrize("part", [torch.arange(0, 64, 2), torch.arange(20), torch.tensor([7])])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("part", [torch.arange(0, 64, 2), torch.tensor([7])])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_part_of_each_batch_is_what_it_is_in_the_whole(name: str, part: torch.Tensor) -> None:
     """With the draws of the whole, whoever computes the rest."""
     for whole, some in zip(stretches(CASES[name]), stretches(CASES[name], part=part), strict=True):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from suite.train.parallel.team import Team
 from suite.train.snapshot import Snapshots, TeamSnapshots
 from tests.conftest import REPOSITORY
 from tests.processes import wait_until
+from tests.train.parallel.works import die, fail, hang
 from tests.train.steps.test_micro_batches import small, train
 
 DROPPED = {"attn_drop": 0.2, "drop_path": 0.2}
@@ -83,34 +82,6 @@ def test_all_know_the_same_and_train_as_one_process_with_so_many_threads(tmp_pat
         assert torch.equal(weights, end)
 
 
-def fail(team: Team) -> Found:
-    """The second one fails, the first waits for it."""
-    if team.rank == 1:
-        return False, b"why"
-    team.add([torch.ones(1)])
-    return True, b""
-
-
-def die(team: Team) -> Found:
-    if team.rank == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    team.add([torch.ones(1)])
-    return True, b""
-
-
-def hang(team: Team) -> Found:
-    if team.rank == 1:
-        time.sleep(600)
-    team.add([torch.ones(1)])
-    return True, b""
-
-
-def wait(team: Team, folder: str) -> Found:
-    Path(folder, str(team.rank)).write_text(str(os.getpid()))
-    time.sleep(600)
-    return True, b""
-
-
 @pytest.mark.slow
 def test_the_first_failure_is_what_is_found() -> None:
     assert work_together(fail, 2, ()) == (False, b"why")
@@ -133,7 +104,7 @@ def test_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
     program = (
-        "from tests.train.parallel.test_processes import wait\n"
+        "from tests.train.parallel.works import wait\n"
         "from suite.train.parallel.processes import work_together\n"
         f"if __name__ == '__main__': work_together(wait, 2, ({str(tmp_path)!r},))\n"
     )

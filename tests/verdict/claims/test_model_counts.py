@@ -6,8 +6,8 @@ import pytest
 
 from suite.verdict.claims.model_counts import judge_static, to_json
 from suite.verdict.claims.published import Value
-from suite.verdict.claims.reader import read_claim_files
 from tests.conftest import REPOSITORY
+from tests.static_counts import registry, static_counts
 
 VALUE = {
     "id": "v", "paper": "P", "version": "1", "table": "5", "row": "LaPE", "column": "parameters (M)",
@@ -77,8 +77,7 @@ def test_other_metrics_are_left_out() -> None:
 
 
 def test_which_printed_counts_are_those_of_our_models() -> None:
-    files = read_claim_files(sorted((REPOSITORY / "grids" / "claims").glob("*.yaml")))
-    verdicts = judge_static(value for file in files for value in file.values.values())
+    files, verdicts = registry(), static_counts()
     tables = [(verdict.value.paper, verdict.value.table) for verdict in verdicts]
     dtn = ("DTN", "released README, table 1")
     assert tables == [dtn] * 14 + [("iRPE", "released README")] * 3 + [("LaPE", "5")] * 6 + [("LaPE", "7")] * 14
@@ -95,7 +94,7 @@ def test_which_printed_counts_are_those_of_our_models() -> None:
         "dtn-vit_base_h16_c768-dtn-macs": "18.71",
     }
     told = f"{len(verdicts) - len(disagree)} of {len(verdicts)} agree"
-    assert told in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert told in (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
     # What the audit, which needs no torch, takes from the released code is what is counted here.
     (stated,) = [one for file in files for one in file.stated if one.id == "lape-code-rpe2d-params"]
     assert wrong[0].value.id == stated.of

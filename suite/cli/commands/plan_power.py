@@ -1,0 +1,84 @@
+"""What the seeds of a grid can show, at the level at which its claims are tested."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from suite.report.workspace import Workspace
+from suite.verdict import stats
+from suite.verdict.claims.claim import Claim, untested
+from suite.verdict.comparisons import comparisons
+from suite.verdict.deciding import questions
+
+ALPHA = 0.05  # of a grid without claims
+
+
+@dataclass(frozen=True)
+class Power:
+    """The smallest gain that so many pairs can show at one level, with 80 % power, by a single look.
+
+    Args:
+        level: what a p-value must fall below: α, divided among the claims of a family.
+        claims: the ids of the claims that are tested at it; empty: the grid has none that a single look decides.
+        pairs: the number of pairs.
+        standard_deviations: the gain in standard deviations of the paired gains; None: one pair shows none.
+        points_low: in points, by the smallest spread of the runs so far; None: no runs.
+        points_high: in points, by the largest spread.
+    """
+
+    level: float
+    claims: tuple[str, ...]
+    pairs: int
+    standard_deviations: float | None
+    points_low: float | None
+    points_high: float | None
+
+
+def powers(workspace: Workspace) -> list[Power]:
+    """The power at each level at which claims of a grid are tested by a single look, the highest level first."""
+    pairs = len(workspace.grid.file.seeds)
+    spreads = [one.gain.sd for one in comparisons(workspace.columns) if one.gain.n >= 2] if pairs >= 2 else []
+    found = []
+    for level, claims in _levels(workspace).items():
+        smallest = stats.smallest_gain(pairs, 1.0, level) if pairs >= 2 else None
+        low, high = (stats.smallest_gain(pairs, end(spreads), level) if spreads else None for end in (min, max))
+        found.append(Power(level, claims, pairs, smallest, low, high))
+    return found
+
+
+def _levels(workspace: Workspace) -> dict[float, tuple[str, ...]]:
+    """The ids of the claims by their level. A claim that several comparisons match divides its share among them."""
+    elsewhere = {claim.id for claim in untested(workspace.claims, workspace.expansion.trials)}
+    tested = [claim for claim in workspace.claims if claim.id not in elsewhere]
+    asked = [claim for claim in tested if claim.rule == "fixed"]
+    if tested and not asked:
+        return {}  # all are judged after each pair
+    seeds = workspace.grid.file.seeds
+    times = Counter(one.claim.id for one in questions(asked, workspace.expansion.trials, seeds, len(seeds)))
+    by_level: dict[float, list[str]] = defaultdict(list)
+    for claim in asked:
+        by_level[_share(claim) / max(times[claim.id], 1)].append(claim.id)
+    return {level: tuple(by_level[level]) for level in sorted(by_level, reverse=True)} or {ALPHA: ()}
+
+
+def _share(claim: Claim) -> float:
+    return claim.alpha / (claim.family_size or 1)
+
+
+def power_lines(workspace: Workspace) -> Iterator[str]:
+    """The power in words, a line for each level."""
+    found = powers(workspace)
+    if not found:
+        yield "its claims are judged after each pair: what they can show is told with them"
+    for one in found:
+        if one.standard_deviations is None:
+            yield "one seed can't show any gain: a paired test needs two or more"
+            return
+        of = {0: "", 1: ", as the claim is tested"}.get(len(one.claims), f", as {len(one.claims)} claims are tested")
+        text = f"{one.pairs} pairs show a gain of {one.standard_deviations:.2f} standard deviations of the paired gains"
+        text += f" (80 % power, α {one.level:.2g}{of})"
+        if one.points_low is not None and one.points_high is not None:
+            text += f": from {one.points_low:.2f} to {one.points_high:.2f} points, by the spread of the runs so far"
+        yield text

@@ -1,0 +1,165 @@
+"""What a grid's report says about each claim: its line, its sentence, its pairs with their runs, and all numbers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from suite.report.claim_names import claim_names
+from suite.report.claim_rows import claim_anchor, claim_row
+from suite.report.figures.forest import Scale
+from suite.report.tables.table import NONE
+from suite.text import interval, p_value, points
+from suite.verdict.claims.published import table_name
+from suite.verdict.evidence import Evidence
+from suite.verdict.sentences import without_analogue
+from suite.verdict.verdicts import Verdict
+
+
+def claim_groups(
+    verdicts: Sequence[Verdict], scale: Scale, panels: Mapping[str, str], budget: str
+) -> tuple[list[tuple[str, list[dict[str, Any]]]], list[str]]:
+    """The verdicts by paper and table, and the caveats as numbered notes.
+
+    Args:
+        verdicts: the verdicts.
+        scale: the scale of all their drawings.
+        panels: the name of the figure with the curves of a run, by its trial id.
+        budget: in what the grid is smaller than the paper's experiment, which the page says once; empty if it isn't.
+    """
+    notes: dict[str, int] = {}
+    times: Counter[str] = Counter()
+    groups, number = [], 0
+    for title, found in groupby(verdicts, key=_title):
+        members = list(found)
+        rows = []
+        for verdict, name in zip(members, claim_names(members), strict=True):
+            number += 1
+            row = claim_row(verdict, name, scale)
+            row |= _details(verdict, panels, budget)
+            row["number"], row["anchor"] = number, claim_anchor(verdict.claim.id, times[verdict.claim.id])
+            row["notes"] = sorted(notes.setdefault(text, len(notes) + 1) for text in verdict.caveats)
+            times[verdict.claim.id] += 1
+            rows.append(row)
+        groups.append((title, rows))
+    return groups, list(notes)
+
+
+def claims_of_runs(verdicts: Iterable[Verdict]) -> dict[str, list[tuple[int, str]]]:
+    """For each trial id, the number and the anchor of every claim that counts the run."""
+    times: Counter[str] = Counter()
+    found: dict[str, list[tuple[int, str]]] = {}
+    for number, verdict in enumerate(verdicts, 1):
+        anchor = claim_anchor(verdict.claim.id, times[verdict.claim.id])
+        times[verdict.claim.id] += 1
+        if verdict.evidence is not None:
+            compared = verdict.evidence.comparison
+            for side in (compared.baseline, compared.treatment):
+                for seed in compared.seeds:
+                    found.setdefault(side.trials[seed], []).append((number, anchor))
+    return found
+
+
+def _title(verdict: Verdict) -> str:
+    claim = verdict.claim
+    return claim.paper if claim.kind == "own" else f"{claim.paper} ({claim.version}), {table_name(claim.table)}"
+
+
+def _details(verdict: Verdict, panels: Mapping[str, str], budget: str) -> dict[str, Any]:
+    claim, seen = verdict.claim, verdict.evidence
+    sentence = without_analogue(verdict.sentence)
+    trials = [] if seen is None else [trial for pair in _pairs(seen) for trial in (pair["before"], pair["after"])]
+    curves = dict.fromkeys(panels[trial] for trial in trials if trial in panels)
+    return {
+        "sentence": sentence[0].upper() + sentence[1:],
+        "cell": verdict.cell,
+        "recipe": verdict.recipe,
+        # Of a claim that the grid's budget carries over, the page says it once.
+        "published_for": claim.published_for if claim.kind == "analogue" and not budget else "",
+        "levels": (claim.contrast.baseline, claim.contrast.treatment),
+        "runs": [] if seen is None else _pairs(seen),
+        "curves": list(curves),
+        "numbers": list(_numbers(verdict, budget)),
+    }
+
+
+def _pairs(seen: Evidence) -> list[dict[str, Any]]:
+    """The pairs, each with both runs and their accuracies."""
+    compared = seen.comparison
+    before, after = compared.baseline, compared.treatment
+    return [
+        {
+            "seed": seed,
+            "before": before.trials[seed],
+            "after": after.trials[seed],
+            "top1_before": f"{before.values[seed]:.2f}",
+            "top1_after": f"{after.values[seed]:.2f}",
+            "gain": points(gain),
+        }
+        for seed, gain in zip(compared.seeds, compared.gains, strict=True)
+    ]
+
+
+def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
+    """All numbers behind the verdict, as (name, text)."""
+    claim, seen = verdict.claim, verdict.evidence
+    yield "Claimed gain", _published(verdict, budget)
+    yield "Margin δ, level α", f"{claim.margin:g} points, {claim.alpha:g}; fixed in the claim file before any run"
+    yield "Metric", "top-1 of the last epoch" if claim.metric == "top1" else "top-1 of the best epoch (optimistic)"
+    if seen is None:
+        return
+    gain, (before, after) = seen.gain, seen.comparison.means
+    yield "Means over pairs", f"{before:.2f} % → {after:.2f} %"
+    yield "Gain", f"{points(gain.mean)}, sample standard deviation {_number(gain.sd)}"
+    yield "95 % t interval", interval(gain.low, gain.high)
+    test = "paired t-test"
+    if claim.rule != "fixed":
+        test = "sequential t-test" if claim.rule == "max_pairs" else "sign-flip e-process"
+        most = f", of at most {claim.max_pairs}" if claim.max_pairs is not None else ""
+        yield "Rule", f"{test}: judged after each pair{most}; fixed in the claim file before any run"
+        yield "95 % interval at all looks", interval(seen.interval.low, seen.interval.high)
+        yield "p of a gain of at least the claimed one less δ", p_value(seen.p_smaller)
+    yield (
+        f"p, {test}, one-sided",
+        f"{p_value(seen.p)} ({_family(seen)}: {p_value(seen.p_adjusted)})",
+    )
+    opposite = "p of a loss" if claim.side == "greater" else "p of a rise"
+    yield opposite, f"{p_value(seen.p_negative)} ({_family(seen)}: {p_value(seen.p_negative_adjusted)})"
+    yield "p, equal within δ (TOST)", p_value(seen.p_equivalent)
+    yield (
+        "p, exact sign flip",
+        f"{p_value(seen.p_sign_flip)} (with {seen.pairs} pairs, at best {p_value(seen.smallest_p_sign_flip)})",
+    )
+    if images := seen.images:
+        yield (
+            "95 % interval over seeds and images",
+            f"{interval(images.interval.low, images.interval.high)}, of {images.images} test images",
+        )
+        pairs = zip(seen.comparison.seeds, images.gained, images.lost, images.p_mcnemar, strict=True)
+        yield (
+            "Images gained, lost; McNemar’s p",
+            "; ".join(f"seed {seed} +{more} −{less}, {p_value(p)}" for seed, more, less, p in pairs),
+        )
+    yield "Smallest gain to show", f"{_number(seen.smallest_gain)} points, by {seen.pairs} pairs at 80 % power"
+    yield "Pairs to show the claimed gain", f"{_number(seen.pairs_needed, 0)}, at 80 % power with this spread"
+    yield "Correlation of the pairs", _number(seen.comparison.correlation)
+    yield "Environments", "; ".join(seen.comparison.environments)
+
+
+def _family(seen: Evidence) -> str:
+    return f"in a family of {seen.claims_judged}" if seen.claims_judged > 1 else "alone"
+
+
+def _published(verdict: Verdict, budget: str) -> str:
+    claim = verdict.claim
+    text = f"{points(claim.claimed_gain)} points"
+    if claim.claimed_baseline is not None and claim.claimed_treatment is not None:
+        text += f" ({claim.claimed_baseline:g} % → {claim.claimed_treatment:g} %)"
+    return f"{text}, for {claim.published_for}" if claim.published_for and not budget else text
+
+
+def _number(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else NONE
