@@ -190,6 +190,9 @@ class RunRecord(_Model):
             part = self.config.get(name)
             if not isinstance(part, dict) or not part.keys() >= keys:
                 raise ValueError(f"a config that holds the trial's {name}")
+        sizes = self.config["axes"]["arch"]
+        if not (isinstance(sizes, dict) and sizes):
+            raise ValueError("a config that holds the sizes of the trial's arch")
         axes, config_axes = {name: getattr(self, name) for name in _LEVELS}, self.config["axes"]
         changed = [name for name, level in axes.items() if config_axes.get(name, USUAL_LEVELS.get(name)) != level]
         if self.config.get("seed_index") != self.seed_index:

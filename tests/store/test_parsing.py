@@ -96,6 +96,10 @@ FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
     "another trial_id": (lambda text: edited(text, "trial_id", value="0" * 16), "trial"),
     "another cell_id": (lambda text: edited(text, "cell_id", value="0" * 16), "cell_id"),
     "another config": (lambda text: edited(text, "config", "recipe", "lr", value=0.5), "trial_id"),
+    "an arch without sizes": (
+        lambda text: json.dumps(with_ids(json.loads(edited(text, "config", "axes", "arch", value="deit_tiny")))),
+        "sizes of the trial's arch",
+    ),
     "a config without its seed": (
         lambda text: json.dumps(
             with_ids(json.loads(text) | {"config": {"axes": json.loads(text)["config"]["axes"], "recipe": {}}})

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Recipe keys that don't change the time per image: they set the number of images, or values in the optimiser.
 _COSTLESS = frozenset({
-    "version", "epochs", "cooldown_epochs", "train_images", "test_every", "validation", "validation_by_seed",
+    "version", "epochs", "cooldown_epochs", "train_images", "test_every", "validation", "validation_by_seed", "vary",
     "lr", "min_lr", "warmup", "warmup_epochs", "warmup_lr", "warmup_prefix", "schedule_unit", "schedule_lag",
     "weight_decay", "decay_all", "decay_position", "betas", "eps", "label_smoothing",
 })  # fmt: skip
@@ -146,6 +146,9 @@ def _of_epoch(recipe: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
     return max(images - held_out, 0) // batch_size * batch_size, dataset.test_images + held_out
 
 
+_SHORTEST = 1e-6  # seconds of a training run; a shorter time wasn't measured
+
+
 class Paces:
     """Computes paces from records. `datasets` are those that a grid declares itself."""
 
@@ -167,10 +170,12 @@ class Paces:
         recipe, cell = config["recipe"], values["cell_id"]
         if cell not in self._kinds:
             self._kinds[cell] = kind_of(config)
+        if recipe.get("batch_size") is None or recipe.get("test_every") is None:  # of other code, or damaged
+            return None
         trained, tested = _of_epoch(recipe, dataset)
         trained, tested = epochs * trained, count_tests(recipe["test_every"], epochs) * tested
         training = min(trained / speed, seconds)
-        if not trained or not tested:
+        if not trained or not tested or seconds < _SHORTEST:
             return None
         return Pace(
             self._kinds[cell],

@@ -61,6 +61,9 @@ def test_failures_and_unknown_data_say_nothing(write_grid: Write) -> None:
     record = make_record(trial_of(write_grid()))
     assert Paces().of_run({**record.model_dump(), "train_seconds": None}) is None
     assert Paces().of_run({**record.model_dump(), "dataset": "flowers"}) is None
+    assert Paces().of_run({**record.model_dump(), "train_seconds": 1e-320}) is None
+    for missing in ({}, {"batch_size": 32, "test_every": None}, {"batch_size": None, "test_every": 1}):
+        assert Paces().of_run({**record.model_dump(), "config": {**record.config, "recipe": missing}}) is None
 
 
 @pytest.mark.parametrize(
