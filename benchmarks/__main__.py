@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import judging as judged
 from benchmarks import verdicts as simulated
 from benchmarks.grids import expand, record, write_grid
+from benchmarks.pages import pages
 from benchmarks.rows import Row
 from suite.grid.trial import Trial
 from suite.report.tables import summary
@@ -184,7 +185,18 @@ def verdicts() -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     function.__name__: function
-    for function in (start_up, planning, watching, estimating, reading, scheduling, augmentation, judging, verdicts)
+    for function in (
+        start_up,
+        planning,
+        watching,
+        estimating,
+        reading,
+        scheduling,
+        augmentation,
+        judging,
+        verdicts,
+        pages,
+    )
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +12,7 @@ from benchmarks.documents import markdown
 
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 _PLAIN = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
+_CODE_WITH_BAR = re.compile(r"`([^`]*\|[^`]*)`")  # a backslash would be shown there
 _UNBOUNDED = 1e6  # a larger bound only keeps nonsense out, and would tell a reader nothing
 
 
@@ -58,5 +61,9 @@ def code(text: str) -> str:
 
 
 def escaped(line: list[str]) -> list[str]:
-    """Return the cells of a table's row with what Markdown would take for the end of a cell escaped."""
-    return [" ".join(text.replace("|", "\\|").split()) for text in line]
+    """Return the cells of a table's row, with each bar in a form that no Markdown takes for the end of a cell."""
+    return [" ".join(_CODE_WITH_BAR.sub(_as_html, text).replace("|", "\\|").split()) for text in line]
+
+
+def _as_html(span: re.Match[str]) -> str:
+    return f"<code>{html.escape(span[1]).replace('|', '&#124;')}</code>"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from suite.grid.losses import LOSSES
 from suite.models import create_model
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
+from suite.report.figures.gains import draw_gains
 from suite.report.figures.paths import draw_paths, paths
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
@@ -36,6 +37,7 @@ from suite.report.workspace import Workspace, open_workspace
 from suite.text import interval, points
 from suite.verdict.paths import steps
 from suite.verdict.verdicts import Verdict
+from tests import findings
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -144,17 +146,32 @@ def features(model: nn.Module, images: torch.Tensor) -> list[int]:
     return counts
 
 
-def runs() -> str:
-    if workspace("l2bn_budget").frame.empty:
-        return "No runs are committed yet: `lape run l2bn_budget` makes them."
-    return to_markdown(summary_table(summary_rows(workspace("l2bn_budget").frame))).strip()
+def runs(grid: str) -> str:
+    if workspace(grid).frame.empty:
+        return f"No runs are committed yet: `lape run {grid}` makes them."
+    return to_markdown(summary_table(summary_rows(workspace(grid).frame))).strip()
 
 
-def verdicts() -> str:
-    if workspace("l2bn_budget").frame.empty:
+def verdicts(grid: str) -> str:
+    if workspace(grid).frame.empty:
         return "Not tested yet."
-    found = workspace("l2bn_budget").verdicts
+    found = workspace(grid).verdicts
     return "\n".join(f"- {one.claim.id}: {one.sentence}" for one in found)
+
+
+def four_papers() -> str:
+    """A line per claim of the grid, with the evidence of its number."""
+    lines = []
+    for one in workspace("positions_and_norms_budget").verdicts:
+        claim, evidence = one.claim, one.evidence
+        assert evidence is not None
+        gain = evidence.gain
+        contrast = f"`{claim.contrast.treatment}` over `{claim.contrast.baseline}`"
+        observed = f"{points(gain.mean)} {interval(gain.low, gain.high)}"
+        lines.append([claim.paper, contrast, claim.evidence.replace("_", " "), points(claim.claimed_gain), observed,
+                      one.word.replace("_", " ")])  # fmt: skip
+    heads = ("paper", "comparison", "source of the number", "printed gain", "gain here", "word")
+    return markdown(heads, lines, ":--")
 
 
 def combined() -> str:
@@ -168,7 +185,7 @@ def combined() -> str:
 def looks() -> str:
     """Each claim of the example with what every look at it said."""
     parts = []
-    for verdict, drawing in zip(workspace("sequential_digits").verdicts, paths(looked_at()), strict=True):
+    for verdict, drawing in zip(looked_at(), paths(looked_at()), strict=True):
         assert verdict.evidence is not None
         lines = [
             [str(step.pairs), points(step.mean), interval(step.low, step.high), f"± {step.boundary:.2f}", step.word]
@@ -187,15 +204,25 @@ def looks() -> str:
 
 
 def looked_at() -> list[Verdict]:
-    return workspace("sequential_digits").verdicts
+    """The claims of the examples: three that were run to their ends, and one whose run was stopped by its hours."""
+    return [*workspace("sequential_digits").verdicts, *workspace("sequential_hours").verdicts]
 
 
 MADE: dict[str, dict[str, Callable[[], str]]] = {
     "methods.md": {"norms": norms, "losses": losses, "costs": costs},
-    "positions.md": {"positions": positions, "position_costs": position_costs},
-    "l2bn.md": {"scale": scale, "runs": runs, "verdicts": verdicts},
+    "positions.md": {"positions": positions, "position_costs": position_costs, "four_papers": four_papers},
+    "l2bn.md": {
+        "scale": scale,
+        "runs": partial(runs, "l2bn_budget"),
+        "verdicts": partial(verdicts, "l2bn_budget"),
+    },
+    "sound.md": {
+        "sound_runs": partial(runs, "spoken_digits"),
+        "sound_verdicts": partial(verdicts, "spoken_digits"),
+    },
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},
+    "findings.md": findings.blocks(),
 }
 
 
@@ -218,7 +245,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
         assert link.startswith("https://") or (DOCS / link).exists(), link
 
 
-@pytest.mark.parametrize("grid", ["combined", "l2bn_budget"])
+@pytest.mark.parametrize("grid", ["combined", "l2bn_budget", "spoken_digits", "positions_and_norms_budget"])
 def test_the_committed_runs_are_those_of_the_grid(grid: str) -> None:
     space = workspace(grid)
     if space.frame.empty:
@@ -250,3 +277,8 @@ if __name__ == "__main__":
         (DOCS / name).write_text(made(name), encoding="utf-8")
     for name, drawing in draw_paths(paths(looked_at())).items():
         (DOCS / f"{name}.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
+    for name, drawing in findings.figures().items():
+        (DOCS / name).write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
+    rows_of = summary_rows(workspace("spoken_digits").frame)
+    gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
+    (DOCS / "sound.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + gains, encoding="utf-8")

@@ -78,7 +78,7 @@ def prepare_command(name: str, dataset: Dataset | None = None) -> str:
         return command + (" --from PATH" if DATASETS[name].storage == "folder" else "")
     command += " --from PATH"
     if dataset is not None:
-        command += f" --image-size {dataset.image_size}" + (" --storage folder" if dataset.storage == "folder" else "")
+        command += f" {dataset.options}"
     return command
 
 
@@ -150,7 +150,7 @@ def verify(dataset: Dataset, root: Path) -> None:
     _check_same(dataset, meta.dataset, root / dataset.name / META)
     indices: dict[str, Index] = {}
     if dataset.storage == "arrays":
-        found = arrays_checksum({name: load_split(dataset, name, root) for name in SPLITS})
+        found = dataset.whole_checksum(arrays_checksum({name: load_split(dataset, name, root) for name in SPLITS}))
     else:
         indices = {name: load_index(dataset, name, root) for name in SPLITS}
         found = index_checksum(indices, dataset.image_size, dataset.channels)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from suite.data.sound.settings import Sound
 from suite.registry import Registry
 
 MOST_NAME = 100  # characters of a name, which is also a folder's name
@@ -22,6 +23,7 @@ class Dataset(BaseModel):
         checksum_of: what the checksum covers. "images" is the default. "classes" is for data sets that may not be
             redistributed: the checksum covers the names of the class folders and the numbers of images, which are
             public. The files are then checked against the index that was made when they were prepared.
+        sound: how recordings became these images; None for images. The checksum covers it.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -38,6 +40,7 @@ class Dataset(BaseModel):
     storage: Literal["arrays", "folder"] = "arrays"
     checksum_of: Literal["images", "classes"] = "images"
     source: str = ""
+    sound: Sound | None = None
 
     @property
     def summary(self) -> str:
@@ -52,6 +55,17 @@ class Dataset(BaseModel):
         """The summary and the source, in one line."""
         return f"{self.summary}; {self.source}"
 
+    @property
+    def options(self) -> str:
+        """The options of `lape data prepare` that make a data set of the user's own so."""
+        if self.sound is not None:
+            return self.sound.options
+        return f"--image-size {self.image_size}" + (" --storage folder" if self.storage == "folder" else "")
+
+    def whole_checksum(self, arrays: str) -> str:
+        """The checksum of this data set with arrays of that checksum."""
+        return arrays if self.sound is None else self.sound.checksum(arrays)
+
     @model_validator(mode="after")
     def _a_value_per_channel(self) -> Self:
         for name in ("mean", "std"):
@@ -62,6 +76,20 @@ class Dataset(BaseModel):
         if self.checksum_of == "classes" and self.storage != "folder":
             raise ValueError("storage: folder for a checksum of classes")
         return self
+
+    @model_validator(mode="after")
+    def _as_the_spectrograms(self) -> Self:
+        if self.sound is not None and (self.channels != 1 or self.image_size != self.sound.frames):
+            raise ValueError("channels: 1 and an image_size of as many pixels as sound.frames")
+        if self.sound is not None and (self.storage, self.checksum_of) != ("arrays", "images"):
+            raise ValueError("storage: arrays and checksum_of: images for spectrograms")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_sound(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """All values, but no `sound` of images: what was written before it existed stays the same."""
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if key != "sound" or value is not None}
 
 
 DATASETS: Registry[Dataset] = Registry("data set")

@@ -80,7 +80,13 @@ def read_file(path: Path) -> bytes:
     Raises:
         InputError: the file doesn't exist, isn't a regular file, or is larger than `MOST_BYTES`.
     """
-    with _readable(path), _regular(path) as file:
+    with _readable(path):
+        return read_regular(path, MOST_BYTES)
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most `most` bytes. Raises `OSError` for anything else."""
+    with _regular(path, most) as file:
         return file.read()
 
 
@@ -200,15 +206,15 @@ def _formats() -> list[str]:
 
 
 @contextmanager
-def _regular(path: Path) -> Iterator[BinaryIO]:
+def _regular(path: Path, most: int = MOST_BYTES) -> Iterator[BinaryIO]:
     """Open a regular file. Opening is non-blocking, in case the file was replaced by a pipe since it was listed."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(handle, "rb") as file:
         status = os.fstat(handle)
         if not S_ISREG(status.st_mode):
             raise OSError("no regular file, but a folder, a pipe, a socket or a device")
-        if status.st_size > MOST_BYTES:
-            raise OSError(f"a file of {status.st_size:,} bytes, of at most {MOST_BYTES:,}")
+        if status.st_size > most:
+            raise OSError(f"a file of {status.st_size:,} bytes, of at most {most:,}")
         yield file
 
 

@@ -267,11 +267,15 @@ def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -
     )
 
 
-def balanced_subset(labels: Tensor, count: int) -> Tensor:
-    """The ascending indices of the first `count / classes` images of every class, in canonical order.
+def balanced_subset(labels: Tensor, count: int, seed: int | None = None) -> Tensor:
+    """The ascending indices of `count / classes` images of every class.
 
-    If `count` isn't a multiple of the number of classes, the first classes get one image more each. The subset doesn't
-    depend on a seed: all trials with the same `count` use the same images. labels: int64 [N].
+    If `count` isn't a multiple of the number of classes, the first classes get one image more each.
+
+    Args:
+        labels: int64 [N].
+        count: the number of images.
+        seed: draws the images; None: the first ones of each class in canonical order, the same for all trials.
 
     Raises:
         InputError: `count` is less than the number of classes, or a class has too few images.
@@ -286,6 +290,7 @@ def balanced_subset(labels: Tensor, count: int) -> Tensor:
             fix="raise train_images in the recipe, or set it to null for all images",
         )
     share, extra = divmod(count, len(classes))
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
     chosen = []
     for position, label in enumerate(classes):
         members = (labels == label).nonzero().flatten()
@@ -298,5 +303,7 @@ def balanced_subset(labels: Tensor, count: int) -> Tensor:
                 where="the recipe's train_images",
                 fix="lower train_images in the recipe, or set it to null for all images",
             )
+        if generator is not None:
+            members = members[torch.randperm(len(members), generator=generator)]
         chosen.append(members[:wanted])
     return torch.cat(chosen).sort().values

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 from suite.data import sources
 from suite.data.archives import is_archive, not_archive
@@ -18,7 +19,10 @@ from suite.data.decode import decode, read_file
 from suite.data.index import Index, classes_checksum, index_checksum
 from suite.data.names import name_path, name_text, shown
 from suite.data.parallel import in_parallel
-from suite.data.reading import read_arrays, read_form, read_index, read_tree, unpacked
+from suite.data.reading import listing, read_arrays, read_form, read_index, read_tree, unpacked
+from suite.data.sound.listing import list_recordings
+from suite.data.sound.reading import read_spectrograms
+from suite.data.sound.settings import Sound
 from suite.data.tree import Tree
 from suite.data.walk import check_link
 from suite.errors import InputError, unknown
@@ -27,6 +31,7 @@ from suite.store.homes import expanded
 from suite.text import Progress
 
 STORAGES = ("auto", "arrays", "folder")
+_Options = tuple[int | None, str, Sound | None]  # image size, storage, settings of spectrograms
 _STORED = {"arrays": "arrays", "folder": "a folder"}
 
 ARRAYS_LIMIT = 2 * 2**30  # bytes of pixels; a larger data set stays in its folder unless "arrays" is requested
@@ -34,7 +39,13 @@ MEASURED_IMAGES = 2000  # images of a folder's training split, evenly spaced, fr
 
 
 def prepare(
-    name: str, *, root: Path, source: Path | None = None, image_size: int | None = None, storage: str = "auto"
+    name: str,
+    *,
+    root: Path,
+    source: Path | None = None,
+    image_size: int | None = None,
+    storage: str = "auto",
+    sound: Sound | None = None,
 ) -> Dataset:
     """Prepare a data set in the cache and verify it. An undamaged data set is not prepared again.
 
@@ -45,6 +56,7 @@ def prepare(
         image_size: resize the images of a custom data set (shorter side, bicubic) and crop the centre.
         storage: "arrays" (uint8, in the cache), "folder" (an index; images are decoded when read), or "auto" (arrays
             up to 2 GiB). Checksums, and therefore trial ids, differ between the two.
+        sound: the source has recordings, which become spectrograms with these settings.
 
     Raises:
         InputError: the source can't be used or isn't the requested data set, or the cache isn't writable.
@@ -55,7 +67,7 @@ def prepare(
         if not source.is_dir() and not (source.is_file() and is_archive(source)):
             found, fix = not_archive(source) if source.is_file() else ("a pipe, a socket or a device", "")
             raise InputError(
-                "no images to read",
+                "no images to read" if sound is None else "no recordings to read",
                 expected="a folder, or a zip or tar archive",
                 found=found if source.exists() else "nothing",
                 where=shown(source),
@@ -71,6 +83,8 @@ def prepare(
         )
     if storage not in STORAGES:
         raise unknown("storage", storage, STORAGES, where=f"--storage {storage}")
+    if sound is not None:
+        _check_sound(name, source, image_size, storage)
     if name in DATASETS:
         fixed = DATASETS[name].storage
         if image_size not in (None, DATASETS[name].image_size) or storage not in ("auto", fixed):
@@ -88,7 +102,7 @@ def prepare(
     if source is None:
         return _known(name, root)
     with Progress(f"preparing {name}") as progress:
-        return _prepare_custom(name, root, source, image_size, storage, progress)
+        return _prepare_custom(name, root, source, (image_size, storage, sound), progress)
 
 
 def declaration(dataset: Dataset) -> str:
@@ -206,12 +220,39 @@ def _known(name: str, root: Path) -> Dataset:
     return known.dataset
 
 
-def _prepare_custom(
-    name: str, root: Path, source: Path, image_size: int | None, storage: str, progress: Progress
-) -> Dataset:
-    tree = read_tree(source, progress) if source.is_dir() else None
+def _check_sound(name: str, source: Path | None, image_size: int | None, storage: str) -> None:
+    """Raise `InputError` for a name or options that don't go with the settings of spectrograms."""
+    problems = {
+        "a new name": f"{name}, a built-in data set" if name in DATASETS else "",
+        "--from with a folder or an archive of recordings": "no --from" if source is None else "",
+        "no --image-size: mel_bands is the size": f"--image-size {image_size}" if image_size is not None else "",
+        "spectrograms in the cache": "--storage folder" if storage == "folder" else "",
+    }
+    for expected, found in problems.items():
+        if found:
+            raise InputError(
+                "options that don't go together",
+                expected=f"with --sound, {expected}",
+                found=found,
+                where=f"lape data prepare {name}",
+                fix="run: lape data prepare NAME --from FOLDER --sound SETTINGS --split RULE",
+            )
+
+
+def _prepare_custom(name: str, root: Path, source: Path, options: _Options, progress: Progress) -> Dataset:
+    sound = options[-1]
+
+    def listed_below(folder: Path) -> Tree:
+        if sound is None:
+            return read_tree(folder, progress)
+        progress.phase("listing the recordings")
+        with listing(folder):
+            return list_recordings(folder, sound)
+
+    tree = listed_below(source) if source.is_dir() else None
     progress.phase("verifying what is there")
-    stamp = tree.stamp(image_size, storage) if tree else _archive_stamp(source, image_size, storage)
+    given = options[:2] if sound is None else (sound.model_dump(mode="json"),)
+    stamp = tree.stamp(*given) if tree else _archive_stamp(source, *given)
     try:
         known = load_meta(name, root)
     except InputError:
@@ -220,8 +261,8 @@ def _prepare_custom(
         return known.dataset
     with scratch(root) as temporary:
         with unpacked(source, temporary, progress) as folder:
-            tree = tree or read_tree(folder, progress)
-            meta, splits = _read_custom(name, tree, source, image_size, storage, progress)
+            tree = tree or listed_below(folder)
+            meta, splits = _read_custom(name, tree, source, options, progress)
         progress.phase("writing and verifying")
         publish(meta.model_copy(update={"stamp": stamp}), splits, root)
         verify(meta.dataset, root)
@@ -229,20 +270,22 @@ def _prepare_custom(
 
 
 def _read_custom(
-    name: str, tree: Tree, source: Path, image_size: int | None, storage: str, progress: Progress
+    name: str, tree: Tree, source: Path, options: _Options, progress: Progress
 ) -> tuple[Meta, Mapping[str, Split] | Mapping[str, Index]]:
-    size, channels = read_form(tree, image_size, progress)
+    image_size, storage, sound = options
+    form: tuple[int, Literal[1, 3]] = (sound.frames, 1) if sound else read_form(tree, image_size, progress)
+    size, channels = form
     pixels = len(tree.paths) * size * size * channels
     if storage == "auto":
-        storage = "arrays" if pixels <= ARRAYS_LIMIT else "folder"
+        storage = "arrays" if sound or pixels <= ARRAYS_LIMIT else "folder"
     splits: Mapping[str, Split] | Mapping[str, Index]
     images = ""
     if storage == "arrays":
-        arrays = read_arrays(tree, size, channels, progress)
+        arrays = read_spectrograms(tree, sound, progress) if sound else read_arrays(tree, size, channels, progress)
         progress.phase("sorting and measuring")
         note_copies({split: _named(tree, split, arrays[split]) for split in SPLITS})
         splits = arrays = _sorted(arrays)
-        checksum = arrays_checksum(arrays)
+        checksum = sound.checksum(arrays_checksum(arrays)) if sound else arrays_checksum(arrays)
         mean, std = measure(arrays["train"].images)
     elif not source.is_dir():
         raise InputError(
@@ -273,7 +316,8 @@ def _read_custom(
         std=std,
         checksum=checksum,
         storage="arrays" if storage == "arrays" else "folder",
-        source=f"image folder {shown(source.name)}",
+        source=f"{'recordings of' if sound else 'image folder'} {shown(source.name)}",
+        sound=sound,
     )
     return Meta(dataset=dataset, classes=tree.classes, images=images), splits
 

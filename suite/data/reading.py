@@ -14,7 +14,7 @@ import numpy as np
 from suite.data.archives import unpack
 from suite.data.arrays import Split
 from suite.data.datasets import MOST_PIXELS
-from suite.data.decode import GREY_MODES, SUFFIXES, decode_oriented, header, read_file
+from suite.data.decode import GREY_MODES, decode_oriented, header, read_file
 from suite.data.index import Index, Row
 from suite.data.names import name_text, shown
 from suite.data.parallel import Answer, on_all_cores
@@ -135,8 +135,15 @@ def read_tree(folder: Path, progress: Progress) -> Tree:
         InputError: the folder isn't an image folder, or can't be listed.
     """
     progress.phase("listing the images")
-    try:
+    with listing(folder):
         return list_tree(find_top(folder))
+
+
+@contextmanager
+def listing(folder: Path) -> Iterator[None]:
+    """Convert the system's errors while a folder is listed to `InputError`."""
+    try:
+        yield
     except OSError as error:
         raise InputError(
             "a folder can't be read",
@@ -203,17 +210,23 @@ def digest_task(path: str, channels: int, size: int) -> Answer:
 
 def _tell(tree: Tree, oriented: Oriented) -> None:
     """Print notes about files that were not read and orientation tags that were not applied."""
-    if tree.others:
-        names = ", ".join(shown(name) for name in tree.other_names)
-        more = ", …" if tree.others > len(tree.other_names) else ""
-        one = tree.others == 1
-        note(
-            f"{tree.others:,} file{'' if one else 's'} of the folder {'is' if one else 'are'} not read, by "
-            f"{'its name' if one else 'their names'}: {names}{more}; images are named {', '.join(sorted(SUFFIXES))}"
-        )
+    tell_others(tree)
     if oriented.count and oriented.first is not None:
         note(
             f"{oriented.count:,} of {len(tree.paths):,} images have an EXIF orientation other than 1, which is not "
             f"applied: they stay as they are stored, such as {shown(oriented.first.relative_to(tree.folder))}; to have "
             "them upright, rotate the files themselves and prepare them again"
+        )
+
+
+def tell_others(tree: Tree) -> None:
+    """Print a note about files that were not read."""
+    if tree.others:
+        names = ", ".join(shown(name) for name in tree.other_names)
+        more = ", …" if tree.others > len(tree.other_names) else ""
+        one, kind = tree.others == 1, tree.kind
+        note(
+            f"{tree.others:,} file{'' if one else 's'} of the folder {'is' if one else 'are'} not read, by "
+            f"{'its name' if one else 'their names'}: {names}{more}; {kind.many} are named "
+            f"{', '.join(sorted(kind.suffixes))}"
         )

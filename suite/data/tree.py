@@ -1,4 +1,4 @@
-"""Image folders: train/ and test/ (or val/ or validation/), each with one folder per class."""
+"""Folders of images or of recordings: train/ and test/ (or val/ or validation/), each with a folder per class."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from suite.data.decode import SUFFIXES
 from suite.data.names import code_points, composed, listed, name_text, shown
-from suite.data.walk import Walk, check_link
+from suite.data.walk import IMAGES, FileKind, Walk, check_link
 from suite.errors import InputError
 from suite.store.canonical import canonical_json
 
@@ -18,11 +17,12 @@ TEST_NAMES = ("test", "val", "validation")
 
 @dataclass(frozen=True)
 class Tree:
-    """The image files of both splits, as (path, label). Labels number the class folders in alphabetical order.
+    """The files of both splits, as (path, label). Labels number the class folders in alphabetical order.
 
     Attributes:
-        others: the number of files that are not read, because their names aren't those of images.
+        others: the number of files that are not read, because their names aren't those of the kind.
         other_names: some of those names.
+        kind: what the files are.
     """
 
     folder: Path
@@ -30,10 +30,11 @@ class Tree:
     splits: dict[str, list[tuple[Path, int]]]
     others: int = field(default=0, compare=False)
     other_names: tuple[str, ...] = field(default=(), compare=False)
+    kind: FileKind = IMAGES
 
     @property
     def paths(self) -> list[Path]:
-        """All image files."""
+        """All files."""
         return [path for files in self.splits.values() for path, _ in files]
 
     def stamp(self, *options: object) -> str:
@@ -43,7 +44,7 @@ class Tree:
         return hashlib.sha256(canonical_json([shown(self.folder), files, options]).encode()).hexdigest()
 
 
-def find_top(folder: Path) -> Path:
+def find_top(folder: Path, kind: FileKind = IMAGES) -> Path:
     """The folder that holds train/: the given one, or the only folder inside it, at any depth.
 
     Archives often have such an outer folder.
@@ -57,7 +58,7 @@ def find_top(folder: Path) -> Path:
         inside = [path for path in _visible(top) if path.is_dir()]
         if len(inside) != 1 or inside[0].resolve() in seen:
             raise InputError(
-                "not an image folder",
+                f"not {kind.one} folder",
                 expected="a folder train/ and a folder test/, val/ or validation/, with a folder per class in each",
                 found=f"no train/, but {_names(_visible(folder))}",
                 where=shown(folder),
@@ -68,14 +69,14 @@ def find_top(folder: Path) -> Path:
     return top
 
 
-def list_tree(folder: Path) -> Tree:
-    """List the images below `folder`, which holds train/ and one of test/, val/ and validation/.
+def list_tree(folder: Path, kind: FileKind = IMAGES) -> Tree:
+    """List the images, or the files of another kind, below `folder`.
 
-    Images may be in subfolders of their class. Links are followed. Hidden files are ignored. Files whose names aren't
-    those of images are only counted.
+    It holds train/ and one of test/, val/ and validation/. Files may be in subfolders of their class. Links are
+    followed. Hidden files are ignored. Files whose names aren't those of the kind are only counted.
 
     Raises:
-        InputError: a split is missing or ambiguous, the classes of the splits differ, a class is empty, an image is
+        InputError: a split is missing or ambiguous, the classes of the splits differ, a class is empty, a file is
             outside of the class folders, a name is not UTF-8, or a link can't be followed; see `Walk`.
     """
     for name in ("train", *TEST_NAMES):
@@ -83,7 +84,7 @@ def list_tree(folder: Path) -> Tree:
     candidates = [name for name in TEST_NAMES if (folder / name).is_dir()]
     if len(candidates) != 1:
         raise InputError(
-            "which images are the test split?" if candidates else "the image folder has no test split",
+            f"which {kind.many} are the test split?" if candidates else f"the {kind.noun} folder has no test split",
             expected="one of test/, val/ and validation/ beside train/",
             found=" and ".join(f"{name}/" for name in candidates) or _names(_visible(folder)),
             where=shown(folder),
@@ -91,7 +92,7 @@ def list_tree(folder: Path) -> Tree:
             if candidates
             else "add a folder test/ with a folder per class",
         )
-    walk = Walk(folder)
+    walk = Walk(folder, kind)
     folders = {"train": folder / "train", "test": folder / candidates[0]}
     for path in folders.values():
         walk.enter(path)
@@ -99,19 +100,19 @@ def list_tree(folder: Path) -> Tree:
         split: {name_text(path.name, path): path for path in walk.folders(top)} for split, top in folders.items()
     }
     names = {split: sorted(paths) for split, paths in classes.items()}
-    _check_classes(names, folders)
+    _check_classes(names, folders, kind)
     for split in folders:  # before any subfolder, so that a folder reached again is reached by a link
         for name in names[split]:
             walk.enter(classes[split][name])
     splits = {
-        split: [(image, label) for label, name in enumerate(names[split]) for image in _images(walk, paths[name])]
+        split: [(image, label) for label, name in enumerate(names[split]) for image in _files(walk, paths[name], kind)]
         for split, paths in classes.items()
     }
     walk.check_linked(path for files in splits.values() for path, _ in files)
-    return Tree(folder, tuple(names["train"]), splits, walk.others, tuple(walk.other_names))
+    return Tree(folder, tuple(names["train"]), splits, walk.others, tuple(walk.other_names), kind)
 
 
-def _check_classes(names: Mapping[str, Sequence[str]], folders: Mapping[str, Path]) -> None:
+def _check_classes(names: Mapping[str, Sequence[str]], folders: Mapping[str, Path], kind: FileKind) -> None:
     for split, paths in folders.items():
         first: dict[str, str] = {}
         for name in names[split]:
@@ -121,7 +122,7 @@ def _check_classes(names: Mapping[str, Sequence[str]], folders: Mapping[str, Pat
                     expected="a name for each class: macOS writes accents apart (NFD), other systems don't (NFC)",
                     found=f"{shown(name)}: {code_points(twin)} and {code_points(name)}",
                     where=shown(paths),
-                    fix="move the images of one folder to the other, or rename it if they are two classes",
+                    fix=f"move the {kind.many} of one folder to the other, or rename it if they are two classes",
                 )
     for split, other in (("test", "train"), ("train", "test")):
         missing = [name for name in names[other] if name not in names[split]]
@@ -146,11 +147,11 @@ def _check_classes(names: Mapping[str, Sequence[str]], folders: Mapping[str, Pat
                 expected=f"the classes of {folders[other].name}/: {listed(names[other])}",
                 found=f"no folder {listed(missing)}",
                 where=shown(folders[split]),
-                fix=f"add its images, or remove the class from {folders[other].name}/",
+                fix=f"add its {kind.many}, or remove the class from {folders[other].name}/",
             )
     if len(names["train"]) < 2:
         raise InputError(
-            "an image folder with fewer than two classes",
+            f"{kind.one} folder with fewer than two classes",
             expected="at least two class folders",
             found=listed(f"{name}/" for name in names["train"]) or "nothing",
             where=shown(folders["train"]),
@@ -158,15 +159,15 @@ def _check_classes(names: Mapping[str, Sequence[str]], folders: Mapping[str, Pat
         )
 
 
-def _images(walk: Walk, folder: Path) -> list[Path]:
-    found = walk.images(folder)
+def _files(walk: Walk, folder: Path, kind: FileKind) -> list[Path]:
+    found = walk.files(folder)
     if not found:
         raise InputError(
-            "a class without images",
-            expected=f"at least one image ({', '.join(sorted(SUFFIXES))})",
+            f"a class without {kind.many}",
+            expected=f"at least one {kind.noun} ({', '.join(sorted(kind.suffixes))})",
             found=_names(_visible(folder)),
             where=shown(folder),
-            fix="add its images, or remove the folder from both splits",
+            fix=f"add its {kind.many}, or remove the folder from both splits",
         )
     return found
 

@@ -1,9 +1,10 @@
-"""Listing the image files below a folder. Links are followed, but no file may be reached twice."""
+"""Listing image files (or files of another kind) below a folder. Links are followed; no file may be reached twice."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
@@ -16,20 +17,41 @@ _NAMED = 5  # how many names of unread files are kept for the message
 Identity = tuple[int, int]  # device and inode
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of files, by their names: its noun with an article, its plural, and its suffixes in lower case."""
+
+    one: str
+    many: str
+    suffixes: Collection[str]
+
+    @property
+    def noun(self) -> str:
+        """The noun without its article."""
+        return self.one.partition(" ")[2]
+
+    def matches(self, name: str) -> bool:
+        """Whether a file's name is of this kind."""
+        return os.path.splitext(name)[1].lower() in self.suffixes
+
+
+IMAGES = FileKind("an image", "images", SUFFIXES)
+
+
 class Walk:
     """Lists the folders of one data set and remembers those that were reached.
 
     A link to a folder or file outside of the data set is followed. A link to a part of the data set is refused, because
-    images would be counted twice, under two classes or in both splits.
+    its files would be counted twice, under two classes or in both splits.
 
     Attributes:
-        others: the number of files that are not read, because their names aren't those of images.
+        others: the number of files that are not read, because their names aren't those of the kind.
         other_names: some of those names.
     """
 
-    def __init__(self, top: Path) -> None:
-        """Start a walk. `top` is the folder that holds the splits."""
-        self._top = top.resolve()
+    def __init__(self, top: Path, kind: FileKind = IMAGES) -> None:
+        """Start a walk. `top` is the folder that holds the splits; `kind` says which files are listed."""
+        self._top, self._kind = top.resolve(), kind
         self.others = 0
         self.other_names: list[str] = []
         self._reached: dict[Identity, Path] = {}
@@ -55,18 +77,18 @@ class Walk:
         """The class folders of a split, sorted by name, without hidden folders and macOS's own.
 
         Raises:
-            InputError: a link is broken, or an image is outside of the class folders.
+            InputError: a link is broken, or a file of the kind is outside of the class folders.
         """
         found = []
         for entry in _entries(split):
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
-            if _is_folder(entry):
+            if _is_folder(entry, self._kind):
                 found.append(Path(entry.path))
-            elif _looks_like_image(entry.name):
+            elif self._kind.matches(entry.name):
                 raise InputError(
-                    "an image lies outside of the class folders",
-                    expected="each image in the folder of its class",
+                    f"{self._kind.one} lies outside of the class folders",
+                    expected=f"each {self._kind.noun} in the folder of its class",
                     found=shown(entry.name),
                     where=shown(split),
                     fix="move it into the folder of its class, or remove it",
@@ -75,26 +97,26 @@ class Walk:
                 self._leave_out(entry)
         return found
 
-    def images(self, folder: Path) -> list[Path]:
-        """The image files in a class folder and its subfolders, sorted. Call `enter` on the folder first.
+    def files(self, folder: Path) -> list[Path]:
+        """The files of the kind in a class folder and its subfolders, sorted. Call `enter` on the folder first.
 
         Raises:
             InputError: a link is broken, circular, or leads to a folder of the data set; a name is not UTF-8; or a
-                path named like an image isn't a regular file.
+                path named like a file of the kind isn't a regular file.
         """
         found, waiting = [], [folder]
         while waiting:
             for entry in _entries(waiting.pop()):
-                if _is_folder(entry):
+                if _is_folder(entry, self._kind):
                     subfolder = Path(entry.path)
                     self.enter(subfolder)
                     waiting.append(subfolder)
                 elif entry.name.startswith("."):
                     continue
-                elif not _looks_like_image(entry.name):
+                elif not self._kind.matches(entry.name):
                     self._leave_out(entry)
                 elif not entry.is_file():
-                    raise _no_file(Path(entry.path))
+                    raise _no_file(Path(entry.path), self._kind)
                 else:
                     name_text(entry.name, entry.path)
                     found.append(Path(entry.path))
@@ -129,10 +151,6 @@ def is_regular(path: Path) -> bool:
         return False
 
 
-def _looks_like_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
-
-
 def check_link(path: Path) -> None:
     """Raise `InputError` if the path is a broken link."""
     if path.is_symlink() and not os.path.exists(path):
@@ -144,11 +162,11 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str], kind: FileKind) -> bool:
     """Whether an entry is a folder or a link to one.
 
     Raises:
-        InputError: the entry is a broken link whose name could be that of a folder or an image.
+        InputError: the entry is a broken link whose name could be that of a folder or a file of the kind.
     """
     try:
         if entry.is_dir():
@@ -156,7 +174,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         dangling = entry.is_symlink() and not os.path.exists(entry.path)
     except OSError:  # circular links
         dangling = True
-    if dangling and (_looks_like_image(entry.name) or not os.path.splitext(entry.name)[1]):
+    if dangling and (kind.matches(entry.name) or not os.path.splitext(entry.name)[1]):
         raise _dangling(Path(entry.path))
     return False
 
@@ -171,9 +189,9 @@ def _dangling(link: Path) -> InputError:
     )
 
 
-def _no_file(path: Path) -> InputError:
+def _no_file(path: Path, kind: FileKind) -> InputError:
     return InputError(
-        "what is named like an image is no file",
+        f"what is named like {kind.one} is no file",
         expected="regular files, and links to them",
         found="a pipe, a socket or a device",
         where=shown(path),
@@ -212,8 +230,8 @@ def _link_in(path: Path, other: Path) -> Path | None:
 def _refused(what: str, link: Path, found: str) -> InputError:
     return InputError(
         what,
-        expected="each picture once, in one class of one split; links to other folders are followed",
+        expected="each file once, in one class of one split; links to other folders are followed",
         found=found,
         where=shown(link),
-        fix="remove the link, or let it lead to other pictures",
+        fix="remove the link, or let it lead to other files",
     )

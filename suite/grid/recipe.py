@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from suite.errors import InputError
 from suite.grid.auto_augment import parse_policy
 from suite.grid.idle_keys import idle_keys
+from suite.grid.sources import USUAL_SOURCES, Sources
 from suite.store.canonical import canonical_json
 from suite.store.held_out import Validation, parse_validation
 from suite.store.tested_epochs import TestEvery, epochs_tested, parse_test_every
@@ -228,6 +229,7 @@ class Recipe(BaseModel):
     validation_by_seed: bool = Field(
         default=False, description="hold out other images for each seed", json_schema_extra=_neutral(False)
     )
+    vary: Sources = Field(default=USUAL_SOURCES, json_schema_extra=_neutral([*USUAL_SOURCES]))
     test_every: TestEvery = Field(
         default=1,
         description="epochs from one test to the next, a part of the training (0.1: at every tenth), or a list of "
@@ -309,6 +311,8 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _all_has_effect(self) -> Self:
         """Refuse a value without effect: it would give the same training run another id."""
+        if "data" in self.vary and self.train_images is None:
+            raise ValueError("vary: data needs train_images: all of the training images can't be redrawn")
         for reason, names in idle_keys(self):
             for name in names:
                 if getattr(self, name) != type(self).model_fields[name].default:

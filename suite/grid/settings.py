@@ -64,6 +64,8 @@ class Setting:
             if self.key in DRAWN_ALIKE:
                 return ""
             return "initial weights and batches: each size draws its own, and a pair shares no more than its number"
+        if self.key == "vary":
+            return "what one of them varies and the other doesn't"
         return "batches; they share initial weights" if self.key in _BATCHES else ""
 
 

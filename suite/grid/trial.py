@@ -13,12 +13,16 @@ from suite.grid.axes import GRID_ORDER, in_config, of_model
 from suite.grid.level_code import level_fingerprints, method_fingerprints
 from suite.grid.recipe import Recipe
 from suite.grid.settings import DRAWN_ALIKE, SETTINGS, reduced_names
+from suite.grid.sources import Source
 from suite.models.architectures import Architecture
 from suite.models.model_cell import ModelCell, Shape
 from suite.store.canonical import derive_seed, fingerprint, resolved_values
 
 # What draws random numbers in a training. Each has its own seed, so that none disturbs another.
 Purpose = Literal["initialisation", "order", "augmentation", "dropout"]
+_SOURCES: dict[Purpose, Source] = {
+    "initialisation": "init", "order": "order", "augmentation": "augmentation", "dropout": "dropout",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ class Trial:
         return derive_seed(self.grid_seed, self.dataset.name, "validation", *own)
 
     def seed(self, purpose: Purpose, *more: str | int) -> int:
-        """The seed for one purpose (and, say, one epoch or one parameter).
+        """The seed for one purpose (and, say, one epoch or one parameter); that of seed index 0 if it doesn't vary.
 
         It never depends on pe, join, norm or loss: so the two sides of a contrast start from the same
         weights wherever they share a parameter, and see the same batches in the same order. The scale that a position
@@ -173,4 +177,12 @@ class Trial:
         of a norm, which draws nothing that other parameters depend on.
         """
         arch = {key: value for key, value in self.arch.canonical().items() if key not in DRAWN_ALIKE}
-        return derive_seed(self.grid_seed, self.dataset.name, arch, self.seed_index, purpose, *more)
+        index = self.seed_index if _SOURCES[purpose] in self.recipe.vary else 0
+        return derive_seed(self.grid_seed, self.dataset.name, arch, index, purpose, *more)
+
+    @property
+    def data_seed(self) -> int | None:
+        """The seed that draws the training subset, the same for all cells; None: the recipe's fixed subset."""
+        if "data" not in self.recipe.vary:
+            return None
+        return derive_seed(self.grid_seed, self.dataset.name, self.seed_index, "data")

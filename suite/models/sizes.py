@@ -94,7 +94,7 @@ class Size(AnySize):
     )
     norm_where: NormPlace | None = Field(
         default=None,
-        description="where the norm stands: all blocks but two, all, or also before the head; null: as published",
+        description="blocks with the norm of the norm axis: but the last two, all, or all and before the head",
         json_schema_extra={"neutral": None},
     )
 

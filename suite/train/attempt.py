@@ -97,16 +97,22 @@ class Attempt:
         self.divisible = False  # whether a batch can be split into smaller micro-batches
 
     def _subsets(self) -> list[Tensor]:
+        """The images that each member trains on. Sets `validation` where the recipe holds out images."""
         labels, recipe = self.images.labels.cpu(), self.recipe
-        whole = torch.arange(len(labels))
-        subset = whole if recipe.train_images is None else balanced_subset(labels, recipe.train_images)
+        trials = [member.trial for member in self.members]
+        whole, count = torch.arange(len(labels)), recipe.train_images
+        seeds = [trial.data_seed for trial in trials]
+        drawn = {
+            seed: whole if count is None else balanced_subset(labels, count, seed) for seed in dict.fromkeys(seeds)
+        }
         if recipe.validation is None:
-            return [subset] * len(self.members)
-        count, seeds = count_validation(recipe.validation, len(subset)), [m.trial.validation_seed for m in self.members]
-        drawn = {seed: hold_out(labels, subset, count, seed) for seed in set(seeds)}
-        parts = {seed: Part(self.images, held_out) for seed, (_, held_out) in drawn.items()}
-        self.validation = [parts[seed] for seed in seeds]
-        return [drawn[seed][0] for seed in seeds]
+            return [drawn[seed] for seed in seeds]
+        held = count_validation(recipe.validation, len(drawn[seeds[0]]))
+        keys = [(trial.data_seed, trial.validation_seed) for trial in trials]
+        split = {key: hold_out(labels, drawn[key[0]], held, key[1]) for key in dict.fromkeys(keys)}
+        parts = {key: Part(self.images, held_out) for key, (_, held_out) in split.items()}
+        self.validation = [parts[key] for key in keys]
+        return [split[key][0] for key in keys]
 
     def _compiles(self) -> bool:
         wanted = self.machine.compiled

@@ -59,7 +59,13 @@ def test_data_that_are_not_prepared(lape: Shell, write_grid: Write, tmp_path: Pa
     assert "lape data prepare digits" in message
 
 
-def test_data_that_are_damaged(lape: Shell, write_grid: Write, data_folder: Path, tmp_path: Path) -> None:
+def test_data_that_are_damaged(
+    lape: Shell, write_grid: Write, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are found while Ray starts, which is undone."""
+    calls: list[str] = []
+    monkeypatch.setattr("suite.run.ray.starting.start_ray", lambda dashboard: calls.append("started"))
+    monkeypatch.setattr("ray.shutdown", lambda: calls.append("shut down"))
     shutil.copytree(data_folder, tmp_path / "data")
     images = tmp_path / "data" / "digits" / "train-images.npy"
     content = bytearray(images.read_bytes())
@@ -67,6 +73,7 @@ def test_data_that_are_damaged(lape: Shell, write_grid: Write, data_folder: Path
     images.write_bytes(content)
     message = lape.refuses("run", write_grid(), "--data", tmp_path / "data")
     assert "SHA-256" in message
+    assert calls == ["started", "shut down"]
 
 
 def test_results_that_cannot_be_written(lape: Shell, write_grid: Write, tmp_path: Path) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from suite.grid.trial import Trial
-from suite.run.worker import Worker
+from suite.grid.grid import load_grid
+from suite.run.opened_grid import open_grid
 from suite.store.folder import Store
-from suite.store.record import RunRecord
 from tests.cli.shell import Shell, Write
-from tests.grid.test_choice import WHOLE
-from tests.records import lines
+from tests.grid.test_choice import WHOLE, scored
+from tests.records import lines, make_record
 
 RUN = ("--executor", "serial")
 SEARCH, FINAL = 12, 4  # two sides, three rates, two search seeds; two sides, two seeds
@@ -41,6 +40,70 @@ def answer(lape: Shell, *arguments: str | Path) -> Any:
     return json.loads(lape(*arguments, "--json"))
 
 
+ACCURACIES: dict[tuple[str, str, int], float | None] = {
+    ("default", "0.001", 7): 20.0, ("default", "0.001", 8): 20.0, ("default", "0.002", 7): 45.0,
+    ("default", "0.002", 8): 40.0, ("default", "0.004", 7): 48.0, ("default", "0.004", 8): None,
+    ("lape", "0.001", 7): 20.0, ("lape", "0.001", 8): 20.0, ("lape", "0.002", 7): 30.0,
+    ("lape", "0.002", 8): 30.0, ("lape", "0.004", 7): 35.0, ("lape", "0.004", 8): 30.0,
+}  # fmt: skip
+
+
+def test_what_was_chosen_is_told_and_only_its_own_seeds_are_judged(lape: Shell, grid: Path, tmp_path: Path) -> None:
+    """Records of no training: the search has found 0.002 for the default, and 0.004 for lape."""
+    plan = answer(lape, "plan", grid)
+    assert plan["trials"] == {"total": SEARCH + FINAL, "done": 0, "failed": 0, "to_do": SEARCH + FINAL}
+    assert [choice["level"] for choice in plan["choices"]] == [None, None]
+    store, opened = Store(tmp_path / "results" / "small"), open_grid(str(grid), (), None, tmp_path / "results")
+    for record in scored(opened.expansion, ACCURACIES).values():
+        store.put(record)
+    fresh = replace(opened)
+    for trial in fresh.runnable.trials[SEARCH:]:
+        gain = 2.0 + 0.5 * trial.seed_index if trial.join == "lape" else 0.0
+        store.put(make_record(trial, 60.0 + gain))
+    for trial in load_grid(grid).expand().trials[SEARCH:]:  # of the first level: left over from another choice
+        store.put(make_record(trial, 1.0))
+    out = lape("plan", grid)
+    assert "a search of recipe.lr, 6 cells × 2 seeds, then 2 cells × 2 seeds at the chosen levels" in out
+    assert "trials   16: 15 done, 1 failed, 0 to do" in out
+    assert "besides  4 stored runs of other trials" in out
+    assert "chosen   tiny learnable default digits: recipe.lr 0.002\n" in out
+    assert "chosen   tiny learnable lape digits: recipe.lr 0.004\n" in out
+    assert "tiny learnable lape digits: recipe.lr 0.004\n" in lape("status", grid)
+    status = answer(lape, "status", grid)
+    assert (status["complete"], [one["level"] for one in status["choices"]]) == (True, ["0.002", "0.004"])
+    assert status["choices"][0]["scores"][2] == {
+        "level": "0.004", "validation_top1": 48.0, "runs": 1, "missing": 0, "failed": 1,
+    }  # fmt: skip
+
+    (verdict,) = answer(lape, "verify", grid)
+    evidence = verdict["evidence"]
+    assert (evidence["seeds"], evidence["gains"]) == ([0, 1], [2.0, 2.5])
+    assert (evidence["baseline_chosen"], evidence["treatment_chosen"]) == ("0.002", "0.004")
+    assert verdict["cell"].endswith("lape (lr 0.004) vs default (lr 0.002)")
+    assert "(default: recipe.lr 0.002; lape: recipe.lr 0.004)" in verdict["caveats"][0]
+
+    tables = {table["name"]: table for table in answer(lape, "tables", grid)["tables"]}
+    assert len(tables["summary"]["records"]) == 2
+    with (tmp_path / "reports" / "small" / "tables" / "chosen.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["recipe.lr"] for row in rows if row["chosen"] == "True"] == ["0.002", "0.004"]
+
+
+def test_the_dearest_level_is_priced_until_one_is_chosen(write_grid: Write, tmp_path: Path) -> None:
+    path = write_grid(
+        *WHOLE[:1], *WHOLE[2:], ("epochs: 2, ", ""), ("axis: recipe.lr", "axis: recipe.epochs"),
+        ("recipe.lr: [1e-3, 2e-3, 4e-3]", "recipe.epochs: [2, 7, 3]"),
+    )  # fmt: skip
+    opened = open_grid(str(path), (), None, tmp_path / "results")
+    assert {trial.recipe.epochs for trial in opened.expansion.trials[SEARCH:]} == {7}
+    assert opened.runnable.trials == opened.expansion.trials[:SEARCH]
+
+
+def test_it_is_not_run_until_decided(lape: Shell, grid: Path) -> None:
+    assert "a grid with `choose` can't be run until it is decided" in lape.refuses("run", grid, "--until-decided")
+
+
+@pytest.mark.slow
 def test_one_command_searches_chooses_and_judges(lape: Shell, grid: Path, tmp_path: Path) -> None:
     plan = answer(lape, "plan", grid)
     assert plan["trials"] == {"total": SEARCH + FINAL, "done": 0, "failed": 0, "to_do": SEARCH + FINAL}
@@ -96,6 +159,7 @@ def test_one_command_searches_chooses_and_judges(lape: Shell, grid: Path, tmp_pa
     assert "recipe.lr chosen by validation" in page
 
 
+@pytest.mark.slow
 def test_it_resumes_wherever_it_was_stopped(lape: Shell, grid: Path, tmp_path: Path) -> None:
     whole = lape("run", grid, *RUN, "--results", tmp_path / "whole")
     assert lape.code == 0, whole
@@ -109,29 +173,8 @@ def test_it_resumes_wherever_it_was_stopped(lape: Shell, grid: Path, tmp_path: P
     assert {name: one.correct for name, one in ours.items()} == {name: one.correct for name, one in theirs.items()}
 
 
+@pytest.mark.slow
 def test_a_limit_holds_over_both_phases(lape: Shell, grid: Path, tmp_path: Path) -> None:
     lape("run", grid, *RUN, "--limit", str(SEARCH + 1))
     assert lape.code == 1
     assert len(seeds(tmp_path)) == SEARCH + 1
-
-
-def test_sides_without_a_level_are_missing_and_not_done(
-    lape: Shell, grid: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    works = Worker.__call__
-
-    def fails(self: Worker, trials: Sequence[Trial], *rest: Any) -> list[RunRecord]:
-        found = works(self, trials, *rest)
-        gone = {"status": "diverged", "diverged_step": 1, "top1": None, "top1_best_epoch": None}
-        return [one.model_copy(update=gone) if one.join == "lape" else one for one in found]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Worker, "__call__", fails)
-        lape("run", grid, *RUN)
-    assert lape.code == 1
-    assert "none: each level has failed runs" in lape("plan", grid)
-    assert seeds(tmp_path).count(0) == 1  # the other side goes on
-
-
-def test_it_is_not_run_until_decided(lape: Shell, grid: Path) -> None:
-    assert "a grid with `choose` can't be run until it is decided" in lape.refuses("run", grid, "--until-decided")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,46 @@ def test_a_folder_of_ones_own_runs(
     lape("run", path, "--executor", "serial")
     assert lape.code == 0, lape.err
     assert "mine" in lape("tables", path)
+
+
+def test_recordings_run_with_bn_l2bn_and_a_vision_transformer(
+    lape: Shell, write_grid: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WAV files to a prepared data set, its declaration to a grid, the grid to records."""
+    from tests.data.sound.waves import tone, write_wav
+
+    monkeypatch.setenv("LAPE_DATA", str(tmp_path / "data"))
+    for speaker, count in (("ann", 20), ("cy", 4)):
+        for label, hz in (("low", 300.0), ("high", 1500.0)):
+            for index in range(count):
+                write_wav(tmp_path / "sound" / f"{label}_{speaker}_{index}.wav", tone(hz + 10 * index))
+    prepare = ["data", "prepare", "tones", "--from", tmp_path / "sound"]
+    assert "with --sound alone" in lape.refuses(*prepare, "--split", "speakers:cy")
+    assert "mel_bands: Field required" in lape.refuses(*prepare, "--sound", "sample_rate=8000,window=128,hop=256")
+    settings = ["--sound", "sample_rate=8000,window=128,hop=256,mel_bands=8"]
+    assert "unknown speaker 'cj'" in lape.refuses(*prepare, *settings, "--split", "speakers:cj")
+    (tmp_path / "sound" / "low_ann_99.wav").write_bytes(b"RIFF")
+    assert "low_ann_99.wav" in lape.refuses(*prepare, *settings, "--split", "speakers:cy")
+    (tmp_path / "sound" / "low_ann_99.wav").unlink()
+    out = lape(*prepare, *settings, "--split", "speakers:cy")
+    assert lape.code == 0, lape.err
+    assert "tones: 40 + 8 images, 8×8×1, 2 classes" in out
+    declared = (
+        ("[digits]", "[tones]"),
+        ("seeds: [0, 1]", f"{out[out.index('datasets:') :]}\nseeds: [0]"),
+        ("batch_size: 64", "batch_size: 8"),
+        ("train_images: 128", "train_images: 40"),
+    )
+    convolutional = (
+        ("tiny: {family: vit_lite", "tiny: {family: resnet_cifar, blocks: 1, channels: 4}\n  other: {family: vit_lite"),
+        ("[learnable]", "[none]"),
+        ("[default, lape]", "[default]\n  norm: [bn, l2bn]"),
+    )
+    for changes in ((), convolutional):
+        lape("run", write_grid(*declared, *changes), "--executor", "serial", "--results", tmp_path / str(len(changes)))
+        assert lape.code == 0, lape.err
+        rows = [
+            json.loads(line) for line in (tmp_path / str(len(changes)) / "small/runs.jsonl").read_text().splitlines()
+        ]
+        assert [row["status"] for row in rows] == ["done", "done"]
+        assert {row["norm"] for row in rows} == ({"bn", "l2bn"} if changes else {"ln"})

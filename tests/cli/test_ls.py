@@ -17,7 +17,7 @@ def test_ls_claims_says_what_cant_be_tested(lape: Shell, monkeypatch: pytest.Mon
     title = "LaPE (ICCV 2023), Table 2, CVT-7/4, LaPE over default, CIFAR-100"
     assert told["lape-table2-cvt_7_4-lape-cifar100"] == ["+0.60", "printed_table", title]
     assert told["l2bn-gain-fcnn"][:2] == ["+1.38", "released_readme"]
-    assert told["l2bn-gain-fcnn"][2].endswith("; not tested: acoustic scene classification isn't built")
+    assert told["l2bn-gain-fcnn"][2].endswith("(docs/sound.md), and spoken_digits tests an analogue")
 
 
 @pytest.mark.parametrize(

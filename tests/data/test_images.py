@@ -219,3 +219,13 @@ def test_subsets_that_cannot_be(count, found):
     assert problem.found == found
     assert problem.expected
     assert "train_images" in problem.fix
+
+
+def test_a_drawn_subset_is_balanced_and_depends_on_its_seed_alone() -> None:
+    labels = torch.arange(200) % 10
+    first, again, other = (balanced_subset(labels, 53, seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    for chosen in (first, other):
+        assert torch.bincount(labels[chosen]).tolist() == [6] * 3 + [5] * 7
+        assert torch.equal(chosen, chosen.unique())

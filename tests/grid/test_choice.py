@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 
@@ -29,7 +29,7 @@ def expand(path: Path, seeds: int | None = None) -> Expansion:
     return load_grid(path, seeds=seeds).expand()
 
 
-def scored(expansion: Expansion, accuracies: dict[tuple[str, str, int], float | None]) -> dict[str, RunRecord]:
+def scored(expansion: Expansion, accuracies: Mapping[tuple[str, str, int], float | None]) -> dict[str, RunRecord]:
     """Records of the search: by join, level and seed the validation accuracy; None: the run has diverged."""
     assert expansion.search is not None
     found = {}

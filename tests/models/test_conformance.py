@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -115,6 +116,12 @@ def build(family: str, pe: str, join: str, norm: str = "ln", **changes: Any) -> 
     return create_model(family, **{**settings, **sizes(family, norm), **changes})
 
 
+@cache
+def plain_state(family: str, **sizes: Any) -> dict[str, Tensor]:
+    """The weights of the family's model without a position, with its own norm."""
+    return build(family, "none", "default", FAMILIES[family].norm, **sizes).state_dict()
+
+
 @pytest.fixture(scope="module")
 def images() -> Tensor:
     return torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
@@ -175,7 +182,7 @@ def test_shared_weights_start_alike(family: str, combination: tuple[str, ...]) -
     """A contrast's two sides differ in their position's parameters alone, whose names say so, and in their norms'."""
     ours = build(family, *combination).state_dict()
     deep = {name: value for name, value in sizes(family, *combination[2:]).items() if name == "depth"}
-    plain = build(family, "none", "default", FAMILIES[family].norm, **deep).state_dict()
+    plain = plain_state(family, **deep)
     different = {name for name in ours.keys() ^ plain.keys() if not name.startswith("position.")}
     assert all(len(combination) == 3 and "norm" in name for name in different), different
     assert all(torch.equal(ours[name], value) for name, value in plain.items() if name in ours)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from suite.run.timing.pace import work_of
 from suite.store.canonical import resolved_values
 from suite.store.tested_epochs import TestEvery, count_tests, epochs_tested
 
-VALUES = {"version": 1, "epochs": 30, "batch_size": 32, "lr": 1e-3}
+VALUES: dict[str, Any] = {"version": 1, "epochs": 30, "batch_size": 32, "lr": 1e-3}
 EVERY = st.one_of(
     st.integers(1, 60),
     st.integers(1, 99).map(lambda percent: percent / 100),
@@ -45,9 +46,9 @@ def test_a_tenth_leaves_a_test_before_the_last_tenth() -> None:
 
 def test_ids_stay_and_new_kinds_have_their_own() -> None:
     assert resolved_values(Recipe(**VALUES))["test_every"] == 1
-    assert resolved_values(Recipe(**VALUES, test_every=0.1))["test_every"] == 0.1
-    assert resolved_values(Recipe(**VALUES, test_every=[1, 10]))["test_every"] == [1, 10]
-    assert Recipe(**VALUES, test_every=[1, 10]).tested_epochs == {1, 10, 30}
+    assert resolved_values(Recipe.model_validate({**VALUES, "test_every": 0.1}))["test_every"] == 0.1
+    assert resolved_values(Recipe.model_validate({**VALUES, "test_every": [1, 10]}))["test_every"] == [1, 10]
+    assert Recipe.model_validate({**VALUES, "test_every": [1, 10]}).tested_epochs == {1, 10, 30}
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "1.0", "1.5", "true", "often", "[]", "[3, 2]", "[0, 2]", "[2, 31]", "31"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -26,7 +27,7 @@ def curves(baseline: float, treatment: float, tested: tuple[int, ...] = tuple(ra
     return history.assign(top1=history["top1"].where((history["epoch"] + 1).isin(tested)))
 
 
-def judged(history: pd.DataFrame | None, **values: object) -> Verdict:
+def judged(history: pd.DataFrame | None, **values: Any) -> Verdict:
     (found,) = judge(FRAME, [claim(**values)], history=history)
     return found
 

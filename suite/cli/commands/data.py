@@ -9,12 +9,19 @@ from suite.cli.commands.ls import columns
 from suite.data.cache import Listed, list_prepared, load_meta, open_root, prepare_command
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.preparation import declaration, prepare
+from suite.data.sound.settings import FOLDERS, parse_sound
 from suite.errors import InputError
 from suite.text import note
 
 
 def prepare_data(
-    name: str, source: Path | None, image_size: int | None, storage: str, data: Path | None
+    name: str,
+    source: Path | None,
+    image_size: int | None,
+    storage: str,
+    data: Path | None,
+    sound: str | None = None,
+    split: str | None = None,
 ) -> Iterator[str]:
     """Run `lape data prepare`: prepare a data set, and yield lines that describe it.
 
@@ -24,10 +31,24 @@ def prepare_data(
         image_size: pixels per side to resize to; None: unchanged.
         storage: "arrays", "folder" or "auto".
         data: the folder of the prepared data sets; None: the default.
+        sound: the settings of spectrograms, if the source has recordings.
+        split: the rule that makes the recordings' test split; None: by folders.
+
+    Raises:
+        InputError: `split` without `sound`, or the data set can't be prepared.
     """
+    if split is not None and sound is None:
+        raise InputError(
+            "a split of images is made by their folders",
+            expected="--split with --sound alone",
+            found=f"--split {split}",
+            where=f"lape data prepare {name}",
+            fix="add --sound if these are recordings; otherwise leave --split out",
+        )
+    settings = None if sound is None else parse_sound(sound, split or FOLDERS)
     root = open_root(data)
     before = _prepared(name, root)
-    dataset = prepare(name, root=root, source=source, image_size=image_size, storage=storage)
+    dataset = prepare(name, root=root, source=source, image_size=image_size, storage=storage, sound=settings)
     yield (
         f"{dataset.name}: {dataset.train_images} + {dataset.test_images} images, "
         f"{dataset.image_size}×{dataset.image_size}×{dataset.channels}, {dataset.num_classes} classes, in {root / name}"

@@ -67,12 +67,28 @@ def data_prepare(
     storage: Annotated[
         str, typer.Option(help="arrays: cached as arrays; folder: images read from disk; auto: by size.")
     ] = "auto",
+    sound: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=NUMBER,…",
+            help="The source has WAV files: make log-mel spectrograms with these settings, "
+            "such as sample_rate=8000,window=512,hop=256,mel_bands=32.",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Which recordings are the test split: folders (train/ and test/), speakers:NAME,NAME (by names "
+            "LABEL_SPEAKER_INDEX.wav) or fold:NUMBER (a DCASE folder). [default: folders]",
+            show_default=False,
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
     """Download or read a data set, verify it, and cache it. Trials never download data."""
     from suite.cli.commands.data import prepare_data
 
-    for line in prepare_data(name, source, image_size, storage, data):
+    for line in prepare_data(name, source, image_size, storage, data, sound, split):
         say(line)
 
 

@@ -86,7 +86,8 @@ def _cannot_say(workspace: Workspace, question: Question, verdict: Verdict, tria
         f"what {question.method} does elsewhere: these runs are {trial.arch.name} on {images:,} images of "
         f"{dataset.name}, {recipe.total_epochs} epochs; they confirm or contradict no paper's claim"
     )
-    yield "what other training images would give: every seed trains on the same ones"
+    if "data" not in recipe.vary:
+        yield "what other training images would give: every seed trains on the same ones"
     yield "what tuning each side would give: both train with the same recipe"
     claim, evidence = verdict.claim, verdict.evidence
     if not end:

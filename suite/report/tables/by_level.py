@@ -11,6 +11,8 @@ from suite.grid.settings import SETTINGS
 from suite.report.tables.rows import Row
 from suite.report.tables.summary import gain_text, mean_sd
 from suite.report.tables.table import NONE, Column, Table, budget_note
+from suite.report.tables.variation import AXIS as VARY
+from suite.report.tables.variation import variation_table
 from suite.store.record import AXIS_FIELDS
 from suite.text import interval, points
 from suite.verdict import stats
@@ -100,6 +102,8 @@ def level_tables(
     for axis in dict.fromkeys(one.axis for one in found):
         series = [one for one in found if one.axis == axis]
         tables.append(_by_level(series, curves, budget))
+        if axis == VARY:
+            tables.append(variation_table(series, budget))
         tables += [_to_reach(series, curves, accuracy, budget) for accuracy in accuracies]
     return tables
 

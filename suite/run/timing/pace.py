@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Recipe keys that don't change the time per image: they set the number of images, or values in the optimiser.
 _COSTLESS = frozenset({
-    "version", "epochs", "cooldown_epochs", "train_images", "test_every", "validation", "validation_by_seed",
+    "version", "epochs", "cooldown_epochs", "train_images", "test_every", "validation", "validation_by_seed", "vary",
     "lr", "min_lr", "warmup", "warmup_epochs", "warmup_lr", "warmup_prefix", "schedule_unit", "schedule_lag",
     "weight_decay", "decay_all", "decay_position", "betas", "eps", "label_smoothing",
 })  # fmt: skip

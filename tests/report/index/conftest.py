@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from suite.report.index.page import write_index
 from suite.report.workspace import Workspace, open_workspace
 from suite.verdict.claims.reader import ClaimReader
 from suite.verdict.verdicts import judge
-from tests.browser import Browser
 from tests.conftest import REPOSITORY
 from tests.frames import frame_of, paired_rows
 from tests.verdict.test_verdicts import claim
@@ -36,12 +34,6 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     workspaces = [open_workspace(name, (), None, REPOSITORY / "results", folder, reader=reader) for name in GRIDS]
     lines = entries(workspaces)
     return Index(workspaces, lines, write_index(lines, workspaces, folder))
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    with Browser() as found:
-        yield found
 
 
 def made_up(count: int, pairs: int, **values: str) -> list[Entry]:

@@ -27,7 +27,7 @@ def test_what_isnt_tested_has_its_reason_and_what_it_costs(index: Index) -> None
     assert all(entry.reason for entry in untested)
     assert not any(entry.reason or entry.cost for entry in index.lines if entry.verdict.word != "not_tested")
     reasons = {(entry.grid, entry.reason) for entry in untested}
-    assert ("l2bn", "acoustic scene classification isn't built") in reasons
+    assert any(grid == "l2bn" and "its networks aren't built" in reason for grid, reason in reasons)
     assert ("table2", "not run yet") in reasons
     assert ("", NO_GRID) in reasons  # a claim file that no grid names
     costs = {(entry.grid, entry.cost) for entry in untested if entry.cost}

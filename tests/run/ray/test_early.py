@@ -17,6 +17,7 @@ from suite.run.events import Job
 from suite.run.queue import Queue
 from suite.run.ray.early import EarlyRay
 from suite.store.record import RunRecord
+from tests.processes import wait_until
 from tests.records import Heard, make_record
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own: unclosed sockets and deprecations
@@ -86,7 +87,7 @@ def test_a_start_that_nobody_needed_is_undone(monkeypatch: pytest.MonkeyPatch) -
 
 def ended(begun: EarlyRay) -> None:
     """Its thread is gone, which Ray's processes would not survive."""
-    deadline = time.monotonic() + 60
-    while any(thread.name == "ray-start" for thread in threading.enumerate()):
-        assert time.monotonic() < deadline, "the thread that started Ray still runs after a minute"
-        time.sleep(0.01)
+    wait_until(
+        "the thread that started Ray to end",
+        lambda: not any(thread.name == "ray-start" for thread in threading.enumerate()),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -64,10 +65,16 @@ def train(
     return losses, torch.cat([value.flatten() for value in trainer.tested.state_dict().values()])
 
 
+@cache
+def train_whole() -> tuple[Tensor, Tensor]:
+    """The same by whole batches."""
+    return train(None)
+
+
 @pytest.mark.parametrize(("micro_batch", "threads"), [(12, 1), (5, 1), (1, 1), (2, 2)])
 def test_fifty_steps_are_those_of_the_whole_batch(micro_batch: int, threads: int) -> None:
     """Mixup, CutMix, clipping, the running mean and all; in uneven parts too."""
-    (losses, weights), (whole, whole_weights) = train(micro_batch, threads=threads), train(None)
+    (losses, weights), (whole, whole_weights) = train(micro_batch, threads=threads), train_whole()
     assert torch.allclose(losses, whole, rtol=1e-4, atol=0)
     assert torch.allclose(weights, whole_weights, rtol=1e-2, atol=1e-4)
     assert torch.equal(losses, whole) == (micro_batch == BATCH)
@@ -88,7 +95,7 @@ def test_a_gpu_and_a_compiled_model_take_them_one_after_another(monkeypatch: pyt
     monkeypatch.setattr(torch, "compile", as_it_is)
     losses, _ = train(5, compiled=True, threads=2)
     assert sizes == [4] * 3 * STEPS
-    assert torch.allclose(losses, train(None)[0], rtol=1e-4, atol=0)
+    assert torch.allclose(losses, train_whole()[0], rtol=1e-4, atol=0)
     dropped = [train(5, compiled=True, model=small(attn_drop=0.2, drop_path=0.2))[0] for _ in range(2)]
     assert torch.equal(*dropped)
     assert not torch.allclose(dropped[0], losses, rtol=1e-3)
