@@ -67,7 +67,7 @@ def test_its_test_passes_and_fails_when_the_formula_is_another(lape: Shell, tmp_
     assert told.count("PASSED halved_trick/test_halved_trick.py") == 2, told
 
 
-@pytest.mark.parametrize("name", ["My-Trick", "1st", "class", "lape", "a/b", ""])
+@pytest.mark.parametrize("name", ["My-Trick", "1st", "class", "lape", "numpy", "random", "a/b", ""])
 def test_a_name_that_cant_be(lape: Shell, tmp_path: Path, name: str) -> None:
     lape.refuses("new", name)
     assert not list(tmp_path.iterdir())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from suite.errors import InputError
@@ -36,6 +38,14 @@ def write_example(name: str, folder: Path | None) -> Iterator[str]:
             found=repr(name),
             where=f"lape new {name}",
             fix="give another name, such as my_trick",
+        )
+    if name in sys.stdlib_module_names or name in packages_distributions():
+        raise InputError(
+            f"{name!r} is the name of a Python module already",
+            expected="a name that no module has: the folder's own file would hide it from whatever runs there",
+            found=repr(name),
+            where=f"lape new {name}",
+            fix=f"give another name, such as my_{name}"[:90],
         )
     if name in AXES["join"].levels:
         raise InputError(
