@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import nox
 
@@ -62,6 +63,7 @@ def docs(session: nox.Session) -> None:
     # Zensical has an environment of its own, from the same lock file: nothing else needs its packages.
     zensical = ("run", "--isolated", "--frozen", "--only-group", "docs", "zensical")
     session.run(os.environ.get("UV", "uv"), *zensical, "build", "--clean", "--strict", external=True)
+    shutil.copytree("reports", "build/site/reports", dirs_exist_ok=True)
 
 
 @nox.session

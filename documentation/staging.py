@@ -47,7 +47,8 @@ class Staging:
             self._write(file, file.relative_to(docs).as_posix())
         self._write(self.root / "CONTRIBUTING.md", "contributing.md")
         if (self.root / "reports").is_dir():
-            shutil.copytree(self.root / "reports", self.folder / "reports")
+            tables = shutil.ignore_patterns("*.md")  # they would become pages; `nox -s docs` copies them afterwards
+            shutil.copytree(self.root / "reports", self.folder / "reports", ignore=tables)
         if self.problems:
             raise InputError(problems=self.problems)
 

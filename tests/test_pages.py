@@ -159,6 +159,12 @@ def verdicts(grid: str) -> str:
     return "\n".join(f"- {one.claim.id}: {one.sentence}" for one in found)
 
 
+def sound_verdicts() -> str:
+    """The verdicts, and once there are runs their figure, which is written beside the page."""
+    figure = "" if workspace("spoken_digits").frame.empty else "\n\n![The gains of the pairs](sound.svg)"
+    return verdicts("spoken_digits") + figure
+
+
 def four_papers() -> str:
     """A line per claim of the grid, with the evidence of its number."""
     lines = []
@@ -217,7 +223,7 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     },
     "sound.md": {
         "sound_runs": partial(runs, "spoken_digits"),
-        "sound_verdicts": partial(verdicts, "spoken_digits"),
+        "sound_verdicts": sound_verdicts,
     },
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},
@@ -278,6 +284,6 @@ if __name__ == "__main__":
         (DOCS / f"{name}.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
     for name, drawing in findings.figures().items():
         (DOCS / name).write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
-    rows_of = summary_rows(workspace("spoken_digits").frame)
-    gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
-    (DOCS / "sound.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + gains, encoding="utf-8")
+    if rows_of := summary_rows(workspace("spoken_digits").frame):
+        gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
+        (DOCS / "sound.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + gains, encoding="utf-8")
