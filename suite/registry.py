@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +12,8 @@ from typing import Any, Generic, TypeVar
 from suite.errors import unknown
 
 T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,99}")  # of what method files register
 
 _REGISTERING: ContextVar[str] = ContextVar("registering", default="")
 
@@ -72,8 +75,11 @@ class Registry(Mapping[str, T], Generic[T]):
             code: Where it is defined if that is outside the package: "module:definition".
 
         Raises:
-            ValueError: the name is taken; two meanings of one name would mix their results.
+            ValueError: the name is taken (two meanings of one name would mix their results), or a method file gives a
+                name that can't be stored in a record or printed.
         """
+        if _REGISTERING.get() and not (isinstance(name, str) and _NAME.fullmatch(name)):
+            raise ValueError(f"{name!a:.100} can't be the name of a {self.kind}: letters, digits and _+.- only")
         if name in self._objects:
             raise ValueError(f"{self.kind} {name!r} is registered already: {self._objects[name]!r}")
         self._objects[name] = obj

@@ -20,6 +20,7 @@ from ruamel.yaml.scalarint import ScalarInt
 from suite.errors import InputError, Problem, nearest
 from suite.grid.shipped import shipped_folder
 from suite.grid.yaml import load_yaml
+from suite.store.files import opened
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
@@ -164,7 +165,7 @@ def read_document(path: Path) -> Document:
         InputError: the file is missing, unreadable, too large, or not a YAML mapping.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             data = file.read(MOST_BYTES + 1)
         text = data[:MOST_BYTES].decode("utf-8") if len(data) <= MOST_BYTES else None
     except FileNotFoundError:
@@ -222,8 +223,9 @@ def check_inside(path: Path, folder: Path, where: str) -> None:
     Raises:
         InputError: the file is elsewhere.
     """
-    resolved = Path(os.path.realpath(path))
-    if not any(resolved.is_relative_to(root.resolve()) for root in (folder, Path("grids"), shipped_folder())):
+    resolved = Path(os.path.realpath(path)) if "\0" not in str(path) else None  # no file has a null character
+    roots = (folder, Path("grids"), shipped_folder())
+    if resolved is None or not any(resolved.is_relative_to(root.resolve()) for root in roots):
         raise InputError(
             "a file outside the grid's folder",
             expected=f"a file in {folder}, or in {Path('grids').resolve()}",

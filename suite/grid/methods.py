@@ -22,9 +22,10 @@ from suite.errors import InputError
 from suite.grid.axes import AXES
 from suite.models.architectures import FAMILIES
 from suite.registry import Registry, registering_from
+from suite.store.files import opened
 
 GROUP = "lape.methods"
-LARGEST = 2**20  # bytes that are read of a method file
+LARGEST = 2**20  # bytes of a method file
 
 _PREFIX = "lape_methods_"
 
@@ -45,16 +46,21 @@ class MethodFile:
     def read(cls, path: Path) -> MethodFile:
         """Read a file; raises `InputError` if that can't be done."""
         try:
-            with path.open("rb") as file:  # a pipe or a device gives no more than this
-                return cls(str(path), file.read(LARGEST).decode("utf-8"))
+            with opened(path) as file:
+                content = file.read(LARGEST + 1)
+            text = content.decode("utf-8") if len(content) <= LARGEST else None
+            found = f"more than {LARGEST:,} bytes"
         except (OSError, ValueError) as error:
+            text, found = None, getattr(error, "strerror", None) or str(error)
+        if text is None:
             raise InputError(
                 "a method file that can't be read",
                 expected="a Python file in UTF-8",
-                found=getattr(error, "strerror", None) or str(error),
+                found=found,
                 where=f"--methods {path}",
                 fix="give the path of a file that registers levels; `lape new NAME` writes one",
-            ) from None
+            )
+        return cls(str(path), text)
 
     @cached_property
     def hash(self) -> str:
@@ -160,7 +166,10 @@ def _load(file: MethodFile) -> None:
     except InputError as error:
         _forget(file.module)
         raise error.at(_where(file, error)) from None
-    except (Exception, SystemExit) as error:  # whatever a stranger's code raises is said with its place
+    except KeyboardInterrupt:
+        _forget(file.module)
+        raise
+    except BaseException as error:  # whatever a stranger's code raises is said with its place
         _forget(file.module)
         raise InputError(
             "a method file that can't be loaded",

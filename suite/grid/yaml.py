@@ -120,6 +120,13 @@ def _check_form(text: str, where: str) -> None:
             if event.anchor in anchors:
                 refusal = ("the same anchor twice", "each anchor once", f"&{event.anchor}", "rename one of the two")
             anchors.add(event.anchor)
+        if isinstance(event, AliasEvent) and event.anchor in {collection.anchor for collection in stack}:
+            refusal = (
+                "a value inside itself",
+                "an alias of a value that has ended",
+                f"*{event.anchor}",
+                "write it out",
+            )
         if len(stack) > MOST_LEVELS + 1:
             refusal = ("nested too deeply", f"at most {MOST_LEVELS} levels", "more", "close the brackets earlier")
         if sum(collection.values for collection in stack) > MOST_VALUES:

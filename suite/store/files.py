@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import NoReturn
 
 from suite.errors import InputError, first_line
 
@@ -78,6 +79,27 @@ def open_regular(path: Path, largest: int) -> Iterator[BufferedReader | None]:
             yield file
         except OSError as error:
             raise cannot_read(path, error.strerror or str(error)) from None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file for reading. A pipe is refused, because its reader could wait forever.
+
+    Raises:
+        OSError: the path can't be opened, or isn't a regular file; its `strerror` says what it is.
+        ValueError: the path has a null character.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") if stat.S_ISREG(os.fstat(handle).st_mode) else _irregular(handle) as file:
+        yield file
+
+
+def _irregular(handle: int) -> NoReturn:
+    folder = stat.S_ISDIR(os.fstat(handle).st_mode)
+    os.close(handle)
+    if folder:
+        raise IsADirectoryError(errno.EISDIR, "a folder")
+    raise OSError(errno.EINVAL, "a pipe, a socket or a device, and not a regular file")
 
 
 def check_inside(path: Path, folder: Path) -> None:

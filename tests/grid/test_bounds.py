@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -13,10 +14,12 @@ import pytest
 from suite.errors import InputError
 from suite.grid.documents import MOST_BYTES, MOST_PROBLEMS, read_document
 from suite.grid.grid import load_grid
+from suite.grid.methods import MethodFile
 from suite.grid.schema import MOST_RULES, MOST_TRIALS
 from suite.models.joins import JOINS
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
+from suite.verdict.claims.reader import load_claims
 from tests.conftest import GRID, REPOSITORY
 
 Write = Callable[..., Path]
@@ -65,7 +68,7 @@ def test_a_file_has_a_bound(write_grid: Write) -> None:
     assert "1,000,000 bytes" in message
     endless = Path("/dev/zero")
     if endless.exists():
-        assert "the file is too large" in refused(endless)
+        assert "a pipe, a socket or a device" in refused(endless)
 
 
 def test_trials_are_counted_before_anything_is_expanded(write_grid: Write) -> None:
@@ -141,6 +144,39 @@ def test_claims_of_the_project_may_be_named_from_anywhere(
     monkeypatch.chdir(tmp_path)
     path = write_grid(("seeds:", f"claims: [{REPOSITORY / 'grids/claims/dtn.yaml'}]\nseeds:"))
     assert [file.name for file in load_grid(path).claim_files] == ["dtn.yaml"]
+
+
+def test_an_override_that_holds_itself_is_refused(write_grid: Write) -> None:
+    with pytest.raises(InputError, match="a value inside itself"):
+        load_grid(write_grid(), ["recipe.lr=&a [*a]"])
+
+
+def test_a_pipe_is_refused_as_grid_claim_file_and_method_file(write_grid: Write) -> None:
+    """No process writes to it: its reader would wait forever."""
+    grid = write_grid(("axes:", "claims: [pipe.yaml]\naxes:"))
+    pipe = grid.parent / "pipe.yaml"
+    os.mkfifo(pipe)
+    readers: list[Callable[[], object]] = [
+        lambda: load_grid(pipe),
+        lambda: load_claims(load_grid(grid).claim_files),
+        lambda: MethodFile.read(pipe),
+    ]
+    for reader in readers:
+        with pytest.raises(InputError) as caught:
+            reader()
+        assert "a pipe, a socket or a device" in caught.value.problems[0].found
+        assert str(pipe) in caught.value.problems[0].where
+
+
+def test_a_name_with_a_null_character_is_no_claim_file(write_grid: Write) -> None:
+    problem = refused(write_grid(("axes:", 'claims: ["a\\0.yaml"]\naxes:')))
+    assert "a file outside the grid's folder" in problem
+
+
+def test_a_method_file_that_is_too_large_is_not_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "large.py").write_text("#" * (2**20 + 1))
+    with pytest.raises(InputError, match="more than 1,048,576 bytes"):
+        MethodFile.read(tmp_path / "large.py")
 
 
 def test_an_anchor_that_stands_twice_is_refused_without_a_warning(write_grid: Write) -> None:

@@ -75,6 +75,8 @@ def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
         ("a: 1\nb: -1." + "9" * 400 + "e5", "a number that is too long", 2),
         ("a: &a0 [1, 1]\n" + "".join(f"b{i}: &a{i + 1} [*a{i}, *a{i}]\n" for i in range(40)), "too many values", 16),
         ("a: &a 1\nb: [*a]\nc: &a 2\n", "the same anchor twice", 3),
+        ("a: 1\nb: &a [*a]\n", "a value inside itself", 2),
+        ("a: &a {b: [{c: *a}]}\n", "a value inside itself", 1),
         ("%YAML 1.1\n---\na: yes\n", "another version of YAML", 2),
         ("a: 1\nb: !!set {c}\n", "a YAML tag", 2),
         ("a: 2026-02-30\n", "not YAML", None),

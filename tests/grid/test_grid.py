@@ -264,7 +264,8 @@ def test_every_grid_of_the_project_is_valid(path: Path) -> None:
     grid = load_grid(path)
     assert grid.name == path.stem
     expansion = grid.expand()
-    assert len(expansion.trials) == len(grid.file.seeds) * len({trial.cell_id for trial in expansion.trials})
+    seeds = grid.file.seeds if grid.file.choose is None else grid.file.choose.seeds  # a search comes first
+    assert len(expansion.trials) == len(seeds) * len({trial.cell_id for trial in expansion.trials})
     for name in grid.file.claims:
         assert (path.parent / name).is_file()
 
