@@ -250,7 +250,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
         assert link.startswith("https://") or (DOCS / link).exists(), link
 
 
-@pytest.mark.parametrize("grid", ["combined", "l2bn_budget", "spoken_digits", "positions_and_norms_budget"])
+@pytest.mark.parametrize("grid", ["combined", "l2bn_budget", "positions_and_norms_budget"])
 def test_the_committed_runs_are_those_of_the_grid(grid: str) -> None:
     space = workspace(grid)
     if space.frame.empty:

@@ -84,4 +84,5 @@ def log_mel(samples: Samples, sound: Sound) -> npt.NDArray[np.uint8]:
     if peak <= 0:
         return np.zeros(power.shape, dtype=np.uint8)
     decibels = 10 * np.log10(np.maximum(power / peak, 10 ** (-sound.range_db / 10)))
-    return np.rint(255 * (1 + decibels / sound.range_db)).astype(np.uint8)[::-1]
+    pixels: npt.NDArray[np.uint8] = np.rint(255 * (1 + decibels / sound.range_db)).astype(np.uint8)
+    return pixels[::-1]
