@@ -42,14 +42,27 @@ from suite.registry import Registry
 Code = TypeVar("Code", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
+    from suite.models.embedding import PositionEmbedding as PositionEmbedding
+    from suite.models.initialise import Rules as Rules
+    from suite.models.layers.blocks import plus as plus
+    from suite.models.model import Model as Model
+    from suite.models.normalisers.plain import TokenNorm as TokenNorm
+    from suite.models.normalisers.plain import norm_maker as norm_maker
     from suite.models.sites.site import AfterBlock as AfterBlock
     from suite.models.sites.site import Bias as Bias
     from suite.models.sites.site import ContextualBias as ContextualBias
     from suite.models.sites.site import Place as Place
     from suite.models.sites.site import Rotation as Rotation
 
-_SITE_NAMES = ("AfterBlock", "Bias", "ContextualBias", "Place", "Rotation")
-__getattr__ = lazy("suite.models.sites", dict.fromkeys(_SITE_NAMES, "site"))  # they import torch
+_MODULES = {
+    "embedding": ("PositionEmbedding",),
+    "initialise": ("Rules",),
+    "layers.blocks": ("plus",),
+    "model": ("Model",),
+    "normalisers.plain": ("TokenNorm", "norm_maker"),
+    "sites.site": ("AfterBlock", "Bias", "ContextualBias", "Place", "Rotation"),
+}  # they import torch
+__getattr__ = lazy("suite.models", {name: module for module, names in _MODULES.items() for name in names})
 _FIELDS = {ATTENTION_LOGITS: "bias", QUERIES_AND_KEYS: "rotation", BLOCK_OUTPUT: "after"}
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_+.-]{0,99}")
@@ -93,8 +106,7 @@ def position(
     The function gets (rows, columns), the number of prefix tokens and the width. It returns an array of floats
     [prefix + rows · columns, width], which is added to the tokens.
 
-    The class is a subclass of `Bias`, `ContextualBias`, `Rotation` or `AfterBlock`, which this module has from
-    `suite.models.sites.site`. It is called with a `Place`.
+    The class is a subclass of `Bias`, `ContextualBias`, `Rotation` or `AfterBlock`. It is called with a `Place`.
 
     Args:
         source: The paper or code that it is from.
@@ -148,8 +160,8 @@ def norm(
 ) -> Callable[[Code], Code]:
     """Register a norm: a class of modules, which is called with the width, and `heads` and `grid` by name.
 
-    It maps tokens [images, tokens, width] to the same shape. Subclass `suite.models.normalisers.plain.TokenNorm`, which
-    has a weight and a bias and says how they start.
+    It maps tokens [images, tokens, width] to the same shape. Subclass `TokenNorm`, which has a weight and a bias and
+    says how they start.
 
     Args:
         source: The paper or code that it is from.
@@ -236,7 +248,7 @@ def architecture(
     norm: str = "ln",
     sites: Sequence[str] | None = None,
 ) -> Callable[[Code], Code]:
-    """Register a family of architectures: a subclass of `suite.models.model.Model`, such as those of the package.
+    """Register a family of architectures: a subclass of `Model`, such as those of the package.
 
     Args:
         source: The paper or code that it is from.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.documents import markdown
@@ -22,10 +22,11 @@ from suite.verdict.training_curves import mean_last_tenth
 from suite.verdict.verdicts import Verdict
 from tests.conftest import REPOSITORY
 
-GRIDS = (
+CLAIMS = (
     "training_length_digits", "training_length", "position_scale_digits", "position_scale", "stability",
-    "modern_positions_digits", "combined_trained", "data_and_depth_digits",
+    "data_and_depth_digits", "modern_positions_digits",
 )  # fmt: skip
+LEVELS = ("training_length_digits", "training_length")
 FIGURES = {"training_length_digits": 0, "training_length": 0}  # the figure of a grid's page, by the series' number
 
 
@@ -118,13 +119,9 @@ def figures() -> dict[str, str]:
     return found
 
 
-def blocks(names: Sequence[str] = GRIDS) -> dict[str, Callable[[], str]]:
+def blocks() -> dict[str, Callable[[], str]]:
     """What fills the page's marked blocks, by the block's name."""
-    found: dict[str, Callable[[], str]] = {}
-    for grid in names:
-        found[f"{grid}-claims"] = lambda grid=grid: claims(grid)
-        found[f"{grid}-levels"] = lambda grid=grid: levels(grid)
-        found[f"{grid}-sums"] = lambda grid=grid: sums(grid)
-    for grid in FIGURES:
-        found[f"{grid}-figure"] = lambda grid=grid: figure(grid)
-    return found
+    found = {f"{grid}-claims": partial(claims, grid) for grid in CLAIMS}
+    found |= {f"{grid}-levels": partial(levels, grid) for grid in LEVELS}
+    found |= {f"{grid}-figure": partial(figure, grid) for grid in FIGURES}
+    return {**found, "combined_trained-sums": partial(sums, "combined_trained")}

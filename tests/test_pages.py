@@ -37,6 +37,7 @@ from suite.report.workspace import Workspace, open_workspace
 from suite.text import interval, points
 from suite.verdict.paths import steps
 from suite.verdict.verdicts import Verdict
+from tests import findings
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -158,6 +159,21 @@ def verdicts(grid: str) -> str:
     return "\n".join(f"- {one.claim.id}: {one.sentence}" for one in found)
 
 
+def four_papers() -> str:
+    """A line per claim of the grid, with the evidence of its number."""
+    lines = []
+    for one in workspace("positions_and_norms_budget").verdicts:
+        claim, evidence = one.claim, one.evidence
+        assert evidence is not None
+        gain = evidence.gain
+        contrast = f"`{claim.contrast.treatment}` over `{claim.contrast.baseline}`"
+        observed = f"{points(gain.mean)} {interval(gain.low, gain.high)}"
+        lines.append([claim.paper, contrast, claim.evidence.replace("_", " "), points(claim.claimed_gain), observed,
+                      one.word.replace("_", " ")])  # fmt: skip
+    heads = ("paper", "comparison", "source of the number", "printed gain", "gain here", "word")
+    return markdown(heads, lines, ":--")
+
+
 def combined() -> str:
     space = workspace("combined")
     if space.frame.empty:
@@ -169,7 +185,7 @@ def combined() -> str:
 def looks() -> str:
     """Each claim of the example with what every look at it said."""
     parts = []
-    for verdict, drawing in zip(workspace("sequential_digits").verdicts, paths(looked_at()), strict=True):
+    for verdict, drawing in zip(looked_at(), paths(looked_at()), strict=True):
         assert verdict.evidence is not None
         lines = [
             [str(step.pairs), points(step.mean), interval(step.low, step.high), f"± {step.boundary:.2f}", step.word]
@@ -188,12 +204,13 @@ def looks() -> str:
 
 
 def looked_at() -> list[Verdict]:
-    return workspace("sequential_digits").verdicts
+    """The claims of the examples: three that were run to their ends, and one whose run was stopped by its hours."""
+    return [*workspace("sequential_digits").verdicts, *workspace("sequential_hours").verdicts]
 
 
 MADE: dict[str, dict[str, Callable[[], str]]] = {
     "methods.md": {"norms": norms, "losses": losses, "costs": costs},
-    "positions.md": {"positions": positions, "position_costs": position_costs},
+    "positions.md": {"positions": positions, "position_costs": position_costs, "four_papers": four_papers},
     "l2bn.md": {
         "scale": scale,
         "runs": partial(runs, "l2bn_budget"),
@@ -205,6 +222,7 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     },
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},
+    "findings.md": findings.blocks(),
 }
 
 
@@ -227,7 +245,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
         assert link.startswith("https://") or (DOCS / link).exists(), link
 
 
-@pytest.mark.parametrize("grid", ["combined", "l2bn_budget", "spoken_digits"])
+@pytest.mark.parametrize("grid", ["combined", "l2bn_budget", "spoken_digits", "positions_and_norms_budget"])
 def test_the_committed_runs_are_those_of_the_grid(grid: str) -> None:
     space = workspace(grid)
     if space.frame.empty:
@@ -259,5 +277,8 @@ if __name__ == "__main__":
         (DOCS / name).write_text(made(name), encoding="utf-8")
     for name, drawing in draw_paths(paths(looked_at())).items():
         (DOCS / f"{name}.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
-    gains = draw_gains(workspace("spoken_digits").comparisons)
+    for name, drawing in findings.figures().items():
+        (DOCS / name).write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
+    rows_of = summary_rows(workspace("spoken_digits").frame)
+    gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
     (DOCS / "sound.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + gains, encoding="utf-8")

@@ -51,7 +51,7 @@ ArchOption = Annotated[
 ]
 SizeOption = Annotated[
     list[str] | None,
-    typer.Option("--size", metavar="KEY=VALUE", help="A size of the architecture, for example embed_dim=32."),
+    typer.Option("--size", metavar="KEY=VALUE", help="A size of the architecture, as in a grid: embed_dim=32."),
 ]
 ClassesOption = Annotated[int, typer.Option("--classes", min=1, help="Number of classes.")]
 ImageSizeOption = Annotated[int, typer.Option("--image-size", min=1, help="Height and width of images in pixels.")]

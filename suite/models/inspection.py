@@ -42,6 +42,7 @@ from suite.models.families.transformer import VisionTransformer
 from suite.models.layers.blocks import Block
 from suite.models.model import Model
 from suite.models.sizes import Grid
+from suite.registry import resolve
 
 Matrix = npt.NDArray[np.float64]
 
@@ -130,6 +131,9 @@ def _stages(model: Model) -> Iterator[tuple[nn.Module, PositionEmbedding, list[B
             yield merge, cast(PositionEmbedding, position), cast(list[Block], list(cast(nn.ModuleList, blocks)))
     elif isinstance(model, VisionTransformer):
         yield nn.Identity(), model.position, cast(list[Block], list(model.blocks))
+    elif model.architecture.family.name == "timm":
+        position = resolve("suite.models.timm_inspection:TimmPosition")(model.network)
+        yield nn.Identity(), position, cast(list[Block], list(position.network.blocks))
     else:
         raise _refusal("no tokens, and so no position")
 
@@ -166,7 +170,7 @@ def _similarity(terms: Tensor) -> Tensor:
 
 
 def _window(block: Block, position: PositionEmbedding) -> Grid:
-    attention = block.attention
+    attention = getattr(block, "attention", None)
     return (attention.window, attention.window) if isinstance(attention, WindowAttention) else position.grid
 
 

@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from suite.grid.grid import load_grid
+from suite.grid.schema import Choose
 from suite.verdict.claims.claim import ClaimedContrast
 from tests.conftest import GRID, REPOSITORY
 
@@ -26,8 +27,21 @@ def test_the_examples_vary_one_setting_for_both_sides(name: str, axis: str, leve
     assert len(grid.expand().trials) == levels * 2 * 5
 
 
+def test_the_example_of_a_choice_is_the_one_that_the_page_shows() -> None:
+    *_, shown = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    grid = load_grid(REPOSITORY / "grids" / "digits_chosen_rate.yaml")
+    values = YAML(typ="safe").load(shown)
+    assert (grid.file.seeds, grid.file.choose) == (values["seeds"], Choose(**values["choose"]))
+    assert grid.document.values["axes"].items() >= values["axes"].items()
+    assert grid.document.values["recipe"].items() >= values["recipe"].items()
+    search = grid.expand().search
+    assert search is not None
+    assert [len(side) for side in search.sides] == [5, 5]
+    assert "lape run digits_chosen_rate" in PAGE
+
+
 def test_the_page_shows_a_grid_and_contrasts_that_are_valid(tmp_path: Path) -> None:
-    axes, contrasts = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    axes, contrasts, _ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     text = GRID[: GRID.index("axes:")].replace("epochs: 2, ", "").replace(", train_images: 128", "")
     text = text.replace("lr: 1e-3", "weight_decay: 0.1").replace(" depth: 2,", "").replace("tiny", "vit")
     path = tmp_path / "g.yaml"

@@ -46,7 +46,7 @@ def print_costs(cells: Sequence[ModelCell | Impossible], target: str | None, *, 
             expected="at least one model",
             found="; ".join(f"{cell.label}: {cell.reason}" for cell in impossible),
             where="the product of the options",
-            fix="change an option",
+            fix="; or ".join(dict.fromkeys(cell.fix for cell in impossible if cell.fix)) or "change an option",
         )
     if as_json:
         models = [CostPart.model_validate(_cost_record(cost)) for cost in costs]

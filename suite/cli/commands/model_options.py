@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from suite.cli.commands.console import Record
 from suite.errors import InputError
 from suite.grid.axes import AXES
+from suite.grid.yaml import load_yaml
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.costs.counting import Impossible, product
 from suite.models.model_cell import ModelCell, Shape
@@ -95,20 +95,17 @@ def chosen_architecture(name: str, sizes: Sequence[str]) -> Architecture:
 
 
 def _size(assignment: str) -> tuple[str, Any]:
+    """A size's key and value. The value is YAML, as in a grid file: a number, true, a name or a list."""
     key, equals, text = assignment.partition("=")
-    try:
-        value = json.loads(text)  # a size is a number or a boolean
-    except ValueError:
-        value = None
-    if not (equals and key and isinstance(value, int | float)):
+    if not (equals and key and text.strip()):
         raise InputError(
             "a size must have a key and a value",
-            expected="KEY=VALUE, the value a number, true or false",
+            expected="KEY=VALUE, the value as in a grid file",
             found=repr(assignment),
             where=f"--size {assignment}",
             fix="for instance --size embed_dim=32",
         )
-    return key, value
+    return key, load_yaml(text, f"--size {assignment}")
 
 
 def cell_record(cell: ModelCell) -> Record:

@@ -206,8 +206,9 @@ def run_grid(
                 if chosen is None:
                     break
                 phase, statuses = chosen, ()  # failures of this call aren't tried again by it
-                while keepers:
-                    keepers.pop().close()
+                with suppress(InputError):
+                    while keepers:
+                        keepers.pop().close()
             plan = whole_plan(phase, plan)
         finally:
             for keeper in keepers:

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 from math import ceil, gcd
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from suite.errors import InputError, first_line
 SUFFIXES = {".wav", ".wave"}
 MOST_BYTES = 2**28  # size of a WAV file; 23 minutes of 16-bit stereo at 48 kHz
 _MOST_CHANNELS = 64
+_MOST_FLOAT = 1e6  # of a sample; a whole scale is 1
 
 # A missing end is an error. Chunks that SciPy doesn't read, such as titles, are of no interest.
 warnings.filterwarnings("error", category=wavfile.WavFileWarning, message="Reached EOF")
@@ -55,13 +57,13 @@ def read_wav(path: Path, sound: Sound) -> Recording:
         data = read_regular(path, MOST_BYTES)
     except OSError as error:
         raise _unreadable(path, error.strerror or first_line(error)) from error
-    rate, values = _decoded(data, path)
-    mono = _excerpt(values.mean(axis=1), rate, sound)
-    return Recording(_fitted(_resampled(mono, rate, sound), sound), rate, values.shape[1], len(values) / rate)
+    rate, stored = _decoded(data, path)
+    mono = _scaled(_excerpt(stored, rate, sound), path).mean(axis=1)
+    return Recording(_fitted(_resampled(mono, rate, sound), sound), rate, stored.shape[1], len(stored) / rate)
 
 
-def _decoded(data: bytes, path: Path) -> tuple[int, npt.NDArray[np.float64]]:
-    """The rate, and the samples in [−1, 1]: float64 [N, channels]."""
+def _decoded(data: bytes, path: Path) -> tuple[int, npt.NDArray[Any]]:
+    """The rate, and the samples as they are stored: [N, channels]."""
     end = _end_of_samples(data)
     if end > len(data):
         raise _unreadable(path, f"{len(data):,} bytes, where the header says that the samples end at byte {end:,}")
@@ -77,13 +79,18 @@ def _decoded(data: bytes, path: Path) -> tuple[int, npt.NDArray[np.float64]]:
     values = values.reshape(len(values), -1)
     if values.shape[1] > _MOST_CHANNELS:
         raise _unreadable(path, f"{values.shape[1]:,} channels, of at most {_MOST_CHANNELS}")
-    if values.dtype.kind == "u":
-        return rate, values / 128.0 - 1
-    if values.dtype.kind == "i":
-        return rate, values / 2.0 ** (8 * values.dtype.itemsize - 1)
-    if not np.isfinite(values).all() or np.abs(values).max() > 1e6:
+    return rate, values
+
+
+def _scaled(stored: npt.NDArray[Any], path: Path) -> Samples:
+    """Stored samples as floats in [−1, 1]; their shape stays the same."""
+    if stored.dtype.kind == "u":
+        return stored / 128.0 - 1
+    if stored.dtype.kind == "i":
+        return stored / 2.0 ** (8 * stored.dtype.itemsize - 1)
+    if not np.isfinite(stored).all() or np.abs(stored).max() > _MOST_FLOAT:
         raise _unreadable(path, "samples that are infinite, no numbers, or far above 1")
-    return rate, values.astype(np.float64)
+    return stored.astype(np.float64)
 
 
 def _end_of_samples(data: bytes) -> int:
@@ -97,11 +104,11 @@ def _end_of_samples(data: bytes) -> int:
     return 0
 
 
-def _excerpt(samples: Samples, rate: int, sound: Sound) -> Samples:
-    """The middle of a recording, a window longer on both sides than a spectrogram, so that little is resampled."""
+def _excerpt(stored: npt.NDArray[Any], rate: int, sound: Sound) -> npt.NDArray[Any]:
+    """The middle of a recording, a window longer on both sides than a spectrogram, so that little is converted."""
     kept = ceil((sound.samples + 2 * sound.window) * rate / sound.sample_rate)
-    start = max(0, (len(samples) - kept) // 2)
-    return samples[start : start + kept]
+    start = max(0, (len(stored) - kept) // 2)
+    return stored[start : start + kept]
 
 
 def _resampled(samples: Samples, rate: int, sound: Sound) -> Samples:

@@ -159,7 +159,8 @@ class VisionTransformer(Transformer):
         """
         # The residual stream has the parameters' dtype, also under autocast. Otherwise it would be float32 with a
         # position embedding in the stem and half precision without one, and comparing joins would compare precisions.
-        x: Tensor = self.tokenizer(images).to(next(self.parameters()).dtype)
+        parameters: Any = self.blocks[0].attention
+        x: Tensor = self.tokenizer(images).to(parameters.proj.weight.dtype)
         return x if self.late else self._with_prefix(x, None)
 
     def _with_prefix(self, x: Tensor, stem: Tensor | None) -> Tensor:
