@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from suite.verdict.runs import Frame
 
 MAX_RUNS = 5_000
+MAX_CLAIMS = 6  # links from a run to claims that count it
 
 
 def run_anchor(trial_id: str) -> str:
@@ -80,7 +81,8 @@ def _run(run: Run, place: int, claims: Mapping[str, Sequence[tuple[int, str]]], 
         "epochs": int(run["epochs"]),
         "date": str(run["started_at"])[:10],
         "place": place,
-        "claims": claims.get(trial, ()),
+        "claims": claims.get(trial, ())[:MAX_CLAIMS],
+        "more_claims": max(len(claims.get(trial, ())) - MAX_CLAIMS, 0),
         "again": f"lape rerun {trial} {rerun}",
     }
 

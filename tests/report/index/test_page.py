@@ -40,7 +40,8 @@ def test_each_line_says_what_its_drawing_shows(index: Index) -> None:
     labels = [str(attrs["aria-label"]) for _, attrs in page.elements if attrs.get("role") == "img"]
     assert len(labels) == len(index.lines)
     for entry, label in zip(index.lines, labels, strict=True):
-        assert label.startswith(f"Claimed {points(entry.claim.claimed_gain)}, margin ")
+        size = "a gain of any size; " if entry.claim.any_size else f"{points(entry.claim.claimed_gain)}, margin "
+        assert label.startswith(f"Claimed {size}")
         if (seen := entry.verdict.evidence) is not None:
             ends = f"95 % interval from {points(seen.interval.low)} to {points(seen.interval.high)}"
             assert f"observed {points(seen.gain.mean)}, {ends}, {seen.gain.n} pairs" in label
