@@ -45,7 +45,8 @@ class TimmPosition(nn.Module):
         if own is not None and getattr(self.network, "no_embed_class", False):
             own = pad(own, (0, 0, self.prefix, 0))
         if isinstance(self.network, Joining):
-            joined: Joined = self.network.position(own)
+            embedding: Any = self.network.position
+            joined: Joined = embedding(own)
             return joined
         return Joined(own, [BlockTerms()] * len(self.network.blocks), own)
 
