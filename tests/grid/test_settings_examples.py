@@ -16,6 +16,12 @@ from tests.conftest import GRID, REPOSITORY
 PAGE = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
 
 
+def shown(word: str) -> str:
+    """The page's example that holds a word."""
+    (found,) = (text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if word in text)
+    return str(found)
+
+
 @pytest.mark.parametrize(
     ("name", "axis", "levels"),
     [("digits_training_length", "recipe.epochs", 3), ("digits_learning_rate", "recipe.lr", 5)],
@@ -28,9 +34,8 @@ def test_the_examples_vary_one_setting_for_both_sides(name: str, axis: str, leve
 
 
 def test_the_example_of_a_choice_is_the_one_that_the_page_shows() -> None:
-    *_, shown = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     grid = load_grid(REPOSITORY / "grids" / "digits_chosen_rate.yaml")
-    values = YAML(typ="safe").load(shown)
+    values = YAML(typ="safe").load(shown("choose:"))
     assert (grid.file.seeds, grid.file.choose) == (values["seeds"], Choose(**values["choose"]))
     assert grid.document.values["axes"].items() >= values["axes"].items()
     assert grid.document.values["recipe"].items() >= values["recipe"].items()
@@ -41,7 +46,7 @@ def test_the_example_of_a_choice_is_the_one_that_the_page_shows() -> None:
 
 
 def test_the_page_shows_a_grid_and_contrasts_that_are_valid(tmp_path: Path) -> None:
-    axes, contrasts, _ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    axes, contrasts = shown("zip:"), shown("contrast:")
     text = GRID[: GRID.index("axes:")].replace("epochs: 2, ", "").replace(", train_images: 128", "")
     text = text.replace("lr: 1e-3", "weight_decay: 0.1").replace(" depth: 2,", "").replace("tiny", "vit")
     path = tmp_path / "g.yaml"

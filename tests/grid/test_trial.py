@@ -142,6 +142,7 @@ CHANGES: dict[str, Any] = {
     "distillation_alpha": st.floats(0, 0.4),
     "distillation_temperature": st.floats(4, 20),
     "train_images": st.integers(129, 1000),
+    "vary": st.sampled_from([("init",), ("order", "dropout")]),
     "test_every": st.just(2),  # there are two epochs
     "validation": st.one_of(st.integers(1, 1000), st.floats(0.01, 0.99)),
     "validation_by_seed": st.just(True),

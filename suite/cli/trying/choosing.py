@@ -16,15 +16,14 @@ from suite.models.architectures import ARCHITECTURES
 from suite.run.timing.estimate import estimate
 from suite.run.timing.forecast import Measured
 from suite.run.timing.pace import Pace
+from suite.store.record import USUAL_LEVELS
 from suite.text import duration
 
 _RESERVE = 0.9  # the share of the time that training may take; the rest is for tables, figures and slower pairs
-# The levels of the axes that both sides share: the first that the architecture and the method can have are taken.
-_SHARED = (
-    {"pe": "learnable", "join": "default", "norm": "ln", "loss": "default"},
-    {"pe": "none", "join": "default", "norm": "ln", "loss": "default"},
-    {"pe": "none", "join": "default", "norm": "bn", "loss": "default"},  # convolutional networks
-)
+# The levels that both sides share: the usual ones, and what differs for convolutional networks, or without tokens to
+# give a position. The first that the architecture and the method can have are taken.
+_OTHERS: tuple[dict[str, str], ...] = ({"pe": "learnable"}, {"pe": "none"}, {"pe": "none", "norm": "bn"})
+_SHARED = tuple({**USUAL_LEVELS, "join": AXES["join"].references[0], **other} for other in _OTHERS)
 
 
 @dataclass(frozen=True)
