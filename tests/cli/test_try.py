@@ -80,7 +80,7 @@ def test_from_a_method_of_ones_own_to_a_verdict(lape: Shell, ladder: Path, tmp_p
         folder.joinpath(f"{folder.name}_claim.yaml").write_text(
             before[folder / f"{folder.name}_claim.yaml"].decode().replace("max_pairs: 3", "max_pairs: 99")
         )
-        told = json.loads(lape("try", *command[1:3], "0.0003", *command[4:], "--json"))
+        told = json.loads(lape("try", *command[1:3], "0.001", *command[4:], "--json"))
         assert (lape.code, told["end"]) == (1, "time") or told["verdict"]["word"] != "open"
     finally:
         unload(loaded_files())
