@@ -17,7 +17,7 @@ from suite.report.workspace import Workspace, open_workspace
 from suite.text import interval, points
 from suite.verdict import stats
 from suite.verdict.comparisons import Comparison, Side
-from suite.verdict.stats.collapse import chance_limit
+from suite.verdict.stats.collapse import chance_limit, gain_without
 from suite.verdict.training_curves import mean_last_tenth
 from suite.verdict.verdicts import Verdict
 from tests.conftest import REPOSITORY
@@ -41,7 +41,8 @@ def claims(grid: str) -> str:
     space = workspace(grid)
     if space.frame.empty:
         return f"No runs are committed yet: `lape run {grid}` makes them."
-    heads = ("comparison", "baseline", "treatment", "gain", "pairs", "word", "never trained", "last tenth")
+    heads = ("comparison", "baseline", "treatment", "gain", "pairs", "word", "never trained", "gain where both train",
+             "last tenth")  # fmt: skip
     return "\n\n".join([_standing(space), markdown(heads, [_line(one, space) for one in space.verdicts], ":--")])
 
 
@@ -54,7 +55,7 @@ def _standing(space: Workspace) -> str:
 def _line(verdict: Verdict, space: Workspace) -> list[str]:
     evidence = verdict.evidence
     if evidence is None:
-        return [verdict.claim.row, "", "", "", "0", verdict.word.replace("_", " "), "", ""]
+        return [verdict.claim.row, "", "", "", "0", verdict.word.replace("_", " "), "", "", ""]
     one, gain = evidence.comparison, evidence.gain
     sides = (one.baseline, one.treatment)
     moved = (mean_last_tenth(space.curves, [side.trials[seed] for seed in one.seeds]) for side in sides)
@@ -64,7 +65,8 @@ def _line(verdict: Verdict, space: Workspace) -> list[str]:
         f"{points(gain.mean)} {interval(gain.low, gain.high)}",
         str(gain.n),
         verdict.word.replace("_", " "),
-        " / ".join(f"{_lost(side, one)} of {len(side.values)}" for side in sides),
+        " / ".join(f"{len(_lost(side, one))} of {len(side.values)}" for side in sides),
+        _where_both_train(one),
         " / ".join("–" if math.isnan(move) else points(move) for move in moved),
     ]
 
@@ -74,10 +76,22 @@ def _accuracy(side: Side, one: Comparison) -> str:
     return f"{spread.mean:.2f}" if math.isnan(spread.sd) else f"{spread.mean:.2f} ± {spread.sd:.2f}"
 
 
-def _lost(side: Side, one: Comparison) -> int:
+def _lost(side: Side, one: Comparison) -> list[int]:
+    """The seeds of runs that stayed near chance."""
     dataset = DATASETS[side.level if one.axis == "dataset" else one.cell["dataset"]]
     limit = chance_limit(dataset.test_images, dataset.num_classes)
-    return sum(value <= limit for value in side.values.values())
+    return [seed for seed, value in side.values.items() if value <= limit]
+
+
+def _where_both_train(one: Comparison) -> str:
+    lost = {*_lost(one.baseline, one), *_lost(one.treatment, one)}
+    places = [place for place, seed in enumerate(one.seeds) if seed in lost]
+    if not places:
+        return "the same"
+    if len(places) == len(one.seeds):
+        return "–"
+    gain = gain_without(one.gains, places)
+    return f"{points(gain.mean)} {interval(gain.low, gain.high)}, {gain.n} pairs"
 
 
 def levels(grid: str) -> str:
