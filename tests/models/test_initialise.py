@@ -163,6 +163,13 @@ def test_dropout_before_the_class_head(arch: str) -> None:
     torch.testing.assert_close(dropped[kept], 2 * whole[kept])
 
 
+def test_diversepatchs_model_drops_a_fifth_before_its_head() -> None:
+    """Its deit/models.py, lines 102 and 164."""
+    with torch.device("meta"):
+        assert create_model("deit_base_12", num_classes=10, image_size=224).head_drop == 0.2
+        assert create_model("deit_base", num_classes=10, image_size=224).head_drop == 0.0
+
+
 class _Gate(nn.Linear):
     """A module from outside that starts at zero."""
 
