@@ -14,7 +14,7 @@ from suite.report.tables.by_level import Series
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
 from suite.report.workspace import Workspace, open_workspace
-from suite.text import interval, points
+from suite.text import duration, interval, points
 from suite.verdict import stats
 from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.stats.collapse import chance_limit, gain_without
@@ -47,9 +47,11 @@ def claims(grid: str) -> str:
 
 
 def _standing(space: Workspace) -> str:
-    done = sum(status == "done" for status in space.frame["status"])
-    hours = space.frame["train_seconds"].sum() / 3600
-    return f"{done} of {len(space.expansion.trials)} runs, {hours:.1f} core-hours of training."
+    """How many runs there are, those of a search too, and how long they trained."""
+    ids = {trial.id for trial in space.expansion.trials}
+    done = [one for one in space.records.values() if one.trial_id in ids and one.status == "done"]
+    time = duration(sum(one.train_seconds or 0 for one in done))
+    return f"{len(done)} of {len(ids)} runs, {time} of training, one run after another."
 
 
 def _line(verdict: Verdict, space: Workspace) -> list[str]:
