@@ -191,7 +191,7 @@ def combined() -> str:
 def looks() -> str:
     """Each claim of the example with what every look at it said."""
     parts = []
-    for verdict, drawing in zip(workspace("sequential_digits").verdicts, paths(looked_at()), strict=True):
+    for verdict, drawing in zip(looked_at(), paths(looked_at()), strict=True):
         assert verdict.evidence is not None
         lines = [
             [str(step.pairs), points(step.mean), interval(step.low, step.high), f"± {step.boundary:.2f}", step.word]
