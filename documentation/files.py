@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from documentation.schemas import field_table
 from suite.grid.budget import Budget
 from suite.grid.recipe import Recipe
-from suite.grid.schema import Block, Exclude, Expected, GridFile, Interactions
+from suite.grid.schema import Block, Choose, Exclude, Expected, GridFile, Interactions
 from suite.store.record import Environment, Epoch, RunRecord
 from suite.verdict.claims.claim import Claim, ClaimedContrast
 from suite.verdict.claims.published import Statement, Value
@@ -55,6 +55,10 @@ may be left out: then they are `ln` and `default`. [levels.md](levels.md) lists 
 ## interactions
 
 {interactions}
+
+## choose
+
+{choose}
 """
 
 CLAIMS = """# Keys of a claim file
@@ -127,8 +131,10 @@ def grid() -> str:
         "block": Block,
         "budget": Budget,
         "expected": Expected,
+        "interactions": Interactions,
+        "choose": Choose,
     }
-    return GRID.format(interactions=_table(Interactions), **{name: _table(part) for name, part in parts.items()})
+    return GRID.format(**{name: _table(part) for name, part in parts.items()})
 
 
 def claims() -> str:
