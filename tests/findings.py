@@ -8,17 +8,18 @@ from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.documents import markdown
-from suite.data.datasets import DATASETS
 from suite.report.figures.by_level import draw_series
 from suite.report.tables.by_level import Series
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
+from suite.report.tables.summary import gain_text, mean_sd
+from suite.report.tables.table import NONE
 from suite.report.workspace import Workspace, open_workspace
-from suite.text import duration, interval, points
+from suite.text import duration, points
 from suite.verdict import stats
-from suite.verdict.comparisons import Comparison, Side
-from suite.verdict.stats.collapse import chance_limit, gain_without
-from suite.verdict.training_curves import mean_last_tenth
+from suite.verdict.comparisons import Comparison
+from suite.verdict.run_caveats import untrained, untrained_pairs
+from suite.verdict.stats.collapse import gain_without
 from suite.verdict.verdicts import Verdict
 from tests.conftest import REPOSITORY
 
@@ -43,7 +44,7 @@ def claims(grid: str) -> str:
         return f"No runs are committed yet: `lape run {grid}` makes them."
     heads = ("comparison", "baseline", "treatment", "gain", "pairs", "word", "never trained", "gain where both train",
              "last tenth")  # fmt: skip
-    return "\n\n".join([_standing(space), markdown(heads, [_line(one, space) for one in space.verdicts], ":--")])
+    return "\n\n".join([_standing(space), markdown(heads, map(_line, space.verdicts), ":--")])
 
 
 def _standing(space: Workspace) -> str:
@@ -54,46 +55,30 @@ def _standing(space: Workspace) -> str:
     return f"{len(done)} of {len(ids)} runs, {time} of training, one run after another."
 
 
-def _line(verdict: Verdict, space: Workspace) -> list[str]:
+def _line(verdict: Verdict) -> list[str]:
     evidence = verdict.evidence
     if evidence is None:
         return [verdict.claim.row, "", "", "", "0", verdict.word.replace("_", " "), "", "", ""]
-    one, gain = evidence.comparison, evidence.gain
+    one = evidence.comparison
     sides = (one.baseline, one.treatment)
-    moved = (mean_last_tenth(space.curves, [side.trials[seed] for seed in one.seeds]) for side in sides)
     return [
         verdict.claim.row,
-        *(_accuracy(side, one) for side in sides),
-        f"{points(gain.mean)} {interval(gain.low, gain.high)}",
-        str(gain.n),
+        *(mean_sd(stats.spread([side.values[seed] for seed in one.seeds])) for side in sides),
+        gain_text(evidence.gain),
+        str(evidence.gain.n),
         verdict.word.replace("_", " "),
-        " / ".join(f"{len(_lost(side, one))} of {len(side.values)}" for side in sides),
+        " / ".join(f"{len(untrained(one, side))} of {len(side.values)}" for side in sides),
         _where_both_train(one),
-        " / ".join("–" if math.isnan(move) else points(move) for move in moved),
+        " / ".join(NONE if math.isnan(move) else points(move) for move in evidence.last_tenths),
     ]
 
 
-def _accuracy(side: Side, one: Comparison) -> str:
-    spread = stats.spread([side.values[seed] for seed in one.seeds])
-    return f"{spread.mean:.2f}" if math.isnan(spread.sd) else f"{spread.mean:.2f} ± {spread.sd:.2f}"
-
-
-def _lost(side: Side, one: Comparison) -> list[int]:
-    """The seeds of runs that stayed near chance."""
-    dataset = DATASETS[side.level if one.axis == "dataset" else one.cell["dataset"]]
-    limit = chance_limit(dataset.test_images, dataset.num_classes)
-    return [seed for seed, value in side.values.items() if value <= limit]
-
-
 def _where_both_train(one: Comparison) -> str:
-    lost = {*_lost(one.baseline, one), *_lost(one.treatment, one)}
-    places = [place for place, seed in enumerate(one.seeds) if seed in lost]
+    places = untrained_pairs(one)
     if not places:
         return "the same"
-    if len(places) == len(one.seeds):
-        return "–"
     gain = gain_without(one.gains, places)
-    return f"{points(gain.mean)} {interval(gain.low, gain.high)}, {gain.n} pairs"
+    return f"{gain_text(gain)}, {gain.n} pairs" if gain.n else NONE
 
 
 def levels(grid: str) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,12 +32,12 @@ from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
 from suite.report.tables.rows import rows as summary_rows
 from suite.report.tables.summary import summary_table
-from suite.report.workspace import Workspace, open_workspace
 from suite.text import interval, points
 from suite.verdict.paths import steps
 from suite.verdict.verdicts import Verdict
 from tests import findings
 from tests.conftest import REPOSITORY
+from tests.findings import workspace
 
 DOCS = REPOSITORY / "docs"
 NETWORKS = {
@@ -48,12 +47,6 @@ NETWORKS = {
     "ResNet-20, 32 px": ("resnet20", 32, {}),
     "ResNet-8 of 8 channels, 8 px": ("resnet_cifar", 8, {"blocks": 1, "channels": 8}),
 }
-
-
-@cache
-def workspace(grid: str) -> Workspace:
-    """A grid of the repository with its committed runs."""
-    return open_workspace(str(REPOSITORY / "grids" / f"{grid}.yaml"), (), None, REPOSITORY / "results", Path("reports"))
 
 
 def norms() -> str:

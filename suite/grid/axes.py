@@ -97,6 +97,7 @@ if tuple(AXES) != AXIS_FIELDS:  # a record without a field for an axis would los
     raise RuntimeError(f"the axes {', '.join(AXES)} aren't those of records: {', '.join(AXIS_FIELDS)}")
 
 GRID_ORDER = tuple(sorted(AXES, key="dataset".__eq__))  # of grids, trials and labels: the data set last
+BUILT_IN_AXES = tuple(name for name, axis in AXES.items() if not axis.declared_as)  # no grid file declares their levels
 COLUMN_ORDER = tuple(sorted(AXES, key="join".__eq__))  # of tables, which group rows that differ in their join alone
 METHODS = tuple(name for name in AXES if AXES[name].method)
 

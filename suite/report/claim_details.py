@@ -31,36 +31,39 @@ def claim_groups(
         budget: in what the grid is smaller than the paper's experiment, which the page says once; empty if it isn't.
     """
     notes: dict[str, int] = {}
-    times: Counter[str] = Counter()
-    groups, number = [], 0
+    places = enumerate(_anchors(verdicts), 1)
+    groups = []
     for title, found in groupby(verdicts, key=_title):
         members = list(found)
         rows = []
         for verdict, name in zip(members, claim_names(members), strict=True):
-            number += 1
             row = claim_row(verdict, name, scale)
             row |= _details(verdict, panels, budget)
-            row["number"], row["anchor"] = number, claim_anchor(verdict.claim.id, times[verdict.claim.id])
+            row["number"], row["anchor"] = next(places)
             row["notes"] = sorted(notes.setdefault(text, len(notes) + 1) for text in verdict.caveats)
-            times[verdict.claim.id] += 1
             rows.append(row)
         groups.append((title, rows))
     return groups, list(notes)
 
 
-def claims_of_runs(verdicts: Iterable[Verdict]) -> dict[str, list[tuple[int, str]]]:
+def claims_of_runs(verdicts: Sequence[Verdict]) -> dict[str, list[tuple[int, str]]]:
     """For each trial id, the number and the anchor of every claim that counts the run."""
-    times: Counter[str] = Counter()
     found: dict[str, list[tuple[int, str]]] = {}
-    for number, verdict in enumerate(verdicts, 1):
-        anchor = claim_anchor(verdict.claim.id, times[verdict.claim.id])
-        times[verdict.claim.id] += 1
+    for number, (verdict, anchor) in enumerate(zip(verdicts, _anchors(verdicts), strict=True), 1):
         if verdict.evidence is not None:
             compared = verdict.evidence.comparison
             for side in (compared.baseline, compared.treatment):
                 for seed in compared.seeds:
                     found.setdefault(side.trials[seed], []).append((number, anchor))
     return found
+
+
+def _anchors(verdicts: Iterable[Verdict]) -> Iterator[str]:
+    """The anchor of each verdict: of several on the same claim, each has its own."""
+    times: Counter[str] = Counter()
+    for verdict in verdicts:
+        yield claim_anchor(verdict.claim.id, times[verdict.claim.id])
+        times[verdict.claim.id] += 1
 
 
 def _title(verdict: Verdict) -> str:
@@ -71,7 +74,8 @@ def _title(verdict: Verdict) -> str:
 def _details(verdict: Verdict, panels: Mapping[str, str], budget: str) -> dict[str, Any]:
     claim, seen = verdict.claim, verdict.evidence
     sentence = without_analogue(verdict.sentence)
-    trials = [] if seen is None else [trial for pair in _pairs(seen) for trial in (pair["before"], pair["after"])]
+    pairs = [] if seen is None else _pairs(seen)
+    trials = [trial for pair in pairs for trial in (pair["before"], pair["after"])]
     curves = dict.fromkeys(panels[trial] for trial in trials if trial in panels)
     return {
         "sentence": sentence[0].upper() + sentence[1:],
@@ -80,7 +84,7 @@ def _details(verdict: Verdict, panels: Mapping[str, str], budget: str) -> dict[s
         # Of a claim that the grid's budget carries over, the page says it once.
         "published_for": claim.published_for if claim.kind == "analogue" and not budget else "",
         "levels": (claim.contrast.baseline, claim.contrast.treatment),
-        "runs": [] if seen is None else _pairs(seen),
+        "runs": pairs,
         "curves": list(curves),
         "numbers": list(_numbers(verdict, budget)),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from suite.report.tables.published import PublishedTable, published_table
 from suite.report.tables.rows import rows
 from suite.report.tables.table import Table
 from suite.run.opened_grid import OpenGrid, open_grid
-from suite.run.timing.estimate import ANYWHERE, Estimate, Where, estimate
+from suite.run.timing.estimate import ANYWHERE, Estimate, Where, estimate, workers_here
 from suite.run.timing.forecast import Measured, read_calibration
 from suite.run.timing.pace import Pace, Paces
 from suite.store.frames import load_history, to_columns, to_frame
@@ -102,10 +101,6 @@ class Workspace(OpenGrid):
         """What `lape plan --calibrate` measured last."""
         return read_calibration(self.store.folder)
 
-    def workers(self, threads: int) -> int:
-        """How many trials run at a time on this machine's processors."""
-        return max(len(os.sched_getaffinity(0)) // threads, 1)
-
     def estimate(self, trials: Sequence[Trial], workers: int | None = None, where: Where = ANYWHERE) -> Estimate:
         """What the trials take.
 
@@ -118,7 +113,7 @@ class Workspace(OpenGrid):
         found = estimate(trials, self.paces, workers or 1, begin, where)
         if workers is not None or found.device is None or found.device.gpu:
             return found
-        return estimate(trials, self.paces, self.workers(found.device.threads), begin, where)
+        return estimate(trials, self.paces, workers_here(found.device.threads), begin, where)
 
     @cached_property
     def columns(self) -> dict[str, list[Any]]:

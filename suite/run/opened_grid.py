@@ -60,6 +60,8 @@ class OpenGrid:
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
         """What the stored runs say about each side of a search; empty in a grid without `choose`."""
+        if self.grid.file.choose is None:  # known without expanding the grid
+            return ()
         search = self._declared.search
         return () if search is None else search.choices(self.store.records())
 

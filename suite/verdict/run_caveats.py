@@ -60,8 +60,8 @@ def _equal_pairs(comparison: Comparison) -> Iterator[str]:
             yield f"{seed_list(alike)} are equal pairs: both sides gave the same answers; they hardly say more than one"
 
 
-def _collapsed(comparison: Comparison, side: Side) -> list[int]:
-    """The seeds whose accuracy can be that of guessing."""
+def untrained(comparison: Comparison, side: Side) -> list[int]:
+    """The seeds of a side whose accuracy can be that of guessing."""
     dataset = side.level if comparison.axis == "dataset" else comparison.cell["dataset"]
     if dataset not in DATASETS:
         return []
@@ -77,8 +77,14 @@ def _collapsed(comparison: Comparison, side: Side) -> list[int]:
     ]
 
 
+def untrained_pairs(comparison: Comparison) -> list[int]:
+    """The places, among the pairs, of those in which either side never trained."""
+    lost = {*untrained(comparison, comparison.baseline), *untrained(comparison, comparison.treatment)}
+    return [place for place, seed in enumerate(comparison.seeds) if seed in lost]
+
+
 def _near_chance(comparison: Comparison, side: Side) -> Iterator[str]:
-    if collapsed := _collapsed(comparison, side):
+    if collapsed := untrained(comparison, side):
         dataset = side.level if comparison.axis == "dataset" else comparison.cell["dataset"]
         chance = 100 / DATASETS[dataset].num_classes
         yield f"{side.level}: {seed_list(collapsed)} ended near the {chance:g} % of chance: a collapse is no baseline"
@@ -87,7 +93,7 @@ def _near_chance(comparison: Comparison, side: Side) -> Iterator[str]:
 def _never_trained(comparison: Comparison) -> Iterator[str]:
     """How many runs of either side never trained, whether that differs, and the gain with and without their pairs."""
     base, treated = comparison.baseline, comparison.treatment
-    lost = {side.level: _collapsed(comparison, side) for side in (base, treated)}
+    lost = {side.level: untrained(comparison, side) for side in (base, treated)}
     if not any(lost.values()):
         return
     rates = compare_failures(len(lost[base.level]), len(base.values), len(lost[treated.level]), len(treated.values))
@@ -95,7 +101,7 @@ def _never_trained(comparison: Comparison) -> Iterator[str]:
         f"never trained: {rates.baseline} of {rates.baseline_runs} runs of {base.level}, {rates.treatment} of "
         f"{rates.treatment_runs} of {treated.level} (Fisher's exact test of equal rates: p = {p_value(rates.p)})"
     )
-    places = [place for place, seed in enumerate(comparison.seeds) if any(seed in seeds for seeds in lost.values())]
+    places = untrained_pairs(comparison)
     if places and len(comparison.seeds) > len(places):
         whole, without = comparison.gain, gain_without(comparison.gains, places)
         text += (

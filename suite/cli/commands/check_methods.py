@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from suite.errors import InputError, Problem, first_line
-from suite.grid.axes import AXES
+from suite.grid.axes import AXES, BUILT_IN_AXES
 from suite.grid.losses import LOSSES
 from suite.grid.methods import MethodFile, code_of
 from suite.grid.recipe import Recipe
@@ -94,7 +94,7 @@ def check_methods(files: tuple[MethodFile, ...]) -> Iterator[str]:
 
 def _levels(file: MethodFile) -> Iterator[tuple[str, str]]:
     """What can be tried: data sets have no code."""
-    for axis in (name for name in AXES if not AXES[name].declared_as):
+    for axis in BUILT_IN_AXES:
         registry = AXES[axis].levels
         assert isinstance(registry, Registry)
         yield from ((axis, name) for name in registry.outside.names(file.module))

@@ -22,7 +22,7 @@ from suite.run.opened_grid import OpenGrid
 from suite.run.plan import Plan, expectation, make_plan
 from suite.run.ray.capacity import Capacity, Needs, capacity, default_gpus, parse_nodes
 from suite.run.stale import Answer, stale_answer, stale_lines, stale_records
-from suite.run.timing.estimate import ANYWHERE, CellEstimate, Estimate, Interval, Where
+from suite.run.timing.estimate import ANYWHERE, CellEstimate, Estimate, Interval, Where, workers_here
 from suite.run.timing.here import anywhere, here
 from suite.run.timing.pace import kind_of
 from suite.store.files import make_folder, write_atomic
@@ -59,7 +59,7 @@ def calibrate_grid(workspace: Workspace, machine: Machine, workers: int | None, 
         verify(dataset, root)
     make_folder(workspace.store.folder)
     on_cpu = machine.torch_device().type == "cpu"
-    at_a_time = workers or (workspace.workers(machine.threads) if on_cpu else 1)
+    at_a_time = workers or (workers_here(machine.threads) if on_cpu else 1)
     measured = calibrate(trials, replace(machine, data_root=root), min(at_a_time, len(plan.to_do)))
     measured.write(workspace.store.folder)
 

@@ -26,6 +26,7 @@ from suite.grid.shipped import HERE
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace, open_workspace
 from suite.run.policy import Policy
+from suite.run.timing.estimate import workers_here
 from suite.run.timing.forecast import Measured
 from suite.store.files import cannot_write, make_folder, write_texts
 from suite.text import duration, say
@@ -144,12 +145,10 @@ def _chosen(question: Question, hours: float, execution: Execution, machine: Mac
 
 def trials_at_once(execution: Execution, machine: Machine) -> int:
     """How many trials will run at a time on this machine."""
-    import os
-
     if execution.executor == "serial":
         return 1
     if machine.torch_device().type == "cpu":
-        room = max(len(os.sched_getaffinity(0)) // machine.threads, 1)
+        room = workers_here(machine.threads)
     else:
         import torch
 

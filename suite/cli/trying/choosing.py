@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from suite.cli.trying.design import LEAST_PAIRS, Design
+from suite.cli.trying.design import Design
 from suite.cli.trying.ladder import Ladder, Step
 from suite.cli.trying.question import Question
 from suite.errors import InputError, nearest
@@ -18,6 +18,7 @@ from suite.run.timing.forecast import Measured
 from suite.run.timing.pace import Pace
 from suite.store.record import USUAL_LEVELS
 from suite.text import duration
+from suite.verdict.stats.sequential import FIRST_LOOK
 
 _RESERVE = 0.9  # the share of the time that training may take; the rest is for tables, figures and slower pairs
 # The levels that both sides share: the usual ones, and what differs for convolutional networks, or without tokens to
@@ -74,7 +75,7 @@ def choose(
     wanted = [one for one in found if _fitting(one[1], left, at_once) >= ladder.wanted_pairs]
     design, seconds = wanted[-1] if wanted else found[0]
     pairs = min(_fitting(seconds, left, at_once), ladder.most_pairs)
-    if pairs < LEAST_PAIRS:
+    if pairs < FIRST_LOOK:
         raise _too_short(question, design, seconds, left, at_once)
     return Choice(replace(design, pairs=pairs), seconds, replace(last, paces=paces))
 
@@ -161,10 +162,10 @@ def _no_architecture(question: Question, ladder: Ladder, steps: Sequence[Step]) 
 
 
 def _too_short(question: Question, design: Design, seconds: float, left: float, at_once: int) -> InputError:
-    needed = (LEAST_PAIRS * seconds / at_once / _RESERVE) / 3600
+    needed = (FIRST_LOOK * seconds / at_once / _RESERVE) / 3600
     return InputError(
         "the time is too short for the fewest pairs that are ever tested",
-        expected=f"time for {LEAST_PAIRS} pairs of training runs: {design.summary}, {duration(seconds)} a pair",
+        expected=f"time for {FIRST_LOOK} pairs of training runs: {design.summary}, {duration(seconds)} a pair",
         found=f"{duration(max(left, 0))} left of --hours after the speed was measured",
         where=question.command,
         fix=f"give --hours {math.ceil(100 * (needed + 0.01)) / 100:g} or more",

@@ -18,8 +18,7 @@ from suite.grid.axes import AXES
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
 from suite.store.files import write_texts
-
-LEAST_PAIRS = 3  # fewer are never tested
+from suite.verdict.stats.sequential import FIRST_LOOK
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Design:
     arch: str
     levels: Mapping[str, str]
     epochs: int
-    pairs: int = LEAST_PAIRS
+    pairs: int = FIRST_LOOK
 
     @property
     def files(self) -> dict[str, str]:

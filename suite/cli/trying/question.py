@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from suite.errors import InputError, nearest, unknown
-from suite.grid.axes import AXES
+from suite.grid.axes import AXES, BUILT_IN_AXES
 from suite.grid.documents import Document
 from suite.grid.recipe import Recipe
-
-CONTRAST_AXES = tuple(name for name, axis in AXES.items() if not axis.declared_as)
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ def ask(
             gain isn't above zero; the name can't be a grid's.
     """
     where = f"lape try {method}"
-    if axis is not None and axis not in CONTRAST_AXES:
-        raise unknown("axis", axis, CONTRAST_AXES, where=f"--axis {axis}")
-    asked = _axis(method, CONTRAST_AXES if axis is None else (axis,), where)
+    if axis is not None and axis not in BUILT_IN_AXES:
+        raise unknown("axis", axis, BUILT_IN_AXES, where=f"--axis {axis}")
+    asked = _axis(method, BUILT_IN_AXES if axis is None else (axis,), where)
     baseline = over or _usual_baseline(asked, method)
     if baseline not in AXES[asked].levels:
         raise unknown(asked, baseline, AXES[asked].levels, where=f"--over {baseline}")

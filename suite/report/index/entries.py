@@ -19,6 +19,7 @@ from suite.verdict.verdicts import Verdict
 
 BUDGETS = {"published": "paper’s budget", "analogue": "stand-in", "own": "own claim"}
 NO_GRID = "no grid has both of its sides"
+NOT_RUN = "not run yet"
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _reason(workspace: Workspace, verdict: Verdict, has_cells: bool) -> str:
     if not has_cells and verdict.evidence is None:
         return NO_GRID
     if not workspace.has_runs:
-        return "not run yet"
+        return NOT_RUN
     return verdict.obstacle
 
 

@@ -21,7 +21,7 @@ from suite import __version__
 from suite.report.claim_names import claim_names
 from suite.report.claim_rows import SIGNS, claim_anchor, claim_row
 from suite.report.figures.forest import SHAPES, Scale, axis, common_scale, gridlines
-from suite.report.index.entries import BUDGETS, Entry
+from suite.report.index.entries import BUDGETS, NOT_RUN, Entry
 from suite.report.remarks import made
 from suite.report.templates import asset, template
 from suite.report.workspace import Workspace
@@ -29,7 +29,6 @@ from suite.store.files import write_atomic
 from suite.verdict.sentences import MEANINGS
 
 INDEX = "index.html"
-NOT_RUN = "not run yet"
 
 
 def write_index(lines: Sequence[Entry], workspaces: Sequence[Workspace], reports: Path) -> Path:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,6 +131,11 @@ class Where:
 
 
 ANYWHERE = Where()
+
+
+def workers_here(threads: int) -> int:
+    """How many trials of so many threads run at a time on this machine's processors."""
+    return max(len(os.sched_getaffinity(0)) // threads, 1)
 
 
 def estimate(

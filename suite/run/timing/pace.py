@@ -134,16 +134,15 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
 
 def work_of(trial: Trial) -> Work:
     """The work of a trial: images that it trains on and tests over all epochs."""
-    recipe, dataset = trial.recipe, trial.dataset
-    epochs, (trained, tested) = recipe.total_epochs, _of_epoch(recipe.model_dump(), dataset)
-    return Work(epochs * trained, count_tests(recipe.test_every, epochs) * tested)
+    return _work(trial.recipe.model_dump(), trial.recipe.total_epochs, trial.dataset)
 
 
-def _of_epoch(recipe: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
-    """The number of images that an epoch trains on, and that an evaluation takes: of the test and for validation."""
+def _work(recipe: Mapping[str, Any], epochs: int, dataset: Dataset) -> Work:
+    """The work of so many epochs. An evaluation takes the test images and those that are held out for validation."""
     images, batch_size = recipe.get("train_images") or dataset.train_images, recipe["batch_size"]
     held_out = count_validation(recipe.get("validation"), images)
-    return max(images - held_out, 0) // batch_size * batch_size, dataset.test_images + held_out
+    trained = max(images - held_out, 0) // batch_size * batch_size
+    return Work(epochs * trained, count_tests(recipe["test_every"], epochs) * (dataset.test_images + held_out))
 
 
 _SHORTEST = 1e-6  # seconds of a training run; a shorter time wasn't measured
@@ -172,16 +171,15 @@ class Paces:
             self._kinds[cell] = kind_of(config)
         if recipe.get("batch_size") is None or recipe.get("test_every") is None:  # of other code, or damaged
             return None
-        trained, tested = _of_epoch(recipe, dataset)
-        trained, tested = epochs * trained, count_tests(recipe["test_every"], epochs) * tested
-        training = min(trained / speed, seconds)
-        if not trained or not tested or seconds < _SHORTEST:
+        work = _work(recipe, epochs, dataset)
+        training = min(work.trained / speed, seconds)
+        if not work.trained or not work.tested or seconds < _SHORTEST:
             return None
         return Pace(
             self._kinds[cell],
             device_of(environment),
-            train=training / trained,
-            test=(seconds - training) / tested,
+            train=training / work.trained,
+            test=(seconds - training) / work.tested,
             at=values["started_at"],
         )
 

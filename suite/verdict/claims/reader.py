@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 from suite.errors import InputError, Problem, nearest
-from suite.grid.axes import AXES, unknown_level
+from suite.grid.axes import BUILT_IN_AXES, unknown_level
 from suite.grid.documents import Document, Location, check_inside, read_document
 from suite.grid.shipped import find_named
 from suite.store.record import AXIS_FIELDS
@@ -19,8 +19,6 @@ from suite.verdict.claims.claim import Claim
 from suite.verdict.claims.published import GRADES, Model, Statement, Value, decimals, gain_label
 from suite.verdict.claims.schema import ClaimFile, Sides
 
-# The axes whose levels can be checked in a claim; architectures and data sets may be a grid's own.
-_CHECKED = tuple(name for name in AXES if not AXES[name].declared_as)
 M = TypeVar("M", bound=Model)
 
 
@@ -213,7 +211,7 @@ class _Parts:
         asked = claim.contrast
         sides = [(asked.axis, asked.baseline, "baseline"), (asked.axis, asked.treatment, "treatment")]
         for axis, level, key in [*sides, *((axis, level, "match") for axis, level in asked.match.items())]:
-            if axis in _CHECKED and (advice := unknown_level(axis, level)):
+            if axis in BUILT_IN_AXES and (advice := unknown_level(axis, level)):
                 self._unknown(axis, level, advice, (*at, "contrast", key))
 
     def _resolved(self, entry: dict[str, Any], at: Location) -> dict[str, Any] | None:

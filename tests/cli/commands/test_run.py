@@ -14,7 +14,7 @@ from suite.cli.commands.run import Execution, _changed, _expected, run_grid
 from suite.errors import InputError
 from suite.report.workspace import Workspace, open_workspace
 from suite.run.policy import Policy
-from suite.run.timing.estimate import Where
+from suite.run.timing.estimate import Where, workers_here
 from suite.train.faults import MachineFault
 from suite.train.machine import Machine
 from tests.records import make_record
@@ -58,7 +58,7 @@ def test_a_run_is_expected_to_take_as_long_as_so_many_at_once_do(opened: Workspa
     trials = opened.expansion.trials
     for trial in trials[:1]:
         opened.store.put(make_record(trial, train_seconds=10.0))
-    where, most = Where(), opened.workers(1)
+    where, most = Where(), workers_here(1)
     assert _expected(opened, Execution(), trials, where).workers == most
     assert _expected(opened, Execution(at_once=1), trials, where).workers == 1
     assert _expected(opened, Execution(at_once=most + 5), trials, where).workers == most
