@@ -76,7 +76,8 @@ def prepare_command(name: str, dataset: Dataset | None = None) -> str:
     command = f"lape data prepare {name}"
     if name in DATASETS:
         return command + (" --from PATH" if DATASETS[name].storage == "folder" else "")
-    command += " --from PATH"
+    if dataset is None or not dataset.generated:
+        command += " --from PATH"
     if dataset is not None:
         command += f" {dataset.options}"
     return command

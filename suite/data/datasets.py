@@ -6,11 +6,13 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from suite.data.listops.settings import CLASSES, ListOps
 from suite.data.sound.settings import Sound
 from suite.registry import Registry
 
 MOST_NAME = 100  # characters of a name, which is also a folder's name
 MOST_PIXELS = 4096  # of an image's side; a batch of larger images wouldn't fit in memory
+TOKEN_MEAN, TOKEN_STD = (0.0,), (1 / 255,)  # pixels are divided by 255: these give back the tokens
 
 
 class Dataset(BaseModel):
@@ -24,13 +26,17 @@ class Dataset(BaseModel):
             redistributed: the checksum covers the names of the class folders and the numbers of images, which are
             public. The files are then checked against the index that was made when they were prepared.
         sound: how recordings became these images; None for images. The checksum covers it.
+        listops: the rule that generated these lists; None for images. The checksum covers it. A list is a sequence of
+            tokens, stored as an image of one row: `image_size` is its length, and pixels are tokens.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MOST_NAME)
     num_classes: int = Field(ge=2, le=1_000_000)
-    image_size: int = Field(ge=1, le=MOST_PIXELS, description="height and width in pixels")
+    image_size: int = Field(
+        ge=1, le=MOST_PIXELS, description="height and width in pixels; of sequences, the number of tokens"
+    )
     channels: Literal[1, 3]
     train_images: int = Field(ge=1, lt=2**40)
     test_images: int = Field(ge=1, lt=2**40)
@@ -41,14 +47,34 @@ class Dataset(BaseModel):
     checksum_of: Literal["images", "classes"] = "images"
     source: str = ""
     sound: Sound | None = None
+    listops: ListOps | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image. A sequence has one row."""
+        return self.channels, 1 if self.listops else self.image_size, self.image_size
+
+    @property
+    def size_text(self) -> str:
+        """The size of an image, such as "32×32×3", or of a sequence, such as "128 tokens"."""
+        if self.listops:
+            return f"{self.image_size} tokens"
+        return f"{self.image_size}×{self.image_size}×{self.channels}"
+
+    @property
+    def generated(self) -> bool:
+        """Whether it is generated from a seed, so that nothing is downloaded or read."""
+        return self.listops is not None and self.listops.seed is not None
+
+    @property
+    def items(self) -> str:
+        """What its images are, in the plural."""
+        return "lists" if self.listops else "images"
 
     @property
     def summary(self) -> str:
         """The numbers of images, pixels, channels and classes, as a text."""
-        return (
-            f"{self.train_images} + {self.test_images} images, {self.image_size}×{self.image_size}×{self.channels}, "
-            f"{self.num_classes} classes"
-        )
+        return f"{self.train_images} + {self.test_images} {self.items}, {self.size_text}, {self.num_classes} classes"
 
     @property
     def description(self) -> str:
@@ -60,11 +86,14 @@ class Dataset(BaseModel):
         """The options of `lape data prepare` that make a data set of the user's own so."""
         if self.sound is not None:
             return self.sound.options
+        if self.listops is not None:
+            return self.listops.options
         return f"--image-size {self.image_size}" + (" --storage folder" if self.storage == "folder" else "")
 
     def whole_checksum(self, arrays: str) -> str:
         """The checksum of this data set with arrays of that checksum."""
-        return arrays if self.sound is None else self.sound.checksum(arrays)
+        rule = self.sound or self.listops
+        return arrays if rule is None else rule.checksum(arrays)
 
     @model_validator(mode="after")
     def _a_value_per_channel(self) -> Self:
@@ -85,11 +114,28 @@ class Dataset(BaseModel):
             raise ValueError("storage: arrays and checksum_of: images for spectrograms")
         return self
 
+    @model_validator(mode="after")
+    def _as_the_lists(self) -> Self:
+        lists = self.listops
+        if lists is None:
+            return self
+        if self.sound is not None:
+            raise ValueError("sound or listops, and not both")
+        if (self.channels, self.image_size, self.num_classes) != (1, lists.max_length, CLASSES):
+            raise ValueError(f"channels: 1, an image_size of listops.max_length, and num_classes: {CLASSES}")
+        if (self.train_images, self.test_images) != (lists.train, lists.test):
+            raise ValueError("as many train_images and test_images as listops.train and listops.test")
+        if (self.mean, self.std) != (TOKEN_MEAN, TOKEN_STD):
+            raise ValueError(f"mean: {[*TOKEN_MEAN]} and std: {[*TOKEN_STD]}, which keep tokens as they are")
+        if (self.storage, self.checksum_of) != ("arrays", "images"):
+            raise ValueError("storage: arrays and checksum_of: images for lists")
+        return self
+
     @model_serializer(mode="wrap")
-    def _without_sound(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """All values, but no `sound` of images: what was written before it existed stays the same."""
+    def _without_rules(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """All values, but no `sound` and `listops` of images: what was written before they existed stays the same."""
         values: dict[str, Any] = handler(self)
-        return {key: value for key, value in values.items() if key != "sound" or value is not None}
+        return {key: value for key, value in values.items() if key not in ("sound", "listops") or value is not None}
 
 
 DATASETS: Registry[Dataset] = Registry("data set")

@@ -98,7 +98,7 @@ def prepare(
         prepare_ = _prepare_builtin if fixed == "arrays" else _prepare_builtin_folder
         with Progress(f"preparing {name}") as progress:
             return prepare_(DATASETS[name], root, source, progress)
-    _check_name(name)
+    check_name(name)
     if source is None:
         return _known(name, root)
     with Progress(f"preparing {name}") as progress:
@@ -122,12 +122,12 @@ def declaration(dataset: Dataset) -> str:
 
 def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None, progress: Progress) -> Dataset:
     progress.phase("verifying what is there")
-    if _is_whole(dataset, root):
+    if is_whole(dataset, root):
         return dataset
     with scratch(root) as temporary:
         splits = _read_builtin(dataset.name, source, temporary, progress)
         progress.phase("sorting and writing")
-        splits = _sorted(splits)
+        splits = sort_splits(splits)
         found = arrays_checksum(splits)
         if found != dataset.checksum:
             size, channels = dataset.image_size, dataset.channels
@@ -147,7 +147,7 @@ def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None, progress
 
 def _prepare_builtin_folder(dataset: Dataset, root: Path, source: Path | None, progress: Progress) -> Dataset:
     progress.phase("verifying what is there")
-    if _is_whole(dataset, root):
+    if is_whole(dataset, root):
         return dataset
     if source is None or not source.is_dir():
         raise InputError(
@@ -192,7 +192,8 @@ def _read_builtin(name: str, source: Path | None, temporary: Path, progress: Pro
     return splits
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise `InputError` if no data set of the user's own can have this name."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name == TEACHERS or len(name) > MOST_NAME:
         raise InputError(
             "a name that no data set can have",
@@ -257,7 +258,7 @@ def _prepare_custom(name: str, root: Path, source: Path, options: _Options, prog
         known = load_meta(name, root)
     except InputError:
         known = None  # damaged: prepare it again
-    if known is not None and known.stamp == stamp and _is_whole(known.dataset, root):
+    if known is not None and known.stamp == stamp and is_whole(known.dataset, root):
         return known.dataset
     with scratch(root) as temporary:
         with unpacked(source, temporary, progress) as folder:
@@ -284,7 +285,7 @@ def _read_custom(
         arrays = read_spectrograms(tree, sound, progress) if sound else read_arrays(tree, size, channels, progress)
         progress.phase("sorting and measuring")
         note_copies({split: _named(tree, split, arrays[split]) for split in SPLITS})
-        splits = arrays = _sorted(arrays)
+        splits = arrays = sort_splits(arrays)
         checksum = sound.checksum(arrays_checksum(arrays)) if sound else arrays_checksum(arrays)
         mean, std = measure(arrays["train"].images)
     elif not source.is_dir():
@@ -327,11 +328,13 @@ def _named(tree: Tree, split: str, arrays: Split) -> Iterator[Named]:
         yield hashlib.sha256(image).digest(), label, name_text(path.relative_to(tree.folder))
 
 
-def _sorted(splits: Mapping[str, Split]) -> dict[str, Split]:
+def sort_splits(splits: Mapping[str, Split]) -> dict[str, Split]:
+    """The splits in canonical order."""
     return {name: split.take(canonical_order(split)) for name, split in splits.items()}
 
 
-def _is_whole(dataset: Dataset, root: Path) -> bool:
+def is_whole(dataset: Dataset, root: Path) -> bool:
+    """Whether the data set is prepared and undamaged."""
     try:
         verify(dataset, root)
     except InputError:

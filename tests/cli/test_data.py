@@ -103,3 +103,23 @@ def test_recordings_run_with_bn_l2bn_and_a_vision_transformer(
         ]
         assert [row["status"] for row in rows] == ["done", "done"]
         assert {row["norm"] for row in rows} == ({"bn", "l2bn"} if changes else {"ln"})
+
+
+def test_lists_are_generated(lape: Shell, tmp_path: Path) -> None:
+    command = ["data", "prepare", "lists", "--data", tmp_path / "data", "--listops"]
+    settings = "seed=0,min_length=4,max_length=20,train=50,test=20"
+    out = lape(*command, settings)
+    assert lape.code == 0, lape.err
+    assert "lists: 50 + 20 lists, 20 tokens, 10 classes" in out
+    assert "listops:\n      seed: 0\n      min_length: 4" in out
+    assert "prepared (your own): 50 + 20 lists" in lape("data", "ls", "--data", tmp_path / "data")
+    for wrong, message in (
+        ([f"{settings},seed=1"], "seed twice"),
+        ([settings.replace("max_length=20", "max_length=5")], "at least min_length + 2"),
+        ([settings, "--storage", "folder"], "no other option than --from and --data"),
+        ([settings, "--sound", "hop=1"], "no other option than --from and --data"),
+    ):
+        lape(*command, *wrong)
+        assert lape.code == 2
+        assert message in lape.err
+        assert "Traceback" not in lape.err

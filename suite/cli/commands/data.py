@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from suite.cli.commands.ls import columns
 from suite.data.cache import Listed, list_prepared, load_meta, open_root, prepare_command
 from suite.data.datasets import DATASETS, Dataset
+from suite.data.listops.preparation import prepare_lists
+from suite.data.listops.settings import parse_listops
 from suite.data.preparation import declaration, prepare
 from suite.data.sound.settings import FOLDERS, parse_sound
 from suite.errors import InputError
@@ -22,6 +24,7 @@ def prepare_data(
     data: Path | None,
     sound: str | None = None,
     split: str | None = None,
+    listops: str | None = None,
 ) -> Iterator[str]:
     """Run `lape data prepare`: prepare a data set, and yield lines that describe it.
 
@@ -33,11 +36,14 @@ def prepare_data(
         data: the folder of the prepared data sets; None: the default.
         sound: the settings of spectrograms, if the source has recordings.
         split: the rule that makes the recordings' test split; None: by folders.
+        listops: the settings of lists to generate or to read.
 
     Raises:
-        InputError: `split` without `sound`, or the data set can't be prepared.
+        InputError: options don't go together, or the data set can't be prepared.
     """
-    if split is not None and sound is None:
+    if listops is not None:
+        _check_alone(name, {"--sound": sound, "--split": split, "--image-size": image_size, "--storage": storage})
+    elif split is not None and sound is None:
         raise InputError(
             "a split of images is made by their folders",
             expected="--split with --sound alone",
@@ -48,23 +54,36 @@ def prepare_data(
     settings = None if sound is None else parse_sound(sound, split or FOLDERS)
     root = open_root(data)
     before = _prepared(name, root)
-    dataset = prepare(name, root=root, source=source, image_size=image_size, storage=storage, sound=settings)
-    yield (
-        f"{dataset.name}: {dataset.train_images} + {dataset.test_images} images, "
-        f"{dataset.image_size}×{dataset.image_size}×{dataset.channels}, {dataset.num_classes} classes, in {root / name}"
-    )
+    if listops is not None:
+        dataset = prepare_lists(name, parse_listops(listops), root=root, source=source)
+    else:
+        dataset = prepare(name, root=root, source=source, image_size=image_size, storage=storage, sound=settings)
+    yield f"{dataset.name}: {dataset.summary}, in {root / name}"
     yield f"sha256 {dataset.checksum}"
     meta = load_meta(name, root)
     if meta is not None and meta.index:
         yield f"sha256 {meta.index} of its files: it should be the same on all machines whose results you compare"
     if before is not None and before.checksum != dataset.checksum:
+        size = f"{before.image_size}×{before.image_size} pixels" if before.listops is None else before.size_text
         note(
-            f"this took the place of another data set {name!r}, of {before.image_size}×{before.image_size} pixels and "
-            f"sha256 {before.checksum}: grids that declare that one need it prepared again, under a name of its own"
+            f"this took the place of another data set {name!r}, of {size} and sha256 {before.checksum}: "
+            "grids that declare that one need it prepared again, under a name of its own"
         )
     if name not in DATASETS:
         yield "to use it, add to a grid file:"
         yield declaration(dataset)
+
+
+def _check_alone(name: str, others: Mapping[str, object]) -> None:
+    """Raise `InputError` if another option than --from and --data is given beside --listops."""
+    if given := [option for option, value in others.items() if value not in (None, "auto")]:
+        raise InputError(
+            "options that don't go together",
+            expected="with --listops, no other option than --from and --data",
+            found=" and ".join(given),
+            where=f"lape data prepare {name}",
+            fix="run: lape data prepare NAME --listops SETTINGS",
+        )
 
 
 def _prepared(name: str, root: Path) -> Dataset | None:
@@ -107,5 +126,6 @@ def _listed(entry: Listed) -> str:
     kind = "built in" if entry.builtin else "your own"
     if not entry.prepared:
         return f"not prepared ({kind}): {entry.note or prepare_command(entry.name)}"
-    images = f"{entry.dataset.train_images} + {entry.dataset.test_images} images, " if entry.dataset else ""
+    facts = entry.dataset
+    images = f"{facts.train_images} + {facts.test_images} {facts.items}, " if facts else ""
     return f"prepared ({kind}): {images}{entry.size / 1e6:.1f} MB{entry.note and ', ' + entry.note}"

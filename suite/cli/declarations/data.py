@@ -83,12 +83,20 @@ def data_prepare(
             show_default=False,
         ),
     ] = None,
+    listops: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=NUMBER,…",
+            help="Generate lists of operators and digits (Long ListOps) with these settings, such as "
+            "seed=0,min_length=32,max_length=128,train=10000,test=2000. Without a seed: read them from the folder.",
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
-    """Download or read a data set, verify it, and cache it. Trials never download data."""
+    """Download, read or generate a data set, verify it, and cache it. Trials never download data."""
     from suite.cli.commands.data import prepare_data
 
-    for line in prepare_data(name, source, image_size, storage, data, sound, split):
+    for line in prepare_data(name, source, image_size, storage, data, sound, split, listops):
         say(line)
 
 

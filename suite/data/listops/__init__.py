@@ -1,0 +1,1 @@
+"""Lists of operators and digits (Long ListOps): their settings, how they are generated, and their tokens."""
