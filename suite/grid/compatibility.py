@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from suite.data.datasets import Dataset
+from suite.data.listops.settings import SYMBOLS
 from suite.errors import InputError
 from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.losses import LOSSES, idle_weights, set_weights
@@ -13,9 +14,12 @@ from suite.grid.named_recipe import NamedRecipe
 from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES
 from suite.models.levels import Cell
+from suite.models.sequence_size import SequenceSize
 from suite.store.held_out import count_validation
 from suite.store.record import LOSS_KEYS
 
+# Keys that change pixels. Of tokens, they would make other symbols.
+_OF_PIXELS = ("crop_padding", "crop_scale", "flip", "auto_augment", "erase_prob", "mixup", "cutmix", "test_crop_ratio")
 _DROP = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
 
 
@@ -37,6 +41,7 @@ def check_weights(named: NamedRecipe, levels: Iterable[str]) -> None:
 
 def check_cell(cell: Cell, dataset: Dataset, recipe: NamedRecipe) -> None:
     """Raise `InputError` if a level of the cell doesn't fit the others, or the recipe doesn't fit them."""
+    _check_kind(cell, dataset)
     for axis in GRID_ORDER:
         if error := AXES[axis].refusal(cell):
             (problem,) = error.problems
@@ -48,8 +53,31 @@ def check_cell(cell: Cell, dataset: Dataset, recipe: NamedRecipe) -> None:
     _check_recipe(cell, dataset, recipe)
 
 
+def _check_kind(cell: Cell, dataset: Dataset) -> None:
+    """Raise `InputError` unless images are for an architecture of images, and sequences for one of sequences."""
+    size, of_tokens = cell.arch.size, dataset.listops is not None
+    if isinstance(size, SequenceSize) != of_tokens:
+        kinds = {True: "sequences of tokens", False: "images"}
+        raise InputError(
+            f"arch {cell.arch.name} on {dataset.name}: it is of {kinds[not of_tokens]}",
+            expected=f"an architecture of {kinds[of_tokens]}, which the data set has",
+            found=f"family {cell.arch.family.name}",
+            fix=f"choose {'lra_small, or another size of ' if of_tokens else 'a family other than '}sequence, or "
+            f"another data set; {_DROP}",
+        )
+    if isinstance(size, SequenceSize) and size.vocabulary < len(SYMBOLS):
+        raise InputError(
+            f"arch {cell.arch.name} has too few symbols for {dataset.name}",
+            expected=f"a vocabulary of at least {len(SYMBOLS)}",
+            found=str(size.vocabulary),
+            fix="raise vocabulary",
+        )
+
+
 def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
     recipe = named.recipe
+    if dataset.listops is not None:
+        _check_tokens_stay(dataset, named)
     if recipe.cutmix_grid is not None and dataset.image_size % recipe.cutmix_grid:
         raise InputError(
             f"the recipe's cutmix_grid doesn't fit the data set {dataset.name}",
@@ -73,6 +101,19 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
         _check_validation(recipe, images, dataset, named)
     else:
         _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
+
+
+def _check_tokens_stay(dataset: Dataset, named: NamedRecipe) -> None:
+    """Raise `InputError` if the recipe would change the tokens of sequences."""
+    fields = Recipe.model_fields
+    if changed := [key for key in _OF_PIXELS if getattr(named.recipe, key) != fields[key].default]:
+        raise InputError(
+            f"the recipe changes pixels, and {dataset.name} has tokens",
+            expected="a recipe without augmentation",
+            found=", ".join(f"{key}: {getattr(named.recipe, key)}" for key in changed),
+            where=named.where(changed[0]),
+            fix=f"leave {', '.join(changed)} out",
+        )
 
 
 def _check_validation(recipe: Recipe, images: int, dataset: Dataset, named: NamedRecipe) -> None:

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from suite.errors import InputError, Problem, nearest, unknown
 from suite.models.levels import Cell, Level, Refusal
 from suite.models.positions import SITES, TOKENS
+from suite.models.sequence_size import SequenceSize
 from suite.models.sizes import (
     AnySize,
     ConvolutionSize,
@@ -132,6 +133,8 @@ _COMPACT = "Compact Transformers (arXiv 2104.05704)"
 _COMPACT_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.1}
 _T2T_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.0}
 _RESNET = "ResNet (arXiv 1512.03385)"
+_LRA = "Long Range Arena (arXiv 2011.04006)"
+_LRA_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-6, "attn_drop": 0.0}
 _SWIN_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-5, "drop_path": 0.2, "attn_drop": 0.0}
 
 for _family in (
@@ -161,6 +164,11 @@ for _family in (
            FourStageSize, "suite.models.families.resnet:ResNet", norm="bn", sites=()),
     Family("mobilenet_v2", "inverted residual blocks of depthwise convolutions", "MobileNetV2 (arXiv 1801.04381)",
            InvertedSize, "suite.models.families.mobilenet:MobileNetV2", norm="bn", sites=()),
+    Family("sequence", "pre-norm transformer on sequences of tokens, with a class token", _LRA, SequenceSize,
+           "suite.models.families.sequence:SequenceTransformer", 1, _LRA_DEFAULTS, sites=(TOKENS,)),
+    Family("sequence_late", "sequence whose class token joins before the last two blocks whatever the norm, as with "
+           "DTN it must", _LRA, SequenceSize, "suite.models.families.sequence:SequenceTransformer", 1, _LRA_DEFAULTS,
+           late_prefix=True, sites=(TOKENS,)),
     Family("timm", "an image model of the library timm, by timm's name and with timm's arguments",
            "timm (github.com/huggingface/pytorch-image-models)", TimmSize, "suite.models.timm_network:TimmNetwork",
            sites=(TOKENS,)),
@@ -217,6 +225,14 @@ for _blocks in (3, 5, 9, 18):
 _NAMED["resnet18"] = ("resnet", {"blocks": (2, 2, 2, 2), "bottleneck": False})
 _NAMED["resnet50"] = ("resnet", {"blocks": (3, 4, 6, 3), "bottleneck": True})
 _NAMED["mobilenet_v2"] = ("mobilenet_v2", {})
+
+# Long Range Arena's transformer for ListOps, and a small one; each also with a class token that joins late.
+_LRA_BASE: dict[str, Any] = {"embed_dim": 512, "depth": 6, "num_heads": 8, "mlp_ratio": 4.0, "head_dim": 2048}
+_LRA_BASE |= {"drop": 0.1, "attn_drop": 0.1}
+_LRA_SMALL: dict[str, Any] = {"embed_dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0}
+for _name, _body in (("base", _LRA_BASE), ("small", _LRA_SMALL)):
+    _NAMED[f"lra_{_name}"] = ("sequence", _body)
+    _NAMED[f"lra_{_name}_late"] = ("sequence_late", _body)
 
 
 def named_architectures() -> list[str]:

@@ -15,6 +15,7 @@ from suite.models.architectures import named_architectures, resolve_architecture
 from suite.models.embedding import BlockTerms
 from suite.models.layers.blocks import DropPath
 from suite.models.layers.tokenizers import HIDDEN_PLANES
+from suite.models.sequence_size import SequenceSize
 from suite.models.sizes import Size, WindowSize
 
 
@@ -112,16 +113,19 @@ def test_a_resolved_architecture_is_as_good_as_a_name() -> None:
 
 
 TRANSFORMERS = [name for name in named_architectures() if isinstance(resolve_architecture(name).size, Size)]
+SEQUENCES = [name for name in TRANSFORMERS if isinstance(resolve_architecture(name).size, SequenceSize)]
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_every_named_size_can_be_built(name: str) -> None:
-    side = 224 if "swin" in name else 32
+    side, of_tokens = 224 if "swin" in name else 32, name in SEQUENCES
+    levels = {"pe": "sin1d" if of_tokens else "sin2d", "join": "lape", "norm": "ln"}
     with torch.device("meta"):
-        model = create_model(name, pe="sin2d", join="lape", norm="ln", num_classes=7, image_size=side)
+        model = create_model(name, **levels, num_classes=7, image_size=side, in_chans=1 if of_tokens else 3)
     size, prefix = model.architecture.size, model.architecture.family.prefix
     stages = size.depth if isinstance(size, WindowSize) else [size.depth]
-    assert model.head.weight.shape == (7, size.embed_dim * 2 ** (len(stages) - 1))
+    width = size.embed_dim * 2 ** (len(stages) - 1)
+    assert model.head.weight.shape == (7, getattr(size, "head_dim", 0) or width)
     assert [len(position.maps) for position in model.positions()] == list(stages)
     rows, columns = size.token_grid(side)
     assert model.positions()[0].tables[0].shape == (1, prefix + rows * columns, size.embed_dim)

@@ -13,14 +13,18 @@ from torch import Tensor, nn
 
 from suite.errors import InputError
 from suite.models import create_model
-from suite.models.architectures import FAMILIES, resolve_architecture
+from suite.models.architectures import FAMILIES as ALL_FAMILIES
+from suite.models.architectures import resolve_architecture
 from suite.models.joins import JOINS
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS, TOKENS
+from suite.models.sequence_size import SequenceSize
 from suite.models.sizes import Size
 
+# Those of images; tests/models/families/test_sequence.py is of the others.
+FAMILIES = {name: family for name, family in ALL_FAMILIES.items() if not issubclass(family.size, SequenceSize)}
 _PLAIN: dict[str, Any] = {"embed_dim": 20, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5, "attn_drop": 0.1}
 # Each family at a small size, for images of 3×16×16. A new family needs an entry here.
 SIZES: dict[str, dict[str, Any]] = {

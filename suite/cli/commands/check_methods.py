@@ -20,6 +20,7 @@ from suite.models.architectures import FAMILIES, Architecture, resolve_architect
 from suite.models.build import create_model
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
+from suite.models.sequence_size import SequenceSize
 from suite.models.timm_size import TimmSize
 from suite.registry import Registry
 from suite.store.record import USUAL_LEVELS
@@ -57,9 +58,20 @@ class _Model:
         """The model with the same weights each time, with a level if there is one to try."""
         levels = {**self.levels, **({axis: level} if axis else {})}
         torch.manual_seed(0)
-        return create_model(
-            self.arch, pe=levels["pe"], join=levels["join"], norm=levels["norm"], num_classes=CLASSES, image_size=SIDE
-        )
+        chosen = {"pe": levels["pe"], "join": levels["join"], "norm": levels["norm"]}
+        channels = 1 if self._of_sequences else 3
+        return create_model(self.arch, **chosen, num_classes=CLASSES, image_size=SIDE, in_chans=channels)
+
+    @property
+    def _of_sequences(self) -> bool:
+        return isinstance(self.arch.size, SequenceSize)
+
+    def images(self) -> Tensor:
+        """A batch to try it on: noise, or sequences of symbols."""
+        generator = torch.Generator().manual_seed(1)
+        if self._of_sequences:
+            return torch.randint(1, 16, (IMAGES, 1, 1, SIDE), generator=generator).float()
+        return torch.randn(IMAGES, 3, SIDE, SIDE, generator=generator)
 
     def without(self, axis: str) -> nn.Module:
         """The model to compare a level's model with: the usual one, or of a position embedding one without any."""
@@ -127,7 +139,7 @@ def _accepts(model: _Model, axis: str, name: str) -> bool:
 def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | None:
     """What is wrong with the level in this model."""
     where = f"{file.path}:{_definition(file, axis, name)}"
-    images = torch.randn(IMAGES, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    images = model.images()
     try:
         built = model.build() if axis == "arch" else model.build(axis, name)
         built.eval()
@@ -175,8 +187,7 @@ def _leave_zero(model: nn.Module) -> None:
 def _try_loss(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | None:
     """What is wrong with the loss in a training step of this model, whose images are mixed."""
     where, loss = f"{file.path}:{_definition(file, axis, name)}", LOSSES[name]
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randn(IMAGES, 3, SIDE, SIDE, generator=generator)
+    images = model.images()
     labels = torch.arange(IMAGES) % CLASSES
     target = Target.of(labels, torch.full((IMAGES, 1), 0.75))
     recipe = Recipe(version=1, epochs=1, batch_size=IMAGES, lr=1.0)

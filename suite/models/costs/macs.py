@@ -25,6 +25,7 @@ FREE_OPERATORS = frozenset(
         "aten::avg_pool2d",
         "aten::cos",
         "aten::div",
+        "aten::embedding",
         "aten::exp",
         "aten::gelu",
         "aten::hardtanh_",
@@ -40,6 +41,7 @@ FREE_OPERATORS = frozenset(
         "aten::pad",
         "aten::repeat_interleave",
         "aten::rms_norm",
+        "aten::round",
         "aten::rsub",
         "aten::sigmoid",
         "aten::sin",
@@ -137,7 +139,8 @@ def count_forward(model: nn.Module, image_size: int, in_chans: int) -> ForwardCo
         from fvcore.nn import FlopCountAnalysis
 
         parameter = next(model.parameters())
-        images = torch.zeros(1, in_chans, image_size, image_size, dtype=parameter.dtype, device=parameter.device)
+        shape = getattr(model, "input_shape", (in_chans, image_size, image_size))  # a sequence has one row
+        images = torch.zeros(1, *shape, dtype=parameter.dtype, device=parameter.device)
         training = model.training
         model.eval()
         try:
