@@ -11,9 +11,11 @@ import torch
 
 from suite.bench.trainer import make_trainer
 from suite.bench.watch import Watch
+from suite.data.datasets import TOKEN_MEAN, TOKEN_STD
 from suite.data.images import ArrayImages
 from suite.grid.recipe import AskedPrecision, Recipe
 from suite.models.model_cell import ModelCell
+from suite.models.sequence_size import SequenceSize
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.steps.memory import PeakMemory, release
 from suite.train.steps.precision import choose_precision
@@ -134,6 +136,20 @@ def compare(
     }
 
 
+def _made_up(
+    cell: ModelCell, count: int, generator: torch.Generator
+) -> tuple[torch.Tensor, tuple[float, ...], tuple[float, ...]]:
+    """Random images or sequences, uint8 [count, H, W, C], and the mean and standard deviation to normalise by."""
+    size, shape = cell.arch.size, cell.shape
+    if isinstance(size, SequenceSize):  # symbols without padding
+        sequences = (count, 1, shape.image_size, 1)
+        symbols = torch.randint(1, size.vocabulary, sequences, dtype=torch.uint8, generator=generator)
+        return symbols, TOKEN_MEAN, TOKEN_STD
+    images = (count, shape.image_size, shape.image_size, shape.in_chans)
+    half = (0.5,) * shape.in_chans
+    return torch.randint(256, images, dtype=torch.uint8, generator=generator), half, half
+
+
 class _Side:
     """One side with everything its steps need: a trainer, and one batch of random images."""
 
@@ -142,14 +158,12 @@ class _Side:
         self._setting = setting
         device, recipe, shape = setting.device, setting.recipe, cell.shape
         generator = torch.Generator().manual_seed(0)
-        size = (recipe.batch_size, shape.image_size, shape.image_size, shape.in_chans)
-        pixels = torch.randint(256, size, dtype=torch.uint8, generator=generator)
+        pixels, mean, std = _made_up(cell, recipe.batch_size, generator)
         labels = torch.randint(shape.num_classes, (recipe.batch_size,), generator=generator)
         self._images = ArrayImages(pixels, labels).to(device)
         self._order = torch.arange(recipe.batch_size)
-        half = (0.5,) * shape.in_chans
         self._trainer = make_trainer(
-            cell, recipe, Normalise(half, half, device), device, graphs=setting.compiled, loss=loss
+            cell, recipe, Normalise(mean, std, device), device, graphs=setting.compiled, loss=loss
         )
 
     def run(self, mode: Mode, steps: int) -> None:

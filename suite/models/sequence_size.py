@@ -25,7 +25,7 @@ class SequenceSize(PlainSize):
     judged: ClassVar[frozenset[str]] = frozenset({"pe", "norm"})
 
     drop_path: float = Field(default=0.0, ge=0, le=0, description="there is no stochastic depth: 0")
-    vocabulary: int = Field(default=16, ge=2, le=65_536, description="how many symbols there are; 0 is the padding")
+    vocabulary: int = Field(default=16, ge=2, le=256, description="how many symbols there are; 0 is the padding")
     drop: float = Field(
         default=0.0, ge=0, lt=1, description="dropout of the embedded tokens, of attention's output and in the MLP"
     )

@@ -29,6 +29,7 @@ from suite.grid.documents import read_document
 from suite.grid.recipe import Recipe
 from suite.grid.shipped import known_files
 from suite.models.model_cell import Shape
+from suite.models.sequence_size import SequenceSize
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
@@ -114,7 +115,16 @@ def _workload(asked: BenchOptions, device: torch.device) -> Workload:
     dataset, root = _dataset(asked)
     shape = Shape(dataset.num_classes, dataset.image_size, dataset.channels)
     arch = asked.arch or ARCH
-    pe = asked.pe or usual_pe(chosen_architecture(arch, asked.sizes))
+    chosen = chosen_architecture(arch, asked.sizes)
+    if dataset.listops is not None or isinstance(chosen.size, SequenceSize):
+        raise InputError(
+            "timm's loop is of images",
+            expected="an architecture and a data set of images",
+            found=f"arch {arch}, data set {dataset.name}",
+            where="lape bench --throughput",
+            fix="leave --throughput out: `lape bench --arch NAME --channels 1` times two sides on made-up sequences",
+        )
+    pe = asked.pe or usual_pe(chosen)
     (cell,) = possible(
         listed_cells([arch], asked.sizes, [pe], [asked.join or "default"], [asked.norm] if asked.norm else [], shape),
         expected="a model that is possible",

@@ -22,6 +22,7 @@ FREE_OPERATORS = frozenset(
     {
         "aten::add",
         "aten::add_",
+        "aten::amax",
         "aten::avg_pool2d",
         "aten::cos",
         "aten::div",
@@ -31,6 +32,7 @@ FREE_OPERATORS = frozenset(
         "aten::hardtanh_",
         "aten::im2col",
         "aten::linalg_vector_norm",
+        "aten::lt",
         "aten::max_pool2d",
         "aten::mean",
         "aten::movedim",

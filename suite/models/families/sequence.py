@@ -36,7 +36,7 @@ class SequenceTransformer(VisionTransformer):
                 f"arch {architecture.name} is of sequences of tokens",
                 expected="1 channel, and an image size of as many pixels as a sequence has tokens",
                 found=f"{shape['in_chans']} channels",
-                fix="choose 1 channel, or an arch of images",
+                fix="choose 1 channel (--channels 1), or an arch of images",
             )
         if norm.name == SEQUENCE_DTN:
             norm = replace(norm, tokens=f"{SequenceTokenNorm.__module__}:{SequenceTokenNorm.__name__}")

@@ -74,7 +74,7 @@ class PaddedAttention(Attention):
         return mixed
 
     def _projected_first(self, x: Tensor, queries: int) -> tuple[Tensor, Tensor, Tensor]:
-        """q of the first tokens, and k and v of all, [batch, heads, …, head width] each."""
+        """The q of the first tokens, and k and v of all, [batch, heads, …, head width] each."""
         width, offsets = x.shape[2], self.qkv.bias
         parts = ((x[:, :queries], slice(width)), (x, slice(width, 2 * width)), (x, slice(2 * width, None)))
         q, k, v = (

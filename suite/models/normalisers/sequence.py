@@ -91,7 +91,7 @@ class SequenceTokenNorm(TokenNorm):
         both = torch.cat([x, x * x]).unflatten(2, (self.heads, -1)).permute(2, 1, 0, 3).flatten(2)
         sums = torch.bmm(weights, both).unflatten(2, (2 * batch, -1)).permute(2, 1, 0, 3)
         total = (own @ weights.flatten(0, 1).T).unflatten(1, (self.heads, tokens)).transpose(1, 2).clamp(min=LEAST)
-        first, second = (sums / total.repeat(2, 1, 1)[:, :, :, None]).flatten(2).chunk(2)
+        first, second = (sums.unflatten(0, (2, batch)) / total[:, :, :, None]).flatten(3).unbind()
         return first + centre, (second - first * first).clamp(min=0)
 
     def extra_repr(self) -> str:
