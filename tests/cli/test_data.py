@@ -123,3 +123,32 @@ def test_lists_are_generated(lape: Shell, tmp_path: Path) -> None:
         assert lape.code == 2
         assert message in lape.err
         assert "Traceback" not in lape.err
+
+
+def test_lists_run(lape: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists to a prepared data set, its declaration to a grid, the grid to a table, with LayerNorm and DTN."""
+    monkeypatch.setenv("LAPE_DATA", str(tmp_path / "data"))
+    out = lape("data", "prepare", "lists", "--listops", "seed=0,min_length=4,max_length=12,train=64,test=20")
+    declaration = out[out.index("datasets:") :]
+    size = "{family: sequence_late, embed_dim: 8, depth: 3, num_heads: 2, mlp_ratio: 1, drop: 0.1, attn_drop: 0.1}"
+    path = tmp_path / "lists.yaml"
+    path.write_text(
+        f"""name: lists
+description: lists
+seeds: [0]
+recipe: {{version: 1, epochs: 1, batch_size: 16, lr: 0.01}}
+architectures:
+  small: {size}
+{declaration}
+axes: {{arch: [small], pe: [sin1d], join: [default], norm: [ln, dtn], dataset: [lists]}}
+""",
+        encoding="utf-8",
+    )
+    lape("run", path, "--executor", "serial", "--results", tmp_path / "results")
+    assert lape.code == 0, lape.err
+    rows = [json.loads(line) for line in (tmp_path / "results/lists/runs.jsonl").read_text().splitlines()]
+    assert {(row["status"], row["norm"], row["test_images"]) for row in rows} == {
+        ("done", "ln", 20),
+        ("done", "dtn", 20),
+    }
+    assert all(row["macs"] > 0 for row in rows)

@@ -59,7 +59,8 @@ def test_tokens_are_not_augmented(tmp_path: Path, key: str) -> None:
 
 
 def test_the_vocabulary_holds_all_symbols(tmp_path: Path) -> None:
-    small = "architectures:\n  small: {family: sequence, vocabulary: 15, embed_dim: 8, depth: 3, num_heads: 2, mlp_ratio: 1}"
+    sizes = "vocabulary: 15, embed_dim: 8, depth: 3, num_heads: 2, mlp_ratio: 1"
+    small = f"architectures:\n  small: {{family: sequence, {sizes}}}"
     told = refused(tmp_path, ("axes:", f"{small}\naxes:"), ("[lra_small_late]", "[small]"))
     assert "a vocabulary of at least 16" in told
 
