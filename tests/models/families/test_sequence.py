@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +15,19 @@ from torch.func import functional_call, stack_module_state
 from suite.errors import InputError
 from suite.models import create_model
 from suite.models.architectures import FAMILIES, resolve_architecture
+from suite.models.build import build_model
 from suite.models.costs.macs import count_forward, count_parameters
+from suite.models.inspection import inspect
 from suite.models.joins import JOINS
 from suite.models.layers.dropout import masks_from
 from suite.models.layers.sparing import sparing, sparing_tokens
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
+from suite.models.model_cell import ModelCell, Shape
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
 from suite.models.sequence_size import SequenceSize
+from suite.models.weights.checkpoint import read_checkpoint, write_checkpoint
 
 LENGTH, CLASSES = 17, 5
 SIZES: dict[str, Any] = {
@@ -187,6 +192,17 @@ def test_costs_are_those_written_out_here() -> None:
     assert count_forward(with_dtn, length, 1).macs - count_forward(plain, length, 1).macs == added
     parameters = 16 * width + width + tokens * width + 4 * (one + norms) + 2 * width + width * head + head
     assert count_parameters(model).total == parameters
+
+
+def test_weights_are_kept_and_positions_inspected(tmp_path: Path, sequences: Tensor) -> None:
+    cell = ModelCell(resolve_architecture("sequence", SIZES), "sin1d", "lape", "ln", Shape(CLASSES, LENGTH, 1))
+    model = build_model(cell)
+    write_checkpoint(tmp_path / "model.safetensors", model, cell, dataset="lists", trial_id="0" * 16)
+    read = read_checkpoint(tmp_path / "model.safetensors")
+    assert read is not None
+    assert torch.equal(read.model.eval()(sequences), model.eval()(sequences))
+    layers = inspect(model).correlations
+    assert [layer.grid for layer in layers] == [(1, LENGTH)] * 3
 
 
 def test_which_levels_fit_a_sequence() -> None:
