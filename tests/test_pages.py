@@ -219,6 +219,10 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
         "sound_runs": partial(runs, "spoken_digits"),
         "sound_verdicts": sound_verdicts,
     },
+    "listops.md": {
+        "listops_runs": partial(runs, "listops_budget"),
+        "listops_verdicts": partial(verdicts, "listops_budget"),
+    },
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},
     "findings.md": findings.blocks(),
