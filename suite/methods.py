@@ -29,6 +29,7 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError
 from suite.faces import lazy
 from suite.grid.losses import LOSSES, Loss, Term
+from suite.grid.methods import holder
 from suite.models.architectures import ARCHITECTURES, FAMILIES, Architecture, Family
 from suite.models.joins import JOINS, Join
 from suite.models.joins import LAYER_NORM as LAYER_NORM
@@ -287,17 +288,34 @@ def architecture(
 def named_size(name: str, family: str, **size: Any) -> Architecture:
     """Register an architecture: a family of the package, or of a method file, at a size with a name."""
     _check_name(name)
+    _check_free("architecture", name, ARCHITECTURES, FAMILIES)
     return ARCHITECTURES.register(name, family, size)
 
 
 def dataset(name: str, **declaration: Any) -> Dataset:
     """Register a data set, as `lape data prepare` declares it: its shape and its checksum."""
+    _check_free("data set", name, DATASETS)
     return DATASETS.register(name, Dataset(name=name, **declaration))
 
 
 def _register(registry: Registry[Any], level: Any, code: Code) -> Code:
+    _check_free(registry.kind, level.name, registry)
     registry.register(level.name, level, _code(code))
     return code
+
+
+def _check_free(kind: str, name: str, *registries: Any) -> None:
+    """Raise `InputError` if a name is taken: two meanings of one name would mix their results."""
+    for registry in registries:
+        if name not in registry:
+            continue
+        code = registry.outside.code(name)
+        raise InputError(
+            f"{kind} {name!r} is registered already",
+            expected="a name that neither the package nor another method file has",
+            found="it is the package's own" if code is None else f"it is from {holder(code)}",
+            fix="give the level another name",
+        )
 
 
 def _code(code: Callable[..., Any]) -> str:
