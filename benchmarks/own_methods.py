@@ -1,4 +1,4 @@
-"""Takes a method of each kind from an empty folder to a verdict and a report, by the commands of docs/bring_your_own.md.
+"""Takes each kind of method from an empty folder to a verdict and a report, as docs/bring_your_own.md says.
 
 `python -m benchmarks.own_methods [KIND…]` writes docs/bring_your_own.json, for all kinds or the named ones: the CPU
 minutes, the commands, and the files and lines that are the user's. Everything happens in a temporary folder, with an

@@ -103,9 +103,14 @@ def test_a_name_that_cant_be(lape: Shell, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind", "told"),
-    [("x", "joint", "unknown kind of method"), ("rmsnorm", "norm", "norm 'rmsnorm' is there already"), ("deit", "architecture", "already"),
-     ("my_vit", "architecture", "already"), ("resnet18", "architecture", "already")],
-)  # fmt: skip
+    [
+        ("x", "joint", "unknown kind of method"),
+        ("rmsnorm", "norm", "norm 'rmsnorm' is there already"),
+        ("deit", "architecture", "architecture 'deit' is there already"),  # a family
+        ("my_vit", "architecture", "is there already"),  # in the grid
+        ("deit_tiny", "architecture", "is there already"),
+    ],
+)
 def test_a_kind_or_a_name_of_a_kind_that_cant_be(lape: Shell, tmp_path: Path, name: str, kind: str, told: str) -> None:
     assert told in lape.refuses("new", name, "--kind", kind)
     assert not list(tmp_path.iterdir())
