@@ -29,6 +29,7 @@ from suite.store.environment import processor
 FIGURES = Path(__file__).resolve().parents[1] / "docs" / "bring_your_own.json"
 IMAGES = "images"  # a folder of one's own, with the joining method of the example
 ALL = (*KINDS, IMAGES)
+CONTRADICTED = 1  # the exit code of `lape verify` if a claim is contradicted, as an example's may be
 
 
 def commands(kind: str) -> list[str]:
@@ -98,7 +99,7 @@ def measure(kind: str) -> dict[str, Any]:
         def run(words: list[str]) -> str:
             done = subprocess.run([sys.executable, "-m", "suite", *words[1:]], cwd=name, env=environment,
                                   capture_output=True, text=True)  # fmt: skip
-            if done.returncode:
+            if done.returncode not in ((0, CONTRADICTED) if "verify" in words else (0,)):
                 raise RuntimeError(f"{shlex.join(words)}: {done.stdout}{done.stderr}")
             return done.stdout
 
@@ -120,9 +121,10 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", help="of " + ", ".join(ALL) + "; by default all")
     asked = parser.parse_args().kinds or ALL
     rows = {row["kind"]: row for row in read_figures(FIGURES).get("rows", [])}
-    rows |= {kind: measure(kind) for kind in asked}
     told = {"date": datetime.date.today().isoformat(), "processor": processor(), "torch": torch.__version__}
-    write_figures(FIGURES, {"rows": [rows[kind] for kind in ALL if kind in rows], **told})
+    for kind in asked:
+        rows[kind] = measure(kind)
+        write_figures(FIGURES, {"rows": [rows[kind] for kind in ALL if kind in rows], **told})
 
 
 if __name__ == "__main__":

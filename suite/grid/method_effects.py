@@ -84,8 +84,7 @@ def _settings() -> dict[str, Any]:
 
 
 def _restore(settings: dict[str, Any]) -> None:
-    import torch
-
+    torch = sys.modules["torch"]
     dtype, device, gradients, deterministic, precision = settings.values()
     torch.set_default_device(None if device == "cpu" else device)
     torch.set_default_dtype(getattr(torch, dtype.removeprefix("torch.")))

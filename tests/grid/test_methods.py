@@ -152,7 +152,8 @@ def test_a_grid_names_a_level_from_outside(write: Write, write_grid: Callable[..
         (HEAD + "named_size('a', 'vit_lite', embed_dim=7)\n", 2, "architecture 'a': depth"),
         (HEAD + "named_size('a', 'vit_light')\n", 2, "did you mean 'vit_lite'"),
         (HEAD + "named_size('deit_tiny', 'vit_lite')\n", 2, "registered already"),
-        (HEAD + "dataset('digits', num_classes=2)\n", 2, "validation errors for Dataset"),
+        (HEAD + "dataset('digits', num_classes=2)\n", 2, "data set 'digits' is registered already"),
+        (HEAD + "dataset('mine', num_classes=2)\n", 2, "validation errors for Dataset"),
     ],
 )
 def test_errors_point_into_the_file_and_leave_nothing_behind(write: Write, text: str, line: int, message: str) -> None:
