@@ -15,8 +15,8 @@ from suite.errors import InputError
 def contained() -> Iterator[None]:
     """Within it, a method file is imported.
 
-    What it prints goes to stderr, since what a command prints may be read by a program. Generators of random numbers
-    get their states back. So do torch's settings.
+    What it prints goes to stderr, since what a command prints may be read by a program. What it draws at random is the
+    same in every process, and the generators get their states back. So do torch's settings.
 
     Raises:
         InputError: one of torch's settings was changed: it would change the baseline as well.
@@ -27,11 +27,17 @@ def contained() -> Iterator[None]:
 
 @contextmanager
 def _kept_generators() -> Iterator[None]:
-    states: list[tuple[Callable[[Any], object], Any]] = [(random.setstate, random.getstate())]
-    if numpy := sys.modules.get("numpy"):
-        states.append((numpy.random.set_state, numpy.random.get_state()))
+    import numpy as np
+
+    states: list[tuple[Callable[[Any], object], Any]] = [
+        (random.setstate, random.getstate()),
+        (np.random.set_state, np.random.get_state()),
+    ]
+    random.seed(0)
+    np.random.seed(0)
     if torch := sys.modules.get("torch"):
         states.append((torch.random.set_rng_state, torch.random.get_rng_state()))
+        torch.random.default_generator.manual_seed(torch.Generator().initial_seed())  # as if it were imported just now
     try:
         yield
     finally:

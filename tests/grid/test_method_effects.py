@@ -76,6 +76,19 @@ def test_generators_of_random_numbers_go_on_as_before(tmp_path: Path) -> None:
     assert draws() == expected
 
 
+def test_what_it_draws_is_the_same_in_every_process(tmp_path: Path) -> None:
+    path, drawn = tmp_path / "m.py", list[tuple[float, float, torch.Tensor]]()
+    drawing = "import random, numpy, torch\nDRAWN = random.random(), numpy.random.rand(), torch.rand(())\n"
+    path.write_text(drawing + JOIN)
+    for seed in (1, 2):
+        random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
+        (file,) = load_methods([path])
+        drawn.append(sys.modules[file.module].DRAWN)
+        unload([file])
+    assert drawn[0] == drawn[1]
+    assert drawn[0][2] == torch.rand((), generator=torch.Generator())  # as in a process that imports torch only now
+
+
 def test_what_it_prints_is_no_part_of_a_commands_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "m.py"
     path.write_text(f"print('hello')\n{JOIN}")
