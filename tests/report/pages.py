@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "br", "hr", "img", "input"}
+VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
 ENDED_BY = {  # rows and cells whose end tag is left out, by the tags that end them
     "td": ("td", "th"), "th": ("td", "th"), "tr": ("td", "th", "tr"),
     "/tbody": ("td", "th", "tr"),

@@ -19,7 +19,7 @@ from suite.verdict.stats import Interval
 from suite.verdict.verdicts import Verdict
 
 LINEAR = 1.0  # points: the scale is nearly linear up to here, and logarithmic beyond
-_DIGIT, _APART = 2.1, 2.0  # percent of a phone's width: a character of a tick's label, and the space between two labels
+_DIGIT, _APART = 2.3, 2.5  # percent of a phone's width: a character of a tick's label, and the space between two labels
 _CLAIMED, _OBSERVED = 9, 23  # the heights of two lanes, in pixels; the dots of pairs are below, at 34
 SHORT, TALL = 18, 42  # the height of a line without and with runs, in pixels
 
