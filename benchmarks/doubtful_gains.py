@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.documents import markdown, percent
-from benchmarks.known_runs import GAIN_WORDS, LARGEST, Floats, claims, frame, looks, random_numbers
+from benchmarks.known_runs import GAIN_WORDS, LARGEST, Floats, claims, frame, judged, looks, random_numbers
 from benchmarks.rows import Row
 from benchmarks.verdicts import Figures
 from suite.errors import InputError
@@ -35,7 +35,7 @@ def skewed(number: int) -> Iterator[Figures]:
         gains = draw(random_numbers("skewed", shape), (number, LARGEST))
         asked = claims(number, most=None)
         for pairs in SINGLE:
-            yield _skewed(shape, f"one look at {pairs} pairs", judge(frame(gains[:, :pairs]), asked))
+            yield _skewed(shape, f"one look at {pairs} pairs", judged(gains[:, :pairs], asked))
         last: list[Verdict] = []
         for _, verdicts in looks(gains, claims(number)):
             # A claim stops at its first gain, and keeps that verdict.

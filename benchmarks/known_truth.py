@@ -7,14 +7,16 @@ figures. Where `benchmarks.sequential` simulates the tests alone, this goes all 
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binom
 
-from benchmarks.documents import markdown, percent
+from benchmarks import doubtful_gains, until_decided
+from benchmarks.documents import add_parts, chosen_parts, fill, markdown, percent, read_figures, write_figures
 from benchmarks.known_runs import (
     ALPHA,
     CLAIMED,
@@ -23,15 +25,14 @@ from benchmarks.known_runs import (
     LARGEST,
     MARGIN,
     claims,
-    frame,
+    judged,
     looks,
     random_numbers,
 )
 from benchmarks.rows import Row
-from benchmarks.verdicts import DOCS, Figures
+from benchmarks.verdicts import DOCS, DOCUMENT, Figures
 from suite.verdict.paper_level import paper_answers
 from suite.verdict.rules import SMALLER_LEVEL
-from suite.verdict.verdicts import judge
 
 FIGURES = DOCS / "known_truth.json"
 CLAIMS = 1_000  # simulated claims for each figure
@@ -109,7 +110,7 @@ def tenth(number: int) -> Iterator[Figures]:
     """A tenth of the claimed gain: how often a single look says that it is smaller than claimed, or contradicts it."""
     for pairs in TENTHS:
         gains = random_numbers("tenth", pairs).normal(CLAIMED / 10, 1.0, (number, pairs))
-        verdicts = judge(frame(gains), claims(number, most=None))
+        verdicts = judged(gains, claims(number, most=None))
         words = Counter(verdict.word for verdict in verdicts)
         smaller = sum(verdict.smaller or verdict.word == "contradicted" for verdict in verdicts)
         yield {"pairs": pairs, "smaller": smaller / number, "confirmed": words["confirmed"] / number}
@@ -123,7 +124,7 @@ def papers(number: int) -> Iterator[Figures]:
         truths = rng.normal(CLAIMED, 0.7, (count, cells + 1))
         observed = truths[..., None] + rng.normal(0, 0.5, (count, cells + 1, 5))
         asked = claims(count * cells, cells, most=None)
-        answers = paper_answers(judge(frame(observed[:, :cells].reshape(-1, 5)), asked))
+        answers = paper_answers(judged(observed[:, :cells].reshape(-1, 5), asked))
         each = [answer.cells for answer in answers]
         upcoming = observed[:, cells].mean(axis=1)
         yield {
@@ -134,39 +135,66 @@ def papers(number: int) -> Iterator[Figures]:
         }  # fmt: skip
 
 
+# The parts: name → how many claims, families or tables each figure of it is simulated from, by `CLAIMS`; and how.
+PARTS: dict[str, tuple[float, Callable[[int], Iterator[Figures]]]] = {
+    "families": (2, families),
+    "singles": (1, singles),
+    "tenth": (1, tenth),
+    "papers": (3, papers),
+    "greedy": (1 / 25, until_decided.greedy),
+    "skewed": (1, doubtful_gains.skewed),
+    "copies": (1 / 20, doubtful_gains.copies),
+}
+
+
+def simulate(names: Iterable[str] = PARTS, number: int = CLAIMS) -> Figures:
+    """Simulate the named parts; most of their figures are of `number` claims each."""
+    found: Figures = {}
+    for name in names:
+        share, part = PARTS[name]
+        found[name] = list(part(max(1, round(share * number))))
+    return found
+
+
 def rows(figures: Figures) -> list[Row]:
     """The checks: each rate beside its bound, with what chance exceeds once in 10,000."""
     number = figures["claims"]
-
-    def at_most(share: float, of: int) -> float:
-        return float(binom.ppf(0.9999, of, share)) / of
-
-    def at_least(share: float, of: int) -> float:
-        return 1 - at_most(1 - share, of)
-
-    found = [
-        Row(f"{row['truth']}: ever {row['wrong']}, any of {FAMILY}", row["any"],
-            at_most(ALPHA if row["truth"] == "no gain" else 1 - (1 - ALPHA) ** FAMILY, row["families"]))
-        for row in figures["families"]
-    ]  # fmt: skip
+    levels = {(family.truth, family.sd): family.level for family in FAMILIES}
+    found = []
+    for row in figures["families"]:
+        name, level = f"{row['truth']}, sd {row['sd']:g}: ever {row['wrong']}", levels[row["truth"], row["sd"]]
+        of, each = row["families"], FAMILY * row["families"]
+        if level is None:
+            found.append(Row(f"{name}, any of {FAMILY}", row["any"], _at_most(ALPHA, of)))
+        else:
+            found.append(Row(f"{name}, any of {FAMILY}", row["any"], _at_most(1 - (1 - level) ** FAMILY, of)))
+            found.append(Row(f"{name}, each", row["each"], _at_most(level, each)))
     for row in figures["singles"]:
         name = f"true gain {row['effect']:g} sd"
-        found.append(Row(f"{name}: covered at the stop", row["covered"], 1.0, at_least(1 - ALPHA, number)))
+        found.append(Row(f"{name}: covered at the stop", row["covered"], 1.0, _at_least(1 - ALPHA, number)))
         if row["effect"] == 0:
-            found.append(Row(f"{name}: a gain found", row["found"], at_most(ALPHA, number)))
+            found.append(Row(f"{name}: a gain found", row["found"], _at_most(ALPHA, number)))
         if row["effect"] >= 1:
             found.append(Row(f"{name}: pairs at the stop", row["pairs"], 10.0 if row["effect"] == 1 else 6.0))
-    rising = [row["smaller"] for row in figures["tenth"]]
-    steps = np.diff(rising)
+    steps = np.diff([row["smaller"] for row in figures["tenth"]])
     found.append(Row("smaller at a tenth: the least rise from one number of pairs to the next", float(steps.min()), 1.0,
                      -3 / number**0.5))  # fmt: skip
     for row in figures["papers"]:
         of = row["tables"]
         found += [
-            Row(f"{row['cells']} cells: the mean covered", row["mean"], at_most(0.96, of), at_least(0.94, of)),
-            Row(f"{row['cells']} cells: the next cell covered", row["next"], at_most(0.95, of), at_least(0.93, of)),
+            Row(f"{row['cells']} cells: the mean covered", row["mean"], _at_most(0.96, of), _at_least(0.94, of)),
+            Row(f"{row['cells']} cells: the next cell covered", row["next"], _at_most(0.95, of), _at_least(0.93, of)),
         ]
+    found += until_decided.rows(figures) + doubtful_gains.rows(figures, _at_most, number)
     return [row._replace(unit="") for row in found]
+
+
+def _at_most(share: float, of: int) -> float:
+    return float(binom.ppf(0.9999, of, share)) / of
+
+
+def _at_least(share: float, of: int) -> float:
+    return 1 - _at_most(1 - share, of)
 
 
 def tables(figures: Figures) -> Mapping[str, str]:
@@ -190,4 +218,21 @@ def tables(figures: Figures) -> Mapping[str, str]:
             ("cells", "mean covered", "next cell covered"),
             ([str(row["cells"]), percent(row["mean"]), percent(row["next"])] for row in figures["papers"]),
         ),
+        **until_decided.tables(figures),
+        **doubtful_gains.tables(figures),
     }  # fmt: skip
+
+
+def main() -> None:
+    """Simulate the named parts, or all, and write the figures and the document's tables."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    add_parts(parser, PARTS)
+    figures = read_figures(FIGURES)
+    for name in chosen_parts(parser.parse_args().names, PARTS):
+        figures |= {"claims": CLAIMS, **simulate([name])}
+        write_figures(FIGURES, figures)
+    fill(DOCUMENT, tables(figures))
+
+
+if __name__ == "__main__":
+    main()
