@@ -102,7 +102,7 @@ from pathlib import Path
 from suite.grid import load_grid
 from suite.train import Machine, run_trial
 from suite.train.steps.optimiser import adamw
-trial = load_grid(Path({str(write_grid(("epochs: 2", "epochs: 1")))!r})).trials[0]
+trial = load_grid(Path({str(write_grid(("epochs: 2", "epochs: 1")))!r})).expand().trials[0]
 record = run_trial(trial, Machine(Path({str(data_folder)!r}), "cpu"))
 assert record.status == "done", record
 optimiser = adamw([{{"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": 0.0}}], trial.recipe)
