@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,10 +65,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         longest_first(items)
 
 
-def pytest_collection_finish() -> None:
+_frozen_modules = 0  # how many modules were imported at the last `_freeze`
+
+
+def _freeze() -> None:
     """Exempt what is imported from later garbage collections, which took most of a small training run's time."""
+    global _frozen_modules
+    _frozen_modules = len(sys.modules)
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    """Freeze what the test modules import."""
+    _freeze()
+
+
+def pytest_runtest_setup() -> None:
+    """Freeze what tests have imported meanwhile, such as torch's compiler."""
+    if len(sys.modules) > _frozen_modules + 100:
+        _freeze()
 
 
 def pytest_unconfigure() -> None:
@@ -103,7 +122,18 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from suite.data.preparation import prepare
 
     root = tmp_path_factory.mktemp("data")
-    prepare("digits", root=root)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        prepare("digits", root=root)
+        return root
+    # Processes of `pytest -n`: one reads the digits, since each would import scikit-learn for it. The others copy.
+    prepared = root.parent.parent / "digits"
+    with prepared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        if not prepared.exists():
+            prepare("digits", root=root)
+            shutil.copytree(root, prepared)
+            return root
+    shutil.copytree(prepared, root, dirs_exist_ok=True)
     return root
 
 
