@@ -94,10 +94,11 @@ def test_the_recipes_values_reach_every_group() -> None:
     assert found == {(0.5, (0.8, 0.9), 1e-5)}
 
 
-def test_training_leaves_the_compiler_of_torch_alone(write_grid: Callable[..., Path], data_folder: Path) -> None:
-    """It takes 150 MB and seconds to load. In a process of its own, since other tests load it."""
+def test_training_loads_neither_torchs_compiler_nor_timm(write_grid: Callable[..., Path], data_folder: Path) -> None:
+    """They take 150 MB and seconds to load. In a process of its own, since other tests load them."""
     code = f"""
 import sys, torch
+import suite.cli.commands.run, suite.train.teachers
 from pathlib import Path
 from suite.grid import load_grid
 from suite.train import Machine, run_trial
@@ -107,7 +108,7 @@ record = run_trial(trial, Machine(Path({str(data_folder)!r}), "cpu"))
 assert record.status == "done", record
 optimiser = adamw([{{"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": 0.0}}], trial.recipe)
 optimiser.load_state_dict(optimiser.state_dict())  # when it resumes
-assert "torch._dynamo" not in sys.modules
+assert not {{"torch._dynamo", "timm"}} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
