@@ -43,7 +43,9 @@ MethodsOption = Annotated[
 StaleOption = Annotated[
     str,
     typer.Option(
-        "--stale", metavar="rerun|keep", help="Stored runs that were made by other code: train again, or keep."
+        "--stale",
+        metavar="verify|rerun|keep",
+        help="Stored runs that were made by other code: train a few again to see if they are the same, all, or none.",
     ),
 ]
 ArchOption = Annotated[
