@@ -56,8 +56,8 @@ def refusal(size: TimmSize, axis: str, cell: Cell) -> Refusal | None:
 def _tried(size: TimmSize, image_size: int, asked: tuple[str, ...]) -> Refusal | None:
     """asked: the levels of the first axes of `LEVELS`; an empty one is the model's own, as are the others."""
     try:
-        if error := _wrong_logits(size, image_size):
-            raise error
+        if wrong := _wrong_logits(size, image_size):
+            return _told(wrong)
         network = _build(size, image_size).eval()
         own = ("learnable" if own_position(network) else "none", "default", network_norm(network) or "ln")
         if size.norm_where is not None and own[2] != "ln":
@@ -67,11 +67,15 @@ def _tried(size: TimmSize, image_size: int, asked: tuple[str, ...]) -> Refusal |
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             with_levels(network, position, join, norm.placed(size), image_size)
     except InputError as error:
-        problem = error.problems[0]
-        return Refusal(problem.what, problem.fix, problem.expected, problem.found)
+        return _told(error)
     except Exception:
         return None
     return None
+
+
+def _told(error: InputError) -> Refusal:
+    problem = error.problems[0]
+    return Refusal(problem.what, problem.fix, problem.expected, problem.found)
 
 
 def _build(size: TimmSize, image_size: int | None) -> nn.Module:
