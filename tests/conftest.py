@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from suite.train.machine import Machine
 
-# No deadline: how fast an example runs depends on what else the machine does.
-settings.register_profile("suite", deadline=None)
+# No deadline: how fast an example runs depends on what else the machine does. `nox -s tests_all` takes `thorough`.
+settings.register_profile("suite", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None)
 settings.load_profile("suite")
 
 # Ray gives its workers a low priority. Beside other tests they would then wait for minutes.
