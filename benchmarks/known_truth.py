@@ -154,7 +154,7 @@ PARTS: dict[str, tuple[float, Callable[[int], Iterator[Figures]]]] = {
     "singles": (1, singles),
     "tenth": (1, tenth),
     "papers": (3, papers),
-    "greedy": (1 / 25, until_decided.greedy),
+    "greedy": (1 / 60, until_decided.greedy),
     "skewed": (1, doubtful_gains.skewed),
     "copies": (1 / 20, doubtful_gains.copies),
 }
