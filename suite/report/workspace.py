@@ -32,6 +32,7 @@ from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import ClaimReader, Claims, read_claim_files
 from suite.verdict.copied_runs import check_copies, losses_of
 from suite.verdict.interactions import Factorial, factorials
+from suite.verdict.paper_level import paper_answers
 from suite.verdict.stats.sequential import LARGEST
 from suite.verdict.test_images import check_accuracies
 from suite.verdict.training_curves import Curve, curves_of
@@ -195,8 +196,16 @@ class Workspace(OpenGrid):
         history: Frame | None = {"trial_id": (), "epoch": (), "top1": ()}
         if epochs:
             history = None if missing_packages() else self.history
-        return [
+        tables = [
             published_table(found, titles[key], self.columns, history, self.budget) for key, found in values.items()
+        ]
+        answers = paper_answers(self.verdicts)
+        return [
+            replace(
+                table,
+                together=tuple(f"{one.treatment}: {one.sentence}" for one in answers if one.title == table.source),
+            )
+            for table in tables
         ]
 
     @cached_property

@@ -100,11 +100,13 @@ class PublishedTable:
         title: the title of the table.
         entries: the values of the table, with the runs of their cells.
         budget: how our experiment is smaller than the paper's; empty if it isn't.
+        together: what its tested claims say together, a sentence for each treatment.
     """
 
     title: str
     entries: tuple[Entry, ...]
     budget: str = ""
+    together: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -127,10 +129,15 @@ class PublishedTable:
         return rows
 
     @property
+    def source(self) -> str:
+        """Paper, version and table."""
+        first = self.entries[0].value
+        return f"{first.paper} ({first.version}), {table_name(first.table)}"
+
+    @property
     def caption(self) -> str:
         """The caption: paper, version, table and title."""
-        first = self.entries[0].value
-        return f"{first.paper} ({first.version}), {table_name(first.table)}: {self.title}"
+        return f"{self.source}: {self.title}"
 
 
 def published_table(

@@ -127,3 +127,5 @@ def _below(table: PublishedTable) -> Iterator[str]:
     counts = sorted({entry.spread.n for entry in table.entries})
     if len(counts) > 1:
         yield f"n differs between numbers: from {counts[0]} to {counts[-1]} seeds."
+    for sentence in table.together:
+        yield f"What its tested claims say together, {sentence}."
