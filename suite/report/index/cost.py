@@ -22,8 +22,8 @@ def trials_of(claim: Claim, trials: Iterable[Trial]) -> list[Trial]:
     for trial in trials:
         if trial.cell_id not in sides:
             level = partial(_level, trial)
-            side = level(asked.axis)
-            sides[trial.cell_id] = side if side in found and asked.matches(level) else None
+            own = level(asked.axis)
+            sides[trial.cell_id] = own if own in found and asked.matches(level) else None
         if (side := sides[trial.cell_id]) is not None:
             found[side].append(trial)
     return [trial for side in found.values() for trial in side] if all(found.values()) else []
