@@ -23,7 +23,7 @@ from suite.report.figures import paths as path_figures
 from suite.report.figures.by_level import draw_series
 from suite.report.figures.forest import SHAPES, axis, common_scale, gridlines
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
-from suite.report.figures.style import colour_number
+from suite.report.figures.style import colour_number, svg_file
 from suite.report.remarks import GridSummary, by_reason, caveats, environments, facts, made, overview, shown_value
 from suite.report.run_list import rerun_options, run_list
 from suite.report.tables.by_level import Series
@@ -161,9 +161,8 @@ def _without_budget(table: Table, budget: str) -> Table:
 
 
 def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
-    head = '<?xml version="1.0" encoding="utf-8"?>\n'
     for name, text in drawings.items():
-        write_atomic(folder / f"{name}.svg", (head + text).encode())
+        write_atomic(folder / f"{name}.svg", svg_file(text).encode())
     kinds = ("curves-*", "interactions-*", "levels-*", "similarity-*", "path-*", "gains")
     for path in [path for kind in kinds for path in folder.glob(f"{kind}.svg")]:
         if path.stem not in drawings:  # left over from an earlier report with more cells, or with figures
