@@ -32,6 +32,7 @@ from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import ClaimReader, Claims, read_claim_files
 from suite.verdict.copied_runs import check_copies
 from suite.verdict.interactions import Factorial, factorials
+from suite.verdict.metrics import metric_of
 from suite.verdict.stats.sequential import LARGEST
 from suite.verdict.test_images import check_accuracies
 from suite.verdict.training_curves import Curve, curves_of
@@ -274,5 +275,5 @@ def open_workspace(
 
 def not_tested(claim: Claim, obstacle: str) -> Verdict:
     """The verdict on a claim that no runs are at hand for."""
-    sentence = f"claimed {points(claim.claimed_gain)}: not tested; {obstacle}"
+    sentence = f"claimed {points(claim.claimed_gain)}{metric_of(claim.metric).note}: not tested; {obstacle}"
     return Verdict(claim, "not_tested", sentence, cell="", recipe="", caveats=(), evidence=None, obstacle=obstacle)

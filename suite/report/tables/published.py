@@ -16,8 +16,9 @@ from suite.grid.budget import Budget
 from suite.store.record import AXIS_FIELDS
 from suite.text import pair_count
 from suite.verdict import stats
-from suite.verdict.claims.published import METRICS, Value, table_name
+from suite.verdict.claims.published import Value, table_name
 from suite.verdict.comparisons import Comparison, Side, side_of
+from suite.verdict.metrics import METRICS
 from suite.verdict.runs import Run, failed_trials, is_missing, rows_of, unique_runs
 
 if TYPE_CHECKING:
