@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from suite.data.corruptions.settings import LEAST_PIXELS, Corruptions
+from suite.data.corruptions.settings import Corruptions, check_size
 from suite.data.datasets import Dataset
 from suite.errors import InputError
 from suite.grid.axes import AXES, GRID_ORDER
@@ -79,14 +79,7 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
 
 
 def _check_corruptions(corruptions: Corruptions, dataset: Dataset, named: NamedRecipe) -> None:
-    if dataset.image_size < LEAST_PIXELS:
-        raise InputError(
-            f"the images of {dataset.name} are too small to corrupt",
-            expected=f"at least {LEAST_PIXELS} × {LEAST_PIXELS} pixels",
-            found=f"{dataset.image_size} × {dataset.image_size} pixels",
-            where=named.where("corruptions"),
-            fix="leave corruptions out for this data set; your own images can be prepared with a larger --image-size",
-        )
+    check_size(dataset, named.where("corruptions"))
     if corruptions.images is not None:
         least, most = dataset.num_classes, dataset.test_images
         _check_range("corruptions.images", corruptions.images, least, most, dataset, named)

@@ -146,9 +146,7 @@ def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
         )
         pairs = zip(seen.comparison.seeds, images.gained, images.lost, images.p_mcnemar, strict=True)
         yield (
-            "Images gained, lost; McNemar’s p"
-            if images.copies == 1
-            else "Images with fewer, more errors; sign test’s p",
+            "Images gained, lost; McNemar’s p" if images.copies == 1 else "Images with fewer, more errors; sign test",
             "; ".join(f"seed {seed} +{more} −{less}, {p_value(p)}" for seed, more, less, p in pairs),
         )
     yield "Smallest gain to show", f"{_number(seen.smallest_gain)} points, by {seen.pairs} pairs at 80 % power"

@@ -16,6 +16,7 @@ from suite.grid.trial import Trial
 from suite.report.figures.available import missing_packages
 from suite.report.tables.by_level import Series, all_series, level_tables
 from suite.report.tables.chosen import choice_table
+from suite.report.tables.corruptions import corruption_tables
 from suite.report.tables.published import PublishedTable, published_table
 from suite.report.tables.rows import rows
 from suite.report.tables.table import Table
@@ -226,6 +227,10 @@ class Workspace(OpenGrid):
         if not self.series:
             return chosen
         return chosen + level_tables(self.series, self.curves, self.grid.file.reach, self.budget_note)
+
+    def corruption_tables(self) -> list[Table]:
+        """The errors on corrupted images; none if no run was tested on them."""
+        return corruption_tables(self.columns, self.budget_note)
 
     @cached_property
     def factorials(self) -> list[Factorial]:

@@ -221,7 +221,10 @@ def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 
 def _single_pairs(claim: Claim, evidence: Evidence, images: ImageChecks) -> Iterator[str]:
-    """Where McNemar's tests (of several copies of each image, sign tests), Holm-adjusted over the pairs, don't say what the t-test over pairs says."""
+    """Where McNemar's tests, Holm-adjusted over the pairs, don't say what the t-test over pairs says.
+
+    Of several copies of each image they are sign tests: which side has fewer wrong answers to an image's copies.
+    """
     side = stats.direction(claim.side)
     shown = [
         (side * (more - less) > 0)

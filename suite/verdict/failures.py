@@ -1,6 +1,6 @@
 """Failed trials at their worst: what a claim's gains would be if each failure had turned out as badly as it can.
 
-A failed trial leaves no accuracy or error, and leaving its pair out in silence favours the side that fails. So its pair enters
+A failed trial leaves no accuracy, and leaving its pair out in silence favours the side that fails. So its pair enters
 twice, once at its worst for the claim and once at its best:
 
 * at its worst for the treatment, its failed runs guess, and failed runs of the baseline reach the best of the other

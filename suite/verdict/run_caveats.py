@@ -45,10 +45,10 @@ def run_caveats(comparison: Comparison) -> Iterator[str]:
         yield from _near_chance(comparison, side)
     yield from _equal_pairs(comparison)
     yield from _never_trained(comparison)
-    if not same_corrupted_images(comparison):
+    if comparison.measured.missing and not same_corrupted_images(comparison):
         yield (
-            "the runs were tested on different corrupted images, made by other versions of packages, say: the checks on "
-            "single test images are left out; a copy of the folder of corrupted images makes machines agree"
+            "the runs were tested on different corrupted images, such as those of other package versions: the checks "
+            "on single test images are left out; one folder of corrupted images, copied, makes machines agree"
         )
     values = [value for side in sides for value in comparison.accuracies(side).values()]
     if values and max(values) <= 1:

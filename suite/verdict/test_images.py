@@ -122,11 +122,12 @@ def lacking(comparison: Comparison) -> int:
     )
 
 
-def copies(side: Side, accuracies: Mapping[int, float]) -> list[int]:
+def copies(side: Side, accuracies: Mapping[int, float] | None = None) -> list[int]:
     """The seeds whose answers are, bit by bit, those of a seed before them, and not all right.
 
-    accuracies: of each seed, in percent.
+    accuracies: of each seed, in percent; by default the values of the side.
     """
+    accuracies = side.values if accuracies is None else accuracies
     seen: set[str] = set()
     found = []
     for seed, packed in side.correct.items():

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from suite.errors import nearest
+from suite.data.datasets import Dataset
+from suite.errors import InputError, first_line, nearest
 
 # Each kind with its group, in the paper's order.
 KINDS: Mapping[str, str] = {
@@ -78,6 +79,43 @@ class Corruptions(BaseModel):
     def sets(self) -> tuple[tuple[str, int], ...]:
         """Kind and severity of each corrupted copy of the test images."""
         return tuple((kind, severity) for kind in self.kinds for severity in self.severities)
+
+
+def parse_corruptions(text: str) -> Corruptions:
+    """The settings of an option's text: `all`, or such as `kinds=fog+snow,severities=1+5,images=1000,seed=0`.
+
+    Raises:
+        InputError: an unknown key, kind or severity, or a value that isn't a number.
+    """
+    values: dict[str, object] = {}
+    try:
+        for part in [] if text == "all" else text.split(","):
+            key, _, value = part.partition("=")
+            names = value.split("+")
+            if key in values:
+                raise ValueError(f"{key} is given twice")
+            values[key] = names if key == "kinds" else [*map(int, names)] if key == "severities" else int(value)
+        return Corruptions.model_validate(values)
+    except ValueError as error:  # pydantic's errors are of this kind too
+        raise InputError(
+            "settings of corruptions that can't be used",
+            expected="all, or kinds=KIND+KIND,severities=1+5,images=NUMBER,seed=NUMBER, of which any may be left out",
+            found=f"{text!r}: {first_line(error)}",
+            where="--corruptions",
+            fix="`lape ls corruptions` lists the kinds; severities are 1 to 5",
+        ) from None
+
+
+def check_size(dataset: Dataset, where: str = "--corruptions") -> None:
+    """Raise `InputError` if the images of a data set are too small to corrupt. where: who asks for it."""
+    if dataset.image_size < LEAST_PIXELS:
+        raise InputError(
+            f"the images of {dataset.name} are too small to corrupt",
+            expected=f"at least {LEAST_PIXELS} × {LEAST_PIXELS} pixels",
+            found=f"{dataset.image_size} × {dataset.image_size} pixels",
+            where=where,
+            fix="leave corruptions out for this data set; your own images can be prepared with a larger --image-size",
+        )
 
 
 def _in_order(names: tuple[_Name, ...], order: tuple[_Name, ...]) -> tuple[_Name, ...]:

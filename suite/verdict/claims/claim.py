@@ -107,7 +107,7 @@ class ClaimedContrast(Model):
 
 
 class ReferenceErrors(Model):
-    """The errors on corrupted images that count as 100 % of a mean corruption error, such as AlexNet's on ImageNet-C."""
+    """The errors that count as 100 % of a mean corruption error, such as AlexNet's on ImageNet-C."""
 
     name: str = Field(min_length=1, description="whose errors they are, and on which images")
     errors: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(
