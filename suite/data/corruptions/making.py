@@ -56,17 +56,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def corrupted(images: Pixels, indices: Sequence[int], kind: str, severity: int, seed: int) -> Pixels:
+def corrupted(kind: str, severity: int, seed: int, images: Pixels, indices: Sequence[int]) -> Pixels:
     """Corrupted copies of images.
 
     A gray image is corrupted as one of three equal channels, of which the middle one is kept.
 
     Args:
-        images: uint8 [N, H, W, C].
-        indices: the place of each image in the test split; its seed depends on it.
         kind: the kind of corruption.
         severity: 1 to 5.
         seed: of the random numbers.
+        images: uint8 [N, H, W, C].
+        indices: the place of each image in the test split; its seed depends on it.
 
     Returns:
         uint8 [N, H, W, C].

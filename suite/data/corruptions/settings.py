@@ -92,8 +92,6 @@ def parse_corruptions(text: str) -> Corruptions:
         for part in [] if text == "all" else text.split(","):
             key, _, value = part.partition("=")
             names = value.split("+")
-            if key in values:
-                raise ValueError(f"{key} is given twice")
             values[key] = names if key == "kinds" else [*map(int, names)] if key == "severities" else int(value)
         return Corruptions.model_validate(values)
     except ValueError as error:  # pydantic's errors are of this kind too

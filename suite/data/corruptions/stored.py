@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,8 @@ from suite.store.files import cannot_write, make_folder, write_atomic
 from suite.text import note
 
 Images = Callable[[Sequence[int]], Pixels]  # reads test images by their places: uint8 [N, H, W, C]
+# Kind, severity, seed, images and their places → copies of the images: uint8 [N, H, W, C].
+Corrupt = Callable[[str, int, int, Pixels, Sequence[int]], Pixels]
 
 META, LOCK = "meta.json", "lock"
 _CHUNK = 256  # images in memory at a time
@@ -105,19 +108,22 @@ class CopiesOf:
         there = self._read().files
         return [one for one in self.settings.sets if _name(*one) not in there or not self.file(*one).is_file()]
 
-    def make(self, images: Images, indices: Sequence[int]) -> None:
+    def make(self, images: Images, indices: Sequence[int], corrupt: Corrupt | None = None) -> None:
         """Make the copies that are missing. Another process that makes them meanwhile is waited for.
 
         Args:
             images: reads test images: given their places in the test split, uint8 [N, H, W, C].
             indices: the places of the images that get copies.
+            corrupt: makes copies, see `suite.data.corruptions.making.corrupted`, which is the default.
 
         Raises:
             InputError: the package is missing, or the disk is full or not writable. Existing copies are unchanged.
         """
         if not self.missing():
             return
-        corruptor()  # refuses a missing package before anything is written
+        if corrupt is None:
+            corruptor()  # refuses a missing package before anything is written
+            corrupt = corrupted
         folder = self.folder
         make_folder(folder)
         with _locked(folder / LOCK):
@@ -129,11 +135,11 @@ class CopiesOf:
                     f"{megabytes:,.0f} MB, in {folder}"
                 )
             for kind, severity in todo:
-                digest = self._write(self.file(kind, severity), kind, severity, images, indices)
+                digest = self._write(self.file(kind, severity), images, indices, partial(corrupt, kind, severity))
                 files = {**self._read().files, _name(kind, severity): _File(sha256=digest, made_with=versions())}
                 write_atomic(folder / META, (self._meta(files).model_dump_json(indent=1) + "\n").encode())
 
-    def _write(self, path: Path, kind: str, severity: int, images: Images, indices: Sequence[int]) -> str:
+    def _write(self, path: Path, images: Images, indices: Sequence[int], corrupt: Callable[..., Pixels]) -> str:
         """Write one file atomically, and return its SHA-256."""
         side, temporary = self.dataset.image_size, path.with_suffix(".part")
         shape = (len(indices), side, side, self.dataset.channels)
@@ -143,7 +149,7 @@ class CopiesOf:
                 np.lib.format.write_array_header_1_0(file, header)
                 for start in range(0, len(indices), _CHUNK):
                     part = indices[start : start + _CHUNK]
-                    file.write(corrupted(images(part), part, kind, severity, self.settings.seed).tobytes())
+                    file.write(corrupt(self.settings.seed, images(part), part).tobytes())
                 file.flush()
                 os.fsync(file.fileno())
             digest = _sha256(temporary)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from suite.data.corruptions.settings import KINDS
 from suite.report.tables.rows import Row, columns_shown, compared, row_key, rows
 from suite.report.tables.summary import HEADS, gain_text, mean_sd
 from suite.report.tables.table import NONE, Column, Table, budget_note
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 ALL = "all"  # the row over all kinds
 _BELOW = (
-    "Error on corrupted test images after the last epoch, in percent: mean ± sample standard deviation over n seeds; of "
-    "all kinds together, a mean over kinds and severities. Lower is better, and a gain is by how much the error falls "
+    "Error on corrupted test images after the last epoch, in percent: mean ± sample standard deviation over n seeds; "
+    "of all kinds, a mean over kinds and severities. Lower is better, and a gain is by how much the error falls "
     "against the baseline of the summary table: mean over pairs of the same seed, with its 95 % t interval."
 )
 
@@ -47,7 +48,7 @@ def corruption_tables(frame: Frame, budget: str = "") -> list[Table]:
     lines, records = [], []
     for row in cells:
         own = {seed: errors[trial] for seed, trial in row.side.trials.items() if trial in errors}
-        kinds = list(dict.fromkeys(kind for found in own.values() for kind in found))
+        kinds = [kind for kind in KINDS if any(kind in found for found in own.values())]
         for kind in (ALL, *kinds):
             comparison = gains.get(row_key(row.cell))
             gain = stats.paired_gain([] if comparison is None else _gains(comparison, errors, kind))
