@@ -37,22 +37,25 @@ LEAST_PIXELS = 32  # of an image's side: the blurs, and the published severities
 
 
 class Corruptions(BaseModel):
-    """The corrupted copies of the test images on which a trained model is tested once.
-
-    Attributes:
-        kinds: the kinds of corruption; stored in the paper's order.
-        severities: of each kind; 1 is the weakest.
-        images: how many test images are corrupted, balanced over classes: the first of each class in canonical order.
-            None: all of them.
-        seed: of the random numbers in the corruptions. Each copy of each image draws its own.
-    """
+    """The corrupted copies of the test images on which a trained model is tested once."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    kinds: tuple[str, ...] = Field(default=tuple(KINDS), strict=False, min_length=1)
-    severities: tuple[int, ...] = Field(default=SEVERITIES, strict=False, min_length=1)
-    images: int | None = Field(default=None, ge=1, lt=2**40)
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    kinds: tuple[str, ...] = Field(
+        default=tuple(KINDS), strict=False, min_length=1, description="the kinds of corruption; all 15 unless given"
+    )
+    severities: tuple[int, ...] = Field(
+        default=SEVERITIES, strict=False, min_length=1, description="of each kind, from 1, the weakest, to 5"
+    )
+    images: int | None = Field(
+        default=None,
+        ge=1,
+        lt=2**40,
+        description="how many test images are corrupted: the first of each class in canonical order; null: all",
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="of the random numbers: each copy of each image draws its own"
+    )
 
     @field_validator("kinds")
     @classmethod
