@@ -32,7 +32,8 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def tests_all(session: nox.Session) -> None:
     """Run all tests: the others in several processes, then the slow ones, which use all cores, one after another."""
-    session.run("pytest", "-m", "not slow", *PROCESSES, *session.posargs, env=ONE_THREAD)
+    thorough = ("--hypothesis-profile", "thorough")
+    session.run("pytest", "-m", "not slow", *PROCESSES, *thorough, *session.posargs, env=ONE_THREAD)
     session.run("pytest", "-m", "slow", *session.posargs, env=ONE_THREAD)
 
 

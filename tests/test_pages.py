@@ -20,6 +20,10 @@ from benchmarks.interactions import DOCUMENT, FIGURES, simulate
 from benchmarks.interactions import rows as bounds
 from benchmarks.interactions import tables as simulated
 from benchmarks.methods import FIGURES as MEASURED
+from benchmarks.own_methods import ALL
+from benchmarks.own_methods import FIGURES as OWN
+from benchmarks.own_methods import commands as own_commands
+from benchmarks.own_methods import lines as own_lines
 from benchmarks.positions import FIGURES as POSITION_COSTS
 from benchmarks.positions import MODES
 from suite.grid.losses import LOSSES
@@ -83,6 +87,18 @@ def position_costs() -> str:
         f"{table}\n\n{told['processor']}, 1 thread, torch {told['torch']}, fp32, {told['batch_size']} images, "
         f"{told['rounds']} rounds; without a PE it takes {plain} ms."
     )
+
+
+def kinds() -> str:
+    told = json.loads(OWN.read_text(encoding="utf-8"))
+    lines = []
+    for row in told["rows"]:
+        kind = row["kind"]
+        own = own_lines(kind)
+        lines.append([kind, str(int(own > 0)), str(own), str(row["commands"]), f"{row['cpu_minutes']:.1f}"])
+    heads = ("kind of method", "files", "lines", "commands", "CPU minutes to a verdict and a report")
+    machine = f"{told['processor']}, torch {told['torch']}, one thread"
+    return f"{markdown(heads, lines)}\n\nMeasured on {told['date']}: {machine}."
 
 
 def losses() -> str:
@@ -208,6 +224,7 @@ def looked_at() -> list[Verdict]:
 
 
 MADE: dict[str, dict[str, Callable[[], str]]] = {
+    "bring_your_own.md": {"kinds": kinds},
     "methods.md": {"norms": norms, "losses": losses, "costs": costs},
     "positions.md": {"positions": positions, "position_costs": position_costs, "four_papers": four_papers},
     "l2bn.md": {
@@ -266,6 +283,12 @@ def test_a_small_simulation_keeps_its_bounds() -> None:
 
 
 @pytest.mark.skipif(not MEASURED.exists(), reason="nothing was measured yet")
+def test_each_kind_of_method_was_tried_and_is_short() -> None:
+    told = {row["kind"]: row["commands"] for row in json.loads(OWN.read_text(encoding="utf-8"))["rows"]}
+    assert told == {kind: len(own_commands(kind)) for kind in ALL}
+    assert all(own_lines(kind) <= (60 if kind == "architecture" else 20) for kind in ALL)
+
+
 def test_dtn_and_l2bn_were_measured() -> None:
     told = json.loads(MEASURED.read_text(encoding="utf-8"))
     assert {"dtn", "l2bn"} <= {row["norm"] for model in told["models"] for row in model["rows"]}

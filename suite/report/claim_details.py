@@ -113,7 +113,7 @@ def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
     """All numbers behind the verdict, as (name, text)."""
     claim, seen = verdict.claim, verdict.evidence
     yield "Claimed gain", _published(verdict, budget)
-    yield "Margin δ, level α", f"{claim.margin:g} points, {claim.alpha:g}; fixed in the claim file before any run"
+    yield "Margin δ, level α", f"{claim.margin:g} points, {claim.alpha:g}"
     yield "Metric", _metric(claim)
     if seen is None:
         return

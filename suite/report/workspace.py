@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ from suite.verdict.chosen import without_axis
 from suite.verdict.claims.claim import Claim, carried_over
 from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import ClaimReader, Claims, read_claim_files
-from suite.verdict.copied_runs import check_copies
+from suite.verdict.copied_runs import check_copies, losses_of
 from suite.verdict.interactions import Factorial, factorials
 from suite.verdict.metrics import metric_of
 from suite.verdict.stats.sequential import LARGEST
@@ -126,18 +126,9 @@ class Workspace(OpenGrid):
         """
         columns = to_columns(record for record in self.records.values() if record.trial_id in self.counted.ids)
         check_accuracies(columns)
-        check_copies(columns, self._losses)
+        check_copies(columns, lambda trials: losses_of(load_history(self.store.folder), trials))
         search = self.expansion.search
         return columns if search is None else without_axis(columns, search.axis)
-
-    def _losses(self, trials: Collection[str]) -> dict[str, tuple[float, ...]]:
-        """The training and test losses of all epochs of these trials."""
-        history = load_history(self.store.folder)
-        found: dict[str, list[float]] = defaultdict(list)
-        wanted = history[history["trial_id"].isin(trials)].sort_values(["trial_id", "epoch"])
-        for trial, *losses in wanted[["trial_id", "train_loss", "test_loss"]].itertuples(index=False):
-            found[trial] += [float(loss) for loss in losses if loss == loss]
-        return {trial: tuple(losses) for trial, losses in found.items()}
 
     @property
     def has_runs(self) -> bool:

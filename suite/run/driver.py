@@ -53,7 +53,7 @@ class _Keeper(Listener):
     def stored(self, trial: Trial) -> RunRecord | None:
         """The record of a done trial whose worker stored it and then died without reporting it."""
         record = self.store.records().get(trial.id)
-        if record is None or record.status != "done" or record.code not in (None, trial.code):
+        if record is None or record.status != "done" or record.code_now not in (None, trial.code):
             return None  # there is none, or one of other code, which is what the trial is to replace
         return record
 
@@ -107,6 +107,7 @@ def run_missing(
         retry: Statuses of failed trials to run again.
         limit: The largest number of trials to run now; None: all.
         stale: What to do with records that other code made: "rerun" runs their trials again, "keep" keeps them.
+            What "verify" showed to be the same is no longer stale.
         decide: Chooses which of the trials run, one after the other; None: all of them, in the grid's order.
 
     Returns:

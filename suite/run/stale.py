@@ -8,10 +8,12 @@ from typing import Literal
 
 from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
+from suite.store.canonical import canonical_json
 from suite.store.record import RunRecord
+from suite.store.same_code import scope_of
 
-Answer = Literal["", "rerun", "keep"]
-ANSWERS: tuple[Answer, ...] = ("rerun", "keep")
+Answer = Literal["", "rerun", "keep", "verify"]
+ANSWERS: tuple[Answer, ...] = ("rerun", "keep", "verify")
 
 _SHOWN = 5  # records in a message
 
@@ -35,11 +37,38 @@ def stale_records(trials: Iterable[Trial], records: Mapping[str, RunRecord]) -> 
     found = []
     for trial in trials:
         record = records.get(trial.id)
-        if record is None or record.code is None:
+        if record is None or (code := record.code_now) is None:
             continue
-        axes = tuple(axis for axis, now in trial.code.items() if record.code.get(axis, now) != now)
+        axes = tuple(axis for axis, now in trial.code.items() if code.get(axis, now) != now)
         if axes:
             found.append(Stale(trial, axes))
+    return found
+
+
+@dataclass(frozen=True)
+class Check:
+    """A trial to train again, and the stale records that are no longer stale if its outcome is the same."""
+
+    trial: Trial
+    record: RunRecord
+    stands_for: tuple[Stale, ...]
+
+
+def checks(stale: Iterable[Stale], records: Mapping[str, RunRecord]) -> list[Check]:
+    """For each scope and each version of its code, the quickest finished run of it, by the grid's order.
+
+    Stale records of a scope and version of which no run is finished are left out: nothing can be compared.
+    """
+    groups: dict[tuple[str, str], list[Stale]] = {}
+    for one in stale:
+        record = records[one.trial.id]
+        groups.setdefault((scope_of(record.config), canonical_json(record.code_now)), []).append(one)
+    found = []
+    for group in groups.values():
+        done = [one for one in group if records[one.trial.id].status == "done"]
+        if done:
+            quickest = min(done, key=lambda one: records[one.trial.id].train_seconds or 0.0)
+            found.append(Check(quickest.trial, records[quickest.trial.id], tuple(group)))
     return found
 
 
@@ -61,11 +90,12 @@ def stale_answer(text: str) -> Answer:
 
 def check_answered(stale: list[Stale], answer: Answer) -> None:
     """Raise `InputError` if there are stale records, and nobody said what is to become of them."""
-    if stale and not answer:
+    if stale and answer in ("", "verify"):
         raise InputError(
             f"{len(stale)} stored runs were made by other code than that at hand",
             expected="runs whose code is that of the levels now, or a word on what to do",
             found="; ".join(stale_lines(stale)),
             where="the results of this grid",
-            fix="--stale rerun trains them again; --stale keep keeps them, and tables and verdicts say so",
+            fix="--stale verify trains a few of them again and keeps all if the outcome is the same; "
+            "--stale rerun trains all of them again; --stale keep keeps them, and tables and verdicts say so",
         )

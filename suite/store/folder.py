@@ -4,6 +4,7 @@
     results/NAME/history.parquet   a row per epoch of every run
     results/NAME/spool/ID.json     runs that have not been folded into the two files yet
     results/NAME/weights/          ID.safetensors: the weights at the end of a run, if they were asked for
+    results/NAME/same_code.jsonl   which changes of code were shown to change no run: see `suite.store.same_code`
     results/NAME/methods/          HASH.py: copies of the method files that runs used, as text that nobody loads
     results/NAME/snapshots/        checkpoints of unfinished training runs: see `suite.store.versions`
 
@@ -41,6 +42,7 @@ from suite.store.files import (
 from suite.store.history import HISTORY, history_frame, joined, stored_history
 from suite.store.parsing import parse_record, read_lines, read_spooled, sort_key
 from suite.store.record import RunRecord
+from suite.store.same_code import SAME_CODE, SameCode, apply_proofs, read_same_code, write_same_code
 from suite.store.storage import Folder, Place
 from suite.store.versions import sweep
 
@@ -129,7 +131,20 @@ class Store:
             older = found.get(record.trial_id)
             if older is None or older.status != "done" or record.status == "done":
                 found[record.trial_id] = record
+        apply_proofs(found.values(), self.same_code())
         return found
+
+    def same_code(self) -> list[SameCode]:
+        """Which changes of code were shown to change no run; raises `InputError` if a line is damaged."""
+        self._inside(SAME_CODE)
+        return read_same_code(self.folder)
+
+    def keep_same_code(self, proofs: Iterable[SameCode]) -> None:
+        """Add what isn't there yet. Call with the lock held. Raises `InputError` if it can't be written."""
+        there = self.same_code()
+        new = [proof for proof in proofs if proof not in there]
+        if new:
+            write_same_code(self._inside(), [*there, *new])
 
     def collect(self) -> dict[str, RunRecord]:
         """Fold the spool into runs.jsonl and history.parquet, and return the records. Call with the lock held.

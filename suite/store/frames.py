@@ -35,9 +35,10 @@ def load_frame(path: str | Path) -> pd.DataFrame:
     """The records below a results folder (or of one runs.jsonl) as a frame, a row per run.
 
     Its columns are the fields of `suite.store.record.RunRecord`; accuracies are percent, missing numbers NaN.
-    `code` and `corruption_errors` are JSON. Runs of the same `environment` compare without a footnote. `recipe_id`
-    differs between training runs that differ in anything but the axes and the seed. `settings` is JSON: the recipe and
-    the architecture of the config, and a fingerprint of the rest.
+    `code` is JSON: the code of the run, or newer code that was shown to train the same. So is `corruption_errors`. Runs
+    of the same `environment` compare without a footnote. `recipe_id` differs between training runs that differ in
+    anything but the axes and the seed. `settings` is JSON: the recipe and the architecture of the config, and a
+    fingerprint of the rest.
 
     Raises:
         InputError: there is no such folder or file, or a record in it is damaged or newer than this suite.
@@ -101,7 +102,7 @@ def _row(record: RunRecord) -> dict[str, Any]:
     training["recipe"] = {
         key: value for key, value in training["recipe"].items() if key not in (*LOSS_KEYS, "loss_weights")
     }
-    code = None if record.code is None else canonical_json(record.code)
+    code = None if record.code_now is None else canonical_json(record.code_now)
     made = {"code": code, "environment": record.environment.group}
     if record.corruption_errors is not None:
         made["corruption_errors"] = canonical_json(record.corruption_errors)

@@ -13,6 +13,7 @@ from suite.store.folder import RUNS, SPOOL, Store
 from suite.store.frames import load_history
 from suite.store.history import HISTORY
 from suite.store.record import RunRecord, differences, run_name
+from suite.store.same_code import SameCode
 from suite.store.storage import LARGEST
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class _Plan:
         self.there = 0
         self._before: dict[str, str] = {}
         self._methods: dict[str, str] = {}  # copies of method files, by hash, that the destination lacks
+        self._same_code: list[SameCode] = []
         self._replaces: set[str] = set()
         self._twins: dict[str, list[Path]] = {}  # other folders that have the same run
 
@@ -111,8 +113,10 @@ class _Plan:
         self.add(self.destination, records)
 
     def add_methods(self, folder: Path) -> None:
+        """Carry the copies of method files, and what is known of changed code."""
         there = Store(self.destination).methods()
         self._methods |= {name: text for name, text in Store(folder).methods().items() if name not in there}
+        self._same_code += Store(folder).same_code()
 
     def add(self, folder: Path, records: Mapping[str, RunRecord]) -> None:
         for trial_id, record in records.items():
@@ -144,6 +148,7 @@ class _Plan:
                 )
             for name, text in self._methods.items():
                 store.keep_method(name, text)
+            store.keep_same_code(self._same_code)
             weights = sum(self._copy_weights(store, trial_id) for trial_id in self.chosen)
             store.absorb([record for _, record in self.chosen.values()], self._history())
         added: dict[Path, int] = {}

@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -198,6 +199,17 @@ class RunRecord(_Model):
         default=None, description="by axis, the fingerprint of the level's code; null if it isn't known"
     )
     history: tuple[Epoch, ...] | None = Field(default=None, description="kept in history.parquet once collected")
+
+    _code_now: dict[str, str] | None = PrivateAttr(default=None)
+
+    @property
+    def code_now(self) -> dict[str, str] | None:
+        """`code`, or the newer code that was shown to train the same (see `suite.store.same_code`)."""
+        return self.code if self._code_now is None else self._code_now
+
+    def stand_for(self, code: dict[str, str]) -> None:
+        """Say which code was shown to train the same. No field of the record changes."""
+        self._code_now = code
 
     @model_serializer(mode="wrap")
     def _present(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:

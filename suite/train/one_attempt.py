@@ -112,20 +112,30 @@ def process_for(device: torch.device, machine: Machine, compiled: bool) -> Itera
         machine: Sets the number of threads, and whether to use deterministic algorithms.
         compiled: Whether models are compiled; if so, the compiler is reset afterwards.
     """
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     try:
         torch.set_num_threads(machine.threads)
         if machine.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS's sum order may vary
-            torch.use_deterministic_algorithms(True)
+            _set_deterministic(2, compiled)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
     finally:
-        torch.use_deterministic_algorithms(strict)
+        _set_deterministic(mode, compiled)
         torch.set_num_threads(threads)
         if compiled:
             torch.compiler.reset()  # else torch would run a process's ninth compiled model uncompiled, and only log it
         release(device)
+
+
+def _set_deterministic(mode: int, compiled: bool) -> None:
+    """Set torch's deterministic debug mode (0: off, 1: warnings, 2: errors), and the compiler's where it is in use.
+
+    `torch.use_deterministic_algorithms` alone sets the same flag, but it imports the compiler, which takes two seconds.
+    """
+    if compiled:
+        torch.use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
+    torch.set_deterministic_debug_mode(mode)
 
 
 def train_or_fail(train: Callable[[], None], attempt: Attempt) -> Outcome | None:

@@ -9,6 +9,7 @@ import pytest
 
 from suite.grid.grid import load_grid
 from suite.store.folder import RUNS, Store
+from suite.store.same_code import SAME_CODE, write_same_code
 from tests.cli.shell import Shell
 
 
@@ -66,6 +67,53 @@ def test_they_are_trained_again_on_demand(lape: Shell, finished: Path, folder: P
     assert {name for name in after if after[name] != before[name]} == set(changed)
     assert {trial.id: trial.code for trial in trials} == {name: record.code for name, record in after.items()}
     assert "stale" not in lape("plan", finished)
+
+
+@pytest.fixture
+def trained(lape: Shell, finished: Path, folder: Path) -> list[str]:
+    """Trials whose records are those of real training runs, by other code."""
+    change_code(folder, "lape")
+    lape("run", finished, "--executor", "serial", "--stale", "rerun")
+    return change_code(folder, "lape")
+
+
+def test_one_of_them_is_trained_again_for_all(lape: Shell, finished: Path, folder: Path, trained: list[str]) -> None:
+    before = (folder / RUNS).read_bytes()
+    told = " ".join(lape("plan", finished).split())
+    assert "--stale verify` trains 1 of them again" in told
+    out = " ".join(lape("run", finished, "--executor", "serial", "--stale", "verify").split())
+    assert lape.code == 0, lape.err + out
+    assert "check 1 of 1" in out
+    assert "the same outcome by the code at hand: 2 stored runs are as of today" in out
+    assert (folder / RUNS).read_bytes() == before  # no record changes
+    (proof,) = Store(folder).same_code()
+    assert proof.trial_id in trained
+    assert proof.older["join"] == "0123456789abcdef"
+    assert "stale" not in lape("plan", finished)
+    assert "nothing to run" in lape("run", finished, "--executor", "serial")
+    assert "different code" not in lape("tables", finished)
+    assert "different code" not in lape("verify", finished, "--long")
+    # Only of that code, and in that scope.
+    write_same_code(folder, [proof.model_copy(update={"older": {**proof.older, "join": "f" * 16}})])
+    assert "2 stored runs were made by other code" in lape("plan", finished)
+    write_same_code(folder, [proof.model_copy(update={"scope": "f" * 16})])
+    assert "2 stored runs were made by other code" in lape("plan", finished)
+
+
+def test_what_is_not_the_same_stays_stale(lape: Shell, finished: Path, folder: Path) -> None:
+    change_code(folder, "lape")  # of made-up records, which no training gives
+    told = " ".join(lape.refuses("run", finished, "--executor", "serial", "--stale", "verify").split())
+    assert "2 stored runs were made by other code" in told
+    assert "different in top1" in (out := " ".join(lape.out.split()))
+    assert "2 stored runs stay stale" in out
+    assert Store(folder).same_code() == []
+
+
+def test_a_damaged_proof_is_named(lape: Shell, finished: Path, folder: Path) -> None:
+    (folder / SAME_CODE).write_text("{}\n")
+    told = lape.refuses("plan", finished)
+    assert "a damaged line on code that was checked" in told
+    assert "line 1" in told
 
 
 def test_records_without_fingerprints_are_never_stale(lape: Shell, finished: Path, folder: Path) -> None:

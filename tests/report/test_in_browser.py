@@ -43,5 +43,6 @@ def test_links_between_claims_runs_and_pages_lead_to_each_other(browser: Browser
     assert title in browser.run(f"{claim}.querySelector('h4').textContent")
     run = f"document.querySelector({claim}.querySelector('.pairs td a').getAttribute('href').replace('#', '#'))"
     assert "lape rerun" in browser.run(f"{run}.textContent")
-    assert f"#{anchor}" in browser.run(f"[...{run}.querySelectorAll('a')].map(one => one.getAttribute('href'))")
+    links = f"[...{run}.closest('tbody').querySelectorAll('a')].map(one => one.getAttribute('href'))"
+    assert f"#{anchor}" in browser.run(links)
     assert browser.run("document.querySelector('.eyebrow a').getAttribute('href')") == "../index.html"

@@ -166,7 +166,7 @@ def _torch(quick: bool) -> Iterator[DoctorPart]:
         return
     import torch
 
-    from suite.bench.throughput.matmul import matmul_rate
+    from suite.bench.half_precision import bf16_speed
 
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
@@ -178,9 +178,9 @@ def _torch(quick: bool) -> Iterator[DoctorPart]:
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     threads = len(os.sched_getaffinity(0))
-    whole, half = (matmul_rate(device, dtype, threads) for dtype in (torch.float32, torch.bfloat16))
-    told = f"a matrix product in bf16 is {half / whole:.2g} times as fast as in fp32 ({half / 1e9:,.0f} GFLOP/s)"
-    faster = half > 1.2 * whole
+    ratio, half = bf16_speed(device, threads)
+    told = f"a matrix product in bf16 is {ratio:.2g} times as fast as in fp32 ({half / 1e9:,.0f} GFLOP/s)"
+    faster = ratio > 1.2
     fix = (
         ""
         if device.type == "cuda"

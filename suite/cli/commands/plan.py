@@ -15,6 +15,7 @@ from suite.cli.commands.console import SHOWN, open_console, print_line
 from suite.cli.commands.plan_claims import outlook_lines
 from suite.cli.commands.plan_disk import corruption_lines
 from suite.cli.commands.plan_power import power_lines
+from suite.cli.commands.precision_note import note_slow_bf16
 from suite.data.cache import open_root, verify
 from suite.errors import InputError
 from suite.grid.choice import Choice
@@ -22,7 +23,7 @@ from suite.report.workspace import Workspace
 from suite.run.opened_grid import OpenGrid
 from suite.run.plan import Plan, expectation, make_plan
 from suite.run.ray.capacity import Capacity, Needs, capacity, default_gpus, parse_nodes
-from suite.run.stale import Answer, stale_answer, stale_lines, stale_records
+from suite.run.stale import Answer, Stale, checks, stale_answer, stale_lines, stale_records
 from suite.run.timing.estimate import ANYWHERE, CellEstimate, Estimate, Interval, Where, workers_here
 from suite.run.timing.here import anywhere, here
 from suite.run.timing.pace import kind_of
@@ -37,6 +38,18 @@ def _planned(opened: OpenGrid, stale: Answer) -> Plan:
     records = opened.store.records()
     older = stale_records(opened.expansion.trials, records) if stale == "rerun" else []
     return make_plan(opened.expansion, records, again={one.trial.id for one in older})
+
+
+def _stale_answers(workspace: Workspace, older: Sequence[Stale]) -> Iterator[str]:
+    """What can be done with stale records, and what it takes."""
+    few = checks(older, workspace.records)
+    if few:
+        seconds = sum(check.record.train_seconds or 0.0 for check in few)
+        took = duration(seconds)
+        yield f"`{workspace.command} --stale verify` trains {len(few)} of them again ({took} when they ran)"
+        yield "and keeps all if the outcome is the same; --stale rerun trains all again, --stale keep trains none"
+    else:
+        yield f"`{workspace.command} --stale rerun` trains them again, --stale keep keeps them"
 
 
 def calibrate_grid(workspace: Workspace, machine: Machine, workers: int | None, stale: str = "") -> None:
@@ -100,7 +113,7 @@ def print_plan(
         room: What a cluster has, if that was asked.
         device: Where trials will run, as `--device` has it.
         threads: CPU threads of each trial.
-        stale: What a run would do with records that other code made: "rerun" or "keep"; empty: it would ask.
+        stale: What a run would do with records that other code made: "verify", "rerun" or "keep"; empty: it would ask.
 
     Raises:
         InputError: `stale` is another word.
@@ -146,15 +159,19 @@ def print_plan(
             console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone"
         )
     if older:
-        told = {"": "", "keep": ", and are kept", "rerun": ", and are to do again"}[answer]
+        told = {"": "", "keep": ", and are kept", "rerun": ", and are to do again", "verify": ", and are checked"}[
+            answer
+        ]
         print_line(console, f"  stale    {len(older)} stored runs were made by other code than that at hand{told}:")
         for line in stale_lines(older):
             print_line(console, f"           {line}")
         if not answer:
-            ask = f"`{workspace.command} --stale rerun` trains them again, --stale keep keeps them"
-            print_line(console, f"           {ask}")
+            for line in _stale_answers(workspace, older):
+                print_line(console, f"           {line}")
     if room is not None:
         print_line(console, f"  at once  {room.line}")
+    if room is None:
+        note_slow_bf16(plan.to_do, Machine(device=device, threads=threads))
     expected = expect(plan)
     print_line(console, f"  time     {_time(workspace, plan, expected)}")
     for line in _time_details(expected, None if workspace.calibration is None else workspace.calibration.warning):

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from suite.cli.commands.console import open_console
 from suite.cli.commands.run import check_batches
+from suite.cli.commands.train_again import train_again
 from suite.data.cache import open_root
 from suite.errors import InputError
 from suite.grid.shipped import known_files, typed_name
@@ -18,7 +19,6 @@ from suite.grid.trial import Trial
 from suite.report.workspace import Workspace, open_workspace
 from suite.store.record import RunRecord, differences
 from suite.text import note
-from suite.train.faults import MachineFault
 from suite.train.machine import Machine
 
 
@@ -50,7 +50,6 @@ def rerun_trial(
         InputError: there isn't exactly one such trial, or the trial failed from an infrastructure error.
     """
     from suite.models.weights.checkpoint import check_name, write_checkpoint
-    from suite.train.trials import train_trials
 
     machine = replace(machine, data_root=open_root(machine.data_root))
     workspace, trial = _find(trial_id, grid, overrides, seeds, results)
@@ -59,16 +58,7 @@ def rerun_trial(
         check_name(weights)
     console = open_console()
     console.print(f"{trial.id}  {trial.label}", highlight=False)
-    try:
-        ((record, model),) = train_trials([trial], machine)
-    except MachineFault as fault:
-        raise InputError(
-            "the machine failed, not the trial",
-            expected="a device, a disk and a network that work",
-            found=fault.reason.splitlines()[-1],
-            where=str(fault.node),
-            fix="run the same command again, here or on another machine",
-        ) from None
+    record, model = train_again(trial, machine)
     console.print(_told("now", record), highlight=False)
     same = _compare(console, workspace, record)
     if weights is not None and model is not None:

@@ -8,8 +8,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from suite.cli.commands.check_stale import check_stale
 from suite.cli.commands.console import open_console, print_line
 from suite.cli.commands.plan import print_plan_line
+from suite.cli.commands.precision_note import note_slow_bf16
 from suite.cli.commands.report import print_outcome, print_weights
 from suite.cli.commands.run_events import EventStream
 from suite.data.cache import open_root
@@ -121,7 +123,7 @@ def run_grid(
         policy: What is done about failures.
         limit: Run at most so many trials now.
         retry: Statuses of failures to run again, separated by commas.
-        stale: What to do with records that were made by other code: "rerun" or "keep"; empty: ask.
+        stale: What to do with records that were made by other code: "rerun", "keep" or "verify"; empty: ask.
         decide: Chooses which trials run; None: all that are missing.
         shown: The workspace whose table, verdicts and report are shown; None: the one that runs.
         as_json: Print events as lines of JSON, and nothing else.
@@ -152,6 +154,9 @@ def run_grid(
             stack.callback(begun.close)
         if missing and execution.is_local:
             data()  # a cluster's nodes are asked each for itself
+            note_slow_bf16(workspace.expansion.trials, machine)
+        if answer == "verify":
+            check_stale(workspace, machine, None if as_json else console)
         store, shared = workspace.store, None
         if execution.storage is not None:
             shared = open_storage(execution.storage, workspace.grid.name)

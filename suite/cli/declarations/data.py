@@ -54,11 +54,12 @@ def new_method(
     into: Annotated[
         Path | None, typer.Option(help="The folder. [default: one of that name]", show_default=False)
     ] = None,
+    kind: Annotated[str, typer.Option(help="What it is: join, position, norm, loss or architecture.")] = "join",
 ) -> None:
     """Write a method of your own to start from, with its grid, its claim and its test."""
     from suite.cli.commands.new import write_example
 
-    for line in write_example(name, into):
+    for line in write_example(name, kind, into):
         say(line)
 
 

@@ -100,6 +100,21 @@ def to_svg(figure: Figure, name: str) -> str:
     # Remove the style sheet: inside the SVG, it would apply to the whole page.
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
     text = re.sub(r'(\bid="|\burl\(#|href="#)', rf"\1{name}-", text)
+    text = _shorter(text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(f": {colour}", f": var({variable}, {colour})")
     return text.replace("'DejaVu Sans'", "var(--sans, system-ui), sans-serif")
+
+
+def _shorter(text: str) -> str:
+    """The same drawing in about half the bytes: places to 0.1 px, and neither unused ids nor indentation."""
+    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", text)
+    text = re.sub(r">\s*\n\s*<", ">\n<", text)
+    return re.sub(r'(?<=[ \n])(?:d|x|y|cx|cy|transform)="[^"<>]*"', lambda found: _rounded(found[0]), text)
+
+
+def _rounded(attribute: str) -> str:
+    attribute = re.sub(r"-?\d+\.\d\d+(?:e-?\d+)?", lambda number: f"{round(float(number[0]), 1):g}", attribute)
+    return re.sub(r"\s*\n\s*|(?<=[MLCQ]) ", "", attribute)

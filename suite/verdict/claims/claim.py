@@ -73,13 +73,22 @@ class ClaimedContrast(Model):
         """
         others: dict[str, set[tuple[str, ...]]] = {self.baseline: set(), self.treatment: set()}
         for cell in cells:
-            if cell[self.axis] in others and self.matches(cell.__getitem__):
-                rest = {**cell, self.axis: ""}
-                if self.axis in SETTINGS:
-                    names = (self.axis, *self.tied)
-                    rest["recipe"], rest["arch"] = reduced_names(names, cell, cell["recipe"], cell["arch"])
-                others[cell[self.axis]].add(tuple(rest[name] for name in (*AXIS_FIELDS, "recipe")))
+            if (found := self.side(cell)) is not None:
+                others[found[0]].add(found[1])
         return bool(others[self.baseline] & others[self.treatment])
+
+    def side(self, cell: Mapping[str, str]) -> tuple[str, tuple[str, ...]] | None:
+        """Which side a cell is, and its levels that the other side must share; None if it is neither.
+
+        cell: as `has_both_sides` takes them.
+        """
+        if cell[self.axis] not in (self.baseline, self.treatment) or not self.matches(cell.__getitem__):
+            return None
+        rest = {**cell, self.axis: ""}
+        if self.axis in SETTINGS:
+            names = (self.axis, *self.tied)
+            rest["recipe"], rest["arch"] = reduced_names(names, cell, cell["recipe"], cell["arch"])
+        return cell[self.axis], tuple(rest[name] for name in (*AXIS_FIELDS, "recipe"))
 
     def matches(self, level: Callable[[str], str]) -> bool:
         """Whether a cell has all levels of `match`. level: the cell's level on an axis or a setting, or its recipe.
@@ -260,16 +269,15 @@ class Claim(Model):
 def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
     """The claims that no two cells of a grid stand for: its runs will leave them untested."""
     claims = list(claims)
-    names = {name for claim in claims for name in claim.contrast.settings}
-    cells = {
-        trial.cell_id: {
-            **trial.levels,
-            "recipe": trial.recipe_name,
-            **{name: level_text(setting_value(SETTINGS[name], *trial.settings)) for name in names},
-        }
-        for trial in trials
-    }
+    cells = {trial.cell_id: cell_levels(trial, claims) for trial in trials}
     return [claim for claim in claims if claim.obstacle or not claim.contrast.has_both_sides(cells.values())]
+
+
+def cell_levels(trial: Trial, claims: Iterable[Claim]) -> dict[str, str]:
+    """The levels of a trial's cell: of all axes, its recipe's name, and of the settings that the claims name."""
+    names = {name for claim in claims for name in claim.contrast.settings}
+    settings = {name: level_text(setting_value(SETTINGS[name], *trial.settings)) for name in names}
+    return {**trial.levels, "recipe": trial.recipe_name, **settings}
 
 
 def carried_over(claim: Claim, budget: Budget | None) -> Claim:
