@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError
 from suite.faces import lazy
 from suite.grid.losses import LOSSES, Loss, Term
+from suite.grid.method_names import check_free, check_name
 from suite.models.architectures import ARCHITECTURES, FAMILIES, Architecture, Family
 from suite.models.joins import JOINS, Join
 from suite.models.joins import LAYER_NORM as LAYER_NORM
@@ -43,6 +43,7 @@ Code = TypeVar("Code", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     from suite.models.embedding import PositionEmbedding as PositionEmbedding
+    from suite.models.families.transformer import Tokens as Tokens
     from suite.models.initialise import Rules as Rules
     from suite.models.layers.blocks import plus as plus
     from suite.models.model import Model as Model
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "embedding": ("PositionEmbedding",),
+    "families.transformer": ("Tokens",),
     "initialise": ("Rules",),
     "layers.blocks": ("plus",),
     "model": ("Model",),
@@ -64,8 +66,6 @@ _MODULES = {
 }  # they import torch
 __getattr__ = lazy("suite.models", {name: module for module, names in _MODULES.items() for name in names})
 _FIELDS = {ATTENTION_LOGITS: "bias", QUERIES_AND_KEYS: "rotation", BLOCK_OUTPUT: "after"}
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_+.-]{0,99}")
 
 
 def join(
@@ -224,7 +224,7 @@ def loss(
             fix="change one of them",
         )
     if weight:
-        _check_name(weight)
+        check_name(weight)
 
     def register(function: Code) -> Code:
         arguments = "logits, labels, smoothing" if sees == "logits" else "seen, target, smoothing"
@@ -286,16 +286,19 @@ def architecture(
 
 def named_size(name: str, family: str, **size: Any) -> Architecture:
     """Register an architecture: a family of the package, or of a method file, at a size with a name."""
-    _check_name(name)
+    check_name(name)
+    check_free("architecture", name, ARCHITECTURES, FAMILIES)
     return ARCHITECTURES.register(name, family, size)
 
 
 def dataset(name: str, **declaration: Any) -> Dataset:
     """Register a data set, as `lape data prepare` declares it: its shape and its checksum."""
+    check_free("data set", name, DATASETS)
     return DATASETS.register(name, Dataset(name=name, **declaration))
 
 
 def _register(registry: Registry[Any], level: Any, code: Code) -> Code:
+    check_free(registry.kind, level.name, registry)
     registry.register(level.name, level, _code(code))
     return code
 
@@ -307,7 +310,7 @@ def _code(code: Callable[..., Any]) -> str:
 def _checked(code: Callable[..., Any], name: str, arguments: str, count: int | None) -> str:
     """The name of the level; raises `InputError` if the code can't be one. count: of the arguments it gets."""
     called = name or code.__name__.lower()
-    _check_name(called)
+    check_name(called)
     where = sys.modules.get(code.__module__)
     if "<locals>" in code.__qualname__ or where is None:
         raise InputError(
@@ -327,16 +330,6 @@ def _checked(code: Callable[..., Any], name: str, arguments: str, count: int | N
                 fix="change its parameters",
             ) from None
     return called
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"{name!r} can't be the name of a level",
-            expected="lower-case letters, digits, '_', '+', '.' and '-', at most 100",
-            found=repr(name),
-            fix="give another with name=",
-        )
 
 
 def _summary(code: Callable[..., Any]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
 
     from suite.train.machine import Machine
 
-# No deadline: how fast an example runs depends on what else the machine does.
-settings.register_profile("suite", deadline=None)
+# No deadline: how fast an example runs depends on what else the machine does. `nox -s tests_all` takes `thorough`.
+settings.register_profile("suite", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None)
 settings.load_profile("suite")
 
 # Ray gives its workers a low priority. Beside other tests they would then wait for minutes.
@@ -62,10 +66,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         longest_first(items)
 
 
-def pytest_collection_finish() -> None:
+_frozen_modules = 0  # how many modules were imported at the last `_freeze`
+
+
+def _freeze() -> None:
     """Exempt what is imported from later garbage collections, which took most of a small training run's time."""
+    global _frozen_modules
+    _frozen_modules = len(sys.modules)
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    """Freeze what the test modules import."""
+    _freeze()
+
+
+def pytest_runtest_setup() -> None:
+    """Freeze what tests have imported meanwhile, such as torch's compiler."""
+    if len(sys.modules) > _frozen_modules + 100:
+        _freeze()
 
 
 def pytest_unconfigure() -> None:
@@ -103,7 +123,18 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from suite.data.preparation import prepare
 
     root = tmp_path_factory.mktemp("data")
-    prepare("digits", root=root)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        prepare("digits", root=root)
+        return root
+    # Processes of `pytest -n`: one reads the digits, since each would import scikit-learn for it. The others copy.
+    prepared = root.parent.parent / "digits"
+    with prepared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        if not prepared.exists():
+            prepare("digits", root=root)
+            shutil.copytree(root, prepared)
+            return root
+    shutil.copytree(prepared, root, dirs_exist_ok=True)
     return root
 
 

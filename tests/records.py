@@ -36,7 +36,7 @@ def make_record(trial: Trial, top1: float = 50.0, **changes: Any) -> RunRecord:
         "epochs": trial.recipe.epochs,
         "top1": top1,
         "top1_best_epoch": min(top1 + 0.5, 100.0),
-        "test_loss": 1.0,
+        "test_loss": 1.0 + 1e-6 * trial.seed_index,
         "params": 1000,
         "macs": 2000,
         "train_seconds": 10.0,

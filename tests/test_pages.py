@@ -20,6 +20,10 @@ from benchmarks.interactions import DOCUMENT, FIGURES, simulate
 from benchmarks.interactions import rows as bounds
 from benchmarks.interactions import tables as simulated
 from benchmarks.methods import FIGURES as MEASURED
+from benchmarks.own_methods import ALL
+from benchmarks.own_methods import FIGURES as OWN
+from benchmarks.own_methods import commands as own_commands
+from benchmarks.own_methods import lines as own_lines
 from benchmarks.positions import FIGURES as POSITION_COSTS
 from benchmarks.positions import MODES
 from suite.grid.losses import LOSSES
@@ -28,6 +32,7 @@ from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
 from suite.report.figures.gains import draw_gains
 from suite.report.figures.paths import draw_paths, paths
+from suite.report.figures.style import svg_file
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
 from suite.report.tables.rows import rows as summary_rows
@@ -83,6 +88,18 @@ def position_costs() -> str:
         f"{table}\n\n{told['processor']}, 1 thread, torch {told['torch']}, fp32, {told['batch_size']} images, "
         f"{told['rounds']} rounds; without a PE it takes {plain} ms."
     )
+
+
+def kinds() -> str:
+    told = json.loads(OWN.read_text(encoding="utf-8"))
+    lines = []
+    for row in told["rows"]:
+        kind = row["kind"]
+        own = own_lines(kind)
+        lines.append([kind, str(int(own > 0)), str(own), str(row["commands"]), f"{row['cpu_minutes']:.1f}"])
+    heads = ("kind of method", "files", "lines", "commands", "CPU minutes to a verdict and a report")
+    machine = f"{told['processor']}, torch {told['torch']}, one thread"
+    return f"{markdown(heads, lines)}\n\nMeasured on {told['date']}: {machine}."
 
 
 def losses() -> str:
@@ -208,6 +225,7 @@ def looked_at() -> list[Verdict]:
 
 
 MADE: dict[str, dict[str, Callable[[], str]]] = {
+    "bring_your_own.md": {"kinds": kinds},
     "methods.md": {"norms": norms, "losses": losses, "costs": costs},
     "positions.md": {"positions": positions, "position_costs": position_costs, "four_papers": four_papers},
     "l2bn.md": {
@@ -270,6 +288,12 @@ def test_a_small_simulation_keeps_its_bounds() -> None:
 
 
 @pytest.mark.skipif(not MEASURED.exists(), reason="nothing was measured yet")
+def test_each_kind_of_method_was_tried_and_is_short() -> None:
+    told = {row["kind"]: row["commands"] for row in json.loads(OWN.read_text(encoding="utf-8"))["rows"]}
+    assert told == {kind: len(own_commands(kind)) for kind in ALL}
+    assert all(own_lines(kind) <= (60 if kind == "architecture" else 20) for kind in ALL)
+
+
 def test_dtn_and_l2bn_were_measured() -> None:
     told = json.loads(MEASURED.read_text(encoding="utf-8"))
     assert {"dtn", "l2bn"} <= {row["norm"] for model in told["models"] for row in model["rows"]}
@@ -279,9 +303,9 @@ if __name__ == "__main__":
     for name in MADE:
         (DOCS / name).write_text(made(name), encoding="utf-8")
     for name, drawing in draw_paths(paths(looked_at())).items():
-        (DOCS / f"{name}.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
+        (DOCS / f"{name}.svg").write_text(svg_file(drawing), encoding="utf-8")
     for name, drawing in findings.figures().items():
-        (DOCS / name).write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
+        (DOCS / name).write_text(svg_file(drawing), encoding="utf-8")
     if rows_of := summary_rows(workspace("spoken_digits").frame):
         gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
-        (DOCS / "sound.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + gains, encoding="utf-8")
+        (DOCS / "sound.svg").write_text(svg_file(gains), encoding="utf-8")

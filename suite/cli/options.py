@@ -10,6 +10,9 @@ import typer
 if TYPE_CHECKING:
     from suite.report.workspace import Workspace
 
+# The largest numbers of options that are times. They keep out "inf", which no clock can wait for.
+MOST_HOURS, MOST_MINUTES, MOST_SECONDS = 100_000, 1_000_000, 1_000_000
+
 GridArgument = Annotated[str, typer.Argument(metavar="GRID", help="A grid file, or a name that `lape ls grids` lists.")]
 SetOption = Annotated[
     list[str] | None,

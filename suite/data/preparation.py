@@ -12,7 +12,7 @@ from typing import Literal
 from suite.data import sources
 from suite.data.archives import is_archive, not_archive
 from suite.data.arrays import SPLITS, Split, arrays_checksum, canonical_order, measure
-from suite.data.cache import TEACHERS, Meta, load_meta, prepare_command, publish, scratch, verify
+from suite.data.cache import CORRUPTIONS, TEACHERS, Meta, load_meta, prepare_command, publish, scratch, verify
 from suite.data.copies import Named, note_copies
 from suite.data.datasets import DATASETS, MOST_NAME, MOST_PIXELS, Dataset
 from suite.data.decode import decode, read_file
@@ -32,6 +32,7 @@ from suite.text import Progress
 
 STORAGES = ("auto", "arrays", "folder")
 _Options = tuple[int | None, str, Sound | None]  # image size, storage, settings of spectrograms
+_TAKEN = (TEACHERS, CORRUPTIONS)  # folders of the cache that aren't data sets
 _STORED = {"arrays": "arrays", "folder": "a folder"}
 
 ARRAYS_LIMIT = 2 * 2**30  # bytes of pixels; a larger data set stays in its folder unless "arrays" is requested
@@ -194,11 +195,11 @@ def _read_builtin(name: str, source: Path | None, temporary: Path, progress: Pro
 
 def check_name(name: str) -> None:
     """Raise `InputError` if no data set of the user's own can have this name."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name == TEACHERS or len(name) > MOST_NAME:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name in _TAKEN or len(name) > MOST_NAME:
         raise InputError(
             "a name that no data set can have",
             expected=f"lower-case letters, digits, '_' and '-', at most {MOST_NAME} in all; a letter or digit first; "
-            f"not {TEACHERS!r}",
+            f"not {' or '.join(map(repr, _TAKEN))}",
             found=repr(name) if len(name) <= MOST_NAME else f"{name[:20]!r}… of {len(name)} signs",
             where="lape data prepare",
             fix="choose another name",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from suite.data.corruptions.settings import Corruptions, check_size
 from suite.data.datasets import Dataset
 from suite.data.listops.settings import SYMBOLS
 from suite.errors import InputError
@@ -19,7 +20,10 @@ from suite.store.held_out import count_validation
 from suite.store.record import LOSS_KEYS
 
 # Keys that change pixels. Of tokens, they would make other symbols.
-_OF_PIXELS = ("crop_padding", "crop_scale", "flip", "auto_augment", "erase_prob", "mixup", "cutmix", "test_crop_ratio")
+_OF_PIXELS = (
+    "crop_padding", "crop_scale", "flip", "auto_augment", "erase_prob", "mixup", "cutmix", "test_crop_ratio",
+    "corruptions",
+)  # fmt: skip
 _DROP = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
 
 
@@ -86,6 +90,8 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
             where=named.where("cutmix_grid"),
             fix="give the side of the patches",
         )
+    if recipe.corruptions is not None:
+        _check_corruptions(recipe.corruptions, dataset, named)
     family = cell.arch.family
     if recipe.distillation != "none" and not family.distilled:
         raise InputError(
@@ -116,6 +122,13 @@ def _check_tokens_stay(dataset: Dataset, named: NamedRecipe) -> None:
         )
 
 
+def _check_corruptions(corruptions: Corruptions, dataset: Dataset, named: NamedRecipe) -> None:
+    check_size(dataset, named.where("corruptions"))
+    if corruptions.images is not None:
+        least, most = dataset.num_classes, dataset.test_images
+        _check_range("corruptions.images", corruptions.images, least, most, dataset, named)
+
+
 def _check_validation(recipe: Recipe, images: int, dataset: Dataset, named: NamedRecipe) -> None:
     held = count_validation(recipe.validation, images)
     if images - held < recipe.batch_size:
@@ -134,6 +147,6 @@ def _check_range(name: str, value: int, least: int, most: int, dataset: Dataset,
             f"the recipe's {name} doesn't fit the data set {dataset.name}",
             expected=f"from {least} to {most}",
             found=str(value),
-            where=recipe.where(name),
+            where=recipe.where(name.partition(".")[0]),
             fix=f"change {name}, for instance with --set recipe.{name}={most}",
         )

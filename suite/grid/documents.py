@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import textwrap
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -195,6 +197,14 @@ def read_document(path: Path) -> Document:
             where=str(path),
             fix="give the path of a grid, a recipe or a claim file, or split it into several",
         )
+    document = _parsed(text, path)
+    # A caller may change its document: `override` does.
+    return Document(path, copy.deepcopy(document.values), dict(document.lines))
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, path: Path) -> Document:
+    """The document of a file's text. Grids that are opened together share recipe files, and parsing is slow."""
     loaded = load_yaml(text, str(path))
     if not isinstance(loaded, CommentedMap):
         raise InputError(

@@ -20,6 +20,7 @@ from typing import Any
 
 from suite.errors import InputError
 from suite.grid.axes import AXES
+from suite.grid.method_effects import contained
 from suite.models.architectures import FAMILIES
 from suite.registry import Registry, registering_from
 from suite.store.files import opened
@@ -134,8 +135,15 @@ def origin(axis: str, level: str) -> str:
     code = None if outside is None else outside.code(level)
     if code is None:
         return ""
+    return holder(code)
+
+
+def holder(code: str) -> str:
+    """The file or the package that a definition is from. code: "module:definition"."""
     module = code.partition(":")[0]
-    return _LOADED[module].path if module in _LOADED else _PACKAGES.get(module, module)
+    if module in _LOADED:
+        return _LOADED[module].path
+    return "the same file" if module.startswith(_PREFIX) else _PACKAGES.get(module, module)
 
 
 def is_outside(module: str) -> bool:
@@ -160,7 +168,7 @@ def _load(file: MethodFile) -> None:
     linecache.cache[file.path] = (len(file.text), None, file.text.splitlines(keepends=True), file.path)
     sys.modules[file.module] = module
     try:
-        with registering_from(file.module):
+        with contained(), registering_from(file.module):
             exec(compile(file.text, file.path, "exec", dont_inherit=True), vars(module))  # noqa: S102 (its purpose)
         _check_registered(file)
     except InputError as error:
@@ -195,7 +203,7 @@ def _check_registered(file: MethodFile) -> None:
 def _load_package(point: EntryPoint) -> None:
     _import_own_levels()
     try:
-        with registering_from(point.module):
+        with contained(), registering_from(point.module):
             point.load()
     except Exception as error:  # whatever a stranger's code raises is said with its name
         _forget(point.module)

@@ -2,13 +2,14 @@
 
 For some texts ruamel.yaml's loader fails without a line, or takes very long: merge keys, keys that aren't scalars,
 numbers with thousands of digits, deep nesting, and nested aliases. Its event stream handles these texts, so they are
-detected there before the text is loaded.
+detected there: nothing is built of an event before it has been checked.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -24,6 +25,7 @@ from ruamel.yaml.events import (
     NodeEvent,
     ScalarEvent,
 )
+from ruamel.yaml.parser import RoundTripParser
 
 from suite.errors import InputError, first_line
 
@@ -45,8 +47,7 @@ def load_yaml(text: str, where: str) -> Any:
         InputError: the text isn't YAML 1.2, uses a feature that isn't allowed here, or exceeds a limit.
     """
     try:
-        _check_form(text, where)
-        return _yaml().load(text)
+        return _yaml(where).load(text)
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise InputError(
@@ -75,9 +76,11 @@ def load_yaml(text: str, where: str) -> Any:
         ) from None
 
 
-def _yaml() -> YAML:
+def _yaml(where: str) -> YAML:
     yaml = YAML(typ="rt", pure=True)  # only the round-trip loader keeps line numbers
     yaml.version = (1, 2)
+    yaml.Parser = partial(_CheckedParser, where=where)
+    yaml.composer.warn_double_anchors = False  # it is an error here
     return yaml
 
 
@@ -98,28 +101,38 @@ class _Open:
     values: int = 0
 
 
-def _check_form(text: str, where: str) -> None:
-    """Raise `InputError` for the first construct in the text that the loader must not get."""
-    outside = _Open(mapping=False, anchor=None)
-    anchors = set[str]()
-    stack = [outside]
-    sizes: dict[str | None, int] = {}  # the number of values in each anchored collection
-    for event in _yaml().parse(text):
-        inner = stack[-1]
+class _CheckedParser(RoundTripParser):
+    """Raises `InputError` at the first construct in the text that the loader must not get."""
+
+    def __init__(self, loader: YAML, where: str) -> None:
+        super().__init__(loader=loader)
+        self._where = where
+        self._anchors = set[str]()
+        self._stack = [_Open(mapping=False, anchor=None)]
+        self._sizes: dict[str | None, int] = {}  # the number of values in each anchored collection
+
+    def get_event(self) -> Any:
+        """The next event, checked."""
+        event = super().get_event()
+        self._check(event)
+        return event
+
+    def _check(self, event: Event) -> None:
+        stack, inner = self._stack, self._stack[-1]
         refusal = _refusal(event, is_key=inner.mapping and inner.parts % 2 == 0)
         if isinstance(event, CollectionEndEvent):
-            sizes[inner.anchor] = inner.values
+            self._sizes[inner.anchor] = inner.values
             stack.pop()
             stack[-1].values += inner.values
         elif isinstance(event, NodeEvent):
             inner.parts += 1
-            inner.values += sizes.get(event.anchor, 1) if isinstance(event, AliasEvent) else 1
+            inner.values += self._sizes.get(event.anchor, 1) if isinstance(event, AliasEvent) else 1
             if isinstance(event, CollectionStartEvent):
                 stack.append(_Open(isinstance(event, MappingStartEvent), event.anchor))
         if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent) and event.anchor is not None:
-            if event.anchor in anchors:
+            if event.anchor in self._anchors:
                 refusal = ("the same anchor twice", "each anchor once", f"&{event.anchor}", "rename one of the two")
-            anchors.add(event.anchor)
+            self._anchors.add(event.anchor)
         if isinstance(event, AliasEvent) and event.anchor in {collection.anchor for collection in stack}:
             refusal = (
                 "a value inside itself",
@@ -134,7 +147,7 @@ def _check_form(text: str, where: str) -> None:
         if refusal is not None:
             what, expected, found, fix = refusal
             line = event.start_mark.line + 1
-            raise InputError(what, expected=expected, found=found, where=f"{where}, line {line}", fix=fix)
+            raise InputError(what, expected=expected, found=found, where=f"{self._where}, line {line}", fix=fix)
 
 
 def _refusal(event: Event, *, is_key: bool) -> tuple[str, str, str, str] | None:

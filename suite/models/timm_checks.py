@@ -56,8 +56,9 @@ def refusal(size: TimmSize, axis: str, cell: Cell) -> Refusal | None:
 def _tried(size: TimmSize, image_size: int, asked: tuple[str, ...]) -> Refusal | None:
     """asked: the levels of the first axes of `LEVELS`; an empty one is the model's own, as are the others."""
     try:
-        network = _build(size, image_size)
-        _check_logits(network, size.model, image_size)
+        if wrong := _wrong_logits(size, image_size):
+            return _told(wrong)
+        network = _build(size, image_size).eval()
         own = ("learnable" if own_position(network) else "none", "default", network_norm(network) or "ln")
         if size.norm_where is not None and own[2] != "ln":
             return Refusal("norm_where is for transformers, and its norms are of feature maps", "leave norm_where out")
@@ -66,11 +67,15 @@ def _tried(size: TimmSize, image_size: int, asked: tuple[str, ...]) -> Refusal |
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             with_levels(network, position, join, norm.placed(size), image_size)
     except InputError as error:
-        problem = error.problems[0]
-        return Refusal(problem.what, problem.fix, problem.expected, problem.found)
+        return _told(error)
     except Exception:
         return None
     return None
+
+
+def _told(error: InputError) -> Refusal:
+    problem = error.problems[0]
+    return Refusal(problem.what, problem.fix, problem.expected, problem.found)
 
 
 def _build(size: TimmSize, image_size: int | None) -> nn.Module:
@@ -91,17 +96,23 @@ def _images(image_size: int) -> Tensor:
     return torch.empty(2, _CHANNELS, image_size, image_size, device="meta")
 
 
-def _check_logits(network: nn.Module, name: str, image_size: int) -> None:
+@lru_cache(maxsize=256)
+def _wrong_logits(size: TimmSize, image_size: int) -> InputError | None:
+    """What is wrong with the model or its output; None if it maps images to logits. Kept, since every axis asks."""
+    network = _network(size, image_size)
+    if isinstance(network, InputError):
+        return network
     try:
         with torch.no_grad():
             logits = network.eval()(_images(image_size))
         found = str(tuple(logits.shape)) if isinstance(logits, Tensor) else type(logits).__name__
     except Exception as error:
         found = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    if found != str((2, _CLASSES)):
-        raise InputError(
-            f"timm model {name!r} doesn't map images of {image_size}×{image_size} pixels to logits",
-            expected="logits [images, classes]",
-            found=found,
-            fix="change its arguments (img_size, patch_size, global_pool), or choose another model",
-        )
+    if found == str((2, _CLASSES)):
+        return None
+    return InputError(
+        f"timm model {size.model!r} doesn't map images of {image_size}×{image_size} pixels to logits",
+        expected="logits [images, classes]",
+        found=found,
+        fix="change its arguments (img_size, patch_size, global_pool), or choose another model",
+    )

@@ -59,24 +59,32 @@ class GridSummary:
         return "\n".join(self.command.replace("lape run", f"lape {verb}", 1) for verb in ("run", "verify", "report"))
 
 
-def overview(grid: GridSummary, frame: Frame, verdicts: Sequence[Verdict]) -> str:
-    """The results of the grid in one paragraph."""
+def overview(grid: GridSummary, frame: Frame, verdicts: Sequence[Verdict]) -> list[str]:
+    """The results of the grid in a few short paragraphs: first what the verdicts are."""
     seconds = _trained(frame)
-    done = f"{grid.done} of {grid.total} trials are done"
     failed = "none failed" if not grid.failed else f"{grid.failed} failed"
     missing = f", {grid.missing} {'is' if grid.missing == 1 else 'are'} still to do" if grid.missing else ""
-    text = "".join(f"{note} " for note in budget_note(grid.budget))
-    text += f"{done}, {failed}{missing}; the training took {duration(seconds)} in all."
+    done = f"{grid.done} of {grid.total} trials are done, {failed}{missing}"
+    paragraphs = [*budget_note(grid.budget)]
     if verdicts:
-        words = Counter(verdict.word for verdict in verdicts)
-        counted = ", ".join(f"{count} {SIGNS[word][1].lower()}" for word in MEANINGS if (count := words[word]))
-        analogues = sum(verdict.claim.kind == "analogue" for verdict in verdicts)
-        text += f" Of {len(verdicts)} verdict{'s' if len(verdicts) > 1 else ''}: {counted}."
-        if analogues:
-            which = "All" if analogues == len(verdicts) else str(analogues)
-            text += f" {which} of them carry a published gain over to other data or another budget."
-        for answer in paper_answers(verdicts):
-            text += f" {answer.title}, {answer.treatment}, together: {answer.sentence}."
+        paragraphs.append(_outcome(verdicts))
+        paragraphs += [
+            f"{answer.title}, {answer.treatment}, together: {answer.sentence}." for answer in paper_answers(verdicts)
+        ]
+    return [*paragraphs, f"{done}; the training took {duration(seconds)} in all."]
+
+
+def _outcome(verdicts: Sequence[Verdict]) -> str:
+    words = Counter(verdict.word for verdict in verdicts)
+    counted = ", ".join(f"{count} {SIGNS[word][1].lower()}" for word in MEANINGS if (count := words[word]))
+    text = f"Of {len(verdicts)} verdict{'s' if len(verdicts) > 1 else ''}: {counted}."
+    if analogues := sum(verdict.claim.kind == "analogue" for verdict in verdicts):
+        which = "All" if analogues == len(verdicts) > 1 else str(analogues)
+        verb, be = ("carries", "is") if analogues == 1 else ("carry", "are")
+        text += (
+            f" {which} of them {verb} a published gain over to other data or another budget, and {be} about these "
+            "runs, not about the paper’s experiment."
+        )
     return text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from suite.grid.axes import is_usual
@@ -15,12 +15,8 @@ if TYPE_CHECKING:
     from suite.verdict.runs import Frame
 
 MAX_RUNS = 5_000
-MAX_CLAIMS = 6  # links from a run to claims that count it
-
-
-def run_anchor(trial_id: str) -> str:
-    """The anchor of a run in the report of its grid."""
-    return f"run-{trial_id}"
+MAX_CLAIMS = 24  # links from the runs of a cell to claims that count them
+SHORT = 8  # characters of a trial id that `lape rerun` takes for the whole, where no other id begins with them
 
 
 def run_list(
@@ -39,12 +35,36 @@ def run_list(
     """
     runs = sorted(unique_runs(frame), key=lambda run: (cell_order(_cell(run)), int(run["seed_index"])))
     places = list(dict.fromkeys(_place(run, records) for run in sorted(runs, key=lambda run: str(run["started_at"]))))
+    groups: dict[tuple[str, tuple[tuple[int, str], ...], int], list[dict[str, Any]]] = {}
+    for run in runs[:MAX_RUNS]:
+        name = " ".join(str(run[axis]) for axis in AXIS_FIELDS if not is_usual(axis, str(run[axis])))
+        place = places.index(_place(run, records)) + 1
+        groups.setdefault((name, tuple(claims.get(str(run["trial_id"]), ())), place), []).append(_run(run, rerun))
     return {
-        "runs": [_run(run, places.index(_place(run, records)) + 1, claims, rerun) for run in runs[:MAX_RUNS]],
-        "listed": {str(run["trial_id"]) for run in runs[:MAX_RUNS]},
+        "runs": [
+            {
+                "cell": cell,
+                "runs": lines,
+                "place": place,
+                "claims": counting[:MAX_CLAIMS],
+                "more": max(len(counting) - MAX_CLAIMS, 0),
+            }
+            for (cell, counting, place), lines in groups.items()
+        ],
+        "short": short_ids(str(run["trial_id"]) for run in runs[:MAX_RUNS]),
+        "shown_runs": len(runs[:MAX_RUNS]),
         "more_runs": len(runs) if len(runs) > MAX_RUNS else 0,
         "places": places,
     }
+
+
+def short_ids(trials: Iterable[str]) -> dict[str, str]:
+    """The beginning of each trial id, as much as tells it from the others. The anchors of runs are made of it."""
+    found = list(dict.fromkeys(trials))
+    length = SHORT
+    while len({trial[:length] for trial in found}) < len(found):
+        length += 1
+    return {trial: trial[:length] for trial in found}
 
 
 def rerun_options(command: str, grid: str) -> str:
@@ -68,21 +88,16 @@ def _place(run: Run, records: Mapping[str, RunRecord]) -> str:
     return f"{made.group}; {made.processor}{threads}, Python {made.python}, suite {made.suite}{commit}"
 
 
-def _run(run: Run, place: int, claims: Mapping[str, Sequence[tuple[int, str]]], rerun: str) -> dict[str, Any]:
+def _run(run: Run, rerun: str) -> dict[str, Any]:
     trial = str(run["trial_id"])
     return {
-        "anchor": run_anchor(trial),
         "trial": trial,
-        "cell": " ".join(str(run[axis]) for axis in AXIS_FIELDS if not is_usual(axis, str(run[axis]))),
         "seed": int(run["seed_index"]),
         "status": str(run["status"]),
         "top1": _percent(run["top1"]),
         "best": _percent(run["top1_best_epoch"]),
         "epochs": int(run["epochs"]),
         "date": str(run["started_at"])[:10],
-        "place": place,
-        "claims": claims.get(trial, ())[:MAX_CLAIMS],
-        "more_claims": max(len(claims.get(trial, ())) - MAX_CLAIMS, 0),
         "again": f"lape rerun {trial} {rerun}",
     }
 

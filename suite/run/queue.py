@@ -72,6 +72,11 @@ class Queue:
         for cell in dict.fromkeys(job[0].cell_id for job in jobs):
             self._stop_cell(cell)
 
+    @property
+    def is_chosen(self) -> bool:
+        """Whether `decide` chooses the jobs. It chooses better the more records it knows: none is taken too early."""
+        return self._decide is not None
+
     def take(self) -> Job | None:
         """The next job that can start now; None if there is none at the moment."""
         now = self._clock()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import torch
 
 from suite.data.cache import data_root
+from suite.data.corruptions.images import load_corrupted
 from suite.data.images import load_images
 from suite.grid.trial import Trial
 from suite.models.model import Model
@@ -83,7 +84,7 @@ def run_attempt(
 
 
 def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALONE) -> Attempt:
-    """Create an attempt at the trials, with their data and teacher loaded.
+    """Create an attempt at the trials, with their data and teacher loaded. Missing corrupted copies are made.
 
     Args:
         trials: The trials. They differ only in their seeds.
@@ -95,7 +96,11 @@ def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALON
     """
     device, root, first = machine.torch_device(team.rank), machine.data_root or data_root(), trials[0]
     train, test = (load_images(first.dataset, split, root) for split in ("train", "test"))
-    return Attempt(trials, machine, device, train, test, load_teacher(first.recipe, first.dataset, root), team)
+    recipe, corrupted = first.recipe, None
+    if recipe.corruptions is not None:
+        corrupted = load_corrupted(first.dataset, recipe.corruptions, recipe.test_crop_ratio, root, test)
+    teacher = load_teacher(recipe, first.dataset, root)
+    return Attempt(trials, machine, device, train, test, teacher, team, corrupted)
 
 
 @contextmanager
@@ -107,20 +112,30 @@ def process_for(device: torch.device, machine: Machine, compiled: bool) -> Itera
         machine: Sets the number of threads, and whether to use deterministic algorithms.
         compiled: Whether models are compiled; if so, the compiler is reset afterwards.
     """
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     try:
         torch.set_num_threads(machine.threads)
         if machine.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS's sum order may vary
-            torch.use_deterministic_algorithms(True)
+            _set_deterministic(2, compiled)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
     finally:
-        torch.use_deterministic_algorithms(strict)
+        _set_deterministic(mode, compiled)
         torch.set_num_threads(threads)
         if compiled:
             torch.compiler.reset()  # else torch would run a process's ninth compiled model uncompiled, and only log it
         release(device)
+
+
+def _set_deterministic(mode: int, compiled: bool) -> None:
+    """Set torch's deterministic debug mode (0: off, 1: warnings, 2: errors), and the compiler's where it is in use.
+
+    `torch.use_deterministic_algorithms` alone sets the same flag, but it imports the compiler, which takes two seconds.
+    """
+    if compiled:
+        torch.use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
+    torch.set_deterministic_debug_mode(mode)
 
 
 def train_or_fail(train: Callable[[], None], attempt: Attempt) -> Outcome | None:

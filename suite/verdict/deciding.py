@@ -17,7 +17,7 @@ from suite.grid.trial import Trial
 from suite.store.frames import to_columns
 from suite.store.record import AXIS_FIELDS, RunRecord
 from suite.verdict import stats
-from suite.verdict.claims.claim import Claim
+from suite.verdict.claims.claim import Claim, cell_levels
 from suite.verdict.evidence import Evidence
 from suite.verdict.matching import find_cases
 from suite.verdict.rules import SMALLER_LEVEL, least_pairs
@@ -102,10 +102,10 @@ def questions(claims: Sequence[Claim], trials: Sequence[Trial], seeds: Sequence[
         sides: dict[tuple[str, ...], dict[str, dict[int, Trial]]] = defaultdict(dict)
         for of_cell in cells.values():
             one = next(iter(of_cell.values()))
-            levels = {**one.levels, "recipe": one.recipe_name}
-            level = levels.pop(claim.contrast.axis)
-            if all(levels[name] == wanted for name, wanted in claim.contrast.match.items()):
-                sides[tuple(levels.values())][level] = of_cell
+            side = claim.contrast.side(cell_levels(one, [claim]))
+            if side is not None:
+                level, rest = side
+                sides[rest][level] = of_cell
         most = fixed if claim.rule == "fixed" else claim.max_pairs or len(seeds)
         for by_level in sides.values():
             baseline, treatment = (by_level.get(level) for level in (claim.contrast.baseline, claim.contrast.treatment))

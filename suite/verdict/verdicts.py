@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.verdict.caveats import caveats, is_provisional, pair_number, worst_case
 from suite.verdict.claims.claim import Claim
+from suite.verdict.copied_runs import check_copies, losses_of
 from suite.verdict.evidence import Evidence, image_checks
 from suite.verdict.failures import Bounds
 from suite.verdict.matching import Case, find_cases
@@ -113,8 +114,10 @@ def judge(
 
     Raises:
         InputError: the frame holds two trainings under one name, a finished run without an accuracy, answers to
-            the test images that don't fit it, or test sets of two sizes in one comparison.
+            the test images that don't fit it, test sets of two sizes in one comparison, or a run that is a copy of
+            another seed's.
     """
+    check_copies(frame, lambda trials: losses_of(history, trials))
     curves = {} if history is None else curves_of(history)
     return judge_cases(find_cases(frame, claims, seeds, history, pairs_expected), pairs_expected, curves)
 

@@ -187,3 +187,22 @@ def test_usage(lape: Shell, arguments: list[str]) -> None:
     lape(*arguments)
     assert lape.code == 2
     assert "Usage:" in lape.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("try", "lape", "--hours"),
+        ("run", "quickstart", "--until-decided", "--hours"),
+        ("run", "quickstart", "--time-limit"),
+        ("run", "quickstart", "--retry-wait"),
+        ("run", "quickstart", "--snapshot-minutes"),
+        ("status", "quickstart", "--watch", "--every"),
+    ],
+)
+@pytest.mark.parametrize("number", ["inf", "nan", "-1"])
+def test_times_are_finite(lape: Shell, arguments: tuple[str, ...], number: str, tmp_path: Path) -> None:
+    lape(*arguments, number)
+    assert lape.code == 2
+    assert arguments[-1] in lape.err
+    assert not list(tmp_path.iterdir())

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.shell import SHAPE, TINY, Shell, Write
-from tests.conftest import REPOSITORY
 
 
 def test_table_5_of_the_paper(lape: Shell, tmp_path: Path) -> None:
     path = tmp_path / "costs.csv"
-    out = lape("cost", "--arch", "deit_tiny", "--arch", "deit_small", "--arch", "deit_base", "--csv", path)
+    out = lape("cost", "--arch", "deit_tiny", "--arch", "deit_small", "--csv", path)
     assert lape.code == 0, lape.err
-    counts = ("5,717,416", "5,722,024", "22,050,664", "22,059,880", "86,567,656", "86,586,088")
+    counts = ("5,717,416", "5,722,024", "22,050,664", "22,059,880")
     assert all(count in out for count in counts), out
-    for added in ("(+4,608, +0.08 %)", "(+9,216, +0.04 %)", "(+18,432, +0.02 %)"):
+    for added in ("(+4,608, +0.08 %)", "(+9,216, +0.04 %)"):
         assert added in out
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [int(row["params"]) for row in rows] == [int(count.replace(",", "")) for count in counts]
-    assert [row["params_added"] for row in rows] == ["", "4608", "", "9216", "", "18432"]
+    assert [row["params_added"] for row in rows] == ["", "4608", "", "9216"]
     assert {row["activations_added"] for row in rows[1::2]} == {"0"}
 
 
@@ -41,11 +38,10 @@ def test_a_grid(lape: Shell, write_grid: Write) -> None:
     assert [row["pe"] for row in csv.DictReader(only.splitlines())] == ["learnable", "sin1d"]
 
 
-def test_csv_on_standard_output_is_nothing_but_csv() -> None:
-    command = [sys.executable, "-m", "suite", "cost", "--arch", "deit", *TINY, *SHAPE, "--csv", "-"]
+def test_csv_on_standard_output_is_nothing_but_csv(lape: Shell) -> None:
     levels = ["--pe", "none", "--pe", "learnable", "--join", "default", "--join", "lape"]
-    told = subprocess.run([*command, *levels], capture_output=True, text=True, check=True, cwd=REPOSITORY)
-    rows = list(csv.DictReader(told.stdout.splitlines()))
+    out = lape("cost", "--arch", "deit", *TINY, *SHAPE, "--csv", "-", *levels)
+    rows = list(csv.DictReader(out.splitlines()))
     assert [(row["pe"], row["join"]) for row in rows] == [
         ("none", "default"),
         ("learnable", "default"),
@@ -53,8 +49,8 @@ def test_csv_on_standard_output_is_nothing_but_csv() -> None:
     ]
     assert int(rows[1]["pe_params"]) == 5 * 8
     assert int(rows[2]["pe_params_added"]) == 2 * 2 * 8
-    assert told.stderr.startswith("not possible: deit none lape ln: ")
-    assert len(told.stderr.splitlines()) == 1
+    assert lape.err.startswith("not possible: deit none lape ln: ")
+    assert len(lape.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.own_methods import ALL, CONTRADICTED, to_verdict
+from suite.cli.commands.new import KINDS
 from suite.grid.methods import loaded_files, unload
 from suite.store.folder import Store
 from tests.cli.shell import Shell
 from tests.conftest import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "bring_your_own.md").read_text(encoding="utf-8")
+SHOWN = {"method": "my_trick", "norm": "softsign", "loss": "unsure", "architecture": "mixer"}  # on the page
 
 
 @pytest.fixture(autouse=True)
@@ -48,28 +51,68 @@ def test_the_commands_of_the_page_lead_to_a_verdict(lape: Shell, tmp_path: Path)
     records = Store(tmp_path / "results" / "my_trick").records().values()
     assert len(records) == 10
     assert {record.status for record in records} == {"done"}
-    shown = re.search(r"<!-- method -->\n\n```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ALL)
+def test_each_kind_gets_from_an_empty_folder_to_a_verdict(lape: Shell, tmp_path: Path, kind: str) -> None:
+    """The commands whose CPU minutes the page has."""
+
+    def run(words: list[str]) -> str:
+        out = lape(*words[1:])
+        assert lape.code in ((0, CONTRADICTED) if "verify" in words else (0,)), lape.out + lape.err
+        return out
+
+    to_verdict(kind, run, tmp_path)
+    page = (tmp_path / "reports" / f"my_{kind}" / "index.html").read_text(encoding="utf-8")
+    assert f"my_{kind}" in page
+
+
+@pytest.mark.parametrize("block", SHOWN)
+def test_the_page_shows_what_is_written(lape: Shell, tmp_path: Path, block: str) -> None:
+    kind, name = "join" if block == "method" else block, SHOWN[block]
+    lape("new", name, "--kind", kind)
+    shown = re.search(rf"<!-- {block} -->\n\n```python\n(.*?)```", PAGE, re.DOTALL)
     assert shown is not None
-    method = (tmp_path / "my_trick" / "my_trick.py").read_text(encoding="utf-8")
+    method = (tmp_path / name / f"{name}.py").read_text(encoding="utf-8")
     assert method == shown[1]
-    assert len(method.splitlines()) <= 10
+    assert len(method.splitlines()) <= (60 if kind == "architecture" else 20)
 
 
-def test_its_test_passes_and_fails_when_the_formula_is_another(lape: Shell, tmp_path: Path) -> None:
-    for name in ("halved_trick", "other_trick"):
-        lape("new", name, "--into", name)
+def test_its_tests_pass_and_fail_when_the_formula_is_another(lape: Shell, tmp_path: Path) -> None:
+    for kind in KINDS:
+        lape("new", f"my_{kind}", "--kind", kind)
+        lape("check", f"my_{kind}/my_{kind}.yaml", "--methods", f"my_{kind}/my_{kind}.py")
+        assert f"my_{kind}.yaml: 10 trials, 0 dropped cells, 1 claims\n" in lape.out
+        assert "note" not in lape.out
+    lape("new", "other_trick")
     path = tmp_path / "other_trick" / "other_trick.py"
     path.write_text(path.read_text().replace(" / 2 for", " / 3 for"))
-    test = [sys.executable, "-m", "pytest", "-q", "-rA", "halved_trick", "other_trick", "-p", "no:cacheprovider"]
+    test = [sys.executable, "-m", "pytest", "-q", "-rA", ".", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     told = subprocess.run(test, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout
-    assert "1 failed, 3 passed" in told, told
-    assert told.count("PASSED halved_trick/test_halved_trick.py") == 2, told
+    assert "1 failed, 11 passed" in told, told
+    assert "FAILED other_trick/test_other_trick.py::test_the_formula" in told, told
 
 
 @pytest.mark.parametrize("name", ["My-Trick", "1st", "class", "lape", "numpy", "random", "a/b", ""])
 def test_a_name_that_cant_be(lape: Shell, tmp_path: Path, name: str) -> None:
     lape.refuses("new", name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "told"),
+    [
+        ("x", "joint", "unknown kind of method"),
+        ("rmsnorm", "norm", "norm 'rmsnorm' is there already"),
+        ("deit", "architecture", "architecture 'deit' is there already"),  # a family
+        ("my_vit", "architecture", "is there already"),  # in the grid
+        ("deit_tiny", "architecture", "is there already"),
+    ],
+)
+def test_a_kind_or_a_name_of_a_kind_that_cant_be(lape: Shell, tmp_path: Path, name: str, kind: str, told: str) -> None:
+    assert told in lape.refuses("new", name, "--kind", kind)
     assert not list(tmp_path.iterdir())
 
 

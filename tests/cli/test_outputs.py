@@ -30,7 +30,7 @@ def test_an_encoding_without_our_signs(finished: Path, command: str) -> None:
     assert {"plan": "2 cells x 2 seeds", "tables": "82.00 +- 1.41"}[command] in told.stdout
 
 
-@pytest.mark.parametrize("command", ["plan", "tables", "check"])
+@pytest.mark.parametrize("command", ["tables", "check", pytest.param("plan", marks=pytest.mark.slow)])
 def test_an_output_that_is_full(finished: Path, command: str) -> None:
     with Path("/dev/full").open("w") as full:
         told = lape(finished, command, full)
@@ -39,7 +39,7 @@ def test_an_output_that_is_full(finished: Path, command: str) -> None:
     assert "Traceback" not in told.stderr
 
 
-@pytest.mark.parametrize("command", ["plan", "tables"])
+@pytest.mark.parametrize("command", ["plan", pytest.param("tables", marks=pytest.mark.slow)])
 def test_a_reader_that_has_gone(finished: Path, command: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from suite.bench import half_precision
 from suite.grid.grid import load_grid
 from suite.store.folder import Store
 from tests.cli.shell import Shell, Write
@@ -65,3 +67,22 @@ def test_grids_can_be_named(lape: Shell, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.chdir(REPOSITORY)
     assert "24" in lape("plan", "quickstart", "--results", tmp_path)
     assert "did you mean 'quickstart'" in lape.refuses("plan", "quikstart")
+
+
+def test_a_cpu_that_is_slow_in_bfloat16_is_told_before_hours_are_spent(
+    lape: Shell, write_grid: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = {torch.float32: 84e9, torch.bfloat16: 10e9}
+    monkeypatch.setattr(half_precision, "matmul_rate", lambda device, dtype, threads: rates[dtype])
+    grid = write_grid()
+    for command in (("plan",), ("run", "--executor", "serial", "--limit", "1")):
+        lape(command[0], grid, *command[1:], "--set", "recipe.precision=bf16")
+        assert "bfloat16 is slow on this CPU" in lape.err, command
+        assert "8.4 times as long as in float32. --set recipe.precision=fp32" in lape.err
+    lape("plan", grid, "--set", "recipe.precision=bf16", "--device", "cuda")
+    assert "bfloat16" not in lape.err
+    lape("plan", grid)
+    assert "bfloat16" not in lape.err
+    rates[torch.bfloat16] = 170e9
+    lape("plan", grid, "--set", "recipe.precision=bf16")
+    assert "bfloat16" not in lape.err

@@ -14,13 +14,15 @@ from suite.store.record import unpack_bits
 from tests.cli.shell import Shell, Write
 from tests.records import lines
 
+ONE_SEED = ("[0, 1]", "[0]")  # two trials
+
 
 def test_weights_are_kept_on_demand_and_change_nothing(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
-    path = write_grid()
+    path = write_grid(ONE_SEED)
     assert "weights" not in lape("run", path, "--executor", "serial", "--results", "without")
     assert not (tmp_path / "without" / "small" / "weights").exists()
     out = lape("run", path, "--executor", "serial", "--keep-weights")
-    assert (lape.code, "weights of 4 runs: results/small/weights" in out) == (0, True)
+    assert (lape.code, "weights of 2 runs: results/small/weights" in out) == (0, True)
     files = {file.name for file in (tmp_path / "results" / "small" / "weights").iterdir()}
     assert files == {f"{trial.id}.safetensors" for trial in load_grid(path).expand().trials}
     one, other = (lines(tmp_path / name / "small" / "runs.jsonl") for name in ("without", "results"))
@@ -31,8 +33,8 @@ def test_they_are_those_that_the_record_speaks_of(
     lape: Shell, write_grid: Write, tmp_path: Path, data_folder: Path
 ) -> None:
     """The model that is read again is right about the same test images."""
-    path = write_grid(("epochs: 2", "epochs: 4"))
-    lape("run", path, "--executor", "serial", "--keep-weights", "--limit", "2")
+    path = write_grid(ONE_SEED, ("epochs: 2", "epochs: 4"))
+    lape("run", path, "--executor", "serial", "--keep-weights")
     trial = load_grid(path).expand().trials[1]
     store = Store(tmp_path / "results" / "small")
     record, kept = store.records()[trial.id], read_checkpoint(store.weights(trial.id))
@@ -50,22 +52,22 @@ def test_they_are_those_that_the_record_speaks_of(
 def test_weights_that_cannot_be_written_lose_no_record(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
     (tmp_path / "results" / "small").mkdir(parents=True)
     (tmp_path / "results" / "small" / "weights").write_text("a file where the folder should be")
-    out = lape("run", write_grid(), "--executor", "serial", "--keep-weights")
+    out = lape("run", write_grid(ONE_SEED), "--executor", "serial", "--keep-weights")
     assert lape.code == 0, lape.err
     assert {run["status"] for run in lines(tmp_path / "results" / "small" / "runs.jsonl")} == {"done"}
-    assert "4 runs have no weights there" in out
+    assert "2 runs have no weights there" in out
 
 
 def test_runs_without_weights_are_named(lape: Shell, write_grid: Write) -> None:
-    path = write_grid()
+    path = write_grid(ONE_SEED)
     lape("run", path, "--executor", "serial", "--limit", "1")
     out = lape("run", path, "--executor", "serial", "--keep-weights")
-    assert "weights of 3 runs" in out
+    assert "weights of 1 runs" in out
     assert f"1 runs have no weights there, {load_grid(path).expand().trials[0].id} for instance" in out
 
 
 def test_one_trial_again(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
-    path = write_grid()
+    path = write_grid(ONE_SEED)
     trial = load_grid(path).expand().trials[1]
     lape("run", path, "--executor", "serial", "--keep-weights")
     out = lape("rerun", trial.id, "--grid", path, "--weights", "again.safetensors")

@@ -10,15 +10,42 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from suite.bench.throughput import matmul, measure
+from suite.bench.throughput.crowd import Side, make_loop
+from suite.bench.throughput.turns import LoopSetting, Task, Turn, take_turn
+from suite.bench.throughput.workload import Workload
 from tests.cli.shell import TINY, Shell
 from tests.conftest import REPOSITORY
 
 
-def test_the_whole_path(lape: Shell, tmp_path: Path) -> None:
+class Here:
+    """A crowd of one in the test's own process. To start one for each side takes ten CPU-seconds."""
+
+    def __init__(self, side: Side, workload: Workload, count: int) -> None:
+        assert count == 1
+        self._loop, self._workload = make_loop(side, workload), workload
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def turn(self, task: Task, setting: LoopSetting, batches: int) -> Turn:
+        return take_turn(self._loop, task, setting, batches, self._workload.recipe.batch_size, self._workload.device)
+
+
+@pytest.mark.parametrize("workers", [(0,), pytest.param((0, 1), marks=pytest.mark.slow)], ids=str)
+def test_the_whole_path(lape: Shell, tmp_path: Path, workers: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default in this process alone. The slow case has processes of its own, as the command does."""
+    if workers == (0,):
+        monkeypatch.setattr(measure, "Crowd", Here)
+    monkeypatch.setattr(matmul, "SECONDS", 1e-6)  # a single product
     path = tmp_path / "throughput.json"
     (tmp_path / "short.yaml").write_text("{version: 1, epochs: 2, batch_size: 4, lr: 1e-3, mixup: 0.8}\n")
     model = ["--arch", "deit", *TINY, "--join", "lape", "--recipe", "short.yaml", "--dataset", "digits"]
-    run = ["--rounds", "2", "--seconds", "0.05", "--threads", "1", "--workers", "0", "--workers", "1"]
+    run = ["--rounds", "2", "--seconds", "0.05", "--threads", "1"]
+    run += [part for number in workers for part in ("--workers", str(number))]
     out = lape("bench", "--throughput", *model, *run, "--device", "cpu", "--json", path)
     assert lape.code == 0, lape.err
     assert "deit, learnable, lape; digits; short.yaml, batch 4, fp32" in out
@@ -63,7 +90,7 @@ def test_the_whole_path(lape: Shell, tmp_path: Path) -> None:
 
     # timm's setting is the fastest of those that were tried.
     tried = [turn for turn in told["tried"] if turn["side"] == "timm"]
-    settings = {"pipeline": 4, "training": 2}
+    settings = {"pipeline": 2 * len(workers), "training": len(workers)}
     for figure, count in settings.items():
         its = [turn for turn in tried if turn["figure"] == figure]
         assert len({json.dumps(turn["setting"]) for turn in its}) == len(its) == count

@@ -50,7 +50,8 @@ def test_other_kinds_can_be_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "key",
     ["crop_padding: 4", "flip: true", "crop_scale: [0.5, 1.0]", "auto_augment: cifar10", "erase_prob: 0.1",
-     "mixup: 0.8", "cutmix: 1.0", "test_crop_ratio: 0.9"],
+     "mixup: 0.8", "cutmix: 1.0", "test_crop_ratio: 0.9",
+     "corruptions: {kinds: [fog]}"],
 )  # fmt: skip
 def test_tokens_are_not_augmented(tmp_path: Path, key: str) -> None:
     told = refused(tmp_path, ("recipe: listops_budget", f"recipe: {{base: listops_budget, {key}}}"))

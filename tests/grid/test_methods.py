@@ -144,6 +144,7 @@ def test_a_grid_names_a_level_from_outside(write: Write, write_grid: Callable[..
         ("import no_such_module\n", 1, "No module named 'no_such_module'"),
         ("x = 1\n", 1, "registers nothing"),
         (HEAD + "@join(name='lape')\n" + NOTHING, 2, "join 'lape' is registered already"),
+        (HEAD + ("@join(name='mine')\n" + NOTHING) * 2, 5, "it is from the same file"),
         (HEAD + "@join(name='LAPE')\n" + NOTHING, 2, "can't be the name of a level"),
         (HEAD + "\n@join()\ndef f(tables):\n    return Terms()\n", 3, "can't be called as it will be"),
         (HEAD + "def g():\n    @join()\n    def f(a, b): ...\ng()\n", 3, "defined within a function"),
@@ -151,7 +152,8 @@ def test_a_grid_names_a_level_from_outside(write: Write, write_grid: Callable[..
         (HEAD + "named_size('a', 'vit_lite', embed_dim=7)\n", 2, "architecture 'a': depth"),
         (HEAD + "named_size('a', 'vit_light')\n", 2, "did you mean 'vit_lite'"),
         (HEAD + "named_size('deit_tiny', 'vit_lite')\n", 2, "registered already"),
-        (HEAD + "dataset('digits', num_classes=2)\n", 2, "validation errors for Dataset"),
+        (HEAD + "dataset('digits', num_classes=2)\n", 2, "data set 'digits' is registered already"),
+        (HEAD + "dataset('mine', num_classes=2)\n", 2, "validation errors for Dataset"),
     ],
 )
 def test_errors_point_into_the_file_and_leave_nothing_behind(write: Write, text: str, line: int, message: str) -> None:

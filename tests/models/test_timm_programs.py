@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ CASES = [
     (vit, "lape"), (vit, "shared"), (vit, "unshared"), (distilled, "pe_scalar_norm"), (swin, "lape"),
     (swin, "shared_paper"),
 ]  # fmt: skip
+
+EXPORTED = [(vit, "unshared"), (distilled, "pe_scalar_norm"), (swin, "lape")]
 
 
 def images(batch: int, seed: int = 1) -> Tensor:
@@ -46,8 +49,14 @@ def exported(model: nn.Module) -> Any:
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")  # TorchScript is deprecated, and still in use
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # timm's checks of the size
-@pytest.mark.parametrize("program", [scripted, traced, symbolic, exported])
-@pytest.mark.parametrize(("make", "join"), CASES)
+@pytest.mark.parametrize(
+    ("make", "join", "program"),
+    # An export takes seconds: by default one per kind of model.
+    [
+        pytest.param(*case, program, marks=pytest.mark.slow if program is exported and case not in EXPORTED else ())
+        for case, program in product(CASES, (scripted, traced, symbolic, exported))
+    ],
+)
 def test_a_program_takes_any_batch(make: Any, join: str, program: Any) -> None:
     model = joined(make, join)
     made = program(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,10 @@ from torch import Tensor, nn
 from suite.errors import InputError
 from suite.models import apply_join
 from suite.models.joins import JOINS
+from suite.models.timm_join import JOINED
+from suite.models.timm_norm import NORM_SITES
+from suite.registry import resolve
+from tests.conftest import REPOSITORY
 
 WIDTH, DEPTH, IMAGE = 16, 3, 16
 BODY: dict[str, Any] = {"img_size": IMAGE, "patch_size": 4, "embed_dim": WIDTH, "depth": DEPTH, "num_heads": 2}
@@ -99,7 +104,7 @@ def images() -> Tensor:
 @pytest.mark.parametrize("name", MODELS)
 @torch.no_grad()
 def test_logits_are_those_of_the_method_written_out(name: str, images: Tensor) -> None:
-    for join in JOINS:
+    for join in ("default", "shared", "shared_paper", "unshared", "unshared_paper", "lape"):  # all kinds of terms
         model, plain = build(name), build(name)
         own = model.pos_embed is not None
         if not own and join == "default":
@@ -164,6 +169,16 @@ def test_a_block_alone_and_what_cant_be_done_is_refused(images: Tensor) -> None:
         apply_join(Eva(**{**BODY, "use_post_norm": True}))
     with pytest.raises(InputError, match="any size"):
         apply_join(Eva(**{**BODY, "dynamic_img_size": True}))
+
+
+def test_the_page_lists_the_classes() -> None:
+    page = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| norms of tokens", page, re.MULTILINE)
+    joined = {one.__bases__[1].__name__ for one in JOINED}
+    assert {name for name, joins in rows if joins != "no"} == joined
+    classes = [resolve(sites.model) for sites in NORM_SITES]
+    assert {name for name, _ in rows} == joined | {one.__name__ for one in classes}
+    assert all(any(issubclass(one.__bases__[1], normed) for normed in classes) for one in JOINED)
 
 
 @pytest.mark.slow

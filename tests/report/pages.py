@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "br", "hr", "img", "input"}
+VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
+ENDED_BY = {  # rows and cells whose end tag is left out, by the tags that end them
+    "td": ("td", "th"), "th": ("td", "th"), "tr": ("td", "th", "tr"),
+    "/tbody": ("td", "th", "tr"),
+}  # fmt: skip
 EVIL = "<script>alert('&amp;')</script>"
 
 
@@ -22,13 +27,19 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
+        self._end(ENDED_BY.get(tag, ()))
         if tag not in VOID:
             self.open.append(tag)
+
+    def _end(self, tags: Sequence[str]) -> None:
+        while self.open and self.open[-1] in tags:
+            self.open.pop()
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
+        self._end(ENDED_BY.get(f"/{tag}", ()))
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:

@@ -26,7 +26,8 @@ STEPS = (
 )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+# SIGTERM is handled as SIGINT, which the runs with Ray are sent.
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_an_interrupted_run_keeps_what_has_finished(
     process: Process, write_grid: Write, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -103,7 +103,7 @@ def test_to_the_last_bit(
 def test_the_snapshot_of_another_training_is_left_alone(
     make: Callable[..., list[Trial]], machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, other, *_ = make()
+    first, other, *_ = make(batch=64)
     place, machine = Folder(tmp_path / "kept"), replace(machine, snapshot_seconds=0)
     train_trials([first], machine, place)
     for name in place.names():
@@ -120,7 +120,7 @@ def test_a_torn_snapshot_gives_way_to_the_one_before_it(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    trial, place = make()[0], Folder(tmp_path / "kept")
+    trial, place = make(batch=32)[0], Folder(tmp_path / "kept")
     ((record, _),) = train_trials([trial], replace(machine, snapshot_seconds=0), place)
     unbroken = lasting(record)
     assert unbroken == lasting(run_trial(trial, machine))
@@ -162,7 +162,7 @@ def test_what_has_the_right_checksum_and_is_no_snapshot_begins_the_training_anew
 def test_a_snapshot_that_cannot_be_written_costs_no_training(
     make: Callable[..., list[Trial]], machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trial = make()[0]
+    trial = make(batch=64)[0]
     (tmp_path / "file").write_text("")
     machine = replace(machine, snapshot_seconds=0)
     ((record, _),) = train_trials([trial], machine, Folder(tmp_path / "file" / "snapshots"))
@@ -174,7 +174,7 @@ def test_a_snapshot_every_so_many_epochs(
     make: Callable[..., list[Trial]], machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the end of every second epoch, however long they take; the training then goes on with the next one."""
-    (trial, *_) = make()
+    (trial, *_) = make(batch=64)
     trial = replace(trial, recipe=trial.recipe.model_copy(update={"epochs": 5}))
     machine = replace(machine, snapshot_seconds=None, snapshot_epochs=2)
     written, add = [], Versions.add

@@ -13,7 +13,7 @@ from suite.run.events import Listener
 from suite.run.queue import Queue
 from suite.run.serial import run_serial
 from suite.store.record import RunRecord
-from suite.verdict.claims.claim import Claim
+from suite.verdict.claims.claim import Claim, cell_levels, untested
 from suite.verdict.claims.reader import load_claims
 from suite.verdict.deciding import Deciding, questions
 from suite.verdict.paths import fell, path_line, steps
@@ -136,3 +136,18 @@ def test_the_example_is_what_the_grid_says(claims: list[Claim]) -> None:
     assert {claim.max_pairs for claim in claims} == {MOST}
     assert {claim.family_size for claim in claims} == {3}
     assert Path(GRID).exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["training_length_digits", "position_scale_digits", "data_and_depth_digits", "stability"]
+)
+def test_claims_that_name_settings_have_their_cells(name: str) -> None:
+    grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml").with_seeds(2)
+    claims, trials = load_claims(grid.claim_files), grid.expand().trials
+    elsewhere = {claim.id for claim in untested(claims, trials)}
+    asked = questions(claims, trials, (0, 1), 2)
+    assert {one.claim.id for one in asked} == {claim.id for claim in claims} - elsewhere
+    for one in asked:
+        sides = [cells[0] for cells in (one.baseline, one.treatment)]
+        assert sides[0].cell_id != sides[1].cell_id
+        assert all(one.claim.contrast.matches(cell_levels(side, [one.claim]).__getitem__) for side in sides)

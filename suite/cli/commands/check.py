@@ -15,10 +15,12 @@ from suite.errors import InputError, Problem
 from suite.grid.documents import read_document
 from suite.grid.expansion import matches
 from suite.grid.schema import is_claim_file
+from suite.grid.trial import Trial
 from suite.report.workspace import open_workspace
+from suite.store.record import AXIS_FIELDS
 from suite.text import complain, say
 from suite.verdict.claims.audit import NAMES, audit
-from suite.verdict.claims.claim import untested
+from suite.verdict.claims.claim import Claim, untested
 from suite.verdict.claims.reader import Claims, read_claim_files
 
 
@@ -120,7 +122,18 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
         if claim.obstacle:
             yield f"note: the claim {claim.id!r} can't be tested: {claim.obstacle}"
         else:
-            yield f"note: no two cells of this grid are those of the claim {claim.id!r}"
+            absent = _absent(claim, expansion.trials)
+            yield f"note: no two cells of this grid are those of the claim {claim.id!r}{absent}"
+
+
+def _absent(claim: Claim, trials: Iterable[Trial]) -> str:
+    """The levels of a claim that no trial has, in brackets: a typing error, or a claim for another grid."""
+    asked = claim.contrast
+    named = [(asked.axis, asked.baseline), (asked.axis, asked.treatment), *asked.match.items()]
+    found = {(axis, level.partition("+")[0] if axis == "arch" else level)
+             for trial in trials for axis, level in trial.levels.items()}  # fmt: skip
+    absent = [f"{axis} {level}" for axis, level in named if axis in AXIS_FIELDS and (axis, level) not in found]
+    return f" (it has no {', no '.join(absent)})" if absent else ""
 
 
 def _audited(file: Claims) -> Iterator[str]:

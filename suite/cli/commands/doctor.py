@@ -27,7 +27,11 @@ from suite.store.environment import describe, processor
 from suite.text import say
 
 _STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
-_DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}  # by import name
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "imagecorruptions": "imagecorruptions-imaug",
+}  # by import name
 _LITTLE_DISK, _LITTLE_SHARED_MEMORY = 10e9, 200e6  # bytes
 _PROBE = ("-m", "suite.run.ray.probe")
 _LONGEST_START = 300  # seconds that Ray may take to start
@@ -162,7 +166,7 @@ def _torch(quick: bool) -> Iterator[DoctorPart]:
         return
     import torch
 
-    from suite.bench.throughput.matmul import matmul_rate
+    from suite.bench.half_precision import bf16_speed
 
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
@@ -174,9 +178,9 @@ def _torch(quick: bool) -> Iterator[DoctorPart]:
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     threads = len(os.sched_getaffinity(0))
-    whole, half = (matmul_rate(device, dtype, threads) for dtype in (torch.float32, torch.bfloat16))
-    told = f"a matrix product in bf16 is {half / whole:.2g} times as fast as in fp32 ({half / 1e9:,.0f} GFLOP/s)"
-    faster = half > 1.2 * whole
+    ratio, half = bf16_speed(device, threads)
+    told = f"a matrix product in bf16 is {ratio:.2g} times as fast as in fp32 ({half / 1e9:,.0f} GFLOP/s)"
+    faster = ratio > 1.2
     fix = (
         ""
         if device.type == "cuda"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from suite.cli.commands.console import Record
@@ -91,7 +91,11 @@ def chosen_architecture(name: str, sizes: Sequence[str]) -> Architecture:
     try:
         return resolve_architecture(name, dict(_size(assignment) for assignment in sizes))
     except InputError as error:
-        raise error.at(where) from None
+        problems = error.at(where).problems
+        if problems[0].found == repr(name):  # the name itself is unknown
+            timm = f"for a model of timm: --arch timm --size model={name}"
+            problems = (replace(problems[0], fix=f"{timm}; {problems[0].fix}"),)
+        raise InputError(problems=problems) from None
 
 
 def _size(assignment: str) -> tuple[str, Any]:

@@ -13,7 +13,9 @@ from suite.cli.answers.answer import json_text
 from suite.cli.answers.plan import cell_part, plan_answer
 from suite.cli.commands.console import SHOWN, open_console, print_line
 from suite.cli.commands.plan_claims import outlook_lines
+from suite.cli.commands.plan_disk import corruption_lines
 from suite.cli.commands.plan_power import power_lines
+from suite.cli.commands.precision_note import note_slow_bf16
 from suite.data.cache import open_root, verify
 from suite.errors import InputError
 from suite.grid.choice import Choice
@@ -168,6 +170,8 @@ def print_plan(
                 print_line(console, f"           {line}")
     if room is not None:
         print_line(console, f"  at once  {room.line}")
+    if room is None:
+        note_slow_bf16(plan.to_do, Machine(device=device, threads=threads))
     expected = expect(plan)
     print_line(console, f"  time     {_time(workspace, plan, expected)}")
     for line in _time_details(expected, None if workspace.calibration is None else workspace.calibration.warning):
@@ -178,6 +182,8 @@ def print_plan(
         print_line(console, f"  budget   {workspace.budget_note}: the claims are tested as analogues")
     for place, line in enumerate(power_lines(workspace)):
         print_line(console, f"  {'' if place else 'power':<8} {line}")
+    for line in corruption_lines(workspace):
+        print_line(console, f"  disk     {line}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     print_line(console, f"  claims   {claims}")
     for line in outlook_lines(workspace, expected):

@@ -11,6 +11,7 @@ from pathlib import Path
 from suite.cli.commands.check_stale import check_stale
 from suite.cli.commands.console import open_console, print_line
 from suite.cli.commands.plan import print_plan_line
+from suite.cli.commands.precision_note import note_slow_bf16
 from suite.cli.commands.report import print_outcome, print_weights
 from suite.cli.commands.run_events import EventStream
 from suite.data.cache import open_root
@@ -153,6 +154,7 @@ def run_grid(
             stack.callback(begun.close)
         if missing and execution.is_local:
             data()  # a cluster's nodes are asked each for itself
+            note_slow_bf16(workspace.expansion.trials, machine)
         if answer == "verify":
             check_stale(workspace, machine, None if as_json else console)
         store, shared = workspace.store, None

@@ -14,6 +14,7 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
+from suite.bench.half_precision import slow_bf16
 from suite.bench.ratios import quartiles
 from suite.bench.throughput.measure import SIDES, Figure, Plan, measure, turn_count
 from suite.bench.throughput.summary import PACKAGES, REACHED, cores, summarise
@@ -33,7 +34,7 @@ from suite.models.sequence_size import SequenceSize
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
-from suite.text import Progress, say
+from suite.text import Progress, note, say
 from suite.train.machine import Machine, device_name
 from suite.train.steps.precision import choose_precision
 
@@ -85,6 +86,8 @@ def print_throughput(asked: BenchOptions) -> None:
         choose_precision(workload.recipe, device).name,
         threads,
     )
+    if environment.precision == "bf16" and device.type == "cpu" and (slow := slow_bf16(threads)):
+        note(slow)
     load = os.getloadavg()[0]  # before our own measurement adds to the load
     with Progress("measuring", turn_count(device, plan), "turns") as progress:
         found = measure(workload, plan, lambda doing: progress.advance(doing=f"last {doing}"))

@@ -18,7 +18,12 @@ data_commands = typer.Typer(
 
 @commands.command("ls")
 def list_things(
-    kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="archs, pe, joins, norms, losses, datasets, corruptions, metrics, recipes, claims or grids."
+        ),
+    ],
     methods: MethodsOption = None,
 ) -> None:
     """List the names that a grid can use, such as architectures, losses or data sets."""
@@ -49,11 +54,12 @@ def new_method(
     into: Annotated[
         Path | None, typer.Option(help="The folder. [default: one of that name]", show_default=False)
     ] = None,
+    kind: Annotated[str, typer.Option(help="What it is: join, position, norm, loss or architecture.")] = "join",
 ) -> None:
     """Write a method of your own to start from, with its grid, its claim and its test."""
     from suite.cli.commands.new import write_example
 
-    for line in write_example(name, into):
+    for line in write_example(name, kind, into):
         say(line)
 
 
@@ -83,6 +89,14 @@ def data_prepare(
             show_default=False,
         ),
     ] = None,
+    corruptions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=VALUE,…",
+            help="Make corrupted copies of the test images too: all, or settings of recipe.corruptions such as "
+            "kinds=fog+snow,severities=1+5,images=1000.",
+        ),
+    ] = None,
     listops: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +110,7 @@ def data_prepare(
     """Download, read or generate a data set, verify it, and cache it. Trials never download data."""
     from suite.cli.commands.data import prepare_data
 
-    for line in prepare_data(name, source, image_size, storage, data, sound, split, listops):
+    for line in prepare_data(name, source, image_size, storage, data, sound, split, corruptions, listops):
         say(line)
 
 

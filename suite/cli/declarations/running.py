@@ -10,6 +10,9 @@ from typing import Annotated
 import typer
 
 from suite.cli.options import (
+    MOST_HOURS,
+    MOST_MINUTES,
+    MOST_SECONDS,
     REPORTS,
     RESULTS,
     CompileOption,
@@ -61,7 +64,12 @@ def run(
     ] = False,
     hours: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="H", help="With --until-decided: begin no pair that would end after H hours."),
+        typer.Option(
+            min=0.001,
+            max=MOST_HOURS,
+            metavar="H",
+            help="With --until-decided: begin no pair that would end after H hours.",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each trial.")] = 1,
@@ -71,6 +79,7 @@ def run(
         float | None,
         typer.Option(
             min=0,
+            max=MOST_MINUTES,
             show_default=False,
             help="Minutes between two snapshots of a training run. [default: 10, unless --snapshot-epochs is given]",
         ),
@@ -97,13 +106,18 @@ def run(
     ] = None,
     time_limit: Annotated[
         float | None,
-        typer.Option(metavar="MINUTES", min=0.001, help="Time limit of each training run. [default: none]"),
+        typer.Option(
+            metavar="MINUTES", min=0.001, max=MOST_MINUTES, help="Time limit of each training run. [default: none]"
+        ),
     ] = None,
     retries: Annotated[
         int, typer.Option(min=0, help="How often a trial is retried after an infrastructure error.")
     ] = 3,
     retry_wait: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Delay before the first retry; it doubles each time.")
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, max=MOST_SECONDS, help="Delay before the first retry; it doubles each time."
+        ),
     ] = 10,
     stop_cell: Annotated[
         int,
@@ -187,7 +201,9 @@ def _snapshot_seconds(minutes: float | None, epochs: int | None) -> float | None
 def status(
     grid: GridArgument,
     watch: Annotated[bool, typer.Option("--watch", help="Print repeatedly until the grid is complete.")] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two updates of --watch.")] = 5,
+    every: Annotated[
+        float, typer.Option(min=0.1, max=MOST_SECONDS, help="Seconds between two updates of --watch.")
+    ] = 5,
     as_json: JSONOption = False,
     overrides: SetOption = None,
     seeds: SeedsOption = None,

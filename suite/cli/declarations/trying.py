@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from suite.cli.options import REPORTS, RESULTS, JSONOption, MethodsOption, ReportsOption, ResultsOption
+from suite.cli.options import MOST_HOURS, REPORTS, RESULTS, JSONOption, MethodsOption, ReportsOption, ResultsOption
 
 commands = typer.Typer()
 
@@ -16,7 +16,7 @@ def try_command(
     method: Annotated[
         str, typer.Argument(metavar="METHOD", help="A joining method, position embedding, norm or loss: `lape ls`.")
     ],
-    hours: Annotated[float, typer.Option(min=0.001, metavar="H", help="The time to spend.")],
+    hours: Annotated[float, typer.Option(min=0.001, max=MOST_HOURS, metavar="H", help="The time to spend.")],
     data: Annotated[
         str | None,
         typer.Option(

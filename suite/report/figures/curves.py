@@ -145,11 +145,12 @@ def _draw(new: Sequence[Panel]) -> dict[str, str]:
     with style():
         # All panels reuse one figure, because matplotlib needs more time to create axes than to draw them.
         figure, axes = new_figure(3.5, 2.5)
-        figure.subplots_adjust(left=0.14, right=0.99, bottom=0.16, top=0.97)
+        figure.subplots_adjust(left=0.14, right=0.96, bottom=0.16, top=0.97)
         axes.grid(axis="y")
         axes.set_xlabel("epoch")
         axes.set_ylabel("top-1 (%)")
         axes.locator_params(nbins=4)
+        axes.locator_params(axis="x", integer=True)
         for panel in new:
             _plot(axes, panel)
             drawings[panel.name] = to_svg(figure, panel.name)
@@ -175,13 +176,28 @@ def _plot(axes: Axes, panel: Panel) -> None:
 
 
 def _key(axes: Axes, lines: Sequence[Line]) -> None:
-    """Draw a legend at the lower right. It replaces matplotlib's own, which takes a third of the drawing time."""
+    """Draw a legend at the right, as low as no curve is. It replaces matplotlib's, a third of the drawing time."""
     left = 0.97 - 0.024 * max(len(line.join) for line in lines)
+    bottom = _free_height(axes, lines, left - 0.1, 0.085 * len(lines))
     for row, line in enumerate(reversed(lines)):
-        place, y = line_style(line.join), 0.06 + 0.085 * row
+        place, y = line_style(line.join), bottom + 0.085 * row
         colour, dash = PALETTE[place % len(PALETTE)], DASHES[place // len(PALETTE)]
         axes.plot([left - 0.1, left - 0.03], [y, y], color=colour, linestyle=dash, transform=axes.transAxes)
         axes.text(left, y, line.join, va="center_baseline", transform=axes.transAxes)
+
+
+def _free_height(axes: Axes, lines: Sequence[Line], left: float, height: float) -> float:
+    """The lowest place, in parts of the axes, for something so high that no curve crosses right of `left`."""
+    (first, last), (low, high) = axes.get_xlim(), axes.get_ylim()
+    taken = [
+        (mean - low) / (high - low)
+        for line in lines
+        for epoch, mean in zip(line.epochs, line.mean, strict=True)
+        if epoch >= first + left * (last - first)
+    ]
+    heights = [0.06 + 0.05 * step for step in range(16)]
+    free = (at for at in heights if not any(at - 0.06 < value < at + height - 0.02 for value in taken))
+    return next(free, heights[0])
 
 
 def _limits(lines: Sequence[Line]) -> tuple[float, float]:

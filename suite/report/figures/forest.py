@@ -19,8 +19,8 @@ from suite.verdict.stats import Interval
 from suite.verdict.verdicts import Verdict
 
 LINEAR = 1.0  # points: the scale is nearly linear up to here, and logarithmic beyond
-_APART = 8.0  # percent of the width between two ticks
-_CLAIMED, _OBSERVED, _PAIRS = 9, 23, 34  # the heights of the three lanes, in pixels
+_DIGIT, _APART = 2.3, 2.5  # percent of a phone's width: a character of a tick's label, and the space between two labels
+_CLAIMED, _OBSERVED = 9, 23  # the heights of two lanes, in pixels; the dots of pairs are below, at 34
 SHORT, TALL = 18, 42  # the height of a line without and with runs, in pixels
 
 SHAPES = Markup(
@@ -58,10 +58,20 @@ class Scale:
         found = [0.0]
         for size in sizes:
             for value in (size, -size):
-                place = self.at(value)
-                if self.holds(value) and all(abs(place - self.at(other)) >= _APART for other in found):
+                if self.holds(value) and all(self._apart(value, other) for other in found):
                     found.append(value)
         return sorted(found)
+
+    def _apart(self, one: float, other: float) -> bool:
+        """Whether the labels of two ticks have space beside each other."""
+        (_, left), (right, _) = sorted((self._extent(one), self._extent(other)))
+        return right - left >= _APART
+
+    def _extent(self, tick: float) -> tuple[float, float]:
+        """From where to where the label of a tick goes, in percent of a phone's width."""
+        place, width = self.at(tick), _DIGIT * len(_label(tick))
+        begin = {"start": place, "middle": place - width / 2, "end": place - width}[_anchor(place)]
+        return begin, begin + width
 
 
 def _bent(value: float) -> float:
@@ -118,9 +128,13 @@ def axis(scale: Scale) -> Markup:
     """The labels of the ticks."""
     labels = Markup("").join(
         Markup('<text x="{}%" y="14" text-anchor="{}">{}</text>').format(scale.at(tick), _anchor(scale.at(tick)), label)
-        for tick, label in ((tick, f"{tick:+g}".replace("-", "−") if tick else "0") for tick in scale.ticks)
+        for tick, label in ((tick, _label(tick)) for tick in scale.ticks)
     )
     return Markup('<svg class="ticks" aria-hidden="true">{}</svg>').format(labels)
+
+
+def _label(tick: float) -> str:
+    return f"{tick:+g}".replace("-", "−") if tick else "0"
 
 
 def _anchor(percent: float) -> str:
@@ -156,7 +170,8 @@ def line(verdict: Verdict, scale: Scale) -> Markup:
 
 
 def _observed(mean: float, ends: Interval, gains: Sequence[float], scale: Scale) -> list[Markup]:
-    pairs = [Markup('<circle class="pair" cx="{}%" cy="{}" r="2.3"/>').format(scale.at(gain), _PAIRS) for gain in gains]
+    dots = Markup("").join(Markup('<circle cx="{}%"/>').format(f"{scale.at(gain):g}") for gain in gains)
+    pairs = [Markup('<g class="pair">{}</g>').format(dots)]  # the style sheet has their height and radius
     if not math.isfinite(ends.low):
         return [*pairs, _dot(mean, scale)]
     arrows = [

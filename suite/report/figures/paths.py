@@ -93,6 +93,8 @@ def _draw_one(axes: Axes, one: Drawn) -> None:
     axes.fill_between(
         at, [one.low for one in tested], [one.high for one in tested], color=_BLUE, alpha=0.16, linewidth=0
     )
+    if len(tested) == 1:  # a band needs two looks
+        axes.vlines(at, tested[0].low, tested[0].high, color=_BLUE, alpha=0.16, linewidth=12)
     axes.vlines(at, [one.low for one in tested], [one.high for one in tested], color=_BLUE, alpha=0.35, linewidth=0.8)
     axes.plot(pairs, [step.mean for step in path], color=_BLUE, marker="o", markersize=3)
     bounded = [step for step in path if math.isfinite(step.boundary)]
@@ -115,11 +117,19 @@ def _draw_one(axes: Axes, one: Drawn) -> None:
 
 
 def _limits(one: Drawn) -> tuple[float, float]:
-    """The limits of the y axis: means and claim whole, and wide intervals cut so that those stay clear."""
+    """The limits of the y axis: the means, the claim, and the last look whole; wide intervals before it are cut."""
     means = [step.mean for step in one.path]
     low, high = min(0.0, *means), max(0.0, *means, 0.0 if one.any_size else one.claimed)
     span = max(high - low, 0.2)
-    ends = [end for step in one.path for end in (step.low, step.high, step.boundary, -step.boundary)]
-    finite = [end for end in ends if math.isfinite(end)]
-    reach = 1.5 * span
-    return max(min([low, *finite]), low - reach) - 0.06 * span, min(max([high, *finite]), high + reach) + 0.12 * span
+    ends = [_ends(step) for step in one.path]
+    lows, highs = [min(of_step) for of_step in ends if of_step], [max(of_step) for of_step in ends if of_step]
+    bottom, top = max(min([low, *lows]), low - 1.5 * span), min(max([high, *highs]), high + 1.5 * span)
+    last = ends[-1] or (low, high)
+    bottom, top = min(bottom, *last), max(top, *last)
+    span = max(span, (top - bottom) / 8)
+    return bottom - 0.06 * span, top + 0.12 * span
+
+
+def _ends(step: Step) -> tuple[float, ...]:
+    """Interval and boundaries of a look, as far as they are finite."""
+    return tuple(end for end in (step.low, step.high, step.boundary, -step.boundary) if math.isfinite(end))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from suite.grid.axes import COLUMN_ORDER, is_usual, level_order
+from suite.report.templates import asset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,6 +101,31 @@ def to_svg(figure: Figure, name: str) -> str:
     # Remove the style sheet: inside the SVG, it would apply to the whole page.
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
     text = re.sub(r'(\bid="|\burl\(#|href="#)', rf"\1{name}-", text)
+    text = _shorter(text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(f": {colour}", f": var({variable}, {colour})")
     return text.replace("'DejaVu Sans'", "var(--sans, system-ui), sans-serif")
+
+
+def svg_file(drawing: str) -> str:
+    """A drawing as a file of its own: with an XML head, and in the page's dark colours for readers who prefer them."""
+    dark = re.findall(r"prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}", asset("base.css"), re.DOTALL)[0]
+    colours = " ".join(re.findall(r"--(?:ink|line|c\d): #\w+;", dark))
+    rule = f"<style>@media (prefers-color-scheme: dark) {{ :root {{ {colours} }} }}</style>"
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + re.sub(
+        r"<svg[^>]*>", lambda tag: tag[0] + rule, drawing, count=1
+    )
+
+
+def _shorter(text: str) -> str:
+    """The same drawing in about half the bytes: places to 0.1 px, and neither unused ids nor indentation."""
+    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", text)
+    text = re.sub(r">\s*\n\s*<", ">\n<", text)
+    return re.sub(r'(?<=[ \n])(?:d|x|y|cx|cy|transform)="[^"<>]*"', lambda found: _rounded(found[0]), text)
+
+
+def _rounded(attribute: str) -> str:
+    attribute = re.sub(r"-?\d+\.\d\d+(?:e-?\d+)?", lambda number: f"{round(float(number[0]), 1):g}", attribute)
+    return re.sub(r"\s*\n\s*|(?<=[MLCQ]) ", "", attribute)

@@ -92,10 +92,10 @@ def entries(workspaces: Sequence[Workspace]) -> list[Entry]:
     tested = {(entry.claim.paper, entry.table) for entry in kept if not entry.reason}
 
     def order(entry: Entry) -> tuple[object, ...]:
-        """Papers with more claims first, own claims last; tables, and in them lines, with runs first."""
+        """Papers with more claims first, own claims last; tables, and in them lines, with runs first; then by grid."""
         paper, table = entry.claim.paper, entry.table
         group = entry.claim.kind == "own", -sizes[paper], paper, (paper, table) not in tested, _natural(table)
-        return *group, entry.reason != "", entry.place, entry.grid
+        return *group, entry.reason != "", entry.claim.kind == "analogue", entry.grid, entry.place
 
     return sorted(kept, key=order)
 

@@ -29,6 +29,7 @@ from suite.store.files import write_atomic
 from suite.verdict.sentences import MEANINGS
 
 INDEX = "index.html"
+_WORDS = sorted(MEANINGS, key=lambda word: word == "not_tested")  # what the runs say first
 
 
 def write_index(lines: Sequence[Entry], workspaces: Sequence[Workspace], reports: Path) -> Path:
@@ -67,11 +68,11 @@ def render_index(lines: Sequence[Entry], workspaces: Sequence[Workspace]) -> str
         shapes=SHAPES,
         lead=_lead(lines),
         selects=_selects(lines),
-        words=[(word, *SIGNS[word], counts[word]) for word in MEANINGS if counts[word]],
+        words=[(word, *SIGNS[word], counts[word]) for word in _WORDS if counts[word]],
         axis=axis(scale),
         papers=papers,
         meanings=[(SIGNS[word][1], meaning) for word, meaning in MEANINGS.items()],
-        grids=[_grid(workspace) for workspace in workspaces],
+        grids=[_grid(one) for one in sorted(workspaces, key=lambda workspace: not workspace.has_runs)],
         version=__version__,
         made=made(times),
     )
@@ -81,22 +82,32 @@ def _hash(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _lead(lines: Sequence[Entry]) -> str:
+def _lead(lines: Sequence[Entry]) -> list[str]:
+    """What was asked and what came out, in two paragraphs."""
     published = [entry for entry in lines if entry.claim.kind != "own"]
     own = {entry.claim.id for entry in lines} - {entry.claim.id for entry in published}
     claims = len({entry.claim.id for entry in published})
     papers = len({entry.claim.paper for entry in published})
-    tested = {entry.claim.id for entry in lines if not entry.reason}
-    whole = {entry.claim.id for entry in published if not entry.reason and entry.claim.kind == "published"}
-    ours = f" and {_number(len(own), 'claim')} of no paper" if own else ""
-    text = f"{_number(claims, 'claim')} of {_number(papers, 'paper')}{ours}, and what training runs say about them. "
-    if not tested:
-        return text + "None is tested yet."
-    at_budget = f"{len(whole)} of them" if whole else "none of them"
-    return text + (
-        f"{len(tested)} {'is' if len(tested) == 1 else 'are'} tested, {at_budget} at a paper’s own data and budget. "
-        "The others stand here with the reason and the cost of testing them."
+    ours = f" and {_number(len(own), 'claim')} of this suite’s own" if own else ""
+    asked = f"{_number(claims, 'claim')} of {_number(papers, 'paper')}{ours}, and what training runs say about them."
+    found = {kind: _outcomes(lines, kind) for kind in ("published", "analogue", "own")}
+    told = (
+        f"At a paper’s own data and budget: {found['published']}."
+        if found["published"]
+        else "Nothing has been tested at a paper’s own data and budget yet: no verdict here confirms or contradicts a "
+        "paper."
     )
+    if found["analogue"]:
+        told += f" On stand-ins, with other data, a smaller model or a shorter training run: {found['analogue']}."
+    if found["own"]:
+        told += f" Of this suite’s own claims: {found['own']}."
+    return [asked, f"{told} What isn’t tested stands here with the reason, and with what it would cost."]
+
+
+def _outcomes(lines: Sequence[Entry], kind: str) -> str:
+    """The words of the lines of one kind that are tested, with their numbers; empty if none is."""
+    words = Counter(entry.verdict.word for entry in lines if entry.claim.kind == kind and not entry.reason)
+    return ", ".join(f"{words[word]} {SIGNS[word][1].lower()}" for word in MEANINGS if words[word])
 
 
 def _number(count: int, name: str) -> str:
@@ -136,6 +147,7 @@ def _row(entry: Entry, title: str, scale: Scale, reported: set[str]) -> dict[str
         "grid": entry.grid,
         "link": link,
         "budget": entry.budget,
+        "published_for": claim.published_for if claim.kind == "analogue" else "",
         "date": entry.date,
         "why": "; ".join(text for text in (reason[:1].upper() + reason[1:], entry.cost) if text),
     }

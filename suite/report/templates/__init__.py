@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 
 def template(name: str) -> Template:
@@ -19,7 +20,7 @@ def asset(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("suite.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -27,3 +28,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(text: str) -> Markup:
+    """The text, which may go on in a new line after each +: names of recipes and sizes are long."""
+    return Markup("<wbr>").join(escape(part) for part in text.replace("+", "+\0").split("\0"))

@@ -176,6 +176,8 @@ class _Source(Searcher):
             at_once: The largest number of jobs at a time; None: no limit.
         """
         super().__init__()
+        if queue.is_chosen:
+            at_once = min(at_once or room, room)  # a job that waits for a worker might never be asked for
         self.queue, self.room, self.at_once = queue, room, at_once
         self.jobs: dict[str, Job] = {}  # jobs given to Tune that have not ended, by Tune's trial id
         self.running: set[str] = set()

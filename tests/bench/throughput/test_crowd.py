@@ -17,8 +17,12 @@ def test_an_error_in_a_process_is_raised_here(tmp_path: Path) -> None:
         crowd.turn("step", LoopSetting(1), 1)
 
 
-def test_a_process_that_dies_is_told() -> None:
+def test_a_turn_is_taken_and_a_process_that_dies_is_told() -> None:
     with Crowd("ours", workload(), 1) as crowd:
+        turn = crowd.turn("training", LoopSetting(1), 5)
+        assert turn.images == 5 * 8
+        assert turn.cpu_seconds > 0
+        assert turn.seconds > 0
         crowd._processes[0].kill()
         with pytest.raises(InputError, match="has died"):
             crowd.turn("step", LoopSetting(1), 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -33,53 +35,70 @@ PUBLISHED = [
 ]
 
 
+# arch, PE, join; parameters, trainable, of which position; GMACs.
+OTHER_POSITIONS = [
+    ("t2t_vit_7", "sin1d", "default", 4_310_222, 4_255_694, 50_432, 1.1565),
+    ("t2t_vit_7", "sin1d", "lape", 4_313_806, 4_259_278, 54_016, 1.1565),
+    ("swin_tiny", "rpe2d", "default", 28_288_354, 28_288_354, 23_322, 4.5092),
+    ("swin_tiny", "learnable+rpe2d", "default", 28_589_410, 28_589_410, 324_378, 4.5092),
+    ("swin_tiny", "learnable", "default", 28_566_088, 28_566_088, 301_056, 4.5092),
+    ("swin_small", "rpe2d", "default", 49_606_258, 49_606_258, 47_658, 8.7685),
+    ("swin_small", "learnable", "default", 49_859_656, 49_859_656, 301_056, 8.7685),
+    ("ceit_tiny", "learnable", "default", 6_356_904, 6_356_904, 37_824, 1.4096),
+    ("ceit_tiny", "learnable", "lape", 6_361_512, 6_361_512, 42_432, 1.4096),
+    ("ceit_small", "learnable", "lape", 24_214_056, 24_214_056, 84_864, 4.7865),
+    ("deit_tiny", "rpe2d", "default", 5_705_836, 5_705_836, 26_244, 1.2584),
+    ("deit_tiny", "rope2d", "default", 5_679_592, 5_679_592, 0, 1.2584),
+    ("deit_tiny", "rope_mixed", "default", 5_681_896, 5_681_896, 2_304, 1.2584),
+    ("deit_tiny", "alibi2d", "default", 5_679_592, 5_679_592, 0, 1.2584),
+    ("deit_tiny", "cpe", "default", 5_681_512, 5_681_512, 1_920, 1.2587),
+    ("deit_tiny", "learnable+irpe_product", "lape", 5_760_424, 5_760_424, 80_832, 1.2834),
+    ("deit_tiny", "learnable", "unshared", 6_133_480, 6_133_480, 453_888, 1.2584),
+]
+
+
+def with_macs(rows: Iterable[tuple[Any, ...]], *columns: int) -> list[Any]:
+    """These columns of the rows. Larger models are slow: they have the operators of the smallest of their family."""
+    larger = re.compile("_(small|base|base_distilled|small_distilled)$")
+    return [
+        pytest.param(*(row[one] for one in columns), marks=pytest.mark.slow if larger.search(row[0]) else ())
+        for row in rows
+    ]
+
+
 def meta(arch: str, **settings: Any) -> nn.Module:
     with torch.device("meta"):
         return create_model(arch, **settings)
 
 
-@pytest.mark.parametrize(("arch", "classes", "side", "total", "position", "added", "giga"), PUBLISHED)
-def test_published_models(
-    arch: str, classes: int, side: int, total: int, position: int, added: int, giga: float
+@pytest.mark.parametrize(("arch", "classes", "side", "total", "position", "added"), [row[:6] for row in PUBLISHED])
+def test_parameters_of_published_models(
+    arch: str, classes: int, side: int, total: int, position: int, added: int
 ) -> None:
-    default = meta(arch, num_classes=classes, image_size=side)
-    counted = count_parameters(default)
+    counted = count_parameters(meta(arch, num_classes=classes, image_size=side))
     assert (counted.total, counted.trainable, counted.position) == (total, total, position)
-    lape = meta(arch, join="lape", num_classes=classes, image_size=side)
-    counted = count_parameters(lape)
+    counted = count_parameters(meta(arch, join="lape", num_classes=classes, image_size=side))
     assert (counted.total, counted.trainable, counted.position) == (total + added, total + added, position + added)
+
+
+@pytest.mark.parametrize(("arch", "classes", "side", "giga"), with_macs(PUBLISHED, 0, 1, 2, 6))
+def test_macs_of_published_models(arch: str, classes: int, side: int, giga: float) -> None:
+    default, lape = (meta(arch, join=join, num_classes=classes, image_size=side) for join in ("default", "lape"))
     assert count_macs(default, side, 3) / 1e9 == pytest.approx(giga, abs=6e-5)
     assert count_macs(lape, side, 3) / 1e9 == pytest.approx(giga, rel=5e-3)
 
 
-@pytest.mark.parametrize(
-    ("arch", "pe", "join", "total", "trainable", "position", "giga"),
-    [
-        ("t2t_vit_7", "sin1d", "default", 4_310_222, 4_255_694, 50_432, 1.1565),
-        ("t2t_vit_7", "sin1d", "lape", 4_313_806, 4_259_278, 54_016, 1.1565),
-        ("swin_tiny", "rpe2d", "default", 28_288_354, 28_288_354, 23_322, 4.5092),
-        ("swin_tiny", "learnable+rpe2d", "default", 28_589_410, 28_589_410, 324_378, 4.5092),
-        ("swin_tiny", "learnable", "default", 28_566_088, 28_566_088, 301_056, 4.5092),
-        ("swin_small", "rpe2d", "default", 49_606_258, 49_606_258, 47_658, 8.7685),
-        ("swin_small", "learnable", "default", 49_859_656, 49_859_656, 301_056, 8.7685),
-        ("ceit_tiny", "learnable", "default", 6_356_904, 6_356_904, 37_824, 1.4096),
-        ("ceit_tiny", "learnable", "lape", 6_361_512, 6_361_512, 42_432, 1.4096),
-        ("ceit_small", "learnable", "lape", 24_214_056, 24_214_056, 84_864, 4.7865),
-        ("deit_tiny", "rpe2d", "default", 5_705_836, 5_705_836, 26_244, 1.2584),
-        ("deit_tiny", "rope2d", "default", 5_679_592, 5_679_592, 0, 1.2584),
-        ("deit_tiny", "rope_mixed", "default", 5_681_896, 5_681_896, 2_304, 1.2584),
-        ("deit_tiny", "alibi2d", "default", 5_679_592, 5_679_592, 0, 1.2584),
-        ("deit_tiny", "cpe", "default", 5_681_512, 5_681_512, 1_920, 1.2587),
-        ("deit_tiny", "learnable+irpe_product", "lape", 5_760_424, 5_760_424, 80_832, 1.2834),
-        ("deit_tiny", "learnable", "unshared", 6_133_480, 6_133_480, 453_888, 1.2584),
-    ],
-)
-def test_published_models_with_other_positions(
-    arch: str, pe: str, join: str, total: int, trainable: int, position: int, giga: float
+@pytest.mark.parametrize(("arch", "pe", "join", "total", "trainable", "position"), [row[:6] for row in OTHER_POSITIONS])
+def test_parameters_of_published_models_with_other_positions(
+    arch: str, pe: str, join: str, total: int, trainable: int, position: int
 ) -> None:
-    model = meta(arch, pe=pe, join=join, num_classes=1000, image_size=224)
-    counted = count_parameters(model)
+    counted = count_parameters(meta(arch, pe=pe, join=join, num_classes=1000, image_size=224))
     assert (counted.total, counted.trainable, counted.position) == (total, trainable, position)
+
+
+@pytest.mark.parametrize(("arch", "pe", "join", "giga"), with_macs(OTHER_POSITIONS, 0, 1, 2, 6))
+def test_macs_of_published_models_with_other_positions(arch: str, pe: str, join: str, giga: float) -> None:
+    model = meta(arch, pe=pe, join=join, num_classes=1000, image_size=224)
     assert count_macs(model, 224, 3) / 1e9 == pytest.approx(giga, rel=5e-3)
 
 

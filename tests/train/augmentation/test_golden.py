@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,12 +19,14 @@ from torch.utils._pytree import tree_leaves
 from suite.data.images import ArrayImages
 from suite.grid.documents import load_document
 from suite.grid.recipe import Recipe
+from suite.train.augmentation import pipeline
 from suite.train.augmentation.pipeline import Augmentation, Normalise, Stretch
 from tests.conftest import REPOSITORY
 
 GOLDEN = json.loads((REPOSITORY / "tests/golden/augmentation.json").read_text())
 FOLDER = REPOSITORY / "grids/recipes"
 BATCH = 64
+BATCHES = 10  # the golden file's: more than one stretch
 CPU = torch.device("cpu")
 WHOLE: dict[str, Any] = {"version": 1, "epochs": 1, "lr": 1.0, "crop_scale": (0.1, 1.0), "flip": True}
 
@@ -39,11 +42,21 @@ class Case:
 
 @cache
 def pictures(channels: int, height: int, width: int) -> ArrayImages:
-    """Slopes with noise: ten batches."""
-    random, count = np.random.default_rng(0), 10 * BATCH
+    """Slopes with noise."""
+    random, count = np.random.default_rng(0), BATCHES * BATCH
     slopes = np.linspace(0, 1, height)[:, None, None] * random.integers(0, 200, (count, 1, 1, channels))
     pixels = (slopes + random.integers(0, 56, (count, height, width, channels))).astype(np.uint8)
     return ArrayImages(torch.from_numpy(pixels), torch.zeros(count, dtype=torch.long))
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Five batches in stretches of two: all that matters where nothing is compared with the golden file."""
+    monkeypatch.setattr(sys.modules[__name__], "BATCHES", 5)
+    monkeypatch.setattr(pipeline, "TOGETHER", 2 * BATCH)
+    pictures.cache_clear()
+    yield
+    pictures.cache_clear()
 
 
 def case(shape: tuple[int, int, int] = (3, 32, 32), mixing: bool = True, **values: Any) -> Case:
@@ -92,7 +105,7 @@ def stretches(
     generator = torch.Generator().manual_seed(7)
     if state is not None:
         generator.set_state(state)
-    order = torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(8))[done:]
+    order = torch.randperm(BATCHES * BATCH, generator=torch.Generator().manual_seed(8))[done:]
     images = pictures(*chosen.shape).to(device)
     return Augmentation(chosen.recipe, normalise).stretches(images, order, device, generator, chosen.mixing, part)
 
@@ -133,6 +146,7 @@ def test_inputs_lie_in_memory_as_in_committed_runs(name: str, last: bool) -> Non
         assert inputs.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("name", CASES)
 def test_a_stretch_s_state_is_where_the_rest_goes_on(name: str) -> None:
     first, *rest = stretches(CASES[name])
@@ -156,6 +170,7 @@ class OneDevice(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_device_is_never_waited_for(name: str) -> None:
     """On torch's device without memory every look at a value is an error: item, nonzero, a mask as an index."""
@@ -175,13 +190,14 @@ def joined(chosen: Case, device: torch.device, part: torch.Tensor | None, bytes_
     """All stretches of two orders, augmented as one where they have so many bytes."""
     channels = chosen.shape[0]
     normalise = Normalise((0.4914, 0.4822, 0.4465)[:channels], (0.2470, 0.2435, 0.2616)[:channels], device)
-    orders = [torch.randperm(10 * BATCH, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
+    orders = [torch.randperm(BATCHES * BATCH, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
     generators = [torch.Generator().manual_seed(seed) for seed in (7, 8)]
     images = pictures(*chosen.shape).to(device)
     augmentation = Augmentation(chosen.recipe, normalise, bytes_)
     return list(augmentation.streams(images, orders, device, generators, chosen.mixing, part))
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("part", [None, torch.arange(20)])
 @pytest.mark.parametrize("name", NAMES)
 def test_stretches_augmented_as_one_are_as_each_by_itself(name: str, part: torch.Tensor | None) -> None:
@@ -201,6 +217,7 @@ def test_stretches_augmented_as_one_are_as_each_by_itself(name: str, part: torch
                 assert share is own is None or torch.equal(share, own)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_device_is_never_waited_for_by_stretches_as_one(name: str) -> None:
     with OneDevice():
@@ -219,6 +236,7 @@ if __name__ == "__main__":
     write_missing()
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("part", [torch.arange(0, 64, 2), torch.tensor([7])])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_part_of_each_batch_is_what_it_is_in_the_whole(name: str, part: torch.Tensor) -> None:
