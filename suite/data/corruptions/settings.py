@@ -109,11 +109,11 @@ def parse_corruptions(text: str) -> Corruptions:
 
 def check_size(dataset: Dataset, where: str = "--corruptions") -> None:
     """Raise `InputError` if the images of a data set are too small to corrupt. where: who asks for it."""
-    if dataset.image_size < LEAST_PIXELS:
+    if min(dataset.shape[1:]) < LEAST_PIXELS:  # a sequence of tokens has one row
         raise InputError(
             f"the images of {dataset.name} are too small to corrupt",
             expected=f"at least {LEAST_PIXELS} × {LEAST_PIXELS} pixels",
-            found=f"{dataset.image_size} × {dataset.image_size} pixels",
+            found=f"{dataset.shape[1]} × {dataset.shape[2]} pixels",
             where=where,
             fix="leave corruptions out for this data set; your own images can be prepared with a larger --image-size",
         )
