@@ -77,11 +77,9 @@ def prepare_command(name: str, dataset: Dataset | None = None) -> str:
     command = f"lape data prepare {name}"
     if name in DATASETS:
         return command + (" --from PATH" if DATASETS[name].storage == "folder" else "")
-    if dataset is None or not dataset.generated:
-        command += " --from PATH"
-    if dataset is not None:
-        command += f" {dataset.options}"
-    return command
+    if dataset is None:
+        return f"{command} --from PATH"
+    return f"{command}{'' if dataset.generated else ' --from PATH'} {dataset.options}"
 
 
 def load_meta(name: str, root: Path) -> Meta | None:
