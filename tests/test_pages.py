@@ -32,6 +32,7 @@ from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
 from suite.report.figures.gains import draw_gains
 from suite.report.figures.paths import draw_paths, paths
+from suite.report.figures.style import svg_file
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
 from suite.report.tables.rows import rows as summary_rows
@@ -298,9 +299,9 @@ if __name__ == "__main__":
     for name in MADE:
         (DOCS / name).write_text(made(name), encoding="utf-8")
     for name, drawing in draw_paths(paths(looked_at())).items():
-        (DOCS / f"{name}.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
+        (DOCS / f"{name}.svg").write_text(svg_file(drawing), encoding="utf-8")
     for name, drawing in findings.figures().items():
-        (DOCS / name).write_text('<?xml version="1.0" encoding="utf-8"?>\n' + drawing, encoding="utf-8")
+        (DOCS / name).write_text(svg_file(drawing), encoding="utf-8")
     if rows_of := summary_rows(workspace("spoken_digits").frame):
         gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
-        (DOCS / "sound.svg").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + gains, encoding="utf-8")
+        (DOCS / "sound.svg").write_text(svg_file(gains), encoding="utf-8")

@@ -46,7 +46,7 @@ def _draw(one: Series, curves: Mapping[str, Curve], name: str) -> str:
     with style():
         figure = Figure(figsize=(9.6, 2.9))
         left, middle, right = figure.subplots(1, 3)
-        figure.subplots_adjust(left=0.06, right=0.9, bottom=0.17, top=0.93, wspace=0.27)
+        figure.subplots_adjust(left=0.06, right=0.9, bottom=0.17, top=0.89, wspace=0.27)
         _accuracies(left, one)
         _gains(middle, one)
         _curves(right, one, curves)
@@ -80,22 +80,26 @@ def _accuracies(axes: Axes, one: Series) -> None:
         level = one.treatment if of_treatment else one.baseline
         sides = [comparison.treatment if of_treatment else comparison.baseline for _, comparison in one.points]
         values = [[side.values[seed] for seed in pair.seeds] for side, (_, pair) in zip(sides, one.points, strict=True)]
-        _line(axes, places, [stats.paired_gain(part) for part in values], PALETTE[colour_number(level)], level)
+        _line(axes, places, values, PALETTE[colour_number(level)], level)
     axes.set_ylabel("top-1 (%)")
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0), min(high, 101))
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=2)  # above all bars
 
 
 def _gains(axes: Axes, one: Series) -> None:
-    gains = [comparison.gain for _, comparison in one.points]
+    gains = [comparison.gains for _, comparison in one.points]
     _line(axes, _x_axis(axes, one), gains, PALETTE[colour_number(one.treatment)], "")
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.set_ylabel(f"gain of {one.treatment} (points)")
 
 
-def _line(axes: Axes, places: Sequence[float], means: Sequence[stats.PairedGain], colour: str, label: str) -> None:
-    """Means with their 95 % intervals. paired_gain of plain values is their mean with its t interval."""
+def _line(axes: Axes, places: Sequence[float], values: Sequence[Sequence[float]], colour: str, label: str) -> None:
+    """The values of each place as faint dots, and their means with 95 % t intervals."""
+    means = [stats.paired_gain(part) for part in values]  # of plain values: their mean with its interval
+    for place, part in zip(places, values, strict=True):
+        axes.plot([place] * len(part), part, color=colour, linestyle="none", marker="o", markersize=3.5,
+                  markerfacecolor="none", markeredgewidth=0.8, alpha=0.7)  # fmt: skip
     below = [0.0 if math.isnan(mean.low) else mean.mean - mean.low for mean in means]
     above = [0.0 if math.isnan(mean.high) else mean.high - mean.mean for mean in means]
     axes.errorbar(places, [mean.mean for mean in means], [below, above], color=colour, marker="o", markersize=4,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from suite.grid.axes import COLUMN_ORDER, is_usual, level_order
+from suite.report.templates import asset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,6 +105,16 @@ def to_svg(figure: Figure, name: str) -> str:
     for colour, variable in _VARIABLES.items():
         text = text.replace(f": {colour}", f": var({variable}, {colour})")
     return text.replace("'DejaVu Sans'", "var(--sans, system-ui), sans-serif")
+
+
+def svg_file(drawing: str) -> str:
+    """A drawing as a file of its own: with an XML head, and in the page's dark colours for readers who prefer them."""
+    dark = re.findall(r"prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}", asset("base.css"), re.DOTALL)[0]
+    colours = " ".join(re.findall(r"--(?:ink|line|c\d): #\w+;", dark))
+    rule = f"<style>@media (prefers-color-scheme: dark) {{ :root {{ {colours} }} }}</style>"
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + re.sub(
+        r"<svg[^>]*>", lambda tag: tag[0] + rule, drawing, count=1
+    )
 
 
 def _shorter(text: str) -> str:

@@ -10,7 +10,8 @@ from suite.report.tables.published import Entry, PublishedTable
 from suite.report.tables.table import NONE, Column, Table, budget_note, marks, number_notes
 from suite.store.record import AXIS_FIELDS
 from suite.text import signed
-from suite.verdict.claims.published import METRICS, decimals
+from suite.verdict.claims.published import decimals
+from suite.verdict.metrics import METRICS
 from suite.verdict.stats import Consistency
 
 # The columns below each published column. At a smaller budget there is no difference column, because the difference

@@ -12,7 +12,7 @@ from suite.models.joins import JOINS
 from suite.report.figures import curves
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
 from suite.report.figures.kept import cache_folder
-from suite.report.figures.style import DASHES, PALETTE, colour_number, line_style
+from suite.report.figures.style import DASHES, PALETTE, colour_number, line_style, svg_file
 from suite.verdict.comparisons import comparisons
 from tests.frames import frame_of, history_of, paired_rows, run
 
@@ -164,3 +164,20 @@ def test_history_without_these_runs() -> None:
     frame = frame_of(paired_rows([0.4, 0.2]))
     found, groups = curves.panels(frame, pd.DataFrame(history_of(frame_of([]))))
     assert (found, groups) == ([], 1)
+
+
+def test_a_file_has_the_pages_dark_colours_and_a_drawing_in_a_page_has_no_style_of_its_own() -> None:
+    drawing = draw_gains(comparisons(frame_of(paired_rows([0.4, 0.2]))))
+    file = svg_file(drawing)
+    ET.fromstring(file.encode())
+    assert "<style" not in drawing
+    (dark,) = re.findall(r"<style>@media \(prefers-color-scheme: dark\) \{ :root \{ (.*?) \} \}</style>", file)
+    assert {name for name, _ in re.findall(r"--(\w+): (#\w+);", dark)} == {"ink", "line", *(f"c{n}" for n in range(8))}
+
+
+def test_a_drawing_keeps_its_labels_and_has_short_numbers() -> None:
+    frame = frame_of(paired_rows([0.4, 0.2], arch="net 1.23456"))
+    (text,) = curves.draw_panels(curves.panels(frame, history_of(frame))[0]).values()
+    assert not re.search(r'\b(?:d|x|y)="[^"]*\.\d\d', text)
+    text = draw_gains(comparisons(frame))
+    assert "net 1.23456" in text

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from suite.report.index.page import render_index
 from tests.browser import Browser
-from tests.report.index.conftest import Index
+from tests.report.index.conftest import Index, made_up
+from tests.report.pages import EVIL
 
 SHOWN = "[...document.querySelectorAll('.claim')].filter(one => one.checkVisibility())"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -40,6 +44,23 @@ def test_it_opens_without_a_complaint_a_request_or_a_sideways_scroll(
     assert browser.requests == [index.page.as_uri()]
     assert browser.run(OVERFLOW) <= 0
     assert len(shown(browser)) == len(index.lines)
+
+
+def test_hostile_and_long_names_stay_text_that_fits(browser: Browser, index: Index, tmp_path: Path) -> None:
+    long = EVIL * 6
+    (entry,) = made_up(1, 3, paper=long, version=long, row=long, table=long)
+    path = tmp_path / "index.html"
+    evil = replace(entry, grid=long, date=long, reason=long, cost=long)
+    path.write_text(render_index([evil], index.workspaces[:1]), encoding="utf-8")
+    for width in (1300, 390):
+        browser.open(path, width=width)
+        choose(browser, "paper", long)
+        choose(browser, "sort", "claimed")
+        assert browser.problems == []
+        assert browser.requests == [path.as_uri()]
+        assert browser.run("document.scripts.length") == 1
+        assert browser.run(OVERFLOW) <= 0
+        assert [one["paper"] for one in shown(browser)] == [long]
 
 
 def test_filters_show_the_lines_that_fit(opened: Browser, index: Index) -> None:
