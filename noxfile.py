@@ -10,8 +10,9 @@ import nox
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
 
-# Four processes even on two cores: some tests wait for Ray or for a server. tests/distribution.py deals the files out.
-PROCESSES = ("-n", "4")
+# Three processes even on two cores: one of them mostly waits for Ray. Each more would import torch, timm and Ray once
+# more, and collect all tests: six CPU-seconds. tests/distribution.py deals the files out.
+PROCESSES = ("-n", "3")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # the processes share the cores
 
 

@@ -42,8 +42,9 @@ def expand(folder: Path, trials: int) -> Expansion:
 def record(trial: Trial, rng: random.Random | None = None) -> RunRecord:
     """Return a record for a trial without training. With `rng`, it has a random accuracy and a history."""
     top1 = rng.gauss(80, 1) if rng else 0.0
+    loss = 1 + 1e-6 * trial.seed_index  # two seeds with the same losses would be copies
     history = [
-        Epoch(epoch=epoch, lr=1e-3, train_loss=1.0, top1=top1 - 30 / (epoch + 1), test_loss=1.0, seconds=1.0)
+        Epoch(epoch=epoch, lr=1e-3, train_loss=loss, top1=top1 - 30 / (epoch + 1), test_loss=loss, seconds=1.0)
         for epoch in range(trial.recipe.epochs if rng else 0)
     ]
     return RunRecord(
@@ -52,7 +53,7 @@ def record(trial: Trial, rng: random.Random | None = None) -> RunRecord:
         epochs=trial.recipe.epochs,
         top1=top1,
         top1_best_epoch=top1 + 0.1,
-        test_loss=1.0,
+        test_loss=loss,
         params=10**6,
         macs=10**8,
         train_seconds=30.0,

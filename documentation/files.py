@@ -5,11 +5,12 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from documentation.schemas import field_table
+from suite.data.corruptions.settings import Corruptions
 from suite.grid.budget import Budget
 from suite.grid.recipe import Recipe
 from suite.grid.schema import Block, Choose, Exclude, Expected, GridFile, Interactions
 from suite.store.record import Environment, Epoch, RunRecord
-from suite.verdict.claims.claim import Claim, ClaimedContrast
+from suite.verdict.claims.claim import Claim, ClaimedContrast, ReferenceErrors
 from suite.verdict.claims.published import Statement, Value
 from suite.verdict.claims.schema import ClaimFile, Rule, Sides
 
@@ -21,6 +22,10 @@ it changes. The optimiser is AdamW and the learning rate follows a cosine. A val
 can be an axis of a grid ([settings.md](../settings.md)).
 
 {recipe}
+
+## corruptions
+
+{corruptions}
 """
 
 GRID = """# Keys of a grid file
@@ -90,6 +95,12 @@ A claim names two values, or has a contrast and a gain of its own.
 
 {contrast}
 
+## reference
+
+The errors that `mce` is relative to ([robustness.md](../robustness.md)).
+
+{reference}
+
 ## stated
 
 What the paper states elsewhere about its values. `lape check` recomputes it.
@@ -120,7 +131,7 @@ reads.
 
 def recipe() -> str:
     """Return the page on recipe keys."""
-    return RECIPE.format(recipe=_table(Recipe))
+    return RECIPE.format(recipe=_table(Recipe), corruptions=_table(Corruptions))
 
 
 def grid() -> str:
@@ -145,6 +156,7 @@ def claims() -> str:
         "value": Value,
         "sides": Sides,
         "claim": Claim,
+        "reference": ReferenceErrors,
     }
     tables = {name: _table(part) for name, part in parts.items()}
     return CLAIMS.format(contrast=_table(ClaimedContrast), statement=_table(Statement), **tables)

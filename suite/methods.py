@@ -43,6 +43,7 @@ Code = TypeVar("Code", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     from suite.models.embedding import PositionEmbedding as PositionEmbedding
+    from suite.models.families.transformer import Tokens as Tokens
     from suite.models.initialise import Rules as Rules
     from suite.models.layers.blocks import plus as plus
     from suite.models.model import Model as Model
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "embedding": ("PositionEmbedding",),
+    "families.transformer": ("Tokens",),
     "initialise": ("Rules",),
     "layers.blocks": ("plus",),
     "model": ("Model",),

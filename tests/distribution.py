@@ -1,4 +1,4 @@
-"""How `pytest -n 4` distributes the tests over its processes: by file, the longest files first.
+"""How `pytest -n 3` distributes the tests over its processes: by file, the longest files first.
 
 The tests of a file stay in one process, since they share fixtures. All files that start Ray stay in one process too:
 they share a cluster, and two clusters that start at the same time take longer than one after the other. So do those

@@ -9,7 +9,6 @@ import numpy as np
 import PIL
 import torch
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
 
 @cache
@@ -18,6 +17,8 @@ def photographs(count: int = 80, height: int = 32, width: int = 32) -> torch.Ten
 
     The last ones are hard cases: black, white, one level, two levels, a step.
     """
+    from sklearn.datasets import load_sample_images  # half a second, for every process that collects tests
+
     random = np.random.default_rng(0)
     sources = [Image.fromarray(image) for image in load_sample_images().images]
     batch = []

@@ -66,3 +66,6 @@ def test_the_architecture_has_positions_joins_and_norms(example: str) -> None:
         model(images).square().sum().backward()
         assert all(one.grad is not None and one.grad.isfinite().all() for one in model.parameters())
         assert model.positions()
+        logits, tokens = model.eval()(images, range(3))
+        assert torch.equal(logits, model(images))
+        assert [x.shape for x in (tokens.embedded, *tokens.blocks, tokens.normalised)] == [(2, 16, 8)] * 5

@@ -11,6 +11,7 @@ EXTRAS = {
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
     "s3": ("s3fs",),
+    "corruptions": ("imagecorruptions",),
 }
 
 

@@ -1,6 +1,6 @@
 """The cache of prepared data sets: its location, its files and their verification.
 
-The cache also has a folder of teacher models; see `suite.train.teachers`.
+It also has teacher models (`suite.train.teachers`) and corrupted copies (`suite.data.corruptions.stored`).
 
 <root>/<name>/meta.json                          the data set's facts, with its checksum
               {train,test}-{images,labels}.npy   storage "arrays", in canonical order
@@ -34,6 +34,7 @@ from suite.store.homes import expanded, home_folder
 META = "meta.json"
 _ANOTHER = "name a folder that you can write by --data (or LAPE_DATA), or set HOME to one"
 TEACHERS = "teachers"  # a folder of the cache that isn't a data set
+CORRUPTIONS = "corruptions"  # another one: corrupted copies of test images
 
 
 class Meta(BaseModel):

@@ -12,7 +12,7 @@ from typing import Literal
 from suite.data import sources
 from suite.data.archives import is_archive, not_archive
 from suite.data.arrays import SPLITS, Split, arrays_checksum, canonical_order, measure
-from suite.data.cache import TEACHERS, Meta, load_meta, prepare_command, publish, scratch, verify
+from suite.data.cache import CORRUPTIONS, TEACHERS, Meta, load_meta, prepare_command, publish, scratch, verify
 from suite.data.copies import Named, note_copies
 from suite.data.datasets import DATASETS, MOST_NAME, MOST_PIXELS, Dataset
 from suite.data.decode import decode, read_file
@@ -192,12 +192,15 @@ def _read_builtin(name: str, source: Path | None, temporary: Path, progress: Pro
     return splits
 
 
+_TAKEN = (TEACHERS, CORRUPTIONS)  # folders of the cache that aren't data sets
+
+
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name == TEACHERS or len(name) > MOST_NAME:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name in _TAKEN or len(name) > MOST_NAME:
         raise InputError(
             "a name that no data set can have",
             expected=f"lower-case letters, digits, '_' and '-', at most {MOST_NAME} in all; a letter or digit first; "
-            f"not {TEACHERS!r}",
+            f"not {' or '.join(map(repr, _TAKEN))}",
             found=repr(name) if len(name) <= MOST_NAME else f"{name[:20]!r}… of {len(name)} signs",
             where="lape data prepare",
             fix="choose another name",

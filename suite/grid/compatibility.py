@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from suite.data.corruptions.settings import Corruptions, check_size
 from suite.data.datasets import Dataset
 from suite.errors import InputError
 from suite.grid.axes import AXES, GRID_ORDER
@@ -58,6 +59,8 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
             where=named.where("cutmix_grid"),
             fix="give the side of the patches",
         )
+    if recipe.corruptions is not None:
+        _check_corruptions(recipe.corruptions, dataset, named)
     family = cell.arch.family
     if recipe.distillation != "none" and not family.distilled:
         raise InputError(
@@ -73,6 +76,13 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
         _check_validation(recipe, images, dataset, named)
     else:
         _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
+
+
+def _check_corruptions(corruptions: Corruptions, dataset: Dataset, named: NamedRecipe) -> None:
+    check_size(dataset, named.where("corruptions"))
+    if corruptions.images is not None:
+        least, most = dataset.num_classes, dataset.test_images
+        _check_range("corruptions.images", corruptions.images, least, most, dataset, named)
 
 
 def _check_validation(recipe: Recipe, images: int, dataset: Dataset, named: NamedRecipe) -> None:
@@ -93,6 +103,6 @@ def _check_range(name: str, value: int, least: int, most: int, dataset: Dataset,
             f"the recipe's {name} doesn't fit the data set {dataset.name}",
             expected=f"from {least} to {most}",
             found=str(value),
-            where=recipe.where(name),
+            where=recipe.where(name.partition(".")[0]),
             fix=f"change {name}, for instance with --set recipe.{name}={most}",
         )

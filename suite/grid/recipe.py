@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from suite.data.corruptions.settings import Corruptions
 from suite.errors import InputError
 from suite.grid.auto_augment import parse_policy
 from suite.grid.idle_keys import idle_keys
@@ -241,6 +242,12 @@ class Recipe(BaseModel):
         le=1,
         description="test images are resized to the image size over this, and cropped at the centre",
         json_schema_extra=_neutral(1.0),
+    )
+    corruptions: Corruptions | None = Field(
+        default=None,
+        description="corrupted copies of the test images, on which the model is tested once, after the last epoch; "
+        "{}: all 15 kinds at 5 severities",
+        json_schema_extra=_neutral(None),
     )
     precision: AskedPrecision = Field(
         default="auto",

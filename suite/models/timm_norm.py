@@ -111,6 +111,8 @@ _WITH_ACTIVATION: dict[type[nn.Module], type[nn.Module]] = {
 def _of_maps(model: nn.Module, norm: Norm) -> None:
     if not norm.maps:
         _refuse(model, norm, "it is of tokens, and this is a convolutional network", "choose norm l2bn or l2bn_rms")
+    if norm.name == "bn":  # its own, also where timm has the activation in it
+        return
     made: type[nn.Module] = resolve(norm.maps)
     replaced: dict[str, nn.Module] = {}
     for path, module in model.named_modules():

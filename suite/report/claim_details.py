@@ -13,8 +13,10 @@ from suite.report.claim_rows import claim_anchor, claim_row
 from suite.report.figures.forest import Scale
 from suite.report.tables.table import NONE
 from suite.text import interval, p_value, points
+from suite.verdict.claims.claim import Claim
 from suite.verdict.claims.published import table_name
 from suite.verdict.evidence import Evidence
+from suite.verdict.metrics import metric_of
 from suite.verdict.sentences import without_analogue
 from suite.verdict.verdicts import Verdict
 
@@ -91,7 +93,7 @@ def _details(verdict: Verdict, panels: Mapping[str, str], budget: str) -> dict[s
 
 
 def _pairs(seen: Evidence) -> list[dict[str, Any]]:
-    """The pairs, each with both runs and their accuracies."""
+    """The pairs, each with both runs and their values."""
     compared = seen.comparison
     before, after = compared.baseline, compared.treatment
     return [
@@ -99,8 +101,8 @@ def _pairs(seen: Evidence) -> list[dict[str, Any]]:
             "seed": seed,
             "before": before.trials[seed],
             "after": after.trials[seed],
-            "top1_before": f"{before.values[seed]:.2f}",
-            "top1_after": f"{after.values[seed]:.2f}",
+            "before_value": f"{before.values[seed]:.2f}",
+            "after_value": f"{after.values[seed]:.2f}",
             "gain": points(gain),
         }
         for seed, gain in zip(compared.seeds, compared.gains, strict=True)
@@ -112,7 +114,7 @@ def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
     claim, seen = verdict.claim, verdict.evidence
     yield "Claimed gain", _published(verdict, budget)
     yield "Margin δ, level α", f"{claim.margin:g} points, {claim.alpha:g}"
-    yield "Metric", "top-1 of the last epoch" if claim.metric == "top1" else "top-1 of the best epoch (optimistic)"
+    yield "Metric", _metric(claim)
     if seen is None:
         return
     gain, (before, after) = seen.gain, seen.comparison.means
@@ -144,13 +146,21 @@ def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
         )
         pairs = zip(seen.comparison.seeds, images.gained, images.lost, images.p_mcnemar, strict=True)
         yield (
-            "Images gained, lost; McNemar’s p",
+            "Images gained, lost; McNemar’s p" if images.copies == 1 else "Images with fewer, more errors; sign test",
             "; ".join(f"seed {seed} +{more} −{less}, {p_value(p)}" for seed, more, less, p in pairs),
         )
     yield "Smallest gain to show", f"{_number(seen.smallest_gain)} points, by {seen.pairs} pairs at 80 % power"
     yield "Pairs to show the claimed gain", f"{_number(seen.pairs_needed, 0)}, at 80 % power with this spread"
     yield "Correlation of the pairs", _number(seen.comparison.correlation)
     yield "Environments", "; ".join(seen.comparison.environments)
+
+
+def _metric(claim: Claim) -> str:
+    """The metric, with its direction and reference where these aren't those of an accuracy."""
+    metric = metric_of(claim.metric)
+    lower = ", in percent; lower is better, and a gain is by how much it falls" if metric.better == "lower" else ""
+    relative = "" if claim.reference is None else f", relative to {claim.reference.name}"
+    return f"{metric.title}{relative}{lower}"
 
 
 def _family(seen: Evidence) -> str:

@@ -63,6 +63,7 @@ def render(
     factorials: Sequence[Factorial] = (),
     series: Sequence[Series] = (),
     levels: Sequence[Table] = (),
+    corruptions: Sequence[Table] = (),
     records: Mapping[str, RunRecord] | None = None,
     up: str = "",
 ) -> Path:
@@ -78,6 +79,7 @@ def render(
         factorials: the factorials of the runs, if the grid combines methods.
         series: the gains over the levels of settings, if the grid has such axes.
         levels: their tables.
+        corruptions: the tables of errors on corrupted images, if runs were tested on them.
         records: the records of the runs, by trial id; without them the page doesn't say which code made a run.
         up: the address of the page of all claims, to link to; empty if there is none.
 
@@ -117,11 +119,14 @@ def render(
         groups=groups_of_claims,
         notes=notes,
         **run_list(frame, records or {}, claims_of_runs(verdicts), rerun_options(grid.command, grid.name)),
-        sections=_sections(grid, frame, published, factorials, bool(alike), bool(levels), _curves_title(drawn)),
+        sections=_sections(
+            grid, frame, published, factorials, bool(alike), bool(levels), bool(corruptions), _curves_title(drawn)
+        ),
         published=[view(table) for table in beside],
         effects=[view(table) for table in effects],
         interactions=_interactions(factorials, interactions),
         levels=[view(table) for table in levels],
+        corruptions=[view(table) for table in corruptions],
         series=[_series(one, drawing) for one, drawing in zip(series, by_level.values(), strict=False)],
         overview=overview(grid, frame, verdicts),
         facts=facts(grid, frame),
@@ -148,7 +153,7 @@ def render(
         made=made(frame),
     )
     write_summary(results, folder / "tables")
-    write([*levels, *beside, *effects], folder / "tables")
+    write([*levels, *corruptions, *beside, *effects], folder / "tables")
     _write_figures({**drawings, **interactions, **by_level, **whole}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts, by_claim(verdicts)).encode())
     write_atomic(folder / "index.html", page.encode())
@@ -179,6 +184,7 @@ def _sections(
     factorials: Sequence[Factorial],
     alike: bool,
     levels: bool,
+    corruptions: bool,
     curves_title: str,
 ) -> list[tuple[str, str]]:
     combined = [("interactions", "Do the gains add up?")] if factorials else []
@@ -188,6 +194,7 @@ def _sections(
         ("verdicts", "Verdicts"),
         ("results", "Results"),
         *([("levels", "By setting")] if levels else []),
+        *([("corruptions", "Corrupted images")] if corruptions else []),
         *combined,
         *beside,
         ("curves", curves_title),

@@ -16,6 +16,7 @@ from suite.grid.trial import Trial
 from suite.report.figures.available import missing_packages
 from suite.report.tables.by_level import Series, all_series, level_tables
 from suite.report.tables.chosen import choice_table
+from suite.report.tables.corruptions import corruption_tables
 from suite.report.tables.published import PublishedTable, published_table
 from suite.report.tables.rows import rows
 from suite.report.tables.table import Table
@@ -32,6 +33,8 @@ from suite.verdict.claims.published import Value
 from suite.verdict.claims.reader import ClaimReader, Claims, read_claim_files
 from suite.verdict.copied_runs import check_copies, losses_of
 from suite.verdict.interactions import Factorial, factorials
+from suite.verdict.metrics import metric_of
+from suite.verdict.paper_level import paper_answers
 from suite.verdict.stats.sequential import LARGEST
 from suite.verdict.test_images import check_accuracies
 from suite.verdict.training_curves import Curve, curves_of
@@ -195,8 +198,16 @@ class Workspace(OpenGrid):
         history: Frame | None = {"trial_id": (), "epoch": (), "top1": ()}
         if epochs:
             history = None if missing_packages() else self.history
-        return [
+        tables = [
             published_table(found, titles[key], self.columns, history, self.budget) for key, found in values.items()
+        ]
+        answers = paper_answers(self.verdicts)
+        return [
+            replace(
+                table,
+                together=tuple(f"{one.treatment}: {one.sentence}" for one in answers if one.title == table.source),
+            )
+            for table in tables
         ]
 
     @cached_property
@@ -216,6 +227,10 @@ class Workspace(OpenGrid):
         if not self.series:
             return chosen
         return chosen + level_tables(self.series, self.curves, self.grid.file.reach, self.budget_note)
+
+    def corruption_tables(self) -> list[Table]:
+        """The errors on corrupted images; none if no run was tested on them."""
+        return corruption_tables(self.columns, self.budget_note)
 
     @cached_property
     def factorials(self) -> list[Factorial]:
@@ -265,5 +280,5 @@ def open_workspace(
 
 def not_tested(claim: Claim, obstacle: str) -> Verdict:
     """The verdict on a claim that no runs are at hand for."""
-    sentence = f"claimed {points(claim.claimed_gain)}: not tested; {obstacle}"
+    sentence = f"claimed {points(claim.claimed_gain)}{metric_of(claim.metric).note}: not tested; {obstacle}"
     return Verdict(claim, "not_tested", sentence, cell="", recipe="", caveats=(), evidence=None, obstacle=obstacle)

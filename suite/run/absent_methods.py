@@ -10,11 +10,12 @@ from suite.errors import InputError
 from suite.grid.axes import AXES
 from suite.grid.level_code import ABSENT
 from suite.grid.losses import Loss, Term
-from suite.models.architectures import FAMILIES
+from suite.models.architectures import FAMILIES, Family
 from suite.models.joins import Join
 from suite.models.levels import Level
 from suite.models.norms import Norm
 from suite.models.positions import Position
+from suite.models.sizes import PatchSize
 from suite.registry import Registry
 from suite.store.record import LOSS_KEYS, RunRecord
 
@@ -34,20 +35,31 @@ def stand_in(records: Iterable[RunRecord]) -> list[str]:
     for record in sorted(records, key=lambda record: record.started_at):
         methods = record.config.get("methods")
         for axis, fingerprint in methods.items() if isinstance(methods, dict) else ():
-            name = getattr(record, axis, None) if axis in _MAKERS else None
-            if name is not None and _FINGERPRINT.fullmatch(str(fingerprint)) and name not in AXES[axis].levels:
+            name = _name(record, axis) if axis in _MAKERS else None
+            if name is not None and _FINGERPRINT.fullmatch(str(fingerprint)) and name not in _registry(axis):
                 found[axis, name] = (fingerprint, record)
     for (axis, name), (fingerprint, record) in found.items():
-        registry = AXES[axis].levels
-        assert isinstance(registry, Registry)
-        registry.register(name, _MAKERS[axis](name, record), f"{ABSENT}:{fingerprint}")
+        _registry(axis).register(name, _MAKERS[axis](name, record), f"{ABSENT}:{fingerprint}")
     return [f"{axis} {name!r} (fingerprint {fingerprint})" for (axis, name), (fingerprint, _) in found.items()]
 
 
 def forget_stand_ins() -> None:
     """Remove what stands in."""
     for axis in _MAKERS:
-        AXES[axis].levels.forget(ABSENT)  # type: ignore[attr-defined]
+        _registry(axis).forget(ABSENT)
+
+
+def _registry(axis: str) -> Registry[Any]:
+    """The registry of an axis's levels: of `arch`, the families."""
+    registry = FAMILIES if axis == "arch" else AXES[axis].levels
+    assert isinstance(registry, Registry)
+    return registry
+
+
+def _name(record: RunRecord, axis: str) -> str | None:
+    """The name of a record's level in that registry."""
+    name = record.config["axes"]["arch"].get("family") if axis == "arch" else getattr(record, axis, None)
+    return name if isinstance(name, str) else None
 
 
 def _no_terms(tables: Sequence[Any], maps: Sequence[Any]) -> NoReturn:
@@ -67,7 +79,17 @@ def _norm(name: str, record: RunRecord) -> Level:
     return Norm(name, _TEXT[0], "unknown", _TEXT[1], "" if convolutional else code, code if convolutional else "")
 
 
-_MAKERS: dict[str, Callable[[str, RunRecord], Level]] = {
+def _family(name: str, record: RunRecord) -> Family:
+    """A family whose sizes are those of the record, unless a grid gives others."""
+    sizes = {key: value for key, value in record.config["axes"]["arch"].items() if key != "family"}
+    kinds = dict.fromkeys(family.size for family in FAMILIES.values())
+    fitting = [kind for kind in kinds if sizes.keys() <= kind.model_fields.keys()]
+    kind = min(fitting, key=lambda kind: len(kind.model_fields), default=PatchSize)
+    return Family(name, *_TEXT, kind, f"{ABSENT}:{name}", 0, sizes, norm=record.norm if record.norm == "bn" else "ln")
+
+
+_MAKERS: dict[str, Callable[[str, RunRecord], Level | Family]] = {
+    "arch": _family,
     "pe": lambda name, record: Position(name, *_TEXT, learnable=True),
     "join": lambda name, record: Join(name, *_TEXT, _no_terms),
     "norm": _norm,

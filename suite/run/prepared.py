@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.data.cache import META, verify
+from suite.data.corruptions.settings import Corruptions
 from suite.data.datasets import Dataset
 from suite.errors import InputError, Problem
 from suite.grid.recipe import Recipe
@@ -21,18 +22,21 @@ class Prepared:
         root: The folder of the prepared data sets.
         datasets: The data sets.
         taught: Recipes with a teacher, each with its data set.
+        corrupted: Data sets of whose test images corrupted copies are tested: which ones, and the recipe's
+            test_crop_ratio.
     """
 
     root: Path
     datasets: tuple[Dataset, ...]
     taught: tuple[tuple[Recipe, Dataset], ...]
+    corrupted: tuple[tuple[Dataset, Corruptions, float], ...] = ()
 
     def seem_prepared(self) -> bool:
         """Whether each data set is in the cache. This is quick: it doesn't check that they are complete."""
         return all((self.root / dataset.name / META).is_file() for dataset in self.datasets)
 
     def __call__(self) -> None:
-        """Check the data on this machine.
+        """Check the data on this machine, and make the corrupted copies of test images that are missing.
 
         Raises:
             InputError: Data are missing or damaged. The error lists all problems.
@@ -51,6 +55,14 @@ class Prepared:
                     load_teacher(recipe, dataset, self.root)
                 except InputError as error:
                     problems += error.problems
+        if self.corrupted and not problems:
+            from suite.data.corruptions.images import load_corrupted  # imports torch, so only if there are any
+
+            for dataset, corruptions, crop_ratio in self.corrupted:
+                try:
+                    load_corrupted(dataset, corruptions, crop_ratio, self.root)
+                except InputError as error:
+                    problems += error.problems
         if problems:
             raise InputError(problems=dict.fromkeys(problems))
 
@@ -59,4 +71,9 @@ def needed(trials: Sequence[Trial], root: Path) -> Prepared:
     """The data that these trials need, in the folder `root` of prepared data sets."""
     datasets = {trial.dataset.name: trial.dataset for trial in trials}
     taught = dict.fromkeys((trial.recipe, trial.dataset) for trial in trials if trial.recipe.teacher is not None)
-    return Prepared(root, tuple(datasets.values()), tuple(taught))
+    copied = dict.fromkeys(
+        (trial.dataset, trial.recipe.corruptions, trial.recipe.test_crop_ratio)
+        for trial in trials
+        if trial.recipe.corruptions is not None
+    )
+    return Prepared(root, tuple(datasets.values()), tuple(taught), tuple(copied))

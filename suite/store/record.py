@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from suite.store.corruptions import MOST_COPIES, count_copies, mean_error
 from suite.store.held_out import parse_validation
 from suite.store.tested_epochs import parse_test_every
 
@@ -51,6 +52,13 @@ FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
 # Fields of runs with a validation split; those of other runs are left out of files.
 OF_VALIDATION = ("validation_images", "validation_top1", "validation_top1_best_epoch", "top1_best_validation")
 
+# Fields of runs that were tested on corrupted copies of the test images; left out in the same way.
+OF_CORRUPTIONS = (
+    "corruption_error", "corruption_errors", "corruption_images", "corruption_wrong", "corruption_data",
+)  # fmt: skip
+
+_OF_SOME = (*OF_VALIDATION, *OF_CORRUPTIONS)
+
 # Fields that differ between two runs of the same trial on machines of the same kind.
 VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb", "node", "attempts")
 # Fields that two runs of the same trial may differ in: besides those, where they were made and what people call them.
@@ -58,6 +66,7 @@ _NAMES = ("schema_version", "environment", "history", "grid", "recipe", "arch")
 
 MOST = 1e12  # of times, speeds and megabytes: 1e12 seconds are 30,000 years
 MOST_FINITE = 1e39  # of losses: more than any number of fp32, in which they are computed
+ROUNDING_OF_MEANS = 0.005  # percent: records made elsewhere may have been rounded
 MOST_SIMILAR = 1.001  # of a mean of |cos|, with its rounding
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -67,6 +76,7 @@ Moment = Annotated[str, Field(pattern=r"^[0-9T:+.Z-]*$", max_length=40)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]  # what a column of a frame holds
 Small = Annotated[int, Field(ge=0, lt=2**31)]
 Finite = Annotated[float, Field(ge=-MOST_FINITE, le=MOST_FINITE)]
+Severity = Annotated[str, Field(pattern=r"^[1-9]$")]
 Percent = Annotated[float, Field(ge=0, le=100)]
 NotNegative = Annotated[float, Field(ge=0, le=MOST)]
 
@@ -170,6 +180,17 @@ class RunRecord(_Model):
     top1_best_validation: Percent | None = Field(
         default=None, description="percent, test set, in the first epoch that is best on the validation images"
     )
+    corruption_error: Percent | None = Field(
+        default=None, description="percent, a mean over kinds and severities of corruption; absent: not tested"
+    )
+    corruption_errors: dict[Name, dict[Severity, Percent]] | None = Field(
+        default=None, description="percent, by kind of corruption and severity"
+    )
+    corruption_images: Count | None = Field(default=None, description="number of test images with corrupted copies")
+    corruption_wrong: str | None = Field(
+        default=None, description="wrong answers to the copies of each image: a byte each, base64"
+    )
+    corruption_data: Id | None = Field(default=None, description="checksum of the corrupted copies")
     correct: str | None = Field(default=None, description="per-image correctness: packed bits, base64")
     diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
     error: str | None = Field(default=None, description="the end of the last traceback")
@@ -192,9 +213,9 @@ class RunRecord(_Model):
 
     @model_serializer(mode="wrap")
     def _present(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what only runs with a validation split have, so that other records stay as they were."""
+        """Leave out what only some runs have, so that other records stay as they were."""
         values: dict[str, Any] = whole(self)
-        return {name: value for name, value in values.items() if value is not None or name not in OF_VALIDATION}
+        return {name: value for name, value in values.items() if value is not None or name not in _OF_SOME}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -223,9 +244,24 @@ class RunRecord(_Model):
         best, last = self.validation_top1_best_epoch, self.validation_top1
         if best is not None and last is not None and best < last:
             raise ValueError("a best epoch on the validation images that is no worse than the last one")
+        _check_corruptions(self)
         if self.status == "done" and (self.top1 is None or self.top1_best_epoch is None or not self.epochs):
             raise ValueError("an accuracy and epochs of a run that is done")
         return self
+
+
+def _check_corruptions(record: RunRecord) -> None:
+    """Raise `ValueError` unless the fields about corrupted copies are all there, or none, and fit each other."""
+    found = [getattr(record, name) is not None for name in OF_CORRUPTIONS]
+    if any(found) and not all(found):
+        raise ValueError(f"all of {', '.join(OF_CORRUPTIONS)}, or none of them")
+    errors = record.corruption_errors
+    if errors is None:
+        return
+    if not errors or not all(errors.values()) or count_copies(errors) > MOST_COPIES or not record.corruption_images:
+        raise ValueError(f"errors of 1 to {MOST_COPIES} corrupted copies of at least one image")
+    if abs(mean_error(errors) - (record.corruption_error or 0.0)) > ROUNDING_OF_MEANS:
+        raise ValueError("a corruption_error that is the mean of corruption_errors")
 
 
 def _parsed(name: str, parse: Callable[[object], object], value: object) -> None:

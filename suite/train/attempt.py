@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from suite.data.corruptions.images import CorruptedTest
 from suite.data.held_out import Part, hold_out
 from suite.data.images import Images, balanced_subset
 from suite.grid.losses import LOSSES
@@ -57,6 +58,7 @@ class Attempt:
         test: The test images.
         teacher: The teacher model, for distillation only.
         team: The processes that run this attempt together.
+        corrupted: Corrupted copies of the test images, if the recipe tests them.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class Attempt:
         test: Images,
         teacher: nn.Module | None = None,
         team: Team = ALONE,
+        corrupted: CorruptedTest | None = None,
     ) -> None:
         self.machine, self.device, self.teacher, self.team = machine, device, teacher, team
+        self.corrupted = corrupted
         self.recipe, self.dataset = trials[0].recipe, trials[0].dataset
         self.images, self.test_images = train.to(device), test.to(device)
         self.members = [Member(trial) for trial in trials]
@@ -156,6 +160,7 @@ class Attempt:
                 return
             tensors = {}
             clock.next_epoch()
+        self._test_corrupted(trainer, clock)
         most = self.team.largest(memory.megabytes())
         for member, model in zip(self.members, trainer.models(), strict=True):
             member.finish(clock.all() / len(self.members), self.steps * recipe.batch_size, most, model)
@@ -170,6 +175,21 @@ class Attempt:
             member.validated(right[number], losses[number], step)
         if found:
             trim()
+
+    def _test_corrupted(self, trainer: SeedTrainer, clock: Clock) -> None:
+        """Test the trained models on the corrupted copies of the test images, if the recipe asks for them."""
+        if self.corrupted is None:
+            return
+        for kind, severity, images in self.corrupted.sets(self.device):
+            right, _ = trainer.test(images)
+            for number, member in enumerate(self.members):
+                member.tested_corrupted(kind, severity, right[number].numpy())
+            trim()
+            self._check_time(clock)
+            if self.heart is not None:  # a test of many copies isn't a standstill
+                self.heart.stepped(self.recipe.total_epochs - 1, self.steps, 0)
+        for member in self.members:
+            member.corruption_data = self.corrupted.copies.checksum()
 
     def trainer(self) -> SeedTrainer:
         """A new trainer, before its first step."""

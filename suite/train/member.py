@@ -11,6 +11,7 @@ from torch import Tensor
 
 from suite.grid.trial import Trial
 from suite.models.model import Model
+from suite.store.corruptions import mean_error, pack_counts
 from suite.store.record import Epoch, Status, pack_bits
 from suite.train.steps.similarity import Similarity
 from suite.train.steps.trainer import DivergedError, check_finite
@@ -30,6 +31,9 @@ class Member:
         self.diverged: DivergedError | None = None
         self.correct = np.zeros(0, dtype=bool)
         self.validation_images: int | None = None
+        self.corruption_errors: dict[str, dict[str, float]] = {}  # percent, by kind and severity
+        self.corruption_wrong = np.zeros(0, dtype=np.uint8)  # wrong answers to the corrupted copies of each image
+        self.corruption_data = ""  # checksum of all corrupted copies
         self.result: dict[str, Any] = {}
         self.model: Model | None = None
 
@@ -98,6 +102,34 @@ class Member:
             "top1_best_validation": best.top1,
         }
 
+    def tested_corrupted(self, kind: str, severity: int, correct: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+        """Called after the test on corrupted copies of the test images, once for each kind and severity.
+
+        Args:
+            kind: The kind of corruption.
+            severity: Its severity.
+            correct: Per-image correctness, bool [images with copies].
+        """
+        if self.diverged is not None:
+            return
+        if not len(self.corruption_wrong):
+            self.corruption_wrong = np.zeros(len(correct), dtype=np.uint8)
+        self.corruption_wrong += ~correct
+        error = 100.0 * int((~correct).sum()) / len(correct)
+        self.corruption_errors.setdefault(kind, {})[str(severity)] = error
+
+    def _of_corruptions(self) -> dict[str, Any]:
+        """The record's fields about corrupted copies of the test images; nothing without them."""
+        if not self.corruption_errors:
+            return {}
+        return {
+            "corruption_error": mean_error(self.corruption_errors),
+            "corruption_errors": self.corruption_errors,
+            "corruption_images": len(self.corruption_wrong),
+            "corruption_wrong": pack_counts(self.corruption_wrong),
+            "corruption_data": self.corruption_data,
+        }
+
     def finish(self, seconds: float, images: int, memory: float, model: Model) -> None:
         """Called when the training run is complete.
 
@@ -120,6 +152,7 @@ class Member:
             "test_images": len(self.correct),
             "correct": pack_bits(self.correct),
             **self._of_validation(),
+            **self._of_corruptions(),
         }
 
     def outcome(self) -> Outcome:

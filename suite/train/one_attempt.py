@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import torch
 
 from suite.data.cache import data_root
+from suite.data.corruptions.images import load_corrupted
 from suite.data.images import load_images
 from suite.grid.trial import Trial
 from suite.models.model import Model
@@ -83,7 +84,7 @@ def run_attempt(
 
 
 def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALONE) -> Attempt:
-    """Create an attempt at the trials, with their data and teacher loaded.
+    """Create an attempt at the trials, with their data and teacher loaded. Missing corrupted copies are made.
 
     Args:
         trials: The trials. They differ only in their seeds.
@@ -95,7 +96,11 @@ def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALON
     """
     device, root, first = machine.torch_device(team.rank), machine.data_root or data_root(), trials[0]
     train, test = (load_images(first.dataset, split, root) for split in ("train", "test"))
-    return Attempt(trials, machine, device, train, test, load_teacher(first.recipe, first.dataset, root), team)
+    recipe, corrupted = first.recipe, None
+    if recipe.corruptions is not None:
+        corrupted = load_corrupted(first.dataset, recipe.corruptions, recipe.test_crop_ratio, root, test)
+    teacher = load_teacher(recipe, first.dataset, root)
+    return Attempt(trials, machine, device, train, test, teacher, team, corrupted)
 
 
 @contextmanager

@@ -27,10 +27,11 @@ def caveats(claim: Claim, comparison: Comparison, evidence: Evidence | None) -> 
         return
     side = stats.direction(claim.side)
     baseline = evidence.comparison.means[0]
-    room = 100 - baseline if side > 0 else baseline
+    upward = side * comparison.measured.sign > 0
+    room = 100 - baseline if upward else baseline
     if room < abs(claim.claimed_gain):
         text = f"the baseline's {baseline:.2f} % leave room for a gain of {points(side * room)} at most"
-        if lacks_room(baseline, claim.claimed_gain, claim.margin, claim.side):
+        if lacks_room(100 - room if side > 0 else room, claim.claimed_gain, claim.margin, claim.side):
             text += ", which is less than the claimed one less the margin: no runs could show that"
         yield text
     yield from _convergence(evidence)
@@ -187,6 +188,11 @@ def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
             "the checks on single test images, whose answers are of the last epoch, are left out"
         )
     images = evidence.images
+    if evidence.comparison.measured.items == "" and images is None:
+        yield "the checks on single test images are left out: the metric isn't a mean of answers to single images"
+        return
+    if evidence.comparison.measured.items == "wrong_copies" and images is None:
+        return  # of other images: `run_caveats` says so
     if images is None:
         if evidence.comparison.of_last_epoch and evidence.comparison.axis != "dataset":
             yield (
@@ -215,18 +221,21 @@ def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 
 def _single_pairs(claim: Claim, evidence: Evidence, images: ImageChecks) -> Iterator[str]:
-    """Where McNemar's tests, Holm-adjusted over the pairs, don't say what the t-test over pairs says."""
+    """Where McNemar's tests, Holm-adjusted over the pairs, don't say what the t-test over pairs says.
+
+    Of several copies of each image they are sign tests: which side has fewer wrong answers to an image's copies.
+    """
     side = stats.direction(claim.side)
     shown = [
         (side * (more - less) > 0)
         for more, less, p in zip(images.gained, images.lost, stats.holm(images.p_mcnemar), strict=True)
         if p < claim.alpha
     ]
-    against = shown.count(False)
+    against, test = shown.count(False), "McNemar's" if images.copies == 1 else "the sign"
     if evidence.p_adjusted < claim.alpha and against:
-        yield f"McNemar's test finds the opposite in {against} of {pair_count(evidence.pairs)}"
+        yield f"{test} test finds the opposite in {against} of {pair_count(evidence.pairs)}"
     if evidence.p_adjusted >= claim.alpha and len(shown) == evidence.pairs and not against:
         yield (
-            "McNemar's test finds the gain in every pair, and the t-test none over them: the gains vary more from "
+            f"{test} test finds the gain in every pair, and the t-test none over them: the gains vary more from "
             "seed to seed than the test images explain"
         )

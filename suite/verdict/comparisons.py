@@ -20,7 +20,9 @@ from suite.store.record import AXIS_FIELDS
 from suite.verdict import stats
 from suite.verdict.chosen import chosen_level
 from suite.verdict.code import mixed_code
-from suite.verdict.runs import CELL_FIELDS, METRICS, Key, Run, cell_order, is_missing, unique_runs
+from suite.verdict.corrupted import CorruptedEvidence, corrupted_evidence
+from suite.verdict.metrics import MEASURED, Metric, Reference, metric_of
+from suite.verdict.runs import CELL_FIELDS, Key, Run, cell_order, is_missing, unique_runs
 from suite.verdict.setting_levels import level_of, setting_level, setting_order, without_settings
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Side:
 
     Args:
         level: the cell's level on the axis that differs.
-        values: the metric of each finished seed, an accuracy in percent.
+        values: the metric of each finished seed, in percent.
         failures: the status of each seed that failed.
         environments: the environment group of each finished seed.
         trials: the trial id of each finished seed.
@@ -42,6 +44,7 @@ class Side:
         code: the fingerprints of the levels' code by axis, as JSON, where the record has them.
         last: top-1 of the last epoch of each finished seed, in percent.
         machine_faults: the failed seeds whose failure was the machine's, and not the training's.
+        corrupted: for each finished seed that was tested on corrupted images, the evidence of it.
         settings: recipe and sizes, as the frame's column `settings` has them; empty if it has none.
         chosen: the axis and level that were chosen for it by validation (see `suite.verdict.chosen`); empty if none.
     """
@@ -62,6 +65,7 @@ class Side:
 
     last: Mapping[int, float] = field(default_factory=dict)
     machine_faults: frozenset[int] = frozenset()
+    corrupted: Mapping[int, CorruptedEvidence] = field(default_factory=dict)
     settings: str = ""
     chosen: str = ""
 
@@ -76,15 +80,18 @@ class Side:
 class Comparison:
     """A baseline and a treatment that differ in one axis, with the gain of each pair in percentage points.
 
+    A gain is positive if the treatment is better: of an error, if its error is lower.
+
     Args:
         axis: the axis that differs.
         cell: the levels of the other axes, the recipe's name and its id.
-        metric: what is compared.
+        metric: the name of the metric that is compared.
         baseline: the side to beat.
         treatment: the side that may gain.
         only: the seed indices of the pairs that count, in their order; None: of all pairs, in rising order.
         epoch: the epoch that the metric is of, counted from 1; None: the last one (or the best one).
         tied: if the axis is a setting: the settings that differ along with it.
+        reference: the errors that a mean corruption error is relative to.
     """
 
     axis: str
@@ -95,6 +102,16 @@ class Comparison:
     only: tuple[int, ...] | None = None
     epoch: int | None = None
     tied: tuple[str, ...] = ()
+    reference: Reference | None = None
+
+    @property
+    def measured(self) -> Metric:
+        """The metric that is compared."""
+        return metric_of(self.metric)
+
+    def accuracies(self, side: Side) -> Mapping[int, float]:
+        """The accuracy of each finished seed in percent: the metric, or else top-1 of the last epoch."""
+        return side.values if self.measured.better == "higher" else side.last
 
     def level(self, name: str) -> str:
         """The level that both sides share on another axis, on a setting, or of the recipe's name."""
@@ -119,8 +136,9 @@ class Comparison:
 
     @cached_property
     def gains(self) -> tuple[float, ...]:
-        """Treatment minus baseline, seed by seed, in percentage points."""
-        return tuple(self.treatment.values[seed] - self.baseline.values[seed] for seed in self.seeds)
+        """By how much the treatment is better than the baseline, seed by seed, in percentage points."""
+        sign = self.measured.sign
+        return tuple(sign * (self.treatment.values[seed] - self.baseline.values[seed]) for seed in self.seeds)
 
     @cached_property
     def gain(self) -> stats.PairedGain:
@@ -138,7 +156,7 @@ class Comparison:
     @cached_property
     def of_last_epoch(self) -> bool:
         """Whether the metric is that of the last epoch: by definition, or because the best epoch is the last of all."""
-        return (self.metric == "top1" and self.epoch is None) or all(
+        return (self.measured.of_last_epoch and self.epoch is None) or all(
             side.last.get(seed) == side.values[seed] for side in (self.baseline, self.treatment) for seed in self.seeds
         )
 
@@ -193,6 +211,7 @@ def comparisons(
     metric: str = "top1",
     at_epoch: tuple[int, Mapping[str, float]] | None = None,
     tied: Sequence[str] = (),
+    reference: Reference | None = None,
 ) -> list[Comparison]:
     """Every level of `axis` compared with the baseline, within each set of cells that agree in all else.
 
@@ -202,15 +221,16 @@ def comparisons(
         frame: the runs.
         axis: the axis, or a setting (`recipe.epochs`, `size.depth`).
         baseline: the level to beat; of a setting its value as text.
-        metric: what is compared.
+        metric: the name of the metric that is compared; see `suite.verdict.metrics.MEASURED`.
         at_epoch: an epoch (counted from 1) and top-1 in it by trial id, in percent, in place of the metric of the
             whole run; runs without it are left out.
         tied: if the axis is a setting: the settings that differ along with it.
+        reference: the errors that a mean corruption error is relative to.
 
     Raises:
         InputError: an unknown axis or metric, or a frame that holds two training runs under one name.
     """
-    for name, value, known in (("axis", axis, (*AXIS_FIELDS, *SETTINGS)), ("metric", metric, METRICS)):
+    for name, value, known in (("axis", axis, (*AXIS_FIELDS, *SETTINGS)), ("metric", metric, MEASURED)):
         if value not in known:
             raise unknown(name, value, known)
     others = [name for name in CELL_FIELDS if name != axis]
@@ -220,10 +240,12 @@ def comparisons(
         level = setting_level(run, axis) if axis in SETTINGS else run[axis]
         groups[tuple(cell_of[name] for name in others)][level].append(run)
 
+    read = MEASURED[metric].read
+
     def value_of(run: Run) -> float:
         if at_epoch is not None:
             return at_epoch[1].get(run["trial_id"], math.nan)
-        return math.nan if is_missing(run.get(metric)) else float(run[metric])
+        return math.nan if read is None else read(run, reference)
 
     found = []
     for key, levels in groups.items():
@@ -239,6 +261,7 @@ def comparisons(
                 side_of(level, runs, value_of),
                 tied=tuple(tied),
                 epoch=None if at_epoch is None else at_epoch[0],
+                reference=reference,
             )
             for level, runs in levels.items()
             if level != baseline
@@ -277,6 +300,7 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         code={seed: run["code"] for seed, run in done.items() if isinstance(run.get("code"), str)},
         last={seed: float(run["top1"]) for seed, run in done.items() if not is_missing(run.get("top1"))},
         machine_faults=frozenset(seed for seed in failures if _is_true(numbered[seed].get("machine_fault"))),
+        corrupted={seed: kept for seed, run in done.items() if (kept := corrupted_evidence(run)) is not None},
         settings=_first(done.values(), "settings"),
         chosen=_first(done.values(), "chosen"),
     )

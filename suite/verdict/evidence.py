@@ -19,7 +19,7 @@ from suite.verdict.rules import Tests, has_fallen_short, single_look, tests_of
 from suite.verdict.stats.crossed import CrossedInterval, crossed_interval
 from suite.verdict.stats.published import prediction_interval
 from suite.verdict.stats.sequential import FIRST_LOOK, critical_t
-from suite.verdict.test_images import differences
+from suite.verdict.test_images import copies_of_images, differences
 
 POWER = 0.8
 
@@ -34,7 +34,9 @@ class ImageChecks:
             look.
         gained: pair by pair, how many images only the treatment got right.
         lost: pair by pair, how many images only the baseline got right.
-        p_mcnemar: pair by pair, McNemar's exact two-sided p.
+        p_mcnemar: pair by pair, McNemar's exact two-sided p; of several copies of each image, the p of a sign test.
+        copies: how many copies of each image were tested. If there are several, an image is gained if the treatment
+            got more of its copies right.
     """
 
     images: int
@@ -42,6 +44,7 @@ class ImageChecks:
     gained: tuple[int, ...]
     lost: tuple[int, ...]
     p_mcnemar: tuple[float, ...]
+    copies: int = 1
 
     @property
     def interval(self) -> stats.Interval:
@@ -242,11 +245,13 @@ def image_checks(claim: Claim, comparison: Comparison) -> ImageChecks | None:
         return None
     n = len(comparison.seeds)
     at_all_looks = None if claim.max_pairs is None or n < FIRST_LOOK else critical_t(n, claim.max_pairs, 0.025)
-    gained, lost = np.sum(found == 1, axis=1), np.sum(found == -1, axis=1)
+    gained, lost = np.sum(found > 0, axis=1), np.sum(found < 0, axis=1)
+    copies = copies_of_images(comparison)
     return ImageChecks(
         found.shape[1],
-        crossed_interval(found, t_quantile=at_all_looks),
+        crossed_interval(found, t_quantile=at_all_looks, copies=copies),
         tuple(gained.tolist()),
         tuple(lost.tolist()),
         tuple(stats.mcnemar(gained, lost).tolist()),
+        copies,
     )

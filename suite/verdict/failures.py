@@ -42,11 +42,12 @@ def failed_seeds(comparison: Comparison) -> tuple[int, ...]:
 def bounds(comparison: Comparison, seeds: Sequence[int]) -> Bounds:
     """The gains of these seeds, each done or failed on both sides. There must be a done run on each side."""
     base, treated = comparison.baseline, comparison.treatment
-    chance = _chance(comparison)
+    chance, sign = _chance(comparison), comparison.measured.sign
+    best = max if sign > 0 else min
     low, high = [], []
     for seed in seeds:
-        low.append(_value(treated, seed, chance) - _value(base, seed, max(base.values.values())))
-        high.append(_value(treated, seed, max(treated.values.values())) - _value(base, seed, chance))
+        low.append(sign * (_value(treated, seed, chance) - _value(base, seed, best(base.values.values()))))
+        high.append(sign * (_value(treated, seed, best(treated.values.values())) - _value(base, seed, chance)))
     both = base.values.keys() & treated.values.keys()
     return Bounds(tuple(seeds), tuple(low), tuple(high), tuple(seed for seed in seeds if seed not in both))
 
@@ -64,6 +65,7 @@ def _value(side: Side, seed: int, otherwise: float) -> float:
 
 
 def _chance(comparison: Comparison) -> float:
-    """The accuracy of guessing, in percent; 0 where the number of classes isn't known."""
+    """The metric of guessing, in percent; of always being wrong, where the number of classes isn't known."""
     dataset = comparison.cell.get("dataset", "")
-    return 100 / DATASETS[dataset].num_classes if dataset in DATASETS else 0.0
+    accuracy = 100 / DATASETS[dataset].num_classes if dataset in DATASETS else 0.0
+    return comparison.measured.at_accuracy(accuracy, comparison.reference)

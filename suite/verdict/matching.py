@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from suite.grid.axes import is_usual
 from suite.grid.settings import SETTINGS
+from suite.store.canonical import canonical_json
 from suite.text import pair_count
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim
 from suite.verdict.comparisons import Comparison, comparisons
 from suite.verdict.failures import Bounds
+from suite.verdict.metrics import MEASURED
 from suite.verdict.rules import in_order, least_pairs, smallest_p
-from suite.verdict.runs import METRICS, is_missing, rows_of
+from suite.verdict.runs import is_missing, rows_of
 
 if TYPE_CHECKING:
     from suite.verdict.runs import Frame
@@ -45,6 +47,8 @@ class Case:
         sides = (self.comparison.baseline, self.comparison.treatment)
         if claim.epoch is not None and any(side.trials and not side.values for side in sides):
             return f"the runs weren't tested at epoch {claim.epoch}"
+        if any(side.trials and not side.values for side in sides) and (missing := self.comparison.measured.missing):
+            return missing
         if n < least_pairs(claim):
             return f"{pair_count(n)}, but at least {least_pairs(claim)} are needed"
         if not self.comparison.gain.identical:
@@ -89,20 +93,24 @@ def find_cases(
             claims are judged after each pair.
     """
     fixed = pairs_expected if any(claim.rule != "fixed" for claim in claims) else None
-    found: dict[tuple[str, str, str, tuple[str, ...], int | None], list[Comparison]] = {}
+    found: dict[tuple[object, ...], list[Comparison]] = {}
     tested = _by_epoch(history, {claim.epoch for claim in claims})
     for claim in claims:
         asked = claim.contrast
-        if claim.metric not in METRICS:
+        if claim.metric not in MEASURED:
             yield Case(claim, None, f"no run records {claim.metric}")
             continue
         if claim.epoch is not None and history is None:
             yield Case(claim, None, f"the training curves, which have epoch {claim.epoch}, aren't at hand")
             continue
-        key = (asked.axis, asked.baseline, claim.metric, tuple(asked.tied), claim.epoch)
+        reference = claim.errors_of_reference
+        named = "" if reference is None else canonical_json(asdict(reference))
+        key = (asked.axis, asked.baseline, claim.metric, tuple(asked.tied), claim.epoch, named)
         if key not in found:
             at_epoch = None if claim.epoch is None else (claim.epoch, tested[claim.epoch])
-            found[key] = comparisons(frame, asked.axis, asked.baseline, claim.metric, at_epoch, tuple(asked.tied))
+            found[key] = comparisons(
+                frame, asked.axis, asked.baseline, claim.metric, at_epoch, tuple(asked.tied), reference
+            )
         matching = [
             comparison
             for comparison in found[key]

@@ -11,7 +11,7 @@ from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.runs import failed_trials
 from suite.verdict.stats.collapse import compare_failures, gain_without, never_trained
 from suite.verdict.stats.copies import equal_pairs
-from suite.verdict.test_images import copies
+from suite.verdict.test_images import copies, same_corrupted_images
 
 
 def run_caveats(comparison: Comparison) -> Iterator[str]:
@@ -37,7 +37,7 @@ def run_caveats(comparison: Comparison) -> Iterator[str]:
     elif len(comparison.environments) > 1:
         yield f"the pairs ran in several environments: {'; '.join(comparison.environments)}"
     for side in sides:
-        if alike := copies(side):
+        if alike := copies(side, comparison.accuracies(side)):
             yield (
                 f"{side.level}: {seed_list(alike)} gave bit by bit the answers of another seed; two trainings hardly "
                 "ever do, and one that counts twice makes the gain look surer than it is"
@@ -45,7 +45,12 @@ def run_caveats(comparison: Comparison) -> Iterator[str]:
         yield from _near_chance(comparison, side)
     yield from _equal_pairs(comparison)
     yield from _never_trained(comparison)
-    values = [value for side in sides for value in side.values.values()]
+    if comparison.measured.missing and not same_corrupted_images(comparison):
+        yield (
+            "the runs were tested on different corrupted images, such as those of other package versions: the checks "
+            "on single test images are left out; one folder of corrupted images, copied, makes machines agree"
+        )
+    values = [value for side in sides for value in comparison.accuracies(side).values()]
     if values and max(values) <= 1:
         yield "all accuracies lie between 0 and 1: they look like fractions, where percentages are expected"
 
@@ -56,7 +61,7 @@ def _equal_pairs(comparison: Comparison) -> Iterator[str]:
     kept = [seed for seed in comparison.seeds if seed in base.correct and seed in treated.correct]
     for group in equal_pairs([base.correct[seed] for seed in kept], [treated.correct[seed] for seed in kept]):
         alike = [kept[place] for place in group]
-        if min(base.values[alike[0]], treated.values[alike[0]]) < 100:
+        if min(comparison.accuracies(side)[alike[0]] for side in (base, treated)) < 100:
             yield f"{seed_list(alike)} are equal pairs: both sides gave the same answers; they hardly say more than one"
 
 
@@ -68,7 +73,7 @@ def untrained(comparison: Comparison, side: Side) -> list[int]:
     classes = DATASETS[dataset].num_classes
     return [
         seed
-        for seed, value in side.values.items()
+        for seed, value in comparison.accuracies(side).items()
         if (
             never_trained(value, side.test_images[seed], classes)
             if seed in side.test_images

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError
 from suite.grid.axes import COLUMN_ORDER, level_order
-from suite.store.record import AXIS_FIELDS, FAILURES
+from suite.store.record import AXIS_FIELDS, FAILURES, OF_CORRUPTIONS
 from suite.text import seed_list
 
 if TYPE_CHECKING:
@@ -24,13 +24,14 @@ CELL_FIELDS = (*AXIS_FIELDS, "recipe", "recipe_id")
 # The same in the order of columns: the recipe stands after the architecture.
 CELL_COLUMNS = ("dataset", "arch", "recipe", "recipe_id", *(n for n in COLUMN_ORDER if n not in ("dataset", "arch")))
 _ALWAYS = ("top1", "top1_best_epoch")
-METRICS = (*_ALWAYS, "top1_best_validation")  # the last one is of runs with a validation split only
 _COLUMNS = [
     "trial_id", *CELL_FIELDS, "seed_index", "status", *_ALWAYS, "params", "macs", "environment", "started_at",
     "epochs", "diverged_step", "error",
 ]  # fmt: skip
 # A frame without these has no evidence of single test images, or doesn't know its runs' settings or machine's faults.
-_EVIDENCE = ["test_images", "correct", "code", "settings", "machine_fault", "top1_best_validation", "chosen"]
+_EVIDENCE = [
+    "test_images", "correct", "code", "settings", "machine_fault", "top1_best_validation", "chosen", *OF_CORRUPTIONS
+]  # fmt: skip
 
 
 def unique_runs(frame: Frame) -> list[Run]:

@@ -53,7 +53,7 @@ def write_sentence(
         taken: the word that the pairs at hand would have, if failed ones take it away.
     """
     claim = case.claim
-    text = "claimed any gain" if claim.any_size else f"claimed {points(claim.claimed_gain)}"
+    text = f"claimed {claim.claimed_text}"
     if evidence is not None:
         text += f", observed {points(evidence.gain.mean)}"
         if evidence.pairs > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.errors import InputError
-from suite.store.record import unpack_bits
+from suite.store.record import OF_CORRUPTIONS, unpack_bits
 from suite.verdict.comparisons import Comparison, Side
+from suite.verdict.corrupted import corrupted_evidence, wrong_counts
 from suite.verdict.runs import is_missing, rows_of
 from suite.verdict.stats import Differences
 
@@ -55,24 +57,62 @@ def check_accuracies(frame: Frame) -> None:
     for status, trial_id, packed, images, top1 in rows_of(frame, columns):
         if status == "done" and not is_missing(packed):
             _unpacked(packed, 0 if is_missing(images) else int(images), top1, f"runs.jsonl, trial {trial_id}")
+    if "corruption_errors" not in frame:
+        return
+    for trial_id, *values in rows_of(frame, ("trial_id", *OF_CORRUPTIONS)):
+        kept = corrupted_evidence(dict(zip(OF_CORRUPTIONS, values, strict=True)))
+        if kept is not None:
+            wrong_counts(kept, f"runs.jsonl, trial {trial_id}")
 
 
 def differences(comparison: Comparison) -> Differences | None:
     """The comparison's pairs, image by image: 1 where only the treatment is right, -1 where only the baseline is.
 
-    [pairs, images], in the order of `comparison.seeds`. None if a run of them kept no answers, or if they are not
-    those of the metric: they are of the last epoch, and of one test set.
+    Of a corruption error: how many more copies of the image the treatment got right. [pairs, images], in the order of
+    `comparison.seeds`. None if a run of them kept no answers, or if they are not those of the metric: they are of the
+    last epoch, and of one test set.
 
     Raises:
         InputError: a run's answers are damaged, or aren't those that its accuracy is of.
     """
-    if not comparison.of_last_epoch or comparison.axis == "dataset" or lacking(comparison) or not comparison.seeds:
+    if not comparison.of_last_epoch or comparison.axis == "dataset" or not comparison.seeds:
+        return None
+    if comparison.measured.items == "wrong_copies":
+        return _fewer_wrong(comparison)
+    if comparison.measured.items != "correct" or lacking(comparison):
         return None
     baseline, treatment = (
         np.stack([_answers(side, seed, comparison.label) for seed in comparison.seeds])
         for side in (comparison.baseline, comparison.treatment)
     )
     return treatment.astype(np.int8) - baseline.astype(np.int8)
+
+
+def copies_of_images(comparison: Comparison) -> int:
+    """How many copies of each test image the metric is of."""
+    if comparison.measured.items != "wrong_copies":
+        return 1
+    return max(comparison.baseline.corrupted[seed].copies for seed in comparison.seeds)
+
+
+def same_corrupted_images(comparison: Comparison) -> bool:
+    """Whether all pairs were tested on the same corrupted images, as far as they were tested on any."""
+    sides = (comparison.baseline, comparison.treatment)
+    return len({side.corrupted[seed].data for side in sides for seed in comparison.seeds if seed in side.corrupted}) < 2
+
+
+def _fewer_wrong(comparison: Comparison) -> Differences | None:
+    """Pair by pair and image by image, by how many wrong answers the treatment has fewer; None: of other images."""
+    if not same_corrupted_images(comparison):
+        return None
+    baseline, treatment = (
+        np.stack([
+            wrong_counts(side.corrupted[seed], f"runs.jsonl, trial {side.trials[seed]} ({comparison.label})")
+            for seed in comparison.seeds
+        ])
+        for side in (comparison.baseline, comparison.treatment)
+    )  # fmt: skip
+    return baseline.astype(np.int16) - treatment.astype(np.int16)
 
 
 def lacking(comparison: Comparison) -> int:
@@ -82,12 +122,16 @@ def lacking(comparison: Comparison) -> int:
     )
 
 
-def copies(side: Side) -> list[int]:
-    """The seeds whose answers are, bit by bit, those of a seed before them, and not all right."""
+def copies(side: Side, accuracies: Mapping[int, float] | None = None) -> list[int]:
+    """The seeds whose answers are, bit by bit, those of a seed before them, and not all right.
+
+    accuracies: of each seed, in percent; by default the values of the side.
+    """
+    accuracies = side.values if accuracies is None else accuracies
     seen: set[str] = set()
     found = []
     for seed, packed in side.correct.items():
-        if packed in seen and side.values.get(seed, 0.0) < 100:
+        if packed in seen and accuracies.get(seed, 0.0) < 100:
             found.append(seed)
         seen.add(packed)
     return found

@@ -131,6 +131,35 @@ def test_a_position_of_ones_own_that_does_nothing_or_harm(
     assert f"{path}:" in told
 
 
+@pytest.mark.parametrize(
+    ("shown", "message"),
+    [
+        ("watched and (x, Tokens(x, [x[:, :2]] * len(watched), x)) or x", "(4, 2) after the last block"),
+        ("watched and (x, Tokens(x, (), x)) or x", "tokens after 0 of 3 watched blocks"),
+        ("x", ""),
+    ],
+)
+def test_patch_tokens_of_an_architecture_of_ones_own(lape: Shell, path: Path, shown: str, message: str) -> None:
+    """What a run would stumble over after the first epoch."""
+    path.write_text(
+        "import torch\nfrom suite.methods import Model, Rules, Tokens, architecture\n\n"
+        "@architecture(defaults={'qkv_bias': True, 'norm_eps': 1e-6})\nclass mine(Model):\n"
+        "    rules = Rules(position_std=0.02, class_token_std=0.02, convolution='default')\n"
+        "    def __init__(self, *levels, num_classes, **shape):\n"
+        "        super().__init__(*levels, num_classes=num_classes, **shape)\n"
+        "        self.head = torch.nn.Linear(3, num_classes)\n"
+        "    def forward(self, images, watched=()):\n        x = self.head(images.mean((2, 3)))\n"
+        f"        return {shown}\n"
+    )
+    if not message:
+        assert "arch mine: built and trained a step in mine" in lape("check", "--methods", path)
+        return
+    told = lape.refuses("check", "--methods", path)
+    assert "arch mine: an architecture that shows other patch tokens than its blocks'" in told
+    assert message in told
+    assert f"{path}:5" in told
+
+
 def test_nothing_to_check(lape: Shell) -> None:
     assert "nothing to check" in lape.refuses("check")
 

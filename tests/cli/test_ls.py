@@ -29,6 +29,8 @@ def test_ls_claims_says_what_cant_be_tested(lape: Shell, monkeypatch: pytest.Mon
         ("norms", "ln"),
         ("losses", "default"),
         ("datasets", "cifar100"),
+        ("corruptions", "zoom_blur"),
+        ("metrics", "corruption_error"),
         ("recipes", "digits"),
         ("claims", "digits-table2-cct"),
         ("grids", "grids/quickstart.yaml"),

@@ -76,6 +76,14 @@ def test_verify_is_a_line_per_claim_that_a_terminal_shows_whole(lape: Shell, gri
         assert f"{one['claim']['claimed_gain']:+.2f}" in line
         assert seen is None or f"{points(seen['gain'])} [" in line
     assert out[-1].startswith("`lape verify")
+    together = {one["together"]["sentence"] for one in told if one["together"] is not None}
+    assert len([line for line in out if line.startswith("together  ")]) == len(together)
+    if grid == "table7_budget":  # the answer of a whole table stands below the table too
+        assert len(together) == 2
+        tables = json.loads(lape("tables", grid, *results, "--json"))["tables"]
+        below = [note for table in tables for note in table["notes"] if "say together" in note]
+        assert len(below) == 2
+        assert all(any(sentence in note for note in below) for sentence in together)
 
 
 def test_verify_static(lape: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

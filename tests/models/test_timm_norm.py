@@ -124,6 +124,14 @@ def test_l2bn_is_every_batchnorm_of_a_scaled_input(name: str, level: str, images
         torch.testing.assert_close(model.eval()(images), expected.eval()(images), atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["resnet10t", "mobilenetv2_035"])
+def test_the_networks_own_norm_leaves_it_as_it_is(name: str) -> None:
+    model = timm.create_model(name, num_classes=5)
+    before = {path: type(module) for path, module in model.named_modules()}
+    assert apply_norm(model, "bn") is model
+    assert {path: type(module) for path, module in model.named_modules()} == before
+
+
 def test_what_cant_be_done_is_one_message_and_changes_nothing(images: Tensor) -> None:
     cases: list[tuple[Any, str, str]] = [
         (vit(), "l2bn", "it is of feature maps"),

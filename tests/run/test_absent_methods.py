@@ -11,19 +11,21 @@ from suite.errors import InputError
 from suite.grid.axes import AXES
 from suite.grid.grid import load_grid
 from suite.grid.methods import MethodFile, load_files, unload
+from suite.models.architectures import FAMILIES
 from suite.run.absent_methods import forget_stand_ins
 from suite.run.opened_grid import open_grid
 from suite.store.folder import Store
 from tests.cli.shell import Shell
 from tests.records import make_record
 
-HEAD = "from suite.methods import Terms, join, loss, norm, position\n"
+HEAD = "from suite.methods import Terms, architecture, join, loss, norm, position\n"
 TEXTS = {
     "join": "@join()\ndef mine(tables, maps):\n    return Terms()\n",
     "pe": "@position()\ndef mine(grid, prefix, width): ...\n",
     "norm": "@norm()\nclass Mine: ...\n",
     "loss": "@loss(weight='cosine_weight')\ndef mine(seen, target, smoothing): ...\n",
 }
+FAMILY = "@architecture(defaults={'norm_eps': 1e-6, 'drop_path': 0.1, 'attn_drop': 0.0})\nclass mine: ...\n"
 LEVELS = {"join": "default", "pe": "learnable", "norm": "ln", "loss": "default"}
 
 
@@ -67,6 +69,34 @@ def test_the_trials_are_those_of_the_records(
     assert f"{axis} 'mine' (fingerprint " in told
     forget_stand_ins()
     assert "mine" not in AXES[axis].levels
+
+
+def test_an_architecture_may_be_absent_too(
+    write_grid: Callable[..., Path], lape: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its family's defaults are those that the records have."""
+    grid = write_grid(
+        ("family: vit_lite", "family: mine"),
+        ("mlp_ratio: 1", "mlp_ratio: 1, qkv_bias: true"),
+        ("axes:", "claims: []\naxes:"),
+    )
+    file = MethodFile("mine.py", HEAD + FAMILY)
+    load_files([file])
+    expansion = load_grid(grid).expand()
+    store = Store(tmp_path / "results" / "small")
+    for trial in expansion.trials:
+        store.put(make_record(trial))
+    store.collect()
+    unload([file])
+    opened = open_grid(str(grid), [], None, tmp_path / "results", reading=True)
+    assert opened.expansion.ids == expansion.ids
+    assert "arch 'mine' (fingerprint " in capsys.readouterr().err
+    forget_stand_ins()
+    assert "mine" not in FAMILIES
+    assert "tiny" in lape("tables", grid)
+    assert lape.code == 0, lape.err
+    forget_stand_ins()
+    assert "unknown architecture 'mine'" in lape.refuses("run", grid)
 
 
 def test_the_commands_that_read_do_so_and_those_that_train_do_not(

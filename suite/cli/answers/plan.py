@@ -10,6 +10,7 @@ from pydantic import Field
 from suite.cli.answers.answer import Part
 from suite.cli.answers.choices import ChoicePart, choice_parts
 from suite.cli.commands.plan_claims import outlooks
+from suite.cli.commands.plan_disk import corrupted_copies
 from suite.cli.commands.plan_power import powers
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate
 from suite.verdict import stats
@@ -133,6 +134,7 @@ class PlanAnswer(Part):
     power: PowerPart = Field(description="as if one claim were tested")
     power_by_level: list[PowerLevelPart] = Field(description="at the levels of the grid's claims, the highest first")
     until_decided: list[OutlookPart]
+    corrupted_bytes: int = Field(description="of the corrupted copies of test images on disk; 0: none are tested")
     budget: str = Field(description="in what the grid is smaller than the paper's experiment; empty: it isn't")
     command: str = Field(description="the command that runs what is to do")
 
@@ -170,6 +172,7 @@ def plan_answer(workspace: Workspace, plan: Plan, expected: Estimate, stale: Seq
         power=_power(workspace),
         power_by_level=[PowerLevelPart.model_validate(vars(one)) for one in powers(workspace)],
         until_decided=[OutlookPart(**vars(one)) for one in outlooks(workspace, expected)],
+        corrupted_bytes=sum(one.bytes_of_all for one in corrupted_copies(workspace)),
         budget=workspace.budget_note,
         command=workspace.command,
     )

@@ -136,6 +136,7 @@ def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | Non
                 _leave_zero(built)
             once, twice = _logits(built(images)), _logits(built(images))
             plain = None if axis == "arch" else _logits(model.without(axis).eval()(images))
+            shown = _shown(built, images) if axis == "arch" else ""
         built.train()
         trained = built(images)
         heads = trained if isinstance(trained, tuple) else (trained,)
@@ -147,6 +148,10 @@ def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | Non
     if once.shape != (IMAGES, CLASSES):
         return Problem("a level that changes the shape of the output", f"{(IMAGES, CLASSES)}",
                        f"{tuple(once.shape)}", where, "return what the level was given, in its shape")  # fmt: skip
+    if shown:
+        return Problem("an architecture that shows other patch tokens than its blocks'",
+                       "with `watched`, logits and Tokens: [images, patches, width]; or logits alone", shown, where,
+                       "return them as the example in docs/bring_your_own.md does, or ignore `watched`")  # fmt: skip
     if not once.isfinite().all():
         return Problem("a level whose output isn't finite", "finite numbers", "infinite ones, or NaN", where,
                        "look for a division by zero")  # fmt: skip
@@ -162,6 +167,24 @@ def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | Non
         return Problem("parameters that get no gradient", "a gradient for each", ", ".join(idle[:5]), where,
                        "use them in the forward pass, or don't make them")  # fmt: skip
     return None
+
+
+def _shown(model: nn.Module, images: Tensor) -> str:
+    """What is wrong with the patch tokens that a model shows; empty if nothing, or if it shows none."""
+    own = cast(Model, model)
+    patches = own.architecture.size.patch_tokens(SIDE)
+    if patches is None:
+        return ""
+    output = model(images, range(sum(patches.depths)))
+    if isinstance(output, Tensor):
+        return ""
+    _, tokens = output
+    (rows, columns), width = patches.grids[-1], patches.width
+    if len(tokens.blocks) != sum(patches.depths):
+        return f"tokens after {len(tokens.blocks)} of {sum(patches.depths)} watched blocks"
+    last = {"the last block": tokens.blocks[-1], "the last norm": tokens.normalised}
+    wrong = [f"{tuple(x.shape)} after {at}" for at, x in last.items() if x.shape != (IMAGES, rows * columns, width)]
+    return "; ".join(wrong)
 
 
 def _leave_zero(model: nn.Module) -> None:

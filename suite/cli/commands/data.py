@@ -7,6 +7,7 @@ from pathlib import Path
 
 from suite.cli.commands.ls import columns
 from suite.data.cache import Listed, list_prepared, load_meta, open_root, prepare_command
+from suite.data.corruptions.settings import check_size, parse_corruptions
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.preparation import declaration, prepare
 from suite.data.sound.settings import FOLDERS, parse_sound
@@ -22,6 +23,7 @@ def prepare_data(
     data: Path | None,
     sound: str | None = None,
     split: str | None = None,
+    corruptions: str | None = None,
 ) -> Iterator[str]:
     """Run `lape data prepare`: prepare a data set, and yield lines that describe it.
 
@@ -33,9 +35,10 @@ def prepare_data(
         data: the folder of the prepared data sets; None: the default.
         sound: the settings of spectrograms, if the source has recordings.
         split: the rule that makes the recordings' test split; None: by folders.
+        corruptions: the settings of corrupted copies of the test images; None: make none.
 
     Raises:
-        InputError: `split` without `sound`, or the data set can't be prepared.
+        InputError: `split` without `sound`, unknown settings, or the data set can't be prepared.
     """
     if split is not None and sound is None:
         raise InputError(
@@ -45,6 +48,7 @@ def prepare_data(
             where=f"lape data prepare {name}",
             fix="add --sound if these are recordings; otherwise leave --split out",
         )
+    wanted = None if corruptions is None else parse_corruptions(corruptions)
     settings = None if sound is None else parse_sound(sound, split or FOLDERS)
     root = open_root(data)
     before = _prepared(name, root)
@@ -62,6 +66,16 @@ def prepare_data(
             f"this took the place of another data set {name!r}, of {before.image_size}×{before.image_size} pixels and "
             f"sha256 {before.checksum}: grids that declare that one need it prepared again, under a name of its own"
         )
+    if wanted is not None:
+        from suite.data.corruptions.images import load_corrupted  # imported here: it needs torch
+
+        check_size(dataset)
+        made = load_corrupted(dataset, wanted, 1.0, root).copies
+        yield (
+            f"{wanted.copies} corrupted copies of {made.images} test images, {made.bytes_of_all / 1e6:,.1f} MB, in "
+            f"{made.folder}"
+        )
+        yield f"checksum {made.checksum()}: it is in the record of every run that is tested on them"
     if name not in DATASETS:
         yield "to use it, add to a grid file:"
         yield declaration(dataset)

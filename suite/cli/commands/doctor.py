@@ -27,7 +27,11 @@ from suite.store.environment import describe, processor
 from suite.text import say
 
 _STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
-_DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}  # by import name
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "imagecorruptions": "imagecorruptions-imaug",
+}  # by import name
 _LITTLE_DISK, _LITTLE_SHARED_MEMORY = 10e9, 200e6  # bytes
 _PROBE = ("-m", "suite.run.ray.probe")
 _LONGEST_START = 300  # seconds that Ray may take to start

@@ -45,6 +45,19 @@ def _archs(axis: Axis) -> Iterator[str]:
     return columns(rows)
 
 
+def _corruptions() -> Iterator[str]:
+    from suite.data.corruptions.settings import KINDS
+
+    return columns(KINDS)
+
+
+def _metrics() -> Iterator[str]:
+    from suite.verdict.metrics import METRICS
+
+    tested = {name: metric for name, metric in METRICS.items() if metric.tested}
+    return columns({name: f"{metric.better} is better; {metric.summary}" for name, metric in tested.items()})
+
+
 def _recipes() -> Iterator[str]:
     from suite.grid.documents import load_document
     from suite.grid.recipe import Recipe
@@ -80,6 +93,8 @@ def _grids() -> Iterator[str]:
 
 _KINDS: dict[str, Callable[[], Iterator[str]]] = {
     **{axis.plural: partial(_archs if axis.name == "arch" else _levels, axis) for axis in AXES.values()},
+    "corruptions": _corruptions,
+    "metrics": _metrics,
     "recipes": _recipes,
     "claims": _claims,
     "grids": _grids,

@@ -13,6 +13,7 @@ from suite.cli.answers.answer import json_text
 from suite.cli.answers.plan import cell_part, plan_answer
 from suite.cli.commands.console import SHOWN, open_console, print_line
 from suite.cli.commands.plan_claims import outlook_lines
+from suite.cli.commands.plan_disk import corruption_lines
 from suite.cli.commands.plan_power import power_lines
 from suite.cli.commands.precision_note import note_slow_bf16
 from suite.data.cache import open_root, verify
@@ -181,6 +182,8 @@ def print_plan(
         print_line(console, f"  budget   {workspace.budget_note}: the claims are tested as analogues")
     for place, line in enumerate(power_lines(workspace)):
         print_line(console, f"  {'' if place else 'power':<8} {line}")
+    for line in corruption_lines(workspace):
+        print_line(console, f"  disk     {line}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     print_line(console, f"  claims   {claims}")
     for line in outlook_lines(workspace, expected):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +19,7 @@ from suite.store.files import make_folder
 from suite.text import note, say
 
 if TYPE_CHECKING:
+    from suite.grid.recipe import Recipe
     from suite.verdict.verdicts import Verdict
 
 # Verdicts that a reader may quote. Their caveats are printed here, and not only in the report.
@@ -40,7 +41,7 @@ def print_tables(workspace: Workspace, *, as_json: bool = False) -> None:
     console = open_console()
     budget = workspace.budget_note
     summary = [summary_table(rows(workspace.columns), budget)] if workspace.has_runs else []
-    further = workspace.level_tables()
+    further = workspace.level_tables() + workspace.corruption_tables()
     further += effect_tables(workspace.factorials, budget)
     further += [text_table(published) for published in workspace.published()]
     written = [path for table in summary for path in write_summary(table, folder)]
@@ -117,7 +118,7 @@ def write_report(workspace: Workspace) -> str:
 
     make_folder(workspace.report_folder)
     plan = make_plan(workspace.expansion if workspace.choices else workspace.counted, workspace.records)
-    recipes = {trial.recipe_name: trial.recipe.model_dump(mode="json") for trial in workspace.expansion.trials}
+    recipes = {trial.recipe_name: _shown_recipe(trial.recipe) for trial in workspace.expansion.trials}
     summary = GridSummary(
         name=workspace.grid.name,
         description=workspace.grid.file.description,
@@ -144,10 +145,17 @@ def write_report(workspace: Workspace) -> str:
         factorials=workspace.factorials,
         series=workspace.series,
         levels=workspace.level_tables(),
+        corruptions=workspace.corruption_tables(),
         records=workspace.records,
         up=f"../{INDEX}" if (workspace.reports / INDEX).is_file() else "",
     )
     return shown(page)
+
+
+def _shown_recipe(recipe: Recipe) -> dict[str, Any]:
+    """The values of a recipe that a report lists: all, but no `corruptions` of a recipe without them."""
+    values = recipe.model_dump(mode="json")
+    return {key: value for key, value in values.items() if key != "corruptions" or value is not None}
 
 
 def write_all_reports(results: Path, reports: Path) -> str:

@@ -18,7 +18,12 @@ data_commands = typer.Typer(
 
 @commands.command("ls")
 def list_things(
-    kind: Annotated[str, typer.Argument(help="archs, pe, joins, norms, losses, datasets, recipes, claims or grids.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="archs, pe, joins, norms, losses, datasets, corruptions, metrics, recipes, claims or grids."
+        ),
+    ],
     methods: MethodsOption = None,
 ) -> None:
     """List the names that a grid can use, such as architectures, losses or data sets."""
@@ -84,12 +89,20 @@ def data_prepare(
             show_default=False,
         ),
     ] = None,
+    corruptions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=VALUE,…",
+            help="Make corrupted copies of the test images too: all, or settings of recipe.corruptions such as "
+            "kinds=fog+snow,severities=1+5,images=1000.",
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
     """Download or read a data set, verify it, and cache it. Trials never download data."""
     from suite.cli.commands.data import prepare_data
 
-    for line in prepare_data(name, source, image_size, storage, data, sound, split):
+    for line in prepare_data(name, source, image_size, storage, data, sound, split, corruptions):
         say(line)
 
 

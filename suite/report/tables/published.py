@@ -16,8 +16,9 @@ from suite.grid.budget import Budget
 from suite.store.record import AXIS_FIELDS
 from suite.text import pair_count
 from suite.verdict import stats
-from suite.verdict.claims.published import METRICS, Value, table_name
+from suite.verdict.claims.published import Value, table_name
 from suite.verdict.comparisons import Comparison, Side, side_of
+from suite.verdict.metrics import METRICS
 from suite.verdict.runs import Run, failed_trials, is_missing, rows_of, unique_runs
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 _MEASURED: Mapping[str, Callable[[Run], float]] = {
     "top1": lambda run: float(run["top1"]),
     "top1_best_epoch": lambda run: float(run["top1_best_epoch"]),
+    "corruption_error": lambda run: math.nan if is_missing(run["corruption_error"]) else float(run["corruption_error"]),
     "params_millions": lambda run: math.nan if is_missing(run["params"]) else float(run["params"]) / 1e6,
 }
 _BY_BENCH = "a ratio of `lape bench`: the number itself is of the paper's machine"
 _ELSEWHERE = {
+    "mce": "judged by claims: it is relative to the reference of a claim",
     "pe_params_thousands": "counted by `lape verify --static`",
     "train_memory_mb": _BY_BENCH,
     "train_seconds_per_epoch": _BY_BENCH,
@@ -77,7 +80,9 @@ class Entry:
     @property
     def published_gain(self) -> float:
         """The published gain over the baseline; NaN without a baseline."""
-        return math.nan if self.baseline is None else self.value.number - self.baseline.value.number
+        if self.baseline is None:
+            return math.nan
+        return METRICS[self.value.metric].sign * (self.value.number - self.baseline.value.number)
 
     @property
     def difference(self) -> float:
@@ -100,11 +105,13 @@ class PublishedTable:
         title: the title of the table.
         entries: the values of the table, with the runs of their cells.
         budget: how our experiment is smaller than the paper's; empty if it isn't.
+        together: what its tested claims say together, a sentence for each treatment.
     """
 
     title: str
     entries: tuple[Entry, ...]
     budget: str = ""
+    together: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -127,10 +134,15 @@ class PublishedTable:
         return rows
 
     @property
+    def source(self) -> str:
+        """Paper, version and table."""
+        first = self.entries[0].value
+        return f"{first.paper} ({first.version}), {table_name(first.table)}"
+
+    @property
     def caption(self) -> str:
         """The caption: paper, version, table and title."""
-        first = self.entries[0].value
-        return f"{first.paper} ({first.version}), {table_name(first.table)}: {self.title}"
+        return f"{self.source}: {self.title}"
 
 
 def published_table(

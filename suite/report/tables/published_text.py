@@ -10,7 +10,8 @@ from suite.report.tables.published import Entry, PublishedTable
 from suite.report.tables.table import NONE, Column, Table, budget_note, marks, number_notes
 from suite.store.record import AXIS_FIELDS
 from suite.text import signed
-from suite.verdict.claims.published import METRICS, decimals
+from suite.verdict.claims.published import decimals
+from suite.verdict.metrics import METRICS
 from suite.verdict.stats import Consistency
 
 # The columns below each published column. At a smaller budget there is no difference column, because the difference
@@ -127,3 +128,5 @@ def _below(table: PublishedTable) -> Iterator[str]:
     counts = sorted({entry.spread.n for entry in table.entries})
     if len(counts) > 1:
         yield f"n differs between numbers: from {counts[0]} to {counts[-1]} seeds."
+    for sentence in table.together:
+        yield f"What its tested claims say together, {sentence}."

@@ -93,10 +93,10 @@ def rows(frame: Frame) -> list[Row]:
     Raises:
         InputError: in the same cases as `suite.verdict.runs.unique_runs`.
     """
-    gains = {_key({**one.cell, one.axis: one.treatment.level}): one for one in _compared(frame)}
+    gains = {row_key({**one.cell, one.axis: one.treatment.level}): one for one in compared(frame)}
     cells: dict[tuple[str, ...], list[Run]] = {}
     for run in unique_runs(frame):
-        cells.setdefault(_key(run), []).append(run)
+        cells.setdefault(row_key(run), []).append(run)
     found = []
     for key, runs in cells.items():
         cell = dict(zip(CELL_FIELDS, key, strict=True))
@@ -107,11 +107,11 @@ def rows(frame: Frame) -> list[Row]:
     return sorted(found, key=lambda row: cell_order(row.cell))
 
 
-def _compared(frame: Frame) -> Iterator[Comparison]:
+def compared(frame: Frame, metric: str = "top1") -> Iterator[Comparison]:
     """The comparisons with the baselines. If a treatment has several, the last one is the one to use."""
     for axis in (AXES[name] for name in COLUMN_ORDER if AXES[name].method):
         for reference in axis.references:
-            for one in comparisons(frame, axis.name, reference):
+            for one in comparisons(frame, axis.name, reference, metric):
                 if axis.reference(one.treatment.level) == reference:
                     yield one
 
@@ -162,7 +162,8 @@ def record(row: Row) -> dict[str, Any]:
     }
 
 
-def _key(cell: dict[str, Any]) -> tuple[str, ...]:
+def row_key(cell: dict[str, Any]) -> tuple[str, ...]:
+    """What tells a cell from all others."""
     return tuple(str(cell[name]) for name in CELL_FIELDS)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Recipe keys that don't change the time per image: they set the number of images, or values in the optimiser.
 _COSTLESS = frozenset({
     "version", "epochs", "cooldown_epochs", "train_images", "test_every", "validation", "validation_by_seed", "vary",
+    "corruptions",
     "lr", "min_lr", "warmup", "warmup_epochs", "warmup_lr", "warmup_prefix", "schedule_unit", "schedule_lag",
     "weight_decay", "decay_all", "decay_position", "betas", "eps", "label_smoothing",
 })  # fmt: skip
@@ -138,11 +139,18 @@ def work_of(trial: Trial) -> Work:
 
 
 def _work(recipe: Mapping[str, Any], epochs: int, dataset: Dataset) -> Work:
-    """The work of so many epochs. An evaluation takes the test images and those that are held out for validation."""
+    """The work of so many epochs.
+
+    An evaluation takes the test images and those that are held out for validation. The last one takes the corrupted
+    copies too.
+    """
     images, batch_size = recipe.get("train_images") or dataset.train_images, recipe["batch_size"]
     held_out = count_validation(recipe.get("validation"), images)
     trained = max(images - held_out, 0) // batch_size * batch_size
-    return Work(epochs * trained, count_tests(recipe["test_every"], epochs) * (dataset.test_images + held_out))
+    tested = count_tests(recipe["test_every"], epochs) * (dataset.test_images + held_out)
+    if (copies := recipe.get("corruptions")) is not None:
+        tested += len(copies["kinds"]) * len(copies["severities"]) * (copies["images"] or dataset.test_images)
+    return Work(epochs * trained, tested)
 
 
 _SHORTEST = 1e-6  # seconds of a training run; a shorter time wasn't measured

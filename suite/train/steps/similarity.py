@@ -40,14 +40,18 @@ def layer_similarity(
         device: The device.
 
     Returns:
-        One value per block; None if the model has no patches, a block has only one patch, or a value isn't finite.
+        One value per block; None if the model has or shows no patches, a block has only one patch, or a value isn't
+        finite.
     """
     patches = model.architecture.size.patch_tokens(model.image_size)
     if patches is None or (1, 1) in patches.grids:
         return None
     batch = normalise(images.batch(sample(images), crop_ratio).to(device))
     with precision.autocast(device):
-        _, tokens = model(batch, range(sum(patches.depths)))
+        output = model(batch, range(sum(patches.depths)))
+    if isinstance(output, Tensor):  # a model from outside, which needn't show its patches
+        return None
+    _, tokens = output
     found = tuple(_mean(seen) for seen in tokens.blocks)
     return found if all(map(math.isfinite, found)) else None
 

@@ -8,23 +8,19 @@ of pairs stand in the file, so that they are chosen before the runs are seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from suite.data.corruptions.settings import KINDS, SEVERITIES
 from suite.errors import nearest
 from suite.grid.budget import Budget
 from suite.grid.settings import SETTINGS, level_text, reduced_names, setting_value
 from suite.grid.trial import Trial
 from suite.store.record import AXIS_FIELDS
-from suite.verdict.claims.published import (
-    TESTED,
-    Grade,
-    Id,
-    MetricName,
-    Model,
-    table_name,
-)
+from suite.text import points
+from suite.verdict.claims.published import Grade, Id, MetricName, Model, table_name
+from suite.verdict.metrics import METRICS, TESTED, Reference
 
 # Published means are rounded, most of them to two decimals; a gain may differ from their difference by this much.
 _ROUNDING = 0.0101
@@ -119,6 +115,25 @@ class ClaimedContrast(Model):
         return [name for name in (self.axis, *self.tied, *self.match, *_SIZES) if name in SETTINGS]
 
 
+class ReferenceErrors(Model):
+    """The errors that count as 100 % of a mean corruption error, such as AlexNet's on ImageNet-C."""
+
+    name: str = Field(min_length=1, description="whose errors they are, and on which images")
+    errors: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(
+        min_length=1, description="percent, by kind of corruption: a mean over the severities"
+    )
+    severities: tuple[int, ...] = Field(default=SEVERITIES, strict=False, description="the severities of the mean")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for kind in self.errors:
+            if kind not in KINDS:
+                raise ValueError(f"errors of kinds of corruption, and not of {kind!r}: {nearest(kind, KINDS)}")
+        if not self.severities or not set(self.severities) <= set(SEVERITIES):
+            raise ValueError(f"severities from {SEVERITIES[0]} to {SEVERITIES[-1]}")
+        return self
+
+
 class Claim(Model):
     """A published gain, where it stands, and how it is tested. Accuracies in percent, gains in points."""
 
@@ -135,6 +150,7 @@ class Claim(Model):
     evidence: Grade = Field(default="printed_table", description="how well the gain is documented")
     contrast: ClaimedContrast = Field(description="the two cells that are compared")
     metric: MetricName = "top1"
+    reference: ReferenceErrors | None = Field(default=None, description="of mce: whose errors are 100 %")
     epoch: int | None = Field(default=None, ge=1, description="the epoch of the accuracies, unless it is the last")
     claimed_gain: float = Field(gt=0, le=100, description="percentage points")
     any_size: bool = Field(
@@ -175,12 +191,11 @@ class Claim(Model):
         if self.margin >= self.claimed_gain:
             raise ValueError(f"a margin ({self.margin:g}) below the claimed gain ({self.claimed_gain:g})")
         if self.claimed_baseline is not None and self.claimed_treatment is not None:
-            difference = self.claimed_treatment - self.claimed_baseline
+            lower = METRICS[self.metric].better == "lower"
+            difference = METRICS[self.metric].sign * (self.claimed_treatment - self.claimed_baseline)
             if abs(difference - self.claimed_gain) > _ROUNDING:
-                raise ValueError(
-                    f"a claimed_gain ({self.claimed_gain:+g}) that is claimed_treatment − claimed_baseline "
-                    f"({difference:+g})"
-                )
+                sides = "claimed_baseline − claimed_treatment" if lower else "claimed_treatment − claimed_baseline"
+                raise ValueError(f"a claimed_gain ({self.claimed_gain:+g}) that is {sides} ({difference:+g})")
         if self.kind == "analogue" and not self.published_for:
             raise ValueError("published_for in an analogue claim: what the paper's own number is for")
         if self.any_size and self.kind != "own":
@@ -192,6 +207,33 @@ class Claim(Model):
         if self.metric not in TESTED and not self.not_runnable:
             raise ValueError(f"{' or '.join(TESTED)} as the metric, or else not_runnable: why it can't be tested")
         return self
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Self:
+        if (self.metric == "mce") != (self.reference is not None) and not self.not_runnable:
+            raise ValueError(
+                "a reference, whose errors are 100 %, with metric: mce alone; metric: corruption_error does without one"
+            )
+        if self.epoch is not None and METRICS[self.metric].missing:
+            raise ValueError(f"no epoch with metric: {self.metric}: corrupted images are tested after the last one")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _present(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """All values, but no `reference` of claims without one: what was written before it existed stays the same."""
+        values: dict[str, Any] = whole(self)
+        return {key: value for key, value in values.items() if key != "reference" or value is not None}
+
+    @property
+    def errors_of_reference(self) -> Reference | None:
+        """The errors that a mean corruption error is relative to."""
+        own = self.reference
+        return None if own is None else Reference(own.name, own.errors, own.severities)
+
+    @property
+    def claimed_text(self) -> str:
+        """What is claimed, for a sentence."""
+        return "any gain" if self.any_size else f"{points(self.claimed_gain)}{METRICS[self.metric].note}"
 
     @property
     def title(self) -> str:

@@ -17,6 +17,7 @@ from suite.errors import nearest
 from suite.grid.axes import AXES, GRID_ORDER, unknown_level
 from suite.models.model_cell import Shape
 from suite.store.record import AXIS_FIELDS
+from suite.verdict.metrics import METRICS
 
 if TYPE_CHECKING:
     Axis = str
@@ -50,41 +51,6 @@ SHAPES: Mapping[str, Shape] = {
 }
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A published quantity.
-
-    Args:
-        summary: what is measured, with its unit.
-        most: the largest valid value.
-        tested: whether verdicts can be about it.
-    """
-
-    summary: str
-    most: float
-    tested: bool = False
-
-    @property
-    def percent(self) -> bool:
-        """Whether differences are percentage points."""
-        return self.most == 100
-
-
-METRICS: Mapping[str, Metric] = {
-    "top1": Metric("top-1 in percent, of the last epoch or of the one that is named", 100, tested=True),
-    "top1_best_epoch": Metric("top-1 in percent, of the best epoch on the test set", 100, tested=True),
-    "accuracy": Metric("accuracy of another task, in percent", 100),
-    "box_ap": Metric("average precision of boxes, in percent", 100),
-    "mask_ap": Metric("average precision of masks, in percent", 100),
-    "miou": Metric("mean intersection over union, in percent", 100),
-    "macs_billions": Metric("multiply-accumulates of a forward of one image, in 10⁹; papers say FLOPs", 1e6),
-    "params_millions": Metric("parameters of the model, in millions", 1e6),
-    "pe_params_thousands": Metric("parameters of position embedding and joining method, in thousands", 1e9),
-    "train_memory_mb": Metric("GPU memory of a training, in MB", 1e9),
-    "train_seconds_per_epoch": Metric("time of an epoch of training, in seconds", 1e9),
-}
-
-
 def _known_metric(name: str) -> str:
     if name not in METRICS:
         raise ValueError(f"a known metric, not {name!r}: {nearest(name, METRICS)}")
@@ -92,7 +58,6 @@ def _known_metric(name: str) -> str:
 
 
 MetricName = Annotated[str, AfterValidator(_known_metric), Field(description=f"one of {', '.join(METRICS)}")]
-TESTED = tuple(name for name, metric in METRICS.items() if metric.tested)
 
 
 class Model(BaseModel):

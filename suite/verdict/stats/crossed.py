@@ -44,14 +44,18 @@ class CrossedInterval:
     p_below_floor: float
 
 
-def crossed_interval(differences: Differences, level: float = 0.95, t_quantile: float | None = None) -> CrossedInterval:
+def crossed_interval(
+    differences: Differences, level: float = 0.95, t_quantile: float | None = None, copies: int = 1
+) -> CrossedInterval:
     """The interval of the mean gain over seeds and test images.
 
     Args:
         differences: [pairs, images]; 1 where only the treatment got the image right, −1 where only the baseline did.
+            Of several copies of each image: how many more of them the treatment got right.
         level: of the two-sided interval.
         t_quantile: how many standard errors of the gains the seeds' part reaches on either side; that of the level
             unless given. Give `suite.verdict.stats.sequential.critical_t` for an interval that holds at every look.
+        copies: how many copies of each image were tested.
 
     Raises:
         ValueError: no pair or no image.
@@ -59,14 +63,14 @@ def crossed_interval(differences: Differences, level: float = 0.95, t_quantile: 
     n, images = differences.shape
     if not n or not images:
         raise ValueError("at least one pair and one image are needed")
-    by_pair = 100 * differences.mean(axis=1, dtype=np.float64)
+    by_pair = 100 * differences.mean(axis=1, dtype=np.float64) / copies
     gain = paired_gain(by_pair, level)
     if n < 2 or images < 2:
         nan = math.nan
         return CrossedInterval(n, images, gain.mean, gain.sd, nan, nan, nan, nan, nan)
     from scipy import special  # here: a process that trains does without its 40 MB
 
-    ms_images, ms_residual = _mean_squares(differences)
+    ms_images, ms_residual = (square / copies**2 for square in _mean_squares(differences, copies))
     se_images = 100 * math.sqrt(max(0.0, ms_images - ms_residual) / (n * images))
     floor = 100 * math.sqrt(ms_residual / images)
     seeds = (
@@ -77,15 +81,19 @@ def crossed_interval(differences: Differences, level: float = 0.95, t_quantile: 
     return CrossedInterval(n, images, gain.mean, gain.sd, se_images, gain.mean - half, gain.mean + half, floor, below)
 
 
-def _mean_squares(differences: Differences) -> tuple[float, float]:
-    """The mean squares of images and of the residual, in (share of an image)².
+def _mean_squares(differences: Differences, copies: int) -> tuple[float, float]:
+    """The mean squares of images and of the residual, in (share of a copy of an image)².
 
     Of whole numbers: sums of squares by their totals are exact, and no array of floats as large as all answers is made.
     """
     n, images = differences.shape
     by_pair = differences.sum(axis=1, dtype=np.int64)
     by_image = differences.sum(axis=0, dtype=np.int64)
-    total, squares = int(by_pair.sum()), int(np.count_nonzero(differences))  # each square is 0 or 1
+    total = int(by_pair.sum())
+    if copies == 1:
+        squares = int(np.count_nonzero(differences))  # each square is 0 or 1
+    else:
+        squares = sum(int(np.square(row, dtype=np.int64).sum()) for row in differences)
     # n · N times each sum of squares, exactly.
     all_squares = n * images * squares - total**2
     of_images = images * int((by_image**2).sum()) - total**2

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-# [pairs, images]: 1 where only the treatment is correct on the image, -1 where only the baseline is, else 0.
-Differences = npt.NDArray[np.int8]
+# [pairs, images]: 1 where only the treatment is correct on the image, -1 where only the baseline is, else 0. Of several
+# copies of each image: how many more of them the treatment classified correctly.
+Differences = npt.NDArray[np.int8] | npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)

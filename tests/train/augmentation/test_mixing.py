@@ -124,7 +124,7 @@ def test_the_same_generator_gives_the_same_mix() -> None:
 def test_on_a_grid_boxes_are_of_whole_cells_within_the_image(mode: str, cell: int) -> None:
     generator, chosen = torch.Generator().manual_seed(0), recipe(cutmix=1.0, cutmix_grid=cell, mixup_mode=mode)
     sides = set()
-    for _ in range(200):
+    for _ in range(200 if mode == "batch" else 40):  # the others draw several boxes for a batch
         mixing = draw_mixing((BATCH, 3, SIDE, SIDE), chosen, generator)
         part = own_part(mix(images(), mixing))
         assert torch.allclose(part.mean((1, 2)), mixing.share[:, 0], atol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -52,14 +53,18 @@ def timm_operation(name: str, image: Image.Image, argument: float, resample: Ima
     return timm.NAME_TO_OP[name](image, *given, fillcolor=FILL, resample=resample)
 
 
+@cache
+def many_layers(inc: int) -> list[Layer]:
+    """For the photographs, by a policy whose magnitudes are far apart."""
+    policy, generator = rand(f"rand-m8-mstd4-n28-p1-inc{inc}"), torch.Generator().manual_seed(1)
+    return list(draw_rand_augment(policy, len(photographs()), (32, 32), "random", generator))
+
+
 @pytest.mark.parametrize("inc", [0, 1])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_operation_gives_timms_pixels(name: str, inc: int) -> None:
     """At the magnitudes of a strong and wide policy, some of which are at the ends of their range."""
-    images = photographs()
-    layers = draw_rand_augment(
-        rand(f"rand-m8-mstd4-n40-p1-inc{inc}"), len(images), (32, 32), "random", torch.Generator().manual_seed(1)
-    )
+    images, layers = photographs(), many_layers(inc)
     number, tried = OPERATIONS.index(name), 0
     for layer in layers:
         only = Layer(torch.where(layer.operation == number, number, NOTHING), layer.argument, layer.interpolation)

@@ -195,9 +195,9 @@ def test_a_training_goes_on_from_its_snapshot(
 def test_stacked_seeds_have_the_losses_of_seeds_alone(
     cells: dict[str, list[Trial]], data_folder: Path, loss: str
 ) -> None:
-    together = losses_of_steps(cells[loss], data_folder, 4)
+    together = losses_of_steps(cells[loss], data_folder, 2)
     for number, trial in enumerate(cells[loss]):
-        alone = losses_of_steps([trial], data_folder, 4)[:, 0]
+        alone = losses_of_steps([trial], data_folder, 2)[:, 0]
         torch.testing.assert_close(together[:, number], alone, rtol=1e-4, atol=0)
 
 

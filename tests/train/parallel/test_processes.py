@@ -24,17 +24,18 @@ from tests.processes import wait_until
 from tests.train.parallel.works import die, fail, hang
 from tests.train.steps.test_micro_batches import small, train
 
+STEPS = 12
 DROPPED = {"attn_drop": 0.2, "drop_path": 0.2}
 
 
 def some_steps(team: Team, batch: int, **options: Any) -> tuple[Tensor, Tensor]:
     unmixed = {"mixup": 0.0, "cutmix": 0.0, "mixup_mode": "batch"}  # an image of an odd batch would have no partner
     values = unmixed if batch % 2 else {}
-    return train(None, model=small(**DROPPED), batch=batch, values=values, team=team, **options)
+    return train(None, model=small(**DROPPED), batch=batch, values=values, steps=STEPS, team=team, **options)
 
 
 def each_other(team: Team, folder: str) -> Found:
-    """All that two processes can tell each other, and fifty steps by both of an even and an odd batch."""
+    """All that two processes can tell each other, and some steps by both of an even and an odd batch."""
     numbers, ones = torch.arange(3.0) + team.rank, torch.ones(2, 2)
     team.add([numbers, ones])
     told = team.from_leader(b"from the first" if team.leads else b""), team.from_leader()
@@ -77,7 +78,7 @@ def test_all_know_the_same_and_train_as_one_process_with_so_many_threads(tmp_pat
     for size in (12, 13):
         losses, weights = (torch.tensor(values) for values in found["trained"][str(size)])
         expected, end = some_steps(Team(), size, threads=2)
-        assert len(losses) == 50
+        assert len(losses) == STEPS
         assert torch.equal(losses, expected)
         assert torch.equal(weights, end)
 

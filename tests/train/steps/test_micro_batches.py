@@ -46,22 +46,23 @@ def train(
     teacher: nn.Module | None = None,
     batch: int = BATCH,
     values: Mapping[str, Any] = MappingProxyType({}),
+    steps: int = STEPS,
     **options: Any,
 ) -> tuple[Tensor, Tensor]:
-    """The losses of 50 steps by the whole recipe, and the weights after them, which are a running mean."""
+    """The losses of some steps by the whole recipe, and the weights after them, which are a running mean."""
     values = {**WHOLE, "erase_mode": "pixel", "mixup_off_epoch": 0, "batch_size": batch, **values}
     if teacher is not None:
         values |= {"distillation": "soft", "distillation_temperature": 2.0, "teacher": "t", "teacher_sha256": "0" * 64}
     recipe = Recipe.model_validate({"version": 1, "lr": 0.003, **values})
     drawn = torch.Generator().manual_seed(5)
-    pixels = torch.randint(0, 256, (STEPS * batch, 8, 8, 3), dtype=torch.uint8, generator=drawn)
+    pixels = torch.randint(0, 256, (steps * batch, 8, 8, 3), dtype=torch.uint8, generator=drawn)
     images = ArrayImages(pixels, torch.arange(len(pixels)) % 7)
     model = options.pop("model", None) or small()
     optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())
     normalise = Normalise((0.5,) * 3, (0.2,) * 3, CPU)
     trainer = Trainer(model, optimiser, recipe, normalise, precision, CPU, teacher, micro_batch=micro_batch, **options)
     trainer.seed_dropout([1])
-    losses = trainer.train_epoch(images, [torch.arange(len(pixels))], [drawn], [0.003] * STEPS)
+    losses = trainer.train_epoch(images, [torch.arange(len(pixels))], [drawn], [0.003] * steps)
     return losses, torch.cat([value.flatten() for value in trainer.tested.state_dict().values()])
 
 

@@ -78,6 +78,14 @@ def test_convolutional_networks_and_a_single_patch_have_none() -> None:
     assert measured(build("deit", "learnable", "default", patch_size=32, image_size=32), pictures(2)) is None
 
 
+def test_a_model_from_outside_need_not_show_its_patches() -> None:
+    model = build("deit", "learnable", "default", image_size=32)
+    shown = model.forward
+    assert measured(model, pictures(2)) is not None
+    model.forward = lambda images, watched=(): shown(images)  # type: ignore[method-assign]
+    assert measured(model, pictures(2)) is None
+
+
 def test_it_is_recorded_with_each_test_and_kept(write_grid: Write, machine: Machine, tmp_path: Path) -> None:
     trial = load_grid(write_grid(("epochs: 2", "epochs: 3, test_every: 2"))).expand().trials[0]
     record = run_trial(trial, machine)

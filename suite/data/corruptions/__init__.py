@@ -1,0 +1,1 @@
+"""Corrupted copies of test images: their settings, how they are made, and where they are kept."""

@@ -1,0 +1,175 @@
+"""Metrics: what runs are compared by, and what papers print. Each has a unit, a direction and its place in a record."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from suite.data.corruptions.settings import KINDS, SEVERITIES
+from suite.store.corruptions import severities_of
+
+Run = Mapping[str, Any]  # a row of the frame
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The errors that a mean corruption error is relative to.
+
+    Args:
+        name: whose errors they are.
+        errors: percent, by kind of corruption: a mean over the severities.
+        severities: the severities.
+    """
+
+    name: str
+    errors: Mapping[str, float]
+    severities: tuple[int, ...] = SEVERITIES
+
+    def relative(self, errors: Mapping[str, float]) -> float:
+        """The mean over kinds of error / reference error, in percent (Hendrycks and Dietterich 2019, section 4)."""
+        return sum(100 * error / self.errors[kind] for kind, error in errors.items()) / len(errors)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity that runs are compared by, or that a paper prints.
+
+    Args:
+        summary: what is measured, with its unit.
+        most: the largest valid value.
+        tested: whether verdicts can be about it.
+        better: which values are better. A gain is positive if the treatment is better.
+        title: what it is called in a report.
+        read: reads the value from a finished run; NaN if the run doesn't have it. None: no record has it.
+        at_accuracy: the value of a model whose every answer is right with this probability, in percent.
+        of_last_epoch: whether it is of the model after the last epoch by definition.
+        items: the evidence that a record keeps for each test image: whether the answer is right, or how many answers to
+            its corrupted copies are wrong; empty: none that this metric is the mean of.
+        missing: why a run may not have it, for messages.
+    """
+
+    summary: str
+    most: float
+    tested: bool = False
+    better: Literal["higher", "lower"] = "higher"
+    title: str = ""
+    read: Callable[[Run, Reference | None], float] | None = None
+    at_accuracy: Callable[[float, Reference | None], float] = lambda accuracy, _: accuracy
+    of_last_epoch: bool = False
+    items: Literal["", "correct", "wrong_copies"] = ""
+    missing: str = ""
+
+    @property
+    def percent(self) -> bool:
+        """Whether differences are percentage points."""
+        return self.most == 100 or self.read is not None
+
+    @property
+    def sign(self) -> int:
+        """What turns a difference of two values, treatment minus baseline, into a gain."""
+        return 1 if self.better == "higher" else -1
+
+    @property
+    def note(self) -> str:
+        """What a sentence says after a claimed gain, where lower is better; empty otherwise."""
+        return f" (points less {self.title})" if self.better == "lower" else ""
+
+
+def _column(name: str) -> Callable[[Run, Reference | None], float]:
+    def read(run: Run, _: Reference | None) -> float:
+        value = run.get(name)
+        return math.nan if value is None else float(value)
+
+    return read
+
+
+def _mce(run: Run, reference: Reference | None) -> float:
+    text = run.get("corruption_errors")
+    if reference is None or not isinstance(text, str):
+        return math.nan
+    errors = json.loads(text)
+    if set(errors) != set(reference.errors) or severities_of(errors) != tuple(map(str, reference.severities)):
+        return math.nan
+    return reference.relative({kind: sum(found.values()) / len(found) for kind, found in errors.items()})
+
+
+def _mce_at(accuracy: float, reference: Reference | None) -> float:
+    kinds = KINDS if reference is None else reference.errors
+    error = 100 - accuracy
+    return error if reference is None else reference.relative(dict.fromkeys(kinds, error))
+
+
+_BEST = "top-1 of the best epoch (optimistic)"
+_UNTESTED = "the runs weren't tested on corrupted images: their recipe has no corruptions"
+
+METRICS: Mapping[str, Metric] = {
+    "top1": Metric(
+        "top-1 in percent, of the last epoch or of the one that is named",
+        100,
+        tested=True,
+        title="top-1 of the last epoch",
+        read=_column("top1"),
+        of_last_epoch=True,
+        items="correct",
+    ),
+    "top1_best_epoch": Metric(
+        "top-1 in percent, of the best epoch on the test set",
+        100,
+        tested=True,
+        title=_BEST,
+        read=_column("top1_best_epoch"),
+        items="correct",
+    ),
+    "corruption_error": Metric(
+        "error on corrupted test images in percent, a mean over kinds and severities",
+        100,
+        tested=True,
+        better="lower",
+        title="corruption error",
+        read=_column("corruption_error"),
+        at_accuracy=lambda accuracy, _: 100 - accuracy,
+        of_last_epoch=True,
+        items="wrong_copies",
+        missing=_UNTESTED,
+    ),
+    "mce": Metric(
+        "mean corruption error in percent of the errors of a named reference",
+        1000,
+        tested=True,
+        better="lower",
+        title="mean corruption error (mCE)",
+        read=_mce,
+        at_accuracy=_mce_at,
+        of_last_epoch=True,
+        missing=f"{_UNTESTED}, or has other kinds or severities than the reference",
+    ),
+    "accuracy": Metric("accuracy of another task, in percent", 100),
+    "box_ap": Metric("average precision of boxes, in percent", 100),
+    "mask_ap": Metric("average precision of masks, in percent", 100),
+    "miou": Metric("mean intersection over union, in percent", 100),
+    "macs_billions": Metric("multiply-accumulates of a forward of one image, in 10⁹; papers say FLOPs", 1e6),
+    "params_millions": Metric("parameters of the model, in millions", 1e6),
+    "pe_params_thousands": Metric("parameters of position embedding and joining method, in thousands", 1e9),
+    "train_memory_mb": Metric("GPU memory of a training, in MB", 1e9),
+    "train_seconds_per_epoch": Metric("time of an epoch of training, in seconds", 1e9),
+}
+TESTED = tuple(name for name, metric in METRICS.items() if metric.tested)
+# What runs can be compared by. The last one is of runs with a validation split, and no paper prints it.
+MEASURED: Mapping[str, Metric] = {
+    **{name: metric for name, metric in METRICS.items() if metric.read is not None},
+    "top1_best_validation": Metric(
+        "top-1 in percent, of the best epoch on the validation images",
+        100,
+        title=_BEST,
+        read=_column("top1_best_validation"),
+        items="correct",
+    ),
+}
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of this name: one that runs are compared by, or one that only papers print."""
+    return MEASURED[name] if name in MEASURED else METRICS[name]
