@@ -55,7 +55,8 @@ class SequenceTransformer(VisionTransformer):
 
     def forward(self, images: Tensor, watched: Sequence[int] = ()) -> Any:
         """Map sequences, float [batch, 1, 1, tokens], to logits [batch, classes]. watched: it shows no tokens."""
-        padding = self.tokenizer.symbols(images) == PADDING
+        tokenizer: Any = self.tokenizer
+        padding = tokenizer.symbols(images) == PADDING
         return self.classify(self.norm(self.encode(self.embed(images), padding=padding)))
 
     def encode(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -116,8 +117,9 @@ class PaddedBlock(Block):
         x = plus(x, at.stream)
         seen = plus(_normalised(self.norm1, plus(x, at.inside), padding), at.branch)
         x = first(x, wanted) + self._dropped(self.attention(seen, at, padding, wanted))
-        hidden = self.mlp.gelu(self.mlp.fc1(_normalised(self.norm2, x, padding)))
-        return x + self._dropped(self.mlp.fc2(self._dropped(hidden)))
+        mlp: Any = self.mlp
+        hidden = mlp.gelu(mlp.fc1(_normalised(self.norm2, x, padding)))
+        return x + self._dropped(mlp.fc2(self._dropped(hidden)))
 
     def _dropped(self, x: Tensor) -> Tensor:
         return dropout(x, self.drop) if self.training else x
