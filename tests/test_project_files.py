@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from suite import __version__
+from tests.browser import PROGRAMS
 from tests.conftest import REPOSITORY
 
 
@@ -19,7 +20,10 @@ def read(name: str) -> Any:
 def test_the_workflow_calls_the_script_of_ci_and_may_only_read() -> None:
     workflow = read(".github/workflows/ci.yml")
     (job,) = workflow["jobs"].values()
-    assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == [
+        "google-chrome --version", "bash .ci/run"
+    ]  # fmt: skip
+    assert "google-chrome" in PROGRAMS
     assert workflow["permissions"] == {"contents": "read"}
     assert (REPOSITORY / ".ci" / "run").is_file()
 

@@ -12,6 +12,7 @@ from suite.store.folder import Store
 from suite.store.record import pack_bits
 from tests.cli.shell import Shell
 from tests.conftest import REPOSITORY
+from tests.findings import FIGURES
 from tests.records import make_record
 
 TEXT = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -52,6 +53,14 @@ def images(percent: float) -> int:
 
 def test_it_takes_thirty_seconds() -> None:
     assert len(TEXT.splitlines()) <= 150
+
+
+def test_it_shows_the_first_page_and_a_figure_of_the_findings() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\((\S+)\)", TEXT)
+    assert [Path(picture).parent.name for picture in pictures] == ["docs", "docs"]
+    assert all((REPOSITORY / picture).is_file() for picture in pictures)
+    assert re.findall(r"findings-(\w+)\.svg", pictures[1])[0] in FIGURES
+    assert Path(pictures[1]).name in (REPOSITORY / "docs" / "findings.md").read_text(encoding="utf-8")
 
 
 def test_the_sample_is_what_the_program_prints(lape: Shell, tmp_path: Path) -> None:

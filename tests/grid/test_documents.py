@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from suite.errors import InputError
+from suite.grid import documents
 from suite.grid.documents import load_document, read_document
+from suite.grid.yaml import load_yaml
 
 
 class Inner(BaseModel):
@@ -160,3 +163,25 @@ class TestOverrides:
         document = read_document(write(tmp_path, "rate: 1\ninner: {width: 3}\n"))
         with pytest.raises(InputError, match="--set"):
             document.override(text)
+
+
+def test_a_file_is_parsed_once_and_each_reader_has_a_copy_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    def counted(text: str, where: str) -> Any:
+        parsed.append(where)
+        return load_yaml(text, where)
+
+    monkeypatch.setattr(documents, "load_yaml", counted)
+    path = tmp_path / "a.yaml"
+    path.write_text("a: {b: [1, 2]}\n")
+    first, second = read_document(path), read_document(path)
+    first.values["a"]["b"].append(3)
+    first.lines.clear()
+    assert second.values == {"a": {"b": [1, 2]}}
+    assert second.lines
+    assert parsed == [str(path)]
+    path.write_text("a: {b: [1]}\n")
+    assert read_document(path).values == {"a": {"b": [1]}}
