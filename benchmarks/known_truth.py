@@ -1,7 +1,7 @@
 """Judges runs of known truth by `suite.verdict.judge`, as a user who looks after each pair does.
 
 `python -m benchmarks.known_truth [PART …]` writes the figures to docs/known_truth.json, and fills the tables of
-docs/statistics.md from them (some twenty minutes of one core in all). Seeds are fixed: the same code gives the same
+docs/statistics.md from them (some fifteen minutes of one core in all). Seeds are fixed: the same code gives the same
 figures. Where `benchmarks.sequential` simulates the tests alone, this goes all the way from records to words.
 """
 

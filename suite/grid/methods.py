@@ -49,7 +49,7 @@ class MethodFile:
         try:
             with opened(path) as file:
                 content = file.read(LARGEST + 1)
-            text = content.decode("utf-8") if len(content) <= LARGEST else None
+            text = content.decode("utf-8-sig") if len(content) <= LARGEST else None
             found = f"more than {LARGEST:,} bytes"
         except (OSError, ValueError) as error:
             text, found = None, getattr(error, "strerror", None) or str(error)

@@ -181,6 +181,15 @@ def test_a_file_that_cant_be_read(tmp_path: Path, make: Callable[[Path], object]
         load_methods([path])
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, write: Write) -> None:
+    """Some editors put one before the first line, and Python itself reads past it."""
+    path = tmp_path / "marked.py"
+    path.write_bytes(b"\xef\xbb\xbf" + JOIN.replace("\n", "\r\n").encode())
+    assert MethodFile.read(path).hash == MethodFile("", JOIN.replace("\n", "\r\n")).hash
+    load_methods([path])
+    assert "halved" in JOINS
+
+
 def test_installed_packages_bring_methods(tmp_path: Path) -> None:
     """A package with an entry point of the group, in a process of its own."""
     (tmp_path / "tricks.py").write_text(JOIN)

@@ -93,6 +93,7 @@ def test_the_order_of_keys_axes_lines_and_levels_does_not_matter(
 
 
 CHANGES: dict[str, Any] = {
+    "corruptions": st.builds(dict, images=st.integers(10, 600), severities=st.just([1])),
     "version": st.integers(2, 99),
     "epochs": st.integers(3, 10**4),
     "batch_size": st.integers(1, 63),

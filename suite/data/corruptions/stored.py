@@ -172,7 +172,7 @@ class CopiesOf:
             raise self._damaged(path, "corrupted copies that were made", "none")
         try:
             _verify(path, known.sha256)
-            pixels: Pixels = np.load(path, mmap_mode="c", allow_pickle=False)
+            pixels: Pixels = np.lib.format.open_memmap(path, mode="c")
         except (OSError, ValueError, EOFError) as error:
             raise self._damaged(path, f"an array of SHA-256 {known.sha256}", first_line(error)) from None
         if pixels.shape != shape or pixels.dtype != np.uint8:

@@ -20,7 +20,7 @@ from suite.grid.trial import Trial
 from suite.store.record import AXIS_FIELDS
 from suite.text import points
 from suite.verdict.claims.published import Grade, Id, MetricName, Model, table_name
-from suite.verdict.metrics import METRICS, TESTED, Reference
+from suite.verdict.metrics import METRICS, TESTED, Reference, metric_of
 
 # Published means are rounded, most of them to two decimals; a gain may differ from their difference by this much.
 _ROUNDING = 0.0101
@@ -233,7 +233,7 @@ class Claim(Model):
     @property
     def claimed_text(self) -> str:
         """What is claimed, for a sentence."""
-        return "any gain" if self.any_size else f"{points(self.claimed_gain)}{METRICS[self.metric].note}"
+        return "any gain" if self.any_size else f"{points(self.claimed_gain)}{metric_of(self.metric).note}"
 
     @property
     def title(self) -> str:
