@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,16 @@ from suite.data.cache import Meta, publish
 from suite.data.corruptions.settings import Corruptions
 from suite.data.corruptions.stored import CopiesOf
 from suite.data.datasets import Dataset
+from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
 from suite.store.corruptions import mean_error, pack_counts
+from suite.store.record import RunRecord
+from tests.records import make_record
 
 NAME, CLASSES = "pictures", 2
+# Wrong answers to 4 copies of 6 images, of 3 seeds.
+BASE = [[4, 3, 2, 2, 1, 0], [4, 4, 2, 2, 1, 0], [4, 3, 2, 2, 2, 0]]
+BETTER = [[3, 3, 1, 1, 1, 0], [4, 3, 1, 2, 1, 0], [3, 3, 1, 2, 1, 0]]
 CORRUPTIONS = "{kinds: [fog, contrast], severities: [1, 5], images: 12}"
 
 
@@ -107,3 +113,17 @@ def corrupted_fields(trial: Trial, wrong: Sequence[int]) -> dict[str, Any]:
         "corruption_wrong": pack_counts(np.array(wrong, np.uint8)),
         "corruption_data": "0123456789abcdef",
     }
+
+
+def records_of(
+    write_grid: Callable[..., Path],
+    base: Sequence[Sequence[int]] = BASE,
+    treated: Sequence[Sequence[int]] = BETTER,
+    **changes: Any,
+) -> list[RunRecord]:
+    """Records of the grid's trials, made without training, with these answers to the corrupted copies."""
+    found = []
+    for trial in load_grid(write_grid(text=grid_text("a" * 64))).expand().trials:
+        wrong = (base if trial.join == "default" else treated)[trial.seed_index]
+        found.append(make_record(trial, 60.0, **{**corrupted_fields(trial, wrong), **changes}))
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -30,9 +31,12 @@ from suite.grid.losses import LOSSES
 from suite.models import create_model
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
+from suite.report.figures.corruptions import draw_kinds
 from suite.report.figures.gains import draw_gains
 from suite.report.figures.paths import draw_paths, paths
 from suite.report.figures.style import svg_file
+from suite.report.tables.corruptions import ALL as ALL_KINDS
+from suite.report.tables.corruptions import kind_gains
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
 from suite.report.tables.rows import rows as summary_rows
@@ -175,6 +179,23 @@ def sound_verdicts() -> str:
     return verdicts("spoken_digits") + figure
 
 
+def robustness() -> str:
+    """The summary of the grid on corrupted images, and its errors over all kinds."""
+    space = workspace("robustness_cifar")
+    parts = [runs("robustness_cifar")]
+    for table in space.corruption_tables():
+        over_all = [one for one in zip(table.rows, table.records, strict=True) if one[1]["corruption"] == ALL_KINDS]
+        shown = replace(table, rows=tuple(row for row, _ in over_all), records=tuple(record for _, record in over_all))
+        parts.append(to_markdown(shown).strip())
+    return "\n\n".join(parts)
+
+
+def robustness_verdicts() -> str:
+    """The verdicts, and once there are runs the figure of the gain on each kind, which is written beside the page."""
+    figure = "" if workspace("robustness_cifar").frame.empty else "\n\n![Gain on each kind](robustness.svg)"
+    return verdicts("robustness_cifar") + figure
+
+
 def four_papers() -> str:
     """A line per claim of the grid, with the evidence of its number."""
     lines = []
@@ -240,6 +261,10 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     "listops.md": {
         "listops_runs": partial(runs, "listops_budget"),
         "listops_verdicts": partial(verdicts, "listops_budget"),
+    },
+    "robustness.md": {
+        "robustness_runs": robustness,
+        "robustness_verdicts": robustness_verdicts,
     },
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},
@@ -310,3 +335,5 @@ if __name__ == "__main__":
     if rows_of := summary_rows(workspace("spoken_digits").frame):
         gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
         (DOCS / "sound.svg").write_text(svg_file(gains), encoding="utf-8")
+    for drawing in draw_kinds(kind_gains(workspace("robustness_cifar").columns), 1).values():
+        (DOCS / "robustness.svg").write_text(svg_file(drawing), encoding="utf-8")

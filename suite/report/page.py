@@ -21,12 +21,14 @@ from suite.report.figures import curves, patch_similarity
 from suite.report.figures import interactions as interaction_figures
 from suite.report.figures import paths as path_figures
 from suite.report.figures.by_level import draw_series
+from suite.report.figures.corruptions import draw_kinds
 from suite.report.figures.forest import SHAPES, axis, common_scale, gridlines
 from suite.report.figures.gains import MAX_GAINS, draw_gains, gain_marks
 from suite.report.figures.style import colour_number, svg_file
 from suite.report.remarks import GridSummary, by_reason, caveats, environments, facts, made, overview, shown_value
 from suite.report.run_list import rerun_options, run_list
 from suite.report.tables.by_level import Series
+from suite.report.tables.corruptions import KindGains, kind_gains
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.published import PublishedTable
 from suite.report.tables.published_text import text_table
@@ -97,6 +99,8 @@ def render(
     interactions = interaction_figures.draw_all(factorials) if history is not None else {}
     drawings = {**curves.draw_panels(drawn), **patch_similarity.draw_likenesses(alike)}
     drawings |= path_figures.draw_paths(looked)
+    by_kind = kind_gains(frame) if history is not None else []
+    drawn_kinds = draw_kinds(by_kind)
     whole = {"gains": draw_gains(comparisons)} if history is not None else {}
     by_level = draw_series(series, curves_of(history)) if series and history is not None else {}
     scale = common_scale(verdicts)
@@ -127,6 +131,7 @@ def render(
         interactions=_interactions(factorials, interactions),
         levels=[view(table) for table in levels],
         corruptions=[view(table) for table in corruptions],
+        by_kind=[_kinds(one, drawing) for one, drawing in zip(by_kind, drawn_kinds.values(), strict=False)],
         series=[_series(one, drawing) for one, drawing in zip(series, by_level.values(), strict=False)],
         overview=overview(grid, frame, verdicts),
         facts=facts(grid, frame),
@@ -154,7 +159,7 @@ def render(
     )
     write_summary(results, folder / "tables")
     write([*levels, *corruptions, *beside, *effects], folder / "tables")
-    _write_figures({**drawings, **interactions, **by_level, **whole}, folder / "figures")
+    _write_figures({**drawings, **interactions, **by_level, **whole, **drawn_kinds}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts, by_claim(verdicts)).encode())
     write_atomic(folder / "index.html", page.encode())
     return folder / "index.html"
@@ -168,7 +173,7 @@ def _without_budget(table: Table, budget: str) -> Table:
 def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
     for name, text in drawings.items():
         write_atomic(folder / f"{name}.svg", svg_file(text).encode())
-    kinds = ("curves-*", "interactions-*", "levels-*", "similarity-*", "path-*", "gains")
+    kinds = ("curves-*", "interactions-*", "levels-*", "similarity-*", "path-*", "corruptions-*", "gains")
     for path in [path for kind in kinds for path in folder.glob(f"{kind}.svg")]:
         if path.stem not in drawings:  # left over from an earlier report with more cells, or with figures
             path.unlink()
@@ -247,6 +252,11 @@ def _series(one: Series, drawing: str) -> dict[str, Any]:
     gains = "; ".join(f"{level}: {gain_text(comparison.gain)}" for level, comparison in one.points)
     title = f"{one.title}: {one.treatment} vs {one.baseline} by {one.key}"
     return {"title": title, "svg": _labelled(drawing, f"{title}. Gains in points: {gains}")}
+
+
+def _kinds(one: KindGains, drawing: str) -> dict[str, Any]:
+    gains = "; ".join(f"{kind.replace('_', ' ')} {gain_text(gain)}" for kind, gain in one.gains.items())
+    return {"title": one.title, "svg": _labelled(drawing, f"{one.title}. Gains in points by corruption: {gains}")}
 
 
 def _alike(one: patch_similarity.Likeness, drawing: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def stored_history(folder: Path) -> pd.DataFrame:
     path = folder / HISTORY
     check_inside(path, folder)
     content = read_regular(path, LARGEST_HISTORY)
-    return history_frame([]) if content is None else _read_history(content, path)
+    return _no_history().copy() if content is None else _read_history(content, path)
 
 
 def joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +58,7 @@ def joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 def _read_history(content: bytes, path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    expected = history_frame([]).columns
+    expected = _no_history().columns
     types = _history_types()
     try:
         table = _bounded_table(content, list(expected.drop(_LISTS)), [*_OF_VALIDATION, _LISTS])
@@ -153,6 +154,12 @@ def history_frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     # With explicit types: without rows, or if all numbers are missing, pandas would choose others.
     frame = pd.DataFrame(rows, columns=["trial_id", *Epoch.model_fields]).astype(_history_types())
     return frame.drop(columns=[name for name in _OF_VALIDATION if frame[name].isna().all()])
+
+
+@cache
+def _no_history() -> pd.DataFrame:
+    """The columns without a row. Of many grids, most have no runs, and pandas takes milliseconds to make them."""
+    return history_frame([])
 
 
 def _history_types() -> dict[str, str]:

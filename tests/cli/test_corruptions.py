@@ -40,6 +40,10 @@ def test_a_grid_is_run_judged_and_reported(grid: Path, lape: Shell, tmp_path: Pa
     assert '<h2 id="corruptions">Corrupted images</h2>' in page
     assert "corruption error, in percent; lower is better" in page
     assert (tmp_path / "reports" / "robust" / "tables" / "corruptions.csv").is_file()
+    assert "elastic" not in (
+        drawing := (tmp_path / "reports" / "robust" / "figures" / "corruptions-01.svg").read_text()
+    )
+    assert "fog" in drawing
 
 
 def test_without_the_package_nothing_runs(grid: Path, lape: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

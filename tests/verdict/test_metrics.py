@@ -21,23 +21,11 @@ from suite.verdict.comparisons import comparisons
 from suite.verdict.failures import with_failures
 from suite.verdict.test_images import check_accuracies, differences
 from suite.verdict.verdicts import Verdict, to_json
-from tests.corrupted import CORRUPTIONS, claims_text, corrupted_fields, grid_text
+from tests.corrupted import BASE, BETTER, CORRUPTIONS, claims_text, grid_text, records_of
 from tests.records import make_record
 
 Write = Callable[..., Path]
-BASE = [[4, 3, 2, 2, 1, 0], [4, 4, 2, 2, 1, 0], [4, 3, 2, 2, 2, 0]]  # wrong answers to 4 copies of 6 images
-BETTER = [[3, 3, 1, 1, 1, 0], [4, 3, 1, 2, 1, 0], [3, 3, 1, 2, 1, 0]]
 REFERENCE = "reference: {name: a model, severities: [1, 5], errors: {fog: 80, contrast: 40}}"
-
-
-def records_of(
-    write_grid: Write, base: Sequence[Sequence[int]] = BASE, treated: Sequence[Sequence[int]] = BETTER, **changes: Any
-) -> list[RunRecord]:
-    found = []
-    for trial in load_grid(write_grid(text=grid_text("a" * 64))).expand().trials:
-        wrong = (base if trial.join == "default" else treated)[trial.seed_index]
-        found.append(make_record(trial, 60.0, **{**corrupted_fields(trial, wrong), **changes}))
-    return found
 
 
 def verdict_of(records: Sequence[RunRecord], folder: Path, metric: str, more: str = "") -> Verdict:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from suite.data.corruptions.settings import KINDS
@@ -28,6 +29,38 @@ _BELOW = (
 )
 
 
+@dataclass(frozen=True)
+class KindGains:
+    """The gains of a treatment over its baseline: over all kinds of corruption, and on each.
+
+    Args:
+        title: the comparison, in a line.
+        treatment: the treatment's level.
+        gains: by kind; `ALL` comes first.
+    """
+
+    title: str
+    treatment: str
+    gains: Mapping[str, stats.PairedGain]
+
+
+def kind_gains(frame: Frame) -> list[KindGains]:
+    """The gains of each comparison of the table that has a pair, in its order. frame: as for `corruption_tables`."""
+    errors, found = _errors(frame), []
+    for one in compared(frame, "corruption_error") if errors else ():
+        if one.seeds:
+            kinds = _kinds([errors[side.trials[seed]] for side in (one.baseline, one.treatment) for seed in one.seeds])
+            gains = {kind: stats.paired_gain(_gains(one, errors, kind)) for kind in (ALL, *kinds)}
+            found.append(KindGains(one.label, one.treatment.level, gains))
+    return found
+
+
+def _kinds(found: Iterable[Errors]) -> list[str]:
+    """The kinds that any of the runs was tested on, in the published order."""
+    there = {kind for errors in found for kind in errors}
+    return [kind for kind in KINDS if kind in there]
+
+
 def corruption_tables(frame: Frame, budget: str = "") -> list[Table]:
     """The table of corruption errors; none if no run was tested on corrupted images.
 
@@ -48,8 +81,7 @@ def corruption_tables(frame: Frame, budget: str = "") -> list[Table]:
     lines, records = [], []
     for row in cells:
         own = {seed: errors[trial] for seed, trial in row.side.trials.items() if trial in errors}
-        kinds = [kind for kind in KINDS if any(kind in found for found in own.values())]
-        for kind in (ALL, *kinds):
+        for kind in (ALL, *_kinds(own.values())):
             comparison = gains.get(row_key(row.cell))
             gain = stats.paired_gain([] if comparison is None else _gains(comparison, errors, kind))
             spread, record = _numbers(row, own, gain, kind, severities)

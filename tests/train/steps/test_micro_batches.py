@@ -30,7 +30,7 @@ from tests.train.steps.test_trainer import WHOLE
 
 Write = Callable[..., Path]
 CPU = torch.device("cpu")
-STEPS, BATCH = 50, 12
+STEPS, BATCH = 20, 12
 FP32, FP16 = Precision("fp32", None), Precision("fp16", torch.float16)
 
 
@@ -73,7 +73,7 @@ def train_whole() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(("micro_batch", "threads"), [(12, 1), (5, 1), (1, 1), (2, 2)])
-def test_fifty_steps_are_those_of_the_whole_batch(micro_batch: int, threads: int) -> None:
+def test_steps_are_those_of_the_whole_batch(micro_batch: int, threads: int) -> None:
     """Mixup, CutMix, clipping, the running mean and all; in uneven parts too."""
     (losses, weights), (whole, whole_weights) = train(micro_batch, threads=threads), train_whole()
     assert torch.allclose(losses, whole, rtol=1e-4, atol=0)
@@ -99,7 +99,7 @@ def test_a_gpu_and_a_compiled_model_take_them_one_after_another(monkeypatch: pyt
     assert torch.allclose(losses, train_whole()[0], rtol=1e-4, atol=0)
     dropped = [train(5, compiled=True, model=small(attn_drop=0.2, drop_path=0.2))[0] for _ in range(2)]
     assert torch.equal(*dropped)
-    assert not torch.allclose(dropped[0], losses, rtol=1e-3)
+    assert not torch.allclose(dropped[0], losses, rtol=1e-4, atol=0)
 
 
 def test_scaled_losses_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
