@@ -27,6 +27,7 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Absent())
+sys.stdout = sys.stderr
 from suite.cli import main
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["lape", *arguments]
@@ -35,7 +36,7 @@ for arguments in json.loads(sys.argv[1]):
     except SystemExit as end:
         print(f"{{end.code or 0}} END OF COMMAND", file=sys.stderr, flush=True)
 """
-Ended = tuple[int, str]  # the exit code and what was printed to the standard error
+Ended = tuple[int, str]  # the exit code and what was printed
 
 
 def lape_without(packages: tuple[str, ...], *commands: tuple[str, ...]) -> dict[tuple[str, ...], Ended]:

@@ -58,7 +58,7 @@ class _Model:
         """The model with the same weights each time, with a level if there is one to try."""
         levels = {**self.levels, **({axis: level} if axis else {})}
         torch.manual_seed(0)
-        chosen = {"pe": levels["pe"], "join": levels["join"], "norm": levels["norm"]}
+        chosen = {axis: levels[axis] for axis in BUILT_IN_AXES if AXES[axis].of_model}
         channels = 1 if self._of_sequences else 3
         return create_model(self.arch, **chosen, num_classes=CLASSES, image_size=SIDE, in_chans=channels)
 
