@@ -106,6 +106,22 @@ def load_packages() -> None:
             _load_package(point)
 
 
+class Carried:
+    """The method files that are loaded here. Unpickling it loads them in the process that does so.
+
+    It goes before what uses their levels, among the arguments of a process that is spawned.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrive, (loaded_files(),)
+
+
+def _arrive(files: tuple[MethodFile, ...]) -> Carried:
+    load_packages()
+    load_files(files)
+    return Carried()
+
+
 def loaded_files() -> tuple[MethodFile, ...]:
     """The method files that this process has loaded."""
     return tuple(_LOADED.values())

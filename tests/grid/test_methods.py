@@ -14,6 +14,7 @@ from suite.errors import InputError
 from suite.grid.axes import AXES
 from suite.grid.grid import load_grid
 from suite.grid.methods import (
+    Carried,
     MethodFile,
     code_of,
     load_files,
@@ -221,3 +222,15 @@ def test_a_registry_knows_what_is_from_outside() -> None:
     assert list(registry) == ["one"]
     registry.register("two", 3)
     assert registry.outside.code("two") is None
+
+
+def test_a_spawned_process_has_the_method_files_of_the_one_that_spawns_it(write: Write) -> None:
+    files = load_methods([write(JOIN)])
+    code = (
+        "import pickle, sys; from suite.models.joins import JOINS; before = 'halved' in JOINS;"
+        "pickle.loads(sys.stdin.buffer.read()); print(before, 'halved' in JOINS)"
+    )
+    sent = pickle.dumps((Carried(), "what uses them"))
+    done = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
+    assert done.stdout.decode().split() == ["False", "True"]
+    assert loaded_files() == files

@@ -24,6 +24,7 @@ from suite.data.cache import data_root
 from suite.data.held_out import Part
 from suite.data.images import load_images
 from suite.errors import InputError, first_line
+from suite.grid.methods import Carried
 from suite.grid.trial import Trial
 from suite.run.timing.forecast import Measured
 from suite.run.timing.load import Load
@@ -60,7 +61,7 @@ def calibrate(trials: Sequence[Trial], machine: Machine, workers: int, rounds: i
     context = multiprocessing.get_context("spawn")
     barrier, measured, began = context.Barrier(workers), context.Value("i", 0), time.time()
     load = Load()
-    with ProcessPoolExecutor(workers, context, _meet, (barrier, measured)) as pool:
+    with ProcessPoolExecutor(workers, context, _meet, (Carried(), barrier, measured)) as pool:
         found = [pool.submit(_measure, tuple(trials), machine, rounds, began) for _ in range(workers)]
         with Progress("calibrating", rounds * len(trials) * workers, "measurements") as progress:
             told = 0
@@ -118,7 +119,7 @@ _barrier: Any = None  # shared by all measuring processes
 _measured: Any = None  # the number of measurements by all of them
 
 
-def _meet(barrier: Any, measured: Any) -> None:
+def _meet(methods: Carried, barrier: Any, measured: Any) -> None:
     global _barrier, _measured  # a process pool can pass synchronisation objects only to its initializer
     _barrier, _measured = barrier, measured
 

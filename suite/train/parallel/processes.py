@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from suite.grid.methods import Carried
 from suite.train.parallel.team import Team
 
 PATIENCE = 900.0  # seconds without a message from any process until all count as hung; compiling can take minutes
@@ -72,7 +73,9 @@ def work_together(
                 ours, theirs = context.Pipe(duplex=False)
                 pipes.append(ours)
                 meeting = _Meeting(rank, count, Path(folder, "meeting"), on_gpus)
-                process = context.Process(target=_member, args=(theirs, meeting, work, given), name=f"lape-{rank}")
+                process = context.Process(
+                    target=_member, args=(Carried(), theirs, meeting, work, given), name=f"lape-{rank}"
+                )
                 process.start()
                 processes.append(process)
                 theirs.close()
@@ -169,10 +172,11 @@ def _death(processes: list[SpawnProcess], rank: int) -> LostError:
     return LostError(f"process {rank + 1} of {len(processes)} died: {end}")
 
 
-def _member(pipe: Connection, meeting: _Meeting, work: Work, given: tuple[object, ...]) -> None:
+def _member(methods: Carried, pipe: Connection, meeting: _Meeting, work: Work, given: tuple[object, ...]) -> None:
     """The main function of each process: join the group, do the work, and send the result.
 
     Args:
+        methods: Loads the method files here, before what uses their levels is unpickled.
         pipe: The sending end of the pipe to the supervising process.
         meeting: The settings by which to join the group.
         work: The function to run.
