@@ -17,7 +17,7 @@ from suite.grid.trial import Trial
 from suite.store.frames import to_columns
 from suite.store.record import AXIS_FIELDS, RunRecord
 from suite.verdict import stats
-from suite.verdict.claims.claim import Claim, cell_levels
+from suite.verdict.claims.claim import Claim, level_of
 from suite.verdict.evidence import Evidence
 from suite.verdict.matching import find_cases
 from suite.verdict.rules import SMALLER_LEVEL, least_pairs
@@ -102,7 +102,7 @@ def questions(claims: Sequence[Claim], trials: Sequence[Trial], seeds: Sequence[
         sides: dict[tuple[str, ...], dict[str, dict[int, Trial]]] = defaultdict(dict)
         for of_cell in cells.values():
             one = next(iter(of_cell.values()))
-            side = claim.contrast.side(cell_levels(one, [claim]))
+            side = claim.contrast.side(level_of(one))
             if side is not None:
                 level, rest = side
                 sides[rest][level] = of_cell

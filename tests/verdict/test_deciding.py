@@ -13,7 +13,7 @@ from suite.run.events import Listener
 from suite.run.queue import Queue
 from suite.run.serial import run_serial
 from suite.store.record import RunRecord
-from suite.verdict.claims.claim import Claim, cell_levels, untested
+from suite.verdict.claims.claim import Claim, level_of, untested
 from suite.verdict.claims.reader import load_claims
 from suite.verdict.deciding import Deciding, questions
 from suite.verdict.paths import fell, path_line, steps
@@ -150,4 +150,4 @@ def test_claims_that_name_settings_have_their_cells(name: str) -> None:
     for one in asked:
         sides = [cells[0] for cells in (one.baseline, one.treatment)]
         assert sides[0].cell_id != sides[1].cell_id
-        assert all(one.claim.contrast.matches(cell_levels(side, [one.claim]).__getitem__) for side in sides)
+        assert all(one.claim.contrast.matches(level_of(side)) for side in sides)

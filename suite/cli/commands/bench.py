@@ -11,7 +11,6 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from suite.bench.half_precision import slow_bf16
 from suite.bench.ratios import Ratio, only, quartiles
 from suite.bench.sides import Comparison, Side, Sides, check_losses, make_side, usual_level, usual_levels
 from suite.bench.speed import MODES, Setting, compare, recipe_for
@@ -24,6 +23,7 @@ from suite.cli.commands.model_options import (
     possible,
     usual_pe,
 )
+from suite.cli.commands.precision_note import tell_slow_bf16
 from suite.cli.declarations.bench_options import BenchOptions
 from suite.errors import InputError, unknown
 from suite.grid.axes import AXES, METHODS
@@ -33,7 +33,7 @@ from suite.report.tables.render import open_table
 from suite.report.tables.summary import HEADS
 from suite.store.environment import describe
 from suite.store.record import Environment
-from suite.text import Progress, note
+from suite.text import Progress
 from suite.train.machine import Machine, device_name
 from suite.verdict.claims.cost_ratios import judge_ratios
 from suite.verdict.claims.reader import read_claim_files
@@ -75,8 +75,7 @@ def print_bench(asked: BenchOptions) -> None:
         recipe=recipe,
     )
     environment = describe(torch.__version__, device_name(torch_device), setting.precision, threads)
-    if setting.precision == "bf16" and not on_gpu and (told := slow_bf16(threads)):
-        note(told)
+    tell_slow_bf16(setting.precision, torch_device, threads)
     with Progress("measuring", len(MODES) * rounds, "rounds") as progress:
 
         def counted(numbers: Sequence[int]) -> Iterator[int]:

@@ -59,18 +59,14 @@ class _Model:
         levels = {**self.levels, **({axis: level} if axis else {})}
         torch.manual_seed(0)
         chosen = {axis: levels[axis] for axis in BUILT_IN_AXES if AXES[axis].of_model}
-        channels = 1 if self._of_sequences else 3
+        channels = 1 if isinstance(self.arch.size, SequenceSize) else 3
         return create_model(self.arch, **chosen, num_classes=CLASSES, image_size=SIDE, in_chans=channels)
-
-    @property
-    def _of_sequences(self) -> bool:
-        return isinstance(self.arch.size, SequenceSize)
 
     def images(self) -> Tensor:
         """A batch to try it on: noise, or sequences of symbols."""
         generator = torch.Generator().manual_seed(1)
-        if self._of_sequences:
-            return torch.randint(1, 16, (IMAGES, 1, 1, SIDE), generator=generator).float()
+        if isinstance(self.arch.size, SequenceSize):
+            return torch.randint(1, self.arch.size.vocabulary, (IMAGES, 1, 1, SIDE), generator=generator).float()
         return torch.randn(IMAGES, 3, SIDE, SIDE, generator=generator)
 
     def without(self, axis: str) -> nn.Module:

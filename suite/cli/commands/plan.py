@@ -32,6 +32,13 @@ from suite.text import csv_text, duration, say
 from suite.train.machine import Machine
 from suite.verdict.claims.claim import untested
 
+_STALE: dict[Answer, str] = {
+    "": "",
+    "keep": ", and are kept",
+    "rerun": ", and are to do again",
+    "verify": ", and are checked",
+}
+
 
 def _planned(opened: OpenGrid, stale: Answer) -> Plan:
     """The plan of a grid if records that other code made are rerun or kept."""
@@ -159,9 +166,7 @@ def print_plan(
             console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone"
         )
     if older:
-        told = {"": "", "keep": ", and are kept", "rerun": ", and are to do again", "verify": ", and are checked"}[
-            answer
-        ]
+        told = _STALE[answer]
         print_line(console, f"  stale    {len(older)} stored runs were made by other code than that at hand{told}:")
         for line in stale_lines(older):
             print_line(console, f"           {line}")
@@ -170,7 +175,7 @@ def print_plan(
                 print_line(console, f"           {line}")
     if room is not None:
         print_line(console, f"  at once  {room.line}")
-    if room is None:
+    else:
         note_slow_bf16(plan.to_do, Machine(device=device, threads=threads))
     expected = expect(plan)
     print_line(console, f"  time     {_time(workspace, plan, expected)}")

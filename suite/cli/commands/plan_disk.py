@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from suite.data.cache import open_root
 from suite.data.corruptions.stored import CopiesOf
 from suite.errors import InputError
+from suite.run.prepared import needed
 
 if TYPE_CHECKING:
     from suite.report.workspace import Workspace
@@ -15,13 +16,8 @@ if TYPE_CHECKING:
 
 def corrupted_copies(workspace: Workspace) -> list[CopiesOf]:
     """The corrupted copies that the grid's trials are tested on, each set once."""
-    found = dict.fromkeys(
-        (trial.dataset, trial.recipe.corruptions, trial.recipe.test_crop_ratio)
-        for trial in workspace.expansion.trials
-        if trial.recipe.corruptions is not None
-    )
     root = open_root()
-    return [CopiesOf(dataset, settings, ratio, root) for dataset, settings, ratio in found if settings is not None]
+    return [CopiesOf(*one, root) for one in needed(workspace.expansion.trials, root).corrupted]
 
 
 def corruption_lines(workspace: Workspace) -> Iterator[str]:

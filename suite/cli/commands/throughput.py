@@ -14,7 +14,6 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from suite.bench.half_precision import slow_bf16
 from suite.bench.ratios import quartiles
 from suite.bench.throughput.measure import SIDES, Figure, Plan, measure, turn_count
 from suite.bench.throughput.summary import PACKAGES, REACHED, cores, summarise
@@ -22,6 +21,7 @@ from suite.bench.throughput.turns import LoopSetting
 from suite.bench.throughput.workload import Workload
 from suite.cli.commands.console import WIDTH, open_console
 from suite.cli.commands.model_options import chosen_architecture, listed_cells, possible, usual_pe
+from suite.cli.commands.precision_note import tell_slow_bf16
 from suite.cli.declarations.bench_options import BenchOptions
 from suite.data.cache import load_meta, open_root, verify
 from suite.data.datasets import DATASETS, Dataset
@@ -34,7 +34,7 @@ from suite.models.sequence_size import SequenceSize
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
-from suite.text import Progress, note, say
+from suite.text import Progress, say
 from suite.train.machine import Machine, device_name
 from suite.train.steps.precision import choose_precision
 
@@ -86,8 +86,7 @@ def print_throughput(asked: BenchOptions) -> None:
         choose_precision(workload.recipe, device).name,
         threads,
     )
-    if environment.precision == "bf16" and device.type == "cpu" and (slow := slow_bf16(threads)):
-        note(slow)
+    tell_slow_bf16(environment.precision, device, threads)
     load = os.getloadavg()[0]  # before our own measurement adds to the load
     with Progress("measuring", turn_count(device, plan), "turns") as progress:
         found = measure(workload, plan, lambda doing: progress.advance(doing=f"last {doing}"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,7 +40,6 @@ Corrupt = Callable[[str, int, int, Pixels, Sequence[int]], Pixels]
 
 META, LOCK = "meta.json", "lock"
 _CHUNK = 256  # images in memory at a time
-_BLOCK = 2**20  # bytes read at a time to compute a checksum
 
 
 class _File(BaseModel):
@@ -83,6 +83,12 @@ class CopiesOf:
         return self.dataset.test_images if self.settings.images is None else self.settings.images
 
     @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The shape of the copies of one kind and severity, [N, H, W, C]."""
+        side = self.dataset.image_size
+        return self.images, side, side, self.dataset.channels
+
+    @property
     def folder(self) -> Path:
         """Where the copies are."""
         meta = self._meta({})
@@ -96,8 +102,7 @@ class CopiesOf:
     @property
     def bytes_of_all(self) -> int:
         """Bytes on disk once all kinds and severities are there."""
-        side = self.dataset.image_size
-        return self.settings.copies * self.images * side * side * self.dataset.channels
+        return self.settings.copies * math.prod(self.shape)
 
     def missing(self) -> list[tuple[str, int]]:
         """The kinds and severities that have no copies yet.
@@ -141,8 +146,7 @@ class CopiesOf:
 
     def _write(self, path: Path, images: Images, indices: Sequence[int], corrupt: Callable[..., Pixels]) -> str:
         """Write one file atomically, and return its SHA-256."""
-        side, temporary = self.dataset.image_size, path.with_suffix(".part")
-        shape = (len(indices), side, side, self.dataset.channels)
+        temporary, shape = path.with_suffix(".part"), (len(indices), *self.shape[1:])
         try:
             with temporary.open("wb") as file:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -166,8 +170,6 @@ class CopiesOf:
             InputError: the file is missing, damaged or not the one that was made.
         """
         path, known = self.file(kind, severity), self._read().files.get(_name(kind, severity))
-        side = self.dataset.image_size
-        shape = (self.images, side, side, self.dataset.channels)
         if known is None:
             raise self._damaged(path, "corrupted copies that were made", "none")
         try:
@@ -175,8 +177,8 @@ class CopiesOf:
             pixels: Pixels = np.lib.format.open_memmap(path, mode="c")
         except (OSError, ValueError, EOFError) as error:
             raise self._damaged(path, f"an array of SHA-256 {known.sha256}", first_line(error)) from None
-        if pixels.shape != shape or pixels.dtype != np.uint8:
-            raise self._damaged(path, f"uint8 of shape {shape}", f"{pixels.dtype} of shape {pixels.shape}")
+        if pixels.shape != self.shape or pixels.dtype != np.uint8:
+            raise self._damaged(path, f"uint8 of shape {self.shape}", f"{pixels.dtype} of shape {pixels.shape}")
         return pixels
 
     def checksum(self) -> str:
@@ -230,11 +232,8 @@ def _verify(path: Path, sha256: str) -> None:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _name(kind: str, severity: int) -> str:

@@ -1,17 +1,18 @@
-"""Layers for padded sequences of tokens: embedding, attention that doesn't see the padding, and a block of both."""
+"""Layers for padded sequences of tokens: an embedding, and a block whose attention doesn't see the padding."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import init
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import embedding
 
 from suite.models.embedding import BlockTerms
-from suite.models.layers.blocks import NOWHERE, Attention, Block, plus
+from suite.models.layers.blocks import Block, plus
 from suite.models.layers.dropout import dropout
 from suite.models.layers.sparing import first
 from suite.models.normalisers.sequence import SequenceTokenNorm
@@ -47,46 +48,6 @@ class TokenEmbedding(nn.Module):
         return embedding(self.symbols(sequences), self.weight)
 
 
-class PaddedAttention(Attention):
-    """Attention whose keys are the tokens that aren't padding."""
-
-    def forward(
-        self, x: Tensor, at: BlockTerms = NOWHERE, padding: Tensor | None = None, queries: int | None = None
-    ) -> Tensor:
-        """Map [batch, tokens, width] to the same shape, or to its first `queries` tokens.
-
-        Args:
-            x: the tokens. Only the first `queries` are queries; all are keys and values.
-            at: what the position does in this block: nothing here, because sequences have no such positions.
-            padding: which tokens are padding, bool [batch, tokens]; None: none of them.
-            queries: how many first tokens to compute; None: all.
-        """
-        if queries is None:
-            q, k, v = self.project(x)
-        else:
-            q, k, v = self._projected_first(x, queries)
-        bias = None
-        if padding is not None:
-            # Half of the smallest number: with a product added, it is still finite.
-            lowest = torch.finfo(q.dtype).min / 2
-            bias = torch.zeros_like(padding, dtype=q.dtype).masked_fill(padding, lowest)[:, None, None]
-            bias = bias.expand(-1, self.heads, q.shape[2], -1)
-        mixed: Tensor = self.proj(self.weigh(q, k, v, bias).transpose(1, 2).flatten(2))
-        return mixed
-
-    def _projected_first(self, x: Tensor, queries: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The q of the first tokens, and k and v of all, [batch, heads, …, head width] each."""
-        width, offsets = x.shape[2], self.qkv.bias
-        parts = ((x[:, :queries], slice(width)), (x, slice(width, 2 * width)), (x, slice(2 * width, None)))
-        q, k, v = (
-            linear(tokens, self.qkv.weight[rows], None if offsets is None else offsets[rows])
-            .unflatten(2, (self.heads, -1))
-            .transpose(1, 2)
-            for tokens, rows in parts
-        )
-        return q, k, v
-
-
 class PaddedBlock(Block):
     """A pre-norm block on padded sequences, with dropout as in Long Range Arena."""
 
@@ -100,9 +61,6 @@ class PaddedBlock(Block):
         norm: Callable[[], nn.Module] | None = None,
     ) -> None:
         super().__init__(size, width=width, heads=heads, drop_path=drop_path, norm=norm)
-        self.attention: PaddedAttention = PaddedAttention(
-            width, heads, qkv_bias=size.qkv_bias, drop=size.attn_drop, talking=size.talking_heads
-        )
         self.drop = size.drop
 
     def forward(self, x: Tensor, at: BlockTerms, wanted: int | None = None, padding: Tensor | None = None) -> Tensor:
@@ -116,7 +74,11 @@ class PaddedBlock(Block):
         """
         x = plus(x, at.stream)
         seen = plus(_normalised(self.norm1, plus(x, at.inside), padding), at.branch)
-        x = first(x, wanted) + self._dropped(self.attention(seen, at, padding, wanted))
+        if padding is not None:
+            hides: Any = partial(_hidden, padding)  # acts as a position's module would
+            at = at._replace(contextual=hides)
+        attended = self.attention(seen, at) if wanted is None else self.attention.of_first(seen, at, wanted)
+        x = first(x, wanted) + self._dropped(attended)
         mlp: Any = self.mlp
         hidden = mlp.gelu(mlp.fc1(_normalised(self.norm2, x, padding)))
         return x + self._dropped(mlp.fc2(self._dropped(hidden)))
@@ -128,3 +90,15 @@ class PaddedBlock(Block):
 def _normalised(norm: nn.Module, x: Tensor, padding: Tensor | None) -> Tensor:
     y: Tensor = norm(x, padding) if isinstance(norm, SequenceTokenNorm) else norm(x)
     return y
+
+
+def _hidden(padding: Tensor, q: Tensor) -> Tensor:
+    """A bias of attention that hides the padding among the keys, [batch, heads, queries, keys].
+
+    Args:
+        padding: which keys are padding, bool [batch, keys].
+        q: the queries, [batch, heads, queries, head width].
+    """
+    lowest = torch.finfo(q.dtype).min / 2  # half of the smallest number: with a product added, it is still finite
+    bias = torch.zeros_like(padding, dtype=q.dtype).masked_fill(padding, lowest)[:, None, None]
+    return bias.expand(-1, *q.shape[1:3], -1)

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 
-from suite.grid.settings import SETTINGS, level_text, setting_value
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
 from suite.run.plan import expectation
 from suite.run.timing.estimate import estimate
 from suite.text import duration
-from suite.verdict.claims.claim import Claim
+from suite.verdict.claims.claim import Claim, level_of
 
 
 def trials_of(claim: Claim, trials: Iterable[Trial]) -> list[Trial]:
     """The trials of both sides of a claim; none if the grid lacks a side."""
-    asked = claim.contrast
-    found: dict[str, list[Trial]] = {asked.baseline: [], asked.treatment: []}
+    found: dict[str, list[Trial]] = {claim.contrast.baseline: [], claim.contrast.treatment: []}
     sides: dict[str, str | None] = {}  # by cell: the side that its trials are of
     for trial in trials:
         if trial.cell_id not in sides:
-            level = partial(_level, trial)
-            own = level(asked.axis)
-            sides[trial.cell_id] = own if own in found and asked.matches(level) else None
-        if (side := sides[trial.cell_id]) is not None:
-            found[side].append(trial)
+            side = claim.contrast.side(level_of(trial))
+            sides[trial.cell_id] = None if side is None else side[0]
+        if (own := sides[trial.cell_id]) is not None:
+            found[own].append(trial)
     return [trial for side in found.values() for trial in side] if all(found.values()) else []
-
-
-def _level(trial: Trial, name: str) -> str:
-    """The trial's level on an axis or a setting, or its recipe's name."""
-    if name in SETTINGS:
-        return level_text(setting_value(SETTINGS[name], *trial.settings))
-    return trial.recipe_name if name == "recipe" else trial.levels[name]
 
 
 def cost_text(workspace: Workspace, trials: Sequence[Trial]) -> str:

@@ -72,9 +72,9 @@ def corruption_tables(frame: Frame, budget: str = "") -> list[Table]:
         InputError: the frame has two different training runs under one name.
     """
     errors = _errors(frame)
-    cells = [row for row in rows(frame) if any(trial in errors for trial in row.side.trials.values())]
-    if not cells:
+    if not errors:
         return []
+    cells = [row for row in rows(frame) if any(trial in errors for trial in row.side.trials.values())]
     gains = {row_key({**one.cell, one.axis: one.treatment.level}): one for one in compared(frame, "corruption_error")}
     severities = sorted({severity for found in errors.values() for each in found.values() for severity in each})
     axes = columns_shown(cells)

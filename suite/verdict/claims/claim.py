@@ -7,7 +7,7 @@ of pairs stand in the file, so that they are chosen before the runs are seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -24,6 +24,7 @@ from suite.verdict.metrics import METRICS, TESTED, Reference, metric_of
 
 # Published means are rounded, most of them to two decimals; a gain may differ from their difference by this much.
 _ROUNDING = 0.0101
+LevelOf = Callable[[str], str]
 _SIZES = tuple(name for name, setting in SETTINGS.items() if not setting.of_recipe)
 
 
@@ -66,31 +67,29 @@ class ClaimedContrast(Model):
                 raise ValueError(f"only axes to match, and not {name!r}: {nearest(name, axes)}")
         return self
 
-    def has_both_sides(self, cells: Iterable[Mapping[str, str]]) -> bool:
-        """Whether two of the cells are a baseline and a treatment that match.
-
-        cells: levels, the recipe's name, and at least the settings in `settings`.
-        """
+    def has_both_sides(self, cells: Iterable[LevelOf]) -> bool:
+        """Whether two of the cells are a baseline and a treatment that match. cells: as `side` takes them."""
         others: dict[str, set[tuple[str, ...]]] = {self.baseline: set(), self.treatment: set()}
         for cell in cells:
             if (found := self.side(cell)) is not None:
                 others[found[0]].add(found[1])
         return bool(others[self.baseline] & others[self.treatment])
 
-    def side(self, cell: Mapping[str, str]) -> tuple[str, tuple[str, ...]] | None:
+    def side(self, level: LevelOf) -> tuple[str, tuple[str, ...]] | None:
         """Which side a cell is, and its levels that the other side must share; None if it is neither.
 
-        cell: as `has_both_sides` takes them.
+        level: the cell's level on an axis or a setting, or its recipe's name; see `level_of`.
         """
-        if cell[self.axis] not in (self.baseline, self.treatment) or not self.matches(cell.__getitem__):
+        own = level(self.axis)
+        if own not in (self.baseline, self.treatment) or not self.matches(level):
             return None
-        rest = {**cell, self.axis: ""}
+        rest = {name: level(name) for name in (*AXIS_FIELDS, "recipe") if name != self.axis}
         if self.axis in SETTINGS:
-            names = (self.axis, *self.tied)
-            rest["recipe"], rest["arch"] = reduced_names(names, cell, cell["recipe"], cell["arch"])
-        return cell[self.axis], tuple(rest[name] for name in (*AXIS_FIELDS, "recipe"))
+            varied = {name: level(name) for name in (self.axis, *self.tied)}
+            rest["recipe"], rest["arch"] = reduced_names(varied, varied, rest["recipe"], rest["arch"])
+        return own, tuple(rest.values())
 
-    def matches(self, level: Callable[[str], str]) -> bool:
+    def matches(self, level: LevelOf) -> bool:
         """Whether a cell has all levels of `match`. level: the cell's level on an axis or a setting, or its recipe.
 
         An architecture goes by its name without the sizes that axes add to it, too. So does a recipe without the
@@ -108,11 +107,6 @@ class ClaimedContrast(Model):
         levels = {one: level(one) for one in names}
         recipe, arch = reduced_names(names, levels, *(level(name) if name == one else "" for one in ("recipe", "arch")))
         return recipe if name == "recipe" else arch
-
-    @property
-    def settings(self) -> list[str]:
-        """The settings that the contrast names."""
-        return [name for name in (self.axis, *self.tied, *self.match, *_SIZES) if name in SETTINGS]
 
 
 class ReferenceErrors(Model):
@@ -269,15 +263,20 @@ class Claim(Model):
 def untested(claims: Iterable[Claim], trials: Iterable[Trial]) -> list[Claim]:
     """The claims that no two cells of a grid stand for: its runs will leave them untested."""
     claims = list(claims)
-    cells = {trial.cell_id: cell_levels(trial, claims) for trial in trials}
+    cells = {trial.cell_id: level_of(trial) for trial in trials}
     return [claim for claim in claims if claim.obstacle or not claim.contrast.has_both_sides(cells.values())]
 
 
-def cell_levels(trial: Trial, claims: Iterable[Claim]) -> dict[str, str]:
-    """The levels of a trial's cell: of all axes, its recipe's name, and of the settings that the claims name."""
-    names = {name for claim in claims for name in claim.contrast.settings}
-    settings = {name: level_text(setting_value(SETTINGS[name], *trial.settings)) for name in names}
-    return {**trial.levels, "recipe": trial.recipe_name, **settings}
+def level_of(trial: Trial) -> LevelOf:
+    """Gives a trial's level on an axis or a setting, or its recipe's name."""
+    levels = {**trial.levels, "recipe": trial.recipe_name}
+
+    def level(name: str) -> str:
+        if name in SETTINGS:
+            return level_text(setting_value(SETTINGS[name], *trial.settings))
+        return levels[name]
+
+    return level
 
 
 def carried_over(claim: Claim, budget: Budget | None) -> Claim:
