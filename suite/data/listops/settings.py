@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from suite.data.settings_text import checksum_with, first_problem, read_numbers
 from suite.errors import InputError
-from suite.store.canonical import canonical_json
 
 # The place of a symbol is its token. 0 fills a list up to the longest length.
 SYMBOLS = ("padding", *map(str, range(10)), "[MIN", "[MAX", "[MED", "[SM", "]")
@@ -79,8 +78,7 @@ class ListOps(BaseModel):
 
     def checksum(self, arrays: str) -> str:
         """A data set's checksum: SHA-256 over these settings and the checksum of its arrays."""
-        facts = {"listops": self.model_dump(mode="json"), "arrays": arrays}
-        return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+        return checksum_with("listops", self.model_dump(mode="json"), arrays)
 
 
 def parse_listops(text: str) -> ListOps:
@@ -91,23 +89,12 @@ def parse_listops(text: str) -> ListOps:
     Raises:
         InputError: a key or a value is unknown, missing or out of its range, or no list has such a length.
     """
-    values: dict[str, int] = {}
-    for part in text.split(","):
-        key, _, value = part.partition("=")
-        key = key.strip()
-        try:
-            number = int(value)
-        except ValueError:
-            raise _wrong(text, f"{part!r}") from None
-        if key in values:
-            raise _wrong(text, f"{key} twice")
-        values[key] = number
     try:
-        return ListOps.model_validate(values)
+        return ListOps.model_validate(read_numbers(text, lambda key, value: int(value)))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise _wrong(text, f"{place}: {first['msg']}" if place else first["msg"]) from error
+        raise _wrong(text, first_problem(error)) from error
+    except ValueError as error:
+        raise _wrong(text, str(error)) from None
 
 
 def _wrong(text: str, found: str) -> InputError:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from suite.data.settings_text import checksum_with, first_problem, read_numbers
 from suite.errors import InputError, first_line
-from suite.store.canonical import canonical_json
 
 FOLDERS = "folders"
 SPEAKERS = "speakers:"
@@ -102,8 +101,7 @@ class Sound(BaseModel):
 
     def checksum(self, arrays: str) -> str:
         """A data set's checksum: SHA-256 over these settings and the checksum of its arrays."""
-        facts = {"sound": self.model_dump(mode="json"), "arrays": arrays}
-        return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+        return checksum_with("sound", self.model_dump(mode="json"), arrays)
 
 
 def parse_sound(text: str, split: str) -> Sound:
@@ -116,27 +114,22 @@ def parse_sound(text: str, split: str) -> Sound:
     Raises:
         InputError: a key or a value is unknown, missing or out of its range.
     """
-    values: dict[str, float | int | str] = {"split": split}
-    for part in text.split(","):
-        key, _, value = part.partition("=")
-        key = key.strip()
-        try:
-            number = float(value) if key in ("lowest_hz", "highest_hz", "range_db") else int(value)
-        except ValueError:
-            raise _wrong(text, split, f"{part!r}") from None
-        if key in values:
-            raise _wrong(text, split, f"{key} twice")
-        values[key] = number
+    try:
+        values = read_numbers(text, _number, "split")
+    except ValueError as error:
+        raise _wrong(text, split, str(error)) from None
     if "mel_bands" in values:
         values.setdefault("frames", values["mel_bands"])
     try:
-        return Sound.model_validate(values)
+        return Sound.model_validate({"split": split, **values})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise _wrong(text, split, f"{place}: {first['msg']}" if place else first["msg"]) from error
+        raise _wrong(text, split, first_problem(error)) from error
     except OverflowError as error:  # a number that no float holds
         raise _wrong(text, split, first_line(error)) from error
+
+
+def _number(key: str, value: str) -> float:
+    return float(value) if key in ("lowest_hz", "highest_hz", "range_db") else int(value)
 
 
 def _wrong(text: str, split: str, found: str) -> InputError:
