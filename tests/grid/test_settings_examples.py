@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from suite.grid.grid import load_grid
 from suite.grid.schema import Choose
+from suite.grid.settings import SETTINGS
 from suite.verdict.claims.claim import ClaimedContrast
 from tests.conftest import GRID, REPOSITORY
 
@@ -53,4 +54,5 @@ def test_the_page_shows_a_grid_and_contrasts_that_are_valid(tmp_path: Path) -> N
     path.write_text(text + axes)
     assert len(load_grid(path).expand().trials) == 2 * 2 * 3 * 2 * 2
     for line in contrasts.splitlines():
-        assert ClaimedContrast.model_validate(YAML(typ="safe").load(line)["contrast"]).settings
+        contrast = ClaimedContrast.model_validate(YAML(typ="safe").load(line)["contrast"])
+        assert any(name in SETTINGS for name in (contrast.axis, *contrast.match))
