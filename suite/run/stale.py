@@ -55,9 +55,9 @@ class Check:
 
 
 def checks(stale: Iterable[Stale], records: Mapping[str, RunRecord]) -> list[Check]:
-    """For each scope and each version of its code, the quickest finished run of it, by the grid's order.
+    """The runs to train again: of each scope and each version of its code the quickest one, in the grid's order.
 
-    Stale records of a scope and version of which no run is finished are left out: nothing can be compared.
+    A scope without a finished run of a version is left out, because there is nothing to compare with.
     """
     groups: dict[tuple[str, str], list[Stale]] = {}
     for one in stale:

@@ -204,11 +204,11 @@ class RunRecord(_Model):
 
     @property
     def code_now(self) -> dict[str, str] | None:
-        """`code`, or the newer code that was shown to train the same (see `suite.store.same_code`)."""
+        """`code`, or newer code that was shown to give the same results (see `suite.store.same_code`)."""
         return self.code if self._code_now is None else self._code_now
 
     def stand_for(self, code: dict[str, str]) -> None:
-        """Say which code was shown to train the same. No field of the record changes."""
+        """Set the newer code that was shown to give the same results. No field of the record changes."""
         self._code_now = code
 
     @model_serializer(mode="wrap")

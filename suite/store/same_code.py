@@ -1,9 +1,9 @@
-"""Proof that code which has changed still trains the same. It stands beside the records, which never change.
+"""Evidence that changed code still gives the same training results. It is a file of its own: records never change.
 
-    results/NAME/same_code.jsonl   a line per run that newer code trained again, with the same outcome
+    results/NAME/same_code.jsonl   a line per run that newer code trained again, with the same result
 
-Such a line counts for all records of its scope: those whose config is the same but for the seed and some numbers of
-the recipe, and whose code was the same.
+A line counts for all records of its scope that were made by the same code. The records of a scope have one config,
+except for the seed and some numbers of the recipe.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SameCode(BaseModel):
 
 
 def scope_of(config: Mapping[str, Any]) -> str:
-    """The scope of a config: what a proof for one of its runs counts for."""
+    """A hash of the part of a config that code can depend on: what is shown for one run holds for all of its scope."""
     recipe = {key: value for key, value in config["recipe"].items() if key not in _UNSEEN}
     rest = {key: value for key, value in config.items() if key != "seed_index"}
     return fingerprint({**rest, "recipe": recipe})
@@ -64,7 +64,7 @@ def write_same_code(folder: Path, proofs: Iterable[SameCode]) -> None:
 
 
 def apply_proofs(records: Iterable[RunRecord], proofs: Iterable[SameCode]) -> None:
-    """Tell each record which newer code was shown to be the same as its own (`RunRecord.code_now`)."""
+    """Set `RunRecord.code_now` of each record: the newest code that was shown to give the same results as its own."""
     by_scope: dict[str, list[SameCode]] = {}
     for proof in proofs:
         by_scope.setdefault(proof.scope, []).append(proof)

@@ -84,7 +84,7 @@ def test_one_of_them_is_trained_again_for_all(lape: Shell, finished: Path, folde
     out = " ".join(lape("run", finished, "--executor", "serial", "--stale", "verify").split())
     assert lape.code == 0, lape.err + out
     assert "check 1 of 1" in out
-    assert "the same outcome by the code at hand: 2 stored runs are as of today" in out
+    assert "the same result with today's code: 2 stored runs are no longer stale" in out
     assert (folder / RUNS).read_bytes() == before  # no record changes
     (proof,) = Store(folder).same_code()
     assert proof.trial_id in trained

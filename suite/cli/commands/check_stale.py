@@ -37,7 +37,7 @@ def check_stale(workspace: Workspace, machine: Machine, console: Console | None)
             told = _different(check, record)
             if not told:
                 store.keep_same_code([_proof(check, record)])
-                told = f"the same outcome by the code at hand: {len(check.stands_for)} stored runs are as of today"
+                told = f"the same result with today's code: {len(check.stands_for)} stored runs are no longer stale"
             if console is not None:
                 print_line(console, f"  {told}")
 
