@@ -138,7 +138,7 @@ def packed_attention(
     """
     batch, tokens, _ = packed.shape
     mask = None if rate == 0 else _quick_mask((heads, batch, tokens, tokens), rate).to(packed.dtype)
-    mixed: Tensor = PackedAttention.apply(packed, heads, bias, mask, turn)
+    mixed: Tensor = PackedAttention.apply(packed, heads, bias, mask, turn)[0]
     return mixed
 
 
