@@ -50,8 +50,9 @@ REFUSED: dict[str, dict[str, int]] = {
     "eva": {ANY_SIZE: 6},
     "vision_transformer": {
         ANY_SIZE: 2,
-        "its blocks aren't plain pre-norm blocks with LayerNorm": 3,
+        "its blocks aren't plain pre-norm blocks with LayerNorm": 4,
         "its blocks aren't plain ones with LayerNorm, but a ParallelScalingBlock with NoneType and NoneType": 1,
+        "its blocks aren't plain ones with LayerNorm, but a ParallelThingsBlock with NoneType and NoneType": 1,
         "its blocks aren't plain ones with LayerNorm, but a Block with RmsNorm and RmsNorm": 1,
         "its blocks aren't plain ones with LayerNorm, but a DiffParallelScalingBlock with NoneType and NoneType": 1,
     },
