@@ -154,11 +154,11 @@ def nodes(tmp_path: Path) -> Iterator[str]:
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_grid_on_two_nodes(nodes: str, tmp_path: Path, data_folder: Path) -> None:
-    """The page's commands in processes of their own, with one epoch for each trial."""
+    """The page's commands in processes of their own, with few epochs for each trial."""
     environment = {**os.environ, "LAPE_DATA": str(data_folder), "RAY_AUTH_MODE": "token"}
     environment["RAY_AUTH_TOKEN"] = "a-token-of-at-least-thirty-two-characters"
     environment.pop("RAY_ADDRESS", None)
-    short = ["--set", "recipe.epochs=1"]
+    short = ["--set", "recipe.epochs=3"]  # one more than are for warmup
     for words in lape_commands(CLUSTER):
         words = [word.replace("127.0.0.1:6379", nodes) for word in words]
         words += short if words[0] in ("plan", "run", "status", "verify") else []
