@@ -7,6 +7,7 @@ from typing import Any
 
 from suite.report.figures.forest import Scale, line, observed_interval
 from suite.text import interval, points
+from suite.verdict.run_caveats import lost_runs
 from suite.verdict.sentences import MEANINGS, Word
 from suite.verdict.verdicts import Verdict
 
@@ -15,11 +16,11 @@ SIGNS: Mapping[Word, tuple[str, str]] = {
     "contradicted": ("✕", "Contradicted"),
     "confirmed": ("✓", "Confirmed"),
     "direction_only": ("↗", "Direction only"),
-    "inconclusive": ("≈", "Inconclusive"),
+    "inconclusive": ("?", "Inconclusive"),
     "opposite_here": ("↘", "Opposite here"),
     "gain_here": ("↗", "Gain here"),
     "no_gain_here": ("→", "No gain here"),
-    "open": ("≈", "Open"),
+    "open": ("?", "Open"),
 }
 
 
@@ -48,5 +49,6 @@ def claim_row(verdict: Verdict, title: str, scale: Scale) -> dict[str, Any]:
         "observed": "" if seen is None else f"{seen.gain.mean:.4f}",
         "mean": "" if seen is None else points(seen.gain.mean),
         "interval": "" if seen is None or seen.gain.n < 2 else interval(ends.low, ends.high),
+        "lost": "" if seen is None else lost_runs(seen.comparison),
         "pairs": 0 if seen is None else len(seen.comparison.gains),
     }

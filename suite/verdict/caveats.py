@@ -149,7 +149,9 @@ def _interval(claim: Claim, evidence: Evidence) -> Iterator[str]:
 
 def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
     best, best_adjusted = evidence.smallest_p_sign_flip, evidence.smallest_p_sign_flip_adjusted
-    if evidence.gain.sd == 0 or math.isnan(evidence.p_adjusted):
+    if math.isnan(evidence.p_adjusted) and not evidence.gain.identical:
+        return  # no test was made
+    if evidence.gain.identical:
         yield "all pairs have the same gain: the interval has no width, and the exact test takes the t-test's place"
     elif claim.rule != "fixed":
         return  # the exact check is of a single look

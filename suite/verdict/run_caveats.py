@@ -88,6 +88,21 @@ def untrained_pairs(comparison: Comparison) -> list[int]:
     return [place for place, seed in enumerate(comparison.seeds) if seed in lost]
 
 
+def lost_runs(comparison: Comparison) -> str:
+    """How many runs of either side never trained, and the gain of the other pairs; empty if all trained."""
+    base, treated = comparison.baseline, comparison.treatment
+    lost = {side.level: len(untrained(comparison, side)) for side in (base, treated)}
+    if not any(lost.values()):
+        return ""
+    counts = ", ".join(f"{lost[side.level]} of {len(side.values)} with {side.level}" for side in (base, treated))
+    places = untrained_pairs(comparison)
+    if not places or len(places) == len(comparison.seeds):
+        return f"runs that never trained: {counts}"
+    kept = gain_without(comparison.gains, places)
+    gain = _with_interval(kept.mean, kept.low, kept.high)
+    return f"runs that never trained: {counts}; the gain of the other pairs is {gain}"
+
+
 def _near_chance(comparison: Comparison, side: Side) -> Iterator[str]:
     if collapsed := untrained(comparison, side):
         dataset = side.level if comparison.axis == "dataset" else comparison.cell["dataset"]

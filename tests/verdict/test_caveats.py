@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from suite.store.record import pack_bits
+from suite.verdict.comparisons import Comparison
+from suite.verdict.run_caveats import lost_runs
 from suite.verdict.verdicts import Verdict, judge
 from tests.frames import CPU, GPU, frame_of, paired_rows, run
 from tests.verdict.test_verdicts import claim
@@ -30,6 +32,12 @@ def rows_of(gained: Sequence[int], lost: Sequence[int], right: int = 500) -> lis
 def verdict_on(rows: list[dict[str, Any]], **values: Any) -> Verdict:
     (found,) = judge(frame_of(rows), [claim(**values)])
     return found
+
+
+def compared(rows: list[dict[str, Any]]) -> Comparison:
+    seen = verdict_on(rows).evidence
+    assert seen is not None
+    return seen.comparison
 
 
 def told(rows: list[dict[str, Any]], **values: Any) -> str:
@@ -146,6 +154,24 @@ def test_room_for_less_than_the_least_gain_is_a_caveat() -> None:
     rows = paired_rows([0.1, 0.2, 0.15, 0.1, 0.12], base=99.4)
     assert "at most, which is less than the claimed one less the margin" in told(rows, gain=2.0, margin=1.0)
     assert "less than the claimed one less the margin" not in told(rows)
+
+
+def test_only_pairs_of_one_gain_are_told_as_such() -> None:
+    assert "all pairs have the same gain" in told(paired_rows([0.5, 0.5, 0.5]))
+    assert "all pairs have the same gain" not in told(paired_rows([0.5, 0.9]))  # too few to test, but not the same
+
+
+def test_runs_that_never_trained_are_told_in_short() -> None:
+    gains = [0.5, 0.6, 0.4, 0.5, 0.55]
+    rows = paired_rows(gains)
+    assert lost_runs(compared(rows)) == ""
+    rows = [run(4, 10.0) if row["join"] == "default" and row["seed_index"] == 4 else row for row in rows]
+    assert lost_runs(compared(rows)) == (
+        "runs that never trained: 1 of 5 with default, 0 of 5 with lape; the gain of the other pairs is "
+        "+0.50 [+0.37, +0.63]"
+    )
+    both = [run(seed, 10.0, join=join) for seed in range(4) for join in ("default", "lape")]
+    assert lost_runs(compared(both)) == "runs that never trained: 4 of 4 with default, 4 of 4 with lape"
 
 
 def test_runs_that_never_trained_are_counted_on_both_sides() -> None:

@@ -25,7 +25,7 @@ def trials_of(claim: Claim, trials: Iterable[Trial]) -> list[Trial]:
     return [trial for side in found.values() for trial in side] if all(found.values()) else []
 
 
-def cost_text(workspace: Workspace, trials: Sequence[Trial]) -> str:
+def cost_text(workspace: Workspace, claim: Claim, trials: Sequence[Trial]) -> str:
     """The training runs that are still to do, and how long they take where that is known.
 
     The time is that of the grid file, which quotes papers, or else that of the grid's own records. A calibration isn't
@@ -36,18 +36,19 @@ def cost_text(workspace: Workspace, trials: Sequence[Trial]) -> str:
         return ""
     epochs = sorted({trial.recipe.epochs for trial in to_do})
     length = f"{epochs[0]:,}" if len(epochs) == 1 else f"{epochs[0]:,} to {epochs[-1]:,}"
-    return f"{len(to_do)} runs × {length} epochs, {_time(workspace, to_do)}"
+    at = "" if claim.epoch is None else f", judged at epoch {claim.epoch}"
+    return f"{len(to_do)} runs of {length} epochs{at}; {_time(workspace, to_do)}"
 
 
 def _time(workspace: Workspace, to_do: Sequence[Trial]) -> str:
     published = expectation(to_do, workspace.grid.file.expect)
     if published.hours:
-        parts = [f"{_hours(hours)} on {hardware}" for hardware, hours in published.hours.items()]
+        parts = [f"{_hours(hours)} in all on {hardware}" for hardware, hours in published.hours.items()]
         return f"{' and '.join(parts)}{_rest(published.unknown)}"
     measured = estimate(to_do, workspace.recorded_paces)
     if measured.device is None or not measured.known:
         return "time unknown"
-    return f"about {duration(measured.seconds)} on {measured.device.label}{_rest(measured.unknown)}"
+    return f"about {duration(measured.seconds)} in all on {measured.device.label}{_rest(measured.unknown)}"
 
 
 def _hours(hours: float) -> str:

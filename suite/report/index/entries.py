@@ -18,7 +18,7 @@ from suite.verdict.claims.reader import ClaimReader
 from suite.verdict.verdicts import Verdict
 
 BUDGETS = {"published": "paper’s budget", "analogue": "stand-in", "own": "own claim"}
-NO_GRID = "no grid has both of its sides"
+NO_GRID = "no grid here trains both of its sides"
 NOT_RUN = "not run yet"
 
 
@@ -112,7 +112,7 @@ def _of_grid(workspace: Workspace) -> Iterator[Entry]:
         claim = verdict.claim
         trials = [] if claim.obstacle else trials_of(claim, workspace.expansion.trials)
         reason = _reason(workspace, verdict, bool(trials))
-        cost = cost_text(workspace, trials) if reason and trials else ""
+        cost = cost_text(workspace, claim, trials) if reason and trials else ""
         name = workspace.grid.name
         testable = bool(trials) or verdict.evidence is not None
         yield Entry(verdict, name, _date(workspace, verdict), reason, cost, testable, places[claim.id])

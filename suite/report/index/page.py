@@ -101,7 +101,7 @@ def _lead(lines: Sequence[Entry]) -> list[str]:
         told += f" On stand-ins, with other data, a smaller model or a shorter training run: {found['analogue']}."
     if found["own"]:
         told += f" Of this suite’s own claims: {found['own']}."
-    return [asked, f"{told} What isn’t tested stands here with the reason, and with what it would cost."]
+    return [asked, f"{told} What isn’t tested is listed too, with the reason or the cost of testing it."]
 
 
 def _outcomes(lines: Sequence[Entry], kind: str) -> str:
@@ -142,14 +142,16 @@ def _row(entry: Entry, title: str, scale: Scale, reported: set[str]) -> dict[str
     claim = entry.claim
     link = f"{quote(entry.grid)}/{INDEX}#{quote(claim_anchor(claim.id))}" if entry.grid in reported else ""
     reason = "" if entry.reason == NOT_RUN and entry.cost else entry.reason
-    return claim_row(entry.verdict, title, scale) | {
+    row = claim_row(entry.verdict, title, scale)
+    texts = (reason, entry.cost) if entry.reason else (row["lost"],)
+    return row | {
         "anchor": f"{entry.grid or 'none'}-{claim.id}",
         "grid": entry.grid,
         "link": link,
         "budget": entry.budget,
         "published_for": claim.published_for if claim.kind == "analogue" else "",
         "date": entry.date,
-        "why": "; ".join(text for text in (reason[:1].upper() + reason[1:], entry.cost) if text),
+        "why": "; ".join(text[:1].upper() + text[1:] for text in texts if text),
     }
 
 

@@ -278,7 +278,7 @@ class _Parts:
             return {**numbers, "kind": "analogue", **entry}
         reason = baseline.not_runnable or treatment.not_runnable
         if not reason and sides.differ:
-            reason = f"its two sides differ in {' and '.join(sides.differ)}, and a contrast in one axis"
+            reason = f"its two sides differ in {' and '.join(sides.differ)}; a claim compares two levels of one axis"
         measured = {"metric": treatment.metric, "epoch": treatment.epoch, "kind": "published"}
         return {**numbers, **measured, **({"not_runnable": reason} if reason else {}), **entry}
 

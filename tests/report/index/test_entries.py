@@ -31,8 +31,8 @@ def test_what_isnt_tested_has_its_reason_and_what_it_costs(index: Index) -> None
     assert ("table2", "not run yet") in reasons
     assert ("", NO_GRID) in reasons  # a claim file that no grid names
     costs = {(entry.grid, entry.cost) for entry in untested if entry.cost}
-    assert ("table2", "10 runs × 300 epochs, time unknown") in costs
-    assert ("table8_budget", "6 runs × 10 epochs, 4 min 41 s on one core of an AMD EPYC") in costs
+    assert ("table2", "10 runs of 300 epochs; time unknown") in costs
+    assert ("table8_budget", "6 runs of 10 epochs; 4 min 41 s in all on one core of an AMD EPYC") in costs
     assert all(cost == "" for _, cost in ((entry.grid, entry.cost) for entry in untested if entry.claim.obstacle))
 
 
