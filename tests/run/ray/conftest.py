@@ -25,3 +25,16 @@ def address() -> Iterator[str]:
 @pytest.fixture
 def trials(write_grid: Write) -> list[Trial]:
     return list(load_grid(write_grid()).expand().trials)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that share a cluster before those that start one of their own in this process.
+
+    Ray can't reach a cluster from a process that has ended another one in between.
+    """
+    here = [place for place, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    first = sorted(
+        (items[place] for place in here), key=lambda item: "address" not in getattr(item, "fixturenames", ())
+    )
+    for place, item in zip(here, first, strict=True):
+        items[place] = item
