@@ -12,7 +12,7 @@ from suite.report.claim_names import claim_names
 from suite.report.claim_rows import claim_anchor, claim_row
 from suite.report.figures.forest import Scale
 from suite.report.tables.table import NONE
-from suite.text import interval, p_value, points
+from suite.text import interval, p_value, pair_count, points
 from suite.verdict.claims.claim import Claim
 from suite.verdict.claims.published import table_name
 from suite.verdict.evidence import Evidence
@@ -137,7 +137,7 @@ def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
     yield "p, equal within δ (TOST)", p_value(seen.p_equivalent)
     yield (
         "p, exact sign flip",
-        f"{p_value(seen.p_sign_flip)} (with {seen.pairs} pairs, at best {p_value(seen.smallest_p_sign_flip)})",
+        f"{p_value(seen.p_sign_flip)} (with {pair_count(seen.pairs)}, at best {p_value(seen.smallest_p_sign_flip)})",
     )
     if images := seen.images:
         yield (
@@ -149,7 +149,7 @@ def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
             "Images gained, lost; McNemar’s p" if images.copies == 1 else "Images with fewer, more errors; sign test",
             "; ".join(f"seed {seed} +{more} −{less}, {p_value(p)}" for seed, more, less, p in pairs),
         )
-    yield "Smallest gain to show", f"{_number(seen.smallest_gain)} points, by {seen.pairs} pairs at 80 % power"
+    yield "Smallest gain to show", f"{_number(seen.smallest_gain)} points, by {pair_count(seen.pairs)} at 80 % power"
     yield "Pairs to show the claimed gain", f"{_number(seen.pairs_needed, 0)}, at 80 % power with this spread"
     yield "Correlation of the pairs", _number(seen.comparison.correlation)
     yield "Environments", "; ".join(seen.comparison.environments)
