@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import pad, relu
 
 from suite.errors import InputError
 from suite.models.families.transformer import VisionTransformer
 from suite.models.initialise import Rules
+from suite.models.layers.blocks import plus
 from suite.models.layers.dropout import dropout
 from suite.models.layers.padded import PADDING, PaddedBlock, TokenEmbedding
 from suite.models.normalisers.sequence import SequenceTokenNorm
@@ -56,12 +57,32 @@ class SequenceTransformer(VisionTransformer):
         """Map sequences, float [batch, 1, 1, tokens], to logits [batch, classes]. watched: it shows no tokens."""
         tokenizer: Any = self.tokenizer
         padding = tokenizer.symbols(images) == PADDING
-        return self.classify(self.norm(self._encode(self.embed(images), padding=padding)))
+        return self.classify(self.norm(self.encode(self.embed(images), padding=padding)))
 
-    def entering(self, x: Tensor) -> Tensor:
-        """The tokens with their position embedding, with dropout in training."""
-        return dropout(x, self.drop) if self.training else x
+    def encode(
+        self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None, padding: Tensor | None = None
+    ) -> Tensor:
+        """Run the blocks as `Transformer.encode` says. padding: which tokens are padding, bool [batch, tokens]."""
+        joined = self.position()
+        stem, prefix = joined.stem, self.position.prefix
+        x = self._dropped(plus(x, stem if stem is None or not self.late else stem[:, prefix:]))
+        hidden = padding
+        for number, (block, at) in enumerate(zip(self.blocks, joined.blocks, strict=True)):
+            if self.late and number == self.late:
+                x = self._with_prefix(x, None if stem is None else stem[:, :prefix])
+            if padding is not None and number == self.late:
+                hidden = pad(padding, (prefix, 0))  # prefix tokens aren't padding
+            wanted = self._wanted() if after is None and number + 1 == len(self.blocks) else None
+            x = self.run(block, x, at.of_patches(prefix) if number < self.late else at, wanted, hidden)
+            if after is not None:
+                after.append(x)
+            if number == last:
+                break
+        return x
 
     def head_input(self, pooled: Tensor) -> Tensor:
         """What the class head gets: [batch, width] to [batch, width or head_dim]."""
         return super().head_input(pooled) if self.hidden is None else relu(self.hidden(pooled))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return dropout(x, self.drop) if self.training else x

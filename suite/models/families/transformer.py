@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from suite.models.architectures import Architecture
 from suite.models.embedding import PositionEmbedding
@@ -178,30 +177,18 @@ class VisionTransformer(Transformer):
 
         Late prefix tokens are prepended after the first `late` blocks.
         """
-        return self._encode(x, after, last)
-
-    def _encode(
-        self, x: Tensor, after: list[Tensor] | None = None, last: int | None = None, padding: Tensor | None = None
-    ) -> Tensor:
-        """`encode`. padding: which tokens of x are padding, bool [batch, tokens], for blocks that ask for it."""
         joined = self.position()
         stem, prefix = joined.stem, self.position.prefix
-        x = self.entering(plus(x, stem if stem is None or not self.late else stem[:, prefix:]))
-        hidden: tuple[Tensor, ...] = () if padding is None else (padding,)
+        x = plus(x, stem if stem is None or not self.late else stem[:, prefix:])
         for number, (block, at) in enumerate(zip(self.blocks, joined.blocks, strict=True)):
-            if number == self.late:
-                x = self._with_prefix(x, None if stem is None else stem[:, :prefix]) if self.late else x
-                hidden = tuple(pad(tokens, (prefix, 0)) for tokens in hidden)  # prefix tokens aren't padding
+            if self.late and number == self.late:
+                x = self._with_prefix(x, None if stem is None else stem[:, :prefix])
             wanted = self._wanted() if after is None and number + 1 == len(self.blocks) else None
-            x = self.run(block, x, at.of_patches(prefix) if number < self.late else at, wanted, *hidden)
+            x = self.run(block, x, at.of_patches(prefix) if number < self.late else at, wanted)
             if after is not None:
                 after.append(x)
             if number == last:
                 break
-        return x
-
-    def entering(self, x: Tensor) -> Tensor:
-        """What the first block gets, of the tokens with their position embedding."""
         return x
 
     def _wanted(self) -> int | None:
