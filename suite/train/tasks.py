@@ -5,6 +5,8 @@ A task says what of a batch a model gets, what its labels are, and which evidenc
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -18,6 +20,7 @@ from suite.store.segmentation import COUNTS, class_ious, mean_iou, pack_pixel_co
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.losses.of_pixels import IGNORED, pixel_cross_entropy
 
+MOST_LOGITS = 2**26  # of a test batch: 268 MB in single precision
 Evidence = npt.NDArray[Any]  # what a test keeps of each image, [N, …]
 
 
@@ -29,6 +32,9 @@ class Task(Protocol):
 
     def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         """Split a normalised batch into the model's input and labels of pixels (None: a label per image)."""
+
+    def most_tested(self, shape: Sequence[int]) -> int:
+        """The largest number of images per test batch, for memory. shape: of a stored image, [C, H, W]."""
 
     def evidence(self, count: int, device: torch.device) -> Tensor:
         """Evidence of `count` images, all zero, for `judge` to fill."""
@@ -58,6 +64,10 @@ class Classification:
     def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         """The whole batch is the model's input."""
         return batch, None
+
+    def most_tested(self, shape: Sequence[int]) -> int:
+        """No limit: logits of whole images are few."""
+        return sys.maxsize
 
     def evidence(self, count: int, device: torch.device) -> Tensor:
         """uint8 [count]."""
@@ -92,6 +102,10 @@ class SemanticSegmentation:
     def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         """The last channel is the mask."""
         return batch[:, :-1].contiguous(), batch[:, -1].round().long() - 1  # 0 becomes `IGNORED`
+
+    def most_tested(self, shape: Sequence[int]) -> int:
+        """So many that a batch has at most `MOST_LOGITS`, but at least one."""
+        return max(1, MOST_LOGITS // (self._classes * shape[1] * shape[2]))
 
     def evidence(self, count: int, device: torch.device) -> Tensor:
         """int64 [count, 3, classes]."""

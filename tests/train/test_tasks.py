@@ -106,5 +106,11 @@ def test_ignored_pixels_have_no_gradient():
     assert (logits.grad[0, :, 0] != 0).any()
 
 
+def test_a_test_batch_has_a_bounded_number_of_logits():
+    assert SemanticSegmentation(11).most_tested((4, 96, 96)) == 2**26 // (11 * 96 * 96)
+    assert SemanticSegmentation(254).most_tested((4, 1024, 1024)) == 1
+    assert CLASSIFICATION.most_tested((3, 224, 224)) > 2**32
+
+
 def test_the_trainer_has_a_task_for_whole_images_by_default():
     assert Trainer.__dataclass_fields__["task"].default is CLASSIFICATION

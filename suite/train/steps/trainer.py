@@ -234,7 +234,7 @@ class Trainer:
             return self.task.judge(logits, labels if of_pixels is None else of_pixels)
 
         # Without a backward pass, an image needs only a part of its memory in training, so test batches may be larger.
-        size = images_at_once_in_test(images, self.device)
+        size = min(images_at_once_in_test(images, self.device), self.task.most_tested(images.shape))
         size = size if self._split is None else min(size, 4 * self.images_at_once)
         parts = torch.split(torch.arange(len(images)), size)
         own = range(self.team.rank, len(parts), self.team.size)
