@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import interpolate
 
 from suite.models.families.compact import ViTLite
 from suite.models.families.deit import DeiT
@@ -57,8 +57,8 @@ class MaskTransformer(nn.Module):
         for block in self.blocks:
             x = block(x, NOWHERE)
         x = self.norm(x)
-        seen = normalize(x[:, : -self.classes] @ self.patch_projection, dim=-1)
-        queries = normalize(x[:, -self.classes :] @ self.class_projection, dim=-1)
+        seen = _unit(x[:, : -self.classes] @ self.patch_projection)
+        queries = _unit(x[:, -self.classes :] @ self.class_projection)
         masks: Tensor = self.mask_norm(seen @ queries.transpose(1, 2))
         return masks
 
@@ -99,6 +99,11 @@ class Segmenter(Semantic, DeiT):
 
 class SegmenterLite(Semantic, ViTLite):
     """The same heads on ViT-Lite's backbone."""
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Vectors of length 1. What was normalised and projected is not zero."""
+    return x / x.norm(dim=-1, keepdim=True)
 
 
 def _bilinear(cells: int, pixels: int) -> Tensor:
