@@ -103,7 +103,8 @@ class SegmenterLite(Semantic, ViTLite):
 
 def _unit(x: Tensor) -> Tensor:
     """Vectors of length 1. What was normalised and projected is not zero."""
-    return x / x.norm(dim=-1, keepdim=True)
+    unit: Tensor = x / x.norm(dim=-1, keepdim=True)
+    return unit
 
 
 def _bilinear(cells: int, pixels: int) -> Tensor:
