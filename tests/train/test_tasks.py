@@ -9,9 +9,12 @@ from torch import Tensor
 
 from suite.data.images import MaskedImages
 from suite.grid.recipe import Recipe
+from suite.models import create_model
 from suite.store.segmentation import class_ious, mean_iou
 from suite.train.augmentation.pipeline import Augmentation
 from suite.train.losses.of_pixels import IGNORED, pixel_cross_entropy
+from suite.train.steps.precision import Precision
+from suite.train.steps.seed_stack import stackable
 from suite.train.steps.trainer import Trainer
 from suite.train.tasks import CLASSIFICATION, SemanticSegmentation, task_of
 from tests.data.segmentation.test_preparation import prepared
@@ -110,6 +113,14 @@ def test_a_test_batch_has_a_bounded_number_of_logits():
     assert SemanticSegmentation(11).most_tested((4, 96, 96)) == 2**26 // (11 * 96 * 96)
     assert SemanticSegmentation(254).most_tested((4, 1024, 1024)) == 1
     assert CLASSIFICATION.most_tested((3, 224, 224)) > 2**32
+
+
+def test_seeds_are_trained_one_by_one():
+    """The trainer of several seeds knows labels of whole images alone, so it must not get these models."""
+    sizes = {"patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
+    precision = Precision("fp32", None)
+    for name, stacks in (("segmenter", False), ("deit", True)):
+        assert stackable(create_model(name, num_classes=3, image_size=8, **sizes), precision) is stacks
 
 
 def test_the_trainer_has_a_task_for_whole_images_by_default():
