@@ -190,6 +190,12 @@ def robustness() -> str:
     return "\n\n".join(parts)
 
 
+def segmentation() -> str:
+    """The intersections over union of the grid of LaPE's Table 4."""
+    tables = workspace("table4_budget").segmentation_tables()
+    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs("table4_budget")
+
+
 def robustness_verdicts() -> str:
     """The verdicts, and once there are runs the figure of the gain on each kind, which is written beside the page."""
     figure = "" if workspace("robustness_cifar").frame.empty else "\n\n![Gain on each kind](robustness.svg)"
@@ -261,6 +267,10 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     "listops.md": {
         "listops_runs": partial(runs, "listops_budget"),
         "listops_verdicts": partial(verdicts, "listops_budget"),
+    },
+    "segmentation.md": {
+        "table4_runs": segmentation,
+        "table4_verdicts": partial(verdicts, "table4_budget"),
     },
     "robustness.md": {
         "robustness_runs": robustness,

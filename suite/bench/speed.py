@@ -12,13 +12,15 @@ import torch
 from suite.bench.trainer import make_trainer
 from suite.bench.watch import Watch
 from suite.data.datasets import TOKEN_MEAN, TOKEN_STD
-from suite.data.images import ArrayImages
+from suite.data.images import ArrayImages, MaskedImages
 from suite.grid.recipe import AskedPrecision, Recipe
 from suite.models.model_cell import ModelCell
+from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.steps.memory import PeakMemory, release
 from suite.train.steps.precision import choose_precision
+from suite.train.tasks import CLASSIFICATION, SemanticSegmentation
 
 Mode = Literal["training", "evaluation"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -139,7 +141,10 @@ def compare(
 def _made_up(
     cell: ModelCell, count: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, tuple[float, ...], tuple[float, ...]]:
-    """Random images or sequences, uint8 [count, H, W, C], and the mean and standard deviation to normalise by."""
+    """Random images or sequences, uint8 [count, H, W, C], and the mean and standard deviation to normalise by.
+
+    For a semantic head, the images' last channel is a random mask.
+    """
     size, shape = cell.arch.size, cell.shape
     if isinstance(size, SequenceSize):  # symbols without padding
         sequences = (count, 1, shape.image_size, 1)
@@ -147,6 +152,10 @@ def _made_up(
         return symbols, TOKEN_MEAN, TOKEN_STD
     images = (count, shape.image_size, shape.image_size, shape.in_chans)
     half = (0.5,) * shape.in_chans
+    if isinstance(size, SemanticSize):
+        pixels = torch.randint(256, images, dtype=torch.uint8, generator=generator)
+        masks = torch.randint(1, shape.num_classes + 1, (*images[:-1], 1), dtype=torch.uint8, generator=generator)
+        return torch.cat([pixels, masks], dim=3), (*half, *TOKEN_MEAN), (*half, *TOKEN_STD)
     return torch.randint(256, images, dtype=torch.uint8, generator=generator), half, half
 
 
@@ -160,10 +169,17 @@ class _Side:
         generator = torch.Generator().manual_seed(0)
         pixels, mean, std = _made_up(cell, recipe.batch_size, generator)
         labels = torch.randint(shape.num_classes, (recipe.batch_size,), generator=generator)
-        self._images = ArrayImages(pixels, labels).to(device)
+        masked = isinstance(cell.arch.size, SemanticSize)
+        self._images = (MaskedImages if masked else ArrayImages)(pixels, labels).to(device)
         self._order = torch.arange(recipe.batch_size)
         self._trainer = make_trainer(
-            cell, recipe, Normalise(mean, std, device), device, graphs=setting.compiled, loss=loss
+            cell,
+            recipe,
+            Normalise(mean, std, device),
+            device,
+            graphs=setting.compiled,
+            loss=loss,
+            task=SemanticSegmentation(shape.num_classes) if masked else CLASSIFICATION,
         )
 
     def run(self, mode: Mode, steps: int) -> None:

@@ -15,6 +15,7 @@ from suite.train.losses.learner import learner_for
 from suite.train.steps.optimiser import build_optimiser
 from suite.train.steps.precision import choose_precision
 from suite.train.steps.trainer import Trainer
+from suite.train.tasks import CLASSIFICATION, Task
 
 
 def make_trainer(
@@ -29,6 +30,7 @@ def make_trainer(
     shape: Sequence[int] | None = None,
     recorded: bool = False,
     loss: str = "default",
+    task: Task = CLASSIFICATION,
 ) -> Trainer:
     """Build a new model with its loss and optimiser, and return a trainer for it.
 
@@ -43,6 +45,7 @@ def make_trainer(
         shape: see `Trainer`.
         recorded: see `Trainer`.
         loss: the name of the loss.
+        task: see `Trainer`.
     """
     model = learner_for(build_model(cell), LOSSES[loss], recipe, cell.shape.num_classes, seed=0).to(device)
     optimiser = build_optimiser(model, recipe, model.position_and_class_parameters())
@@ -51,5 +54,5 @@ def make_trainer(
     precision = choose_precision(recipe, device)
     return Trainer(
         model, optimiser, recipe, normalise, precision, device,
-        threads=threads, shape=shape, compiled=compiled, recorded=recorded,
+        threads=threads, shape=shape, compiled=compiled, recorded=recorded, task=task,
     )  # fmt: skip

@@ -117,6 +117,24 @@ def crop_and_resize(images: Tensor, windows: Tensor, bicubic: Tensor, height: in
     return _resample(images, across, down)
 
 
+def crop_to_nearest(masks: Tensor, windows: Tensor) -> Tensor:
+    """Resize each mask's window to the mask's size by taking the nearest pixel, as Pillow does.
+
+    Args:
+        masks: uint8 [B, C, H, W] on any device.
+        windows: top, left, height and width, int64 [B, 4] on the CPU.
+
+    Returns:
+        uint8 [B, C, H, W].
+    """
+    height, width = masks.shape[2:]
+    top, left, tall, wide = windows.double()[:, :, None].unbind(1)
+    rows = (top + ((torch.arange(height) + 0.5) * (tall / height)).floor()).long()
+    columns = (left + ((torch.arange(width) + 0.5) * (wide / width)).floor()).long()
+    places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)[:, None].expand(-1, masks.shape[1], -1)
+    return masks.flatten(2).gather(2, to_device(places, masks.device)).view(masks.shape)
+
+
 def resize_and_crop_centre(images: Tensor, resized: int) -> Tensor:
     """Resize square images bicubically to `resized` pixels per side, then crop the centre to the original size.
 

@@ -7,11 +7,13 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from suite.data.listops.settings import CLASSES, ListOps
+from suite.data.segmentation.settings import Segmentation
 from suite.data.sound.settings import Sound
 from suite.registry import Registry
 
 MOST_NAME = 100  # characters of a name, which is also a folder's name
 MOST_PIXELS = 4096  # of an image's side; a batch of larger images wouldn't fit in memory
+_RULES = ("sound", "listops", "segmentation")  # keys that most data sets don't have
 TOKEN_MEAN, TOKEN_STD = (0.0,), (1 / 255,)  # pixels are divided by 255: these give back the tokens
 
 
@@ -28,6 +30,8 @@ class Dataset(BaseModel):
         sound: how recordings became these images; None for images. The checksum covers it.
         listops: the rule that generated these lists; None for images. The checksum covers it. A list is a sequence of
             tokens, stored as an image of one row: `image_size` is its length, and pixels are tokens.
+        segmentation: the classes of the images' masks, and the rule that makes the splits; None for images without
+            masks. The checksum covers it. A mask is stored as a last channel of its image: see `read_pairs`.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -48,6 +52,7 @@ class Dataset(BaseModel):
     source: str = ""
     sound: Sound | None = None
     listops: ListOps | None = None
+    segmentation: Segmentation | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -69,7 +74,7 @@ class Dataset(BaseModel):
     @property
     def items(self) -> str:
         """What its images are, in the plural."""
-        return "lists" if self.listops else "images"
+        return "lists" if self.listops else "images with masks" if self.segmentation else "images"
 
     @property
     def summary(self) -> str:
@@ -88,11 +93,13 @@ class Dataset(BaseModel):
             return self.sound.options
         if self.listops is not None:
             return self.listops.options
+        if self.segmentation is not None:
+            return f"--image-size {self.image_size} {self.segmentation.options}"
         return f"--image-size {self.image_size}" + (" --storage folder" if self.storage == "folder" else "")
 
     def whole_checksum(self, arrays: str) -> str:
         """The checksum of this data set with arrays of that checksum."""
-        rule = self.sound or self.listops
+        rule = self.sound or self.listops or self.segmentation
         return arrays if rule is None else rule.checksum(arrays)
 
     @model_validator(mode="after")
@@ -131,11 +138,24 @@ class Dataset(BaseModel):
             raise ValueError("storage: arrays and checksum_of: images for lists")
         return self
 
+    @model_validator(mode="after")
+    def _as_the_masks(self) -> Self:
+        rule = self.segmentation
+        if rule is None:
+            return self
+        if self.sound is not None or self.listops is not None:
+            raise ValueError("one of sound, listops and segmentation")
+        if self.num_classes != rule.classes:
+            raise ValueError("num_classes of segmentation.classes")
+        if (self.storage, self.checksum_of) != ("arrays", "images"):
+            raise ValueError("storage: arrays and checksum_of: images for images with masks")
+        return self
+
     @model_serializer(mode="wrap")
     def _without_rules(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """All values, but no `sound` and `listops` of images: what was written before they existed stays the same."""
+        """All values, but rules only where there are some: what was written before they existed stays the same."""
         values: dict[str, Any] = handler(self)
-        return {key: value for key, value in values.items() if key not in ("sound", "listops") or value is not None}
+        return {key: value for key, value in values.items() if key not in _RULES or value is not None}
 
 
 DATASETS: Registry[Dataset] = Registry("data set")

@@ -29,6 +29,7 @@ SUFFIXES = {
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF", "JPEG2000", "AVIF")
 
 GREY_MODES = ("L", "1")
+MASK_MODES = ("L", "P")
 EIGHT_BIT_MODES = (*GREY_MODES, "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 MOST_BYTES = 2**29  # size of an image file
@@ -149,14 +150,47 @@ def decode_window(
         return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
 
 
+def decode_mask(data: bytes, path: Path, image_size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Decode the bytes of a mask: an image whose pixels are values of classes, grey or indices of a palette.
+
+    The mask is resized and cropped as `decode` does with its image, but to the nearest pixel.
+
+    Args:
+        data: the file's bytes.
+        path: the file's path, for error messages.
+        image_size: pixels on each side of the result.
+
+    Returns:
+        The whole mask, uint8 [height, width], and the fitted one, uint8 [image_size, image_size].
+
+    Raises:
+        InputError: the file is damaged, has too many pixels, or has colours instead of values.
+    """
+    with _loaded(data, path) as image:
+        if image.mode not in MASK_MODES:
+            raise InputError(
+                "a mask has colours instead of the values of classes",
+                expected=f"8-bit grey or a palette (Pillow's modes {' and '.join(MASK_MODES)})",
+                found=f"mode {image.mode}",
+                where=shown(path),
+                fix="save it with one value per pixel: the number of the class",
+            )
+        fitted = _cropped(image, path, image_size, image_size, Image.Resampling.NEAREST)
+        return np.array(image, dtype=np.uint8), np.array(fitted, dtype=np.uint8)
+
+
 def _fitted(image: Image.Image, path: Path, channels: int, image_size: int, side: int) -> npt.NDArray[np.uint8]:
-    image = _converted(image, channels)
+    image = _cropped(_converted(image, channels), path, image_size, side, Image.Resampling.BICUBIC)
+    return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
+
+
+def _cropped(image: Image.Image, path: Path, image_size: int, side: int, resample: Image.Resampling) -> Image.Image:
+    """The centre of an image, image_size pixels on each side, after its shorter side is resized to `side` pixels."""
     width, height = _resized_size(*image.size, side, path)
     if (width, height) != image.size:
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        image = image.resize((width, height), resample)
     left, top = (width - image_size) // 2, (height - image_size) // 2
-    image = image.crop((left, top, left + image_size, top + image_size))
-    return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
+    return image.crop((left, top, left + image_size, top + image_size))
 
 
 def _resized_size(width: int, height: int, side: int, path: Path) -> tuple[int, int]:

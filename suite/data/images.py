@@ -1,4 +1,4 @@
-"""Reading prepared images for training, as batches of uint8 tensors."""
+"""Reading prepared images, and masks, for training, as batches of uint8 tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from suite.data.cache import load_index, load_meta, load_split, prepare_command, prepared_files, verify
-from suite.data.crops import Crops, crop_and_resize, resize_and_crop_centre
+from suite.data.crops import Crops, crop_and_resize, crop_to_nearest, resize_and_crop_centre
 from suite.data.datasets import Dataset
 from suite.data.decode import decode, decode_window, read_file
 from suite.data.index import Row, changed_file
@@ -127,7 +127,19 @@ class ArrayImages:
         return _copies[key]
 
     def _copied(self, device: torch.device) -> ArrayImages:
-        return ArrayImages(self.pixels.to(device), self.labels.to(device), self.name)
+        return type(self)(self.pixels.to(device), self.labels.to(device), self.name)
+
+
+class MaskedImages(ArrayImages):
+    """Images in memory whose last channel is a mask: 0 where a pixel is ignored, otherwise the class plus 1."""
+
+    def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
+        """Random crops of the images at `indices` [B], resized, and the same of their masks: uint8 [B, C + 1, H, W]."""
+        _, height, width = self.shape
+        windows = crops.windows(torch.full_like(indices, height), torch.full_like(indices, width))
+        chosen = self._chosen(indices)
+        images = crop_and_resize(chosen[:, :-1], windows, crops.bicubic, height, width)
+        return torch.cat([images, crop_to_nearest(chosen[:, -1:], windows)], dim=1)
 
 
 # The images that this process has copied to devices.
@@ -260,7 +272,8 @@ def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -
         _verified.add(key)
     if dataset.storage == "arrays":
         arrays = load_split(dataset, split, root)
-        return ArrayImages(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), (dataset.checksum, split))
+        kind = ArrayImages if dataset.segmentation is None else MaskedImages
+        return kind(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), (dataset.checksum, split))
     index, meta = load_index(dataset, split, root), load_meta(dataset.name, root)
     return FolderImages(
         dataset, Path(name_path(meta.images) if meta else ""), index.rows, torch.from_numpy(index.labels)

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from suite.data import sources
-from suite.data.archives import is_archive, not_archive
 from suite.data.arrays import SPLITS, Split, arrays_checksum, canonical_order, measure
 from suite.data.cache import CORRUPTIONS, TEACHERS, Meta, load_meta, prepare_command, publish, scratch, verify
 from suite.data.copies import Named, note_copies
-from suite.data.datasets import DATASETS, MOST_NAME, MOST_PIXELS, Dataset
+from suite.data.datasets import DATASETS, MOST_NAME, Dataset
 from suite.data.decode import decode, read_file
 from suite.data.index import Index, classes_checksum, index_checksum
 from suite.data.names import name_path, name_text, shown
@@ -23,8 +22,8 @@ from suite.data.reading import listing, read_arrays, read_form, read_index, read
 from suite.data.sound.listing import list_recordings
 from suite.data.sound.reading import read_spectrograms
 from suite.data.sound.settings import Sound
+from suite.data.source_checks import check_image_size, check_source
 from suite.data.tree import Tree
-from suite.data.walk import check_link
 from suite.errors import InputError, unknown
 from suite.store.canonical import canonical_json
 from suite.store.homes import expanded
@@ -64,24 +63,9 @@ def prepare(
     """
     if source is not None:
         source = expanded(source).absolute()
-        check_link(source)
-        if not source.is_dir() and not (source.is_file() and is_archive(source)):
-            found, fix = not_archive(source) if source.is_file() else ("a pipe, a socket or a device", "")
-            raise InputError(
-                "no images to read" if sound is None else "no recordings to read",
-                expected="a folder, or a zip or tar archive",
-                found=found if source.exists() else "nothing",
-                where=shown(source),
-                fix=fix or "check the path after --from",
-            )
-    if image_size is not None and not 1 <= image_size <= MOST_PIXELS:
-        raise InputError(
-            "an impossible image size",
-            expected=f"from 1 to {MOST_PIXELS} pixels",
-            found=str(image_size),
-            where=f"--image-size {image_size}",
-            fix="change --image-size",
-        )
+        check_source(source, "images" if sound is None else "recordings")
+    if image_size is not None:
+        check_image_size(image_size)
     if storage not in STORAGES:
         raise unknown("storage", storage, STORAGES, where=f"--storage {storage}")
     if sound is not None:

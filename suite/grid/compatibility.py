@@ -15,15 +15,25 @@ from suite.grid.named_recipe import NamedRecipe
 from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES
 from suite.models.levels import Cell
+from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.store.held_out import count_validation
-from suite.store.record import LOSS_KEYS
+from suite.store.record import LOSS_KEYS, USUAL_LEVELS
 
 # Keys that change pixels. Of tokens, they would make other symbols.
 _OF_PIXELS = (
     "crop_padding", "crop_scale", "flip", "auto_augment", "erase_prob", "mixup", "cutmix", "test_crop_ratio",
     "corruptions",
 )  # fmt: skip
+# Keys that would change an image and not its mask, or that take one label per image.
+_NOT_OF_MASKS = ("auto_augment", "erase_prob", "mixup", "cutmix", "test_crop_ratio", "corruptions")
+# What architectures and data sets are of, and which architecture to choose for it.
+_KINDS = {"lists": "sequences of tokens", "classes": "images", "masks": "images with masks"}
+_CHOICES = {
+    "lists": "lra_small, or another size of sequence",
+    "classes": "a family other than sequence and segmenter",
+    "masks": "a size of segmenter or segmenter_lite",
+}
 _DROP = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
 
 
@@ -59,15 +69,15 @@ def check_cell(cell: Cell, dataset: Dataset, recipe: NamedRecipe) -> None:
 
 def _check_kind(cell: Cell, dataset: Dataset) -> None:
     """Raise `InputError` unless images are for an architecture of images, and sequences for one of sequences."""
-    size, of_tokens = cell.arch.size, dataset.listops is not None
-    if isinstance(size, SequenceSize) != of_tokens:
-        kinds = {True: "sequences of tokens", False: "images"}
+    size = cell.arch.size
+    made_for = "lists" if isinstance(size, SequenceSize) else "masks" if isinstance(size, SemanticSize) else "classes"
+    has = "lists" if dataset.listops else "masks" if dataset.segmentation else "classes"
+    if made_for != has:
         raise InputError(
-            f"arch {cell.arch.name} on {dataset.name}: it is of {kinds[not of_tokens]}",
-            expected=f"an architecture of {kinds[of_tokens]}, which the data set has",
+            f"arch {cell.arch.name} on {dataset.name}: it is of {_KINDS[made_for]}",
+            expected=f"an architecture of {_KINDS[has]}, which the data set has",
             found=f"family {cell.arch.family.name}",
-            fix=f"choose {'lra_small, or another size of ' if of_tokens else 'a family other than '}sequence, or "
-            f"another data set; {_DROP}",
+            fix=f"choose {_CHOICES[has]}, or another data set; {_DROP}",
         )
     if isinstance(size, SequenceSize) and size.vocabulary < len(SYMBOLS):
         raise InputError(
@@ -81,7 +91,17 @@ def _check_kind(cell: Cell, dataset: Dataset) -> None:
 def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
     recipe = named.recipe
     if dataset.listops is not None:
-        _check_tokens_stay(dataset, named)
+        _check_unchanged(dataset, named, _OF_PIXELS, "changes pixels", "has tokens", "without augmentation")
+    if dataset.segmentation is not None:
+        _check_unchanged(dataset, named, _NOT_OF_MASKS, "has what masks can't follow", "has masks",
+                         "whose augmentation is crop_padding or crop_scale, and flip")  # fmt: skip
+        if cell["loss"] != USUAL_LEVELS["loss"]:
+            raise InputError(
+                f"loss {cell['loss']} is of whole images, and {dataset.name} has masks",
+                expected=f"loss {USUAL_LEVELS['loss']}: cross entropy of pixels",
+                found=f"loss {cell['loss']}",
+                fix=f"leave this loss out; {_DROP}",
+            )
     if recipe.cutmix_grid is not None and dataset.image_size % recipe.cutmix_grid:
         raise InputError(
             f"the recipe's cutmix_grid doesn't fit the data set {dataset.name}",
@@ -102,20 +122,32 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
             fix="choose another arch, or give this one a block of its own with distillation: none",
         )
     images = recipe.train_images if recipe.train_images is not None else dataset.train_images
-    _check_range("train_images", images, dataset.num_classes, dataset.train_images, dataset, named)
+    least = dataset.num_classes if dataset.segmentation is None else 1
+    _check_range("train_images", images, least, dataset.train_images, dataset, named)
     if recipe.validation is not None:
         _check_validation(recipe, images, dataset, named)
     else:
         _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
 
 
-def _check_tokens_stay(dataset: Dataset, named: NamedRecipe) -> None:
-    """Raise `InputError` if the recipe would change the tokens of sequences."""
+def _check_unchanged(
+    dataset: Dataset, named: NamedRecipe, keys: Iterable[str], does: str, has: str, expected: str
+) -> None:
+    """Raise `InputError` if the recipe sets keys that would spoil this kind of data.
+
+    Args:
+        dataset: the data set.
+        named: the recipe.
+        keys: the keys that must have their default.
+        does: what these keys do to pixels, for the message.
+        has: what the data set has instead.
+        expected: which recipe fits.
+    """
     fields = Recipe.model_fields
-    if changed := [key for key in _OF_PIXELS if getattr(named.recipe, key) != fields[key].default]:
+    if changed := [key for key in keys if getattr(named.recipe, key) != fields[key].default]:
         raise InputError(
-            f"the recipe changes pixels, and {dataset.name} has tokens",
-            expected="a recipe without augmentation",
+            f"the recipe {does}, and {dataset.name} {has}",
+            expected=f"a recipe {expected}",
             found=", ".join(f"{key}: {getattr(named.recipe, key)}" for key in changed),
             where=named.where(changed[0]),
             fix=f"leave {', '.join(changed)} out",

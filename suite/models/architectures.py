@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from suite.errors import InputError, Problem, nearest, unknown
 from suite.models.levels import Cell, Level, Refusal
 from suite.models.positions import SITES, TOKENS
+from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.models.sizes import (
     AnySize,
@@ -133,6 +134,7 @@ _COMPACT = "Compact Transformers (arXiv 2104.05704)"
 _COMPACT_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.1}
 _T2T_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.0}
 _RESNET = "ResNet (arXiv 1512.03385)"
+_SEGMENTER = "Segmenter (arXiv 2105.05633)"
 _LRA = "Long Range Arena (arXiv 2011.04006)"
 _LRA_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-6, "attn_drop": 0.0}
 _SWIN_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-5, "drop_path": 0.2, "attn_drop": 0.0}
@@ -169,6 +171,10 @@ for _family in (
     Family("sequence_late", "sequence whose class token joins before the last two blocks whatever the norm, as with "
            "DTN it must", _LRA, SequenceSize, "suite.models.families.sequence:SequenceTransformer", 1, _LRA_DEFAULTS,
            late_prefix=True, sites=(TOKENS,)),
+    Family("segmenter", "DeiT with a semantic head: linear, or a mask transformer", _SEGMENTER, SemanticSize,
+           "suite.models.families.segmenter:Segmenter", 1, _DEIT_DEFAULTS),
+    Family("segmenter_lite", "ViT-Lite with a semantic head: linear, or a mask transformer", _SEGMENTER, SemanticSize,
+           "suite.models.families.segmenter:SegmenterLite", 1, _COMPACT_DEFAULTS),
     Family("timm", "an image model of the library timm, by timm's name and with timm's arguments",
            "timm (github.com/huggingface/pytorch-image-models)", TimmSize, "suite.models.timm_network:TimmNetwork",
            sites=(TOKENS,)),
@@ -233,6 +239,12 @@ _LRA_SMALL: dict[str, Any] = {"embed_dim": 64, "depth": 4, "num_heads": 4, "mlp_
 for _name, _body in (("base", _LRA_BASE), ("small", _LRA_SMALL)):
     _NAMED[f"lra_{_name}"] = ("sequence", _body)
     _NAMED[f"lra_{_name}_late"] = ("sequence_late", _body)
+
+# Segmenter's backbones with patches of 16 pixels, with either head; drop_path is DeiT's.
+for _name, _width, _heads in (("tiny", 192, 3), ("small", 384, 6)):
+    _body = {"patch_size": 16, "embed_dim": _width, "depth": 12, "num_heads": _heads, "mlp_ratio": 4.0}
+    _NAMED[f"segmenter_{_name}_16"] = ("segmenter", _body)
+    _NAMED[f"segmenter_{_name}_mask_16"] = ("segmenter", {**_body, "mask_layers": 2})
 
 
 def named_architectures() -> list[str]:

@@ -146,13 +146,21 @@ def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
         )
         pairs = zip(seen.comparison.seeds, images.gained, images.lost, images.p_mcnemar, strict=True)
         yield (
-            "Images gained, lost; McNemar’s p" if images.copies == 1 else "Images with fewer, more errors; sign test",
+            _IMAGE_TESTS[metric_of(claim.metric).items],
             "; ".join(f"seed {seed} +{more} −{less}, {p_value(p)}" for seed, more, less, p in pairs),
         )
     yield "Smallest gain to show", f"{_number(seen.smallest_gain)} points, by {pair_count(seen.pairs)} at 80 % power"
     yield "Pairs to show the claimed gain", f"{_number(seen.pairs_needed, 0)}, at 80 % power with this spread"
     yield "Correlation of the pairs", _number(seen.comparison.correlation)
     yield "Environments", "; ".join(seen.comparison.environments)
+
+
+# What is counted of single test images, by the evidence of the metric.
+_IMAGE_TESTS = {
+    "correct": "Images gained, lost; McNemar’s p",
+    "wrong_copies": "Images with fewer, more errors; sign test",
+    "pixel_counts": "Images that add more, less to the mIoU; sign test",
+}
 
 
 def _metric(claim: Claim) -> str:

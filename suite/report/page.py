@@ -66,6 +66,7 @@ def render(
     series: Sequence[Series] = (),
     levels: Sequence[Table] = (),
     corruptions: Sequence[Table] = (),
+    masks: Sequence[Table] = (),
     records: Mapping[str, RunRecord] | None = None,
     up: str = "",
 ) -> Path:
@@ -82,6 +83,7 @@ def render(
         series: the gains over the levels of settings, if the grid has such axes.
         levels: their tables.
         corruptions: the tables of errors on corrupted images, if runs were tested on them.
+        masks: the tables of segmentations, if runs are.
         records: the records of the runs, by trial id; without them the page doesn't say which code made a run.
         up: the address of the page of all claims, to link to; empty if there is none.
 
@@ -124,13 +126,22 @@ def render(
         notes=notes,
         **run_list(frame, records or {}, claims_of_runs(verdicts), rerun_options(grid.command, grid.name)),
         sections=_sections(
-            grid, frame, published, factorials, bool(alike), bool(levels), bool(corruptions), _curves_title(drawn)
+            grid,
+            frame,
+            published,
+            factorials,
+            bool(alike),
+            bool(levels),
+            bool(corruptions),
+            bool(masks),
+            _curves_title(drawn),
         ),
         published=[view(table) for table in beside],
         effects=[view(table) for table in effects],
         interactions=_interactions(factorials, interactions),
         levels=[view(table) for table in levels],
         corruptions=[view(table) for table in corruptions],
+        masks=[view(table) for table in masks],
         by_kind=[_kinds(one, drawing) for one, drawing in zip(by_kind, drawn_kinds.values(), strict=False)],
         series=[_series(one, drawing) for one, drawing in zip(series, by_level.values(), strict=False)],
         overview=overview(grid, frame, verdicts),
@@ -158,7 +169,7 @@ def render(
         made=made(frame),
     )
     write_summary(results, folder / "tables")
-    write([*levels, *corruptions, *beside, *effects], folder / "tables")
+    write([*levels, *corruptions, *masks, *beside, *effects], folder / "tables")
     _write_figures({**drawings, **interactions, **by_level, **whole, **drawn_kinds}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts, by_claim(verdicts)).encode())
     write_atomic(folder / "index.html", page.encode())
@@ -190,6 +201,7 @@ def _sections(
     alike: bool,
     levels: bool,
     corruptions: bool,
+    masks: bool,
     curves_title: str,
 ) -> list[tuple[str, str]]:
     combined = [("interactions", "Do the gains add up?")] if factorials else []
@@ -200,6 +212,7 @@ def _sections(
         ("results", "Results"),
         *([("levels", "By setting")] if levels else []),
         *([("corruptions", "Corrupted images")] if corruptions else []),
+        *([("segmentation", "Segmentation")] if masks else []),
         *combined,
         *beside,
         ("curves", curves_title),

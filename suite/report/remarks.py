@@ -161,7 +161,11 @@ def caveats(grid: GridSummary, frame: Frame, history: Frame | None, verdicts: Se
             f"With {min(pairs)} pairs, the intervals are wide and rest on the t-test’s assumption of normally "
             "distributed gains; the exact sign-flip test needs 5 pairs to reach p < 0.05."
         )
-    images = [float(count) for count in frame["test_images"] if not is_missing(count)]
+    images = [
+        float(count)
+        for count, answers in zip(frame["test_images"], frame["correct"], strict=True)
+        if not is_missing(count) and not is_missing(answers)  # of a segmentation, a test image is no whole answer
+    ]
     if images:
         yield f"One test image is {100 / min(images):.3g} points; smaller differences can’t be seen in a single run."
     yield (

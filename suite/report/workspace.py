@@ -19,6 +19,7 @@ from suite.report.tables.chosen import choice_table
 from suite.report.tables.corruptions import corruption_tables
 from suite.report.tables.published import PublishedTable, published_table
 from suite.report.tables.rows import rows
+from suite.report.tables.segmentation import segmentation_tables
 from suite.report.tables.table import Table
 from suite.run.opened_grid import OpenGrid, open_grid
 from suite.run.timing.estimate import ANYWHERE, Estimate, Where, estimate, workers_here
@@ -231,6 +232,10 @@ class Workspace(OpenGrid):
     def corruption_tables(self) -> list[Table]:
         """The errors on corrupted images; none if no run was tested on them."""
         return corruption_tables(self.columns, self.budget_note)
+
+    def segmentation_tables(self) -> list[Table]:
+        """The intersections over union; none if no run is a segmentation."""
+        return segmentation_tables(self.columns, self.budget_note)
 
     @cached_property
     def factorials(self) -> list[Factorial]:

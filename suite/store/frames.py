@@ -11,7 +11,7 @@ from suite.store.canonical import canonical_json, fingerprint
 from suite.store.folder import Store
 from suite.store.history import history_frame, joined, stored_history
 from suite.store.parsing import sort_key
-from suite.store.record import LOSS_KEYS, OF_CORRUPTIONS, OF_VALIDATION, RunRecord
+from suite.store.record import LOSS_KEYS, OF_CORRUPTIONS, OF_SEGMENTATION, OF_VALIDATION, RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ _COLUMNS = [
 ]
 _NUMBERS = (
     "top1", "top1_best_epoch", "test_loss", "params", "macs", "train_seconds", "images_per_second", "peak_memory_mb",
-    *OF_VALIDATION, "corruption_error", "corruption_images",
+    *OF_VALIDATION, "corruption_error", "corruption_images", "miou",
 )  # fmt: skip
 
 
@@ -35,10 +35,10 @@ def load_frame(path: str | Path) -> pd.DataFrame:
     """The records below a results folder (or of one runs.jsonl) as a frame, a row per run.
 
     Its columns are the fields of `suite.store.record.RunRecord`; accuracies are percent, missing numbers NaN.
-    `code` is JSON: the code of the run, or newer code that was shown to train the same. So is `corruption_errors`. Runs
-    of the same `environment` compare without a footnote. `recipe_id` differs between training runs that differ in
-    anything but the axes and the seed. `settings` is JSON: the recipe and the architecture of the config, and a
-    fingerprint of the rest.
+    `code` is JSON: the code of the run, or newer code that was shown to train the same. So are `corruption_errors` and
+    `class_iou`. Runs of the same `environment` compare without a footnote. `recipe_id` differs between training runs
+    that differ in anything but the axes and the seed. `settings` is JSON: the recipe and the architecture of the
+    config, and a fingerprint of the rest.
 
     Raises:
         InputError: there is no such folder or file, or a record in it is damaged or newer than this suite.
@@ -93,7 +93,10 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
-    row = {**dict.fromkeys((*OF_VALIDATION, *OF_CORRUPTIONS)), **record.model_dump(exclude=_NOT_COLUMNS)}
+    row = {
+        **dict.fromkeys((*OF_VALIDATION, *OF_CORRUPTIONS, *OF_SEGMENTATION)),
+        **record.model_dump(exclude=_NOT_COLUMNS),
+    }
     training = {key: value for key, value in record.config.items() if key not in ("axes", "methods", "seed_index")}
     rest = fingerprint({key: value for key, value in training.items() if key != "recipe"})
     parts = {"recipe": training["recipe"], "arch": record.config["axes"].get("arch"), "rest": rest}
@@ -106,4 +109,6 @@ def _row(record: RunRecord) -> dict[str, Any]:
     made = {"code": code, "environment": record.environment.group}
     if record.corruption_errors is not None:
         made["corruption_errors"] = canonical_json(record.corruption_errors)
+    if record.class_iou is not None:
+        made["class_iou"] = canonical_json(list(record.class_iou))
     return {**row, **made, "recipe_id": fingerprint(training), "settings": settings}

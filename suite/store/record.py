@@ -18,6 +18,7 @@ from pydantic import (
 
 from suite.store.corruptions import MOST_COPIES, count_copies, mean_error
 from suite.store.held_out import parse_validation
+from suite.store.segmentation import mean_iou
 from suite.store.tested_epochs import parse_test_every
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ OF_CORRUPTIONS = (
     "corruption_error", "corruption_errors", "corruption_images", "corruption_wrong", "corruption_data",
 )  # fmt: skip
 
-_OF_SOME = (*OF_VALIDATION, *OF_CORRUPTIONS)
+# Fields of runs that segment images; left out in the same way.
+OF_SEGMENTATION = ("miou", "class_iou", "pixel_counts")
+
+_OF_SOME = (*OF_VALIDATION, *OF_CORRUPTIONS, *OF_SEGMENTATION)
 
 # Fields that differ between two runs of the same trial on machines of the same kind.
 VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb", "node", "attempts")
@@ -156,7 +160,9 @@ class RunRecord(_Model):
     seed_index: Count = Field(description="runs with the same number are pairs")
 
     epochs: Small = Field(description="epochs completed")
-    top1: Percent | None = Field(default=None, description="percent, test set, last epoch")
+    top1: Percent | None = Field(
+        default=None, description="percent, test set, last epoch; of a segmentation, of its labelled pixels"
+    )
     top1_best_epoch: Percent | None = Field(default=None, description="percent, best epoch on the test set: optimistic")
     test_loss: Finite | None = Field(default=None, description="mean over test images, last epoch")
     params: Count | None = Field(default=None, description="parameters of the model")
@@ -191,6 +197,17 @@ class RunRecord(_Model):
         default=None, description="wrong answers to the copies of each image: a byte each, base64"
     )
     corruption_data: Id | None = Field(default=None, description="checksum of the corrupted copies")
+    miou: Percent | None = Field(
+        default=None, description="of a segmentation: mean intersection over union, percent, test set, last epoch"
+    )
+    class_iou: tuple[Percent | None, ...] | None = Field(
+        default=None, description="by class, percent; null for a class that no test image has"
+    )
+    pixel_counts: str | None = Field(
+        default=None,
+        description="by image and class: pixels that are correct, labelled so, predicted so; see the source of "
+        "suite.store.segmentation",
+    )
     correct: str | None = Field(default=None, description="per-image correctness: packed bits, base64")
     diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
     error: str | None = Field(default=None, description="the end of the last traceback")
@@ -245,6 +262,7 @@ class RunRecord(_Model):
         if best is not None and last is not None and best < last:
             raise ValueError("a best epoch on the validation images that is no worse than the last one")
         _check_corruptions(self)
+        _check_segmentation(self)
         if self.status == "done" and (self.top1 is None or self.top1_best_epoch is None or not self.epochs):
             raise ValueError("an accuracy and epochs of a run that is done")
         return self
@@ -262,6 +280,19 @@ def _check_corruptions(record: RunRecord) -> None:
         raise ValueError(f"errors of 1 to {MOST_COPIES} corrupted copies of at least one image")
     if abs(mean_error(errors) - (record.corruption_error or 0.0)) > ROUNDING_OF_MEANS:
         raise ValueError("a corruption_error that is the mean of corruption_errors")
+
+
+def _check_segmentation(record: RunRecord) -> None:
+    """Raise `ValueError` unless the fields about a segmentation are all there, or none, and fit each other."""
+    found = [getattr(record, name) is not None for name in OF_SEGMENTATION]
+    if any(found) and not all(found):
+        raise ValueError(f"all of {', '.join(OF_SEGMENTATION)}, or none of them")
+    if record.class_iou is None or record.miou is None:
+        return
+    if record.correct is not None or not record.test_images:
+        raise ValueError("pixel counts of at least one image, and no bits of whole images")
+    if abs(mean_iou(record.class_iou) - record.miou) > ROUNDING_OF_MEANS:
+        raise ValueError("a miou that is the mean of class_iou")
 
 
 def _parsed(name: str, parse: Callable[[object], object], value: object) -> None:

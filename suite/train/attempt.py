@@ -21,7 +21,6 @@ from suite.models.model import Model
 from suite.store.environment import describe
 from suite.store.held_out import count_validation
 from suite.text import duration
-from suite.train.augmentation.pipeline import Normalise
 from suite.train.clock import Clock
 from suite.train.faults import TimeLimitError
 from suite.train.heartbeat import Heartbeat
@@ -40,6 +39,7 @@ from suite.train.steps.seed_stack import StackTrainer, stackable
 from suite.train.steps.seeds import SeedTrainer
 from suite.train.steps.shares import splittable
 from suite.train.steps.trainer import Trainer
+from suite.train.tasks import task_of
 
 _BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "seconds": 0.0, "epoch_seconds": 0.0})
 
@@ -76,6 +76,7 @@ class Attempt:
         self.corrupted = corrupted
         self.recipe, self.dataset = trials[0].recipe, trials[0].dataset
         self.images, self.test_images = train.to(device), test.to(device)
+        self.task = task_of(self.dataset)
         self.members = [Member(trial) for trial in trials]
         self.precision = choose_precision(self.recipe, device)
         self.validation: list[Part] = []  # of each member; empty if the recipe holds out no images
@@ -172,7 +173,7 @@ class Attempt:
             if part not in found:
                 found[part] = trainer.test(part)
             right, losses = found[part]
-            member.validated(right[number], losses[number], step)
+            member.validated(right[number].numpy(), losses[number], step)
         if found:
             trim()
 
@@ -183,7 +184,7 @@ class Attempt:
         for kind, severity, images in self.corrupted.sets(self.device):
             right, _ = trainer.test(images)
             for number, member in enumerate(self.members):
-                member.tested_corrupted(kind, severity, right[number].numpy())
+                member.tested_corrupted(kind, severity, right[number].numpy().astype(bool))
             trim()
             self._check_time(clock)
             if self.heart is not None:  # a test of many copies isn't a standstill
@@ -201,7 +202,7 @@ class Attempt:
             self.params = count_parameters(model).total  # without the parameters that a loss adds
             models.append(learner_for(model, loss, recipe, dataset.num_classes, seed).to(self.device))
         self.macs = _macs(self.members[0].trial)
-        normalise = Normalise(dataset.mean, dataset.std, self.device)
+        normalise = self.task.normalise(dataset, self.device)
         recorded = self.machine.compiled is not False
         if len(models) > 1:
             return StackTrainer(
@@ -219,11 +220,12 @@ class Attempt:
             self.device,
             teacher=None if self.teacher is None else self.teacher.to(self.device),
             threads=self.machine.threads,
-            shape=self.images.shape,
+            shape=self.dataset.shape,
             micro_batch=self.machine.micro_batch,
             compiled=self.compiled,
             recorded=recorded,
             team=self.team,
+            task=self.task,
         )
         self.images_at_once, self.divisible = trainer.images_at_once, splittable(model)
         return trainer

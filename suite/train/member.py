@@ -12,9 +12,10 @@ from torch import Tensor
 from suite.grid.trial import Trial
 from suite.models.model import Model
 from suite.store.corruptions import mean_error, pack_counts
-from suite.store.record import Epoch, Status, pack_bits
+from suite.store.record import Epoch, Status
 from suite.train.steps.similarity import Similarity
 from suite.train.steps.trainer import DivergedError, check_finite
+from suite.train.tasks import Evidence, task_of
 
 Outcome = tuple[Status, dict[str, Any]]  # the status of a trial, and the record's fields for that status
 
@@ -29,7 +30,8 @@ class Member:
         self.trial = trial
         self.history: list[Epoch] = []
         self.diverged: DivergedError | None = None
-        self.correct = np.zeros(0, dtype=bool)
+        self.task = task_of(trial.dataset)
+        self.evidence: Evidence = np.zeros(0, dtype=bool)
         self.validation_images: int | None = None
         self.corruption_errors: dict[str, dict[str, float]] = {}  # percent, by kind and severity
         self.corruption_wrong = np.zeros(0, dtype=np.uint8)  # wrong answers to the corrupted copies of each image
@@ -55,13 +57,11 @@ class Member:
             return
         self.history.append(Epoch(epoch=epoch, lr=lr, train_loss=mean, top1=None, test_loss=None, seconds=seconds))
 
-    def tested(
-        self, correct: np.ndarray[Any, np.dtype[np.bool_]], loss: float, similarity: Similarity | None, step: int
-    ) -> None:
+    def tested(self, evidence: Evidence, loss: float, similarity: Similarity | None, step: int) -> None:
         """Called after the test at the end of an epoch.
 
         Args:
-            correct: Per-image correctness, bool [test images].
+            evidence: What the test keeps of each image, [test images, …]: see `suite.train.tasks`.
             loss: The mean test loss.
             similarity: How similar the patches are after each block; None if that can't be measured.
             step: The last training step before the test, counted over the training run.
@@ -72,12 +72,11 @@ class Member:
             self.diverged = DivergedError(step)
             self.history.pop()
             return
-        self.correct = correct
-        top1 = 100.0 * int(correct.sum()) / len(correct)
-        found = {"top1": top1, "test_loss": loss, "similarity": similarity}
+        self.evidence = evidence
+        found = {"top1": self.task.top1(evidence), "test_loss": loss, "similarity": similarity}
         self.history[-1] = self.history[-1].model_copy(update=found)
 
-    def validated(self, correct: Tensor, loss: float, step: int) -> None:
+    def validated(self, evidence: Evidence, loss: float, step: int) -> None:
         """Called after `tested`, with the outcome on the validation images: see there."""
         if self.diverged is not None:
             return
@@ -85,8 +84,8 @@ class Member:
             self.diverged = DivergedError(step)
             self.history.pop()
             return
-        self.validation_images = len(correct)
-        found = {"validation_top1": 100.0 * int(correct.sum()) / len(correct), "validation_loss": loss}
+        self.validation_images = len(evidence)
+        found = {"validation_top1": self.task.top1(evidence), "validation_loss": loss}
         self.history[-1] = self.history[-1].model_copy(update=found)
 
     def _of_validation(self) -> dict[str, Any]:
@@ -149,8 +148,7 @@ class Member:
             "train_seconds": seconds,
             "images_per_second": len(self.history) * images / sum(epoch.seconds for epoch in self.history),
             "peak_memory_mb": memory,
-            "test_images": len(self.correct),
-            "correct": pack_bits(self.correct),
+            **self.task.fields(self.evidence),
             **self._of_validation(),
             **self._of_corruptions(),
         }

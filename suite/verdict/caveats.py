@@ -225,7 +225,8 @@ def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:
 def _single_pairs(claim: Claim, evidence: Evidence, images: ImageChecks) -> Iterator[str]:
     """Where McNemar's tests, Holm-adjusted over the pairs, don't say what the t-test over pairs says.
 
-    Of several copies of each image they are sign tests: which side has fewer wrong answers to an image's copies.
+    Of several copies of each image they are sign tests: which side has fewer wrong answers to an image's copies. So are
+    those of a mean intersection over union: to which side's an image adds more.
     """
     side = stats.direction(claim.side)
     shown = [
@@ -233,7 +234,8 @@ def _single_pairs(claim: Claim, evidence: Evidence, images: ImageChecks) -> Iter
         for more, less, p in zip(images.gained, images.lost, stats.holm(images.p_mcnemar), strict=True)
         if p < claim.alpha
     ]
-    against, test = shown.count(False), "McNemar's" if images.copies == 1 else "the sign"
+    answers = evidence.comparison.measured.items == "correct"
+    against, test = shown.count(False), "McNemar's" if answers else "the sign"
     if evidence.p_adjusted < claim.alpha and against:
         yield f"{test} test finds the opposite in {against} of {pair_count(evidence.pairs)}"
     if evidence.p_adjusted >= claim.alpha and len(shown) == evidence.pairs and not against:

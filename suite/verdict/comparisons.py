@@ -23,6 +23,7 @@ from suite.verdict.code import mixed_code
 from suite.verdict.corrupted import CorruptedEvidence, corrupted_evidence
 from suite.verdict.metrics import MEASURED, Metric, Reference, metric_of
 from suite.verdict.runs import CELL_FIELDS, Key, Run, cell_order, is_missing, unique_runs
+from suite.verdict.segmented import SegmentationEvidence, segmentation_evidence
 from suite.verdict.setting_levels import level_of, setting_level, setting_order, without_settings
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Side:
         last: top-1 of the last epoch of each finished seed, in percent.
         machine_faults: the failed seeds whose failure was the machine's, and not the training's.
         corrupted: for each finished seed that was tested on corrupted images, the evidence of it.
+        segmented: for each finished seed of a segmentation, the evidence of its test.
         settings: recipe and sizes, as the frame's column `settings` has them; empty if it has none.
         chosen: the axis and level that were chosen for it by validation (see `suite.verdict.chosen`); empty if none.
     """
@@ -66,6 +68,7 @@ class Side:
     last: Mapping[int, float] = field(default_factory=dict)
     machine_faults: frozenset[int] = frozenset()
     corrupted: Mapping[int, CorruptedEvidence] = field(default_factory=dict)
+    segmented: Mapping[int, SegmentationEvidence] = field(default_factory=dict)
     settings: str = ""
     chosen: str = ""
 
@@ -301,6 +304,7 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         last={seed: float(run["top1"]) for seed, run in done.items() if not is_missing(run.get("top1"))},
         machine_faults=frozenset(seed for seed in failures if _is_true(numbered[seed].get("machine_fault"))),
         corrupted={seed: kept for seed, run in done.items() if (kept := corrupted_evidence(run)) is not None},
+        segmented={seed: own for seed, run in done.items() if (own := segmentation_evidence(run)) is not None},
         settings=_first(done.values(), "settings"),
         chosen=_first(done.values(), "chosen"),
     )

@@ -47,7 +47,8 @@ class Metric:
         at_accuracy: the value of a model whose every answer is right with this probability, in percent.
         of_last_epoch: whether it is of the model after the last epoch by definition.
         items: the evidence that a record keeps for each test image: whether the answer is right, or how many answers to
-            its corrupted copies are wrong; empty: none that this metric is the mean of.
+            its corrupted copies are wrong, or how many pixels of each class are correct; empty: none that says how
+            much single images add to this metric.
         missing: why a run may not have it, for messages.
     """
 
@@ -59,7 +60,7 @@ class Metric:
     read: Callable[[Run, Reference | None], float] | None = None
     at_accuracy: Callable[[float, Reference | None], float] = lambda accuracy, _: accuracy
     of_last_epoch: bool = False
-    items: Literal["", "correct", "wrong_copies"] = ""
+    items: Literal["", "correct", "wrong_copies", "pixel_counts"] = ""
     missing: str = ""
 
     @property
@@ -104,6 +105,7 @@ def _mce_at(accuracy: float, reference: Reference | None) -> float:
 
 _BEST = "top-1 of the best epoch (optimistic)"
 _UNTESTED = "the runs weren't tested on corrupted images: their recipe has no corruptions"
+_NO_MASKS = "the runs segment no images: their data set has no masks"
 
 METRICS: Mapping[str, Metric] = {
     "top1": Metric(
@@ -149,7 +151,26 @@ METRICS: Mapping[str, Metric] = {
     "accuracy": Metric("accuracy of another task, in percent", 100),
     "box_ap": Metric("average precision of boxes, in percent", 100),
     "mask_ap": Metric("average precision of masks, in percent", 100),
-    "miou": Metric("mean intersection over union, in percent", 100),
+    "miou": Metric(
+        "mean intersection over union of a segmentation in percent, of the last epoch",
+        100,
+        tested=True,
+        title="mean intersection over union (mIoU)",
+        read=_column("miou"),
+        at_accuracy=lambda accuracy, _: 100 * accuracy / (200 - accuracy),
+        of_last_epoch=True,
+        items="pixel_counts",
+        missing=_NO_MASKS,
+    ),
+    "pixel_accuracy": Metric(
+        "labelled pixels of a segmentation that are correct, in percent, of the last epoch",
+        100,
+        tested=True,
+        title="pixel accuracy",
+        read=lambda run, _: math.nan if math.isnan(_column("miou")(run, None)) else _column("top1")(run, None),
+        of_last_epoch=True,
+        missing=_NO_MASKS,
+    ),
     "macs_billions": Metric("multiply-accumulates of a forward of one image, in 10⁹; papers say FLOPs", 1e6),
     "params_millions": Metric("parameters of the model, in millions", 1e6),
     "pe_params_thousands": Metric("parameters of position embedding and joining method, in thousands", 1e9),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError
 from suite.grid.axes import COLUMN_ORDER, level_order
-from suite.store.record import AXIS_FIELDS, FAILURES, OF_CORRUPTIONS
+from suite.store.record import AXIS_FIELDS, FAILURES, OF_CORRUPTIONS, OF_SEGMENTATION
 from suite.text import seed_list
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ _COLUMNS = [
 ]  # fmt: skip
 # A frame without these has no evidence of single test images, or doesn't know its runs' settings or machine's faults.
 _EVIDENCE = [
-    "test_images", "correct", "code", "settings", "machine_fault", "top1_best_validation", "chosen", *OF_CORRUPTIONS
+    "test_images", "correct", "code", "settings", "machine_fault", "top1_best_validation", "chosen", *OF_CORRUPTIONS,
+    *OF_SEGMENTATION,
 ]  # fmt: skip
 
 

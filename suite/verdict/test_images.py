@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.errors import InputError
-from suite.store.record import OF_CORRUPTIONS, unpack_bits
+from suite.store.record import OF_CORRUPTIONS, OF_SEGMENTATION, unpack_bits
 from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.corrupted import corrupted_evidence, wrong_counts
 from suite.verdict.runs import is_missing, rows_of
+from suite.verdict.segmented import image_shares, pixel_counts, segmentation_evidence
 from suite.verdict.stats import Differences
 
 if TYPE_CHECKING:
@@ -63,12 +64,20 @@ def check_accuracies(frame: Frame) -> None:
         kept = corrupted_evidence(dict(zip(OF_CORRUPTIONS, values, strict=True)))
         if kept is not None:
             wrong_counts(kept, f"runs.jsonl, trial {trial_id}")
+    if "pixel_counts" not in frame:
+        return
+    columns = ("test_images", "top1", *OF_SEGMENTATION)
+    for trial_id, *values in rows_of(frame, ("trial_id", *columns)):
+        segmented = segmentation_evidence(dict(zip(columns, values, strict=True)))
+        if segmented is not None:
+            pixel_counts(segmented, f"runs.jsonl, trial {trial_id}")
 
 
 def differences(comparison: Comparison) -> Differences | None:
     """The comparison's pairs, image by image: 1 where only the treatment is right, -1 where only the baseline is.
 
-    Of a corruption error: how many more copies of the image the treatment got right. [pairs, images], in the order of
+    Of a corruption error: how many more copies of the image the treatment got right. Of a mean intersection over union:
+    by how much more the image adds to it (see `image_shares`). [pairs, images], in the order of
     `comparison.seeds`. None if a run of them kept no answers, or if they are not those of the metric: they are of the
     last epoch, and of one test set.
 
@@ -79,6 +88,8 @@ def differences(comparison: Comparison) -> Differences | None:
         return None
     if comparison.measured.items == "wrong_copies":
         return _fewer_wrong(comparison)
+    if comparison.measured.items == "pixel_counts":
+        return _more_shares(comparison)
     if comparison.measured.items != "correct" or lacking(comparison):
         return None
     baseline, treatment = (
@@ -113,6 +124,20 @@ def _fewer_wrong(comparison: Comparison) -> Differences | None:
         for side in (comparison.baseline, comparison.treatment)
     )  # fmt: skip
     return baseline.astype(np.int16) - treatment.astype(np.int16)
+
+
+def _more_shares(comparison: Comparison) -> Differences:
+    """Pair by pair and image by image, by how much more the image adds to the treatment's mIoU."""
+    baseline, treatment = (
+        np.stack([
+            image_shares(
+                pixel_counts(side.segmented[seed], f"runs.jsonl, trial {side.trials[seed]} ({comparison.label})")
+            )
+            for seed in comparison.seeds
+        ])
+        for side in (comparison.baseline, comparison.treatment)
+    )  # fmt: skip
+    return treatment - baseline
 
 
 def lacking(comparison: Comparison) -> int:

@@ -125,7 +125,10 @@ def test_every_named_size_can_be_built(name: str) -> None:
     size, prefix = model.architecture.size, model.architecture.family.prefix
     stages = size.depth if isinstance(size, WindowSize) else [size.depth]
     width = size.embed_dim * 2 ** (len(stages) - 1)
-    assert model.head.weight.shape == (7, getattr(size, "head_dim", 0) or width)
+    if getattr(size, "mask_layers", 0):
+        assert model.head.class_embedding.shape == (1, 7, width)
+    else:
+        assert model.head.weight.shape == (7, getattr(size, "head_dim", 0) or width)
     assert [len(position.maps) for position in model.positions()] == list(stages)
     rows, columns = size.token_grid(side)
     assert model.positions()[0].tables[0].shape == (1, prefix + rows * columns, size.embed_dim)

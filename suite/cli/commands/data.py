@@ -12,6 +12,8 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.data.listops.preparation import prepare_lists
 from suite.data.listops.settings import parse_listops
 from suite.data.preparation import declaration, prepare
+from suite.data.segmentation.preparation import prepare_masks
+from suite.data.segmentation.settings import parse_segmentation
 from suite.data.sound.settings import FOLDERS, parse_sound
 from suite.errors import InputError
 from suite.text import note
@@ -27,6 +29,7 @@ def prepare_data(
     split: str | None = None,
     corruptions: str | None = None,
     listops: str | None = None,
+    segmentation: str | None = None,
 ) -> Iterator[str]:
     """Run `lape data prepare`: prepare a data set, and yield lines that describe it.
 
@@ -40,13 +43,23 @@ def prepare_data(
         split: the rule that makes the recordings' test split; None: by folders.
         corruptions: the settings of corrupted copies of the test images; None: make none.
         listops: the settings of lists to generate or to read.
+        segmentation: the classes and the splits, if the source has images with masks.
 
     Raises:
         InputError: options don't go together, unknown settings, or the data set can't be prepared.
     """
     if listops is not None:
-        others = {"--sound": sound, "--split": split, "--image-size": image_size, "--storage": storage}
-        _check_alone(name, {**others, "--corruptions": corruptions})
+        others: dict[str, object] = {
+            "--sound": sound,
+            "--split": split,
+            "--image-size": image_size,
+            "--storage": storage,
+        }
+        others |= {"--corruptions": corruptions, "--segmentation": segmentation}
+        _check_alone(name, "--listops", "--from and --data", others)
+    elif segmentation is not None:
+        others = {"--sound": sound, "--split": split, "--corruptions": corruptions}
+        _check_alone(name, "--segmentation", "--from, --image-size and --data", others)
     elif split is not None and sound is None:
         raise InputError(
             "a split of images is made by their folders",
@@ -61,6 +74,9 @@ def prepare_data(
     before = _prepared(name, root)
     if listops is not None:
         dataset = prepare_lists(name, parse_listops(listops), root=root, source=source)
+    elif segmentation is not None:
+        masks = parse_segmentation(segmentation)
+        dataset = prepare_masks(name, masks, root=root, source=source, image_size=image_size, storage=storage)
     else:
         dataset = prepare(name, root=root, source=source, image_size=image_size, storage=storage, sound=settings)
     yield f"{dataset.name}: {dataset.summary}, in {root / name}"
@@ -89,15 +105,22 @@ def prepare_data(
         yield declaration(dataset)
 
 
-def _check_alone(name: str, others: Mapping[str, object]) -> None:
-    """Raise `InputError` if another option than --from and --data is given beside --listops."""
-    if given := [option for option, value in others.items() if value not in (None, "auto")]:
+def _check_alone(name: str, option: str, allowed: str, others: Mapping[str, object]) -> None:
+    """Raise `InputError` if an option is given that doesn't go with another one.
+
+    Args:
+        name: the data set's name.
+        option: the one that excludes others.
+        allowed: the options that go with it, for the message.
+        others: the values of those that don't.
+    """
+    if given := [other for other, value in others.items() if value not in (None, "auto")]:
         raise InputError(
             "options that don't go together",
-            expected="with --listops, no other option than --from and --data",
+            expected=f"with {option}, no other option than {allowed}",
             found=" and ".join(given),
             where=f"lape data prepare {name}",
-            fix="run: lape data prepare NAME --listops SETTINGS",
+            fix=f"run: lape data prepare NAME {option} SETTINGS, with none but {allowed}",
         )
 
 

@@ -105,12 +105,20 @@ def data_prepare(
             "seed=0,min_length=32,max_length=128,train=10000,test=2000. Without a seed: read them from the folder.",
         ),
     ] = None,
+    segmentation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=VALUE,…",
+            help="The source has images and masks (VOC's layout, or images/ and masks/ with a folder per split): the "
+            "number of classes and the splits, such as classes=21,train=train,test=val.",
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
     """Download, read or generate a data set, verify it, and cache it. Trials never download data."""
     from suite.cli.commands.data import prepare_data
 
-    for line in prepare_data(name, source, image_size, storage, data, sound, split, corruptions, listops):
+    for line in prepare_data(name, source, image_size, storage, data, sound, split, corruptions, listops, segmentation):
         say(line)
 
 

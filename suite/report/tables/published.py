@@ -29,6 +29,7 @@ _MEASURED: Mapping[str, Callable[[Run], float]] = {
     "top1": lambda run: float(run["top1"]),
     "top1_best_epoch": lambda run: float(run["top1_best_epoch"]),
     "corruption_error": lambda run: math.nan if is_missing(run["corruption_error"]) else float(run["corruption_error"]),
+    "miou": lambda run: math.nan if is_missing(run.get("miou")) else float(run["miou"]),
     "params_millions": lambda run: math.nan if is_missing(run["params"]) else float(run["params"]) / 1e6,
 }
 _BY_BENCH = "a ratio of `lape bench`: the number itself is of the paper's machine"

@@ -54,6 +54,9 @@ LEGEND = (
     "Best epoch: the best epoch on the test set itself, which is optimistic. "
     "Gain: over the default joining, mean over pairs of the same seed, with its 95 % t interval."
 )
+_OF_MASKS = (
+    "Of a segmentation, top-1 is the share of labelled pixels that are correct; its mIoU is in a table of its own."
+)
 _OTHER_GAINS = (
     "Gains of rows with the default joining: over the default loss, or else over the architecture's usual norm (ln, or "
     "bn of convolutional networks)."
@@ -110,7 +113,8 @@ def _below(cells: Sequence[Row], budget: str) -> list[str]:
     axes = {row.comparison.axis for row in cells if row.comparison is not None}
     other = [_OTHER_GAINS] if axes - {"join"} else []
     uneven = [f"n differs between rows: from {counts[0]} to {counts[-1]} seeds."] if len(counts) > 1 else []
-    return [*budget_note(budget), LEGEND, *other, *uneven]
+    masks = [_OF_MASKS] if any(row.side.segmented for row in cells) else []
+    return [*budget_note(budget), LEGEND, *masks, *other, *uneven]
 
 
 def write_tables(frame: Frame, folder: Path, budget: str = "") -> list[Path]:

@@ -14,11 +14,13 @@ from suite.grid.recipe import Recipe
 from suite.registry import resolve
 from suite.train.augmentation.mixing import mixed_targets
 from suite.train.losses.diversity import Seen
+from suite.train.losses.of_pixels import pixel_cross_entropy
 from suite.train.losses.target import Target
 
 # Logits [B, classes]. A distilled model gives a pair: the logits of its two heads. A `Learner` gives a pair: either of
 # these, and the fields of `Seen`.
 Output = Tensor | tuple[Any, Any]
+_PIXELS = 3  # dimensions of labels of pixels, [B, H, W]
 
 
 class Objective:
@@ -77,6 +79,8 @@ class Objective:
             with torch.autocast(images.device.type, enabled=False):
                 labels = _labels(target, logits.shape[1], recipe.label_smoothing)
                 base = self._base(logits.float(), labels, recipe.label_smoothing)
+        elif target.labels.ndim == _PIXELS:
+            base = pixel_cross_entropy(logits.float(), target.labels, recipe.label_smoothing)
         elif target.partners is None or target.share is None:
             base = cross_entropy(logits.float(), target.labels, label_smoothing=recipe.label_smoothing)
         else:

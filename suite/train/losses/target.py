@@ -12,7 +12,7 @@ class Target(NamedTuple):
     """The training targets of a batch.
 
     Args:
-        labels: The labels of the images, int64 [B].
+        labels: The labels of the images, int64 [B]; of a segmentation, those of the pixels, int64 [B, H, W].
         partners: The labels of their mixing partners, int64 [B]; None: images are not mixed.
         share: The weight of the image's own label, float32 [B, 1]; None: images are not mixed.
         own: Whether each patch is from the image itself, not from its partner, bool [B, patches]. Only for a loss that

@@ -49,7 +49,10 @@ class SeedTrainer(Protocol):
         """
 
     def test(self, images: Evaluated) -> tuple[Tensor, list[float]]:
-        """Whether each image is classified correctly (bool [seeds, N], on the CPU), and the mean losses."""
+        """The evidence of each image ([seeds, N, …], on the CPU: see `suite.train.tasks`), and the mean losses.
+
+        Of a classification, it is whether the image is classified correctly: bool or uint8 [seeds, N].
+        """
 
     def similarity(self, images: Images) -> list[Similarity | None]:
         """How similar the patches of test images are after each block: see `layer_similarity`."""

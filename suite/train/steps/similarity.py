@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from suite.data.images import Images
 from suite.models.model import Model
-from suite.train.augmentation.pipeline import Normalise
 from suite.train.losses.diversity import mean_similarity
 from suite.train.steps.precision import Precision
 
@@ -27,7 +27,12 @@ def sample(images: Images) -> Tensor:
 
 @torch.inference_mode()
 def layer_similarity(
-    model: Model, images: Images, crop_ratio: float, normalise: Normalise, precision: Precision, device: torch.device
+    model: Model,
+    images: Images,
+    crop_ratio: float,
+    inputs: Callable[[Tensor], Tensor],
+    precision: Precision,
+    device: torch.device,
 ) -> Similarity | None:
     """The mean of |cos| over pairs of patches of an image, averaged over the sample of test images, for each block.
 
@@ -35,7 +40,7 @@ def layer_similarity(
         model: The model, on the device and in evaluation mode.
         images: The test images.
         crop_ratio: The recipe's `test_crop_ratio`.
-        normalise: The data set's normalisation.
+        inputs: Makes the model's input of stored pixels, as the data set's normalisation does.
         precision: The precision of the forward pass.
         device: The device.
 
@@ -46,7 +51,7 @@ def layer_similarity(
     patches = model.architecture.size.patch_tokens(model.image_size)
     if patches is None or (1, 1) in patches.grids:
         return None
-    batch = normalise(images.batch(sample(images), crop_ratio).to(device))
+    batch = inputs(images.batch(sample(images), crop_ratio).to(device))
     with precision.autocast(device):
         output = model(batch, range(sum(patches.depths)))
     if isinstance(output, Tensor):  # a model from outside, which needn't show its patches

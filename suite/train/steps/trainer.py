@@ -10,7 +10,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from suite.data.images import Evaluated, Images
 from suite.data.transfer import to_device
@@ -35,6 +34,7 @@ from suite.train.steps.seeds import Each
 from suite.train.steps.shares import Split, choose_shares, micro_batches, splittable
 from suite.train.steps.similarity import Similarity, layer_similarity
 from suite.train.steps.state import Tensors, gather, restore
+from suite.train.tasks import CLASSIFICATION, Task
 
 TEST_BATCH = 256  # images per batch of a test pass; it is not part of a recipe
 
@@ -68,6 +68,7 @@ class Trainer:
         compiled: Compile the model with torch.compile.
         recorded: Record steps as CUDA graphs, on a GPU.
         team: The processes that train this trial. Each has its own trainer, and all get the same weights.
+        task: What the model is trained and tested for.
 
     Raises:
         IndivisibleError: The model uses batch statistics, so it can't be trained in micro-batches or on several CPU
@@ -87,6 +88,7 @@ class Trainer:
     compiled: bool = False
     recorded: bool = False
     team: Team = ALONE
+    task: Task = CLASSIFICATION
 
     def __post_init__(self) -> None:
         self._augmentation = Augmentation(self.recipe, self.normalise)
@@ -161,11 +163,13 @@ class Trainer:
         part = None if self._split is None else self._split.images(size)
 
         def step(number: int, batches: Sequence[Batch]) -> Tensor:
-            ((inputs, share, boxes),) = batches
+            ((batch, share, boxes),) = batches
+            inputs, of_pixels = self.task.split(batch)
             target = Target.of(labels[number * size : (number + 1) * size], share)
             if self._learner is not None:
                 target = self._learner.target(target, boxes, self._draws)
             target = target if part is None else target.take(to_device(part, self.device))
+            target = target if of_pixels is None else target._replace(labels=of_pixels)
             return self.step(inputs, target, rates[number])[None]
 
         streams = self._augmentation.streams(images, orders, self.device, generators, mixing, part)
@@ -223,34 +227,38 @@ class Trainer:
         def one(indices: Tensor) -> tuple[Tensor, Tensor]:
             labels = images.labels[indices].to(self.device)
             batch = images.batch(indices, self.recipe.test_crop_ratio).to(self.device)
+            inputs, of_pixels = self.task.split(self.normalise(batch))
             with self.precision.autocast(self.device):
-                logits = model(self.normalise(batch)).float()
+                logits = model(inputs).float()
             self.team.beat()
-            return logits.argmax(1) == labels, cross_entropy(logits, labels, reduction="sum").double()
+            return self.task.judge(logits, labels if of_pixels is None else of_pixels)
 
         # Without a backward pass, an image needs only a part of its memory in training, so test batches may be larger.
-        size = images_at_once_in_test(images, self.device)
+        size = min(images_at_once_in_test(images, self.device), self.task.most_tested(images.shape))
         size = size if self._split is None else min(size, 4 * self.images_at_once)
         parts = torch.split(torch.arange(len(images)), size)
         own = range(self.team.rank, len(parts), self.team.size)
         mine = [parts[number] for number in own]
-        correct = torch.zeros(len(images), dtype=torch.uint8, device=self.device)
+        evidence = self.task.evidence(len(images), self.device)
         losses = torch.zeros(len(parts), dtype=torch.float64, device=self.device)
         found = map(one, mine) if self._split is None else self._split.map(one, mine)
-        for number, (right, loss) in zip(own, found, strict=True):
-            correct[parts[number].to(self.device)] = right.byte()
+        for number, (of_images, loss) in zip(own, found, strict=True):
+            evidence[parts[number].to(self.device)] = of_images
             losses[number] = loss
-        self.team.add([correct])
+        self.team.add([evidence])
         self.team.add([losses])
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for loss in losses:  # in this order, so that results match committed records bit for bit
             total += loss
-        return correct.bool().cpu()[None], [total.item() / len(images)]
+        return evidence.cpu()[None], [total.item() / len(images)]
 
     def similarity(self, images: Images) -> list[Similarity | None]:
         """See `SeedTrainer.similarity`."""
         model, ratio = cast(Model, self.tested.eval()), self.recipe.test_crop_ratio
-        return [layer_similarity(model, images, ratio, self.normalise, self.precision, self.device)]
+        return [layer_similarity(model, images, ratio, self._inputs, self.precision, self.device)]
+
+    def _inputs(self, batch: Tensor) -> Tensor:
+        return self.task.split(self.normalise(batch))[0]
 
     def models(self) -> list[Model]:
         """See `SeedTrainer.models`."""

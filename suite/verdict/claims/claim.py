@@ -209,7 +209,7 @@ class Claim(Model):
                 "a reference, whose errors are 100 %, with metric: mce alone; metric: corruption_error does without one"
             )
         if self.epoch is not None and METRICS[self.metric].missing:
-            raise ValueError(f"no epoch with metric: {self.metric}: corrupted images are tested after the last one")
+            raise ValueError(f"no epoch with metric: {self.metric}: it is of the last one")
         return self
 
     @model_serializer(mode="wrap")

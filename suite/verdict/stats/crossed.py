@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from suite.verdict.stats.gains import IDENTICAL, paired_gain
 from suite.verdict.stats.images import Differences
@@ -51,7 +52,8 @@ def crossed_interval(
 
     Args:
         differences: [pairs, images]; 1 where only the treatment got the image right, −1 where only the baseline did.
-            Of several copies of each image: how many more of them the treatment got right.
+            Of several copies of each image: how many more of them the treatment got right. Or floats: see
+            `suite.verdict.stats.images.Differences`.
         level: of the two-sided interval.
         t_quantile: how many standard errors of the gains the seeds' part reaches on either side; that of the level
             unless given. Give `suite.verdict.stats.sequential.critical_t` for an interval that holds at every look.
@@ -87,6 +89,8 @@ def _mean_squares(differences: Differences, copies: int) -> tuple[float, float]:
     Of whole numbers: sums of squares by their totals are exact, and no array of floats as large as all answers is made.
     """
     n, images = differences.shape
+    if differences.dtype == np.float64:
+        return _mean_squares_of_floats(differences.astype(np.float64, copy=False))
     by_pair = differences.sum(axis=1, dtype=np.int64)
     by_image = differences.sum(axis=0, dtype=np.int64)
     total = int(by_pair.sum())
@@ -101,3 +105,12 @@ def _mean_squares(differences: Differences, copies: int) -> tuple[float, float]:
     residual = all_squares - of_images - of_pairs
     whole = n * images
     return of_images / whole / (images - 1), residual / whole / ((n - 1) * (images - 1))
+
+
+def _mean_squares_of_floats(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
+    n, images = differences.shape
+    by_image = differences.mean(axis=0) - differences.mean()
+    by_pair = differences.mean(axis=1, keepdims=True) - differences.mean()
+    residual = differences - differences.mean() - by_image - by_pair
+    of_images = n * float(np.square(by_image).sum())
+    return of_images / (images - 1), float(np.square(residual).sum()) / ((n - 1) * (images - 1))

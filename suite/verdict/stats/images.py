@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 # [pairs, images]: 1 where only the treatment is correct on the image, -1 where only the baseline is, else 0. Of several
-# copies of each image: how many more of them the treatment classified correctly.
-Differences = npt.NDArray[np.int8] | npt.NDArray[np.int16]
+# copies of each image: how many more of them the treatment classified correctly. Of a metric that isn't a mean of
+# answers: by how much more the image adds to it, in floats whose mean is the gain (0 to 1).
+Differences = npt.NDArray[np.int8] | npt.NDArray[np.int16] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def test_an_analogue_says_so_in_its_title() -> None:
         ("    claimed_gain: 0.842\n", "", "'claims.0.claimed_gain' is missing"),
         ("    margin: 0.421\n", "", "'claims.0.margin' is missing"),
         ("    alpha: 0.05\n", "", "alpha is missing"),
-        ("metric: top1", "metric: miou", "not_runnable: why it can't be tested"),
+        ("metric: top1", "metric: mask_ap", "not_runnable: why it can't be tested"),
         ("claimed_baseline: 93.448", "claimed_baseline: 193.448", "less than or equal to 100"),
         ("claimed_gain: 0.842", "claimed_gain: .nan", "finite number"),
         ("min_pairs: 3", "min_pairs: 1", "greater than or equal to 2"),

@@ -1,0 +1,133 @@
+"""`lape data prepare NAME --segmentation SETTINGS`: read images with masks, and keep them as a data set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from suite.data.arrays import SPLITS, Split, arrays_checksum, measure
+from suite.data.cache import Meta, load_meta, publish, scratch, verify
+from suite.data.copies import Named, note_copies
+from suite.data.datasets import DATASETS, Dataset
+from suite.data.names import name_text, shown
+from suite.data.preparation import ARRAYS_LIMIT, check_name, is_whole, sort_splits
+from suite.data.reading import listing, read_form, unpacked
+from suite.data.segmentation.listing import Pair, Pairs, list_pairs
+from suite.data.segmentation.reading import read_pairs
+from suite.data.segmentation.settings import Segmentation
+from suite.data.source_checks import check_image_size, check_source
+from suite.errors import InputError
+from suite.store.homes import expanded
+from suite.text import Progress
+
+
+def prepare_masks(
+    name: str, rule: Segmentation, *, root: Path, source: Path | None, image_size: int | None, storage: str = "auto"
+) -> Dataset:
+    """Prepare a data set of images with masks in the cache and verify it. Unchanged files are not read again.
+
+    Args:
+        name: a new name.
+        rule: the classes, and the rule that makes the splits.
+        root: the cache.
+        source: a folder or an archive; see `list_pairs`.
+        image_size: pixels per side. The shorter side is resized to it (images bicubically, masks to the nearest
+            pixel), then the centre is cropped.
+        storage: "auto" or "arrays".
+
+    Raises:
+        InputError: the options don't go together, a file can't be used, or the cache isn't writable.
+    """
+    source, size = _checked(name, source, image_size, storage)
+    with Progress(f"preparing {name}") as progress, scratch(root) as temporary:
+        with unpacked(source, temporary, progress) as folder:
+            progress.phase("listing the images")
+            with listing(folder):
+                pairs = list_pairs(folder, rule)
+                stamp = pairs.stamp(size, rule.model_dump(mode="json"), "" if source.is_dir() else shown(source))
+            known = _unchanged(name, root, stamp)
+            if known is not None:
+                return known
+            meta, splits = _read(name, pairs, rule, source, size, progress)
+        progress.phase("writing and verifying")
+        publish(meta.model_copy(update={"stamp": stamp}), splits, root)
+        verify(meta.dataset, root)
+    return meta.dataset
+
+
+def _unchanged(name: str, root: Path, stamp: str) -> Dataset | None:
+    """The prepared data set, if it is undamaged and its files haven't changed."""
+    try:
+        known = load_meta(name, root)
+    except InputError:
+        return None  # damaged: prepare it again
+    if known is None or known.stamp != stamp or not is_whole(known.dataset, root):
+        return None
+    return known.dataset
+
+
+def _read(
+    name: str, pairs: Pairs, rule: Segmentation, source: Path, size: int, progress: Progress
+) -> tuple[Meta, dict[str, Split]]:
+    _, channels = read_form(pairs.images, size, progress)
+    needed = sum(map(len, pairs.splits.values())) * size * size * (channels + 1)
+    if needed > ARRAYS_LIMIT:
+        raise InputError(
+            "images and masks too large to be kept as arrays",
+            expected=f"at most {ARRAYS_LIMIT / 2**30:.0f} GiB of pixels",
+            found=f"{needed / 2**30:.2f} GiB",
+            where=shown(source),
+            fix="choose a smaller --image-size, or fewer images",
+        )
+    splits = read_pairs(pairs, rule, size, channels, progress)
+    progress.phase("sorting and measuring")
+    note_copies({split: _named(pairs, pairs.splits[split], splits[split]) for split in SPLITS})
+    splits = sort_splits(splits)
+    mean, std = measure(splits["train"].images[..., :-1])
+    dataset = Dataset(
+        name=name,
+        num_classes=rule.classes,
+        image_size=size,
+        channels=channels,
+        train_images=len(splits["train"]),
+        test_images=len(splits["test"]),
+        mean=mean,
+        std=std,
+        checksum=rule.checksum(arrays_checksum(splits)),
+        source=f"images and masks of {shown(source.name)}",
+        segmentation=rule,
+    )
+    return Meta(dataset=dataset), splits
+
+
+def _named(pairs: Pairs, files: list[Pair], split: Split) -> Iterator[Named]:
+    for (image, _), pixels in zip(files, split.images, strict=True):
+        digest = hashlib.sha256(pixels[..., :-1].tobytes()).digest()
+        yield digest, 0, name_text(image.relative_to(pairs.folder))
+
+
+def _checked(name: str, source: Path | None, image_size: int | None, storage: str) -> tuple[Path, int]:
+    """The source and the image size. Raises `InputError` for a name or options that don't go with masks."""
+    problems = {
+        "a new name": f"{name}, a built-in data set" if name in DATASETS else "",
+        "--from with a folder or an archive of images and masks": "no --from" if source is None else "",
+        "--image-size: images and masks become squares": "no --image-size" if image_size is None else "",
+        "images in the cache": "--storage folder" if storage == "folder" else "",
+    }
+    for expected, found in problems.items():
+        if found:
+            raise InputError(
+                "options that don't go together",
+                expected=f"with --segmentation, {expected}",
+                found=found,
+                where=f"lape data prepare {name}",
+                fix="run: lape data prepare NAME --from FOLDER --image-size PIXELS --segmentation SETTINGS",
+            )
+    assert source is not None  # it has just been checked
+    assert image_size is not None
+    check_name(name)
+    check_image_size(image_size)
+    source = expanded(source).absolute()
+    check_source(source, "images and masks")
+    return source, image_size

@@ -1,0 +1,147 @@
+"""What a model is trained and tested for: one class per image, or one class per pixel.
+
+A task says what of a batch a model gets, what its labels are, and which evidence a test keeps of each image.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from suite.data.datasets import TOKEN_MEAN, TOKEN_STD, Dataset
+from suite.store.record import pack_bits
+from suite.store.segmentation import COUNTS, class_ious, mean_iou, pack_pixel_counts, pixel_accuracy
+from suite.train.augmentation.pipeline import Normalise
+from suite.train.losses.of_pixels import IGNORED, pixel_cross_entropy
+
+MOST_LOGITS = 2**26  # of a test batch: 268 MB in single precision
+Evidence = npt.NDArray[Any]  # what a test keeps of each image, [N, …]
+
+
+class Task(Protocol):
+    """The parts of training and testing that depend on the task."""
+
+    def normalise(self, dataset: Dataset, device: torch.device) -> Normalise:
+        """The normalisation of stored pixels, float32 [B, stored channels, H, W]."""
+
+    def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Split a normalised batch into the model's input and labels of pixels (None: a label per image)."""
+
+    def most_tested(self, shape: Sequence[int]) -> int:
+        """The largest number of images per test batch, for memory. shape: of a stored image, [C, H, W]."""
+
+    def evidence(self, count: int, device: torch.device) -> Tensor:
+        """Evidence of `count` images, all zero, for `judge` to fill."""
+
+    def judge(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The evidence of each image of a test batch, and the sum of the images' losses, float64.
+
+        Args:
+            logits: the model's output, float32.
+            labels: the labels of images or of pixels.
+        """
+
+    def top1(self, evidence: Evidence) -> float:
+        """The accuracy of these images, in percent."""
+
+    def fields(self, evidence: Evidence) -> dict[str, Any]:
+        """What a record keeps of the last test."""
+
+
+class Classification:
+    """One class per image. The evidence is a bit per image: whether the answer is correct."""
+
+    def normalise(self, dataset: Dataset, device: torch.device) -> Normalise:
+        """See `Task.normalise`."""
+        return Normalise(dataset.mean, dataset.std, device)
+
+    def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The whole batch is the model's input."""
+        return batch, None
+
+    def most_tested(self, shape: Sequence[int]) -> int:
+        """No limit: logits of whole images are few."""
+        return sys.maxsize
+
+    def evidence(self, count: int, device: torch.device) -> Tensor:
+        """uint8 [count]."""
+        return torch.zeros(count, dtype=torch.uint8, device=device)
+
+    def judge(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """logits: [B, classes]; labels: int64 [B]. See `Task.judge`."""
+        return (logits.argmax(1) == labels).byte(), cross_entropy(logits, labels, reduction="sum").double()
+
+    def top1(self, evidence: Evidence) -> float:
+        """The share of correct images, in percent."""
+        return 100.0 * int(evidence.sum()) / len(evidence)
+
+    def fields(self, evidence: Evidence) -> dict[str, Any]:
+        """The number of images, and a bit for each."""
+        return {"test_images": len(evidence), "correct": pack_bits(evidence.astype(bool))}
+
+
+class SemanticSegmentation:
+    """One class per pixel. The evidence is three pixel counts per image and class: see `suite.store.segmentation`.
+
+    The last channel of a stored image is its mask: 0 where a pixel is ignored, otherwise the class plus 1.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+
+    def normalise(self, dataset: Dataset, device: torch.device) -> Normalise:
+        """The mask's values stay as they are."""
+        return Normalise((*dataset.mean, *TOKEN_MEAN), (*dataset.std, *TOKEN_STD), device)
+
+    def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The last channel is the mask."""
+        return batch[:, :-1].contiguous(), batch[:, -1].round().long() - 1  # 0 becomes `IGNORED`
+
+    def most_tested(self, shape: Sequence[int]) -> int:
+        """So many that a batch has at most `MOST_LOGITS`, but at least one."""
+        return max(1, MOST_LOGITS // (self._classes * shape[1] * shape[2]))
+
+    def evidence(self, count: int, device: torch.device) -> Tensor:
+        """int64 [count, 3, classes]."""
+        return torch.zeros(count, COUNTS, self._classes, dtype=torch.int64, device=device)
+
+    def judge(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """logits: [B, classes, H, W]; labels: int64 [B, H, W]. See `Task.judge`."""
+        predicted, known = logits.argmax(1), labels != IGNORED
+        first = torch.arange(len(labels), device=labels.device)[:, None, None] * self._classes
+
+        def count(classes: Tensor, where: Tensor) -> Tensor:
+            places = (first + classes)[where]
+            return torch.bincount(places, minlength=len(labels) * self._classes).view(-1, self._classes)
+
+        right = count(predicted, known & (predicted == labels))
+        found = torch.stack([right, count(labels, known), count(predicted, known)], dim=1)
+        return found, (pixel_cross_entropy(logits, labels) * len(labels)).double()
+
+    def top1(self, evidence: Evidence) -> float:
+        """The share of correct pixels among the labelled ones, in percent."""
+        return pixel_accuracy(evidence)
+
+    def fields(self, evidence: Evidence) -> dict[str, Any]:
+        """The number of images, the intersections over union, and the pixel counts of each image."""
+        ious = class_ious(evidence)
+        return {
+            "test_images": len(evidence),
+            "miou": mean_iou(ious),
+            "class_iou": ious,
+            "pixel_counts": pack_pixel_counts(evidence),
+        }
+
+
+CLASSIFICATION = Classification()
+
+
+def task_of(dataset: Dataset) -> Task:
+    """The task of a data set: segmentation if its images have masks."""
+    return CLASSIFICATION if dataset.segmentation is None else SemanticSegmentation(dataset.num_classes)

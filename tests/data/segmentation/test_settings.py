@@ -1,0 +1,45 @@
+"""The settings of masks on the command line and in the checksum."""
+
+from __future__ import annotations
+
+import pytest
+
+from suite.data.segmentation.settings import Segmentation, parse_segmentation
+from suite.errors import InputError
+
+
+def test_options_and_settings_are_inverse():
+    rule = parse_segmentation("classes=11,first_value=1,train=train+extra,test=val")
+    assert rule.split_names == {"train": ["train", "extra"], "test": ["val"]}
+    assert parse_segmentation(rule.options.removeprefix("--segmentation ")) == rule
+
+
+def test_each_setting_is_in_the_checksum():
+    rule = parse_segmentation("classes=11")
+    changes = [{"classes": 12}, {"first_value": 1}, {"train": "other"}, {"test": "other"}]
+    assert {key for change in changes for key in change} == set(Segmentation.model_fields)
+    others = [rule.model_copy(update=change) for change in changes]
+    assert len({one.checksum("a" * 64) for one in (rule, *others)}) == 5
+    assert rule.checksum("a" * 64) != rule.checksum("b" * 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "''"),
+        ("train=a", "classes: Field required"),
+        ("classes=many", "'classes=many'"),
+        ("classes=1", "classes: Input should be greater than or equal to 2"),
+        ("classes=255", "classes: Input should be less than or equal to 254"),
+        ("classes=2,classes=3", "classes twice"),
+        ("classes=2,first_value=2", "first_value: Input should be 0 or 1"),
+        ("classes=2,size=3", "size: Extra inputs"),
+        ("classes=2,train=../up", "train: not names of lists or folders"),
+        ("classes=2,train=a,test=b+a", "not each name once"),
+    ],
+)
+def test_refused(text: str, found: str):
+    with pytest.raises(InputError) as refused:
+        parse_segmentation(text)
+    assert found in str(refused.value.problems[0].found)
+    assert refused.value.problems[0].where == f"--segmentation {text}"
