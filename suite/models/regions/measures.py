@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 Labels = npt.NDArray[np.integer[Any]]
 
+_WIDEST = 2**16  # range of labels up to which they are counted, not sorted
+
 
 class Agreement(NamedTuple):
     """How well a segmentation agrees with several annotators' ones.
@@ -55,9 +57,18 @@ def contingency(first: Labels, second: Labels) -> npt.NDArray[np.int64]:
     """
     if first.shape != second.shape or not first.size:
         raise ValueError(f"two segmentations of the same pixels are needed, not {first.shape} and {second.shape}")
-    (rows, row), (columns, column) = (np.unique(labels.ravel(), return_inverse=True) for labels in (first, second))
-    counts = np.bincount(row * len(columns) + column, minlength=len(rows) * len(columns))
-    return counts.reshape(len(rows), len(columns)).astype(np.int64)
+    (row, rows), (column, columns) = (_numbered(labels.ravel()) for labels in (first, second))
+    return np.bincount(row * columns + column, minlength=rows * columns).reshape(rows, columns).astype(np.int64)
+
+
+def _numbered(labels: Labels) -> tuple[npt.NDArray[np.int64], int]:
+    """Labels numbered from 0 without gaps, and how many there are."""
+    if int(labels.max()) - int(labels.min()) > _WIDEST:
+        names, numbers = np.unique(labels, return_inverse=True)
+        return numbers, len(names)
+    shifted = labels.astype(np.int64) - int(labels.min())
+    present = np.bincount(shifted) > 0  # faster than sorting the pixels
+    return (present.cumsum() - 1)[shifted], int(present.sum())
 
 
 def covering(table: npt.NDArray[np.int64]) -> float:

@@ -96,6 +96,13 @@ def test_the_covering_is_that_of_its_definition(labels: np.ndarray, truth: np.nd
     assert agreement(labels, [truth]).covering == pytest.approx(total / truth.size)
 
 
+@given(LABELS, LABELS)
+def test_labels_far_apart_are_as_good(first: np.ndarray, second: np.ndarray) -> None:
+    far = np.array([-(2**40), 7, 2**20, 2**30, 2**50])[first]
+    assert contingency(far, second).tolist() == contingency(first, second).tolist()
+    assert contingency(second, far).tolist() == contingency(second, first).tolist()
+
+
 def test_annotators_count_alike() -> None:
     labels, one, two = np.array([0, 0, 1]), np.array([0, 0, 1]), np.array([0, 1, 1])
     alone = [agreement(labels, [truth]) for truth in (one, two)]
@@ -104,8 +111,8 @@ def test_annotators_count_alike() -> None:
 
 
 def test_pixel_counts_of_photographs_do_not_overflow() -> None:
-    labels = np.zeros((3000, 4000), dtype=np.uint16)
-    labels[:, 2000:] = 65_535
+    labels = np.zeros((1200, 1500), dtype=np.uint16)
+    labels[:, 700:] = 65_535
     assert agreement(labels, [labels]).rand == 1
 
 
