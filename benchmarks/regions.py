@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # of scikit-learn's own dependencies
 from torch import Tensor
 
 from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures

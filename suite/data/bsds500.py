@@ -121,7 +121,8 @@ def _cells(path: Path) -> list[Any]:
     except OSError as error:
         raise _wrong(path, "a file of annotations", error.strerror or str(error)) from error
     try:
-        content = loadmat(io.BytesIO(data), variable_names=["groundTruth"])
+        file: Any = io.BytesIO(data)  # SciPy takes files, which its stubs don't say
+        content = loadmat(file, variable_names=["groundTruth"])
     except MemoryError:
         raise
     except Exception as error:  # SciPy's reader raises ValueError, TypeError, zlib.error and more for damaged files

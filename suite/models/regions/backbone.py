@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from timm.layers import Attention as TimmAttention
-from timm.layers import resample_abs_pos_embed
+from timm.layers.attention import Attention as TimmAttention
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer as TimmVisionTransformer
 from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
@@ -155,7 +155,7 @@ def _of_timm(name: str, weights: Path | None, image_size: int) -> Backbone:
         raise _unfit(name, name)
     if state is not None:
         _load(model, state, name, str(weights))
-    config = model.pretrained_cfg
+    config: Any = model.pretrained_cfg
     return Backbone(
         model.eval().requires_grad_(False),
         image_size,

@@ -76,4 +76,5 @@ def matched(counts: Counts) -> Matched:
 def _iou(counts: Counts) -> npt.NDArray[np.float64]:
     """The IoU of each row with each column; 0 where both are empty."""
     union = counts.sum(axis=1)[:, None] + counts.sum(axis=0) - counts
-    return counts / np.maximum(union, 1)
+    iou: npt.NDArray[np.float64] = counts / np.maximum(union, 1)
+    return iou

@@ -76,7 +76,7 @@ class SharedMembership(torch.autograd.Function):
         return (weights * largest).sum(dim=(1, 2))
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         """The gradient of the memberships. The two places of a membership in a symmetric sum count twice."""
         memberships, weights, chosen = ctx.saved_tensors
