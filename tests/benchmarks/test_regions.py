@@ -89,7 +89,7 @@ def test_images_are_normalised_as_the_backbones_data(tmp_path: Path) -> None:
 
 
 def test_speed_is_measured_on_features_of_communities() -> None:
-    features = communities(14)
+    features = communities(14, 8)
     assert features.shape == (8, 196, 384)
     found = segment(ConceptGenerator(384), features)
     assert found.labels.shape == (8, 196)
@@ -103,5 +103,14 @@ def test_the_committed_figures_keep_their_bounds_and_the_page_has_them() -> None
     assert [str(row) for row in rows(figures) if not row.kept] == []
     assert figures["measures"]["seeds"] >= 2
     assert {row["measure"] for row in figures["measures"]["rows"]} == set(NAMES)
+    # What the page says of them in words.
+    told = {(row["method"], row["measure"]): row for row in figures["measures"]["rows"]}
+    for method, worse in (("k-means, k = 5", tuple(NAMES)), ("spectral, k = 5", ("covering", "rand"))):
+        assert all(told[method, name]["high"] < 0 for name in worse if name != "variation")
+        assert all(told[method, name]["low"] > 0 for name in worse if name == "variation")
+    variations = {method: row["mean"] for (method, name), row in told.items() if name == "variation"}
+    assert min(variations, key=lambda method: variations[method]) == "one region"
+    assert min(figures["measures"]["regions"]) > 4.5
+    assert figures["measures"]["plan"]["steps"] * 3 < TrainingPlan.steps
     document = DOCUMENT.read_text(encoding="utf-8")
     assert filled(document, tables(figures)) == document, "run: python -m benchmarks.regions tables"
