@@ -31,6 +31,7 @@ from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_f
 from benchmarks.rows import Row
 from suite.data.bsds500 import Annotated, read_bsds500
 from suite.data.datasets import DATASETS
+from suite.errors import InputError
 from suite.models.regions.backbone import Backbone, read_backbone
 from suite.models.regions.baselines import kmeans_regions, spectral_regions
 from suite.models.regions.measures import Agreement, agreement
@@ -167,6 +168,14 @@ def measures(backbone: Backbone, setting: Setting) -> tuple[dict[str, Any], Conc
     """Compare the methods on a split of BSDS500. Returns the figures, and the network of the last seed."""
     unlabelled, tested = (read_bsds500(setting.data, split) for split in (setting.train, setting.test))
     given, features = patch_features(unlabelled, backbone), patch_features(tested, backbone)
+    if features.shape[1] < CLUSTERS:
+        raise InputError(
+            "an image has fewer patches than there are clusters",
+            expected=f"at least {CLUSTERS} patches",
+            found=f"{features.shape[1]} patches of images of {backbone.image_size} pixels a side",
+            where="--image-size",
+            fix="give a larger size",
+        )
     by_method: dict[str, list[Values]] = {}
     counts, losses = [], []
     for seed in range(setting.seeds):
@@ -292,12 +301,19 @@ def main() -> None:
     if "measures" in parts:
         if asked.data is None:
             parser.error("measures needs --data FOLDER")
-        backbone = read_backbone(asked.weights, asked.model, asked.image_size)
+        if min(asked.seeds, asked.steps, asked.batch_size, asked.image_size, asked.heads) < 1 or asked.lr <= 0:
+            parser.error("numbers must be positive")
         plan = TrainingPlan(asked.steps, asked.batch_size, asked.lr)
         setting = Setting(asked.data, asked.train, asked.test, asked.seeds, asked.heads, plan)
-        figures["measures"], network = measures(backbone, setting)
+        try:
+            backbone = read_backbone(asked.weights, asked.model, asked.image_size)
+            figures["measures"], network = measures(backbone, setting)
+        except InputError as error:
+            parser.exit(2, f"error: {error}\n")
         if "picture" in parts:
             picture(backbone, network)
+    elif "picture" in parts:
+        parser.error("picture needs the network of measures: name both")
     figures = {**read_figures(FIGURES), **figures}
     write_figures(FIGURES, figures)
     if {"speed", "measures"} <= figures.keys() and DOCUMENT.exists():

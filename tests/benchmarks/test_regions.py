@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from benchmarks.regions import (
     communities,
     difference,
     enlarged,
+    main,
     measures,
     normalised,
     rows,
@@ -62,6 +64,38 @@ def test_the_methods_are_compared_on_scenes(tmp_path: Path) -> None:
     assert by["one region", "covering"]["mean"] == pytest.approx((5 / 9 + 1 / 3) / 2)
     assert len(found["losses"]) == len(found["regions"]) == 2
     assert network.prototypes.shape == (5, 24)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--image-size", "32"], "this folder has no images/val of BSDS500"),
+        (["--image-size", "8", "--data", "SCENES"], "fewer patches than there are clusters"),
+        (["--image-size", "32", "--data", "SCENES", "--heads", "5"], "divides the features' width of 24"),
+        (["--image-size", "32", "--data", "SCENES", "--train", "validation"], "no images/validation"),
+        (["--seeds", "0"], "numbers must be positive"),
+    ],
+)
+def test_bad_input_is_told_in_one_message(
+    tmp_path: Path,
+    arguments: list[str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scenes(tmp_path / "scenes", "val", 2)
+    scenes(tmp_path / "scenes", "test", 2)
+    weights = written(tmp_path, cell())
+    given = [str(tmp_path / "scenes") if argument == "SCENES" else argument for argument in arguments]
+    monkeypatch.setattr(
+        sys, "argv", ["regions", "measures", "--data", str(tmp_path), "--weights", str(weights), "--steps", "1", *given]
+    )
+    before = FIGURES.read_bytes()
+    with pytest.raises(SystemExit) as error:
+        main()
+    assert error.value.code == 2
+    assert told in capsys.readouterr().err
+    assert FIGURES.read_bytes() == before
 
 
 def test_differences_are_paired_over_seeds_and_photographs() -> None:
