@@ -6,7 +6,7 @@ import torch
 
 from suite.models.regions.baselines import kmeans_regions, spectral_regions
 from suite.models.regions.measures import contingency, covering
-from tests.models.regions.test_network import planted
+from tests.models.regions.communities import planted
 
 
 @pytest.mark.parametrize("regions", [kmeans_regions, spectral_regions])

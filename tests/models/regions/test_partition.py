@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.models.regions.partition import Partition, foreground, partition, similarities
+from suite.models.regions.partition import Partition, foreground, partition, segment, similarities
+from tests.models.regions.communities import small
 
 
 def test_unused_prototypes_are_dropped_and_regions_numbered_without_gaps() -> None:
@@ -49,3 +50,11 @@ def test_the_split_is_the_best_of_all(sums: list[int]) -> None:
         for chosen in itertools.combinations(sums, size)
     )
     assert within(groups[0]) + within(groups[1]) <= best + 1e-9
+
+
+def test_segment_leaves_the_mode_and_does_not_depend_on_the_batch() -> None:
+    network, features = small(), torch.randn(5, 12, 16)
+    whole, parts = segment(network, features), segment(network, features, batch_size=2)
+    assert isinstance(whole, Partition)
+    assert torch.equal(whole.labels, parts.labels)
+    assert network.training
