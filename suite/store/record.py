@@ -305,10 +305,12 @@ def _parsed(name: str, parse: Callable[[object], object], value: object) -> None
 def differences(one: RunRecord, other: RunRecord) -> dict[str, tuple[Any, Any]]:
     """The fields in which two records of one trial contradict each other, with both values.
 
-    All fields must match but times, the machine, and the names that people chose.
+    All fields must match but times, the machine, and the names that people chose. Code that was shown to give the same
+    results matches (`RunRecord.code_now`).
     """
     ignored = {*VOLATILE, *_NAMES}
     pairs = {name: (getattr(one, name), getattr(other, name)) for name in RunRecord.model_fields if name not in ignored}
+    pairs["code"] = one.code_now, other.code_now
     if None in pairs["code"]:  # an older record, which may be of any code
         del pairs["code"]
     return {name: values for name, values in pairs.items() if values[0] != values[1]}

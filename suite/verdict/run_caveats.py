@@ -11,6 +11,7 @@ from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.runs import failed_trials
 from suite.verdict.stats.collapse import compare_failures, gain_without, never_trained
 from suite.verdict.stats.copies import equal_pairs
+from suite.verdict.stats.gains import PairedGain
 from suite.verdict.test_images import copies, same_corrupted_images
 
 
@@ -90,17 +91,14 @@ def untrained_pairs(comparison: Comparison) -> list[int]:
 
 def lost_runs(comparison: Comparison) -> str:
     """How many runs of either side never trained, and the gain of the other pairs; empty if all trained."""
-    base, treated = comparison.baseline, comparison.treatment
-    lost = {side.level: len(untrained(comparison, side)) for side in (base, treated)}
+    sides = comparison.baseline, comparison.treatment
+    lost = {side.level: len(untrained(comparison, side)) for side in sides}
     if not any(lost.values()):
         return ""
-    counts = ", ".join(f"{lost[side.level]} of {len(side.values)} with {side.level}" for side in (base, treated))
-    places = untrained_pairs(comparison)
-    if not places or len(places) == len(comparison.seeds):
-        return f"runs that never trained: {counts}"
-    kept = gain_without(comparison.gains, places)
-    gain = _with_interval(kept.mean, kept.low, kept.high)
-    return f"runs that never trained: {counts}; the gain of the other pairs is {gain}"
+    counts = ", ".join(f"{lost[side.level]} of {len(side.values)} with {side.level}" for side in sides)
+    kept = _gain_of_trained_pairs(comparison)
+    other = "" if kept is None else f"; the gain of the other pairs is {_with_interval(kept.mean, kept.low, kept.high)}"
+    return f"runs that never trained: {counts}{other}"
 
 
 def _near_chance(comparison: Comparison, side: Side) -> Iterator[str]:
@@ -121,14 +119,19 @@ def _never_trained(comparison: Comparison) -> Iterator[str]:
         f"never trained: {rates.baseline} of {rates.baseline_runs} runs of {base.level}, {rates.treatment} of "
         f"{rates.treatment_runs} of {treated.level} (Fisher's exact test of equal rates: p = {p_value(rates.p)})"
     )
-    places = untrained_pairs(comparison)
-    if places and len(comparison.seeds) > len(places):
-        whole, without = comparison.gain, gain_without(comparison.gains, places)
+    if (without := _gain_of_trained_pairs(comparison)) is not None:
+        whole = comparison.gain
         text += (
             f"; the gain is {_with_interval(whole.mean, whole.low, whole.high)} with their pairs, and "
             f"{_with_interval(without.mean, without.low, without.high)} over the other {pair_count(without.n)}"
         )
     yield text
+
+
+def _gain_of_trained_pairs(comparison: Comparison) -> PairedGain | None:
+    """The gain without the pairs of which a side never trained; None if there are no such pairs, or no others."""
+    places = untrained_pairs(comparison)
+    return gain_without(comparison.gains, places) if 0 < len(places) < len(comparison.seeds) else None
 
 
 def _with_interval(mean: float, low: float, high: float) -> str:

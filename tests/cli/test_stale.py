@@ -93,6 +93,8 @@ def test_one_of_them_is_trained_again_for_all(lape: Shell, finished: Path, folde
     assert "nothing to run" in lape("run", finished, "--executor", "serial")
     assert "different code" not in lape("tables", finished)
     assert "different code" not in lape("verify", finished, "--long")
+    out = lape("rerun", proof.trial_id, "--grid", finished)
+    assert (lape.code, out.splitlines()[-1]) == (0, "the same"), out
     # Only of that code, and in that scope.
     write_same_code(folder, [proof.model_copy(update={"older": {**proof.older, "join": "f" * 16}})])
     assert "2 stored runs were made by other code" in lape("plan", finished)

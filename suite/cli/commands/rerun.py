@@ -80,8 +80,7 @@ def _compare(console: Console, workspace: Workspace, record: RunRecord) -> bool:
         console.print("there was no record of it; this one is stored", highlight=False)
         return record.status == "done"
     console.print(_told("stored", stored), highlight=False)
-    # Code that was shown to give the same results isn't a difference.
-    different = [name for name in differences(record, stored) if name != "code" or record.code != stored.code_now]
+    different = differences(record, stored)
     if different and record.environment != stored.environment:
         console.print(f"made by {stored.environment.group}; now {record.environment.group}", highlight=False)
     console.print("the same" if not different else f"different in {', '.join(different)}", highlight=False)
