@@ -1,6 +1,7 @@
 """The cache of prepared data sets: its location, its files and their verification.
 
-It also has teacher models (`suite.train.teachers`) and corrupted copies (`suite.data.corruptions.stored`).
+It also has teacher models (`suite.train.teachers`), frozen backbones (`suite.train.backbones`) and corrupted copies
+(`suite.data.corruptions.stored`).
 
 <root>/<name>/meta.json                          the data set's facts, with its checksum
               {train,test}-{images,labels}.npy   storage "arrays", in canonical order
@@ -35,6 +36,7 @@ META = "meta.json"
 _ANOTHER = "name a folder that you can write by --data (or LAPE_DATA), or set HOME to one"
 TEACHERS = "teachers"  # a folder of the cache that isn't a data set
 CORRUPTIONS = "corruptions"  # another one: corrupted copies of test images
+BACKBONES = "backbones"  # another one: weights of frozen backbones
 
 
 class Meta(BaseModel):

@@ -7,13 +7,14 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from suite.data.listops.settings import CLASSES, ListOps
+from suite.data.regions.settings import Regions
 from suite.data.segmentation.settings import Segmentation
 from suite.data.sound.settings import Sound
 from suite.registry import Registry
 
 MOST_NAME = 100  # characters of a name, which is also a folder's name
 MOST_PIXELS = 4096  # of an image's side; a batch of larger images wouldn't fit in memory
-_RULES = ("sound", "listops", "segmentation")  # keys that most data sets don't have
+_RULES = ("sound", "listops", "segmentation", "regions")  # keys that most data sets don't have
 TOKEN_MEAN, TOKEN_STD = (0.0,), (1 / 255,)  # pixels are divided by 255: these give back the tokens
 
 
@@ -32,12 +33,14 @@ class Dataset(BaseModel):
             tokens, stored as an image of one row: `image_size` is its length, and pixels are tokens.
         segmentation: the classes of the images' masks, and the rule that makes the splits; None for images without
             masks. The checksum covers it. A mask is stored as a last channel of its image: see `read_pairs`.
+        regions: the rule that makes the splits of images with regions without classes; None for other images. The
+            checksum covers it. Annotations are stored as further channels of their image: see `Regions`.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MOST_NAME)
-    num_classes: int = Field(ge=2, le=1_000_000)
+    num_classes: int = Field(ge=1, le=1_000_000, description="of images with regions, 1: these have no classes")
     image_size: int = Field(
         ge=1, le=MOST_PIXELS, description="height and width in pixels; of sequences, the number of tokens"
     )
@@ -53,6 +56,7 @@ class Dataset(BaseModel):
     sound: Sound | None = None
     listops: ListOps | None = None
     segmentation: Segmentation | None = None
+    regions: Regions | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -74,12 +78,19 @@ class Dataset(BaseModel):
     @property
     def items(self) -> str:
         """What its images are, in the plural."""
-        return "lists" if self.listops else "images with masks" if self.segmentation else "images"
+        of_images = "images with masks" if self.segmentation else "images with regions" if self.regions else "images"
+        return "lists" if self.listops else of_images
+
+    @property
+    def guessed(self) -> float | None:
+        """The accuracy of guessing, in percent; None for images without classes."""
+        return None if self.regions else 100 / self.num_classes
 
     @property
     def summary(self) -> str:
         """The numbers of images, pixels, channels and classes, as a text."""
-        return f"{self.train_images} + {self.test_images} {self.items}, {self.size_text}, {self.num_classes} classes"
+        answers = f"up to {self.regions.annotators} annotations" if self.regions else f"{self.num_classes} classes"
+        return f"{self.train_images} + {self.test_images} {self.items}, {self.size_text}, {answers}"
 
     @property
     def description(self) -> str:
@@ -95,11 +106,13 @@ class Dataset(BaseModel):
             return self.listops.options
         if self.segmentation is not None:
             return f"--image-size {self.image_size} {self.segmentation.options}"
+        if self.regions is not None:
+            return f"--image-size {self.image_size} {self.regions.options}"
         return f"--image-size {self.image_size}" + (" --storage folder" if self.storage == "folder" else "")
 
     def whole_checksum(self, arrays: str) -> str:
         """The checksum of this data set with arrays of that checksum."""
-        rule = self.sound or self.listops or self.segmentation
+        rule = self.sound or self.listops or self.segmentation or self.regions
         return arrays if rule is None else rule.checksum(arrays)
 
     @model_validator(mode="after")
@@ -149,6 +162,20 @@ class Dataset(BaseModel):
             raise ValueError("num_classes of segmentation.classes")
         if (self.storage, self.checksum_of) != ("arrays", "images"):
             raise ValueError("storage: arrays and checksum_of: images for images with masks")
+        return self
+
+    @model_validator(mode="after")
+    def _as_the_regions(self) -> Self:
+        if self.regions is None:
+            if self.num_classes == 1:
+                raise ValueError("num_classes of at least 2")
+            return self
+        if self.sound is not None or self.listops is not None or self.segmentation is not None:
+            raise ValueError("one of sound, listops, segmentation and regions")
+        if (self.num_classes, self.channels) != (1, 3):
+            raise ValueError("num_classes: 1 and channels: 3 for images with regions")
+        if (self.storage, self.checksum_of) != ("arrays", "images"):
+            raise ValueError("storage: arrays and checksum_of: images for images with regions")
         return self
 
     @model_serializer(mode="wrap")

@@ -11,7 +11,17 @@ from typing import Literal
 
 from suite.data import sources
 from suite.data.arrays import SPLITS, Split, arrays_checksum, canonical_order, measure
-from suite.data.cache import CORRUPTIONS, TEACHERS, Meta, load_meta, prepare_command, publish, scratch, verify
+from suite.data.cache import (
+    BACKBONES,
+    CORRUPTIONS,
+    TEACHERS,
+    Meta,
+    load_meta,
+    prepare_command,
+    publish,
+    scratch,
+    verify,
+)
 from suite.data.copies import Named, note_copies
 from suite.data.datasets import DATASETS, MOST_NAME, Dataset
 from suite.data.decode import decode, read_file
@@ -31,7 +41,7 @@ from suite.text import Progress
 
 STORAGES = ("auto", "arrays", "folder")
 _Options = tuple[int | None, str, Sound | None]  # image size, storage, settings of spectrograms
-_TAKEN = (TEACHERS, CORRUPTIONS)  # folders of the cache that aren't data sets
+_TAKEN = (TEACHERS, BACKBONES, CORRUPTIONS)  # folders of the cache that aren't data sets
 _STORED = {"arrays": "arrays", "folder": "a folder"}
 
 ARRAYS_LIMIT = 2 * 2**30  # bytes of pixels; a larger data set stays in its folder unless "arrays" is requested

@@ -15,6 +15,7 @@ from suite.grid.named_recipe import NamedRecipe
 from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES
 from suite.models.levels import Cell
+from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.store.held_out import count_validation
@@ -27,12 +28,20 @@ _OF_PIXELS = (
 )  # fmt: skip
 # Keys that would change an image and not its mask, or that take one label per image.
 _NOT_OF_MASKS = ("auto_augment", "erase_prob", "mixup", "cutmix", "test_crop_ratio", "corruptions")
+# Likewise, where there are no labels: a resized crop would mix the numbers of regions.
+_NOT_OF_REGIONS = (*_NOT_OF_MASKS, "crop_scale", "label_smoothing")
 # What architectures and data sets are of, and which architecture to choose for it.
-_KINDS = {"lists": "sequences of tokens", "classes": "images", "masks": "images with masks"}
+_KINDS = {
+    "lists": "sequences of tokens",
+    "classes": "images",
+    "masks": "images with masks",
+    "regions": "images with regions",
+}
 _CHOICES = {
     "lists": "lra_small, or another size of sequence",
-    "classes": "a family other than sequence and segmenter",
+    "classes": "a family other than sequence, segmenter and regions",
     "masks": "a size of segmenter or segmenter_lite",
+    "regions": "a size of regions or regions_lite",
 }
 _DROP = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
 
@@ -70,8 +79,10 @@ def check_cell(cell: Cell, dataset: Dataset, recipe: NamedRecipe) -> None:
 def _check_kind(cell: Cell, dataset: Dataset) -> None:
     """Raise `InputError` unless images are for an architecture of images, and sequences for one of sequences."""
     size = cell.arch.size
-    made_for = "lists" if isinstance(size, SequenceSize) else "masks" if isinstance(size, SemanticSize) else "classes"
-    has = "lists" if dataset.listops else "masks" if dataset.segmentation else "classes"
+    sizes = {"lists": SequenceSize, "masks": SemanticSize, "regions": RegionSize}
+    rules = {"lists": dataset.listops, "masks": dataset.segmentation, "regions": dataset.regions}
+    made_for = next((kind for kind, of in sizes.items() if isinstance(size, of)), "classes")
+    has = next((kind for kind, rule in rules.items() if rule), "classes")
     if made_for != has:
         raise InputError(
             f"arch {cell.arch.name} on {dataset.name}: it is of {_KINDS[made_for]}",
@@ -102,6 +113,17 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
                 found=f"loss {cell['loss']}",
                 fix=f"leave this loss out; {_DROP}",
             )
+    if dataset.regions is not None:
+        _check_unchanged(dataset, named, _NOT_OF_REGIONS, "has what regions can't follow", "has regions",
+                         "whose augmentation is crop_padding and flip, without label_smoothing")  # fmt: skip
+        if cell["loss"] != USUAL_LEVELS["loss"]:
+            raise InputError(
+                f"loss {cell['loss']} is of classes, and {dataset.name} has regions",
+                expected=f"loss {USUAL_LEVELS['loss']}: the modularity of the regions",
+                found=f"loss {cell['loss']}",
+                fix=f"leave this loss out; {_DROP}",
+            )
+    _check_backbone(cell, named)
     if recipe.cutmix_grid is not None and dataset.image_size % recipe.cutmix_grid:
         raise InputError(
             f"the recipe's cutmix_grid doesn't fit the data set {dataset.name}",
@@ -122,12 +144,33 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
             fix="choose another arch, or give this one a block of its own with distillation: none",
         )
     images = recipe.train_images if recipe.train_images is not None else dataset.train_images
-    least = dataset.num_classes if dataset.segmentation is None else 1
+    least = dataset.num_classes if dataset.segmentation is None else 1  # of regions, it is 1
     _check_range("train_images", images, least, dataset.train_images, dataset, named)
     if recipe.validation is not None:
         _check_validation(recipe, images, dataset, named)
     else:
         _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
+
+
+def _check_backbone(cell: Cell, named: NamedRecipe) -> None:
+    """Raise `InputError` unless the recipe names weights exactly where the architecture has a frozen backbone."""
+    given = named.recipe.backbone_sha256
+    if isinstance(cell.arch.size, RegionSize) and given is None:
+        raise InputError(
+            f"arch {cell.arch.name} has a frozen backbone, and the recipe doesn't say which weights it has",
+            expected="backbone_sha256 in the recipe",
+            found="none",
+            where=named.where("backbone_sha256"),
+            fix="run: lape data backbone --from FILE, and add the line that it prints to the recipe",
+        )
+    if not isinstance(cell.arch.size, RegionSize) and given is not None:
+        raise InputError(
+            f"backbone_sha256 of the recipe has no effect: arch {cell.arch.name} has no frozen backbone",
+            expected="an architecture of the family regions or regions_lite",
+            found=f"family {cell.arch.family.name}",
+            where=named.where("backbone_sha256"),
+            fix="leave backbone_sha256 out",
+        )
 
 
 def _check_unchanged(

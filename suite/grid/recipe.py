@@ -219,6 +219,14 @@ class Recipe(BaseModel):
         default=3.0, gt=0, description="temperature τ of soft distillation", json_schema_extra=_neutral(3.0)
     )
 
+    backbone_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="checksum of a frozen backbone's weights, as `lape data backbone` prints it; of architectures that "
+        "group patches into regions",
+        json_schema_extra=_neutral(None),
+    )
+
     train_images: int | None = Field(
         default=None, ge=1, description="a fixed subset of the training images, balanced over classes; null: all"
     )

@@ -16,6 +16,7 @@ from suite.grid.settings import DRAWN_ALIKE, SETTINGS, reduced_names
 from suite.grid.sources import Source
 from suite.models.architectures import Architecture
 from suite.models.model_cell import ModelCell, Shape
+from suite.models.region_size import has_trained_parameters
 from suite.store.canonical import derive_seed, fingerprint, resolved_values
 
 # What draws random numbers in a training. Each has its own seed, so that none disturbs another.
@@ -96,6 +97,11 @@ class Trial:
         """The model that the trial trains."""
         shape = Shape(self.dataset.num_classes, self.dataset.image_size, self.dataset.channels)
         return ModelCell.with_levels(self.arch, of_model(self.chosen), shape)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it takes: the recipe's, or one where the model has nothing to train."""
+        return self.recipe.total_epochs if has_trained_parameters(self.arch.size) else 1
 
     @property
     def pe(self) -> str:

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from suite.errors import InputError, Problem, nearest, unknown
 from suite.models.levels import Cell, Level, Refusal
 from suite.models.positions import SITES, TOKENS
+from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.models.sizes import (
@@ -134,7 +135,7 @@ _COMPACT = "Compact Transformers (arXiv 2104.05704)"
 _COMPACT_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.1}
 _T2T_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-5, "drop_path": 0.1, "attn_drop": 0.0}
 _RESNET = "ResNet (arXiv 1512.03385)"
-_SEGMENTER = "Segmenter (arXiv 2105.05633)"
+_SEGMENTER, _REGIONS = "Segmenter (arXiv 2105.05633)", "ACSeg (arXiv 2210.05944)"
 _LRA = "Long Range Arena (arXiv 2011.04006)"
 _LRA_DEFAULTS = {"qkv_bias": False, "norm_eps": 1e-6, "attn_drop": 0.0}
 _SWIN_DEFAULTS = {"qkv_bias": True, "norm_eps": 1e-5, "drop_path": 0.2, "attn_drop": 0.0}
@@ -175,6 +176,10 @@ for _family in (
            "suite.models.families.segmenter:Segmenter", 1, _DEIT_DEFAULTS),
     Family("segmenter_lite", "ViT-Lite with a semantic head: linear, or a mask transformer", _SEGMENTER, SemanticSize,
            "suite.models.families.segmenter:SegmenterLite", 1, _COMPACT_DEFAULTS),
+    Family("regions", "frozen DeiT whose patches DCN, k-means or spectral clustering groups", _REGIONS, RegionSize,
+           "suite.models.families.regions:DeiTRegions", 1, _DEIT_DEFAULTS),
+    Family("regions_lite", "frozen ViT-Lite whose patches DCN, k-means or spectral clustering groups", _REGIONS,
+           RegionSize, "suite.models.families.regions:LiteRegions", 1, _COMPACT_DEFAULTS),
     Family("timm", "an image model of the library timm, by timm's name and with timm's arguments",
            "timm (github.com/huggingface/pytorch-image-models)", TimmSize, "suite.models.timm_network:TimmNetwork",
            sites=(TOKENS,)),
@@ -237,14 +242,19 @@ _LRA_BASE: dict[str, Any] = {"embed_dim": 512, "depth": 6, "num_heads": 8, "mlp_
 _LRA_BASE |= {"drop": 0.1, "attn_drop": 0.1}
 _LRA_SMALL: dict[str, Any] = {"embed_dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0}
 for _name, _body in (("base", _LRA_BASE), ("small", _LRA_SMALL)):
-    _NAMED[f"lra_{_name}"] = ("sequence", _body)
-    _NAMED[f"lra_{_name}_late"] = ("sequence_late", _body)
+    _NAMED |= {f"lra_{_name}": ("sequence", _body), f"lra_{_name}_late": ("sequence_late", _body)}
 
 # Segmenter's backbones with patches of 16 pixels, with either head; drop_path is DeiT's.
 for _name, _width, _heads in (("tiny", 192, 3), ("small", 384, 6)):
     _body = {"patch_size": 16, "embed_dim": _width, "depth": 12, "num_heads": _heads, "mlp_ratio": 4.0}
     _NAMED[f"segmenter_{_name}_16"] = ("segmenter", _body)
     _NAMED[f"segmenter_{_name}_mask_16"] = ("segmenter", {**_body, "mask_layers": 2})
+
+# DCN and its baselines on the features of ViT-Lite-4/4 and of DeiT-S/16. ViT-Lite's width isn't divisible by six heads.
+for _grouping in ("dcn", "kmeans", "spectral"):
+    _NAMED[f"{_grouping}_lite_4_4"] = ("regions_lite", {**_NAMED["vit_lite_4_4"][1], "grouping": _grouping})
+    _NAMED[f"{_grouping}_small_16"] = ("regions", {**_NAMED["deit_small"][1], "grouping": _grouping})
+_NAMED["dcn_lite_4_4"][1]["prototype_heads"] = 4
 
 
 def named_architectures() -> list[str]:

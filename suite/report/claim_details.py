@@ -112,13 +112,15 @@ def _pairs(seen: Evidence) -> list[dict[str, Any]]:
 def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
     """All numbers behind the verdict, as (name, text)."""
     claim, seen = verdict.claim, verdict.evidence
+    unit = metric_of(claim.metric).unit
+    sign = " %" if unit == "points" else f" {unit}"
     yield "Claimed gain", _published(verdict, budget)
-    yield "Margin δ, level α", f"{claim.margin:g} points, {claim.alpha:g}"
+    yield "Margin δ, level α", f"{claim.margin:g} {unit}, {claim.alpha:g}"
     yield "Metric", _metric(claim)
     if seen is None:
         return
     gain, (before, after) = seen.gain, seen.comparison.means
-    yield "Means over pairs", f"{before:.2f} % → {after:.2f} %"
+    yield "Means over pairs", f"{before:.2f}{sign} → {after:.2f}{sign}"
     yield "Gain", f"{points(gain.mean)}, sample standard deviation {_number(gain.sd)}"
     yield "95 % t interval", interval(gain.low, gain.high)
     test = "paired t-test"
@@ -149,7 +151,7 @@ def _numbers(verdict: Verdict, budget: str) -> Iterator[tuple[str, str]]:
             _IMAGE_TESTS[metric_of(claim.metric).items],
             "; ".join(f"seed {seed} +{more} −{less}, {p_value(p)}" for seed, more, less, p in pairs),
         )
-    yield "Smallest gain to show", f"{_number(seen.smallest_gain)} points, by {pair_count(seen.pairs)} at 80 % power"
+    yield "Smallest gain to show", f"{_number(seen.smallest_gain)} {unit}, by {pair_count(seen.pairs)} at 80 % power"
     yield "Pairs to show the claimed gain", f"{_number(seen.pairs_needed, 0)}, at 80 % power with this spread"
     yield "Correlation of the pairs", _number(seen.comparison.correlation)
     yield "Environments", "; ".join(seen.comparison.environments)
@@ -160,13 +162,15 @@ _IMAGE_TESTS = {
     "correct": "Images gained, lost; McNemar’s p",
     "wrong_copies": "Images with fewer, more errors; sign test",
     "pixel_counts": "Images that add more, less to the mIoU; sign test",
+    "region_measures": "Images with better, worse regions; sign test",
 }
 
 
 def _metric(claim: Claim) -> str:
     """The metric, with its direction and reference where these aren't those of an accuracy."""
     metric = metric_of(claim.metric)
-    lower = ", in percent; lower is better, and a gain is by how much it falls" if metric.better == "lower" else ""
+    of = "percent" if metric.unit == "points" else metric.unit
+    lower = f", in {of}; lower is better, and a gain is by how much it falls" if metric.better == "lower" else ""
     relative = "" if claim.reference is None else f", relative to {claim.reference.name}"
     return f"{metric.title}{relative}{lower}"
 
@@ -177,7 +181,7 @@ def _family(seen: Evidence) -> str:
 
 def _published(verdict: Verdict, budget: str) -> str:
     claim = verdict.claim
-    text = f"{points(claim.claimed_gain)} points"
+    text = f"{points(claim.claimed_gain)} {metric_of(claim.metric).unit}"
     if claim.claimed_baseline is not None and claim.claimed_treatment is not None:
         text += f" ({claim.claimed_baseline:g} % → {claim.claimed_treatment:g} %)"
     return f"{text}, for {claim.published_for}" if claim.published_for and not budget else text

@@ -22,6 +22,7 @@ class Prepared:
         root: The folder of the prepared data sets.
         datasets: The data sets.
         taught: Recipes with a teacher, each with its data set.
+        grouped: A trial of each cell with a frozen backbone.
         corrupted: Data sets of whose test images corrupted copies are tested: which ones, and the recipe's
             test_crop_ratio.
     """
@@ -30,6 +31,7 @@ class Prepared:
     datasets: tuple[Dataset, ...]
     taught: tuple[tuple[Recipe, Dataset], ...]
     corrupted: tuple[tuple[Dataset, Corruptions, float], ...] = ()
+    grouped: tuple[Trial, ...] = ()
 
     def seem_prepared(self) -> bool:
         """Whether each data set is in the cache. This is quick: it doesn't check that they are complete."""
@@ -55,6 +57,14 @@ class Prepared:
                     load_teacher(recipe, dataset, self.root)
                 except InputError as error:
                     problems += error.problems
+        if self.grouped:
+            from suite.train.backbones import load_backbone  # imports torch, so only if there is a backbone
+
+            for trial in self.grouped:
+                try:
+                    load_backbone(trial, self.root)
+                except InputError as error:
+                    problems += error.problems
         if self.corrupted and not problems:
             from suite.data.corruptions.images import load_corrupted  # imports torch, so only if there are any
 
@@ -76,4 +86,5 @@ def needed(trials: Sequence[Trial], root: Path) -> Prepared:
         for trial in trials
         if trial.recipe.corruptions is not None
     )
-    return Prepared(root, tuple(datasets.values()), tuple(taught), tuple(copied))
+    grouped = {trial.cell_id: trial for trial in trials if trial.recipe.backbone_sha256 is not None}
+    return Prepared(root, tuple(datasets.values()), tuple(taught), tuple(copied), tuple(grouped.values()))

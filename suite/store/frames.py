@@ -11,7 +11,8 @@ from suite.store.canonical import canonical_json, fingerprint
 from suite.store.folder import Store
 from suite.store.history import history_frame, joined, stored_history
 from suite.store.parsing import sort_key
-from suite.store.record import LOSS_KEYS, OF_CORRUPTIONS, OF_SEGMENTATION, OF_VALIDATION, RunRecord
+from suite.store.record import LOSS_KEYS, RunRecord
+from suite.store.task_fields import OF_CORRUPTIONS, OF_REGIONS, OF_SEGMENTATION, OF_VALIDATION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ _COLUMNS = [
 ]
 _NUMBERS = (
     "top1", "top1_best_epoch", "test_loss", "params", "macs", "train_seconds", "images_per_second", "peak_memory_mb",
-    *OF_VALIDATION, "corruption_error", "corruption_images", "miou",
+    *OF_VALIDATION, "corruption_error", "corruption_images", "miou", *OF_REGIONS[:-1],
 )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def load_history(folder: str | Path, *, spool: bool = True) -> pd.DataFrame:
 
 def _row(record: RunRecord) -> dict[str, Any]:
     row = {
-        **dict.fromkeys((*OF_VALIDATION, *OF_CORRUPTIONS, *OF_SEGMENTATION)),
+        **dict.fromkeys((*OF_VALIDATION, *OF_CORRUPTIONS, *OF_SEGMENTATION, *OF_REGIONS)),
         **record.model_dump(exclude=_NOT_COLUMNS),
     }
     training = {key: value for key, value in record.config.items() if key not in ("axes", "methods", "seed_index")}

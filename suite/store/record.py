@@ -16,9 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from suite.store.corruptions import MOST_COPIES, count_copies, mean_error
 from suite.store.held_out import parse_validation
-from suite.store.segmentation import mean_iou
+from suite.store.task_fields import OF_SOME, check_task_fields
 from suite.store.tested_epochs import parse_test_every
 
 if TYPE_CHECKING:
@@ -50,19 +49,6 @@ USUAL_LEVELS: Mapping[str, str] = {"norm": "ln", "loss": "default"}  # what a ce
 LATER_AXES: frozenset[str] = frozenset()
 FAILURES: tuple[Status, ...] = ("diverged", "error", "timeout", "oom")
 
-# Fields of runs with a validation split; those of other runs are left out of files.
-OF_VALIDATION = ("validation_images", "validation_top1", "validation_top1_best_epoch", "top1_best_validation")
-
-# Fields of runs that were tested on corrupted copies of the test images; left out in the same way.
-OF_CORRUPTIONS = (
-    "corruption_error", "corruption_errors", "corruption_images", "corruption_wrong", "corruption_data",
-)  # fmt: skip
-
-# Fields of runs that segment images; left out in the same way.
-OF_SEGMENTATION = ("miou", "class_iou", "pixel_counts")
-
-_OF_SOME = (*OF_VALIDATION, *OF_CORRUPTIONS, *OF_SEGMENTATION)
-
 # Fields that differ between two runs of the same trial on machines of the same kind.
 VOLATILE = ("started_at", "train_seconds", "images_per_second", "peak_memory_mb", "node", "attempts")
 # Fields that two runs of the same trial may differ in: besides those, where they were made and what people call them.
@@ -70,7 +56,6 @@ _NAMES = ("schema_version", "environment", "history", "grid", "recipe", "arch")
 
 MOST = 1e12  # of times, speeds and megabytes: 1e12 seconds are 30,000 years
 MOST_FINITE = 1e39  # of losses: more than any number of fp32, in which they are computed
-ROUNDING_OF_MEANS = 0.005  # percent: records made elsewhere may have been rounded
 MOST_SIMILAR = 1.001  # of a mean of |cos|, with its rounding
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -161,7 +146,8 @@ class RunRecord(_Model):
 
     epochs: Small = Field(description="epochs completed")
     top1: Percent | None = Field(
-        default=None, description="percent, test set, last epoch; of a segmentation, of its labelled pixels"
+        default=None,
+        description="percent, test set, last epoch; of a segmentation, of its labelled pixels; of regions, covering",
     )
     top1_best_epoch: Percent | None = Field(default=None, description="percent, best epoch on the test set: optimistic")
     test_loss: Finite | None = Field(default=None, description="mean over test images, last epoch")
@@ -208,6 +194,19 @@ class RunRecord(_Model):
         description="by image and class: pixels that are correct, labelled so, predicted so; see the source of "
         "suite.store.segmentation",
     )
+    covering: Percent | None = Field(
+        default=None,
+        description="of regions: covering of those of annotators, percent, a mean over annotators and test images",
+    )
+    rand_index: Percent | None = Field(default=None, description="likewise, the probabilistic Rand index, percent")
+    variation_of_information: NotNegative | None = Field(
+        default=None, description="likewise, the variation of information, bits; lower is better"
+    )
+    regions: NotNegative | None = Field(default=None, description="regions of a test image, a mean")
+    region_measures: str | None = Field(
+        default=None,
+        description="by test image: these four; see the source of suite.store.regions",
+    )
     correct: str | None = Field(default=None, description="per-image correctness: packed bits, base64")
     diverged_step: Count | None = Field(default=None, description="the step, from 0, whose loss was not finite")
     error: str | None = Field(default=None, description="the end of the last traceback")
@@ -232,7 +231,7 @@ class RunRecord(_Model):
     def _present(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what only some runs have, so that other records stay as they were."""
         values: dict[str, Any] = whole(self)
-        return {name: value for name, value in values.items() if value is not None or name not in _OF_SOME}
+        return {name: value for name, value in values.items() if value is not None or name not in OF_SOME}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -261,38 +260,10 @@ class RunRecord(_Model):
         best, last = self.validation_top1_best_epoch, self.validation_top1
         if best is not None and last is not None and best < last:
             raise ValueError("a best epoch on the validation images that is no worse than the last one")
-        _check_corruptions(self)
-        _check_segmentation(self)
+        check_task_fields(self)
         if self.status == "done" and (self.top1 is None or self.top1_best_epoch is None or not self.epochs):
             raise ValueError("an accuracy and epochs of a run that is done")
         return self
-
-
-def _check_corruptions(record: RunRecord) -> None:
-    """Raise `ValueError` unless the fields about corrupted copies are all there, or none, and fit each other."""
-    found = [getattr(record, name) is not None for name in OF_CORRUPTIONS]
-    if any(found) and not all(found):
-        raise ValueError(f"all of {', '.join(OF_CORRUPTIONS)}, or none of them")
-    errors = record.corruption_errors
-    if errors is None:
-        return
-    if not errors or not all(errors.values()) or count_copies(errors) > MOST_COPIES or not record.corruption_images:
-        raise ValueError(f"errors of 1 to {MOST_COPIES} corrupted copies of at least one image")
-    if abs(mean_error(errors) - (record.corruption_error or 0.0)) > ROUNDING_OF_MEANS:
-        raise ValueError("a corruption_error that is the mean of corruption_errors")
-
-
-def _check_segmentation(record: RunRecord) -> None:
-    """Raise `ValueError` unless the fields about a segmentation are all there, or none, and fit each other."""
-    found = [getattr(record, name) is not None for name in OF_SEGMENTATION]
-    if any(found) and not all(found):
-        raise ValueError(f"all of {', '.join(OF_SEGMENTATION)}, or none of them")
-    if record.class_iou is None or record.miou is None:
-        return
-    if record.correct is not None or not record.test_images:
-        raise ValueError("pixel counts of at least one image, and no bits of whole images")
-    if abs(mean_iou(record.class_iou) - record.miou) > ROUNDING_OF_MEANS:
-        raise ValueError("a miou that is the mean of class_iou")
 
 
 def _parsed(name: str, parse: Callable[[object], object], value: object) -> None:

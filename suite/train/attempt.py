@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,10 @@ from suite.grid.losses import LOSSES
 from suite.grid.trial import Trial
 from suite.models.build import build_model
 from suite.models.costs.macs import UncountedOperatorError, count_macs, count_parameters
+from suite.models.families.regions import Regions
 from suite.models.initialise import initialise
 from suite.models.model import Model
+from suite.models.region_size import has_trained_parameters
 from suite.store.environment import describe
 from suite.store.held_out import count_validation
 from suite.text import duration
@@ -59,6 +61,7 @@ class Attempt:
         teacher: The teacher model, for distillation only.
         team: The processes that run this attempt together.
         corrupted: Corrupted copies of the test images, if the recipe tests them.
+        backbone: The weights of the model's frozen backbone, if it has one.
     """
 
     def __init__(
@@ -71,10 +74,11 @@ class Attempt:
         teacher: nn.Module | None = None,
         team: Team = ALONE,
         corrupted: CorruptedTest | None = None,
+        backbone: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.machine, self.device, self.teacher, self.team = machine, device, teacher, team
-        self.corrupted = corrupted
-        self.recipe, self.dataset = trials[0].recipe, trials[0].dataset
+        self.corrupted, self.backbone = corrupted, backbone
+        self.recipe, self.dataset, self.epochs = trials[0].recipe, trials[0].dataset, trials[0].epochs
         self.images, self.test_images = train.to(device), test.to(device)
         self.task = task_of(self.dataset)
         self.members = [Member(trial) for trial in trials]
@@ -121,7 +125,9 @@ class Attempt:
 
     def _compiles(self) -> bool:
         wanted = self.machine.compiled
-        return worth_compiling(self.device, self.steps * self.recipe.total_epochs) if wanted is None else wanted
+        if not has_trained_parameters(self.members[0].trial.arch.size):
+            return False  # it clusters by scikit-learn
+        return worth_compiling(self.device, self.steps * self.epochs) if wanted is None else wanted
 
     def stackable(self) -> bool:
         """Whether several seeds of this cell can be trained as one batched program."""
@@ -137,13 +143,13 @@ class Attempt:
         """
         recipe, memory, trainer = self.recipe, PeakMemory(self.device), self.trainer()
         if self.heart is not None:
-            self.heart.trains(recipe.total_epochs, self.steps, self.environment.device)
+            self.heart.trains(self.epochs, self.steps, self.environment.device)
         tensors, facts = (None if self.snapshots is None else self.snapshots.last()) or _BEGINNING
         for member, held in zip(self.members, facts.get("members", ()), strict=False):
             member.restore(held)
         clock = Clock(facts["seconds"], facts["epoch_seconds"])
-        tested = recipe.tested_epochs
-        for epoch in range(facts["epoch"], recipe.total_epochs):
+        tested = recipe.tested_epochs | {self.epochs}
+        for epoch in range(facts["epoch"], self.epochs):
             losses = self.train_epoch(trainer, epoch, tensors, clock).cpu()  # synchronises with the GPU before timing
             # Seeds trained together share the time equally, so that the sum is the machine's time.
             seconds = clock.epoch() / len(self.members)
@@ -188,7 +194,7 @@ class Attempt:
             trim()
             self._check_time(clock)
             if self.heart is not None:  # a test of many copies isn't a standstill
-                self.heart.stepped(self.recipe.total_epochs - 1, self.steps, 0)
+                self.heart.stepped(self.epochs - 1, self.steps, 0)
         for member in self.members:
             member.corruption_data = self.corrupted.copies.checksum()
 
@@ -199,6 +205,8 @@ class Attempt:
         for member in self.members:
             seed, model = member.trial.seed("initialisation"), build_model(member.trial.model)
             initialise(model, seed)
+            if self.backbone is not None:
+                cast(Regions, model).load_backbone(self.backbone)
             self.params = count_parameters(model).total  # without the parameters that a loss adds
             models.append(learner_for(model, loss, recipe, dataset.num_classes, seed).to(self.device))
         self.macs = _macs(self.members[0].trial)

@@ -20,6 +20,7 @@ from suite.store.record import RunRecord
 from suite.store.storage import Place
 from suite.store.versions import Versions
 from suite.train.attempt import Attempt
+from suite.train.backbones import load_backbone
 from suite.train.faults import MachineFault, TimeLimitError, ending, is_machine_fault, is_out_of_memory
 from suite.train.heartbeat import Heartbeat
 from suite.train.machine import Machine
@@ -46,7 +47,7 @@ def run_attempt(
         team: The processes that run this attempt together.
 
     Raises:
-        InputError: The data or the teacher is missing or damaged, or the device doesn't exist.
+        InputError: The data, the teacher or the backbone is missing or damaged, or the device doesn't exist.
         MachineFault: An infrastructure error.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -84,7 +85,7 @@ def run_attempt(
 
 
 def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALONE) -> Attempt:
-    """Create an attempt at the trials, with their data and teacher loaded. Missing corrupted copies are made.
+    """Create an attempt at the trials, with their data, teacher and backbone loaded. Missing corrupted copies are made.
 
     Args:
         trials: The trials. They differ only in their seeds.
@@ -92,15 +93,15 @@ def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALON
         team: The processes that run this attempt together.
 
     Raises:
-        InputError: The data or the teacher is missing or damaged, or the device doesn't exist.
+        InputError: The data, the teacher or the backbone is missing or damaged, or the device doesn't exist.
     """
     device, root, first = machine.torch_device(team.rank), machine.data_root or data_root(), trials[0]
     train, test = (load_images(first.dataset, split, root) for split in ("train", "test"))
     recipe, corrupted = first.recipe, None
     if recipe.corruptions is not None:
         corrupted = load_corrupted(first.dataset, recipe.corruptions, recipe.test_crop_ratio, root, test)
-    teacher = load_teacher(recipe, first.dataset, root)
-    return Attempt(trials, machine, device, train, test, teacher, team, corrupted)
+    teacher, backbone = load_teacher(recipe, first.dataset, root), load_backbone(first, root)
+    return Attempt(trials, machine, device, train, test, teacher, team, corrupted, backbone)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""What a model is trained and tested for: one class per image, or one class per pixel.
+"""What a model is trained and tested for: one class per image, one class per pixel, or regions without classes.
 
 A task says what of a batch a model gets, what its labels are, and which evidence a test keeps of each image.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,7 +16,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from suite.data.datasets import TOKEN_MEAN, TOKEN_STD, Dataset
+from suite.models.regions.grouping import Grouped
+from suite.models.regions.measures import agreement
+from suite.models.regions.modularity import modularity
+from suite.models.regions.partition import partition
 from suite.store.record import pack_bits
+from suite.store.regions import COVERING, MEASURES, means, pack_measures
 from suite.store.segmentation import COUNTS, class_ious, mean_iou, pack_pixel_counts, pixel_accuracy
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.losses.of_pixels import IGNORED, pixel_cross_entropy
@@ -39,11 +45,11 @@ class Task(Protocol):
     def evidence(self, count: int, device: torch.device) -> Tensor:
         """Evidence of `count` images, all zero, for `judge` to fill."""
 
-    def judge(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The evidence of each image of a test batch, and the sum of the images' losses, float64.
 
         Args:
-            logits: the model's output, float32.
+            output: the model's output, float32.
             labels: the labels of images or of pixels.
         """
 
@@ -73,9 +79,9 @@ class Classification:
         """uint8 [count]."""
         return torch.zeros(count, dtype=torch.uint8, device=device)
 
-    def judge(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """logits: [B, classes]; labels: int64 [B]. See `Task.judge`."""
-        return (logits.argmax(1) == labels).byte(), cross_entropy(logits, labels, reduction="sum").double()
+    def judge(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """output: logits [B, classes]; labels: int64 [B]. See `Task.judge`."""
+        return (output.argmax(1) == labels).byte(), cross_entropy(output, labels, reduction="sum").double()
 
     def top1(self, evidence: Evidence) -> float:
         """The share of correct images, in percent."""
@@ -111,9 +117,9 @@ class SemanticSegmentation:
         """int64 [count, 3, classes]."""
         return torch.zeros(count, COUNTS, self._classes, dtype=torch.int64, device=device)
 
-    def judge(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """logits: [B, classes, H, W]; labels: int64 [B, H, W]. See `Task.judge`."""
-        predicted, known = logits.argmax(1), labels != IGNORED
+    def judge(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """output: logits [B, classes, H, W]; labels: int64 [B, H, W]. See `Task.judge`."""
+        predicted, known = output.argmax(1), labels != IGNORED
         first = torch.arange(len(labels), device=labels.device)[:, None, None] * self._classes
 
         def count(classes: Tensor, where: Tensor) -> Tensor:
@@ -122,7 +128,7 @@ class SemanticSegmentation:
 
         right = count(predicted, known & (predicted == labels))
         found = torch.stack([right, count(labels, known), count(predicted, known)], dim=1)
-        return found, (pixel_cross_entropy(logits, labels) * len(labels)).double()
+        return found, (pixel_cross_entropy(output, labels) * len(labels)).double()
 
     def top1(self, evidence: Evidence) -> float:
         """The share of correct pixels among the labelled ones, in percent."""
@@ -139,9 +145,70 @@ class SemanticSegmentation:
         }
 
 
+class RegionGrouping:
+    """Regions without classes. The evidence: how well an image's agree with people's; see `suite.store.regions`.
+
+    The channels of a stored image after those of the photograph are annotations: the number of a pixel's region, from
+    1, or 0 everywhere if the image has no such annotation. Training doesn't use them.
+    """
+
+    def __init__(self, channels: int, annotators: int) -> None:
+        self._channels, self._annotators = channels, annotators
+
+    def normalise(self, dataset: Dataset, device: torch.device) -> Normalise:
+        """The annotations' numbers stay as they are."""
+        mean, std = (*dataset.mean, *TOKEN_MEAN * self._annotators), (*dataset.std, *TOKEN_STD * self._annotators)
+        return Normalise(mean, std, device)
+
+    def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The first channels are the photograph."""
+        return batch[:, : self._channels].contiguous(), batch[:, self._channels :].round().long()
+
+    def most_tested(self, shape: Sequence[int]) -> int:
+        """So many that a batch has at most `MOST_LOGITS` pairs of patches, of 2 × 2 pixels each."""
+        return max(1, MOST_LOGITS // (shape[1] * shape[2] // 4) ** 2)
+
+    def evidence(self, count: int, device: torch.device) -> Tensor:
+        """float32 [count, 4]."""
+        return torch.zeros(count, MEASURES, dtype=torch.float32, device=device)
+
+    def judge(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """output: `Grouped`; labels: int64 [B, annotators, H, W]. The loss is the negative modularity."""
+        grouped: Grouped = output
+        loss = -modularity(grouped.features, grouped.similarities).sum(dtype=torch.float64)
+        parted, drawn = partition(grouped.similarities), labels.cpu().numpy()
+        found = torch.empty(len(labels), MEASURES)
+        for row, regions, count, people in zip(found, parted.labels.cpu(), parted.counts, drawn, strict=True):
+            pixels = of_pixels(regions, people.shape[1])
+            of_image = agreement(pixels.numpy(), [one for one in people if one.any()])
+            row[:] = torch.tensor([100 * of_image.covering, 100 * of_image.rand, of_image.variation, float(count)])
+        return found.to(labels.device), loss
+
+    def top1(self, evidence: Evidence) -> float:
+        """The mean covering, in percent."""
+        return means(evidence)[COVERING]
+
+    def fields(self, evidence: Evidence) -> dict[str, Any]:
+        """The number of images, the means of the measures, and the measures of each image."""
+        names = ("covering", "rand_index", "variation_of_information", "regions")
+        return {
+            "test_images": len(evidence),
+            **dict(zip(names, means(evidence), strict=True)),
+            "region_measures": pack_measures(evidence),
+        }
+
+
+def of_pixels(patches: Tensor, side: int) -> Tensor:
+    """The labels of a square grid of patches, [patches], for the pixels of a square image, [side, side]."""
+    grid = math.isqrt(len(patches))
+    return patches.view(grid, grid).repeat_interleave(side // grid, dim=0).repeat_interleave(side // grid, dim=1)
+
+
 CLASSIFICATION = Classification()
 
 
 def task_of(dataset: Dataset) -> Task:
-    """The task of a data set: segmentation if its images have masks."""
+    """The task of a data set: segmentation if its images have masks, grouping if they have regions without classes."""
+    if dataset.regions is not None:
+        return RegionGrouping(dataset.channels, dataset.regions.annotators)
     return CLASSIFICATION if dataset.segmentation is None else SemanticSegmentation(dataset.num_classes)

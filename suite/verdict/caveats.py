@@ -30,7 +30,8 @@ def caveats(claim: Claim, comparison: Comparison, evidence: Evidence | None) -> 
     upward = side * comparison.measured.sign > 0
     room = 100 - baseline if upward else baseline
     if room < abs(claim.claimed_gain):
-        text = f"the baseline's {baseline:.2f} % leave room for a gain of {points(side * room)} at most"
+        unit = "%" if comparison.measured.unit == "points" else comparison.measured.unit
+        text = f"the baseline's {baseline:.2f} {unit} leave room for a gain of {points(side * room)} at most"
         if lacks_room(100 - room if side > 0 else room, claim.claimed_gain, claim.margin, claim.side):
             text += ", which is less than the claimed one less the margin: no runs could show that"
         yield text

@@ -21,6 +21,7 @@ from suite.verdict import stats
 from suite.verdict.chosen import chosen_level
 from suite.verdict.code import mixed_code
 from suite.verdict.corrupted import CorruptedEvidence, corrupted_evidence
+from suite.verdict.grouped import RegionEvidence, region_evidence
 from suite.verdict.metrics import MEASURED, Metric, Reference, metric_of
 from suite.verdict.runs import CELL_FIELDS, Key, Run, cell_order, is_missing, unique_runs
 from suite.verdict.segmented import SegmentationEvidence, segmentation_evidence
@@ -47,6 +48,7 @@ class Side:
         machine_faults: the failed seeds whose failure was the machine's, and not the training's.
         corrupted: for each finished seed that was tested on corrupted images, the evidence of it.
         segmented: for each finished seed of a segmentation, the evidence of its test.
+        grouped: for each finished seed that groups patches into regions, the evidence of its test.
         settings: recipe and sizes, as the frame's column `settings` has them; empty if it has none.
         chosen: the axis and level that were chosen for it by validation (see `suite.verdict.chosen`); empty if none.
     """
@@ -69,6 +71,7 @@ class Side:
     machine_faults: frozenset[int] = frozenset()
     corrupted: Mapping[int, CorruptedEvidence] = field(default_factory=dict)
     segmented: Mapping[int, SegmentationEvidence] = field(default_factory=dict)
+    grouped: Mapping[int, RegionEvidence] = field(default_factory=dict)
     settings: str = ""
     chosen: str = ""
 
@@ -305,6 +308,7 @@ def side_of(level: str, runs: Sequence[Run], value_of: Callable[[Run], float]) -
         machine_faults=frozenset(seed for seed in failures if _is_true(numbered[seed].get("machine_fault"))),
         corrupted={seed: kept for seed, run in done.items() if (kept := corrupted_evidence(run)) is not None},
         segmented={seed: own for seed, run in done.items() if (own := segmentation_evidence(run)) is not None},
+        grouped={seed: of for seed, run in done.items() if (of := region_evidence(run)) is not None},
         settings=_first(done.values(), "settings"),
         chosen=_first(done.values(), "chosen"),
     )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from suite.errors import InputError
 from suite.store.corruptions import count_copies, unpack_counts
-from suite.store.record import ROUNDING_OF_MEANS
+from suite.store.task_fields import ROUNDING_OF_MEANS
 
 _MEND = "restore its record from version control, or delete it: the trial then runs again"
 

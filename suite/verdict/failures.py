@@ -65,7 +65,7 @@ def _value(side: Side, seed: int, otherwise: float) -> float:
 
 
 def _chance(comparison: Comparison) -> float:
-    """The metric of guessing, in percent; of always being wrong, where the number of classes isn't known."""
+    """The metric of guessing; of always being wrong, where the number of classes isn't known or there are none."""
     dataset = comparison.cell.get("dataset", "")
-    accuracy = 100 / DATASETS[dataset].num_classes if dataset in DATASETS else 0.0
-    return comparison.measured.at_accuracy(accuracy, comparison.reference)
+    accuracy = DATASETS[dataset].guessed if dataset in DATASETS else None
+    return comparison.measured.at_accuracy(accuracy or 0.0, comparison.reference)

@@ -47,9 +47,10 @@ class Metric:
         at_accuracy: the value of a model whose every answer is right with this probability, in percent.
         of_last_epoch: whether it is of the model after the last epoch by definition.
         items: the evidence that a record keeps for each test image: whether the answer is right, or how many answers to
-            its corrupted copies are wrong, or how many pixels of each class are correct; empty: none that says how
-            much single images add to this metric.
+            its corrupted copies are wrong, or how many pixels of each class are correct, or measures of its regions;
+            empty: none that says how much single images add to this metric.
         missing: why a run may not have it, for messages.
+        unit: of differences, in the plural.
     """
 
     summary: str
@@ -60,13 +61,14 @@ class Metric:
     read: Callable[[Run, Reference | None], float] | None = None
     at_accuracy: Callable[[float, Reference | None], float] = lambda accuracy, _: accuracy
     of_last_epoch: bool = False
-    items: Literal["", "correct", "wrong_copies", "pixel_counts"] = ""
+    items: Literal["", "correct", "wrong_copies", "pixel_counts", "region_measures"] = ""
     missing: str = ""
+    unit: Literal["points", "bits"] = "points"
 
     @property
     def percent(self) -> bool:
         """Whether differences are percentage points."""
-        return self.most == 100 or self.read is not None
+        return self.unit == "points" and (self.most == 100 or self.read is not None)
 
     @property
     def sign(self) -> int:
@@ -76,7 +78,7 @@ class Metric:
     @property
     def note(self) -> str:
         """What a sentence says after a claimed gain, where lower is better; empty otherwise."""
-        return f" (points less {self.title})" if self.better == "lower" else ""
+        return f" ({self.unit} less {self.title})" if self.better == "lower" else ""
 
 
 def _column(name: str) -> Callable[[Run, Reference | None], float]:
@@ -106,6 +108,8 @@ def _mce_at(accuracy: float, reference: Reference | None) -> float:
 _BEST = "top-1 of the best epoch (optimistic)"
 _UNTESTED = "the runs weren't tested on corrupted images: their recipe has no corruptions"
 _NO_MASKS = "the runs segment no images: their data set has no masks"
+_NO_REGIONS = "the runs group no patches: their data set has no regions"
+_MOST_BITS = 24.0  # of the variation of information: log2 of the pixels of the largest image, 4096 × 4096
 
 METRICS: Mapping[str, Metric] = {
     "top1": Metric(
@@ -170,6 +174,39 @@ METRICS: Mapping[str, Metric] = {
         read=lambda run, _: math.nan if math.isnan(_column("miou")(run, None)) else _column("top1")(run, None),
         of_last_epoch=True,
         missing=_NO_MASKS,
+    ),
+    "covering": Metric(
+        "covering of annotators' regions by a grouping's in percent, of the last epoch",
+        100,
+        tested=True,
+        title="covering",
+        read=_column("covering"),
+        of_last_epoch=True,
+        items="region_measures",
+        missing=_NO_REGIONS,
+    ),
+    "rand_index": Metric(
+        "probabilistic Rand index (PRI) of a grouping into regions in percent, of the last epoch",
+        100,
+        tested=True,
+        title="probabilistic Rand index (PRI)",
+        read=_column("rand_index"),
+        of_last_epoch=True,
+        items="region_measures",
+        missing=_NO_REGIONS,
+    ),
+    "variation_of_information": Metric(
+        "variation of information (VoI) of a grouping into regions in bits, of the last epoch",
+        _MOST_BITS,
+        tested=True,
+        better="lower",
+        title="variation of information (VoI)",
+        read=_column("variation_of_information"),
+        at_accuracy=lambda accuracy, _: _MOST_BITS * (1 - accuracy / 100),
+        of_last_epoch=True,
+        items="region_measures",
+        missing=_NO_REGIONS,
+        unit="bits",
     ),
     "macs_billions": Metric("multiply-accumulates of a forward of one image, in 10⁹; papers say FLOPs", 1e6),
     "params_millions": Metric("parameters of the model, in millions", 1e6),

@@ -69,7 +69,7 @@ def _equal_pairs(comparison: Comparison) -> Iterator[str]:
 def untrained(comparison: Comparison, side: Side) -> list[int]:
     """The seeds of a side whose accuracy can be that of guessing."""
     dataset = side.level if comparison.axis == "dataset" else comparison.cell["dataset"]
-    if dataset not in DATASETS:
+    if dataset not in DATASETS or DATASETS[dataset].guessed is None:
         return []
     classes = DATASETS[dataset].num_classes
     return [
@@ -104,7 +104,7 @@ def lost_runs(comparison: Comparison) -> str:
 def _near_chance(comparison: Comparison, side: Side) -> Iterator[str]:
     if collapsed := untrained(comparison, side):
         dataset = side.level if comparison.axis == "dataset" else comparison.cell["dataset"]
-        chance = 100 / DATASETS[dataset].num_classes
+        chance = DATASETS[dataset].guessed
         yield f"{side.level}: {seed_list(collapsed)} ended near the {chance:g} % of chance: a collapse is no baseline"
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError
 from suite.grid.axes import COLUMN_ORDER, level_order
-from suite.store.record import AXIS_FIELDS, FAILURES, OF_CORRUPTIONS, OF_SEGMENTATION
+from suite.store.record import AXIS_FIELDS, FAILURES
+from suite.store.task_fields import OF_CORRUPTIONS, OF_REGIONS, OF_SEGMENTATION
 from suite.text import seed_list
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _COLUMNS = [
 # A frame without these has no evidence of single test images, or doesn't know its runs' settings or machine's faults.
 _EVIDENCE = [
     "test_images", "correct", "code", "settings", "machine_fault", "top1_best_validation", "chosen", *OF_CORRUPTIONS,
-    *OF_SEGMENTATION,
+    *OF_SEGMENTATION, *OF_REGIONS,
 ]  # fmt: skip
 
 

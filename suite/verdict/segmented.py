@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.errors import InputError
-from suite.store.record import ROUNDING_OF_MEANS
 from suite.store.segmentation import (
     LABELLED,
     PREDICTED,
@@ -21,6 +20,7 @@ from suite.store.segmentation import (
     pixel_accuracy,
     unpack_pixel_counts,
 )
+from suite.store.task_fields import ROUNDING_OF_MEANS
 
 _MEND = "restore its record from version control, or delete it: the trial then runs again"
 

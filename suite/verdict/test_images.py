@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.errors import InputError
-from suite.store.record import OF_CORRUPTIONS, OF_SEGMENTATION, unpack_bits
+from suite.store.record import unpack_bits
+from suite.store.task_fields import OF_CORRUPTIONS, OF_REGIONS, OF_SEGMENTATION
 from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.corrupted import corrupted_evidence, wrong_counts
+from suite.verdict.grouped import MEASURED, image_measures, region_evidence
 from suite.verdict.runs import is_missing, rows_of
 from suite.verdict.segmented import image_shares, pixel_counts, segmentation_evidence
 from suite.verdict.stats import Differences
@@ -71,15 +73,21 @@ def check_accuracies(frame: Frame) -> None:
         segmented = segmentation_evidence(dict(zip(columns, values, strict=True)))
         if segmented is not None:
             pixel_counts(segmented, f"runs.jsonl, trial {trial_id}")
+    if "region_measures" not in frame:
+        return
+    for trial_id, *values in rows_of(frame, ("trial_id", "test_images", *OF_REGIONS)):
+        grouped = region_evidence(dict(zip(("test_images", *OF_REGIONS), values, strict=True)))
+        if grouped is not None:
+            image_measures(grouped, f"runs.jsonl, trial {trial_id}")
 
 
 def differences(comparison: Comparison) -> Differences | None:
     """The comparison's pairs, image by image: 1 where only the treatment is right, -1 where only the baseline is.
 
     Of a corruption error: how many more copies of the image the treatment got right. Of a mean intersection over union:
-    by how much more the image adds to it (see `image_shares`). [pairs, images], in the order of
-    `comparison.seeds`. None if a run of them kept no answers, or if they are not those of the metric: they are of the
-    last epoch, and of one test set.
+    by how much more the image adds to it (see `image_shares`). Of a measure of regions: by how much the image's is
+    better, in hundredths of its unit. [pairs, images], in the order of `comparison.seeds`. None if a run kept none,
+    or if they are not those of the metric: they are of the last epoch, and of one test set.
 
     Raises:
         InputError: a run's answers are damaged, or aren't those that its accuracy is of.
@@ -90,6 +98,8 @@ def differences(comparison: Comparison) -> Differences | None:
         return _fewer_wrong(comparison)
     if comparison.measured.items == "pixel_counts":
         return _more_shares(comparison)
+    if comparison.measured.items == "region_measures":
+        return _better_measures(comparison)
     if comparison.measured.items != "correct" or lacking(comparison):
         return None
     baseline, treatment = (
@@ -138,6 +148,19 @@ def _more_shares(comparison: Comparison) -> Differences:
         for side in (comparison.baseline, comparison.treatment)
     )  # fmt: skip
     return treatment - baseline
+
+
+def _better_measures(comparison: Comparison) -> Differences:
+    """Pair by pair and image by image, by how much the treatment's measure is better, in hundredths of its unit."""
+    column = MEASURED.index(comparison.metric)
+    baseline, treatment = (
+        np.stack([
+            image_measures(side.grouped[seed], f"runs.jsonl, trial {side.trials[seed]} ({comparison.label})")[:, column]
+            for seed in comparison.seeds
+        ])
+        for side in (comparison.baseline, comparison.treatment)
+    )  # fmt: skip
+    return comparison.measured.sign * (treatment - baseline) / 100
 
 
 def lacking(comparison: Comparison) -> int:

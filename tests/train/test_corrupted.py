@@ -19,7 +19,8 @@ from suite.grid.trial import Trial
 from suite.run.prepared import needed
 from suite.run.timing.pace import work_of
 from suite.store.corruptions import mean_error, unpack_counts
-from suite.store.record import OF_CORRUPTIONS, RunRecord, unpack_bits
+from suite.store.record import RunRecord, unpack_bits
+from suite.store.task_fields import OF_CORRUPTIONS
 from suite.train.machine import Machine
 from suite.train.one_attempt import run_attempt
 from suite.train.trials import run_trial

@@ -19,8 +19,8 @@ from suite.grid.trial import Trial
 from suite.run.timing.pace import work_of
 from suite.store.folder import Store
 from suite.store.frames import load_frame, load_history
-from suite.store.record import OF_VALIDATION
 from suite.store.storage import Folder
+from suite.store.task_fields import OF_VALIDATION
 from suite.train.machine import Machine
 from suite.train.one_attempt import prepare_attempt, run_attempt
 from suite.train.trials import run_trial

@@ -12,6 +12,8 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.data.listops.preparation import prepare_lists
 from suite.data.listops.settings import parse_listops
 from suite.data.preparation import declaration, prepare
+from suite.data.regions.preparation import prepare_regions
+from suite.data.regions.settings import parse_regions
 from suite.data.segmentation.preparation import prepare_masks
 from suite.data.segmentation.settings import parse_segmentation
 from suite.data.sound.settings import FOLDERS, parse_sound
@@ -30,6 +32,7 @@ def prepare_data(
     corruptions: str | None = None,
     listops: str | None = None,
     segmentation: str | None = None,
+    regions: str | None = None,
 ) -> Iterator[str]:
     """Run `lape data prepare`: prepare a data set, and yield lines that describe it.
 
@@ -44,6 +47,7 @@ def prepare_data(
         corruptions: the settings of corrupted copies of the test images; None: make none.
         listops: the settings of lists to generate or to read.
         segmentation: the classes and the splits, if the source has images with masks.
+        regions: the splits, if the source is BSDS500.
 
     Raises:
         InputError: options don't go together, unknown settings, or the data set can't be prepared.
@@ -55,11 +59,13 @@ def prepare_data(
             "--image-size": image_size,
             "--storage": storage,
         }
-        others |= {"--corruptions": corruptions, "--segmentation": segmentation}
+        others |= {"--corruptions": corruptions, "--segmentation": segmentation, "--regions": regions}
         _check_alone(name, "--listops", "--from and --data", others)
-    elif segmentation is not None:
+    elif segmentation is not None or regions is not None:
+        option = "--regions" if segmentation is None else "--segmentation"
         others = {"--sound": sound, "--split": split, "--corruptions": corruptions}
-        _check_alone(name, "--segmentation", "--from, --image-size and --data", others)
+        others |= {"--regions": regions} if segmentation is not None else {}
+        _check_alone(name, option, "--from, --image-size and --data", others)
     elif split is not None and sound is None:
         raise InputError(
             "a split of images is made by their folders",
@@ -77,6 +83,9 @@ def prepare_data(
     elif segmentation is not None:
         masks = parse_segmentation(segmentation)
         dataset = prepare_masks(name, masks, root=root, source=source, image_size=image_size, storage=storage)
+    elif regions is not None:
+        splits = parse_regions(regions)
+        dataset = prepare_regions(name, splits, root=root, source=source, image_size=image_size, storage=storage)
     else:
         dataset = prepare(name, root=root, source=source, image_size=image_size, storage=storage, sound=settings)
     yield f"{dataset.name}: {dataset.summary}, in {root / name}"
@@ -150,6 +159,23 @@ def add_teacher(name: str, source: Path | None, data: Path | None, weights_key: 
     yield f"{name}: {teacher.num_classes} classes, {teacher.channels} channels, {parameters:,} parameters, in {path}"
     yield "to use it, add to a recipe:"
     yield teachers.teacher_declaration(name, checksum)
+
+
+def add_backbone(source: Path, data: Path | None, arch: str | None = None) -> Iterator[str]:
+    """Run `lape data backbone`: store a frozen backbone's weights, and yield lines that describe it.
+
+    Args:
+        source: a file of weights.
+        data: the folder of the prepared data sets; None: the default.
+        arch: the architecture of weights that don't describe it.
+    """
+    from suite.train import backbones  # imported here: it needs torch, which the other commands don't
+
+    kept, checksum, path = backbones.add_backbone(source, open_root(data), arch)
+    parameters = sum(parameter.numel() for parameter in kept.model.parameters())
+    yield f"{kept.cell.arch.name}, of {kept.dataset}: {parameters:,} parameters, in {path}"
+    yield "to use it, add to a recipe:"
+    yield backbones.backbone_declaration(checksum)
 
 
 def list_data(data: Path | None) -> Iterator[str]:

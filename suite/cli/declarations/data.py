@@ -12,7 +12,7 @@ from suite.text import say
 
 commands = typer.Typer()
 data_commands = typer.Typer(
-    help="Prepare and list data sets; prepare teachers.", no_args_is_help=True, rich_markup_mode=None
+    help="Prepare and list data sets; prepare teachers and backbones.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -113,12 +113,22 @@ def data_prepare(
             "number of classes and the splits, such as classes=21,train=train,test=val.",
         ),
     ] = None,
+    regions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=VALUE,…",
+            help="The source is BSDS500 (images/ and groundTruth/), whose regions have no classes: its splits, such as "
+            "train=train+val,test=test.",
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
     """Download, read or generate a data set, verify it, and cache it. Trials never download data."""
     from suite.cli.commands.data import prepare_data
 
-    for line in prepare_data(name, source, image_size, storage, data, sound, split, corruptions, listops, segmentation):
+    for line in prepare_data(
+        name, source, image_size, storage, data, sound, split, corruptions, listops, segmentation, regions
+    ):
         say(line)
 
 
@@ -136,6 +146,26 @@ def data_teacher(
     from suite.cli.commands.data import add_teacher
 
     for line in add_teacher(name, source, data, weights_key):
+        say(line)
+
+
+@data_commands.command("backbone")
+def data_backbone(
+    source: Annotated[
+        Path, typer.Option("--from", help="A file of `lape run --keep-weights`, or of a plain ViT as timm names it.")
+    ],
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            help="The architecture of weights that don't describe it, such as deit_small for DINO's ViT-S/16."
+        ),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
+) -> None:
+    """Read the weights of a frozen backbone, whose patches are grouped into regions, verify them, and cache them."""
+    from suite.cli.commands.data import add_backbone
+
+    for line in add_backbone(source, data, arch):
         say(line)
 
 

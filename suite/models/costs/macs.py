@@ -23,7 +23,9 @@ FREE_OPERATORS = frozenset(
     {
         "aten::avg_pool2d",
         "aten::embedding",
+        "aten::expand_as",
         "aten::im2col",
+        "aten::mT",
         "aten::max_pool2d",
         "aten::movedim",
         "aten::new_ones",
@@ -162,7 +164,10 @@ def _product_handles() -> dict[str, _Handle]:
         "aten::matmul": jit_handles.matmul_flop_jit,
         "aten::mm": jit_handles.matmul_flop_jit,
     }
-    attention = {"aten::scaled_dot_product_attention": _attention}
+    attention = {
+        "aten::scaled_dot_product_attention": _attention,
+        "aten::_native_multi_head_attention": _whole_attention,
+    }
     return {**{name: _with_outputs(name, handle) for name, handle in macs.items()}, **attention}
 
 
@@ -182,3 +187,12 @@ def _attention(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
     q, k, v = (tuple[int, ...](value.type().sizes()) for value in inputs[:3])
     rows = math.prod(q[:-1])
     return Counter({"attention": rows * k[-2] * (q[-1] + v[-1]), _ACTIVATIONS: rows * (k[-2] + v[-1])})
+
+
+def _whole_attention(inputs: Sequence[Any], outputs: Sequence[Any]) -> Counter[str]:
+    """The cost of `nn.MultiheadAttention` in evaluation: four projections of [batch, tokens, width], and attention."""
+    batch, tokens, width = (int(number) for number in inputs[0].type().sizes())
+    keys, heads = int(inputs[1].type().sizes()[1]), int(inputs[4].toIValue())
+    macs = 2 * batch * width * ((tokens + keys) * width + tokens * keys)
+    activations = batch * (2 * (tokens + keys) * width + tokens * width + heads * tokens * keys)
+    return Counter({"attention": macs, _ACTIVATIONS: activations})

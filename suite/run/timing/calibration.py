@@ -31,6 +31,7 @@ from suite.run.timing.load import Load
 from suite.run.timing.pace import Pace, device_of, kind_of
 from suite.text import Progress
 from suite.train.attempt import Attempt
+from suite.train.backbones import load_backbone
 from suite.train.clock import Clock
 from suite.train.machine import Machine
 from suite.train.one_attempt import process_for
@@ -162,7 +163,8 @@ def _pace(trial: Trial, machine: Machine, again: bool) -> Pace:
     """
     began, device, root = time.perf_counter(), machine.torch_device(), machine.data_root or data_root()
     train, test = (load_images(trial.dataset, split, root) for split in ("train", "test"))
-    attempt = Attempt([trial], machine, device, train, test, load_teacher(trial.recipe, trial.dataset, root))
+    teacher, backbone = load_teacher(trial.recipe, trial.dataset, root), load_backbone(trial, root)
+    attempt = Attempt([trial], machine, device, train, test, teacher, backbone=backbone)
     with process_for(device, machine, attempt.compiled), _told(trial):
         trainer, warm_up = attempt.trainer(), warm_up_steps(device)
         time_steps(attempt, trainer, warm_up)
@@ -209,7 +211,7 @@ def _train(attempt: Attempt, trainer: SeedTrainer, step: float) -> float:
         return time_steps(attempt, trainer, wanted) / (wanted * attempt.recipe.batch_size)
     epochs, began = 0, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
-        losses = attempt.train_epoch(trainer, epochs % attempt.recipe.total_epochs, {}, Clock())
+        losses = attempt.train_epoch(trainer, epochs % attempt.epochs, {}, Clock())
         losses.sum().item()  # synchronises with the device
         epochs += 1
     return (time.perf_counter() - began) / (epochs * attempt.steps * attempt.recipe.batch_size)

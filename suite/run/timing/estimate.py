@@ -176,9 +176,7 @@ def estimate(
         start_ups = [pace.start_up for pace in found if pace.start_up is not None]
         start_up = fmean(start_ups) if start_ups else measured.start_up(kinds[cell_id])
         label = " ".join([*trial.levels.values(), *trial.recipe_settings])
-        cells.append(
-            CellEstimate(cell_id, label, count, trial.recipe.total_epochs, seconds, start_up, basis, len(found))
-        )
+        cells.append(CellEstimate(cell_id, label, count, trial.epochs, seconds, start_up, basis, len(found)))
         if seconds is not None:
             parts.append(_Part(count * (seconds + start_up), kinds[cell_id].whole, found, work))
     known = {cell.cell_id: cell for cell in cells}

@@ -135,7 +135,7 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
 
 def work_of(trial: Trial) -> Work:
     """The work of a trial: images that it trains on and tests over all epochs."""
-    return _work(trial.recipe.model_dump(), trial.recipe.total_epochs, trial.dataset)
+    return _work(trial.recipe.model_dump(), trial.epochs, trial.dataset)
 
 
 def _work(recipe: Mapping[str, Any], epochs: int, dataset: Dataset) -> Work:

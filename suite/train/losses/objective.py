@@ -11,6 +11,8 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from suite.grid.losses import Loss
 from suite.grid.recipe import Recipe
+from suite.models.regions.grouping import Grouped
+from suite.models.regions.modularity import modularity_loss
 from suite.registry import resolve
 from suite.train.augmentation.mixing import mixed_targets
 from suite.train.losses.diversity import Seen
@@ -18,7 +20,7 @@ from suite.train.losses.of_pixels import pixel_cross_entropy
 from suite.train.losses.target import Target
 
 # Logits [B, classes]. A distilled model gives a pair: the logits of its two heads. A `Learner` gives a pair: either of
-# these, and the fields of `Seen`.
+# these, and the fields of `Seen`. A model that groups patches gives `Grouped`, whose loss needs no labels.
 Output = Tensor | tuple[Any, Any]
 _PIXELS = 3  # dimensions of labels of pixels, [B, H, W]
 
@@ -74,6 +76,9 @@ class Objective:
             images: The student's input, normalised, [B, C, H, W].
         """
         recipe = self._recipe
+        if isinstance(output, Grouped):
+            with torch.autocast(images.device.type, enabled=False):
+                return modularity_loss(output.features.float(), output.similarities.float())
         logits, student = output if isinstance(output, tuple) else (output, None)
         if self._base is not None:
             with torch.autocast(images.device.type, enabled=False):

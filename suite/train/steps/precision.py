@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from suite.grid.recipe import Recipe
 
@@ -51,3 +53,8 @@ def choose_precision(recipe: Recipe, device: torch.device) -> Precision:
     if recipe.precision == "bf16" or torch.cuda.is_bf16_supported(including_emulation=False):
         return Precision("bf16", torch.bfloat16)
     return Precision("fp16", torch.float16)
+
+
+def in_single_precision(output: Any) -> Any:
+    """A model's output in evaluation mode, one tensor or a named tuple of several, in single precision."""
+    return output.float() if isinstance(output, Tensor) else type(output)(*(part.float() for part in output))

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from suite.models.families.regions import Regions
 
 Tensors = dict[str, Tensor]
+
+
+def trained_state(model: nn.Module) -> Tensors:
+    """The parameters and buffers that training may change: none of a frozen backbone, whose weights are on disk."""
+    state = model.state_dict()
+    frozen = model.backbone_state() if isinstance(model, Regions) else {}
+    return {name: value for name, value in state.items() if name not in frozen}
 
 
 def gather(

@@ -29,11 +29,11 @@ from suite.train.steps.averaging import Average
 from suite.train.steps.compiling import compiled_for
 from suite.train.steps.cuda_graph import Recorded
 from suite.train.steps.optimiser import set_rate
-from suite.train.steps.precision import Precision
+from suite.train.steps.precision import Precision, in_single_precision
 from suite.train.steps.seeds import Each
 from suite.train.steps.shares import Split, choose_shares, micro_batches, splittable
 from suite.train.steps.similarity import Similarity, layer_similarity
-from suite.train.steps.state import Tensors, gather, restore
+from suite.train.steps.state import Tensors, gather, restore, trained_state
 from suite.train.tasks import CLASSIFICATION, Task
 
 TEST_BATCH = 256  # images per batch of a test pass; it is not part of a recipe
@@ -102,10 +102,11 @@ class Trainer:
         # Tests use the uncompiled model: their smaller last batch alone would need another compilation.
         self._forward = compiled_for(self.device, self.model) if self.compiled else self.model
         self._task = compiled_for(self.device, self._output_and_loss) if self.compiled else self._output_and_loss
-        self._split = self._splits()
+        self._trains = any(one.requires_grad for one in self.model.parameters())
+        self._split = self._splits() if self._trains else None
         # A CUDA graph can't skip a step because of its gradients, as a scaler does, or wait for other processes.
         alone = self.team.size == 1 and not self._scaler.is_enabled()
-        records = self.recorded and self.device.type == "cuda" and alone
+        records = self.recorded and self.device.type == "cuda" and alone and self._trains
         self._step = Recorded(self._one_step, note) if records else self._one_step
 
     def _splits(self) -> Split | None:
@@ -176,15 +177,12 @@ class Trainer:
         return train_stretches(streams, step, each)
 
     def step(self, inputs: Tensor, target: Target, rate: float) -> Tensor:
-        """Take one training step.
+        """Take one training step. Returns the loss, a scalar on the device.
 
         Args:
             inputs: Normalised images, float32 [B, C, H, W], on the device.
             target: The target, on the device.
             rate: The learning rate.
-
-        Returns:
-            The loss, a scalar on the device.
         """
         set_rate(self.optimiser, rate)
         return self._step(inputs, *target)
@@ -201,6 +199,8 @@ class Trainer:
         else:
             with self.precision.autocast(self.device), self._sparing():
                 loss = self._task(self.model, inputs, target)
+            if not self._trains:
+                return loss.detach()
             self._scaler.scale(loss).backward()
         if self.recipe.clip_grad is not None:
             self._scaler.unscale_(self.optimiser)
@@ -229,11 +229,11 @@ class Trainer:
             batch = images.batch(indices, self.recipe.test_crop_ratio).to(self.device)
             inputs, of_pixels = self.task.split(self.normalise(batch))
             with self.precision.autocast(self.device):
-                logits = model(inputs).float()
+                output = in_single_precision(model(inputs))
             self.team.beat()
-            return self.task.judge(logits, labels if of_pixels is None else of_pixels)
+            return self.task.judge(output, labels if of_pixels is None else of_pixels)
 
-        # Without a backward pass, an image needs only a part of its memory in training, so test batches may be larger.
+        # Without a backward pass, an image needs a part of its memory in training: test batches may be larger.
         size = min(images_at_once_in_test(images, self.device), self.task.most_tested(images.shape))
         size = size if self._split is None else min(size, 4 * self.images_at_once)
         parts = torch.split(torch.arange(len(images)), size)
@@ -285,8 +285,8 @@ class Trainer:
             generators += self._split.generators
         if self._learner is not None:
             generators.append(self._draws)
-        means = {} if self._average is None else self._average.model.state_dict()
-        return self.model.state_dict(), means, self.optimiser, generators
+        means = {} if self._average is None else trained_state(self._average.model)
+        return trained_state(self.model), means, self.optimiser, generators
 
 
 def images_at_once_in_test(images: Evaluated, device: torch.device, models: int = 1) -> int:

@@ -255,8 +255,8 @@ class Claim(Model):
         if self.not_runnable or self.margin >= self.rounding:
             return self.not_runnable
         return (
-            f"its margin of {self.margin:g} points is below the rounding of the printed numbers, {self.rounding:g}: "
-            "whatever is observed, the gain that was meant may be another"
+            f"its margin of {self.margin:g} {metric_of(self.metric).unit} is below the rounding of the printed "
+            f"numbers, {self.rounding:g}: whatever is observed, the gain that was meant may be another"
         )
 
 

@@ -1,0 +1,181 @@
+"""Frozen backbones of models that group patches: weights in the data root, found and verified by their checksum.
+
+<root>/backbones/<SHA-256>.safetensors   a file as `lape run --keep-weights` writes it
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import torch
+from torch import Tensor
+
+from suite.data.cache import BACKBONES
+from suite.errors import InputError, first_line
+from suite.grid.trial import Trial
+from suite.models.architectures import Architecture, resolve_architecture
+from suite.models.build import create_model
+from suite.models.families.regions import Regions
+from suite.models.families.transformer import VisionTransformer
+from suite.models.model_cell import ModelCell, Shape
+from suite.models.regions.backbone import read_backbone
+from suite.models.sizes import PatchSize
+from suite.models.weights.checkpoint import Checkpoint, checkpoint_bytes, read_checkpoint
+from suite.models.weights.reading import read_state, weights_checksum
+from suite.models.weights.reference import load_reference
+from suite.store.files import write_atomic
+
+COMMAND = "lape data backbone --from FILE"
+_PUBLISHED = "lape-deit"  # the names of parameters that timm gives to a plain ViT, as DINO's
+
+
+def add_backbone(source: Path, root: Path, arch: str | None = None) -> tuple[Checkpoint, str, Path]:
+    """Put a backbone's weights into the data root.
+
+    Args:
+        source: a file of `lape run --keep-weights`; or of a plain ViT's weights as timm names them, such as DINO's.
+        root: the data root.
+        arch: the architecture of weights that don't describe it, such as "deit_small".
+
+    Returns:
+        The model with its definition, the SHA-256 of its weights (see `weights_checksum`) and the file that holds them.
+
+    Raises:
+        InputError: the file can't be read, doesn't describe its model and no architecture is given, isn't of this one,
+            isn't of a vision transformer with one grid of patches, or can't be written.
+    """
+    checkpoint = read_checkpoint(source)
+    if checkpoint is None:
+        content = _converted(source, arch)
+    elif isinstance(checkpoint.model, Regions) or not isinstance(checkpoint.model, VisionTransformer):
+        raise InputError(
+            f"{checkpoint.cell.arch.name} can't be a backbone",
+            expected="the weights of a vision transformer with one grid of patches",
+            found=f"family {checkpoint.cell.arch.family.name}",
+            where=str(source),
+            fix="give the weights of another model",
+        )
+    else:
+        content = source.read_bytes()
+    checksum = weights_checksum(content)
+    path = root / BACKBONES / f"{checksum}.safetensors"
+    write_atomic(path, content)
+    kept = read_checkpoint(path)
+    assert kept is not None  # it has just been written
+    return kept, checksum, path
+
+
+def _converted(source: Path, arch: str | None) -> bytes:
+    """The file of a published ViT's weights in the suite's form."""
+    if arch is None:
+        raise InputError(
+            "this file doesn't describe its model",
+            expected="a file as `lape run --keep-weights` writes it, or the name of its architecture",
+            found="weights alone",
+            where=str(source),
+            fix=f"add --arch, such as: {COMMAND} --arch deit_small",
+        )
+    architecture, state = resolve_architecture(arch), read_state(source)
+    size, table = architecture.size, state.get("pos_embed")
+    prefix = architecture.family.prefix
+    if not isinstance(size, PatchSize) or table is None or table.ndim < 2 or table.shape[-2] <= prefix:
+        raise InputError(
+            f"these are not the weights of a plain ViT such as {arch}",
+            expected="weights as timm names them, with pos_embed for a class token and patches",
+            found="no such pos_embed" if isinstance(size, PatchSize) else f"family {architecture.family.name}",
+            where=str(source),
+            fix="give the weights of a plain ViT, and the name of its architecture",
+        )
+    side = math.isqrt(table.shape[-2] - prefix) * size.patch_size
+    head = {"head.weight": torch.zeros(1, size.embed_dim), "head.bias": torch.zeros(1)}
+    body = {name: value for name, value in state.items() if name not in head}
+    with torch.random.fork_rng(devices=[]):
+        model = create_model(architecture, num_classes=1, image_size=side)
+    try:
+        load_reference(model, {**body, **head}, _PUBLISHED)
+    except InputError as error:
+        raise error.at(str(source)) from None
+    cell = ModelCell(architecture, "learnable", "default", architecture.norm, Shape(1, side))
+    return checkpoint_bytes(model, cell, dataset=source.name, trial_id="")
+
+
+def load_backbone(trial: Trial, root: Path) -> Mapping[str, Tensor] | None:
+    """The frozen backbone's weights of a trial, verified, for images of its data set's size; None if it has none.
+
+    Raises:
+        InputError: it isn't in the data root, it is damaged, or it is another model's.
+    """
+    checksum = trial.recipe.backbone_sha256
+    if checksum is None:
+        return None
+    path = root / BACKBONES / f"{checksum}.safetensors"
+    try:
+        found = weights_checksum(path.read_bytes())
+    except FileNotFoundError as error:
+        others = sorted(file.stem for file in path.parent.glob("*.safetensors"))
+        raise InputError(
+            "the weights of the frozen backbone are not prepared",
+            expected=f"weights with the SHA-256 {checksum}",
+            found=f"weights with the SHA-256 {', '.join(others)}" if others else "none",
+            where=str(path.parent),
+            fix=f"run: {COMMAND}; or take the recipe's backbone_sha256 from what that command prints",
+        ) from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise _damaged(path, "a file of safetensors", first_line(error)) from error
+    if found != checksum:
+        raise _damaged(path, f"SHA-256 {checksum}", f"SHA-256 {found}")
+    kept = read_checkpoint(path)
+    if kept is None:
+        raise _damaged(path, "a file that describes its model", "weights alone")
+    _check_fits(kept, trial, path)
+    with torch.random.fork_rng(devices=[]):
+        weights: Mapping[str, Tensor] = read_backbone(path, None, trial.dataset.image_size).model.state_dict()
+    return weights
+
+
+def backbone_declaration(checksum: str) -> str:
+    """The line of a recipe that uses a backbone."""
+    return f"backbone_sha256: {checksum}"
+
+
+def _check_fits(kept: Checkpoint, trial: Trial, path: Path) -> None:
+    """Raise `InputError` unless the trial's frozen backbone is of the file's sizes and levels, and takes its images."""
+    asked, given = _definition(trial.arch, trial.model), _definition(kept.cell.arch, kept.cell)
+    if unlike := [name for name in asked if asked[name] != given[name]]:
+        raise InputError(
+            f"the frozen backbone of {trial.arch.name} is another model than the one of these weights",
+            expected=", ".join(f"{name} {asked[name]}" for name in unlike),
+            found=", ".join(f"{name} {given[name]}" for name in unlike),
+            where=str(path),
+            fix="give arch, pe, join and norm those of the weights, or name other weights by backbone_sha256",
+        )
+
+
+def _definition(arch: Architecture, cell: ModelCell) -> dict[str, object]:
+    """What a backbone's forward pass in evaluation mode depends on, beside its weights."""
+    size = arch.size.model_dump()
+    shapes = [name for name in PatchSize.model_fields if name not in _OF_TRAINING]
+    builder = {"regions": "deit", "regions_lite": "vit_lite", "vit": "deit"}
+    family = builder.get(arch.family.name, arch.family.name)
+    return {
+        "family": family,
+        **{name: size.get(name) for name in shapes},
+        **cell.levels,
+        "channels": cell.shape.in_chans,
+    }
+
+
+_OF_TRAINING = ("drop_path", "attn_drop", "head_drop", "position_std")
+
+
+def _damaged(where: Path, expected: str, found: str) -> InputError:
+    return InputError(
+        "the weights of a frozen backbone are damaged on disk",
+        expected=expected,
+        found=found,
+        where=str(where),
+        fix=f"run: {COMMAND}",
+    )
