@@ -12,12 +12,14 @@ from suite.errors import InputError
 from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.losses import LOSSES, idle_weights, set_weights
 from suite.grid.named_recipe import NamedRecipe
+from suite.grid.pretrained import Pretrained
 from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES
 from suite.models.levels import Cell
 from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
+from suite.models.sizes import PlainSize
 from suite.store.held_out import count_validation
 from suite.store.record import LOSS_KEYS, USUAL_LEVELS
 
@@ -124,6 +126,8 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
                 fix=f"leave this loss out; {_DROP}",
             )
     _check_backbone(cell, named)
+    if recipe.pretrained is not None:
+        _check_pretrained(recipe.pretrained, cell, named)
     if recipe.cutmix_grid is not None and dataset.image_size % recipe.cutmix_grid:
         raise InputError(
             f"the recipe's cutmix_grid doesn't fit the data set {dataset.name}",
@@ -170,6 +174,27 @@ def _check_backbone(cell: Cell, named: NamedRecipe) -> None:
             found=f"family {cell.arch.family.name}",
             where=named.where("backbone_sha256"),
             fix="leave backbone_sha256 out",
+        )
+
+
+def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) -> None:
+    """Raise `InputError` unless the recipe names weights that the cell's model can start from."""
+    size, axis = cell.arch.size, pretrained.axis
+    if not isinstance(size, PlainSize) or isinstance(size, RegionSize):
+        raise InputError(
+            f"arch {cell.arch.name} can't start from the weights of a backbone",
+            expected="a vision transformer with one grid of patches, which is trained",
+            found=f"family {cell.arch.family.name}",
+            where=named.where("pretrained"),
+            fix=f"leave pretrained out for this architecture; {_DROP}",
+        )
+    if pretrained.checksum(cell) is None:
+        raise InputError(
+            f"the recipe names no weights for {axis} {cell[axis]}",
+            expected=f"weights for each {axis} of the grid",
+            found=f"weights for {', '.join(pretrained.weights)}",
+            where=named.where("pretrained"),
+            fix=f"add the checksum for {cell[axis]} that `lape data backbone` prints, or leave {axis} {cell[axis]} out",
         )
 
 

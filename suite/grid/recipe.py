@@ -10,6 +10,7 @@ from suite.data.corruptions.settings import Corruptions
 from suite.errors import InputError
 from suite.grid.auto_augment import parse_policy
 from suite.grid.idle_keys import idle_keys
+from suite.grid.pretrained import Pretrained
 from suite.grid.sources import USUAL_SOURCES, Sources
 from suite.store.canonical import canonical_json
 from suite.store.held_out import Validation, parse_validation
@@ -219,6 +220,11 @@ class Recipe(BaseModel):
         default=3.0, gt=0, description="temperature τ of soft distillation", json_schema_extra=_neutral(3.0)
     )
 
+    pretrained: Pretrained | None = Field(
+        default=None,
+        description="weights that a training run starts from, all but the head, which is drawn; null: all are drawn",
+        json_schema_extra=_neutral(None),
+    )
     backbone_sha256: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",

@@ -23,6 +23,7 @@ class Prepared:
         datasets: The data sets.
         taught: Recipes with a teacher, each with its data set.
         grouped: A trial of each cell with a frozen backbone.
+        continued: A trial of each cell that starts from weights of another run.
         corrupted: Data sets of whose test images corrupted copies are tested: which ones, and the recipe's
             test_crop_ratio.
     """
@@ -32,6 +33,7 @@ class Prepared:
     taught: tuple[tuple[Recipe, Dataset], ...]
     corrupted: tuple[tuple[Dataset, Corruptions, float], ...] = ()
     grouped: tuple[Trial, ...] = ()
+    continued: tuple[Trial, ...] = ()
 
     def seem_prepared(self) -> bool:
         """Whether each data set is in the cache. This is quick: it doesn't check that they are complete."""
@@ -65,6 +67,14 @@ class Prepared:
                     load_backbone(trial, self.root)
                 except InputError as error:
                     problems += error.problems
+        if self.continued:
+            from suite.train.pretrained import load_pretrained  # imports torch, so only if there are such weights
+
+            for trial in self.continued:
+                try:
+                    load_pretrained(trial, self.root)
+                except InputError as error:
+                    problems += error.problems
         if self.corrupted and not problems:
             from suite.data.corruptions.images import load_corrupted  # imports torch, so only if there are any
 
@@ -87,4 +97,6 @@ def needed(trials: Sequence[Trial], root: Path) -> Prepared:
         if trial.recipe.corruptions is not None
     )
     grouped = {trial.cell_id: trial for trial in trials if trial.recipe.backbone_sha256 is not None}
-    return Prepared(root, tuple(datasets.values()), tuple(taught), tuple(copied), tuple(grouped.values()))
+    continued = {trial.cell_id: trial for trial in trials if trial.recipe.pretrained is not None}
+    of_cells = (tuple(by_cell.values()) for by_cell in (grouped, continued))
+    return Prepared(root, tuple(datasets.values()), tuple(taught), tuple(copied), *of_cells)

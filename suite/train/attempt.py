@@ -31,6 +31,7 @@ from suite.train.machine import Machine, device_name
 from suite.train.member import Member
 from suite.train.parallel.synchronised import synchronise
 from suite.train.parallel.team import ALONE, Team
+from suite.train.pretrained import start_from
 from suite.train.snapshot import Snapshots, TeamSnapshots
 from suite.train.steps.compiling import worth_compiling
 from suite.train.steps.memory import PeakMemory, trim
@@ -62,6 +63,7 @@ class Attempt:
         team: The processes that run this attempt together.
         corrupted: Corrupted copies of the test images, if the recipe tests them.
         backbone: The weights of the model's frozen backbone, if it has one.
+        pretrained: The model whose weights training starts from; None: all are drawn.
     """
 
     def __init__(
@@ -75,9 +77,10 @@ class Attempt:
         team: Team = ALONE,
         corrupted: CorruptedTest | None = None,
         backbone: Mapping[str, Tensor] | None = None,
+        pretrained: Model | None = None,
     ) -> None:
         self.machine, self.device, self.teacher, self.team = machine, device, teacher, team
-        self.corrupted, self.backbone = corrupted, backbone
+        self.corrupted, self.backbone, self.pretrained = corrupted, backbone, pretrained
         self.recipe, self.dataset, self.epochs = trials[0].recipe, trials[0].dataset, trials[0].epochs
         self.images, self.test_images = train.to(device), test.to(device)
         self.task = task_of(self.dataset)
@@ -207,6 +210,8 @@ class Attempt:
             initialise(model, seed)
             if self.backbone is not None:
                 cast(Regions, model).load_backbone(self.backbone)
+            if self.pretrained is not None:
+                start_from(model, self.pretrained)
             self.params = count_parameters(model).total  # without the parameters that a loss adds
             models.append(learner_for(model, loss, recipe, dataset.num_classes, seed).to(self.device))
         self.macs = _macs(self.members[0].trial)

@@ -1,4 +1,4 @@
-"""Frozen backbones of models that group patches: weights in the data root, found and verified by their checksum.
+"""Weights of backbones in the data root, found and verified by their checksum; and the frozen ones of a trial.
 
 <root>/backbones/<SHA-256>.safetensors   a file as `lape run --keep-weights` writes it
 """
@@ -111,17 +111,36 @@ def load_backbone(trial: Trial, root: Path) -> Mapping[str, Tensor] | None:
     checksum = trial.recipe.backbone_sha256
     if checksum is None:
         return None
+    path, kept = stored(checksum, root, "the weights of the frozen backbone", "backbone_sha256")
+    check_same_body(kept, trial, path, "the frozen backbone", "backbone_sha256")
+    with torch.random.fork_rng(devices=[]):
+        weights: Mapping[str, Tensor] = read_backbone(path, None, trial.dataset.image_size).model.state_dict()
+    return weights
+
+
+def stored(checksum: str, root: Path, what: str, key: str) -> tuple[Path, Checkpoint]:
+    """A file of weights in the data root, verified, and its model.
+
+    Args:
+        checksum: the SHA-256 of the weights.
+        root: the data root.
+        what: what they are for, for messages.
+        key: the recipe's key that names them.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
     path = root / BACKBONES / f"{checksum}.safetensors"
     try:
         found = weights_checksum(path.read_bytes())
     except FileNotFoundError as error:
         others = sorted(file.stem for file in path.parent.glob("*.safetensors"))
         raise InputError(
-            "the weights of the frozen backbone are not prepared",
+            f"{what} are not prepared",
             expected=f"weights with the SHA-256 {checksum}",
             found=f"weights with the SHA-256 {', '.join(others)}" if others else "none",
             where=str(path.parent),
-            fix=f"run: {COMMAND}; or take the recipe's backbone_sha256 from what that command prints",
+            fix=f"run: {COMMAND}; or take the recipe's {key} from what that command prints",
         ) from error
     except (OSError, safetensors.SafetensorError) as error:
         raise _damaged(path, "a file of safetensors", first_line(error)) from error
@@ -130,10 +149,7 @@ def load_backbone(trial: Trial, root: Path) -> Mapping[str, Tensor] | None:
     kept = read_checkpoint(path)
     if kept is None:
         raise _damaged(path, "a file that describes its model", "weights alone")
-    _check_fits(kept, trial, path)
-    with torch.random.fork_rng(devices=[]):
-        weights: Mapping[str, Tensor] = read_backbone(path, None, trial.dataset.image_size).model.state_dict()
-    return weights
+    return path, kept
 
 
 def backbone_declaration(checksum: str) -> str:
@@ -141,39 +157,53 @@ def backbone_declaration(checksum: str) -> str:
     return f"backbone_sha256: {checksum}"
 
 
-def _check_fits(kept: Checkpoint, trial: Trial, path: Path) -> None:
-    """Raise `InputError` unless the trial's frozen backbone is of the file's sizes and levels, and takes its images."""
-    asked, given = _definition(trial.arch, trial.model), _definition(kept.cell.arch, kept.cell)
-    if unlike := [name for name in asked if asked[name] != given[name]]:
+def pretrained_declaration(join: str, checksum: str) -> str:
+    """The line of a recipe whose training starts from a backbone's weights, where the joining method is this one."""
+    return f"pretrained: {{axis: join, weights: {{{join}: {checksum}}}}}"
+
+
+def check_same_body(kept: Checkpoint, trial: Trial, path: Path, what: str, key: str) -> None:
+    """Raise `InputError` unless a trial's model and that of the weights are the same, but for head and image size.
+
+    Args:
+        kept: the weights and the definition of their model.
+        trial: the trial.
+        path: the file of the weights.
+        what: what of the trial's model is meant, for the message.
+        key: the recipe's key that names the weights.
+    """
+    asked, given = _body(trial.arch, trial.model), _body(kept.cell.arch, kept.cell)
+    if unlike := [name for name in asked if name in given and asked[name] != given[name]]:
         raise InputError(
-            f"the frozen backbone of {trial.arch.name} is another model than the one of these weights",
+            f"{what} of {trial.arch.name} is another model than the one of these weights",
             expected=", ".join(f"{name} {asked[name]}" for name in unlike),
             found=", ".join(f"{name} {given[name]}" for name in unlike),
             where=str(path),
-            fix="give arch, pe, join and norm those of the weights, or name other weights by backbone_sha256",
+            fix=f"give arch, pe, join and norm those of the weights, or name other weights by {key}",
         )
 
 
-def _definition(arch: Architecture, cell: ModelCell) -> dict[str, object]:
-    """What a backbone's forward pass in evaluation mode depends on, beside its weights."""
-    size = arch.size.model_dump()
-    shapes = [name for name in PatchSize.model_fields if name not in _OF_TRAINING]
-    builder = {"regions": "deit", "regions_lite": "vit_lite", "vit": "deit"}
-    family = builder.get(arch.family.name, arch.family.name)
-    return {
-        "family": family,
-        **{name: size.get(name) for name in shapes},
-        **cell.levels,
-        "channels": cell.shape.in_chans,
-    }
-
-
+# Sizes that a forward pass in evaluation mode doesn't depend on.
 _OF_TRAINING = ("drop_path", "attn_drop", "head_drop", "position_std")
+# Families that differ in their head, or in what is trained, from another one.
+_BODIES = {
+    "vit": "deit", "segmenter": "deit", "segmenter_lite": "vit_lite", "regions": "deit", "regions_lite": "vit_lite",
+}  # fmt: skip
+
+
+def _body(arch: Architecture, cell: ModelCell) -> dict[str, object]:
+    """What a model's forward pass depends on in evaluation mode, beside weights, head and image size.
+
+    Two families can have sizes of their own: those that only one of them has are of its head.
+    """
+    sizes = {name: value for name, value in arch.size.model_dump().items() if name not in _OF_TRAINING}
+    family = _BODIES.get(arch.family.name, arch.family.name)
+    return {"family": family, **sizes, **cell.levels, "channels": cell.shape.in_chans}
 
 
 def _damaged(where: Path, expected: str, found: str) -> InputError:
     return InputError(
-        "the weights of a frozen backbone are damaged on disk",
+        "the weights of a backbone are damaged on disk",
         expected=expected,
         found=found,
         where=str(where),

@@ -27,6 +27,7 @@ from suite.train.machine import Machine
 from suite.train.member import Outcome
 from suite.train.parallel.synchronised import IndivisibleError
 from suite.train.parallel.team import ALONE, Team
+from suite.train.pretrained import load_pretrained
 from suite.train.snapshot import Snapshots, TeamSnapshots
 from suite.train.steps.memory import release
 from suite.train.teachers import load_teacher
@@ -47,7 +48,7 @@ def run_attempt(
         team: The processes that run this attempt together.
 
     Raises:
-        InputError: The data, the teacher or the backbone is missing or damaged, or the device doesn't exist.
+        InputError: The data or the weights of another model are missing or damaged, or the device doesn't exist.
         MachineFault: An infrastructure error.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -85,7 +86,9 @@ def run_attempt(
 
 
 def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALONE) -> Attempt:
-    """Create an attempt at the trials, with their data, teacher and backbone loaded. Missing corrupted copies are made.
+    """Create an attempt at the trials, with their data and other models' weights loaded.
+
+    Missing corrupted copies are made.
 
     Args:
         trials: The trials. They differ only in their seeds.
@@ -93,7 +96,7 @@ def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALON
         team: The processes that run this attempt together.
 
     Raises:
-        InputError: The data, the teacher or the backbone is missing or damaged, or the device doesn't exist.
+        InputError: The data or the weights of another model are missing or damaged, or the device doesn't exist.
     """
     device, root, first = machine.torch_device(team.rank), machine.data_root or data_root(), trials[0]
     train, test = (load_images(first.dataset, split, root) for split in ("train", "test"))
@@ -101,7 +104,9 @@ def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALON
     if recipe.corruptions is not None:
         corrupted = load_corrupted(first.dataset, recipe.corruptions, recipe.test_crop_ratio, root, test)
     teacher, backbone = load_teacher(recipe, first.dataset, root), load_backbone(first, root)
-    return Attempt(trials, machine, device, train, test, teacher, team, corrupted, backbone)
+    checkpoint = load_pretrained(first, root)
+    pretrained = None if checkpoint is None else checkpoint.model
+    return Attempt(trials, machine, device, train, test, teacher, team, corrupted, backbone, pretrained)
 
 
 @contextmanager

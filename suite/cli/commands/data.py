@@ -162,7 +162,7 @@ def add_teacher(name: str, source: Path | None, data: Path | None, weights_key: 
 
 
 def add_backbone(source: Path, data: Path | None, arch: str | None = None) -> Iterator[str]:
-    """Run `lape data backbone`: store a frozen backbone's weights, and yield lines that describe it.
+    """Run `lape data backbone`: store a backbone's weights, and yield lines that describe it.
 
     Args:
         source: a file of weights.
@@ -174,8 +174,10 @@ def add_backbone(source: Path, data: Path | None, arch: str | None = None) -> It
     kept, checksum, path = backbones.add_backbone(source, open_root(data), arch)
     parameters = sum(parameter.numel() for parameter in kept.model.parameters())
     yield f"{kept.cell.arch.name}, of {kept.dataset}: {parameters:,} parameters, in {path}"
-    yield "to use it, add to a recipe:"
+    yield "to group the patches of this model, add to a recipe:"
     yield backbones.backbone_declaration(checksum)
+    yield f"to start training from it, where join is {kept.cell.join}, add to a recipe:"
+    yield backbones.pretrained_declaration(kept.cell.join, checksum)
 
 
 def list_data(data: Path | None) -> Iterator[str]:

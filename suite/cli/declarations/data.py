@@ -162,7 +162,7 @@ def data_backbone(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the prepared data sets.")] = None,
 ) -> None:
-    """Read the weights of a frozen backbone, whose patches are grouped into regions, verify them, and cache them."""
+    """Read and cache the weights of a backbone, to group its patches or to start training from it."""
     from suite.cli.commands.data import add_backbone
 
     for line in add_backbone(source, data, arch):

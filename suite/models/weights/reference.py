@@ -69,7 +69,7 @@ def load_reference(
             fix="name the source that the weights come from, or create the model they belong to",
         )
     targets: dict[str, Tensor] = model.state_dict()
-    tables = _tables(model)
+    tables = position_tables(model)
     values: dict[str, Tensor] = {}
     unexpected, misshapen, unlike = [], [], []
     loaded = Loaded([], [], [])
@@ -118,7 +118,7 @@ def load_reference(
     return loaded
 
 
-class _Table(NamedTuple):
+class Table(NamedTuple):
     """How to load one table of a position embedding.
 
     Attributes:
@@ -130,17 +130,18 @@ class _Table(NamedTuple):
     fixed: bool = False
 
 
-def _tables(model: nn.Module) -> dict[str, _Table]:
+def position_tables(model: nn.Module) -> dict[str, Table]:
+    """How to load each table of a model's position embeddings, by the parameter's name."""
     tables = {}
     for path, module in model.named_modules():
         if isinstance(module, PositionEmbedding):
             for index, table in enumerate(module.tables):
                 fixed = module.position.table is not None
                 fit = partial(_fixed, table) if fixed else partial(_resized, module.grid, module.prefix)
-                tables[f"{path}.tables.{index}"] = _Table(fit, fixed)
+                tables[f"{path}.tables.{index}"] = Table(fit, fixed)
         elif isinstance(module, RelativeBias):
             side = math.isqrt(len(module.table))
-            tables[f"{path}.table"] = _Table(partial(_resized_offsets, side))
+            tables[f"{path}.table"] = Table(partial(_resized_offsets, side))
     return tables
 
 
