@@ -190,10 +190,10 @@ def robustness() -> str:
     return "\n\n".join(parts)
 
 
-def segmentation() -> str:
+def segmentation(grid: str = "table4_budget") -> str:
     """The intersections over union of the grid of LaPE's Table 4."""
-    tables = workspace("table4_budget").segmentation_tables()
-    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs("table4_budget")
+    tables = workspace(grid).segmentation_tables()
+    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs(grid)
 
 
 def robustness_verdicts() -> str:
@@ -271,6 +271,8 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     "segmentation.md": {
         "table4_runs": segmentation,
         "table4_verdicts": partial(verdicts, "table4_budget"),
+        "table4_pretrained_runs": partial(segmentation, "table4_pretrained"),
+        "table4_pretrained_verdicts": partial(verdicts, "table4_pretrained"),
     },
     "robustness.md": {
         "robustness_runs": robustness,
