@@ -196,6 +196,12 @@ def segmentation() -> str:
     return "\n\n".join(to_markdown(table).strip() for table in tables) or runs("table4_budget")
 
 
+def regions() -> str:
+    """The measures of the grid that compares DCN with clusterings."""
+    tables = workspace("dcn_budget").region_tables()
+    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs("dcn_budget")
+
+
 def robustness_verdicts() -> str:
     """The verdicts, and once there are runs the figure of the gain on each kind, which is written beside the page."""
     figure = "" if workspace("robustness_cifar").frame.empty else "\n\n![Gain on each kind](robustness.svg)"
@@ -271,6 +277,10 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     "segmentation.md": {
         "table4_runs": segmentation,
         "table4_verdicts": partial(verdicts, "table4_budget"),
+    },
+    "dcn.md": {
+        "dcn_runs": regions,
+        "dcn_verdicts": partial(verdicts, "dcn_budget"),
     },
     "robustness.md": {
         "robustness_runs": robustness,
