@@ -9,7 +9,7 @@ from them a table of docs/dcn.md.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from benchmarks.documents import fill, markdown, write_figures
-from benchmarks.regions import CLUSTERS, DOCS, DOCUMENT, Labels, enlarged, patch_features
+from benchmarks.regions import CLUSTERS, DOCS, DOCUMENT, Labels, enlarged, normalised
 from suite.data.bsds500 import Annotated
+from suite.data.datasets import DATASETS
 from suite.data.decode import open_image
 from suite.errors import InputError
 from suite.models.regions.backbone import Backbone, read_backbone
@@ -33,6 +34,16 @@ from suite.models.regions.training import TrainingPlan, train
 from suite.verdict.stats.gains import paired_gain
 
 FIGURES = DOCS / "dcn_classes.json"
+
+
+def patch_features(photographs: Sequence[Annotated], backbone: Backbone) -> Tensor:
+    """Compute the patch features of photographs, [photographs, patches, width]."""
+    dataset = None if backbone.dataset is None else DATASETS[backbone.dataset]
+    mean, std = (backbone.mean, backbone.std) if dataset is None else (dataset.mean, dataset.std)
+    assert mean is not None  # of timm's models
+    assert std is not None
+    images = np.stack([photograph.square(backbone.image_size) for photograph in photographs])
+    return backbone.features(normalised(images, mean, std)).patches.clone()  # a clone: DCN trains on them
 
 
 def read_split(folder: Path, split: str) -> list[Annotated]:

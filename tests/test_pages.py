@@ -196,6 +196,12 @@ def segmentation(grid: str = "table4_budget") -> str:
     return "\n\n".join(to_markdown(table).strip() for table in tables) or runs(grid)
 
 
+def regions() -> str:
+    """The measures of the grid that compares DCN with clusterings."""
+    tables = workspace("dcn_budget").region_tables()
+    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs("dcn_budget")
+
+
 def robustness_verdicts() -> str:
     """The verdicts, and once there are runs the figure of the gain on each kind, which is written beside the page."""
     figure = "" if workspace("robustness_cifar").frame.empty else "\n\n![Gain on each kind](robustness.svg)"
@@ -273,6 +279,10 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
         "table4_verdicts": partial(verdicts, "table4_budget"),
         "table4_pretrained_runs": partial(segmentation, "table4_pretrained"),
         "table4_pretrained_verdicts": partial(verdicts, "table4_pretrained"),
+    },
+    "dcn.md": {
+        "dcn_runs": regions,
+        "dcn_verdicts": partial(verdicts, "dcn_budget"),
     },
     "robustness.md": {
         "robustness_runs": robustness,

@@ -14,6 +14,7 @@ from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
 from suite.models.levels import Cell
 from suite.models.model_cell import ModelCell
+from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
 from suite.store.record import USUAL_LEVELS
 
@@ -103,7 +104,7 @@ def check_losses(sides: Sides, recipe: Recipe) -> None:
         cell = Cell(side.cell.arch, side.cell.shape.image_size, {"loss": side.loss}, recipe)
         if error := AXES["loss"].refusal(cell):
             raise error.at("lape bench")
-        if isinstance(side.cell.arch.size, SemanticSize) and side.loss != USUAL_LEVELS["loss"]:
+        if isinstance(side.cell.arch.size, SemanticSize | RegionSize) and side.loss != USUAL_LEVELS["loss"]:
             raise InputError(
                 f"loss {side.loss} is of whole images, and arch {side.cell.arch.name} is of their pixels",
                 expected=f"loss {USUAL_LEVELS['loss']}",

@@ -15,12 +15,13 @@ from suite.data.datasets import TOKEN_MEAN, TOKEN_STD
 from suite.data.images import ArrayImages, MaskedImages
 from suite.grid.recipe import AskedPrecision, Recipe
 from suite.models.model_cell import ModelCell
+from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.steps.memory import PeakMemory, release
 from suite.train.steps.precision import choose_precision
-from suite.train.tasks import CLASSIFICATION, SemanticSegmentation
+from suite.train.tasks import CLASSIFICATION, RegionGrouping, SemanticSegmentation, Task
 
 Mode = Literal["training", "evaluation"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -143,7 +144,7 @@ def _made_up(
 ) -> tuple[torch.Tensor, tuple[float, ...], tuple[float, ...]]:
     """Random images or sequences, uint8 [count, H, W, C], and the mean and standard deviation to normalise by.
 
-    For a semantic head, the images' last channel is a random mask.
+    For a semantic head, the images' last channel is a random mask. For a grouping into regions, it is an annotation.
     """
     size, shape = cell.arch.size, cell.shape
     if isinstance(size, SequenceSize):  # symbols without padding
@@ -152,11 +153,18 @@ def _made_up(
         return symbols, TOKEN_MEAN, TOKEN_STD
     images = (count, shape.image_size, shape.image_size, shape.in_chans)
     half = (0.5,) * shape.in_chans
-    if isinstance(size, SemanticSize):
+    if isinstance(size, SemanticSize | RegionSize):
         pixels = torch.randint(256, images, dtype=torch.uint8, generator=generator)
         masks = torch.randint(1, shape.num_classes + 1, (*images[:-1], 1), dtype=torch.uint8, generator=generator)
         return torch.cat([pixels, masks], dim=3), (*half, *TOKEN_MEAN), (*half, *TOKEN_STD)
     return torch.randint(256, images, dtype=torch.uint8, generator=generator), half, half
+
+
+def _task(cell: ModelCell) -> Task:
+    """The task of the made-up images."""
+    if isinstance(cell.arch.size, RegionSize):
+        return RegionGrouping(cell.shape.in_chans, annotators=1)
+    return SemanticSegmentation(cell.shape.num_classes) if isinstance(cell.arch.size, SemanticSize) else CLASSIFICATION
 
 
 class _Side:
@@ -179,7 +187,7 @@ class _Side:
             device,
             graphs=setting.compiled,
             loss=loss,
-            task=SemanticSegmentation(shape.num_classes) if masked else CLASSIFICATION,
+            task=_task(cell),
         )
 
     def run(self, mode: Mode, steps: int) -> None:

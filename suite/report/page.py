@@ -66,7 +66,7 @@ def render(
     series: Sequence[Series] = (),
     levels: Sequence[Table] = (),
     corruptions: Sequence[Table] = (),
-    masks: Sequence[Table] = (),
+    tasks: Sequence[Table] = (),
     records: Mapping[str, RunRecord] | None = None,
     up: str = "",
 ) -> Path:
@@ -83,7 +83,7 @@ def render(
         series: the gains over the levels of settings, if the grid has such axes.
         levels: their tables.
         corruptions: the tables of errors on corrupted images, if runs were tested on them.
-        masks: the tables of segmentations, if runs are.
+        tasks: the tables of segmentations and of groupings into regions, if runs are such.
         records: the records of the runs, by trial id; without them the page doesn't say which code made a run.
         up: the address of the page of all claims, to link to; empty if there is none.
 
@@ -133,7 +133,7 @@ def render(
             bool(alike),
             bool(levels),
             bool(corruptions),
-            bool(masks),
+            tasks,
             _curves_title(drawn),
         ),
         published=[view(table) for table in beside],
@@ -141,7 +141,7 @@ def render(
         interactions=_interactions(factorials, interactions),
         levels=[view(table) for table in levels],
         corruptions=[view(table) for table in corruptions],
-        masks=[view(table) for table in masks],
+        tasks=[{"name": table.name, "text": _TASKS[table.name], "table": view(table)} for table in tasks],
         by_kind=[_kinds(one, drawing) for one, drawing in zip(by_kind, drawn_kinds.values(), strict=False)],
         series=[_series(one, drawing) for one, drawing in zip(series, by_level.values(), strict=False)],
         overview=overview(grid, frame, verdicts),
@@ -169,7 +169,7 @@ def render(
         made=made(frame),
     )
     write_summary(results, folder / "tables")
-    write([*levels, *corruptions, *masks, *beside, *effects], folder / "tables")
+    write([*levels, *corruptions, *tasks, *beside, *effects], folder / "tables")
     _write_figures({**drawings, **interactions, **by_level, **whole, **drawn_kinds}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts, by_claim(verdicts)).encode())
     write_atomic(folder / "index.html", page.encode())
@@ -193,6 +193,15 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
 # ── the head ──────────────────────────────────────────────────────────────────────────────────────────
 
 
+# What runs of a task answer, by the name of its table.
+_TASKS = {
+    "segmentation": "Each pixel of a test image has a class. Top-1 is then the share of labelled pixels that are "
+    "correct.",
+    "regions": "The patches of each test image are grouped into regions without classes, and compared with the regions "
+    "that several people drew. Top-1 is then the covering.",
+}
+
+
 def _sections(
     grid: GridSummary,
     frame: Frame,
@@ -201,7 +210,7 @@ def _sections(
     alike: bool,
     levels: bool,
     corruptions: bool,
-    masks: bool,
+    tasks: Sequence[Table],
     curves_title: str,
 ) -> list[tuple[str, str]]:
     combined = [("interactions", "Do the gains add up?")] if factorials else []
@@ -212,7 +221,7 @@ def _sections(
         ("results", "Results"),
         *([("levels", "By setting")] if levels else []),
         *([("corruptions", "Corrupted images")] if corruptions else []),
-        *([("segmentation", "Segmentation")] if masks else []),
+        *((table.name, table.caption) for table in tasks),
         *combined,
         *beside,
         ("curves", curves_title),

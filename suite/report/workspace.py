@@ -18,6 +18,7 @@ from suite.report.tables.by_level import Series, all_series, level_tables
 from suite.report.tables.chosen import choice_table
 from suite.report.tables.corruptions import corruption_tables
 from suite.report.tables.published import PublishedTable, published_table
+from suite.report.tables.regions import region_tables
 from suite.report.tables.rows import rows
 from suite.report.tables.segmentation import segmentation_tables
 from suite.report.tables.table import Table
@@ -236,6 +237,10 @@ class Workspace(OpenGrid):
     def segmentation_tables(self) -> list[Table]:
         """The intersections over union; none if no run is a segmentation."""
         return segmentation_tables(self.columns, self.budget_note)
+
+    def region_tables(self) -> list[Table]:
+        """The measures of regions; none if no run groups patches."""
+        return region_tables(self.columns, self.budget_note)
 
     @cached_property
     def factorials(self) -> list[Factorial]:

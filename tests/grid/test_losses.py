@@ -77,7 +77,9 @@ def refused(loss: str, arch: Architecture, side: int, recipe: Recipe) -> InputEr
     return refusal(LOSSES, Cell(arch, side, {"loss": loss}, recipe))
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if "sequence" not in name and "segmenter" not in name])
+@pytest.mark.parametrize(
+    "family", [name for name in FAMILIES if not any(other in name for other in ("sequence", "segmenter", "regions"))]
+)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_which_families_have_which_losses(family: str, loss: str) -> None:
     """Convolutional networks none; pyramids those that look at the last block alone."""

@@ -139,6 +139,7 @@ CHANGES: dict[str, Any] = {
     "loss_weights": st.just({"poly_epsilon": 2.0}),
     "distillation": st.just("hard"),
     "teacher": st.just("test_vit"),
+    "backbone_sha256": st.just("1" * 64),
     "teacher_sha256": st.just("1" * 64),
     "distillation_alpha": st.floats(0, 0.4),
     "distillation_temperature": st.floats(4, 20),

@@ -15,6 +15,8 @@ from suite.models.architectures import named_architectures, resolve_architecture
 from suite.models.embedding import BlockTerms
 from suite.models.layers.blocks import DropPath
 from suite.models.layers.tokenizers import HIDDEN_PLANES
+from suite.models.region_size import RegionSize
+from suite.models.regions.grouping import Clusters, Prototypes
 from suite.models.sequence_size import SequenceSize
 from suite.models.sizes import Size, WindowSize
 
@@ -114,11 +116,12 @@ def test_a_resolved_architecture_is_as_good_as_a_name() -> None:
 
 TRANSFORMERS = [name for name in named_architectures() if isinstance(resolve_architecture(name).size, Size)]
 SEQUENCES = [name for name in TRANSFORMERS if isinstance(resolve_architecture(name).size, SequenceSize)]
+REGIONS = [name for name in TRANSFORMERS if isinstance(resolve_architecture(name).size, RegionSize)]
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_every_named_size_can_be_built(name: str) -> None:
-    side, of_tokens = 224 if "swin" in name else 32, name in SEQUENCES
+    side, of_tokens = 224 if "swin" in name else 64 if name in REGIONS else 32, name in SEQUENCES
     levels = {"pe": "sin1d" if of_tokens else "sin2d", "join": "lape", "norm": "ln"}
     with torch.device("meta"):
         model = create_model(name, **levels, num_classes=7, image_size=side, in_chans=1 if of_tokens else 3)
@@ -127,6 +130,8 @@ def test_every_named_size_can_be_built(name: str) -> None:
     width = size.embed_dim * 2 ** (len(stages) - 1)
     if getattr(size, "mask_layers", 0):
         assert model.head.class_embedding.shape == (1, 7, width)
+    elif name in REGIONS:
+        assert isinstance(model.head, Prototypes if size.grouping == "dcn" else Clusters)
     else:
         assert model.head.weight.shape == (7, getattr(size, "head_dim", 0) or width)
     assert [len(position.maps) for position in model.positions()] == list(stages)

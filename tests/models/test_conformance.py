@@ -21,14 +21,14 @@ from suite.models.levels import Cell, refusal
 from suite.models.model import Model
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS, TOKENS
+from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.models.sizes import Size
 
-# Those that classify images; tests/models/families/test_sequence.py and test_segmenter.py are of the others.
-FAMILIES = {
-    name: family for name, family in ALL_FAMILIES.items() if not issubclass(family.size, (SequenceSize, SemanticSize))
-}
+# Those that classify images; test_sequence.py, test_segmenter.py and test_regions.py in families/ are of the others.
+_OTHERS = (SequenceSize, SemanticSize, RegionSize)
+FAMILIES = {name: family for name, family in ALL_FAMILIES.items() if not issubclass(family.size, _OTHERS)}
 _PLAIN: dict[str, Any] = {"embed_dim": 20, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5, "attn_drop": 0.1}
 # Each family at a small size, for images of 3×16×16. A new family needs an entry here.
 SIZES: dict[str, dict[str, Any]] = {

@@ -20,6 +20,7 @@ from suite.models.architectures import FAMILIES, Architecture, resolve_architect
 from suite.models.build import create_model
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
+from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.models.timm_size import TimmSize
@@ -112,7 +113,7 @@ def _levels(file: MethodFile) -> Iterator[tuple[str, str]]:
 
 def _models() -> Iterator[_Model]:
     for name, family in FAMILIES.items():
-        if family.size is SemanticSize:
+        if family.size in (SemanticSize, RegionSize):
             continue  # their backbones are tried under names of their own
         if family.size is TimmSize:
             yield _Model(resolve_architecture(name, _TIMM), {**_USUAL, "pe": "learnable"})

@@ -30,6 +30,7 @@ from suite.grid.documents import read_document
 from suite.grid.recipe import Recipe
 from suite.grid.shipped import known_files
 from suite.models.model_cell import Shape
+from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.report.tables.render import open_table
@@ -127,13 +128,14 @@ def _workload(asked: BenchOptions, device: torch.device) -> Workload:
             where="lape bench --throughput",
             fix="leave --throughput out: `lape bench --arch NAME --channels 1` times two sides on made-up sequences",
         )
-    if dataset.segmentation is not None or isinstance(chosen.size, SemanticSize):
+    other = dataset.segmentation is not None or dataset.regions is not None
+    if other or isinstance(chosen.size, SemanticSize | RegionSize):
         raise InputError(
             "timm's loop classifies images",
             expected="an architecture and a data set of one class per image",
             found=f"arch {arch}, data set {dataset.name}",
             where="lape bench --throughput",
-            fix="leave --throughput out: `lape bench --arch NAME` times two sides on made-up masks",
+            fix="leave --throughput out: `lape bench --arch NAME` times two sides on made-up masks or regions",
         )
     pe = asked.pe or usual_pe(chosen)
     (cell,) = possible(

@@ -57,6 +57,7 @@ LEGEND = (
 _OF_MASKS = (
     "Of a segmentation, top-1 is the share of labelled pixels that are correct; its mIoU is in a table of its own."
 )
+_OF_REGIONS = "Of a grouping into regions, top-1 is the covering; the other measures are in a table of their own."
 _OTHER_GAINS = (
     "Gains of rows with the default joining: over the default loss, or else over the architecture's usual norm (ln, or "
     "bn of convolutional networks)."
@@ -114,7 +115,8 @@ def _below(cells: Sequence[Row], budget: str) -> list[str]:
     other = [_OTHER_GAINS] if axes - {"join"} else []
     uneven = [f"n differs between rows: from {counts[0]} to {counts[-1]} seeds."] if len(counts) > 1 else []
     masks = [_OF_MASKS] if any(row.side.segmented for row in cells) else []
-    return [*budget_note(budget), LEGEND, *masks, *other, *uneven]
+    regions = [_OF_REGIONS] if any(row.side.grouped for row in cells) else []
+    return [*budget_note(budget), LEGEND, *masks, *regions, *other, *uneven]
 
 
 def write_tables(frame: Frame, folder: Path, budget: str = "") -> list[Path]:
