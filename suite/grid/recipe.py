@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from suite.data.corruptions.settings import Corruptions
 from suite.errors import InputError
@@ -236,7 +236,7 @@ class Recipe(BaseModel):
     train_images: int | None = Field(
         default=None, ge=1, description="a fixed subset of the training images, balanced over classes; null: all"
     )
-    validation: Validation = Field(
+    validation: Annotated[Validation, BeforeValidator(parse_validation)] = Field(
         default=None,
         description="training images to hold out and to evaluate beside the test set: a number, or a part (0.1)",
         json_schema_extra=_neutral(None),
@@ -245,7 +245,7 @@ class Recipe(BaseModel):
         default=False, description="hold out other images for each seed", json_schema_extra=_neutral(False)
     )
     vary: Sources = Field(default=USUAL_SOURCES, json_schema_extra=_neutral([*USUAL_SOURCES]))
-    test_every: TestEvery = Field(
+    test_every: Annotated[TestEvery, BeforeValidator(parse_test_every)] = Field(
         default=1,
         description="epochs from one test to the next, a part of the training (0.1: at every tenth), or a list of "
         "epochs; the last epoch is tested in any case",
@@ -286,16 +286,6 @@ class Recipe(BaseModel):
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), not {list(self.betas)}")
         return self
-
-    @field_validator("test_every", mode="before")
-    @classmethod
-    def _tested(cls, value: Any) -> TestEvery:
-        return parse_test_every(value)
-
-    @field_validator("validation", mode="before")
-    @classmethod
-    def _held_out(cls, value: Any) -> Validation:
-        return parse_validation(value)
 
     @field_validator("auto_augment")
     @classmethod
