@@ -8,7 +8,7 @@ from dataclasses import replace
 from suite.data.corruptions.settings import Corruptions, check_size
 from suite.data.datasets import Dataset
 from suite.data.listops.settings import SYMBOLS
-from suite.errors import InputError
+from suite.errors import InputError, nearest
 from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.losses import LOSSES, idle_weights, set_weights
 from suite.grid.named_recipe import NamedRecipe
@@ -180,6 +180,14 @@ def _check_backbone(cell: Cell, named: NamedRecipe) -> None:
 def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) -> None:
     """Raise `InputError` unless the recipe names weights that the cell's model can start from."""
     size, axis = cell.arch.size, pretrained.axis
+    if axis not in GRID_ORDER or axis == "dataset":
+        raise InputError(
+            f"pretrained weights can't differ by {axis!r}",
+            expected=f"one of {', '.join(name for name in GRID_ORDER if name != 'dataset')}",
+            found=repr(axis),
+            where=named.where("pretrained"),
+            fix=nearest(axis, GRID_ORDER),
+        )
     if not isinstance(size, PlainSize) or isinstance(size, RegionSize):
         raise InputError(
             f"arch {cell.arch.name} can't start from the weights of a backbone",

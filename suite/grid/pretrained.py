@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,7 +20,7 @@ class Pretrained(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    axis: Literal["arch", "pe", "join", "norm"] = Field(description="the axis by whose levels the weights differ")
+    axis: str = Field(description="the axis by whose levels the weights differ, such as join")
     weights: dict[str, Checksum] = Field(
         min_length=1, description="by level, the checksum of its weights, as `lape data backbone` prints it"
     )

@@ -214,3 +214,9 @@ def test_a_convolutional_network_cant_start_from_a_backbone(given: Given) -> Non
             ("pe: [learnable]", "pe: [none]"),
             ("join: [default, lape]", "join: [default]\n  norm: [bn]"),
         )
+
+
+def test_an_axis_that_isnt_one_is_named(given: Given) -> None:
+    with pytest.raises(InputError, match="pretrained weights can't differ by 'joint'") as caught:
+        given(None, ("axis: join", "axis: joint"))
+    assert "join" in caught.value.problems[0].fix
