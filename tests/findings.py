@@ -25,7 +25,7 @@ from tests.conftest import REPOSITORY
 
 CLAIMS = (
     "training_length_digits", "training_length", "position_scale_digits", "position_scale", "stability",
-    "data_and_depth_digits", "digits_chosen_rate", "modern_positions_digits",
+    "data_and_depth_digits", "digits_chosen_rate", "learning_rate", "modern_positions_digits", "table2_converged",
 )  # fmt: skip
 LEVELS = ("training_length_digits", "training_length")
 FIGURES = {"training_length_digits": 0, "training_length": 0}  # the figure of a grid's page, by the series' number
