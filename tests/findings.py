@@ -19,6 +19,7 @@ from suite.report.workspace import Workspace, open_workspace
 from suite.text import duration, points
 from suite.verdict import stats
 from suite.verdict.comparisons import Comparison
+from suite.verdict.paper_level import paper_answers
 from suite.verdict.run_caveats import untrained, untrained_pairs
 from suite.verdict.stats.collapse import gain_without
 from suite.verdict.verdicts import Verdict
@@ -36,6 +37,7 @@ SERIES = {
 }  # fmt: skip
 GAINS = ("modern_positions_digits", "table2_converged")  # of each claim
 FACTORIALS = ("combined_trained",)
+TOGETHER = ("table2_budget", "table2_converged")  # grids of the paper's Table 2
 
 
 @cache
@@ -105,6 +107,13 @@ def sums(grid: str) -> str:
     return "\n\n".join([_standing(space), to_markdown(added).strip(), to_markdown(effects).strip()])
 
 
+def together() -> str:
+    """What the cells of the paper's Table 2 say together, at each budget that has runs."""
+    found = [(grid, one) for grid in TOGETHER for one in paper_answers(workspace(grid).verdicts)]
+    lines = [f"- {one.treatment} ([{grid}](../grids/{grid}.yaml)): {one.sentence}." for grid, one in found]
+    return "\n".join(lines)
+
+
 def figure(grid: str) -> str:
     """The link to a grid's figure, where it has runs."""
     found = _titled(grid)
@@ -137,4 +146,5 @@ def blocks() -> dict[str, Callable[[], str]]:
     found = {f"{grid}-claims": partial(claims, grid) for grid in CLAIMS}
     found |= {f"{grid}-levels": partial(levels, grid) for grid in LEVELS}
     found |= {f"{grid}-figure": partial(figure, grid) for grid in (*SERIES, *GAINS, *FACTORIALS)}
+    found["together"] = together
     return {**found, "combined_trained-sums": partial(sums, "combined_trained")}
