@@ -8,8 +8,9 @@ from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.documents import markdown
+from suite.report.figures import interactions
 from suite.report.figures.by_level import draw_series
-from suite.report.tables.by_level import Series
+from suite.report.figures.gains import draw_gains
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
 from suite.report.tables.summary import gain_text, mean_sd
@@ -18,6 +19,7 @@ from suite.report.workspace import Workspace, open_workspace
 from suite.text import duration, points
 from suite.verdict import stats
 from suite.verdict.comparisons import Comparison
+from suite.verdict.paper_level import paper_answers
 from suite.verdict.run_caveats import untrained, untrained_pairs
 from suite.verdict.stats.collapse import gain_without
 from suite.verdict.verdicts import Verdict
@@ -25,10 +27,17 @@ from tests.conftest import REPOSITORY
 
 CLAIMS = (
     "training_length_digits", "training_length", "position_scale_digits", "position_scale", "stability",
-    "data_and_depth_digits", "digits_chosen_rate", "modern_positions_digits",
+    "data_and_depth_digits", "digits_chosen_rate", "learning_rate", "modern_positions_digits", "table2_converged",
 )  # fmt: skip
 LEVELS = ("training_length_digits", "training_length")
-FIGURES = {"training_length_digits": 0, "training_length": 0}  # the figure of a grid's page, by the series' number
+# Of the figures over a setting that a grid's report has, the one on this page, by its number.
+SERIES = {
+    "training_length_digits": 0, "training_length": 0, "position_scale_digits": 0, "position_scale": 0, "stability": 2,
+    "data_and_depth_digits": 0,
+}  # fmt: skip
+GAINS = ("modern_positions_digits", "table2_converged")  # of each claim
+FACTORIALS = ("combined_trained",)
+TOGETHER = ("table2_budget", "table2_converged")  # grids of the paper's Table 2
 
 
 @cache
@@ -98,31 +107,44 @@ def sums(grid: str) -> str:
     return "\n\n".join([_standing(space), to_markdown(added).strip(), to_markdown(effects).strip()])
 
 
+def together() -> str:
+    """What the cells of the paper's Table 2 say together, at each budget that has runs."""
+    found = [(grid, one) for grid in TOGETHER for one in paper_answers(workspace(grid).verdicts)]
+    lines = [f"- {one.treatment} ([{grid}](../grids/{grid}.yaml)): {one.sentence}." for grid, one in found]
+    return "\n".join(lines)
+
+
 def figure(grid: str) -> str:
     """The link to a grid's figure, where it has runs."""
-    if not workspace(grid).series:
-        return ""
-    one = _drawn(grid)
-    return f"![Accuracy, gain and training curves: {one.title}](findings-{grid}.svg)"
+    found = _titled(grid)
+    return f"![{found[0]}](findings-{grid}.svg)" if found else ""
 
 
-def _drawn(grid: str) -> Series:
-    return workspace(grid).series[FIGURES[grid]]
+def _titled(grid: str) -> tuple[str, Callable[[], str]] | None:
+    """What a grid's figure shows, and what draws it; None without runs."""
+    space = workspace(grid)
+    if grid in SERIES and len(space.series) > SERIES[grid]:
+        one = space.series[SERIES[grid]]
+        return f"Accuracy, gain and training curves: {one.title}", lambda: draw_series([one], space.curves)["levels-01"]
+    if grid in GAINS and not space.frame.empty:
+        compared = [verdict.evidence.comparison for verdict in space.verdicts if verdict.evidence is not None]
+        return "The gain of each comparison, with its 95 % interval over pairs", lambda: draw_gains(compared)
+    if grid in FACTORIALS and space.factorials:
+        shown = interactions.draw_all(space.factorials)
+        return "Mean accuracy of each combination of two methods", lambda: shown["interactions-01"]
+    return None
 
 
 def figures() -> dict[str, str]:
     """The figures of the page, by file name."""
-    found = {}
-    for grid in FIGURES:
-        if workspace(grid).series:
-            (drawing,) = draw_series([_drawn(grid)], workspace(grid).curves).values()
-            found[f"findings-{grid}.svg"] = drawing
-    return found
+    found = {grid: _titled(grid) for grid in (*SERIES, *GAINS, *FACTORIALS)}
+    return {f"findings-{grid}.svg": one[1]() for grid, one in found.items() if one is not None}
 
 
 def blocks() -> dict[str, Callable[[], str]]:
     """What fills the page's marked blocks, by the block's name."""
     found = {f"{grid}-claims": partial(claims, grid) for grid in CLAIMS}
     found |= {f"{grid}-levels": partial(levels, grid) for grid in LEVELS}
-    found |= {f"{grid}-figure": partial(figure, grid) for grid in FIGURES}
+    found |= {f"{grid}-figure": partial(figure, grid) for grid in (*SERIES, *GAINS, *FACTORIALS)}
+    found["together"] = together
     return {**found, "combined_trained-sums": partial(sums, "combined_trained")}

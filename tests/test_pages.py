@@ -173,10 +173,14 @@ def verdicts(grid: str) -> str:
     return "\n".join(f"- {one.claim.id}: {one.sentence}" for one in found)
 
 
-def sound_verdicts() -> str:
-    """The verdicts, and once there are runs their figure, which is written beside the page."""
-    figure = "" if workspace("spoken_digits").frame.empty else "\n\n![The gains of the pairs](sound.svg)"
-    return verdicts("spoken_digits") + figure
+# Grids whose figure of gains is written beside a page, with the figure's name.
+PICTURED = {"spoken_digits": "sound", "listops_budget": "listops"}
+
+
+def pictured_verdicts(grid: str) -> str:
+    """The verdicts, and once there are runs their figure."""
+    figure = "" if workspace(grid).frame.empty else f"\n\n![The gains of the pairs]({PICTURED[grid]}.svg)"
+    return verdicts(grid) + figure
 
 
 def robustness() -> str:
@@ -268,11 +272,11 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     },
     "sound.md": {
         "sound_runs": partial(runs, "spoken_digits"),
-        "sound_verdicts": sound_verdicts,
+        "sound_verdicts": partial(pictured_verdicts, "spoken_digits"),
     },
     "listops.md": {
         "listops_runs": partial(runs, "listops_budget"),
-        "listops_verdicts": partial(verdicts, "listops_budget"),
+        "listops_verdicts": partial(pictured_verdicts, "listops_budget"),
     },
     "segmentation.md": {
         "table4_runs": segmentation,
@@ -353,8 +357,9 @@ if __name__ == "__main__":
         (DOCS / f"{name}.svg").write_text(svg_file(drawing), encoding="utf-8")
     for name, drawing in findings.figures().items():
         (DOCS / name).write_text(svg_file(drawing), encoding="utf-8")
-    if rows_of := summary_rows(workspace("spoken_digits").frame):
-        gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
-        (DOCS / "sound.svg").write_text(svg_file(gains), encoding="utf-8")
+    for grid, picture in PICTURED.items():
+        if rows_of := summary_rows(workspace(grid).frame):
+            gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
+            (DOCS / f"{picture}.svg").write_text(svg_file(gains), encoding="utf-8")
     for drawing in draw_kinds(kind_gains(workspace("robustness_cifar").columns), 1).values():
         (DOCS / "robustness.svg").write_text(svg_file(drawing), encoding="utf-8")

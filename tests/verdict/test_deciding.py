@@ -139,7 +139,8 @@ def test_the_example_is_what_the_grid_says(claims: list[Claim]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["training_length_digits", "position_scale_digits", "data_and_depth_digits", "stability"]
+    "name",
+    ["training_length_digits", "position_scale_digits", "data_and_depth_digits", "stability", "learning_rate"],
 )
 def test_claims_that_name_settings_have_their_cells(name: str) -> None:
     grid = load_grid(REPOSITORY / "grids" / f"{name}.yaml").with_seeds(2)
