@@ -190,16 +190,10 @@ def robustness() -> str:
     return "\n\n".join(parts)
 
 
-def segmentation() -> str:
-    """The intersections over union of the grid of LaPE's Table 4."""
-    tables = workspace("table4_budget").segmentation_tables()
-    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs("table4_budget")
-
-
-def regions() -> str:
-    """The measures of the grid that compares DCN with clusterings."""
-    tables = workspace("dcn_budget").region_tables()
-    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs("dcn_budget")
+def of_task(grid: str) -> str:
+    """The tables of a grid whose task isn't classification."""
+    tables = workspace(grid).segmentation_tables() + workspace(grid).region_tables()
+    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs(grid)
 
 
 def robustness_verdicts() -> str:
@@ -275,13 +269,10 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
         "listops_verdicts": partial(verdicts, "listops_budget"),
     },
     "segmentation.md": {
-        "table4_runs": segmentation,
+        "table4_runs": partial(of_task, "table4_budget"),
         "table4_verdicts": partial(verdicts, "table4_budget"),
     },
-    "dcn.md": {
-        "dcn_runs": regions,
-        "dcn_verdicts": partial(verdicts, "dcn_budget"),
-    },
+    "dcn.md": {"dcn_runs": partial(of_task, "dcn_budget"), "dcn_verdicts": partial(verdicts, "dcn_budget")},
     "robustness.md": {
         "robustness_runs": robustness,
         "robustness_verdicts": robustness_verdicts,
