@@ -194,16 +194,10 @@ def robustness() -> str:
     return "\n\n".join(parts)
 
 
-def segmentation(grid: str = "table4_budget") -> str:
-    """The intersections over union of the grid of LaPE's Table 4."""
-    tables = workspace(grid).segmentation_tables()
+def of_task(grid: str) -> str:
+    """The tables of a grid whose task isn't classification."""
+    tables = workspace(grid).segmentation_tables() + workspace(grid).region_tables()
     return "\n\n".join(to_markdown(table).strip() for table in tables) or runs(grid)
-
-
-def regions() -> str:
-    """The measures of the grid that compares DCN with clusterings."""
-    tables = workspace("dcn_budget").region_tables()
-    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs("dcn_budget")
 
 
 def robustness_verdicts() -> str:
@@ -279,15 +273,12 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
         "listops_verdicts": partial(pictured_verdicts, "listops_budget"),
     },
     "segmentation.md": {
-        "table4_runs": segmentation,
+        "table4_runs": partial(of_task, "table4_budget"),
         "table4_verdicts": partial(verdicts, "table4_budget"),
-        "table4_pretrained_runs": partial(segmentation, "table4_pretrained"),
+        "table4_pretrained_runs": partial(of_task, "table4_pretrained"),
         "table4_pretrained_verdicts": partial(verdicts, "table4_pretrained"),
     },
-    "dcn.md": {
-        "dcn_runs": regions,
-        "dcn_verdicts": partial(verdicts, "dcn_budget"),
-    },
+    "dcn.md": {"dcn_runs": partial(of_task, "dcn_budget"), "dcn_verdicts": partial(verdicts, "dcn_budget")},
     "robustness.md": {
         "robustness_runs": robustness,
         "robustness_verdicts": robustness_verdicts,

@@ -1,7 +1,6 @@
 """The cache of prepared data sets: its location, its files and their verification.
 
-It also has teacher models (`suite.train.teachers`), frozen backbones (`suite.train.backbones`) and corrupted copies
-(`suite.data.corruptions.stored`).
+It also has teachers, frozen backbones (`suite.train`) and corrupted copies (`suite.data.corruptions.stored`).
 
 <root>/<name>/meta.json                          the data set's facts, with its checksum
               {train,test}-{images,labels}.npy   storage "arrays", in canonical order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from suite.grid.losses import LOSSES
 from suite.grid.trial import Trial
 from suite.models.build import build_model
 from suite.models.costs.macs import UncountedOperatorError, count_macs, count_parameters
-from suite.models.families.regions import Regions
 from suite.models.initialise import initialise
 from suite.models.model import Model
 from suite.models.region_size import has_trained_parameters
@@ -43,6 +42,9 @@ from suite.train.steps.seeds import SeedTrainer
 from suite.train.steps.shares import splittable
 from suite.train.steps.trainer import Trainer
 from suite.train.tasks import task_of
+
+if TYPE_CHECKING:
+    from suite.models.families.regions import Regions  # it loads scikit-learn
 
 _BEGINNING: tuple[dict[str, Tensor], dict[str, Any]] = ({}, {"epoch": 0, "seconds": 0.0, "epoch_seconds": 0.0})
 
@@ -209,7 +211,7 @@ class Attempt:
             seed, model = member.trial.seed("initialisation"), build_model(member.trial.model)
             initialise(model, seed)
             if self.backbone is not None:
-                cast(Regions, model).load_backbone(self.backbone)
+                cast("Regions", model).load_backbone(self.backbone)
             if self.pretrained is not None:
                 start_from(model, self.pretrained)
             self.params = count_parameters(model).total  # without the parameters that a loss adds

@@ -18,10 +18,8 @@ from suite.errors import InputError, first_line
 from suite.grid.trial import Trial
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.build import create_model
-from suite.models.families.regions import Regions
 from suite.models.families.transformer import VisionTransformer
 from suite.models.model_cell import ModelCell, Shape
-from suite.models.regions.backbone import read_backbone
 from suite.models.sizes import PatchSize
 from suite.models.weights.checkpoint import Checkpoint, checkpoint_bytes, read_checkpoint
 from suite.models.weights.reading import read_state, weights_checksum
@@ -47,6 +45,8 @@ def add_backbone(source: Path, root: Path, arch: str | None = None) -> tuple[Che
         InputError: the file can't be read, doesn't describe its model and no architecture is given, isn't of this one,
             isn't of a vision transformer with one grid of patches, or can't be written.
     """
+    from suite.models.families.regions import Regions  # it loads scikit-learn
+
     checkpoint = read_checkpoint(source)
     if checkpoint is None:
         content = _converted(source, arch)
@@ -112,6 +112,8 @@ def load_backbone(trial: Trial, root: Path) -> Mapping[str, Tensor] | None:
     if checksum is None:
         return None
     path, kept = stored(checksum, root, "the weights of the frozen backbone", "backbone_sha256")
+    from suite.models.regions.backbone import read_backbone  # it loads timm
+
     check_same_body(kept, trial, path, "the frozen backbone", "backbone_sha256")
     with torch.random.fork_rng(devices=[]):
         weights: Mapping[str, Tensor] = read_backbone(path, None, trial.dataset.image_size).model.state_dict()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 import torch
@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from suite.data.datasets import TOKEN_MEAN, TOKEN_STD, Dataset
-from suite.models.regions.grouping import Grouped
 from suite.models.regions.measures import agreement
 from suite.models.regions.modularity import modularity
 from suite.models.regions.partition import partition
@@ -25,6 +24,9 @@ from suite.store.regions import COVERING, MEASURES, means, pack_measures
 from suite.store.segmentation import COUNTS, class_ious, mean_iou, pack_pixel_counts, pixel_accuracy
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.losses.of_pixels import IGNORED, pixel_cross_entropy
+
+if TYPE_CHECKING:
+    from suite.models.regions.grouping import Grouped  # it loads scikit-learn
 
 MOST_LOGITS = 2**26  # of a test batch: 268 MB in single precision
 Evidence = npt.NDArray[Any]  # what a test keeps of each image, [N, …]

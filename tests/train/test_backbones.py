@@ -92,19 +92,35 @@ def test_other_dropout_in_its_training_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_a_plain_vit_of_timm_is_converted(tmp_path: Path) -> None:
-    """As DINO's weights: named as timm names them, without a class head."""
+    """As DINO's weights: named as timm names them, without a class head. It has the same features."""
+    torch.manual_seed(0)
+    theirs = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=0).eval()
+    torch.save(theirs.state_dict(), tmp_path / "dino.pth")
+    kept, _, path = add_backbone(tmp_path / "dino.pth", tmp_path, "deit_tiny")
+    assert (kept.cell.arch.name, kept.cell.shape.image_size, kept.dataset) == ("deit_tiny", 32, "dino.pth")
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = theirs.forward_features(images)[:, 1:]
+    assert torch.allclose(read_backbone(path, None, 32).features(images).patches, expected, atol=1e-4)
+
+
+def test_weights_that_are_no_such_vit_are_refused(tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs = timm.models.VisionTransformer(
         img_size=12, patch_size=4, embed_dim=16, depth=2, num_heads=2, mlp_ratio=2, num_classes=0
-    ).eval()
-    torch.save(theirs.state_dict(), tmp_path / "dino.pth")
-    torch.manual_seed(0)
-    with pytest.raises(InputError, match="--arch deit_small"):
-        add_backbone(tmp_path / "dino.pth", tmp_path)
-    with pytest.raises(InputError, match="don't belong to this model"):
-        add_backbone(tmp_path / "dino.pth", tmp_path, "deit_tiny")
-    with pytest.raises(InputError, match="family resnet"):
-        add_backbone(tmp_path / "dino.pth", tmp_path, "resnet18")
+    )
+    torch.save(theirs.state_dict(), tmp_path / "small.pth")
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    for arch, name, told in (
+        (None, "small", "--arch deit_small"),
+        ("deit_tiny", "small", "don't belong to this model"),
+        ("resnet18", "small", "family resnet"),
+        ("deit_tiny", "other", "no such pos_embed"),
+        ("deit_enormous", "small", "deit_enormous"),
+    ):
+        with pytest.raises(InputError, match=told):
+            add_backbone(tmp_path / f"{name}.pth", tmp_path, arch)
+    assert not (tmp_path / BACKBONES).exists()
 
 
 def test_regions_and_other_networks_are_no_backbone(tmp_path: Path) -> None:

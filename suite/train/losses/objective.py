@@ -11,7 +11,6 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from suite.grid.losses import Loss
 from suite.grid.recipe import Recipe
-from suite.models.regions.grouping import Grouped
 from suite.models.regions.modularity import modularity_loss
 from suite.registry import resolve
 from suite.train.augmentation.mixing import mixed_targets
@@ -23,6 +22,7 @@ from suite.train.losses.target import Target
 # these, and the fields of `Seen`. A model that groups patches gives `Grouped`, whose loss needs no labels.
 Output = Tensor | tuple[Any, Any]
 _PIXELS = 3  # dimensions of labels of pixels, [B, H, W]
+_ANNOTATIONS = 4  # and of annotations of pixels, [B, annotators, H, W]
 
 
 class Objective:
@@ -76,9 +76,10 @@ class Objective:
             images: The student's input, normalised, [B, C, H, W].
         """
         recipe = self._recipe
-        if isinstance(output, Grouped):
+        if target.labels.ndim == _ANNOTATIONS:
+            grouped: Any = output
             with torch.autocast(images.device.type, enabled=False):
-                return modularity_loss(output.features.float(), output.similarities.float())
+                return modularity_loss(grouped.features.float(), grouped.similarities.float())
         logits, student = output if isinstance(output, tuple) else (output, None)
         if self._base is not None:
             with torch.autocast(images.device.type, enabled=False):

@@ -52,7 +52,7 @@ def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimi
     """Create AdamW. Call `set_rate` before each step. On a GPU the rate is a tensor, so a CUDA graph can read it."""
     groups = [group for group in groups if group["params"]]
     if not groups:  # a model without trained parameters: nothing to do in a step
-        return torch.optim.SGD([{"params": []}], lr=recipe.lr)
+        return _AdamW([{"params": []}], lr=recipe.lr)
     first: Tensor = groups[0]["params"][0]  # type: ignore[index]
     lr = torch.tensor(recipe.lr, device=first.device) if first.is_cuda else recipe.lr
     return _AdamW(groups, lr=lr, betas=recipe.betas, eps=recipe.eps, fused=True, capturable=first.is_cuda)

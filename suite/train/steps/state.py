@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from suite.models.families.regions import Regions
-
 Tensors = dict[str, Tensor]
 
 
 def trained_state(model: nn.Module) -> Tensors:
     """The parameters and buffers that training may change: none of a frozen backbone, whose weights are on disk."""
-    state = model.state_dict()
-    frozen = model.backbone_state() if isinstance(model, Regions) else {}
+    state, of_backbone = model.state_dict(), getattr(model, "backbone_state", None)
+    frozen = of_backbone() if callable(of_backbone) else {}
     return {name: value for name, value in state.items() if name not in frozen}
 
 
