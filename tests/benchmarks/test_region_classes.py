@@ -11,7 +11,16 @@ import torch
 from PIL import Image
 
 from benchmarks.documents import filled, read_figures
-from benchmarks.region_classes import FIGURES, classes_of, compare, main, read_split, region_features, table
+from benchmarks.region_classes import (
+    FIGURES,
+    classes_of,
+    compare,
+    consecutive,
+    main,
+    read_split,
+    region_features,
+    table,
+)
 from benchmarks.regions import DOCUMENT
 from suite.data.bsds500 import Annotated
 from suite.errors import InputError
@@ -49,20 +58,41 @@ def test_regions_that_are_classes_have_miou_one() -> None:
     features = torch.eye(4)[torch.tensor([[0, 1, 2, 2], [2, 0, 1, 1]])]
     masks = ([[0, 1], [2, 255]], [[2, 0], [1, 1]])
     photographs = [Annotated(str(n), Path(), (np.array(mask, np.uint16),)) for n, mask in enumerate(masks)]
-    found = classes_of(features, torch.tensor([[0, 1, 2, 2], [1, 2, 0, 0]]), photographs, 3, 0)
+    found = classes_of(features, torch.tensor([[0, 1, 2, 2], [1, 2, 0, 0]]), None, photographs, 3, 0)
     assert found.miou == 1
 
 
-def test_the_methods_are_compared_seed_by_seed(tmp_path: Path) -> None:
+def test_background_is_a_cluster_of_its_own() -> None:
+    """Its regions take no part in the clustering: here they look like two classes, and are one."""
+    features = torch.eye(4)[torch.tensor([[0, 1, 2, 3], [3, 0, 1, 2]])]
+    masks = ([[0, 0], [1, 2]], [[2, 0], [0, 1]])
+    behind = torch.tensor([[True, True, False, False], [False, True, True, False]])
+    photographs = [Annotated(str(n), Path(), (np.array(mask, np.uint16),)) for n, mask in enumerate(masks)]
+    labels = torch.tensor([[0, 1, 2, 3], [0, 1, 2, 3]])
+    assert classes_of(features, labels, behind, photographs, 3, 0).miou == 1
+    assert classes_of(features, labels, None, photographs, 3, 0).miou < 1
+
+
+def test_empty_clusters_are_no_regions() -> None:
+    found = consecutive(np.array([[4, 0, 4], [2, 2, 2]]))
+    assert (found.labels.tolist(), found.counts.tolist()) == ([[1, 0, 1], [0, 0, 0]], [2, 1])
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_the_methods_are_compared_seed_by_seed(tmp_path: Path, background: bool) -> None:
     scenes(tmp_path, "train", 4)
     scenes(tmp_path, "test", 4)
     backbone = read_backbone(written(tmp_path, cell()), None, 16)
     plan = TrainingPlan(steps=2, batch_size=2)
-    found = compare(backbone, tmp_path, seeds=2, heads=3, plan=plan, splits=("train", "test"))
+    found = compare(
+        backbone, tmp_path, seeds=2, starts=2, heads=3, plan=plan, splits=("train", "test"), background=background
+    )
     assert (found["classes"], found["train"], found["test"]) == (2, 4, 4)
     assert [len(values) for values in found["miou"].values()] == [2, 2, 2]
     assert all(0 < value <= 100 for values in found["miou"].values() for value in values)
-    assert "| DCN |" in table(found)["classes"]
+    told = table(found)["classes"]
+    assert "| DCN |" in told
+    assert ("separated by attention" in told) == background
 
 
 def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
