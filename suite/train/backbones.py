@@ -25,16 +25,18 @@ from suite.models.weights.checkpoint import Checkpoint, checkpoint_bytes, read_c
 from suite.models.weights.reading import read_state, weights_checksum
 from suite.models.weights.reference import load_reference
 from suite.store.files import write_atomic
+from suite.train.teachers import download
 
 COMMAND = "lape data backbone --from FILE"
 _PUBLISHED = "lape-deit"  # the names of parameters that timm gives to a plain ViT, as DINO's
 
 
-def add_backbone(source: Path, root: Path, arch: str | None = None) -> tuple[Checkpoint, str, Path]:
+def add_backbone(source: Path | str, root: Path, arch: str | None = None) -> tuple[Checkpoint, str, Path]:
     """Put a backbone's weights into the data root.
 
     Args:
-        source: a file of `lape run --keep-weights`; or of a plain ViT's weights as timm names them, such as DINO's.
+        source: a file of `lape run --keep-weights`; or of a plain ViT's weights as timm names them, such as DINO's; or
+            timm's name of a plain ViT, whose pretrained weights are downloaded unless they are in the hub's cache.
         root: the data root.
         arch: the architecture of weights that don't describe it, such as "deit_small".
 
@@ -47,7 +49,7 @@ def add_backbone(source: Path, root: Path, arch: str | None = None) -> tuple[Che
     """
     from suite.models.families.regions import Regions  # it loads scikit-learn
 
-    checkpoint = read_checkpoint(source)
+    checkpoint = None if isinstance(source, str) else read_checkpoint(source)
     if checkpoint is None:
         content = _converted(source, arch)
     elif isinstance(checkpoint.model, Regions) or not isinstance(checkpoint.model, VisionTransformer):
@@ -59,6 +61,7 @@ def add_backbone(source: Path, root: Path, arch: str | None = None) -> tuple[Che
             fix="give the weights of another model",
         )
     else:
+        assert isinstance(source, Path)
         content = source.read_bytes()
     checksum = weights_checksum(content)
     path = root / BACKBONES / f"{checksum}.safetensors"
@@ -68,17 +71,18 @@ def add_backbone(source: Path, root: Path, arch: str | None = None) -> tuple[Che
     return kept, checksum, path
 
 
-def _converted(source: Path, arch: str | None) -> bytes:
-    """The file of a published ViT's weights in the suite's form."""
+def _converted(source: Path | str, arch: str | None) -> bytes:
+    """Published weights of a ViT in the suite's form. source: a file, or timm's name."""
     if arch is None:
         raise InputError(
             "this file doesn't describe its model",
             expected="a file as `lape run --keep-weights` writes it, or the name of its architecture",
-            found="weights alone",
+            found="weights alone" if isinstance(source, Path) else "a name of timm's alone",
             where=str(source),
             fix=f"add --arch, such as: {COMMAND} --arch deit_small",
         )
-    architecture, state = resolve_architecture(arch), read_state(source)
+    architecture = resolve_architecture(arch)
+    state = read_state(source) if isinstance(source, Path) else download(source, f"{COMMAND} --arch {arch}")
     size, table = architecture.size, state.get("pos_embed")
     prefix = architecture.family.prefix
     if not isinstance(size, PatchSize) or table is None or table.ndim < 2 or table.shape[-2] <= prefix:
@@ -99,7 +103,7 @@ def _converted(source: Path, arch: str | None) -> bytes:
     except InputError as error:
         raise error.at(str(source)) from None
     cell = ModelCell(architecture, "learnable", "default", architecture.norm, Shape(1, side))
-    return checkpoint_bytes(model, cell, dataset=source.name, trial_id="")
+    return checkpoint_bytes(model, cell, dataset=Path(source).name, trial_id="")
 
 
 def load_backbone(trial: Trial, root: Path) -> Mapping[str, Tensor] | None:

@@ -61,9 +61,9 @@ def add_teacher(
     Raises:
         InputError: timm has no such model, the source can't be read or isn't its weights, or can't be written.
     """
-    _config(name)  # before a download
+    _config(name)  # before the file is read
     if source is None:
-        teacher = _build(name, _download(name), name)
+        teacher = _build(name, download(name, f"lape data teacher {name} --from FILE"), name)
     else:
         found = read_weights(source, weights_key)
         teacher = replace(_build(name, found.state, str(source)), weights=found.told)
@@ -133,8 +133,17 @@ def _config(name: str) -> Any:
         ) from error
 
 
-def _download(name: str) -> Mapping[str, Tensor]:
-    """The pretrained weights, from its cache or from where it keeps them."""
+def download(name: str, command: str) -> Mapping[str, Tensor]:
+    """The pretrained weights of a timm model, from the hub's cache or from where timm keeps them.
+
+    Args:
+        name: timm's, such as "vit_small_patch16_224.dino".
+        command: what reads them from a file, for the message.
+
+    Raises:
+        InputError: timm has no such model, or its weights can't be downloaded.
+    """
+    _config(name)
     import timm
 
     try:
@@ -145,7 +154,7 @@ def _download(name: str) -> Mapping[str, Tensor]:
             expected="timm's download of pretrained weights",
             found=first_line(error),
             where=name,
-            fix=f"try again later, or get the file elsewhere and run: lape data teacher {name} --from FILE",
+            fix=f"try again later, or get the file elsewhere and run: {command}",
         ) from error
     return weights
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import timm
+import torch
 
+from suite.models.weights.checkpoint import read_checkpoint
 from suite.store.folder import Store
 from suite.store.regions import means, unpack_measures
 from suite.store.task_fields import OF_REGIONS
@@ -51,7 +54,7 @@ def grid(tmp_path: Path, lape: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
     declared = out[out.index("datasets:") :]
     shown = lape("data", "backbone", "--from", write_weights(tmp_path / "kept.safetensors"))
     assert "vit_lite, of made_up" in shown
-    checksum = shown.strip().rpartition(" ")[2]
+    checksum = shown.split("backbone_sha256: ")[1].split()[0]
     text = GRID.replace(BACKBONE, checksum)
     text = text[: text.index("datasets:")] + declared + text[text.index("axes:") :] + "claims: [claims.yaml]\n"
     (tmp_path / "regions.yaml").write_text(text)
@@ -163,3 +166,38 @@ def test_training_steps_are_timed_on_made_up_regions(lape: Shell) -> None:
     assert "training" in lape(*command)
     assert lape.code == 0, lape.err
     assert "timm's loop classifies images" in lape.refuses("bench", "--throughput", "--arch", "dcn_lite_4_4")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [((), "neither"), (("vit_small_patch16_224.dino", "--from", "weights.pth"), "both")]
+)
+def test_a_backbone_comes_from_one_place(lape: Shell, given: tuple[str, ...], found: str) -> None:
+    assert found in lape.refuses("data", "backbone", *given)
+
+
+def test_a_backbone_of_timm_needs_an_architecture_and_a_network(
+    lape: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with HF_HUB_OFFLINE=1, which the hub's client reads when it is imported."""
+    name = "vit_small_patch16_224.dino"
+    assert "--arch deit_small" in lape.refuses("data", "backbone", name, "--data", tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    told = lape.refuses("data", "backbone", name, "--arch", "deit_small", "--data", tmp_path)
+    assert "can't be downloaded" in told
+    assert "lape data backbone --from FILE --arch deit_small" in told
+    assert "has no model" in lape.refuses("data", "backbone", "vit_smal", "--arch", "deit_small", "--data", tmp_path)
+
+
+def test_a_backbone_of_timm_is_converted(lape: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the weights that timm would download drawn in their place."""
+    made = timm.create_model("vit_tiny_patch16_224", img_size=32)
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: made)
+    out = lape("data", "backbone", "vit_tiny_patch16_224.augreg_in21k", "--arch", "deit_tiny", "--data", tmp_path)
+    assert lape.code == 0, lape.err
+    (file,) = (tmp_path / "backbones").iterdir()
+    assert file.stem in out
+    kept = read_checkpoint(file)
+    assert kept is not None
+    assert torch.equal(kept.model.state_dict()["class_token"], made.cls_token)

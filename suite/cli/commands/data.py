@@ -161,17 +161,27 @@ def add_teacher(name: str, source: Path | None, data: Path | None, weights_key: 
     yield teachers.teacher_declaration(name, checksum)
 
 
-def add_backbone(source: Path, data: Path | None, arch: str | None = None) -> Iterator[str]:
+def add_backbone(name: str | None, source: Path | None, data: Path | None, arch: str | None = None) -> Iterator[str]:
     """Run `lape data backbone`: store a backbone's weights, and yield lines that describe it.
 
     Args:
-        source: a file of weights.
+        name: timm's name of the model, if its pretrained weights are meant.
+        source: a file of weights, if they are meant.
         data: the folder of the prepared data sets; None: the default.
         arch: the architecture of weights that don't describe it.
     """
     from suite.train import backbones  # imported here: it needs torch, which the other commands don't
 
-    kept, checksum, path = backbones.add_backbone(source, open_root(data), arch)
+    given = [one for one in (name, source) if one is not None]
+    if len(given) != 1:
+        raise InputError(
+            "a backbone's weights come from one place",
+            expected="either timm's name of a model, or a file",
+            found="both" if given else "neither",
+            where="lape data backbone",
+            fix="run: lape data backbone --from FILE, or: lape data backbone NAME --arch ARCH",
+        )
+    kept, checksum, path = backbones.add_backbone(given[0], open_root(data), arch)
     parameters = sum(parameter.numel() for parameter in kept.model.parameters())
     yield f"{kept.cell.arch.name}, of {kept.dataset}: {parameters:,} parameters, in {path}"
     yield "to group the patches of this model, add to a recipe:"

@@ -151,9 +151,14 @@ def data_teacher(
 
 @data_commands.command("backbone")
 def data_backbone(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="timm's name of a plain ViT, such as vit_small_patch16_224.dino: its pretrained weights."),
+    ] = None,
     source: Annotated[
-        Path, typer.Option("--from", help="A file of `lape run --keep-weights`, or of a plain ViT as timm names it.")
-    ],
+        Path | None,
+        typer.Option("--from", help="A file of `lape run --keep-weights`, or of a plain ViT's weights as timm's."),
+    ] = None,
     arch: Annotated[
         str | None,
         typer.Option(
@@ -165,7 +170,7 @@ def data_backbone(
     """Read and cache the weights of a backbone, to group its patches or to start training from it."""
     from suite.cli.commands.data import add_backbone
 
-    for line in add_backbone(source, data, arch):
+    for line in add_backbone(name, source, data, arch):
         say(line)
 
 
