@@ -76,6 +76,11 @@ class Metric:
         return 1 if self.better == "higher" else -1
 
     @property
+    def suffix(self) -> str:
+        """What follows a difference where its unit isn't percentage points, which are understood."""
+        return "" if self.unit == "points" else f" {self.unit}"
+
+    @property
     def note(self) -> str:
         """What a sentence says after a claimed gain, where lower is better; empty otherwise."""
         return f" ({self.unit} less {self.title})" if self.better == "lower" else ""

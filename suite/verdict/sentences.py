@@ -55,7 +55,7 @@ def write_sentence(
     claim = case.claim
     text = f"claimed {claim.claimed_text}"
     if evidence is not None:
-        text += f", observed {points(evidence.gain.mean)}"
+        text += f", observed {points(evidence.gain.mean)}{evidence.comparison.measured.suffix}"
         if evidence.pairs > 1:
             ends = evidence.interval if math.isfinite(evidence.interval.low) else evidence.gain
             text += f" {interval(ends.low, ends.high)}"

@@ -81,6 +81,7 @@ def test_a_grid_is_run_judged_and_reported(grid: Path, lape: Shell, tmp_path: Pa
     assert "VoI (bits)" in tables
     table = pd.read_csv(tmp_path / "reports/regions/tables/regions.csv").set_index("arch")
     (verdict,) = json.loads(lape("verify", grid, "--json"))
+    assert "+0.50 bits" in lape("verify", grid)
     gain = table["variation_of_information_mean"]["kmeans"] - table["variation_of_information_mean"]["dcn"]
     assert verdict["evidence"]["gain"] == pytest.approx(gain)
     assert verdict["evidence"]["test_images"] == 4

@@ -113,6 +113,8 @@ def test_a_claim_is_judged_without_false_caveats(records: list[RunRecord], metri
     assert not [text for text in verdict.caveats if "chance" in text or "trained" in text or "answers" in text]
     assert ("bits less variation of information" in verdict.sentence) == (unit == "bits")
     ((_, (row,)),), _ = claim_groups([verdict], common_scale([verdict]), {}, "")
+    assert row["mean"].endswith(" bits") == row["claimed_text"].endswith(" bits") == (unit == "bits")
+    assert (f"observed {row['mean']} [" in verdict.sentence) == (verdict.evidence.pairs > 1)
     numbers = dict(row["numbers"])
     assert numbers["Margin δ, level α"] == f"{asked.margin:g} {unit}, 0.05"
     assert "Images with better, worse regions; sign test" in numbers

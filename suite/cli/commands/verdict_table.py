@@ -15,6 +15,7 @@ from suite.report.claim_names import claim_names
 from suite.report.tables.table import NONE
 from suite.text import interval, points
 from suite.verdict.claims.published import table_name
+from suite.verdict.metrics import metric_of
 from suite.verdict.sentences import MEANINGS
 
 _HEADS = ("Verdict", "Claim", "Claimed", "Observed [95 %]", "Pairs")
@@ -44,7 +45,7 @@ def verdict_lines(verdicts: Sequence[Verdict], answers: Sequence[PaperAnswer], w
         rows.append(Text(title, style="bold"))
         members = list(group)
         for one, name in zip(members, claim_names(members), strict=True):
-            claimed = "any" if one.claim.any_size else points(one.claim.claimed_gain)
+            claimed = "any" if one.claim.any_size else f"{points(one.claim.claimed_gain)}{_unit(one)}"
             add(word_text(one), name, claimed, _observed(one), _pairs(one))
         ids = {one.claim.id for one in members}
         for answer in [answer for answer in rest if ids.issuperset(answer.claims)]:
@@ -107,9 +108,13 @@ def _observed(verdict: Verdict) -> str:
     if seen is None:
         return NONE
     if seen.pairs < 2:
-        return points(seen.gain.mean)
+        return f"{points(seen.gain.mean)}{_unit(verdict)}"
     ends = seen.interval if math.isfinite(seen.interval.low) else seen.gain
-    return f"{points(seen.gain.mean)} {interval(ends.low, ends.high)}"
+    return f"{points(seen.gain.mean)}{_unit(verdict)} {interval(ends.low, ends.high)}"
+
+
+def _unit(verdict: Verdict) -> str:
+    return metric_of(verdict.claim.metric).suffix
 
 
 def _pairs(verdict: Verdict) -> str:
