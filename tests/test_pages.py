@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,12 +30,8 @@ from suite.grid.losses import LOSSES
 from suite.models import create_model
 from suite.models.norms import NORMS
 from suite.models.positions import POSITIONS
-from suite.report.figures.corruptions import draw_kinds
-from suite.report.figures.gains import draw_gains
 from suite.report.figures.paths import draw_paths, paths
 from suite.report.figures.style import svg_file
-from suite.report.tables.corruptions import ALL as ALL_KINDS
-from suite.report.tables.corruptions import kind_gains
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.render import to_markdown
 from suite.report.tables.rows import rows as summary_rows
@@ -44,9 +39,10 @@ from suite.report.tables.summary import summary_table
 from suite.text import interval, points
 from suite.verdict.paths import steps
 from suite.verdict.verdicts import Verdict
-from tests import findings
+from tests import findings, task_pages
 from tests.conftest import REPOSITORY
 from tests.findings import workspace
+from tests.task_pages import of_task, pictured_verdicts, robustness, robustness_verdicts, runs, verdicts
 
 DOCS = REPOSITORY / "docs"
 NETWORKS = {
@@ -158,52 +154,6 @@ def features(model: nn.Module, images: torch.Tensor) -> list[int]:
     with torch.no_grad():
         model(images)
     return counts
-
-
-def runs(grid: str) -> str:
-    if workspace(grid).frame.empty:
-        return f"No runs are committed yet: `lape run {grid}` makes them."
-    return to_markdown(summary_table(summary_rows(workspace(grid).frame))).strip()
-
-
-def verdicts(grid: str) -> str:
-    if workspace(grid).frame.empty:
-        return "Not tested yet."
-    found = workspace(grid).verdicts
-    return "\n".join(f"- {one.claim.id}: {one.sentence}" for one in found)
-
-
-# Grids whose figure of gains is written beside a page, with the figure's name.
-PICTURED = {"spoken_digits": "sound", "listops_budget": "listops"}
-
-
-def pictured_verdicts(grid: str) -> str:
-    """The verdicts, and once there are runs their figure."""
-    figure = "" if workspace(grid).frame.empty else f"\n\n![The gains of the pairs]({PICTURED[grid]}.svg)"
-    return verdicts(grid) + figure
-
-
-def robustness() -> str:
-    """The summary of the grid on corrupted images, and its errors over all kinds."""
-    space = workspace("robustness_cifar")
-    parts = [runs("robustness_cifar")]
-    for table in space.corruption_tables():
-        over_all = [one for one in zip(table.rows, table.records, strict=True) if one[1]["corruption"] == ALL_KINDS]
-        shown = replace(table, rows=tuple(row for row, _ in over_all), records=tuple(record for _, record in over_all))
-        parts.append(to_markdown(shown).strip())
-    return "\n\n".join(parts)
-
-
-def of_task(grid: str) -> str:
-    """The tables of a grid whose task isn't classification."""
-    tables = workspace(grid).segmentation_tables() + workspace(grid).region_tables()
-    return "\n\n".join(to_markdown(table).strip() for table in tables) or runs(grid)
-
-
-def robustness_verdicts() -> str:
-    """The verdicts, and once there are runs the figure of the gain on each kind, which is written beside the page."""
-    figure = "" if workspace("robustness_cifar").frame.empty else "\n\n![Gain on each kind](robustness.svg)"
-    return verdicts("robustness_cifar") + figure
 
 
 def four_papers() -> str:
@@ -348,9 +298,5 @@ if __name__ == "__main__":
         (DOCS / f"{name}.svg").write_text(svg_file(drawing), encoding="utf-8")
     for name, drawing in findings.figures().items():
         (DOCS / name).write_text(svg_file(drawing), encoding="utf-8")
-    for grid, picture in PICTURED.items():
-        if rows_of := summary_rows(workspace(grid).frame):
-            gains = draw_gains([row.comparison for row in rows_of if row.comparison is not None])
-            (DOCS / f"{picture}.svg").write_text(svg_file(gains), encoding="utf-8")
-    for drawing in draw_kinds(kind_gains(workspace("robustness_cifar").columns), 1).values():
-        (DOCS / "robustness.svg").write_text(svg_file(drawing), encoding="utf-8")
+    for name, drawing in task_pages.figures().items():
+        (DOCS / name).write_text(svg_file(drawing), encoding="utf-8")

@@ -12,7 +12,7 @@ from suite.store.folder import Store
 from suite.store.record import pack_bits
 from tests.cli.shell import Shell
 from tests.conftest import REPOSITORY
-from tests.findings import FIGURES
+from tests.findings import SERIES
 from tests.records import make_record
 
 TEXT = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def test_it_shows_the_first_page_and_a_figure_of_the_findings() -> None:
     pictures = re.findall(r"!\[[^\]]+\]\((\S+)\)", TEXT)
     assert [Path(picture).parent.name for picture in pictures] == ["docs", "docs"]
     assert all((REPOSITORY / picture).is_file() for picture in pictures)
-    assert re.findall(r"findings-(\w+)\.svg", pictures[1])[0] in FIGURES
+    assert re.findall(r"findings-(\w+)\.svg", pictures[1])[0] in SERIES
     assert Path(pictures[1]).name in (REPOSITORY / "docs" / "findings.md").read_text(encoding="utf-8")
 
 

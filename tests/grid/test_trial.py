@@ -140,6 +140,7 @@ CHANGES: dict[str, Any] = {
     "distillation": st.just("hard"),
     "teacher": st.just("test_vit"),
     "backbone_sha256": st.just("1" * 64),
+    "pretrained": st.just({"axis": "join", "weights": {"default": "1" * 64, "lape": "2" * 64}}),
     "teacher_sha256": st.just("1" * 64),
     "distillation_alpha": st.floats(0, 0.4),
     "distillation_temperature": st.floats(4, 20),

@@ -25,6 +25,7 @@ from suite.models.layers.sparing import sparing
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
 from suite.models.positions import ATTENTION_LOGITS, BLOCK_OUTPUT, POSITIONS, QUERIES_AND_KEYS, TOKENS
+from suite.models.region_size import RegionSize
 from suite.models.sites.site import ContextualBias, Site
 from suite.registry import resolve
 
@@ -41,7 +42,12 @@ _OTHERS: dict[str, dict[str, Any]] = {
 SIDE = 24
 IN_BLOCKS = [name for name, position in POSITIONS.items() if set(position.sites) - {TOKENS}]
 ALONE = [name for name in IN_BLOCKS if not POSITIONS[name].absolute]
-TRANSFORMERS = [name for name, family in FAMILIES.items() if BLOCK_OUTPUT in family.sites]
+# Families whose blocks are trained: in those with a frozen backbone, a position acts as in the family that is frozen.
+TRANSFORMERS = [
+    name
+    for name, family in FAMILIES.items()
+    if BLOCK_OUTPUT in family.sites and not issubclass(family.size, RegionSize)
+]
 ALL = [
     (family, pe, join)
     for family, pe, join in product(TRANSFORMERS, IN_BLOCKS, JOINS)
