@@ -10,7 +10,6 @@ from suite.data.cache import META, verify
 from suite.data.corruptions.settings import Corruptions
 from suite.data.datasets import Dataset
 from suite.errors import InputError, Problem
-from suite.grid.recipe import Recipe
 from suite.grid.trial import Trial
 
 
@@ -21,19 +20,15 @@ class Prepared:
     Args:
         root: The folder of the prepared data sets.
         datasets: The data sets.
-        taught: Recipes with a teacher, each with its data set.
-        grouped: A trial of each cell with a frozen backbone.
-        continued: A trial of each cell that starts from weights of another run.
+        others: A trial of each cell that needs weights of other models; of a teacher, one for all of its cells.
         corrupted: Data sets of whose test images corrupted copies are tested: which ones, and the recipe's
             test_crop_ratio.
     """
 
     root: Path
     datasets: tuple[Dataset, ...]
-    taught: tuple[tuple[Recipe, Dataset], ...]
+    others: tuple[Trial, ...] = ()
     corrupted: tuple[tuple[Dataset, Corruptions, float], ...] = ()
-    grouped: tuple[Trial, ...] = ()
-    continued: tuple[Trial, ...] = ()
 
     def seem_prepared(self) -> bool:
         """Whether each data set is in the cache. This is quick: it doesn't check that they are complete."""
@@ -51,28 +46,12 @@ class Prepared:
                 verify(dataset, self.root)
             except InputError as error:
                 problems += error.problems
-        if self.taught:
-            from suite.train.teachers import load_teacher  # imports torch and timm, so only if there is a teacher
+        if self.others:
+            from suite.train.other_models import load_other_models  # imports torch, so only if there are any
 
-            for recipe, dataset in self.taught:
+            for trial in self.others:
                 try:
-                    load_teacher(recipe, dataset, self.root)
-                except InputError as error:
-                    problems += error.problems
-        if self.grouped:
-            from suite.train.backbones import load_backbone  # imports torch, so only if there is a backbone
-
-            for trial in self.grouped:
-                try:
-                    load_backbone(trial, self.root)
-                except InputError as error:
-                    problems += error.problems
-        if self.continued:
-            from suite.train.pretrained import load_pretrained  # imports torch, so only if there are such weights
-
-            for trial in self.continued:
-                try:
-                    load_pretrained(trial, self.root)
+                    load_other_models(trial, self.root)
                 except InputError as error:
                     problems += error.problems
         if self.corrupted and not problems:
@@ -90,13 +69,18 @@ class Prepared:
 def needed(trials: Sequence[Trial], root: Path) -> Prepared:
     """The data that these trials need, in the folder `root` of prepared data sets."""
     datasets = {trial.dataset.name: trial.dataset for trial in trials}
-    taught = dict.fromkeys((trial.recipe, trial.dataset) for trial in trials if trial.recipe.teacher is not None)
     copied = dict.fromkeys(
         (trial.dataset, trial.recipe.corruptions, trial.recipe.test_crop_ratio)
         for trial in trials
         if trial.recipe.corruptions is not None
     )
-    grouped = {trial.cell_id: trial for trial in trials if trial.recipe.backbone_sha256 is not None}
-    continued = {trial.cell_id: trial for trial in trials if trial.recipe.pretrained is not None}
-    of_cells = (tuple(by_cell.values()) for by_cell in (grouped, continued))
-    return Prepared(root, tuple(datasets.values()), tuple(taught), tuple(copied), *of_cells)
+    others = {_of_others(trial): trial for trial in trials if any(_of_others(trial))}
+    return Prepared(root, tuple(datasets.values()), tuple(others.values()), tuple(copied))
+
+
+def _of_others(trial: Trial) -> tuple[object, ...]:
+    """Equal for trials that need the same files of other models; its parts are empty if a trial needs none."""
+    recipe = trial.recipe
+    of_cell = recipe.backbone_sha256 is not None or recipe.pretrained is not None
+    taught = recipe.teacher is not None
+    return trial.cell_id if of_cell else "", (recipe, trial.dataset.name) if taught else ""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from suite.data.corruptions.images import CorruptedTest
 from suite.data.held_out import Part, hold_out
@@ -28,6 +28,7 @@ from suite.train.heartbeat import Heartbeat
 from suite.train.losses.learner import Learner, learner_for
 from suite.train.machine import Machine, device_name
 from suite.train.member import Member
+from suite.train.other_models import NONE, OtherModels
 from suite.train.parallel.synchronised import synchronise
 from suite.train.parallel.team import ALONE, Team
 from suite.train.pretrained import start_from
@@ -61,11 +62,9 @@ class Attempt:
         device: The device to train on.
         train: The training images.
         test: The test images.
-        teacher: The teacher model, for distillation only.
+        others: What the trials need of other models.
         team: The processes that run this attempt together.
         corrupted: Corrupted copies of the test images, if the recipe tests them.
-        backbone: The weights of the model's frozen backbone, if it has one.
-        pretrained: The model whose weights training starts from; None: all are drawn.
     """
 
     def __init__(
@@ -75,14 +74,12 @@ class Attempt:
         device: torch.device,
         train: Images,
         test: Images,
-        teacher: nn.Module | None = None,
+        others: OtherModels = NONE,
         team: Team = ALONE,
         corrupted: CorruptedTest | None = None,
-        backbone: Mapping[str, Tensor] | None = None,
-        pretrained: Model | None = None,
     ) -> None:
-        self.machine, self.device, self.teacher, self.team = machine, device, teacher, team
-        self.corrupted, self.backbone, self.pretrained = corrupted, backbone, pretrained
+        self.machine, self.device, self.others, self.team = machine, device, others, team
+        self.corrupted = corrupted
         self.recipe, self.dataset, self.epochs = trials[0].recipe, trials[0].dataset, trials[0].epochs
         self.images, self.test_images = train.to(device), test.to(device)
         self.task = task_of(self.dataset)
@@ -210,10 +207,10 @@ class Attempt:
         for member in self.members:
             seed, model = member.trial.seed("initialisation"), build_model(member.trial.model)
             initialise(model, seed)
-            if self.backbone is not None:
-                cast("Regions", model).load_backbone(self.backbone)
-            if self.pretrained is not None:
-                start_from(model, self.pretrained)
+            if self.others.backbone is not None:
+                cast("Regions", model).load_backbone(self.others.backbone)
+            if self.others.pretrained is not None:
+                start_from(model, self.others.pretrained)
             self.params = count_parameters(model).total  # without the parameters that a loss adds
             models.append(learner_for(model, loss, recipe, dataset.num_classes, seed).to(self.device))
         self.macs = _macs(self.members[0].trial)
@@ -233,7 +230,7 @@ class Attempt:
             normalise,
             self.precision,
             self.device,
-            teacher=None if self.teacher is None else self.teacher.to(self.device),
+            teacher=None if self.others.teacher is None else self.others.teacher.to(self.device),
             threads=self.machine.threads,
             shape=self.dataset.shape,
             micro_batch=self.machine.micro_batch,

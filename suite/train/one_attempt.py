@@ -20,17 +20,15 @@ from suite.store.record import RunRecord
 from suite.store.storage import Place
 from suite.store.versions import Versions
 from suite.train.attempt import Attempt
-from suite.train.backbones import load_backbone
 from suite.train.faults import MachineFault, TimeLimitError, ending, is_machine_fault, is_out_of_memory
 from suite.train.heartbeat import Heartbeat
 from suite.train.machine import Machine
 from suite.train.member import Outcome
+from suite.train.other_models import load_other_models
 from suite.train.parallel.synchronised import IndivisibleError
 from suite.train.parallel.team import ALONE, Team
-from suite.train.pretrained import load_pretrained
 from suite.train.snapshot import Snapshots, TeamSnapshots
 from suite.train.steps.memory import release
-from suite.train.teachers import load_teacher
 
 Trained = tuple[RunRecord, Model | None]  # the model only if the trial's status is done
 
@@ -103,10 +101,7 @@ def prepare_attempt(trials: Sequence[Trial], machine: Machine, team: Team = ALON
     recipe, corrupted = first.recipe, None
     if recipe.corruptions is not None:
         corrupted = load_corrupted(first.dataset, recipe.corruptions, recipe.test_crop_ratio, root, test)
-    teacher, backbone = load_teacher(recipe, first.dataset, root), load_backbone(first, root)
-    checkpoint = load_pretrained(first, root)
-    pretrained = None if checkpoint is None else checkpoint.model
-    return Attempt(trials, machine, device, train, test, teacher, team, corrupted, backbone, pretrained)
+    return Attempt(trials, machine, device, train, test, load_other_models(first, root), team, corrupted)
 
 
 @contextmanager

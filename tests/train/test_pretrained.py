@@ -25,6 +25,7 @@ from suite.models.weights.reference import load_reference
 from suite.train.attempt import Attempt
 from suite.train.backbones import add_backbone
 from suite.train.machine import Machine
+from suite.train.other_models import OtherModels
 from suite.train.pretrained import load_pretrained, start_from
 from suite.train.trials import run_trial
 
@@ -151,7 +152,7 @@ def test_a_trial_starts_from_the_weights_of_its_level(given: Given, root: Path) 
     trials, device = [trial, trial.with_seed(1)], torch.device("cpu")
     heads = []
     for one in trials:
-        attempt = Attempt([one], Machine(root, "cpu"), device, train, test, pretrained=checkpoint.model)
+        attempt = Attempt([one], Machine(root, "cpu"), device, train, test, OtherModels(pretrained=checkpoint.model))
         (model,) = attempt.trainer().models()
         for name, value in body(model).items():
             assert torch.equal(value, body(checkpoint.model)[name])

@@ -31,13 +31,12 @@ from suite.run.timing.load import Load
 from suite.run.timing.pace import Pace, device_of, kind_of
 from suite.text import Progress
 from suite.train.attempt import Attempt
-from suite.train.backbones import load_backbone
 from suite.train.clock import Clock
 from suite.train.machine import Machine
 from suite.train.one_attempt import process_for
+from suite.train.other_models import load_other_models
 from suite.train.steps.seeds import SeedTrainer
 from suite.train.steps.trainer import TEST_BATCH
-from suite.train.teachers import load_teacher
 from suite.train.timed_steps import time_steps, warm_up_steps
 
 ROUNDS = 3
@@ -163,8 +162,7 @@ def _pace(trial: Trial, machine: Machine, again: bool) -> Pace:
     """
     began, device, root = time.perf_counter(), machine.torch_device(), machine.data_root or data_root()
     train, test = (load_images(trial.dataset, split, root) for split in ("train", "test"))
-    teacher, backbone = load_teacher(trial.recipe, trial.dataset, root), load_backbone(trial, root)
-    attempt = Attempt([trial], machine, device, train, test, teacher, backbone=backbone)
+    attempt = Attempt([trial], machine, device, train, test, load_other_models(trial, root))
     with process_for(device, machine, attempt.compiled), _told(trial):
         trainer, warm_up = attempt.trainer(), warm_up_steps(device)
         time_steps(attempt, trainer, warm_up)
