@@ -43,7 +43,7 @@ def fitted(photograph: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8
     side = min(image.size)
     left, top = ((length - side) // 2 for length in image.size)
     square = image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(square)
+    return np.array(square)  # a copy: torch wants memory that may be written
 
 
 def _read(path: Path, dataset: str) -> Checkpoint:
