@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ class ByBrightness(nn.Module):
 def test_a_photograph_is_normalised_and_its_pixels_get_classes() -> None:
     photograph = np.zeros((4, 4, 3), np.uint8)
     photograph[:2] = 200
-    dataset = replace(DATASETS["cifar10"], mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    dataset = DATASETS["cifar10"].model_copy(update={"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)})
     assert classes_of(ByBrightness(), photograph, dataset).tolist() == [[1] * 4] * 2 + [[0] * 4] * 2
 
 
