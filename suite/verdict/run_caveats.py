@@ -9,6 +9,7 @@ from suite.text import interval, p_value, pair_count, points, seed_list
 from suite.verdict.chosen import chosen_level
 from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.runs import failed_trials
+from suite.verdict.setting_levels import starts_apart
 from suite.verdict.stats.collapse import compare_failures, gain_without, never_trained
 from suite.verdict.stats.copies import equal_pairs
 from suite.verdict.stats.gains import PairedGain
@@ -28,6 +29,12 @@ def run_caveats(comparison: Comparison) -> Iterator[str]:
         yield f"each side is judged at the level that was best for it on the validation images of other seeds ({told})"
     if comparison.unshared:
         yield f"the two runs of a pair share less than usual. They don't share {comparison.unshared}"
+    levels = comparison.baseline.level, comparison.treatment.level
+    if starts_apart(comparison.baseline.settings, comparison.axis, levels):
+        yield (
+            "all pairs start from the same two files of pretrained weights, one a side: the gain includes which of the "
+            "two turned out better, and more seeds don't average that out"
+        )
     if comparison.mixed_code:
         yield (
             f"the runs were made by different code of {', '.join(comparison.mixed_code)}: `lape run --stale rerun` "

@@ -28,6 +28,18 @@ def level_of(settings: str, name: str) -> str:
     return level_text(setting_value(SETTINGS[name], parts["recipe"], parts["arch"]))
 
 
+def starts_apart(settings: str, axis: str, levels: tuple[str, str]) -> bool:
+    """Whether runs that differ on an axis start from different pretrained weights, a file for each of the two levels.
+
+    settings: a value of the column `settings`, of either side.
+    """
+    pretrained = _parsed(settings)["recipe"].get("pretrained") if settings else None
+    if not pretrained or pretrained["axis"] != axis:
+        return False
+    first, second = (pretrained["weights"].get(level) for level in levels)
+    return bool(first != second)
+
+
 def without_settings(run: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The run as one of a cell that doesn't say its levels on these settings: with other names and another recipe id.
 

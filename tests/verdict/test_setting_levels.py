@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -127,3 +128,16 @@ def test_a_name_without_its_levels_is_the_name_before_them(values: dict[str, int
     for name, text in texts.items():
         names[SETTINGS[name].of_recipe] += SETTINGS[name].named(text)
     assert reduced_names(texts, texts, names[True], names[False]) == ("base+epochs=1200+lr=0.5", "vit+depth=1200")
+
+
+@pytest.mark.parametrize(("axis", "lape", "told"), [("join", "b", True), ("join", "a", False), ("norm", "b", False)])
+def test_sides_that_start_from_two_files_are_told(axis: str, lape: str, told: bool) -> None:
+    """Of pretrained weights: all pairs share the two files, so that more seeds say nothing of how these turned out."""
+    pretrained = {"axis": axis, "weights": {"default": "a", "lape": lape}}
+    rows = both(70, 2)
+    for one in rows:
+        parts = json.loads(one["settings"])
+        parts["recipe"]["pretrained"] = pretrained
+        one["settings"] = canonical_json(parts)
+    (found,) = comparisons(frame(rows))
+    assert any("two files of pretrained weights" in text for text in run_caveats(found)) == told
