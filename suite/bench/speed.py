@@ -155,7 +155,8 @@ def _made_up(
     half = (0.5,) * shape.in_chans
     if isinstance(size, SemanticSize | RegionSize):
         pixels = torch.randint(256, images, dtype=torch.uint8, generator=generator)
-        masks = torch.randint(1, shape.num_classes + 1, (*images[:-1], 1), dtype=torch.uint8, generator=generator)
+        most = min(shape.num_classes, 255)  # of classes, or of a photograph's regions, which have none
+        masks = torch.randint(1, most + 1, (*images[:-1], 1), dtype=torch.uint8, generator=generator)
         return torch.cat([pixels, masks], dim=3), (*half, *TOKEN_MEAN), (*half, *TOKEN_STD)
     return torch.randint(256, images, dtype=torch.uint8, generator=generator), half, half
 

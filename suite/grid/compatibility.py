@@ -9,7 +9,7 @@ from suite.data.corruptions.settings import Corruptions, check_size
 from suite.data.datasets import Dataset
 from suite.data.listops.settings import SYMBOLS
 from suite.errors import InputError, nearest
-from suite.grid.axes import AXES, GRID_ORDER
+from suite.grid.axes import AXES, GRID_ORDER, unknown_level
 from suite.grid.losses import LOSSES, idle_weights, set_weights
 from suite.grid.named_recipe import NamedRecipe
 from suite.grid.pretrained import Pretrained
@@ -186,8 +186,17 @@ def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) ->
             expected=f"one of {', '.join(name for name in GRID_ORDER if name != 'dataset')}",
             found=repr(axis),
             where=named.where("pretrained"),
-            fix=nearest(axis, GRID_ORDER),
+            fix=nearest(axis, [name for name in GRID_ORDER if name != "dataset"]),
         )
+    for level in pretrained.weights if axis != "arch" else ():
+        if advice := unknown_level(axis, level):
+            raise InputError(
+                f"the recipe names pretrained weights for {axis} {level!r}, which there isn't",
+                expected=f"levels of {axis}",
+                found=repr(level),
+                where=named.where("pretrained"),
+                fix=advice,
+            )
     if not isinstance(size, PlainSize) or isinstance(size, RegionSize):
         raise InputError(
             f"arch {cell.arch.name} can't start from the weights of a backbone",

@@ -86,6 +86,7 @@ def _details(verdict: Verdict, panels: Mapping[str, str], budget: str) -> dict[s
         # Of a claim that the grid's budget carries over, the page says it once.
         "published_for": claim.published_for if claim.kind == "analogue" and not budget else "",
         "levels": (claim.contrast.baseline, claim.contrast.treatment),
+        "value_unit": "%" if metric_of(claim.metric).unit == "points" else metric_of(claim.metric).unit,
         "runs": pairs,
         "curves": list(curves),
         "numbers": list(_numbers(verdict, budget)),

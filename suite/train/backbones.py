@@ -185,7 +185,7 @@ def check_same_body(kept: Checkpoint, trial: Trial, path: Path, what: str, key: 
             expected=", ".join(f"{name} {asked[name]}" for name in unlike),
             found=", ".join(f"{name} {given[name]}" for name in unlike),
             where=str(path),
-            fix=f"give arch, pe, join and norm those of the weights, or name other weights by {key}",
+            fix=f"give the grid the weights' sizes, pe, join, norm and channels, or name other weights by {key}",
         )
 
 

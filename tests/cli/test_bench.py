@@ -125,3 +125,12 @@ def test_what_both_sides_are_besides_is_said(lape: Shell) -> None:
 )
 def test_bad_input(lape: Shell, arguments: list[str], message: str) -> None:
     assert message in lape.refuses("bench", *arguments)
+
+
+def test_regions_have_no_classes_and_are_made_up_all_the_same(lape: Shell) -> None:
+    """The default of 1,000 classes is more than an annotation has numbers."""
+    grouping = ["--size", "grouping=dcn", "--size", "prototype_heads=2", "--size", "prototype_hidden=8"]
+    run = ["--batch-size", "2", "--rounds", "1", "--steps", "1", "--device", "cpu"]
+    out = lape("bench", "--arch", "regions", *TINY, *grouping, "--image-size", "16", *run)
+    assert lape.code == 0, lape.err
+    assert "evaluation: lape takes " in out

@@ -221,3 +221,10 @@ def test_an_axis_that_isnt_one_is_named(given: Given) -> None:
     with pytest.raises(InputError, match="pretrained weights can't differ by 'joint'") as caught:
         given(None, ("axis: join", "axis: joint"))
     assert "join" in caught.value.problems[0].fix
+
+
+def test_weights_of_a_level_that_isnt_one_are_refused(given: Given) -> None:
+    """They would have no effect, and give the same training another id."""
+    with pytest.raises(InputError, match="pretrained weights for join 'laep', which there isn't") as caught:
+        given(None, ("weights: {default:", "weights: {laep: " + "0a" * 32 + ", default:"))
+    assert "lape" in caught.value.problems[0].fix
