@@ -93,7 +93,21 @@ def read_bsds500(folder: Path, split: str) -> list[Annotated]:
 
 
 def _by_name(folder: Path, suffix: str) -> dict[str, Path]:
-    return {path.stem: path for path in folder.iterdir() if path.suffix.lower() == suffix}
+    """The files of this suffix, in upper or lower case, by their name without it."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() != suffix:
+            continue
+        if path.stem in found:
+            raise InputError(
+                "two files of BSDS500 have one name",
+                expected=f"one file {path.stem}{suffix}",
+                found=f"{found[path.stem].name} and {path.name}",
+                where=shown(folder),
+                fix="remove one of them",
+            )
+        found[path.stem] = path
+    return found
 
 
 def _annotations(path: Path, image: Path) -> tuple[npt.NDArray[np.uint16], ...]:

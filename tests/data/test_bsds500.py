@@ -54,6 +54,15 @@ def test_photographs_and_annotations_are_read_by_name(tmp_path: Path) -> None:
     assert abs(second.square(16).mean(axis=(0, 1)) - [250, 0, 0]).max() < 5
 
 
+def test_two_photographs_of_one_name_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "12")
+    photograph = tmp_path / "images" / "val" / "12.jpg"
+    (photograph.parent / "12.JPG").write_bytes(photograph.read_bytes())
+    if len(list(photograph.parent.iterdir())) == 1:
+        pytest.skip("this file system doesn't tell the two names apart")
+    assert "12.JPG and 12.jpg" in refusal(tmp_path)
+
+
 def test_a_folder_without_the_split_is_refused(tmp_path: Path) -> None:
     write(tmp_path)
     assert "in images: val" in refusal(tmp_path, "test")
