@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from benchmarks.regions import normalised
 from suite.data.datasets import Dataset
 from suite.errors import InputError
 from suite.grid import load_grid
@@ -28,8 +29,7 @@ CLASSES = (
 
 def classes_of(model: nn.Module, photograph: npt.NDArray[np.uint8], dataset: Dataset) -> npt.NDArray[np.int64]:
     """The class of each pixel of the photograph's centre, [size, size]. photograph: uint8 [size, size, 3]."""
-    scaled = torch.from_numpy(photograph).float() / 255
-    inputs = ((scaled - torch.tensor(dataset.mean)) / torch.tensor(dataset.std)).permute(2, 0, 1)[None]
+    inputs = normalised(photograph[None], dataset.mean, dataset.std)
     with torch.inference_mode():
         found: npt.NDArray[np.int64] = model.eval()(inputs)[0].argmax(0).numpy()
     return found

@@ -50,7 +50,7 @@ def robustness() -> str:
 
 def of_task(grid: str) -> str:
     """The tables of a grid whose task isn't classification."""
-    tables = workspace(grid).segmentation_tables() + workspace(grid).region_tables()
+    tables = workspace(grid).task_tables()
     return "\n\n".join(to_markdown(table).strip() for table in tables) or runs(grid)
 
 

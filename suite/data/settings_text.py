@@ -10,31 +10,32 @@ from pydantic import ValidationError
 
 from suite.store.canonical import canonical_json
 
-Number = TypeVar("Number", bound=float)
+Value = TypeVar("Value")
 
 
-def read_numbers(text: str, number: Callable[[str, str], Number], *said: str) -> dict[str, Number]:
-    """The values of KEY=NUMBER, separated by commas.
+def read_values(text: str, read: Callable[[str, str], Value], *said: str) -> dict[str, Value]:
+    """The values of KEY=VALUE, separated by commas.
 
     Args:
         text: what the command line gives.
-        number: the number of a key and its text; raises `ValueError` if it is none.
+        read: the value of a key and its text; raises `ValueError` if it is none.
         said: keys that another option says.
 
     Raises:
-        ValueError: it says which part is wrong: one without a number, or a key that stands there twice.
+        ValueError: it says which part is wrong: one without a value, or a key that stands there twice.
     """
-    values: dict[str, Number] = {}
+    values: dict[str, Value] = {}
     for part in text.split(","):
-        key, _, value = part.partition("=")
+        key, equals, value = part.partition("=")
         key = key.strip()
-        try:
-            found = number(key, value)
-        except ValueError:
-            raise ValueError(repr(part)) from None
+        if not equals:
+            raise ValueError(repr(part))
         if key in values or key in said:
             raise ValueError(f"{key} twice")
-        values[key] = found
+        try:
+            values[key] = read(key, value)
+        except ValueError:
+            raise ValueError(repr(part)) from None
     return values
 
 

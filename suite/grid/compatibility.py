@@ -180,13 +180,14 @@ def _check_backbone(cell: Cell, named: NamedRecipe) -> None:
 def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) -> None:
     """Raise `InputError` unless the recipe names weights that the cell's model can start from."""
     size, axis = cell.arch.size, pretrained.axis
-    if axis not in GRID_ORDER or axis == "dataset":
+    axes = [name for name in GRID_ORDER if name != "dataset"]
+    if axis not in axes:
         raise InputError(
             f"pretrained weights can't differ by {axis!r}",
-            expected=f"one of {', '.join(name for name in GRID_ORDER if name != 'dataset')}",
+            expected=f"one of {', '.join(axes)}",
             found=repr(axis),
             where=named.where("pretrained"),
-            fix=nearest(axis, [name for name in GRID_ORDER if name != "dataset"]),
+            fix=nearest(axis, axes),
         )
     for level in pretrained.weights if axis != "arch" else ():
         if advice := unknown_level(axis, level):

@@ -234,13 +234,9 @@ class Workspace(OpenGrid):
         """The errors on corrupted images; none if no run was tested on them."""
         return corruption_tables(self.columns, self.budget_note)
 
-    def segmentation_tables(self) -> list[Table]:
-        """The intersections over union; none if no run is a segmentation."""
-        return segmentation_tables(self.columns, self.budget_note)
-
-    def region_tables(self) -> list[Table]:
-        """The measures of regions; none if no run groups patches."""
-        return region_tables(self.columns, self.budget_note)
+    def task_tables(self) -> list[Table]:
+        """The intersections over union, and the measures of regions; none of runs that only classify."""
+        return segmentation_tables(self.columns, self.budget_note) + region_tables(self.columns, self.budget_note)
 
     @cached_property
     def factorials(self) -> list[Factorial]:

@@ -36,7 +36,7 @@ def load_pretrained(trial: Trial, root: Path) -> Checkpoint | None:
     assert checksum is not None  # `check_cell` lets no other trial be
     path, checkpoint = stored(checksum, root, "the weights that training starts from", "pretrained")
     check_same_body(checkpoint, trial, path, "what is to be trained", "pretrained")
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):  # shapes are enough to see whether they fit
         model = build_model(trial.model)
     try:
         start_from(model, checkpoint.model)

@@ -41,8 +41,7 @@ def print_tables(workspace: Workspace, *, as_json: bool = False) -> None:
     console = open_console()
     budget = workspace.budget_note
     summary = [summary_table(rows(workspace.columns), budget)] if workspace.has_runs else []
-    further = workspace.level_tables() + workspace.corruption_tables()
-    further += workspace.segmentation_tables() + workspace.region_tables()
+    further = workspace.level_tables() + workspace.corruption_tables() + workspace.task_tables()
     further += effect_tables(workspace.factorials, budget)
     further += [text_table(published) for published in workspace.published()]
     written = [path for table in summary for path in write_summary(table, folder)]
@@ -147,7 +146,7 @@ def write_report(workspace: Workspace) -> str:
         series=workspace.series,
         levels=workspace.level_tables(),
         corruptions=workspace.corruption_tables(),
-        tasks=workspace.segmentation_tables() + workspace.region_tables(),
+        tasks=workspace.task_tables(),
         records=workspace.records,
         up=f"../{INDEX}" if (workspace.reports / INDEX).is_file() else "",
     )

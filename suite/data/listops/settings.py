@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from suite.data.settings_text import checksum_with, first_problem, read_numbers
+from suite.data.settings_text import checksum_with, first_problem, read_values
 from suite.errors import InputError
 
 # The place of a symbol is its token. 0 fills a list up to the longest length.
@@ -90,7 +90,7 @@ def parse_listops(text: str) -> ListOps:
         InputError: a key or a value is unknown, missing or out of its range, or no list has such a length.
     """
     try:
-        return ListOps.model_validate(read_numbers(text, lambda key, value: int(value)))
+        return ListOps.model_validate(read_values(text, lambda key, value: int(value)))
     except ValidationError as error:
         raise _wrong(text, first_problem(error)) from error
     except ValueError as error:

@@ -14,14 +14,13 @@ from suite.data.arrays import SPLITS, Split, arrays_checksum, measure
 from suite.data.bsds500 import IMAGES, Annotated, read_bsds500
 from suite.data.cache import Meta, publish, scratch, verify
 from suite.data.copies import Named, note_copies
-from suite.data.datasets import DATASETS, Dataset
+from suite.data.datasets import Dataset
 from suite.data.names import shown
-from suite.data.preparation import ARRAYS_LIMIT, check_name, sort_splits
+from suite.data.preparation import sort_splits
 from suite.data.reading import unpacked
 from suite.data.regions.settings import MOST_ANNOTATORS, MOST_REGIONS, Regions, Splits
-from suite.data.source_checks import check_image_size, check_source
+from suite.data.squares import check_fits, check_squares
 from suite.errors import InputError
-from suite.store.homes import expanded
 from suite.text import Progress
 
 CHANNELS: Final = 3  # photographs are stored as RGB
@@ -44,7 +43,11 @@ def prepare_regions(
     Raises:
         InputError: the options don't go together, a file can't be used, or the cache isn't writable.
     """
-    source, size = _checked(name, source, image_size, storage)
+    source, size = check_squares(
+        name, source, image_size, storage,
+        option="--regions SPLITS", read="BSDS500", squares="photographs and annotations",
+        what="photographs with regions", example="BSDS500/data",
+    )  # fmt: skip
     with Progress(f"preparing {name}") as progress, scratch(root) as temporary:
         with unpacked(source, temporary, progress) as folder:
             splits, annotators = _read(_find_top(folder), rule, size, progress)
@@ -95,15 +98,10 @@ def _read(folder: Path, rule: Splits, size: int, progress: Progress) -> tuple[di
             where=shown(most.image),
             fix="remove some cells of groundTruth from its file of annotations",
         )
-    needed = len(everything) * size * size * (CHANNELS + annotators)
-    if needed > ARRAYS_LIMIT:
-        raise InputError(
-            "images and regions too large to be kept as arrays",
-            expected=f"at most {ARRAYS_LIMIT / 2**30:.0f} GiB of pixels",
-            found=f"{needed / 2**30:.2f} GiB",
-            where=shown(folder),
-            fix="choose a smaller --image-size",
-        )
+    check_fits(
+        len(everything), size, CHANNELS + annotators, what="images and regions", where=folder,
+        fix="choose a smaller --image-size",
+    )  # fmt: skip
     splits = {}
     progress.phase("decoding", len(everything))
     for split, photographs in found.items():
@@ -136,29 +134,3 @@ def _numbered(annotation: npt.NDArray[np.uint16], size: int, photograph: Annotat
 def _named(photographs: Sequence[Annotated], split: Split) -> Iterator[Named]:
     for photograph, pixels in zip(photographs, split.images, strict=True):
         yield hashlib.sha256(pixels[..., :CHANNELS].tobytes()).digest(), 0, photograph.image.name
-
-
-def _checked(name: str, source: Path | None, image_size: int | None, storage: str) -> tuple[Path, int]:
-    """The source and the image size. Raises `InputError` for a name or options that don't go with regions."""
-    problems = {
-        "a new name": f"{name}, a built-in data set" if name in DATASETS else "",
-        "--from with a folder or an archive of BSDS500": "no --from" if source is None else "",
-        "--image-size: photographs and annotations become squares": "no --image-size" if image_size is None else "",
-        "images in the cache": "--storage folder" if storage == "folder" else "",
-    }
-    for expected, found in problems.items():
-        if found:
-            raise InputError(
-                "options that don't go together",
-                expected=f"with --regions, {expected}",
-                found=found,
-                where=f"lape data prepare {name}",
-                fix="run: lape data prepare NAME --from BSDS500/data --image-size PIXELS --regions SPLITS",
-            )
-    assert source is not None  # it has just been checked
-    assert image_size is not None
-    check_name(name)
-    check_image_size(image_size)
-    source = expanded(source).absolute()
-    check_source(source, "photographs with regions")
-    return source, image_size

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from suite.data.settings_text import checksum_with, first_problem
+from suite.data.settings_text import checksum_with, first_problem, read_values
 from suite.errors import InputError
 
 MOST_ANNOTATORS = 32  # of an image; BSDS500 has at most nine
@@ -75,13 +75,10 @@ def parse_regions(text: str) -> Splits:
     Raises:
         InputError: a key is unknown, missing or given twice, or a value isn't a list of names.
     """
-    values: dict[str, str] = {}
-    for part in text.split(","):
-        key, equals, value = part.partition("=")
-        key = key.strip()
-        if not equals or key in values:
-            raise _wrong(text, f"{key} twice" if key in values else repr(part))
-        values[key] = value
+    try:
+        values = read_values(text, lambda key, value: value)
+    except ValueError as error:
+        raise _wrong(text, str(error)) from None
     try:
         return Splits.model_validate(values)
     except ValidationError as error:

@@ -9,16 +9,15 @@ from pathlib import Path
 from suite.data.arrays import SPLITS, Split, arrays_checksum, measure
 from suite.data.cache import Meta, load_meta, publish, scratch, verify
 from suite.data.copies import Named, note_copies
-from suite.data.datasets import DATASETS, Dataset
+from suite.data.datasets import Dataset
 from suite.data.names import name_text, shown
-from suite.data.preparation import ARRAYS_LIMIT, check_name, is_whole, sort_splits
+from suite.data.preparation import is_whole, sort_splits
 from suite.data.reading import listing, read_form, unpacked
 from suite.data.segmentation.listing import Pair, Pairs, list_pairs
 from suite.data.segmentation.reading import read_pairs
 from suite.data.segmentation.settings import Segmentation
-from suite.data.source_checks import check_image_size, check_source
+from suite.data.squares import check_fits, check_squares
 from suite.errors import InputError
-from suite.store.homes import expanded
 from suite.text import Progress
 
 
@@ -39,7 +38,11 @@ def prepare_masks(
     Raises:
         InputError: the options don't go together, a file can't be used, or the cache isn't writable.
     """
-    source, size = _checked(name, source, image_size, storage)
+    source, size = check_squares(
+        name, source, image_size, storage,
+        option="--segmentation SETTINGS", read="images and masks", squares="images and masks",
+        what="images and masks", example="FOLDER",
+    )  # fmt: skip
     with Progress(f"preparing {name}") as progress, scratch(root) as temporary:
         with unpacked(source, temporary, progress) as folder:
             progress.phase("listing the images")
@@ -71,15 +74,10 @@ def _read(
     name: str, pairs: Pairs, rule: Segmentation, source: Path, size: int, progress: Progress
 ) -> tuple[Meta, dict[str, Split]]:
     _, channels = read_form(pairs.images, size, progress)
-    needed = sum(map(len, pairs.splits.values())) * size * size * (channels + 1)
-    if needed > ARRAYS_LIMIT:
-        raise InputError(
-            "images and masks too large to be kept as arrays",
-            expected=f"at most {ARRAYS_LIMIT / 2**30:.0f} GiB of pixels",
-            found=f"{needed / 2**30:.2f} GiB",
-            where=shown(source),
-            fix="choose a smaller --image-size, or fewer images",
-        )
+    check_fits(
+        sum(map(len, pairs.splits.values())), size, channels + 1, what="images and masks", where=source,
+        fix="choose a smaller --image-size, or fewer images",
+    )  # fmt: skip
     splits = read_pairs(pairs, rule, size, channels, progress)
     progress.phase("sorting and measuring")
     note_copies({split: _named(pairs, pairs.splits[split], splits[split]) for split in SPLITS})
@@ -105,29 +103,3 @@ def _named(pairs: Pairs, files: list[Pair], split: Split) -> Iterator[Named]:
     for (image, _), pixels in zip(files, split.images, strict=True):
         digest = hashlib.sha256(pixels[..., :-1].tobytes()).digest()
         yield digest, 0, name_text(image.relative_to(pairs.folder))
-
-
-def _checked(name: str, source: Path | None, image_size: int | None, storage: str) -> tuple[Path, int]:
-    """The source and the image size. Raises `InputError` for a name or options that don't go with masks."""
-    problems = {
-        "a new name": f"{name}, a built-in data set" if name in DATASETS else "",
-        "--from with a folder or an archive of images and masks": "no --from" if source is None else "",
-        "--image-size: images and masks become squares": "no --image-size" if image_size is None else "",
-        "images in the cache": "--storage folder" if storage == "folder" else "",
-    }
-    for expected, found in problems.items():
-        if found:
-            raise InputError(
-                "options that don't go together",
-                expected=f"with --segmentation, {expected}",
-                found=found,
-                where=f"lape data prepare {name}",
-                fix="run: lape data prepare NAME --from FOLDER --image-size PIXELS --segmentation SETTINGS",
-            )
-    assert source is not None  # it has just been checked
-    assert image_size is not None
-    check_name(name)
-    check_image_size(image_size)
-    source = expanded(source).absolute()
-    check_source(source, "images and masks")
-    return source, image_size

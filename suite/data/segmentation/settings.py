@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from suite.data.settings_text import checksum_with, first_problem
+from suite.data.settings_text import checksum_with, first_problem, read_values
 from suite.errors import InputError
 
 IGNORED = 255  # the value of a pixel that no loss and no metric counts, in mask files and in targets
@@ -73,20 +73,18 @@ def parse_segmentation(text: str) -> Segmentation:
     Raises:
         InputError: a key or a value is unknown, missing, given twice or out of its range.
     """
-    values: dict[str, int | str] = {}
-    for part in text.split(","):
-        key, equals, value = part.partition("=")
-        key = key.strip()
-        if not equals or key in values:
-            raise _wrong(text, f"{key} twice" if key in values else repr(part))
-        try:
-            values[key] = value if key in ("train", "test") else int(value)
-        except ValueError:
-            raise _wrong(text, repr(part)) from None
+    try:
+        values = read_values(text, _value)
+    except ValueError as error:
+        raise _wrong(text, str(error)) from None
     try:
         return Segmentation.model_validate(values)
     except ValidationError as error:
         raise _wrong(text, first_problem(error)) from error
+
+
+def _value(key: str, value: str) -> int | str:
+    return value if key in ("train", "test") else int(value)
 
 
 def _wrong(text: str, found: str) -> InputError:

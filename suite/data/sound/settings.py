@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from suite.data.settings_text import checksum_with, first_problem, read_numbers
+from suite.data.settings_text import checksum_with, first_problem, read_values
 from suite.errors import InputError, first_line
 
 FOLDERS = "folders"
@@ -115,7 +115,7 @@ def parse_sound(text: str, split: str) -> Sound:
         InputError: a key or a value is unknown, missing or out of its range.
     """
     try:
-        values = read_numbers(text, _number, "split")
+        values = read_values(text, _number, "split")
     except ValueError as error:
         raise _wrong(text, split, str(error)) from None
     if "mel_bands" in values:
