@@ -9,12 +9,11 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors
 import torch
 from torch import Tensor
 
 from suite.data.cache import BACKBONES
-from suite.errors import InputError, first_line
+from suite.errors import InputError
 from suite.grid.trial import Trial
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.build import create_model
@@ -26,6 +25,7 @@ from suite.models.weights.reading import read_state, weights_checksum
 from suite.models.weights.reference import load_reference
 from suite.store.files import write_atomic
 from suite.train.teachers import download
+from suite.train.verified_weights import Wanted, read_verified
 
 COMMAND = "lape data backbone --from FILE"
 _PUBLISHED = "lape-deit"  # the names of parameters that timm gives to a plain ViT, as DINO's
@@ -137,24 +137,11 @@ def stored(checksum: str, root: Path, what: str, key: str) -> tuple[Path, Checkp
         InputError: there is no such file, or it is damaged.
     """
     path = root / BACKBONES / f"{checksum}.safetensors"
-    try:
-        found = weights_checksum(path.read_bytes())
-    except FileNotFoundError as error:
-        others = sorted(file.stem for file in path.parent.glob("*.safetensors"))
-        raise InputError(
-            f"{what} are not prepared",
-            expected=f"weights with the SHA-256 {checksum}",
-            found=f"weights with the SHA-256 {', '.join(others)}" if others else "none",
-            where=str(path.parent),
-            fix=f"run: {COMMAND}; or take the recipe's {key} from what that command prints",
-        ) from error
-    except (OSError, safetensors.SafetensorError) as error:
-        raise _damaged(path, "a file of safetensors", first_line(error)) from error
-    if found != checksum:
-        raise _damaged(path, f"SHA-256 {checksum}", f"SHA-256 {found}")
+    wanted = Wanted(f"{what} are", "the weights of a backbone", nothing="none", key=key, command=COMMAND)
+    read_verified(path, checksum, wanted)
     kept = read_checkpoint(path)
     if kept is None:
-        raise _damaged(path, "a file that describes its model", "weights alone")
+        raise wanted.fault(path, "a file that describes its model", "weights alone")
     return path, kept
 
 
@@ -205,13 +192,3 @@ def _body(arch: Architecture, cell: ModelCell) -> dict[str, object]:
     sizes = {name: value for name, value in arch.size.model_dump().items() if name not in _OF_TRAINING}
     family = _BODIES.get(arch.family.name, arch.family.name)
     return {"family": family, **sizes, **cell.levels, "channels": cell.shape.in_chans}
-
-
-def _damaged(where: Path, expected: str, found: str) -> InputError:
-    return InputError(
-        "the weights of a backbone are damaged on disk",
-        expected=expected,
-        found=found,
-        where=str(where),
-        fix=f"run: {COMMAND}",
-    )

@@ -24,6 +24,7 @@ from suite.grid.recipe import Recipe
 from suite.models.weights.reading import read_weights, weights_checksum
 from suite.models.weights.unwrapping import listed
 from suite.store.files import write_atomic
+from suite.train.verified_weights import Wanted, read_verified
 
 _MANY = 10_000  # classes or channels, of which a model is as large as a few gigabytes
 
@@ -85,23 +86,14 @@ def load_teacher(recipe: Recipe, dataset: Dataset, root: Path) -> nn.Module | No
     if recipe.teacher is None or recipe.teacher_sha256 is None:
         return None
     path = _path(recipe.teacher, recipe.teacher_sha256, root)
-    command = f"run: lape data teacher {recipe.teacher} --from FILE"
-    try:
-        content = path.read_bytes()
-        found = weights_checksum(content)
-    except FileNotFoundError as error:
-        others = sorted(file.stem for file in path.parent.glob("*.safetensors"))
-        raise InputError(
-            f"the teacher {recipe.teacher!r} is not prepared",
-            expected=f"weights with the SHA-256 {recipe.teacher_sha256}",
-            found=f"weights with the SHA-256 {', '.join(others)}" if others else "no weights of this name",
-            where=str(path.parent),
-            fix=f"{command}; or take the recipe's teacher_sha256 from what that command prints",
-        ) from error
-    except (OSError, safetensors.SafetensorError) as error:
-        raise _damaged(path, "a file of safetensors", first_line(error), command) from error
-    if found != recipe.teacher_sha256:
-        raise _damaged(path, f"SHA-256 {recipe.teacher_sha256}", f"SHA-256 {found}", command)
+    wanted = Wanted(
+        f"the teacher {recipe.teacher!r} is",
+        "a teacher's weights",
+        nothing="no weights of this name",
+        key="teacher_sha256",
+        command=f"lape data teacher {recipe.teacher} --from FILE",
+    )
+    content = read_verified(path, recipe.teacher_sha256, wanted)
     teacher = _build(recipe.teacher, safetensors.torch.load(content), str(path))
     _check_fits(teacher, dataset, path)
     return teacher.model
@@ -236,10 +228,4 @@ def _unfit(name: str, expected: str, found: str, where: str) -> InputError:
         found=found,
         where=where,
         fix="give the name by which timm built the model that was trained",
-    )
-
-
-def _damaged(where: Path, expected: str, found: str, command: str) -> InputError:
-    return InputError(
-        "a teacher's weights are damaged on disk", expected=expected, found=found, where=str(where), fix=command
     )
