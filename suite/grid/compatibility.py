@@ -167,6 +167,16 @@ def _check_backbone(cell: Cell, named: NamedRecipe) -> None:
             where=named.where("backbone_sha256"),
             fix="run: lape data backbone --from FILE, and add the line that it prints to the recipe",
         )
+    size = cell.arch.size
+    if isinstance(size, RegionSize) and size.grouping == "spectral":
+        rows, columns = size.token_grid(cell.image_size)
+        if rows * columns == size.regions:  # spectral clustering needs fewer eigenvectors than there are patches
+            raise InputError(
+                f"arch {cell.arch.name} can't make each patch a region by spectral clustering",
+                expected=f"fewer regions than the {rows * columns} patches of an image",
+                found=str(size.regions),
+                fix=f"lower regions, or choose larger images; {_DROP}",
+            )
     if not isinstance(cell.arch.size, RegionSize) and given is not None:
         raise InputError(
             f"backbone_sha256 of the recipe has no effect: arch {cell.arch.name} has no frozen backbone",

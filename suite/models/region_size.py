@@ -53,11 +53,10 @@ class RegionSize(PatchSize):
                 fix="change prototype_heads",
             )
         rows, columns = self.token_grid(image_size)
-        least = self.regions + (self.grouping == "spectral")  # it needs one eigenvector less than there are patches
-        if rows * columns < least:
+        if rows * columns < self.regions:
             raise InputError(
-                "an image has too few patches for so many regions",
-                expected=f"at least {least} patches",
+                "an image has fewer patches than regions",
+                expected=f"at least {self.regions} patches",
                 found=f"{rows * columns} patches of {self.patch_size} pixels a side",
                 fix="lower regions or patch_size, or choose larger images",
             )

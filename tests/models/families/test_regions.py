@@ -141,6 +141,6 @@ def test_costs_include_the_backbone_and_no_clustering() -> None:
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="prototype_heads"):
         size("kmeans", prototype_heads=2)
-    for changes, told in (({"prototype_heads": 3}, "divides embed_dim"), ({"regions": 17}, "too few patches")):
+    for changes, told in (({"prototype_heads": 3}, "divides embed_dim"), ({"regions": 17}, "fewer patches")):
         with pytest.raises(InputError, match=told):
             model("dcn", **changes)
