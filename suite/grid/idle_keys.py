@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def idle_keys(recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield groups of keys that have no effect beside the other keys' values, each with the reason."""
+    if recipe.cpu_micro_batch is not None and recipe.cpu_micro_batch >= recipe.batch_size:
+        yield "unless it is below batch_size", ("cpu_micro_batch",)
     if recipe.distillation == "none":
         parts = ("teacher", "teacher_sha256", "distillation_alpha", "distillation_temperature")
         yield "with distillation: none", parts

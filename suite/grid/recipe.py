@@ -35,6 +35,9 @@ class Recipe(BaseModel):
     version: int = Field(ge=1, description="raised by hand when the recipe is corrected")
     epochs: int = Field(ge=1, le=100_000, description="passes over the data")
     batch_size: int = Field(ge=1, description="images per step; a last, smaller batch is dropped")
+    cpu_micro_batch: int | None = Field(
+        default=None, ge=1, description="most images per micro-batch on a CPU", json_schema_extra=_neutral(None)
+    )
 
     lr: float = Field(gt=0, description="peak learning rate of AdamW")
     warmup_epochs: int = Field(default=0, ge=0, description="epochs of linear warm-up from warmup_lr")

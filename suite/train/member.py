@@ -13,8 +13,8 @@ from suite.grid.trial import Trial
 from suite.models.model import Model
 from suite.store.corruptions import mean_error, pack_counts
 from suite.store.record import Epoch, Status
+from suite.train.steps.finite import DivergedError, check_finite
 from suite.train.steps.similarity import Similarity
-from suite.train.steps.trainer import DivergedError, check_finite
 from suite.train.tasks import Evidence, task_of
 
 Outcome = tuple[Status, dict[str, Any]]  # the status of a trial, and the record's fields for that status

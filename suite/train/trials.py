@@ -49,7 +49,8 @@ def train_trials(
     machine = machine or Machine()
     if len(trials) == 1:
         return _alone(trials[0], machine, snapshots, heart)
-    if machine.micro_batch is not None or machine.processes > 1:
+    parts = trials[0].recipe.cpu_micro_batch is not None and machine.torch_device().type == "cpu"
+    if parts or machine.micro_batch is not None or machine.processes > 1:
         note(f"{len(trials)} seeds are trained one by one: several at once take whole batches, in one process")
     else:
         together = run_attempt(trials, machine, snapshots, heart)[0] if _stacks(trials, machine) else []

@@ -73,6 +73,7 @@ MIXING = {"batch_size": 4, "mixup": 0.8, "cutmix": 1.0}
             {"epochs": 9, "warmup_epochs": 2, "warmup": "harmonic", "warmup_lr": 0.1},
             "warmup_lr has no effect with warmup: harmonic",
         ),
+        ({"batch_size": 32, "cpu_micro_batch": 32}, "cpu_micro_batch has no effect unless it is below batch_size"),
         ({"decay_all": True, "decay_position": True}, "decay_position has no effect with decay_all"),
         ({"decay_all": True, "decay_relative_position": False}, "decay_relative_position has no effect with decay_all"),
         ({"ema_decay": 1.0}, "less than 1"),

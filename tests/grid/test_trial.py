@@ -97,6 +97,7 @@ CHANGES: dict[str, Any] = {
     "version": st.integers(2, 99),
     "epochs": st.integers(3, 10**4),
     "batch_size": st.integers(1, 63),
+    "cpu_micro_batch": st.integers(1, 127),
     "lr": st.floats(2e-3, 1.0),
     "warmup_epochs": st.just(1),
     "warmup_lr": st.floats(1e-9, 1e-3),

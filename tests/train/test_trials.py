@@ -23,6 +23,7 @@ from suite.train.augmentation.pipeline import Normalise
 from suite.train.faults import MachineFault
 from suite.train.machine import Machine
 from suite.train.steps import trainer as training_loop
+from suite.train.steps.finite import DivergedError, check_finite
 from suite.train.steps.precision import Precision
 from suite.train.steps.trainer import Trainer
 from suite.train.trials import run_trial
@@ -145,10 +146,10 @@ def test_a_last_step_that_spoils_the_weights_is_no_result(trials: list[Trial], m
 
 
 def test_the_step_that_diverged_is_the_first_one() -> None:
-    with pytest.raises(training_loop.DivergedError) as caught:
-        training_loop.check_finite(torch.tensor([1.0, 2.0, float("inf"), float("nan")]), first_step=10)
+    with pytest.raises(DivergedError) as caught:
+        check_finite(torch.tensor([1.0, 2.0, float("inf"), float("nan")]), first_step=10)
     assert caught.value.step == 12
-    assert training_loop.check_finite(torch.tensor([1.0, 2.0]), first_step=0) == 1.5
+    assert check_finite(torch.tensor([1.0, 2.0]), first_step=0) == 1.5
 
 
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError("boom"), "error"), (MemoryError(), "oom")])

@@ -17,7 +17,6 @@ from suite.models.layers.dropout import masks_from
 from suite.models.layers.sparing import sparing
 from suite.train.losses.objective import Output
 from suite.train.parallel.team import ALONE, Team
-from suite.train.steps.memory import share_arena
 from suite.train.steps.precision import SINGLE, Precision
 
 Item = TypeVar("Item")
@@ -59,7 +58,6 @@ class Split:
         self._twins = [_twin(model) for _ in range(threads - 1)]
         self._forwards += self._twins
         if self._named:
-            share_arena()
             self.generators = [torch.Generator() for _ in range(shares)]
         elif team.size > 1:
             own = torchs_own(next(model.parameters()).device)

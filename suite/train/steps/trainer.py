@@ -28,6 +28,7 @@ from suite.train.parallel.team import ALONE, Team
 from suite.train.steps.averaging import Average
 from suite.train.steps.compiling import compiled_for
 from suite.train.steps.cuda_graph import Recorded
+from suite.train.steps.memory import share_arena
 from suite.train.steps.optimiser import set_rate
 from suite.train.steps.precision import Precision, in_single_precision
 from suite.train.steps.seeds import Each
@@ -39,14 +40,6 @@ from suite.train.tasks import CLASSIFICATION, Task
 TEST_BATCH = 256  # images per batch of a test pass; it is not part of a recipe
 
 Batch = tuple[Tensor, Tensor | None, Tensor | None]  # inputs, label shares and CutMix boxes: see `Stretch`
-
-
-class DivergedError(Exception):
-    """The loss of a training step was not finite."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(f"the loss of step {step} was not finite")
-        self.step = step
 
 
 @dataclass
@@ -91,6 +84,8 @@ class Trainer:
     task: Task = CLASSIFICATION
 
     def __post_init__(self) -> None:
+        if self.device.type == "cpu":
+            share_arena()  # else each step would get its memory from the system anew
         self._augmentation = Augmentation(self.recipe, self.normalise)
         self._learner = self.model if isinstance(self.model, Learner) else None
         self._objective = Objective(self.recipe, self.teacher, None if self._learner is None else self._learner.loss)
@@ -120,6 +115,8 @@ class Trainer:
             threads, enough = 1, False
             shares = max(team.size, micro_batches(size, self.micro_batch, team.size))
             check_whole(self.model, shares, team.size)
+        if enough:
+            shares = max(shares, micro_batches(size, self.recipe.cpu_micro_batch, workers))
         if enough and self.shape is not None:
             # Cells that are compared get the same number of micro-batches, and so the same dropout masks.
             model = self.model if self._learner is None else self._learner.model
@@ -329,20 +326,3 @@ def train_stretches(
         if each is not None:
             each(torch.stack(losses[begun:]), torch.stack([stretch.state for stretch in stretches]))
     return torch.stack(losses)
-
-
-def check_finite(losses: Tensor, first_step: int) -> float:
-    """The mean of an epoch's losses.
-
-    Args:
-        losses: The loss of each step, [steps].
-        first_step: The number of the epoch's first step, counted over the training run.
-
-    Raises:
-        DivergedError: A loss is not finite. The error has the number of the first such step.
-    """
-    values = losses.double().cpu()
-    if not torch.isfinite(values).all():
-        raise DivergedError(first_step + int((~torch.isfinite(values)).nonzero()[0]))
-    mean = values.mean().item()
-    return mean if math.isfinite(mean) else math.inf

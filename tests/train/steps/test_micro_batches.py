@@ -81,6 +81,18 @@ def test_steps_are_those_of_the_whole_batch(micro_batch: int, threads: int) -> N
     assert torch.equal(losses, whole) == (micro_batch == BATCH)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_recipe_can_say_it_for_cpus(threads: int) -> None:
+    """The same bits as by the option of the command; models with batch statistics are trained by whole batches."""
+    said, asked = train(None, values={"cpu_micro_batch": 5}, threads=threads), train(5, threads=threads)
+    assert all(torch.equal(one, other) for one, other in zip(said, asked, strict=True))
+    assert not torch.equal(said[0], train_whole()[0])
+    smaller = train(3, values={"cpu_micro_batch": 5}, threads=threads)[0]
+    assert torch.equal(smaller, train(3, threads=threads)[0])
+    normed = [train(None, values=values, model=small(norm="bn", depth=3))[0] for values in ({}, {"cpu_micro_batch": 5})]
+    assert torch.equal(*normed)
+
+
 def test_a_gpu_and_a_compiled_model_take_them_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """By what was made of the model; torch's own generator draws the masks."""
     sizes: list[int] = []
