@@ -54,7 +54,7 @@ class Split:
             team: The processes that share each batch.
         """
         self._model, self._shares, self._team, self._named = model, shares, team, forward is None
-        self._forwards: list[Forward] = [forward or model]
+        self._forwards: list[Forward] = [model if forward is None else forward]
         self._twins = [_twin(model) for _ in range(threads - 1)]
         self._forwards += self._twins
         if self._named:

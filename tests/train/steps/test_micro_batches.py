@@ -114,6 +114,12 @@ def test_a_gpu_and_a_compiled_model_take_them_one_after_another(monkeypatch: pyt
     assert not torch.allclose(dropped[0], losses, rtol=1e-4, atol=0)
 
 
+def test_a_compiled_model_needs_no_length() -> None:
+    """torch's compiled module raises an error where one asks for its truth."""
+    model = small()
+    assert Split(model, 1, 2, torch.compile(model)).at_once(BATCH) == BATCH // 2
+
+
 def test_scaled_losses_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """In float16, whose gradients would underflow: the scale is the whole batch's, and looked at once a step."""
     scales: list[float] = []
