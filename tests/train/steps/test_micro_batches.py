@@ -117,7 +117,8 @@ def test_a_gpu_and_a_compiled_model_take_them_one_after_another(monkeypatch: pyt
 def test_a_compiled_model_needs_no_length() -> None:
     """torch's compiled module raises an error where one asks for its truth."""
     model = small()
-    assert Split(model, 1, 2, torch.compile(model)).at_once(BATCH) == BATCH // 2
+    compiled: Any = torch.compile(model)
+    assert Split(model, 1, 2, compiled).at_once(BATCH) == BATCH // 2
 
 
 def test_scaled_losses_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
