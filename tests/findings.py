@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
+from scipy.stats import binomtest
+
 from benchmarks.documents import markdown
 from suite.report.figures import interactions
 from suite.report.figures.by_level import draw_series
@@ -16,12 +18,12 @@ from suite.report.tables.render import to_markdown
 from suite.report.tables.summary import gain_text, mean_sd
 from suite.report.tables.table import NONE
 from suite.report.workspace import Workspace, open_workspace
-from suite.text import duration, points
+from suite.text import duration, p_value, points
 from suite.verdict import stats
 from suite.verdict.comparisons import Comparison
 from suite.verdict.paper_level import paper_answers
 from suite.verdict.run_caveats import untrained, untrained_pairs
-from suite.verdict.stats.collapse import gain_without
+from suite.verdict.stats.collapse import compare_failures, gain_without
 from suite.verdict.verdicts import Verdict
 from tests.conftest import REPOSITORY
 
@@ -90,6 +92,32 @@ def _where_both_train(one: Comparison) -> str:
     return f"{gain_text(gain)}, {gain.n} pairs" if gain.n else NONE
 
 
+def failures(grid: str) -> str:
+    """Runs that never trained: Fisher's exact test of each cell, and the sign test of the seeds over all cells."""
+    cells = [(one.claim.row, one.evidence.comparison) for one in workspace(grid).verdicts if one.evidence is not None]
+    if not cells:
+        return ""
+    lost = [(untrained(one, one.baseline), untrained(one, one.treatment)) for _, one in cells]
+    lines = []
+    for (row, one), (base, treated) in zip(cells, lost, strict=True):
+        rates = compare_failures(len(base), len(one.baseline.values), len(treated), len(one.treatment.values))
+        counts = (
+            f"{rates.baseline} of {rates.baseline_runs}",
+            f"{rates.treatment} of {rates.treatment_runs}",
+        )
+        lines.append([row, *counts, p_value(rates.p) if base or treated else NONE])
+    seeds = set.intersection(*({*one.seeds} for _, one in cells))
+    more = [sum((seed in base) - (seed in treated) for base, treated in lost) for seed in seeds]
+    worse, better = sum(one > 0 for one in more), sum(one < 0 for one in more)
+    sign = binomtest(worse, worse + better).pvalue if worse + better else math.nan
+    table = markdown(("cell", "baseline never trained", "treatment never trained", "p"), lines, ":--")
+    return (
+        f"{table}\n\np: Fisher's exact test of equal rates, two-sided. Over all {len(cells)} cells, {worse} of the "
+        f"{len(seeds)} seeds that all cells have fail more often on the baseline's side, {better} on the treatment's: "
+        f"sign test over seeds, two-sided, p = {p_value(sign)}."
+    )
+
+
 def levels(grid: str) -> str:
     """The tables over a setting: the epochs to stated accuracies among them."""
     space = workspace(grid)
@@ -143,8 +171,9 @@ def figures() -> dict[str, str]:
 
 def blocks() -> dict[str, Callable[[], str]]:
     """What fills the page's marked blocks, by the block's name."""
-    found = {f"{grid}-claims": partial(claims, grid) for grid in CLAIMS}
+    found: dict[str, Callable[[], str]] = {f"{grid}-claims": partial(claims, grid) for grid in CLAIMS}
     found |= {f"{grid}-levels": partial(levels, grid) for grid in LEVELS}
     found |= {f"{grid}-figure": partial(figure, grid) for grid in (*SERIES, *GAINS, *FACTORIALS)}
+    found["stability-failures"] = partial(failures, "stability")
     found["together"] = together
     return {**found, "combined_trained-sums": partial(sums, "combined_trained")}
