@@ -15,6 +15,7 @@ from suite.grid.named_recipe import NamedRecipe
 from suite.grid.pretrained import Pretrained
 from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES
+from suite.models.backbone_size import BackboneSize, body_of
 from suite.models.levels import Cell
 from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
@@ -41,8 +42,8 @@ _KINDS = {
 }
 _CHOICES = {
     "lists": "lra_small, or another size of sequence",
-    "classes": "a family other than sequence, segmenter and regions",
-    "masks": "a size of segmenter or segmenter_lite",
+    "classes": "a family other than sequence, segmenter, semantic and regions",
+    "masks": "a size of segmenter or segmenter_lite, or {family: semantic, backbone: NAME}",
     "regions": "a size of regions or regions_lite",
 }
 _DROP = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
@@ -81,7 +82,7 @@ def check_cell(cell: Cell, dataset: Dataset, recipe: NamedRecipe) -> None:
 def _check_kind(cell: Cell, dataset: Dataset) -> None:
     """Raise `InputError` unless images are for an architecture of images, and sequences for one of sequences."""
     size = cell.arch.size
-    sizes = {"lists": SequenceSize, "masks": SemanticSize, "regions": RegionSize}
+    sizes = {"lists": SequenceSize, "masks": SemanticSize | BackboneSize, "regions": RegionSize}
     rules = {"lists": dataset.listops, "masks": dataset.segmentation, "regions": dataset.regions}
     made_for = next((kind for kind, of in sizes.items() if isinstance(size, of)), "classes")
     has = next((kind for kind, rule in rules.items() if rule), "classes")
@@ -189,7 +190,7 @@ def _check_backbone(cell: Cell, named: NamedRecipe) -> None:
 
 def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) -> None:
     """Raise `InputError` unless the recipe names weights that the cell's model can start from."""
-    size, axis = cell.arch.size, pretrained.axis
+    size, axis = body_of(cell.arch).size, pretrained.axis
     axes = [name for name in GRID_ORDER if name != "dataset"]
     if axis not in axes:
         raise InputError(

@@ -14,6 +14,7 @@ from suite.data.held_out import Part, hold_out
 from suite.data.images import Images, balanced_subset
 from suite.grid.losses import LOSSES
 from suite.grid.trial import Trial
+from suite.models.backbone_size import body_of
 from suite.models.build import build_model
 from suite.models.costs.macs import UncountedOperatorError, count_macs, count_parameters
 from suite.models.initialise import initialise
@@ -98,7 +99,7 @@ class Attempt:
             stacked=len(trials),
             micro_batch=machine.micro_batch,
             processes=team.size,
-            timm=self.members[0].trial.arch.library_version,
+            timm=body_of(self.members[0].trial.arch).library_version,
         )
         self.snapshots: Snapshots | TeamSnapshots | None = None
         self.heart: Heartbeat | None = None
