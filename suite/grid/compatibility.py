@@ -109,6 +109,7 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
     if dataset.segmentation is not None:
         _check_unchanged(dataset, named, _NOT_OF_MASKS, "has what masks can't follow", "has masks",
                          "whose augmentation is crop_padding or crop_scale, and flip")  # fmt: skip
+        _check_scenes(dataset, named)
         if cell["loss"] != USUAL_LEVELS["loss"]:
             raise InputError(
                 f"loss {cell['loss']} is of whole images, and {dataset.name} has masks",
@@ -126,6 +127,14 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
                 found=f"loss {cell['loss']}",
                 fix=f"leave this loss out; {_DROP}",
             )
+    if recipe.scenes is not None and not dataset.windowed:
+        raise InputError(
+            f"the recipe's scenes are of images larger than the model's input, and those of {dataset.name} are not",
+            expected="a data set whose segmentation has a height and a width",
+            found=f"images of {dataset.size_text}",
+            where=named.where("scenes"),
+            fix="leave scenes out, or prepare the images with height and width in --segmentation",
+        )
     _check_backbone(cell, named)
     if recipe.pretrained is not None:
         _check_pretrained(recipe.pretrained, cell, named)
@@ -155,6 +164,31 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
         _check_validation(recipe, images, dataset, named)
     else:
         _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
+
+
+def _check_scenes(dataset: Dataset, named: NamedRecipe) -> None:
+    """Raise `InputError` unless the recipe has crops and windows where images are larger than the model's input."""
+    scenes = named.recipe.scenes
+    if not dataset.windowed:
+        return
+    if scenes is None:
+        raise InputError(
+            f"images of {dataset.name} are larger than the model's input, and the recipe doesn't crop them",
+            expected="scenes in the recipe",
+            found="none",
+            where=named.where("scenes"),
+            fix="add, for instance, scenes: {scale: [0.5, 2.0]}; or prepare squares, without height and width",
+        )
+    _check_unchanged(dataset, named, ("crop_padding", "crop_scale"), "has another crop than that of its scenes",
+                     "has images larger than the model's input", "whose crop is that of scenes")  # fmt: skip
+    if scenes.stride is not None and scenes.stride > dataset.image_size:
+        raise InputError(
+            "the windows of a test image leave pixels between them",
+            expected=f"a stride of at most {dataset.image_size} pixels, the side of a window on {dataset.name}",
+            found=f"stride {scenes.stride}",
+            where=named.where("scenes"),
+            fix="lower scenes.stride",
+        )
 
 
 def _check_backbone(cell: Cell, named: NamedRecipe) -> None:

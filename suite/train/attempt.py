@@ -83,7 +83,7 @@ class Attempt:
         self.corrupted = corrupted
         self.recipe, self.dataset, self.epochs = trials[0].recipe, trials[0].dataset, trials[0].epochs
         self.images, self.test_images = train.to(device), test.to(device)
-        self.task = task_of(self.dataset)
+        self.task = task_of(self.dataset, self.recipe)
         self.members = [Member(trial) for trial in trials]
         self.precision = choose_precision(self.recipe, device)
         self.validation: list[Part] = []  # of each member; empty if the recipe holds out no images
