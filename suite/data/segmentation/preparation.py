@@ -44,6 +44,14 @@ def prepare_masks(
         option="--segmentation SETTINGS", read="images and masks", squares="images and masks",
         what="images and masks", example="FOLDER",
     )  # fmt: skip
+    if rule.height is not None and rule.width is not None and size > min(rule.height, rule.width):
+        raise InputError(
+            "crops and windows would be larger than the images",
+            expected=f"an --image-size of at most {min(rule.height, rule.width)}, as height and width have it",
+            found=str(size),
+            where=f"lape data prepare {name}",
+            fix="give a smaller --image-size, or larger height and width",
+        )
     with Progress(f"preparing {name}") as progress, scratch(root) as temporary:
         with unpacked(source, temporary, progress) as folder:
             progress.phase("listing the images")
