@@ -20,7 +20,7 @@ name: scenes
 description: made-up scenes
 seeds: [0]
 recipe: {{version: 1, epochs: 12, test_every: 12, batch_size: 3, lr: 0.05, optimiser: sgd, momentum: 0.9,
-         decay: polynomial, decay_power: 0.9, schedule_unit: step, flip: true, scenes: {{stride: 5, colours: {colours}}}}}
+         decay: polynomial, decay_power: 0.9, schedule_unit: step, flip: true, scenes: {{stride: 5}}}}
 architectures:
   small: {{family: semantic, {backbone}}}
 datasets:
@@ -49,7 +49,7 @@ def trials(
 ) -> tuple[Trial, ...]:
     dataset = prepared(write_mixed(folder / "voc"), folder / "cache", RULE, size=8)
     values: dict[str, Any] = {"mean": [*dataset.mean], "std": [*dataset.std], "checksum": dataset.checksum}
-    text = GRID.format(backbone=backbone, colours="true", pe=pe, join=join, norm=norm, **values)
+    text = GRID.format(backbone=backbone, pe=pe, join=join, norm=norm, **values)
     (folder / "scenes.yaml").write_text(text, encoding="utf-8")
     return tuple(load_grid(folder / "scenes.yaml").expand().trials)
 

@@ -35,7 +35,7 @@ def learning_rate(recipe: Recipe, epoch: int, step: int = 0, steps: int = 1) -> 
     if time >= recipe.epochs:
         return recipe.min_lr
     if recipe.decay == "polynomial":
-        left = 1 - (time - start) / (recipe.epochs - start)
-        return recipe.min_lr + (recipe.lr - recipe.min_lr) * left**recipe.decay_power
+        share: float = (1 - (time - start) / (recipe.epochs - start)) ** recipe.decay_power
+        return recipe.min_lr + (recipe.lr - recipe.min_lr) * share
     turned = math.pi * (time - start) / (recipe.epochs - start)
     return recipe.min_lr + 0.5 * (recipe.lr - recipe.min_lr) * (1 + math.cos(turned))
