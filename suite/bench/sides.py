@@ -12,10 +12,10 @@ from suite.grid.axes import AXES, METHODS, of_model
 from suite.grid.losses import LOSSES
 from suite.grid.recipe import Recipe
 from suite.models.architectures import Architecture
+from suite.models.backbone_size import is_semantic
 from suite.models.levels import Cell
 from suite.models.model_cell import ModelCell
 from suite.models.region_size import RegionSize
-from suite.models.semantic_size import SemanticSize
 from suite.store.record import USUAL_LEVELS
 
 
@@ -104,7 +104,8 @@ def check_losses(sides: Sides, recipe: Recipe) -> None:
         cell = Cell(side.cell.arch, side.cell.shape.image_size, {"loss": side.loss}, recipe)
         if error := AXES["loss"].refusal(cell):
             raise error.at("lape bench")
-        if isinstance(side.cell.arch.size, SemanticSize | RegionSize) and side.loss != USUAL_LEVELS["loss"]:
+        of_pixels = is_semantic(side.cell.arch.size) or isinstance(side.cell.arch.size, RegionSize)
+        if of_pixels and side.loss != USUAL_LEVELS["loss"]:
             raise InputError(
                 f"loss {side.loss} is of whole images, and arch {side.cell.arch.name} is of their pixels",
                 expected=f"loss {USUAL_LEVELS['loss']}",

@@ -14,9 +14,9 @@ from suite.bench.watch import Watch
 from suite.data.datasets import TOKEN_MEAN, TOKEN_STD
 from suite.data.images import ArrayImages, MaskedImages
 from suite.grid.recipe import AskedPrecision, Recipe
+from suite.models.backbone_size import is_semantic
 from suite.models.model_cell import ModelCell
 from suite.models.region_size import RegionSize
-from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.steps.memory import PeakMemory, release
@@ -153,7 +153,7 @@ def _made_up(
         return symbols, TOKEN_MEAN, TOKEN_STD
     images = (count, shape.image_size, shape.image_size, shape.in_chans)
     half = (0.5,) * shape.in_chans
-    if isinstance(size, SemanticSize | RegionSize):
+    if is_semantic(size) or isinstance(size, RegionSize):
         pixels = torch.randint(256, images, dtype=torch.uint8, generator=generator)
         most = min(shape.num_classes, 255)  # of classes, or of a photograph's regions, which have none
         masks = torch.randint(1, most + 1, (*images[:-1], 1), dtype=torch.uint8, generator=generator)
@@ -165,7 +165,7 @@ def _task(cell: ModelCell) -> Task:
     """The task of the made-up images."""
     if isinstance(cell.arch.size, RegionSize):
         return RegionGrouping(cell.shape.in_chans, annotators=1)
-    return SemanticSegmentation(cell.shape.num_classes) if isinstance(cell.arch.size, SemanticSize) else CLASSIFICATION
+    return SemanticSegmentation(cell.shape.num_classes) if is_semantic(cell.arch.size) else CLASSIFICATION
 
 
 class _Side:
@@ -178,7 +178,7 @@ class _Side:
         generator = torch.Generator().manual_seed(0)
         pixels, mean, std = _made_up(cell, recipe.batch_size, generator)
         labels = torch.randint(shape.num_classes, (recipe.batch_size,), generator=generator)
-        masked = isinstance(cell.arch.size, SemanticSize)
+        masked = is_semantic(cell.arch.size)
         self._images = (MaskedImages if masked else ArrayImages)(pixels, labels).to(device)
         self._order = torch.arange(recipe.batch_size)
         self._trainer = make_trainer(

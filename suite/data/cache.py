@@ -48,7 +48,7 @@ class Meta(BaseModel):
     classes: tuple[str, ...] = ()  # the class folders of an image folder
     stamp: str = ""
     images: str = ""  # storage "folder": where the image files are
-    index: str = ""  # SHA-256 of the index, if the data set's checksum covers something else
+    index: str = ""  # SHA-256 of the index, or of the arrays, if the data set's checksum covers something else
 
 
 def data_root() -> Path:
@@ -151,7 +151,10 @@ def verify(dataset: Dataset, root: Path) -> None:
     _check_same(dataset, meta.dataset, root / dataset.name / META)
     indices: dict[str, Index] = {}
     if dataset.storage == "arrays":
-        found = dataset.whole_checksum(arrays_checksum({name: load_split(dataset, name, root) for name in SPLITS}))
+        arrays = arrays_checksum({name: load_split(dataset, name, root) for name in SPLITS})
+        if meta.index and arrays != meta.index:
+            raise _damaged(root / dataset.name, f"arrays of SHA-256 {meta.index}", f"SHA-256 {arrays}", command)
+        found = dataset.whole_checksum(arrays)
     else:
         indices = {name: load_index(dataset, name, root) for name in SPLITS}
         found = index_checksum(indices, dataset.image_size, dataset.channels)

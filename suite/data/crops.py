@@ -114,7 +114,7 @@ def crop_and_resize(images: Tensor, windows: Tensor, bicubic: Tensor, height: in
     top, left, tall, wide = windows.unbind(1)
     across = _distinct_weights(left, wide, images.shape[3], width, bicubic, images.device)
     down = _distinct_weights(top, tall, images.shape[2], height, bicubic, images.device)
-    return _resample(images, across, down)
+    return resample(images, across, down)
 
 
 def crop_to_nearest(masks: Tensor, windows: Tensor) -> Tensor:
@@ -147,10 +147,10 @@ def resize_and_crop_centre(images: Tensor, resized: int) -> Tensor:
     bicubic = torch.ones(1, dtype=torch.bool, device=images.device)
     start = (resized - size) // 2
     weights = _weights(whole - size, whole, size, resized, bicubic)[:, start : start + size]
-    return _resample(images, weights, weights)
+    return resample(images, weights, weights)
 
 
-def _resample(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
+def resample(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
     """Apply the weights, [B or 1, out, in]: first along rows, then along columns.
 
     As in Pillow, values are rounded to integers between the two passes.

@@ -68,12 +68,19 @@ class Dataset(BaseModel):
         """The size of an image, such as "32×32×3", or of a sequence, such as "128 tokens"."""
         if self.listops:
             return f"{self.image_size} tokens"
-        return f"{self.image_size}×{self.image_size}×{self.channels}"
+        size = f"{self.image_size}×{self.image_size}×{self.channels}"
+        rule = self.segmentation
+        return size if rule is None or rule.height is None else f"{size} of up to {rule.width}×{rule.height}"
 
     @property
     def generated(self) -> bool:
         """Whether it is generated from a seed, so that nothing is downloaded or read."""
         return self.listops is not None and self.listops.seed is not None
+
+    @property
+    def windowed(self) -> bool:
+        """Whether its images are larger than the model's input, which then is a crop or a window of an image."""
+        return self.segmentation is not None and self.segmentation.height is not None
 
     @property
     def items(self) -> str:
@@ -112,7 +119,10 @@ class Dataset(BaseModel):
 
     def whole_checksum(self, arrays: str) -> str:
         """The checksum of this data set with arrays of that checksum."""
-        rule = self.sound or self.listops or self.segmentation or self.regions
+        masks = self.segmentation
+        if masks is not None and masks.covers == "counts":
+            return masks.counted(self.train_images, self.test_images, self.image_size, self.channels)
+        rule = self.sound or self.listops or masks or self.regions
         return arrays if rule is None else rule.checksum(arrays)
 
     @model_validator(mode="after")
@@ -160,6 +170,8 @@ class Dataset(BaseModel):
             raise ValueError("one of sound, listops and segmentation")
         if self.num_classes != rule.classes:
             raise ValueError("num_classes of segmentation.classes")
+        if rule.height is not None and rule.width is not None and self.image_size > min(rule.height, rule.width):
+            raise ValueError("an image_size of at most segmentation.height and segmentation.width")
         if (self.storage, self.checksum_of) != ("arrays", "images"):
             raise ValueError("storage: arrays and checksum_of: images for images with masks")
         return self

@@ -150,6 +150,54 @@ def decode_window(
         return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
 
 
+def decode_within(
+    data: bytes, path: Path, channels: int, height: int, width: int
+) -> tuple[npt.NDArray[np.uint8], bool]:
+    """Decode the bytes of an image file, resized bicubically to the largest size within height × width.
+
+    The image keeps its proportions.
+
+    Args:
+        data: the file's bytes.
+        path: the file's path, for error messages.
+        channels: 1 for grey, 3 for RGB.
+        height: the most rows.
+        width: the most columns.
+
+    Returns:
+        uint8 [rows, columns, channels], and whether an EXIF orientation tag says to rotate or mirror the image.
+
+    Raises:
+        InputError: the file is damaged or has too many pixels.
+    """
+    with _loaded(data, path) as image:
+        fitted = _within(_converted(image, channels), height, width, Image.Resampling.BICUBIC)
+        pixels = np.asarray(fitted, dtype=np.uint8).reshape(fitted.height, fitted.width, channels)
+        return pixels, _has_orientation(image)
+
+
+def decode_mask_within(
+    data: bytes, path: Path, height: int, width: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Decode the bytes of a mask as `decode_within` does with its image, but to the nearest pixel.
+
+    Args:
+        data: the file's bytes.
+        path: the file's path, for error messages.
+        height: the most rows.
+        width: the most columns.
+
+    Returns:
+        The whole mask, and the fitted one, uint8 [rows, columns].
+
+    Raises:
+        InputError: the file is damaged, has too many pixels, or has colours instead of values.
+    """
+    with _loaded_mask(data, path) as image:
+        fitted = _within(image, height, width, Image.Resampling.NEAREST)
+        return np.array(image, dtype=np.uint8), np.array(fitted, dtype=np.uint8)
+
+
 def decode_mask(data: bytes, path: Path, image_size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Decode the bytes of a mask: an image whose pixels are values of classes, grey or indices of a palette.
 
@@ -166,17 +214,15 @@ def decode_mask(data: bytes, path: Path, image_size: int) -> tuple[npt.NDArray[n
     Raises:
         InputError: the file is damaged, has too many pixels, or has colours instead of values.
     """
-    with _loaded(data, path) as image:
-        if image.mode not in MASK_MODES:
-            raise InputError(
-                "a mask has colours instead of the values of classes",
-                expected=f"8-bit grey or a palette (Pillow's modes {' and '.join(MASK_MODES)})",
-                found=f"mode {image.mode}",
-                where=shown(path),
-                fix="save it with one value per pixel: the number of the class",
-            )
+    with _loaded_mask(data, path) as image:
         fitted = _cropped(image, path, image_size, image_size, Image.Resampling.NEAREST)
         return np.array(image, dtype=np.uint8), np.array(fitted, dtype=np.uint8)
+
+
+def _within(image: Image.Image, height: int, width: int, resample: Image.Resampling) -> Image.Image:
+    scale = min(height / image.height, width / image.width)
+    size = max(1, min(width, round(image.width * scale))), max(1, min(height, round(image.height * scale)))
+    return image if size == image.size else image.resize(size, resample)
 
 
 def _fitted(image: Image.Image, path: Path, channels: int, image_size: int, side: int) -> npt.NDArray[np.uint8]:
@@ -229,6 +275,20 @@ def _loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
     with _readable(path), open_image(io.BytesIO(data)) as image:
         _resized_size(*image.size, min(image.size), path)
         image.load()
+        yield image
+
+
+@contextmanager
+def _loaded_mask(data: bytes, path: Path) -> Iterator[Image.Image]:
+    with _loaded(data, path) as image:
+        if image.mode not in MASK_MODES:
+            raise InputError(
+                "a mask has colours instead of the values of classes",
+                expected=f"8-bit grey or a palette (Pillow's modes {' and '.join(MASK_MODES)})",
+                found=f"mode {image.mode}",
+                where=shown(path),
+                fix="save it with one value per pixel: the number of the class",
+            )
         yield image
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from suite.data.names import name_path
 from suite.data.parallel import Background
 from suite.data.transfer import to_device
 from suite.errors import InputError
+from suite.registry import resolve
 
 Name = tuple[str, str]  # a data set's checksum, and the split
 
@@ -61,7 +62,7 @@ class Images(Evaluated, Protocol):
     def cropped(self, indices: Tensor, crops: Crops) -> Tensor:
         """Random crops of the images at `indices` [B], resized to the image size: uint8 [B, C, H, W]."""
 
-    def start(self, indices: Tensor, crops: Crops | None) -> Pending:
+    def start(self, indices: Tensor, crops: Any) -> Pending:
         """Start `cropped`, or `batch` if `crops` is None. Image files are read in the background."""
 
     def to(self, device: torch.device | str) -> Self:
@@ -103,7 +104,7 @@ class ArrayImages:
 
     def start(self, indices: Tensor, crops: Crops | None) -> Pending:
         """The images are in memory, so they are only computed when `result` is called."""
-        return _Later(partial(self.batch, indices) if crops is None else partial(self.cropped, indices, crops))
+        return Later(partial(self.batch, indices) if crops is None else partial(self.cropped, indices, crops))
 
     def _chosen(self, indices: Tensor) -> Tensor:
         """The images at `indices` [B]: uint8 [B, C, H, W], in channels-last memory format."""
@@ -146,7 +147,7 @@ class MaskedImages(ArrayImages):
 _copies: dict[tuple[Name, torch.device], ArrayImages] = {}
 
 
-class _Later:
+class Later:
     """A batch that is computed when `result` is called."""
 
     def __init__(self, make: Callable[[], Tensor]) -> None:
@@ -272,8 +273,11 @@ def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -
         _verified.add(key)
     if dataset.storage == "arrays":
         arrays = load_split(dataset, split, root)
-        kind = ArrayImages if dataset.segmentation is None else MaskedImages
-        return kind(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), (dataset.checksum, split))
+        pixels, labels, name = *map(torch.from_numpy, (arrays.images, arrays.labels)), (dataset.checksum, split)
+        if dataset.windowed:
+            scenes: Images = resolve("suite.data.scene_images:SceneImages")(pixels, labels, name, dataset.image_size)
+            return scenes
+        return (ArrayImages if dataset.segmentation is None else MaskedImages)(pixels, labels, name)
     index, meta = load_index(dataset, split, root), load_meta(dataset.name, root)
     return FolderImages(
         dataset, Path(name_path(meta.images) if meta else ""), index.rows, torch.from_numpy(index.labels)

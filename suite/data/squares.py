@@ -65,7 +65,16 @@ def check_squares(
     return source, image_size
 
 
-def check_fits(images: int, size: int, channels: int, *, what: str, where: Path, fix: str) -> None:
+def check_fits(
+    images: int,
+    size: int,
+    channels: int,
+    *,
+    what: str,
+    where: Path,
+    fix: str,
+    sides: tuple[int | None, int | None] = (None, None),
+) -> None:
     """Raise `InputError` if so many images [size, size, channels] are too large to be kept as arrays.
 
     Args:
@@ -75,8 +84,9 @@ def check_fits(images: int, size: int, channels: int, *, what: str, where: Path,
         what: they are, in the plural.
         where: they are read from.
         fix: what to do.
+        sides: rows and columns of an image, if they aren't squares.
     """
-    needed = images * size * size * channels
+    needed = images * (sides[0] or size) * (sides[1] or size) * channels
     if needed > ARRAYS_LIMIT:
         raise InputError(
             f"{what} too large to be kept as arrays",

@@ -15,6 +15,7 @@ from suite.grid.named_recipe import NamedRecipe
 from suite.grid.pretrained import Pretrained
 from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES
+from suite.models.backbone_size import BackboneSize, body_of
 from suite.models.levels import Cell
 from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
@@ -41,8 +42,8 @@ _KINDS = {
 }
 _CHOICES = {
     "lists": "lra_small, or another size of sequence",
-    "classes": "a family other than sequence, segmenter and regions",
-    "masks": "a size of segmenter or segmenter_lite",
+    "classes": "a family other than sequence, segmenter, semantic and regions",
+    "masks": "a size of segmenter or segmenter_lite, or {family: semantic, backbone: NAME}",
     "regions": "a size of regions or regions_lite",
 }
 _DROP = "add an `exclude` rule for the combination, or `impossible: drop` to the grid"
@@ -81,7 +82,7 @@ def check_cell(cell: Cell, dataset: Dataset, recipe: NamedRecipe) -> None:
 def _check_kind(cell: Cell, dataset: Dataset) -> None:
     """Raise `InputError` unless images are for an architecture of images, and sequences for one of sequences."""
     size = cell.arch.size
-    sizes = {"lists": SequenceSize, "masks": SemanticSize, "regions": RegionSize}
+    sizes = {"lists": SequenceSize, "masks": SemanticSize | BackboneSize, "regions": RegionSize}
     rules = {"lists": dataset.listops, "masks": dataset.segmentation, "regions": dataset.regions}
     made_for = next((kind for kind, of in sizes.items() if isinstance(size, of)), "classes")
     has = next((kind for kind, rule in rules.items() if rule), "classes")
@@ -108,6 +109,7 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
     if dataset.segmentation is not None:
         _check_unchanged(dataset, named, _NOT_OF_MASKS, "has what masks can't follow", "has masks",
                          "whose augmentation is crop_padding or crop_scale, and flip")  # fmt: skip
+        _check_scenes(dataset, named)
         if cell["loss"] != USUAL_LEVELS["loss"]:
             raise InputError(
                 f"loss {cell['loss']} is of whole images, and {dataset.name} has masks",
@@ -125,6 +127,14 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
                 found=f"loss {cell['loss']}",
                 fix=f"leave this loss out; {_DROP}",
             )
+    if recipe.scenes is not None and not dataset.windowed:
+        raise InputError(
+            f"the recipe's scenes are of images larger than the model's input, and those of {dataset.name} are not",
+            expected="a data set whose segmentation has a height and a width",
+            found=f"images of {dataset.size_text}",
+            where=named.where("scenes"),
+            fix="leave scenes out, or prepare the images with height and width in --segmentation",
+        )
     _check_backbone(cell, named)
     if recipe.pretrained is not None:
         _check_pretrained(recipe.pretrained, cell, named)
@@ -154,6 +164,31 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
         _check_validation(recipe, images, dataset, named)
     else:
         _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
+
+
+def _check_scenes(dataset: Dataset, named: NamedRecipe) -> None:
+    """Raise `InputError` unless the recipe has crops and windows where images are larger than the model's input."""
+    scenes = named.recipe.scenes
+    if not dataset.windowed:
+        return
+    if scenes is None:
+        raise InputError(
+            f"images of {dataset.name} are larger than the model's input, and the recipe doesn't crop them",
+            expected="scenes in the recipe",
+            found="none",
+            where=named.where("scenes"),
+            fix="add, for instance, scenes: {scale: [0.5, 2.0]}; or prepare squares, without height and width",
+        )
+    _check_unchanged(dataset, named, ("crop_padding", "crop_scale"), "has another crop than that of its scenes",
+                     "has images larger than the model's input", "whose crop is that of scenes")  # fmt: skip
+    if scenes.stride is not None and scenes.stride > dataset.image_size:
+        raise InputError(
+            "the windows of a test image leave pixels between them",
+            expected=f"a stride of at most {dataset.image_size} pixels, the side of a window on {dataset.name}",
+            found=f"stride {scenes.stride}",
+            where=named.where("scenes"),
+            fix="lower scenes.stride",
+        )
 
 
 def _check_backbone(cell: Cell, named: NamedRecipe) -> None:
@@ -189,7 +224,7 @@ def _check_backbone(cell: Cell, named: NamedRecipe) -> None:
 
 def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) -> None:
     """Raise `InputError` unless the recipe names weights that the cell's model can start from."""
-    size, axis = cell.arch.size, pretrained.axis
+    size, axis = body_of(cell.arch).size, pretrained.axis
     axes = [name for name in GRID_ORDER if name != "dataset"]
     if axis not in axes:
         raise InputError(

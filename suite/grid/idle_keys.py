@@ -35,6 +35,12 @@ def idle_keys(recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "without cutmix", ("cutmix_grid",)
     if recipe.mixes and not recipe.erase_prob:
         yield "without erase_prob", ("mixup_first",)
+    if recipe.optimiser == "sgd":
+        yield "with optimiser: sgd", ("betas", "eps")
+    else:
+        yield f"with optimiser: {recipe.optimiser}", ("momentum",)
+    if recipe.decay != "polynomial":
+        yield f"with decay: {recipe.decay}", ("decay_power",)
     if recipe.warmup_epochs == 0:
         yield "without warmup_epochs", ("warmup", "warmup_prefix")
     if recipe.warmup == "harmonic":

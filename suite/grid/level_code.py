@@ -7,7 +7,7 @@ torch: code is parsed and not imported.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,11 +16,13 @@ from suite.grid.axes import AXES
 from suite.grid.code_fingerprint import code_fingerprint, text_fingerprint
 from suite.grid.methods import code_of, is_outside, source_of
 from suite.models.architectures import FAMILIES, Architecture
+from suite.models.backbone_size import body_of
 from suite.store.canonical import fingerprint
 
 ABSENT = "lape_methods_absent"  # the module of levels whose code isn't at hand; what follows is their fingerprint
 _FOR_PEOPLE = {"name", "summary", "source", "equation", "prefix_tokens"}
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+BACKBONE = "backbone"  # the part of an architecture with a semantic head that is a family of its own
 _WITHOUT_CODE = ("dataset",)  # a trial's id has its checksum
 
 
@@ -29,23 +31,31 @@ def method_fingerprints(arch: Architecture, levels: Mapping[str, str]) -> dict[s
 
     levels: the levels of the other axes, by axis.
     """
-    return {axis: _of(axis, level, code) for (axis, level), code in _outside(arch, levels).items()}
+    return {part: _of(axis, level, code) for part, axis, level, code in _outside(arch, levels)}
 
 
 def outside_code(arch: Architecture, levels: Mapping[str, str]) -> dict[str, str]:
     """By axis, the "module:definition" of the levels that come from outside the package."""
-    return {axis: code for (axis, _), code in _outside(arch, levels).items()}
+    return {part: code for part, _, _, code in _outside(arch, levels)}
 
 
 def level_fingerprints(arch: Architecture, levels: Mapping[str, str]) -> dict[str, str]:
     """By axis, the fingerprints of all levels that have code."""
-    names = {"arch": arch.family.name, **levels}
-    return {axis: _of(axis, name, code_of(axis, name)) for axis, name in names.items() if axis not in _WITHOUT_CODE}
+    parts = _parts(arch, levels)
+    return {part: _of(axis, name, code_of(axis, name)) for part, axis, name in parts if axis not in _WITHOUT_CODE}
 
 
-def _outside(arch: Architecture, levels: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    names = {"arch": arch.family.name, **levels}
-    return {(axis, name): code for axis, name in names.items() if (code := code_of(axis, name)) is not None}
+def _outside(arch: Architecture, levels: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+    for part, axis, name in _parts(arch, levels):
+        if (code := code_of(axis, name)) is not None:
+            yield part, axis, name, code
+
+
+def _parts(arch: Architecture, levels: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """What the code of a cell consists of: each part's name, which is usually the axis, the axis, and the level."""
+    body = body_of(arch)
+    backbone = [] if body is arch else [(BACKBONE, "arch", body.family.name)]
+    return [("arch", "arch", arch.family.name), *backbone, *((axis, axis, name) for axis, name in levels.items())]
 
 
 @lru_cache

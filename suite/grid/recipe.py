@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from suite.data.corruptions.settings import Corruptions
 from suite.errors import InputError
 from suite.grid.auto_augment import parse_policy
 from suite.grid.idle_keys import idle_keys
 from suite.grid.pretrained import Pretrained
+from suite.grid.scenes import Scenes
 from suite.grid.sources import USUAL_SOURCES, Sources
+from suite.grid.step_keys import StepKeys, neutral
 from suite.store.canonical import canonical_json
 from suite.store.held_out import Validation, parse_validation
 from suite.store.tested_epochs import TestEvery, epochs_tested, parse_test_every
@@ -20,74 +22,11 @@ AskedPrecision = Literal["auto", "fp32", "bf16"]
 WHOLE_RATIO = (0.75, 1.3333333333333333)  # aspect ratios of random resized crops: 3/4 to 4/3
 
 
-def _neutral(value: Any) -> dict[str, Any]:
-    return {"neutral": value}
-
-
-class Recipe(BaseModel):
+class Recipe(StepKeys):
     """How a model is trained and tested. The order of the keys in the file doesn't matter.
 
     A new key needs a `neutral` value (see `suite.store.canonical.resolved_values`). Without it, every trial id changes.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-    version: int = Field(ge=1, description="raised by hand when the recipe is corrected")
-    epochs: int = Field(ge=1, le=100_000, description="passes over the data")
-    batch_size: int = Field(ge=1, description="images per step; a last, smaller batch is dropped")
-    cpu_micro_batch: int | None = Field(
-        default=None, ge=1, description="most images per micro-batch on a CPU", json_schema_extra=_neutral(None)
-    )
-
-    lr: float = Field(gt=0, description="peak learning rate of AdamW")
-    warmup_epochs: int = Field(default=0, ge=0, description="epochs of linear warm-up from warmup_lr")
-    warmup_lr: float = Field(default=0.0, ge=0, description="where the warm-up starts")
-    warmup: Literal["linear", "harmonic"] = Field(
-        default="linear",
-        description="harmonic: lr / (warmup_epochs - epoch), as Compact Transformers' first script has it",
-        json_schema_extra=_neutral("linear"),
-    )
-    warmup_prefix: bool = Field(
-        default=False,
-        description="the cosine starts after the warm-up, from its peak; otherwise both start at epoch 0",
-        json_schema_extra=_neutral(False),
-    )
-    min_lr: float = Field(default=0.0, ge=0, description="where the cosine ends")
-    cooldown_epochs: int = Field(
-        default=0, ge=0, le=100_000, description="further epochs, at min_lr", json_schema_extra=_neutral(0)
-    )
-    schedule_unit: Literal["epoch", "step"] = Field(
-        default="epoch", description="how often the learning rate changes", json_schema_extra=_neutral("epoch")
-    )
-    schedule_lag: bool = Field(
-        default=False,
-        description="each learning rate comes one unit late, and the first lasts two, as in DeiT and Swin",
-        json_schema_extra=_neutral(False),
-    )
-    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW, without norms and biases")
-    decay_position: bool = Field(
-        default=False, description="decay PE and class token, as in Compact Transformers and unlike DeiT"
-    )
-    decay_relative_position: bool = Field(
-        default=True,
-        description="weight decay of a relative PE's tables, as in LaPE's released code and unlike Swin's trainer",
-        json_schema_extra=_neutral(True),
-    )
-    decay_all: bool = Field(
-        default=False, description="decay all parameters, also norms and biases", json_schema_extra=_neutral(False)
-    )
-    betas: tuple[float, float] = Field(default=(0.9, 0.999), strict=False, description="β₁ and β₂ of AdamW")
-    eps: float = Field(default=1e-8, gt=0, le=1, description="ε of AdamW", json_schema_extra=_neutral(1e-8))
-    clip_grad: float | None = Field(
-        default=None, gt=0, description="clip the norm of all gradients together", json_schema_extra=_neutral(None)
-    )
-    ema_decay: float | None = Field(
-        default=None,
-        ge=0,
-        lt=1,
-        description="test a moving average of the weights with this decay per step; null: test the weights",
-        json_schema_extra=_neutral(None),
-    )
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="of the cross entropy")
     crop_padding: int = Field(
@@ -97,143 +36,149 @@ class Recipe(BaseModel):
         default=None,
         strict=False,
         description="random resized crop: the smallest and largest share of the image's area",
-        json_schema_extra=_neutral(None),
+        json_schema_extra=neutral(None),
     )
     crop_ratio: tuple[float, float] = Field(
         default=WHOLE_RATIO,
         strict=False,
         description="random resized crop: the smallest and largest width to height",
-        json_schema_extra=_neutral(list(WHOLE_RATIO)),
+        json_schema_extra=neutral(list(WHOLE_RATIO)),
     )
     flip: bool = Field(default=False, description="flip images horizontally, with probability 1/2")
+    scenes: Scenes | None = Field(
+        default=None,
+        description="of images with masks that are larger than the model's input: random scales, crops and colours in "
+        "training, and windows in tests",
+        json_schema_extra=neutral(None),
+    )
     auto_augment: str | None = Field(
         default=None,
         max_length=100,
         description="RandAugment in timm's syntax, such as rand-m9-mstd0.5-inc1, after crop and flip; or cifar10, "
         "AutoAugment's policy, before them",
-        json_schema_extra=_neutral(None),
+        json_schema_extra=neutral(None),
     )
     interpolation: Literal["bilinear", "bicubic", "random"] = Field(
         default="bicubic",
         description="interpolation of random resized crops and RandAugment; random: one of the two for each image",
-        json_schema_extra=_neutral("bicubic"),
+        json_schema_extra=neutral("bicubic"),
     )
     erase_prob: float = Field(
-        default=0.0, ge=0, le=1, description="probability of random erasing", json_schema_extra=_neutral(0.0)
+        default=0.0, ge=0, le=1, description="probability of random erasing", json_schema_extra=neutral(0.0)
     )
     erase_mode: Literal["const", "rand", "pixel"] = Field(
         default="pixel",
         description="colour of erased boxes: the mean, a random one, or a random one for each pixel",
-        json_schema_extra=_neutral("pixel"),
+        json_schema_extra=neutral("pixel"),
     )
     erase_count: int = Field(
-        default=1, ge=1, le=100, description="most boxes erased in an image", json_schema_extra=_neutral(1)
+        default=1, ge=1, le=100, description="most boxes erased in an image", json_schema_extra=neutral(1)
     )
     mixup: float = Field(
-        default=0.0, ge=0, le=1000, description="alpha of Mixup; 0: none", json_schema_extra=_neutral(0.0)
+        default=0.0, ge=0, le=1000, description="alpha of Mixup; 0: none", json_schema_extra=neutral(0.0)
     )
     cutmix: float = Field(
-        default=0.0, ge=0, le=1000, description="alpha of CutMix; 0: none", json_schema_extra=_neutral(0.0)
+        default=0.0, ge=0, le=1000, description="alpha of CutMix; 0: none", json_schema_extra=neutral(0.0)
     )
     mixup_prob: float = Field(
-        default=1.0, ge=0, le=1, description="probability that images are mixed", json_schema_extra=_neutral(1.0)
+        default=1.0, ge=0, le=1, description="probability that images are mixed", json_schema_extra=neutral(1.0)
     )
     mixup_switch_prob: float = Field(
-        default=0.5, ge=0, le=1, description="probability of CutMix, beside Mixup", json_schema_extra=_neutral(0.5)
+        default=0.5, ge=0, le=1, description="probability of CutMix, beside Mixup", json_schema_extra=neutral(0.5)
     )
     mixup_mode: Literal["batch", "pair", "elem"] = Field(
         default="batch",
         description="what is mixed alike: a batch, a pair of images, or each image for itself",
-        json_schema_extra=_neutral("batch"),
+        json_schema_extra=neutral("batch"),
     )
     cutmix_grid: int | None = Field(
         default=None,
         ge=1,
         le=1024,
         description="CutMix boxes consist of cells of this many pixels a side, like patches; null: of any pixels",
-        json_schema_extra=_neutral(None),
+        json_schema_extra=neutral(None),
     )
     mixup_off_epoch: int = Field(
-        default=0, ge=0, description="no mixing from this epoch on; 0: it never ends", json_schema_extra=_neutral(0)
+        default=0, ge=0, description="no mixing from this epoch on; 0: it never ends", json_schema_extra=neutral(0)
     )
     mixup_first: bool = Field(
         default=False,
         description="mix before erasing, as timm's prefetching loader does",
-        json_schema_extra=_neutral(False),
+        json_schema_extra=neutral(False),
     )
     repeats: int = Field(
         default=1,
         ge=1,
         le=100,
         description="repeated augmentation: each image is drawn this often, and an epoch has as many fewer images",
-        json_schema_extra=_neutral(1),
+        json_schema_extra=neutral(1),
     )
 
     cosine_weight: float = Field(
         default=1.0,
         ge=0,
         description="weight of the loss term that compares the patches of an image",
-        json_schema_extra=_neutral(1.0),
+        json_schema_extra=neutral(1.0),
     )
     contrastive_weight: float = Field(
         default=1.0,
         ge=0,
         description="weight of the loss term that compares a patch with its value in an earlier layer",
-        json_schema_extra=_neutral(1.0),
+        json_schema_extra=neutral(1.0),
     )
     mixing_weight: float = Field(
         default=1.0,
         ge=0,
         description="weight of the loss term that classifies patches",
-        json_schema_extra=_neutral(1.0),
+        json_schema_extra=neutral(1.0),
     )
 
     loss_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={},
         max_length=20,
         description="weights of other loss terms by name; a term that isn't named has 1",
-        json_schema_extra=_neutral({}),
+        json_schema_extra=neutral({}),
     )
 
     distillation: Literal["none", "soft", "hard"] = Field(
         default="none",
         description="what the distillation head learns from the teacher: its softened logits, or its choice of class",
-        json_schema_extra=_neutral("none"),
+        json_schema_extra=neutral("none"),
     )
     teacher: str | None = Field(
         default=None,
         pattern=r"^\w[\w.-]*$",
         description="timm's name of a model with the data set's classes, in their order; it sees the student's batches",
-        json_schema_extra=_neutral(None),
+        json_schema_extra=neutral(None),
     )
     teacher_sha256: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
         description="checksum of the teacher's weights, as `lape data teacher` prints it",
-        json_schema_extra=_neutral(None),
+        json_schema_extra=neutral(None),
     )
     distillation_alpha: float = Field(
         default=0.5,
         ge=0,
         le=1,
         description="the teacher's share in the loss; DeiT's soft distillation has 0.1",
-        json_schema_extra=_neutral(0.5),
+        json_schema_extra=neutral(0.5),
     )
     distillation_temperature: float = Field(
-        default=3.0, gt=0, description="temperature τ of soft distillation", json_schema_extra=_neutral(3.0)
+        default=3.0, gt=0, description="temperature τ of soft distillation", json_schema_extra=neutral(3.0)
     )
 
     pretrained: Pretrained | None = Field(
         default=None,
         description="weights that a training run starts from, all but the head, which is drawn; null: all are drawn",
-        json_schema_extra=_neutral(None),
+        json_schema_extra=neutral(None),
     )
     backbone_sha256: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
         description="checksum of a frozen backbone's weights, as `lape data backbone` prints it; of architectures that "
         "group patches into regions",
-        json_schema_extra=_neutral(None),
+        json_schema_extra=neutral(None),
     )
 
     train_images: int | None = Field(
@@ -242,12 +187,12 @@ class Recipe(BaseModel):
     validation: Annotated[Validation, BeforeValidator(parse_validation)] = Field(
         default=None,
         description="training images to hold out and to evaluate beside the test set: a number, or a part (0.1)",
-        json_schema_extra=_neutral(None),
+        json_schema_extra=neutral(None),
     )
     validation_by_seed: bool = Field(
-        default=False, description="hold out other images for each seed", json_schema_extra=_neutral(False)
+        default=False, description="hold out other images for each seed", json_schema_extra=neutral(False)
     )
-    vary: Sources = Field(default=USUAL_SOURCES, json_schema_extra=_neutral([*USUAL_SOURCES]))
+    vary: Sources = Field(default=USUAL_SOURCES, json_schema_extra=neutral([*USUAL_SOURCES]))
     test_every: Annotated[TestEvery, BeforeValidator(parse_test_every)] = Field(
         default=1,
         description="epochs from one test to the next, a part of the training (0.1: at every tenth), or a list of "
@@ -258,13 +203,13 @@ class Recipe(BaseModel):
         gt=0.1,
         le=1,
         description="test images are resized to the image size over this, and cropped at the centre",
-        json_schema_extra=_neutral(1.0),
+        json_schema_extra=neutral(1.0),
     )
     corruptions: Corruptions | None = Field(
         default=None,
         description="corrupted copies of the test images, on which the model is tested once, after the last epoch; "
         "{}: all 15 kinds at 5 severities",
-        json_schema_extra=_neutral(None),
+        json_schema_extra=neutral(None),
     )
     precision: AskedPrecision = Field(
         default="auto",

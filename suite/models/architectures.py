@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from suite.errors import InputError, Problem, nearest, unknown
+from suite.models.backbone_size import BackboneSize
 from suite.models.levels import Cell, Level, Refusal
 from suite.models.positions import SITES, TOKENS
 from suite.models.region_size import RegionSize
@@ -176,6 +177,8 @@ for _family in (
            "suite.models.families.segmenter:Segmenter", 1, _DEIT_DEFAULTS),
     Family("segmenter_lite", "ViT-Lite with a semantic head: linear, or a mask transformer", _SEGMENTER, SemanticSize,
            "suite.models.families.segmenter:SegmenterLite", 1, _COMPACT_DEFAULTS),
+    Family("semantic", "a semantic head, linear or a mask transformer, on any backbone of images", _SEGMENTER,
+           BackboneSize, "suite.models.families.semantic:build"),
     Family("regions", "frozen DeiT whose patches DCN, k-means or spectral clustering groups", _REGIONS, RegionSize,
            "suite.models.families.regions:DeiTRegions", 1, _DEIT_DEFAULTS),
     Family("regions_lite", "frozen ViT-Lite whose patches DCN, k-means or spectral clustering groups", _REGIONS,
@@ -200,13 +203,8 @@ _NAMED["deit_base_24"] = ("deit", {**_NAMED["deit_base"][1], "depth": 24, "drop_
 _NAMED["deit_base_12"] = ("deit", {**_NAMED["deit_base"][1], "drop_path": 0.5, "talking_heads": True, "head_drop": 0.2})
 
 # DTN's ViTs; those of a square number of heads are its starred ones.
-for _name, _width, _heads in (
-    ("tiny", 192, 3),
-    ("tiny", 192, 4),
-    ("small", 384, 6),
-    ("small", 432, 9),
-    ("base", 768, 16),
-):
+_DTN_SIZES = (("tiny", 192, 3), ("tiny", 192, 4), ("small", 384, 6), ("small", 432, 9), ("base", 768, 16))
+for _name, _width, _heads in _DTN_SIZES:
     _body = {"patch_size": 16, "embed_dim": _width, "depth": 12, "num_heads": _heads, "mlp_ratio": 4.0}
     _NAMED[f"vit_{_name}_h{_heads}_c{_width}"] = ("vit", _body)
 

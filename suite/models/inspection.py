@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from suite.errors import InputError
+from suite.models.backbone_size import body_of
 from suite.models.embedding import PositionEmbedding
 from suite.models.families.compact import CompactBlock
 from suite.models.families.swin import PatchMerging, Swin, WindowAttention
@@ -131,7 +132,7 @@ def _stages(model: Model) -> Iterator[tuple[nn.Module, PositionEmbedding, list[B
             yield merge, cast(PositionEmbedding, position), cast(list[Block], list(cast(nn.ModuleList, blocks)))
     elif isinstance(model, VisionTransformer):
         yield nn.Identity(), model.position, cast(list[Block], list(model.blocks))
-    elif model.architecture.family.name == "timm":
+    elif body_of(model.architecture).family.name == "timm":
         position = resolve("suite.models.timm_inspection:TimmPosition")(model.network)
         yield nn.Identity(), position, cast(list[Block], list(position.network.blocks))
     else:

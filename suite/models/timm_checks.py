@@ -21,21 +21,21 @@ _CLASSES, _CHANNELS = 5, 3  # of the models that are built to look at
 
 def usual_norm(size: TimmSize) -> str | None:
     """The norm that the model has as published: "bn", or None for any other or for a model that can't be built."""
-    network = _network(size, size.img_size)
+    network = meta_network(size, size.img_size)
     return None if isinstance(network, InputError) else network_norm(network)
 
 
 def position_width(size: TimmSize) -> int | None:
     """The channels of the tokens that have an absolute PE; None for a model without such a PE."""
-    network: Any = _network(size, size.img_size)
+    network: Any = meta_network(size, size.img_size)
     return None if isinstance(network, InputError) or not own_position(network) else int(network.embed_dim)
 
 
 @lru_cache(maxsize=256)
 def patch_tokens(size: TimmSize, image_size: int) -> PatchTokens | None:
     """The patch tokens that `forward_intermediates` shows; None if there are none."""
-    network = _network(size, image_size)
-    return None if isinstance(network, InputError) else shown_patches(network, _images(image_size))
+    network = meta_network(size, image_size)
+    return None if isinstance(network, InputError) else shown_patches(network, meta_images(image_size))
 
 
 def refusal(size: TimmSize, axis: str, cell: Cell) -> Refusal | None:
@@ -84,7 +84,7 @@ def _build(size: TimmSize, image_size: int | None) -> nn.Module:
 
 
 @lru_cache(maxsize=64)
-def _network(size: TimmSize, image_size: int | None) -> nn.Module | InputError:
+def meta_network(size: TimmSize, image_size: int | None) -> nn.Module | InputError:
     """The model as timm builds it, or why it doesn't."""
     try:
         return _build(size, image_size)
@@ -92,19 +92,20 @@ def _network(size: TimmSize, image_size: int | None) -> nn.Module | InputError:
         return error
 
 
-def _images(image_size: int) -> Tensor:
+def meta_images(image_size: int) -> Tensor:
+    """Two images without memory, [2, channels, image_size, image_size]."""
     return torch.empty(2, _CHANNELS, image_size, image_size, device="meta")
 
 
 @lru_cache(maxsize=256)
 def _wrong_logits(size: TimmSize, image_size: int) -> InputError | None:
     """What is wrong with the model or its output; None if it maps images to logits. Kept, since every axis asks."""
-    network = _network(size, image_size)
+    network = meta_network(size, image_size)
     if isinstance(network, InputError):
         return network
     try:
         with torch.no_grad():
-            logits = network.eval()(_images(image_size))
+            logits = network.eval()(meta_images(image_size))
         found = str(tuple(logits.shape)) if isinstance(logits, Tensor) else type(logits).__name__
     except Exception as error:
         found = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

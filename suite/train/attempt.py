@@ -14,6 +14,7 @@ from suite.data.held_out import Part, hold_out
 from suite.data.images import Images, balanced_subset
 from suite.grid.losses import LOSSES
 from suite.grid.trial import Trial
+from suite.models.backbone_size import body_of
 from suite.models.build import build_model
 from suite.models.costs.macs import UncountedOperatorError, count_macs, count_parameters
 from suite.models.initialise import initialise
@@ -82,7 +83,7 @@ class Attempt:
         self.corrupted = corrupted
         self.recipe, self.dataset, self.epochs = trials[0].recipe, trials[0].dataset, trials[0].epochs
         self.images, self.test_images = train.to(device), test.to(device)
-        self.task = task_of(self.dataset)
+        self.task = task_of(self.dataset, self.recipe)
         self.members = [Member(trial) for trial in trials]
         self.precision = choose_precision(self.recipe, device)
         self.validation: list[Part] = []  # of each member; empty if the recipe holds out no images
@@ -98,7 +99,7 @@ class Attempt:
             stacked=len(trials),
             micro_batch=machine.micro_batch,
             processes=team.size,
-            timm=self.members[0].trial.arch.library_version,
+            timm=body_of(self.members[0].trial.arch).library_version,
         )
         self.snapshots: Snapshots | TeamSnapshots | None = None
         self.heart: Heartbeat | None = None

@@ -16,6 +16,7 @@ from suite.data.cache import BACKBONES
 from suite.errors import InputError
 from suite.grid.trial import Trial
 from suite.models.architectures import Architecture, resolve_architecture
+from suite.models.backbone_size import body_of
 from suite.models.build import create_model
 from suite.models.families.transformer import VisionTransformer
 from suite.models.model_cell import ModelCell, Shape
@@ -189,6 +190,7 @@ def _body(arch: Architecture, cell: ModelCell) -> dict[str, object]:
 
     Two families can have sizes of their own: those that only one of them has are of its head.
     """
+    arch = body_of(arch)
     sizes = {name: value for name, value in arch.size.model_dump().items() if name not in _OF_TRAINING}
     family = _BODIES.get(arch.family.name, arch.family.name)
     return {"family": family, **sizes, **cell.levels, "channels": cell.shape.in_chans}

@@ -30,7 +30,7 @@ class Member:
         self.trial = trial
         self.history: list[Epoch] = []
         self.diverged: DivergedError | None = None
-        self.task = task_of(trial.dataset)
+        self.task = task_of(trial.dataset, trial.recipe)
         self.evidence: Evidence = np.zeros(0, dtype=bool)
         self.validation_images: int | None = None
         self.corruption_errors: dict[str, dict[str, float]] = {}  # percent, by kind and severity

@@ -20,7 +20,8 @@ from suite.models.weights.unwrapping import listed
 from suite.train.backbones import check_same_body, stored
 
 HEADS = ("head.", "distillation_head.")  # names of parameters that begin so belong to the task
-POOL = "pool."  # names that begin so belong to a learned pooling, which a head on all patches doesn't have
+# Names that begin so belong to what a classifier does with its tokens, and a head on all patches doesn't have.
+OF_CLASSIFIERS = ("pool.", "class_attention.", "layer_embedding")
 
 
 def load_pretrained(trial: Trial, root: Path) -> Checkpoint | None:
@@ -63,8 +64,8 @@ def start_from(model: nn.Module, trained: nn.Module) -> None:
         {name: value for name, value in each.state_dict().items() if not name.startswith(HEADS)}
         for each in (model, trained)
     )
-    if not any(name.startswith(POOL) for name in own):
-        given = {name: value for name, value in given.items() if not name.startswith(POOL)}
+    if not any(name.startswith(OF_CLASSIFIERS) for name in own):
+        given = {name: value for name, value in given.items() if not name.startswith(OF_CLASSIFIERS)}
     fits = position_tables(model)
     values: dict[str, Tensor | None] = {
         name: fits[name].fit(value) if name in fits else value for name, value in given.items()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from suite.data.datasets import TOKEN_MEAN, TOKEN_STD, Dataset
+from suite.data.segmentation.settings import PADDING
+from suite.grid.recipe import Recipe
 from suite.models.regions.measures import agreement
 from suite.models.regions.modularity import modularity
 from suite.models.regions.partition import partition
@@ -24,6 +26,7 @@ from suite.store.regions import COVERING, MEASURES, means, pack_measures
 from suite.store.segmentation import COUNTS, class_ious, mean_iou, pack_pixel_counts, pixel_accuracy
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.losses.of_pixels import IGNORED, pixel_cross_entropy
+from suite.train.windows import slide_each
 
 if TYPE_CHECKING:
     from suite.models.regions.grouping import Grouped  # it loads scikit-learn
@@ -40,6 +43,12 @@ class Task(Protocol):
 
     def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         """Split a normalised batch into the model's input and labels of pixels (None: a label per image)."""
+
+    def predict(self, model: Callable[[Tensor], Any], batch: Tensor) -> Any:
+        """The model's output for a normalised test batch, as `judge` takes it."""
+
+    def sample(self, batch: Tensor) -> Tensor:
+        """A model's input of a normalised batch of stored images."""
 
     def most_tested(self, shape: Sequence[int]) -> int:
         """The largest number of images per test batch, for memory. shape: of a stored image, [C, H, W]."""
@@ -62,7 +71,23 @@ class Task(Protocol):
         """What a record keeps of the last test."""
 
 
-class Classification:
+class _WholeImages:
+    """What tasks share whose model sees a whole image at once."""
+
+    def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Task.split`."""
+        raise NotImplementedError
+
+    def predict(self, model: Callable[[Tensor], Any], batch: Tensor) -> Any:
+        """The model's output for the whole images."""
+        return model(self.split(batch)[0])
+
+    def sample(self, batch: Tensor) -> Tensor:
+        """The whole images."""
+        return self.split(batch)[0]
+
+
+class Classification(_WholeImages):
     """One class per image. The evidence is a bit per image: whether the answer is correct."""
 
     def normalise(self, dataset: Dataset, device: torch.device) -> Normalise:
@@ -94,7 +119,7 @@ class Classification:
         return {"test_images": len(evidence), "correct": pack_bits(evidence.astype(bool))}
 
 
-class SemanticSegmentation:
+class SemanticSegmentation(_WholeImages):
     """One class per pixel. The evidence is three pixel counts per image and class: see `suite.store.segmentation`.
 
     The last channel of a stored image is its mask: 0 where a pixel is ignored, otherwise the class plus 1.
@@ -147,7 +172,7 @@ class SemanticSegmentation:
         }
 
 
-class RegionGrouping:
+class RegionGrouping(_WholeImages):
     """Regions without classes. The evidence: how well an image's agree with people's; see `suite.store.regions`.
 
     The channels of a stored image after those of the photograph are annotations: the number of a pixel's region, from
@@ -206,11 +231,49 @@ def of_pixels(patches: Tensor, side: int) -> Tensor:
     return patches.view(grid, grid).repeat_interleave(side // grid, dim=0).repeat_interleave(side // grid, dim=1)
 
 
+class WindowedSegmentation(SemanticSegmentation):
+    """Segmentation of images that are larger than the model's input: tested by sliding windows.
+
+    Args:
+        classes: the number of classes.
+        side: pixels on each side of a window.
+        stride: pixels from one window to the next; None for that of a window.
+    """
+
+    def __init__(self, classes: int, side: int, stride: int | None) -> None:
+        super().__init__(classes)
+        self._side, self._stride = side, stride or side
+
+    def split(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The last channel is the mask, in which what isn't the image's is ignored."""
+        images, labels = super().split(batch)
+        assert labels is not None
+        return images, labels.where(labels != PADDING - 1, IGNORED)
+
+    def predict(self, model: Callable[[Tensor], Any], batch: Tensor) -> Any:
+        """The mean logits of the windows that cover a pixel."""
+        outside = batch[:, -1].round() == PADDING
+        sizes = torch.stack([(~outside[:, :, 0]).sum(1), (~outside[:, 0]).sum(1)], dim=1).cpu()
+        return slide_each(model, self.split(batch)[0], sizes, self._side, self._stride)
+
+    def sample(self, batch: Tensor) -> Tensor:
+        """The first window of each image."""
+        return self.split(batch)[0][:, :, : self._side, : self._side].contiguous()
+
+
 CLASSIFICATION = Classification()
 
 
-def task_of(dataset: Dataset) -> Task:
-    """The task of a data set: segmentation if its images have masks, grouping if they have regions without classes."""
+def task_of(dataset: Dataset, recipe: Recipe | None = None) -> Task:
+    """The task of a data set: segmentation if its images have masks, grouping if they have regions without classes.
+
+    Args:
+        dataset: the data set.
+        recipe: it says how far windows of large images are apart; None for windows without overlap.
+    """
+    if dataset.windowed:
+        stride = None if recipe is None or recipe.scenes is None else recipe.scenes.stride
+        return WindowedSegmentation(dataset.num_classes, dataset.image_size, stride)
     if dataset.regions is not None:
         return RegionGrouping(dataset.channels, dataset.regions.annotators)
     return CLASSIFICATION if dataset.segmentation is None else SemanticSegmentation(dataset.num_classes)

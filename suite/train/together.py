@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from suite.errors import InputError, Problem
 from suite.grid.methods import MethodFile, load_files, load_packages, loaded_files
 from suite.grid.trial import Trial
+from suite.models.backbone_size import body_of
 from suite.models.build import build_model
 from suite.store.canonical import canonical_json
 from suite.store.environment import describe, node_name
@@ -151,7 +152,7 @@ def _silent(trial: Trial, machine: Machine, device: torch.device, started: str, 
             machine.threads,
             micro_batch=machine.micro_batch,
             processes=machine.processes,
-            timm=trial.arch.library_version,
+            timm=body_of(trial.arch).library_version,
         ),
         error=told,
     )

@@ -37,6 +37,10 @@ axes:
 """
 
 
+WINDOWS = ("val}", "val, height: 24, width: 32}")
+SCENES = ("batch_size: 4,", "batch_size: 4, scenes: {stride: 10},")
+
+
 def expanded(folder: Path, *changes: tuple[str, str]) -> list[str]:
     text = GRID
     for old, new in changes:
@@ -113,3 +117,40 @@ def test_a_data_set_without_masks_is_declared_as_before() -> None:
         "mean": (0.5,), "std": (0.2,), "checksum": "a" * 64,
     }  # fmt: skip
     assert "segmentation" not in Dataset.model_validate(values).model_dump()
+
+
+def test_images_larger_than_the_input_need_scenes(tmp_path: Path):
+    assert len(expanded(tmp_path, WINDOWS, SCENES)) == 4
+    assert "the recipe doesn't crop them" in refused(tmp_path, WINDOWS)
+    assert "images larger than the model's input" in refused(tmp_path, SCENES)
+
+
+@pytest.mark.parametrize("key", ["crop_padding: 2", "crop_scale: [0.5, 1.0]", "mixup: 0.8"])
+def test_images_larger_than_the_input_have_no_other_crop(tmp_path: Path, key: str):
+    said = refused(tmp_path, WINDOWS, ("batch_size: 4,", f"batch_size: 4, scenes: {{}}, {key},"))
+    assert key.partition(":")[0] in said
+
+
+def test_windows_leave_no_pixel_out(tmp_path: Path):
+    said = refused(tmp_path, WINDOWS, ("batch_size: 4,", "batch_size: 4, scenes: {stride: 17},"))
+    assert "a stride of at most 16 pixels" in said
+
+
+@pytest.mark.parametrize(
+    ("scenes", "said"),
+    [("scale: [2.0, 0.5]", "scale must rise"), ("stride: 0", "stride"), ("most_of_a_class: 0", "most_of_a_class"),
+     ("zoom: 2", "zoom")],
+)  # fmt: skip
+def test_settings_of_scenes_that_cant_be(tmp_path: Path, scenes: str, said: str):
+    assert said in refused(tmp_path, WINDOWS, ("batch_size: 4,", f"batch_size: 4, scenes: {{{scenes}}},"))
+
+
+def test_any_backbone_can_have_a_head(tmp_path: Path):
+    """The semantic head goes with masks, the same backbone without it doesn't, and the head not with classes."""
+    small = ("family: segmenter,", "family: semantic, backbone: cvt,")
+    assert len(expanded(tmp_path, small)) == 4
+    assert "it is of images" in refused(tmp_path, ("family: segmenter,", "family: cvt,"))
+    assert "images with masks" in refused(
+        tmp_path, small, ("    segmentation: {classes: 3, train: train, test: val}\n", "")
+    )
+    assert "which is frozen" in refused(tmp_path, ("family: segmenter,", "family: semantic, backbone: dcn_small_16,"))

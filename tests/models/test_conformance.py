@@ -16,6 +16,7 @@ from suite.errors import InputError
 from suite.models import create_model
 from suite.models.architectures import FAMILIES as ALL_FAMILIES
 from suite.models.architectures import resolve_architecture
+from suite.models.backbone_size import BackboneSize
 from suite.models.joins import JOINS
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
@@ -26,8 +27,8 @@ from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.models.sizes import Size
 
-# Those that classify images; test_sequence.py, test_segmenter.py and test_regions.py in families/ are of the others.
-_OTHERS = (SequenceSize, SemanticSize, RegionSize)
+# Those that classify images; files of families/ are of the others: sequence, segmenter, semantic and regions.
+_OTHERS = (SequenceSize, SemanticSize, BackboneSize, RegionSize)
 FAMILIES = {name: family for name, family in ALL_FAMILIES.items() if not issubclass(family.size, _OTHERS)}
 _PLAIN: dict[str, Any] = {"embed_dim": 20, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5, "attn_drop": 0.1}
 # Each family at a small size, for images of 3×16×16. A new family needs an entry here.

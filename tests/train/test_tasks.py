@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from suite.data.images import MaskedImages
+from suite.data.segmentation.settings import PADDING
 from suite.grid.recipe import Recipe
 from suite.models import create_model
 from suite.store.segmentation import class_ious, mean_iou
@@ -16,7 +17,8 @@ from suite.train.losses.of_pixels import IGNORED, pixel_cross_entropy
 from suite.train.steps.precision import Precision
 from suite.train.steps.seed_stack import stackable
 from suite.train.steps.trainer import Trainer
-from suite.train.tasks import CLASSIFICATION, SemanticSegmentation, task_of
+from suite.train.tasks import CLASSIFICATION, SemanticSegmentation, WindowedSegmentation, task_of
+from suite.train.windows import slide
 from tests.data.segmentation.test_preparation import prepared
 from tests.scenes import write_voc
 
@@ -107,6 +109,27 @@ def test_ignored_pixels_have_no_gradient():
     assert logits.grad is not None
     assert (logits.grad[0, :, 1:] == 0).all()
     assert (logits.grad[0, :, 0] != 0).any()
+
+
+def test_large_images_are_tested_by_windows_on_their_own_pixels():
+    """A batch of images of two sizes gives what each of them alone gives, and nothing outside of them counts."""
+    generator = torch.Generator().manual_seed(0)
+    batch = torch.randn(2, 4, 12, 16, generator=generator)
+    batch[:, 3] = torch.randint(0, 4, (2, 12, 16), generator=generator)
+    batch[1, 3, 9:], batch[1, 3, :, 10:] = PADDING, PADDING
+    model = torch.nn.Conv2d(3, 3, 3, padding=1)
+    task = WindowedSegmentation(3, 8, 5)
+    with torch.no_grad():
+        found = task.predict(model, batch)
+        assert torch.allclose(found[0], slide(model, batch[:1, :3], 8, 5)[0], atol=1e-6)
+        assert torch.allclose(found[1, :, :9, :10], slide(model, batch[1:, :3, :9, :10], 8, 5)[0], atol=1e-6)
+    _, labels = task.split(batch)
+    assert labels is not None
+    assert (labels[1, 9:] == IGNORED).all()
+    assert (labels[0] == batch[0, 3].long() - 1).all()
+    evidence, _ = task.judge(found, labels)
+    assert evidence[1, 1].sum() == (labels[1, :9, :10] >= 0).sum()
+    assert task.sample(batch).shape == (2, 3, 8, 8)
 
 
 def test_a_test_batch_has_a_bounded_number_of_logits():

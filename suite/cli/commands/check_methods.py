@@ -17,6 +17,7 @@ from suite.grid.losses import LOSSES
 from suite.grid.methods import MethodFile, code_of
 from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
+from suite.models.backbone_size import BackboneSize
 from suite.models.build import create_model
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
@@ -113,7 +114,7 @@ def _levels(file: MethodFile) -> Iterator[tuple[str, str]]:
 
 def _models() -> Iterator[_Model]:
     for name, family in FAMILIES.items():
-        if family.size in (SemanticSize, RegionSize):
+        if family.size in (SemanticSize, BackboneSize, RegionSize):
             continue  # their backbones are tried under names of their own
         if family.size is TimmSize:
             yield _Model(resolve_architecture(name, _TIMM), {**_USUAL, "pe": "learnable"})

@@ -29,9 +29,9 @@ from suite.errors import InputError, unknown
 from suite.grid.documents import read_document
 from suite.grid.recipe import Recipe
 from suite.grid.shipped import known_files
+from suite.models.backbone_size import is_semantic
 from suite.models.model_cell import Shape
 from suite.models.region_size import RegionSize
-from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
@@ -129,7 +129,7 @@ def _workload(asked: BenchOptions, device: torch.device) -> Workload:
             fix="leave --throughput out: `lape bench --arch NAME --channels 1` times two sides on made-up sequences",
         )
     other = dataset.segmentation is not None or dataset.regions is not None
-    if other or isinstance(chosen.size, SemanticSize | RegionSize):
+    if other or is_semantic(chosen.size) or isinstance(chosen.size, RegionSize):
         raise InputError(
             "timm's loop classifies images",
             expected="an architecture and a data set of one class per image",

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from suite.data.arrays import SPLITS, Split, arrays_checksum, measure
+from suite.data.arrays import SPLITS, Pixels, Split, arrays_checksum, measure
 from suite.data.cache import Meta, load_meta, publish, scratch, verify
 from suite.data.copies import Named, note_copies
 from suite.data.datasets import Dataset
@@ -15,7 +15,7 @@ from suite.data.preparation import is_whole, sort_splits
 from suite.data.reading import listing, read_form, unpacked
 from suite.data.segmentation.listing import Pair, Pairs, list_pairs
 from suite.data.segmentation.reading import read_pairs
-from suite.data.segmentation.settings import Segmentation
+from suite.data.segmentation.settings import PADDING, Segmentation
 from suite.data.squares import check_fits, check_squares
 from suite.errors import InputError
 from suite.text import Progress
@@ -32,8 +32,9 @@ def prepare_masks(
         root: the cache.
         source: a folder or an archive; see `list_pairs`.
         image_size: pixels per side. The shorter side is resized to it (images bicubically, masks to the nearest
-            pixel), then the centre is cropped.
-        storage: "auto" or "arrays".
+            pixel), then the centre is cropped. If the rule has a height and a width, images are resized to the largest
+            size within these instead, and `image_size` is that of crops in training and of windows in tests.
+        storage: "auto" for arrays of at most 2 GiB; "arrays" for larger ones too.
 
     Raises:
         InputError: the options don't go together, a file can't be used, or the cache isn't writable.
@@ -43,6 +44,14 @@ def prepare_masks(
         option="--segmentation SETTINGS", read="images and masks", squares="images and masks",
         what="images and masks", example="FOLDER",
     )  # fmt: skip
+    if rule.height is not None and rule.width is not None and size > min(rule.height, rule.width):
+        raise InputError(
+            "crops and windows would be larger than the images",
+            expected=f"an --image-size of at most {min(rule.height, rule.width)}, as height and width have it",
+            found=str(size),
+            where=f"lape data prepare {name}",
+            fix="give a smaller --image-size, or larger height and width",
+        )
     with Progress(f"preparing {name}") as progress, scratch(root) as temporary:
         with unpacked(source, temporary, progress) as folder:
             progress.phase("listing the images")
@@ -52,7 +61,7 @@ def prepare_masks(
             known = _unchanged(name, root, stamp)
             if known is not None:
                 return known
-            meta, splits = _read(name, pairs, rule, source, size, progress)
+            meta, splits = _read(name, pairs, rule, source, size, storage, progress)
         progress.phase("writing and verifying")
         publish(meta.model_copy(update={"stamp": stamp}), splits, root)
         verify(meta.dataset, root)
@@ -71,18 +80,22 @@ def _unchanged(name: str, root: Path, stamp: str) -> Dataset | None:
 
 
 def _read(
-    name: str, pairs: Pairs, rule: Segmentation, source: Path, size: int, progress: Progress
+    name: str, pairs: Pairs, rule: Segmentation, source: Path, size: int, storage: str, progress: Progress
 ) -> tuple[Meta, dict[str, Split]]:
     _, channels = read_form(pairs.images, size, progress)
-    check_fits(
-        sum(map(len, pairs.splits.values())), size, channels + 1, what="images and masks", where=source,
-        fix="choose a smaller --image-size, or fewer images",
-    )  # fmt: skip
+    if storage == "auto":
+        check_fits(
+            sum(map(len, pairs.splits.values())), size, channels + 1, what="images and masks", where=source,
+            fix="choose a smaller --image-size (or height and width), or fewer images; or give --storage arrays, which "
+            "needs twice as much memory once",
+            sides=(rule.height, rule.width),
+        )  # fmt: skip
     splits = read_pairs(pairs, rule, size, channels, progress)
     progress.phase("sorting and measuring")
     note_copies({split: _named(pairs, pairs.splits[split], splits[split]) for split in SPLITS})
     splits = sort_splits(splits)
-    mean, std = measure(splits["train"].images[..., :-1])
+    arrays = arrays_checksum(splits)
+    mean, std = measure(_own_pixels(splits["train"].images))
     dataset = Dataset(
         name=name,
         num_classes=rule.classes,
@@ -92,11 +105,20 @@ def _read(
         test_images=len(splits["test"]),
         mean=mean,
         std=std,
-        checksum=rule.checksum(arrays_checksum(splits)),
+        checksum=rule.checksum(arrays),
         source=f"images and masks of {shown(source.name)}",
         segmentation=rule,
     )
-    return Meta(dataset=dataset), splits
+    if rule.covers is None:
+        return Meta(dataset=dataset), splits
+    return Meta(dataset=dataset.model_copy(update={"checksum": dataset.whole_checksum(arrays)}), index=arrays), splits
+
+
+def _own_pixels(images: Pixels) -> Iterator[Pixels]:
+    """The pixels of each image, without its mask and what isn't the image's."""
+    for image in images:
+        rows, columns = (int((edge != PADDING).sum()) for edge in (image[:, 0, -1], image[0, :, -1]))
+        yield image[:rows, :columns, :-1]
 
 
 def _named(pairs: Pairs, files: list[Pair], split: Split) -> Iterator[Named]:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from suite.data.arrays import Split
-from suite.data.decode import decode_mask, decode_oriented, header, read_file
+from suite.data.decode import decode_mask, decode_mask_within, decode_oriented, decode_within, header, read_file
 from suite.data.names import listed, shown
 from suite.data.parallel import Answer, on_all_cores
 from suite.data.segmentation.listing import Pairs
-from suite.data.segmentation.settings import IGNORED, Segmentation
+from suite.data.segmentation.settings import IGNORED, PADDING, Segmentation
 from suite.errors import InputError
 from suite.text import Progress, note
 
@@ -31,7 +31,8 @@ def read_pairs(pairs: Pairs, rule: Segmentation, size: int, channels: int, progr
         progress: receives progress updates.
 
     Returns:
-        For each split, uint8 [N, size, size, channels + 1]. All labels are 0.
+        For each split, uint8 [N, rows, columns, channels + 1]: squares, or rectangles of the rule's size with the image
+        in the upper left corner, and `PADDING` in the mask outside of it. All labels are 0.
 
     Raises:
         InputError: a file can't be read, a mask has another size than its image or an unknown value, or a split has no
@@ -40,12 +41,14 @@ def read_pairs(pairs: Pairs, rule: Segmentation, size: int, channels: int, progr
     splits, oriented = {}, 0
     progress.phase("decoding", sum(map(len, pairs.splits.values())))
     for split, files in pairs.splits.items():
-        images = np.empty((len(files), size, size, channels + 1), dtype=np.uint8)
+        images = np.zeros((len(files), rule.height or size, rule.width or size, channels + 1), dtype=np.uint8)
+        images[..., -1] = PADDING
         names = [[str(image), str(mask)] for image, mask in files]
         settings = rule.model_dump(mode="json")
         decoded = on_all_cores(f"{__name__}:pair_task", names, settings=settings, channels=channels, size=size)
-        for i, (has_orientation, pixels) in enumerate(decoded):
-            images[i] = np.frombuffer(pixels, dtype=np.uint8).reshape(images.shape[1:])
+        for i, ((has_orientation, columns), pixels) in enumerate(decoded):
+            fitted = np.frombuffer(pixels, dtype=np.uint8).reshape(-1, columns, channels + 1)
+            images[i, : len(fitted), :columns] = fitted
             oriented += has_orientation
             progress.advance()
         _check_classes(split, images[..., -1], rule, pairs)
@@ -56,7 +59,7 @@ def read_pairs(pairs: Pairs, rule: Segmentation, size: int, channels: int, progr
 
 
 def pair_task(files: list[str], settings: dict[str, object], channels: int, size: int) -> Answer:
-    """A task for `on_all_cores`: whether an image has an EXIF orientation, and the pixels of it and its mask.
+    """A task for `on_all_cores`: whether an image has an EXIF orientation, its columns, and its pixels and its mask's.
 
     Args:
         files: the paths of the image and of its mask.
@@ -67,8 +70,12 @@ def pair_task(files: list[str], settings: dict[str, object], channels: int, size
     rule = Segmentation.model_validate(settings)
     image, path = (Path(file) for file in files)
     _, width, height = header(image, size)
-    pixels, has_orientation = decode_oriented(read_file(image), image, channels, size)
-    whole, fitted = decode_mask(read_file(path), path, size)
+    if rule.height is not None and rule.width is not None:
+        pixels, has_orientation = decode_within(read_file(image), image, channels, rule.height, rule.width)
+        whole, fitted = decode_mask_within(read_file(path), path, rule.height, rule.width)
+    else:
+        pixels, has_orientation = decode_oriented(read_file(image), image, channels, size)
+        whole, fitted = decode_mask(read_file(path), path, size)
     if whole.shape != (height, width):
         raise InputError(
             "a mask has another size than its image",
@@ -90,7 +97,7 @@ def pair_task(files: list[str], settings: dict[str, object], channels: int, size
             fix="change classes or first_value in --segmentation, or correct the mask",
         )
     mask = (table[fitted] + np.uint8(1)).astype(np.uint8)  # 255 becomes 0
-    return has_orientation, np.concatenate([pixels, mask[..., None]], axis=2).tobytes()
+    return (has_orientation, pixels.shape[1]), np.concatenate([pixels, mask[..., None]], axis=2).tobytes()
 
 
 def _is_ignored(value: int, rule: Segmentation) -> bool:
@@ -106,7 +113,7 @@ def _targets(rule: Segmentation) -> npt.NDArray[np.uint8]:
 
 
 def _check_classes(split: str, masks: npt.NDArray[np.uint8], rule: Segmentation, pairs: Pairs) -> None:
-    counts = np.bincount(masks.ravel(), minlength=rule.classes + 1)[1:]
+    counts = np.bincount(masks.ravel(), minlength=rule.classes + 1)[1 : rule.classes + 1]
     if not counts.all():
         missing = [str(rule.first_value + int(number)) for number in np.flatnonzero(counts == 0)]
         raise InputError(

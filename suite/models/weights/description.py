@@ -14,6 +14,7 @@ import torch
 
 from suite.errors import InputError
 from suite.models.architectures import resolve_architecture
+from suite.models.backbone_size import body_of
 from suite.models.build import build_model
 from suite.models.model import Model
 from suite.models.model_cell import ModelCell
@@ -110,7 +111,7 @@ def _sizes(cell: ModelCell) -> Iterator[tuple[str, float]]:
 
 def _tables(cell: ModelCell) -> Iterator[int]:
     """The numbers of values in the largest tables that building the model computes. Files don't hold all of them."""
-    size, position = cell.arch.size, POSITIONS[cell.pe]
+    size, position = body_of(cell.arch).size, POSITIONS[cell.pe]
     if not isinstance(size, Size):
         return
     rows, columns = size.stage_grids(cell.shape.image_size)[0]

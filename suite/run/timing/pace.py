@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _COSTLESS = frozenset({
     "version", "epochs", "cooldown_epochs", "train_images", "test_every", "validation", "validation_by_seed", "vary",
     "corruptions",
+    "momentum", "decay", "decay_power",
     "lr", "min_lr", "warmup", "warmup_epochs", "warmup_lr", "warmup_prefix", "schedule_unit", "schedule_lag",
     "weight_decay", "decay_all", "decay_position", "betas", "eps", "label_smoothing",
 })  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from suite.data.crops import Crops, draw_crops
+from suite.data.scenes import ScaledCrops, draw_scaled_crops
 from suite.grid.auto_augment import LearnedPolicy, RandAugment
 from suite.grid.recipe import Recipe
 from suite.train.augmentation.crop_and_flip import Moves, draw_moves
@@ -16,6 +17,7 @@ from suite.train.augmentation.erasing import Patch, draw_patches
 from suite.train.augmentation.geometry import BICUBIC
 from suite.train.augmentation.mixing import Mixing, draw_mixing
 from suite.train.augmentation.operations import Layer, draw_interpolation, draw_learned, draw_rand_augment
+from suite.train.augmentation.photometric import Distortion, draw_distortion
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class Reading:
         before: Operations before pad-and-crop and flip.
         moves: Pad-and-crop and flip.
         after: Operations after pad-and-crop and flip.
+        colours: Photometric distortion, of images with masks.
     """
 
-    crops: Crops | None
+    crops: Crops | ScaledCrops | None
     before: list[Layer]
     moves: Moves | None
     after: list[Layer]
+    colours: Distortion | None = None
 
     def take(self, images: Tensor) -> Reading:
         """The draws for the images at these indices, int64 [n]."""
@@ -41,6 +45,7 @@ class Reading:
             [layer.take(images) for layer in self.before],
             None if self.moves is None else self.moves.take(images),
             [layer.take(images) for layer in self.after],
+            None if self.colours is None else self.colours.take(images),
         )
 
     @classmethod
@@ -48,14 +53,15 @@ class Reading:
         """Concatenate the draws for several stretches."""
         if len(parts) == 1:
             return parts[0]
-        crops, moves = ([getattr(part, name) for part in parts] for name in ("crops", "moves"))
+        crops, moves, colours = ([getattr(part, name) for part in parts] for name in ("crops", "moves", "colours"))
         before, after = (
             [Layer.joined(layers) for layers in zip(*(getattr(part, name) for part in parts), strict=True)]
             for name in ("before", "after")
         )
         return cls(
-            None if crops[0] is None else Crops.joined(crops), before,
+            None if crops[0] is None else type(crops[0]).joined(crops), before,
             None if moves[0] is None else Moves.joined(moves), after,
+            None if colours[0] is None else Distortion.joined(colours),
         )  # fmt: skip
 
 
@@ -98,18 +104,22 @@ def draw_reading(
         size: Height and width of the images.
         generator: A generator on the CPU.
     """
-    crops = None
+    crops: Crops | ScaledCrops | None = None
+    colours = None
     before: list[Layer] = []
     after: list[Layer] = []
     if recipe.crop_scale is not None:
         bicubic = draw_interpolation(recipe.interpolation, (count,), generator) == BICUBIC
         crops = draw_crops(count, recipe.crop_scale, recipe.crop_ratio, bicubic, generator)
+    if recipe.scenes is not None:
+        crops = draw_scaled_crops(count, recipe.scenes.scale, recipe.scenes.most_of_a_class, generator)
+        colours = draw_distortion(count, generator) if recipe.scenes.colours else None
     if isinstance(policy, LearnedPolicy):
         before = draw_learned(policy, count, size, generator)
     moves = draw_moves(count, recipe.crop_padding, recipe.flip, generator)
     if isinstance(policy, RandAugment):
         after = draw_rand_augment(policy, count, size, recipe.interpolation, generator)
-    return Reading(crops, before, moves, after)
+    return Reading(crops, before, moves, after, colours)
 
 
 def draw_finish(recipe: Recipe, shape: tuple[int, int, int, int], mixing: bool, generator: torch.Generator) -> Finish:

@@ -20,6 +20,7 @@ from suite.train.augmentation.draws import Finish, Reading, draw_finish, draw_re
 from suite.train.augmentation.erasing import erase
 from suite.train.augmentation.layers import apply_layer
 from suite.train.augmentation.mixing import Mixing, mix
+from suite.train.augmentation.photometric import distort
 
 # The number of images drawn together, in whole batches, if operations differ between images: processing a small group
 # of images costs as much as a larger one. Changing this number changes the draws of a seed.
@@ -166,7 +167,8 @@ class Augmentation:
     def stretch_size(self) -> int:
         """Images per stretch: a whole number of batches."""
         size = self._recipe.batch_size
-        differs = self._recipe.crop_scale is not None or self._policy is not None
+        recipe = self._recipe
+        differs = recipe.crop_scale is not None or recipe.scenes is not None or self._policy is not None
         return size * max(1, TOGETHER // size) if differs else size
 
     def stretches(
@@ -300,6 +302,8 @@ class Augmentation:
             pixels = move(pixels, reading.moves)
         for layer in reading.after:
             pixels = apply_layer(pixels, layer, fill)
+        if reading.colours is not None:  # the last channel is a mask
+            pixels = torch.cat([distort(pixels[:, :-1], reading.colours), pixels[:, -1:]], dim=1)
         return pixels
 
     def _finish(self, pixels: Tensor, finish: Finish, batch: int | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""AdamW, with the recipe's weight decay applied to the right parameters."""
+"""AdamW and SGD, with the recipe's weight decay applied to the right parameters."""
 
 from __future__ import annotations
 
@@ -44,8 +44,13 @@ def parameter_groups(
 
 
 def build_optimiser(model: nn.Module, recipe: Recipe, exempt: set[str]) -> torch.optim.Optimizer:
-    """Create AdamW for a model's parameters. See `parameter_groups` for the arguments."""
-    return adamw(parameter_groups(dict(model.named_parameters()), recipe, exempt), recipe)
+    """Create the recipe's optimiser for a model's parameters. See `parameter_groups` for the arguments."""
+    return optimiser_of(parameter_groups(dict(model.named_parameters()), recipe, exempt), recipe)
+
+
+def optimiser_of(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimizer:
+    """Create the recipe's optimiser. Call `set_rate` before each step."""
+    return sgd(groups, recipe) if recipe.optimiser == "sgd" else adamw(groups, recipe)
 
 
 def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimizer:
@@ -56,6 +61,15 @@ def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimi
     first: Tensor = groups[0]["params"][0]  # type: ignore[index]
     lr = torch.tensor(recipe.lr, device=first.device) if first.is_cuda else recipe.lr
     return _AdamW(groups, lr=lr, betas=recipe.betas, eps=recipe.eps, fused=True, capturable=first.is_cuda)
+
+
+def sgd(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimizer:
+    """Create SGD with momentum: v ← m v + g + w θ, θ ← θ - lr v, as torch has it. The rate is as in `adamw`."""
+    groups = [group for group in groups if group["params"]] or [{"params": []}]
+    parameters: list[Tensor] = groups[0]["params"]  # type: ignore[assignment]
+    on_gpu = bool(parameters) and parameters[0].is_cuda
+    lr = torch.tensor(recipe.lr, device=parameters[0].device) if on_gpu else recipe.lr
+    return _SGD(groups, lr=lr, momentum=recipe.momentum, fused=bool(parameters))
 
 
 class _AdamW(torch.optim.AdamW):
@@ -69,16 +83,33 @@ class _AdamW(torch.optim.AdamW):
     """
 
     def __init__(self, groups: list[dict[str, object]], **options: Any) -> None:
-        for method in vars(torch.optim.Optimizer).values():
-            plain = getattr(method, "__wrapped__", None)
-            if plain is not None:
-                vars(plain).setdefault("__dynamo_disable", plain)
+        _without_compiler()
         super().__init__(groups, **options)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one optimiser step."""
         inspect.unwrap(torch.optim.AdamW.step)(self, closure)
+
+
+class _SGD(torch.optim.SGD):
+    """torch's SGD, likewise without loading torch's compiler."""
+
+    def __init__(self, groups: list[dict[str, object]], **options: Any) -> None:
+        _without_compiler()
+        super().__init__(groups, **options)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Take one optimiser step."""
+        inspect.unwrap(torch.optim.SGD.step)(self, closure)
+
+
+def _without_compiler() -> None:
+    for method in vars(torch.optim.Optimizer).values():
+        plain = getattr(method, "__wrapped__", None)
+        if plain is not None:
+            vars(plain).setdefault("__dynamo_disable", plain)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:

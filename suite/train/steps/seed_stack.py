@@ -31,7 +31,7 @@ from suite.train.losses.target import Target
 from suite.train.steps.averaging import Follower
 from suite.train.steps.compiling import compiled_for
 from suite.train.steps.cuda_graph import Recorded
-from suite.train.steps.optimiser import adamw, parameter_groups, set_rate
+from suite.train.steps.optimiser import optimiser_of, parameter_groups, set_rate
 from suite.train.steps.precision import Precision
 from suite.train.steps.seeds import Each
 from suite.train.steps.shares import splittable, torchs_own
@@ -81,7 +81,7 @@ class StackTrainer:
         self._precision, self._device = precision, device
         self._parameters, self._buffers = stack_module_state(list(models))
         exempt = models[0].position_and_class_parameters()
-        self._optimiser = adamw(parameter_groups(self._parameters, recipe, exempt, stacked=True), recipe)
+        self._optimiser = optimiser_of(parameter_groups(self._parameters, recipe, exempt, stacked=True), recipe)
         self._template = copy.deepcopy(models[0]).to("meta")
         self._augmentation = Augmentation(recipe, normalise)
         self._learners = [model for model in models if isinstance(model, Learner)]

@@ -224,9 +224,10 @@ class Trainer:
         def one(indices: Tensor) -> tuple[Tensor, Tensor]:
             labels = images.labels[indices].to(self.device)
             batch = images.batch(indices, self.recipe.test_crop_ratio).to(self.device)
-            inputs, of_pixels = self.task.split(self.normalise(batch))
+            inputs = self.normalise(batch)
+            _, of_pixels = self.task.split(inputs)
             with self.precision.autocast(self.device):
-                output = in_single_precision(model(inputs))
+                output = in_single_precision(self.task.predict(model, inputs))
             self.team.beat()
             return self.task.judge(output, labels if of_pixels is None else of_pixels)
 
@@ -255,7 +256,7 @@ class Trainer:
         return [layer_similarity(model, images, ratio, self._inputs, self.precision, self.device)]
 
     def _inputs(self, batch: Tensor) -> Tensor:
-        return self.task.split(self.normalise(batch))[0]
+        return self.task.sample(self.normalise(batch))
 
     def models(self) -> list[Model]:
         """See `SeedTrainer.models`."""

@@ -16,11 +16,24 @@ def test_options_and_settings_are_inverse():
 
 def test_each_setting_is_in_the_checksum():
     rule = parse_segmentation("classes=11")
-    changes = [{"classes": 12}, {"first_value": 1}, {"train": "other"}, {"test": "other"}]
+    changes = [{"classes": 12}, {"first_value": 1}, {"train": "other"}, {"test": "other"}, {"height": 9}, {"width": 9}]
+    changes.append({"covers": "counts"})
     assert {key for change in changes for key in change} == set(Segmentation.model_fields)
     others = [rule.model_copy(update=change) for change in changes]
-    assert len({one.checksum("a" * 64) for one in (rule, *others)}) == 5
+    assert len({one.checksum("a" * 64) for one in (rule, *others)}) == 8
     assert rule.checksum("a" * 64) != rule.checksum("b" * 64)
+
+
+def test_the_counts_are_in_the_checksum_of_counts():
+    rule = parse_segmentation("classes=11,height=360,width=480,covers=counts")
+    assert parse_segmentation(rule.options.removeprefix("--segmentation ")) == rule
+    counts = [(20, 5, 96, 3), (21, 5, 96, 3), (20, 6, 96, 3), (20, 5, 97, 3), (20, 5, 96, 1)]
+    assert len({rule.counted(*one) for one in counts}) == len(counts)
+
+
+def test_settings_without_sizes_are_written_as_before_there_were_sizes():
+    rule = parse_segmentation("classes=11")
+    assert rule.model_dump() == {"classes": 11, "first_value": 0, "train": "train", "test": "val"}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +46,9 @@ def test_each_setting_is_in_the_checksum():
         ("classes=255", "classes: Input should be less than or equal to 254"),
         ("classes=2,classes=3", "classes twice"),
         ("classes=2,first_value=2", "first_value: Input should be 0 or 1"),
+        ("classes=2,height=30", "not height and width, or neither"),
+        ("classes=2,height=7,width=30", "height: Input should be greater than or equal to 8"),
+        ("classes=2,covers=pixels", "covers: Input should be 'counts'"),
         ("classes=2,size=3", "size: Extra inputs"),
         ("classes=2,train=../up", "train: not names of lists or folders"),
         ("classes=2,train=a,test=b+a", "not each name once"),

@@ -1,4 +1,4 @@
-"""Which parameters are decayed."""
+"""Which parameters are decayed, and the steps of SGD."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from suite.grid.recipe import Recipe
 from suite.models import create_model
-from suite.train.steps.optimiser import build_optimiser, parameter_groups
+from suite.train.steps.optimiser import build_optimiser, parameter_groups, set_rate
+from suite.train.steps.state import gather, restore
 
 SIZE = {"patch_size": 2, "embed_dim": 6, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0}
 
@@ -94,6 +97,44 @@ def test_the_recipes_values_reach_every_group() -> None:
     assert found == {(0.5, (0.8, 0.9), 1e-5)}
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_is_torchs_with_momentum(momentum: float) -> None:
+    """Three steps against the formula, with a rate that changes; weight decay of matrices alone."""
+    settings = {"version": 1, "epochs": 1, "batch_size": 1, "lr": 0.5, "optimiser": "sgd", "weight_decay": 0.1}
+    recipe = Recipe.model_validate({**settings, "momentum": momentum})
+    layer = nn.Linear(3, 2).double()
+    optimiser = build_optimiser(layer, recipe, set())
+    values = {name: one.detach().clone() for name, one in layer.named_parameters()}
+    speed = {name: torch.zeros_like(one) for name, one in values.items()}
+    for rate in (0.5, 0.25, 0.125):
+        set_rate(optimiser, rate)
+        optimiser.zero_grad()
+        layer(torch.ones(4, 3, dtype=torch.float64)).square().sum().backward()
+        for name, one in layer.named_parameters():
+            assert one.grad is not None
+            speed[name] = momentum * speed[name] + one.grad + (0.1 if one.ndim > 1 else 0.0) * values[name]
+            values[name] = values[name] - rate * speed[name]
+        optimiser.step()
+        for name, one in layer.named_parameters():
+            assert torch.allclose(one, values[name], rtol=1e-10), name
+
+
+def test_the_momentum_of_sgd_is_restored() -> None:
+    recipe = Recipe(version=1, epochs=1, batch_size=1, lr=0.5, optimiser="sgd", momentum=0.9)
+    layers = [nn.Linear(3, 2) for _ in range(2)]
+    optimisers = [build_optimiser(layer, recipe, set()) for layer in layers]
+    for _ in range(2):
+        layers[0](torch.ones(4, 3)).square().sum().backward()
+        optimisers[0].step()
+    held = {name: value.clone() for name, value in gather(layers[0].state_dict(), {}, optimisers[0], []).items()}
+    restore(held, layers[1].state_dict(), {}, optimisers[1], [])
+    for layer, optimiser in zip(layers, optimisers, strict=True):
+        optimiser.zero_grad()
+        layer(torch.ones(4, 3)).square().sum().backward()
+        optimiser.step()
+    assert torch.equal(layers[0].weight, layers[1].weight)
+
+
 def test_training_loads_neither_torchs_compiler_nor_timm(write_grid: Callable[..., Path], data_folder: Path) -> None:
     """They take 150 MB and seconds to load. In a process of its own, since other tests load them."""
     code = f"""
@@ -102,12 +143,13 @@ import suite.cli.commands.run, suite.train.teachers
 from pathlib import Path
 from suite.grid import load_grid
 from suite.train import Machine, run_trial
-from suite.train.steps.optimiser import adamw
+from suite.train.steps.optimiser import adamw, sgd
 trial = load_grid(Path({str(write_grid(("epochs: 2", "epochs: 1")))!r})).expand().trials[0]
 record = run_trial(trial, Machine(Path({str(data_folder)!r}), "cpu"))
 assert record.status == "done", record
 optimiser = adamw([{{"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": 0.0}}], trial.recipe)
 optimiser.load_state_dict(optimiser.state_dict())  # when it resumes
+sgd([{{"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": 0.0}}], trial.recipe).step()
 assert not {{"torch._dynamo", "timm"}} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

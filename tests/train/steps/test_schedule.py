@@ -136,6 +136,23 @@ def test_legacy_compact_transformers_fall_to_zero_over_the_rest() -> None:
         assert learning_rate(recipe, epoch) == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_polynomial_decay_is_that_of_mmsegmentation() -> None:
+    """By steps: the base rate less the lower end, times (1 - t/T)^p, plus the lower end; after T, the lower end."""
+    values = {"decay": "polynomial", "decay_power": 0.9, "lr": 1e-3, "min_lr": 1e-4, "schedule_unit": "step"}
+    recipe = Recipe.model_validate({"version": 1, "epochs": 4, "cooldown_epochs": 1, "batch_size": 1, **values})
+    for number in range(4 * 7):
+        expected = (1e-3 - 1e-4) * (1 - number / (4 * 7)) ** 0.9 + 1e-4
+        assert learning_rate(recipe, number // 7, number % 7, 7) == pytest.approx(expected, rel=1e-9)
+    assert learning_rate(recipe, 4, 3, 7) == 1e-4
+
+
+def test_a_polynomial_decay_of_power_1_after_a_warm_up_is_a_line() -> None:
+    values = {"decay": "polynomial", "warmup_epochs": 2, "warmup_prefix": True}
+    recipe = Recipe.model_validate({"version": 1, "epochs": 6, "batch_size": 1, "lr": 0.8, **values})
+    found = [learning_rate(recipe, epoch) for epoch in range(6)]
+    assert found == pytest.approx([0.0, 0.4, 0.8, 0.6, 0.4, 0.2])
+
+
 def test_without_warm_up_it_falls_from_the_peak() -> None:
     recipe = Recipe(version=1, epochs=7, batch_size=1, lr=0.1)
     rates = [learning_rate(recipe, epoch) for epoch in range(7)]
