@@ -143,10 +143,10 @@ def decode_window(
         InputError: the file is damaged or has too many pixels.
     """
     with _loaded(data, path) as opened:
-        image = _converted(opened, channels)
-        top, left, height, width = window(image.height, image.width)
+        top, left, height, width = window(opened.height, opened.width)
         resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
-        image = image.crop((left, top, left + width, top + height)).resize((image_size, image_size), resample)
+        image = _converted(opened.crop((left, top, left + width, top + height)), channels)
+        image = image.resize((image_size, image_size), resample)
         return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
 
 
@@ -214,7 +214,8 @@ def _resized_size(width: int, height: int, side: int, path: Path) -> tuple[int, 
 def _converted(image: Image.Image, channels: int) -> Image.Image:
     if "transparency" in image.info:
         image = image.convert("RGBA")  # converting a transparent palette directly to RGB gives a warning
-    return image.convert("L" if channels == 1 else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _has_orientation(image: Image.Image) -> bool:

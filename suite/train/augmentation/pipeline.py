@@ -15,6 +15,7 @@ from suite.data.images import Images, Pending
 from suite.data.transfer import to_device
 from suite.grid.auto_augment import parse_policy
 from suite.grid.recipe import Recipe
+from suite.train.augmentation import large_images
 from suite.train.augmentation.crop_and_flip import move
 from suite.train.augmentation.draws import Finish, Reading, draw_finish, draw_reading
 from suite.train.augmentation.erasing import erase
@@ -294,6 +295,9 @@ class Augmentation:
     def _augment(self, pixels: Tensor, reading: Reading) -> Tensor:
         """Apply all operations on pixels except the random resized crop: uint8 [n, C, H, W] on the device."""
         fill = self._normalise.fill
+        if large_images.suits(pixels, reading):
+            large_images.augment_each(pixels, reading, fill)
+            return pixels
         for layer in reading.before:
             pixels = apply_layer(pixels, layer, torch.zeros_like(fill))
         if reading.moves is not None:
