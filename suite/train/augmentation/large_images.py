@@ -14,8 +14,7 @@ from torch import Tensor
 from suite.train.augmentation.draws import Reading
 from suite.train.augmentation.layers import apply_operation
 from suite.train.augmentation.operations import NOTHING, Layer
-
-LARGE = 128 * 128  # pixels of an image; for smaller ones, a call per image takes longer than the work itself
+from suite.train.augmentation.sizes import is_large
 
 _Step = tuple[int, Tensor, int]  # an operation, its argument, and its interpolation
 
@@ -23,7 +22,7 @@ _Step = tuple[int, Tensor, int]  # an operation, its argument, and its interpola
 def suits(images: Tensor, reading: Reading) -> bool:
     """Whether `augment_each` can augment these images, and is faster than augmenting them together."""
     cropped = reading.moves is not None and reading.moves.padding > 0
-    return images.device.type == "cpu" and images[0, 0].numel() >= LARGE and images.is_contiguous() and not cropped
+    return is_large(images) and images.is_contiguous() and not cropped
 
 
 def augment_each(images: Tensor, reading: Reading, fill: Tensor) -> None:
