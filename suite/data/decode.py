@@ -53,7 +53,7 @@ def header(path: Path, image_size: int | None = None) -> tuple[str, int, int]:
     Raises:
         InputError: the file isn't an image, its pixels don't have 8 bits per channel, or it has too many pixels.
     """
-    with _readable(path), _regular(path) as file, open_image(file) as image:
+    with readable(path), _regular(path) as file, open_image(file) as image:
         mode, (width, height) = image.mode, image.size
     if mode not in EIGHT_BIT_MODES:
         raise InputError(
@@ -81,7 +81,7 @@ def read_file(path: Path) -> bytes:
     Raises:
         InputError: the file doesn't exist, isn't a regular file, or is larger than `MOST_BYTES`.
     """
-    with _readable(path):
+    with readable(path):
         return read_regular(path, MOST_BYTES)
 
 
@@ -89,6 +89,11 @@ def read_regular(path: Path, most: int) -> bytes:
     """The bytes of a regular file of at most `most` bytes. Raises `OSError` for anything else."""
     with _regular(path, most) as file:
         return file.read()
+
+
+def check_area(image: Image.Image, path: Path) -> None:
+    """Raise `InputError` if an opened image has too many pixels."""
+    _resized_size(*image.size, min(image.size), path)
 
 
 def decode(
@@ -227,8 +232,8 @@ def _has_orientation(image: Image.Image) -> bool:
 
 @contextmanager
 def _loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
-    with _readable(path), open_image(io.BytesIO(data)) as image:
-        _resized_size(*image.size, min(image.size), path)
+    with readable(path), open_image(io.BytesIO(data)) as image:
+        check_area(image, path)
         image.load()
         yield image
 
@@ -265,7 +270,7 @@ def _disguise(path: Path) -> tuple[str, str] | None:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Convert any error that Pillow raises for a damaged file to an `InputError` that names the file."""
     try:
         yield

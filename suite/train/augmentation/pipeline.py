@@ -11,6 +11,7 @@ from itertools import chain, islice
 import torch
 from torch import Tensor
 
+from suite.data.huge_pages import in_huge_pages
 from suite.data.images import Images, Pending
 from suite.data.transfer import to_device
 from suite.grid.auto_augment import parse_policy
@@ -50,7 +51,7 @@ class Normalise:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise images, uint8 [B, C, H, W], to float32 [B, C, H, W]."""
-        pixels = images.float()
+        pixels = in_huge_pages(torch.empty_like(images, dtype=torch.float32)).copy_(images)
         return torch.addcmul(self._shift, pixels, self._scale, out=pixels)
 
 
