@@ -11,7 +11,7 @@ from itertools import chain, islice
 import torch
 from torch import Tensor
 
-from suite.data.huge_pages import in_huge_pages
+from suite.data.buffers import Buffers
 from suite.data.images import Images, Pending
 from suite.data.transfer import to_device
 from suite.grid.auto_augment import parse_policy
@@ -22,6 +22,7 @@ from suite.train.augmentation.draws import Finish, Reading, draw_finish, draw_re
 from suite.train.augmentation.erasing import erase
 from suite.train.augmentation.layers import apply_layer
 from suite.train.augmentation.mixing import Mixing, mix
+from suite.train.augmentation.sizes import is_large
 
 # The number of images drawn together, in whole batches, if operations differ between images: processing a small group
 # of images costs as much as a larger one. Changing this number changes the draws of a seed.
@@ -46,12 +47,14 @@ class Normalise:
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> None:
         mean_, std_ = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std))
+        self._buffers = Buffers()
         self._scale, self._shift = 1 / (255 * std_), -mean_ / std_
         self.fill = torch.tensor([min(255, round(255 * value)) for value in mean], dtype=torch.uint8, device=device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise images, uint8 [B, C, H, W], to float32 [B, C, H, W]."""
-        pixels = in_huge_pages(torch.empty_like(images, dtype=torch.float32)).copy_(images)
+        again = is_large(images) and images.is_contiguous()
+        pixels = self._buffers.empty(images.shape, torch.float32).copy_(images) if again else images.float()
         return torch.addcmul(self._shift, pixels, self._scale, out=pixels)
 
 
