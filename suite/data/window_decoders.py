@@ -1,4 +1,4 @@
-"""Readers of a window of an image file: by Pillow, or faster by torchvision with values that may differ by 2."""
+"""Readers of a window of an image file: by Pillow, or faster by torchvision with values that may differ by 1 or 2."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decode_window_by_torchvision(
 ) -> npt.NDArray[np.uint8]:
     """Like `decode_window`, but torchvision decodes JPEG files, and torch resizes. Pillow reads all other files.
 
-    The decoded pixels are the same. Resized ones may differ by 2, because torch rounds the weights to 16 bits.
+    The decoded pixels are the same. Resized ones may differ by 1 or 2, because torch rounds the weights to 16 bits.
 
     Args:
         data: the file's bytes.

@@ -47,9 +47,7 @@ def augment_each(images: Tensor, reading: Reading, fill: Tensor) -> None:
 
 
 def _steps(layer: Layer) -> list[_Step]:
-    return list(
-        zip(layer.operation.tolist(), layer.argument.split(1), layer.interpolation.tolist(), strict=True)
-    )
+    return list(zip(layer.operation.tolist(), layer.argument.split(1), layer.interpolation.tolist(), strict=True))
 
 
 def _apply(image: Tensor, steps: Sequence[_Step], fill: Tensor) -> Tensor:
