@@ -1,6 +1,6 @@
 """Images per second of reading and augmenting a folder of photographs, and of preparing it.
 
-Our input pipeline with either decoder is interleaved with timm's loader at its fastest setting, as in
+Our input pipeline with either resizer is interleaved with timm's loader at its fastest setting, as in
 `lape bench --throughput`, on JPEG files of 500x375 pixels with DeiT's recipe.
 """
 
@@ -34,8 +34,8 @@ from suite.models.architectures import resolve_architecture
 from suite.models.model_cell import ModelCell, Shape
 from suite.store.environment import describe
 
-DECODERS = ("pillow", "torchvision")
-SIDES = (*DECODERS, "timm")
+RESIZERS = ("pillow", "torch")
+SIDES = (*RESIZERS, "timm")
 FIGURES = ("pipeline", "pipeline_per_core")
 PIXELS, BATCH = 224, 128
 TRAIN, VAL = 2048, 64  # images
@@ -81,12 +81,12 @@ def _prepare(folder: Path, count: int, images: int) -> dict[str, float]:
     return {"cores": count, "seconds": seconds, "images_per_second": images / seconds}
 
 
-def workload(root: Path, decoder: str) -> Workload:
-    """Return DeiT's recipe with this decoder on the prepared photographs."""
+def workload(root: Path, resizer: str) -> Workload:
+    """Return DeiT's recipe with this resizer on the prepared photographs."""
     meta = load_meta(_NAME, root)
     assert meta is not None
     recipe = load_document(Path("grids/recipes/deit.yaml"), Recipe)
-    recipe = recipe.model_copy(update={"batch_size": BATCH, "decoder": decoder})
+    recipe = recipe.model_copy(update={"batch_size": BATCH, "resizer": resizer})
     shape = Shape(meta.dataset.num_classes, PIXELS, 3)
     cell = ModelCell(resolve_architecture("deit_tiny"), "learnable", "default", "ln", shape)
     return Workload(cell, recipe, meta.dataset, root, torch.device("cpu"))
@@ -96,7 +96,7 @@ def _pipelines(root: Path, rounds: int) -> dict[str, Any]:
     with ExitStack() as stack:
         crowds = {
             side: stack.enter_context(
-                Crowd("timm" if side == "timm" else "ours", workload(root, side if side in DECODERS else "pillow"), 1)
+                Crowd("timm" if side == "timm" else "ours", workload(root, side if side in RESIZERS else "pillow"), 1)
             )
             for side in SIDES
         }
@@ -143,7 +143,7 @@ def _told(figure: str, side: str, setting: LoopSetting, turn: Turn) -> dict[str,
 
 
 def _summary(figure: str, turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return each side's images per second, and the ratio of ours to timm's for either decoder."""
+    """Return each side's images per second, and the ratio of ours to timm's for either resizer."""
     rates = {
         side: [one["images_per_second"] for one in turns if (one["figure"], one["side"]) == (figure, side)]
         for side in SIDES
@@ -151,7 +151,7 @@ def _summary(figure: str, turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     timm = next(one for one in turns if (one["figure"], one["side"]) == (figure, "timm"))
     return {
         "images_per_second": {side: asdict(quartiles(rates[side])) for side in SIDES},
-        "ratio": {decoder: asdict(paired_ratio(rates["timm"], rates[decoder])) for decoder in DECODERS},
+        "ratio": {resizer: asdict(paired_ratio(rates["timm"], rates[resizer])) for resizer in RESIZERS},
         "timm": str(LoopSetting(**timm["setting"])),
     }
 
@@ -162,13 +162,13 @@ def table(told: Mapping[str, Any]) -> str:
         [
             LABELS[figure],  # type: ignore[index]
             *(rate_text(one["images_per_second"][side]) for side in SIDES),
-            *(ratio_text(one["ratio"][decoder]) for decoder in DECODERS),
+            *(ratio_text(one["ratio"][resizer]) for resizer in RESIZERS),
             one["timm"],
         ]
         for figure, one in told["summary"].items()
     ]
-    heads = ["images per second", *(f"ours, {name}" for name in DECODERS), "timm"]
-    heads += [*(f"ratio, {name}" for name in DECODERS), "timm's fastest setting"]
+    heads = ["images per second", *(f"ours, {name}" for name in RESIZERS), "timm"]
+    heads += [*(f"ratio, {name}" for name in RESIZERS), "timm's fastest setting"]
     prepared = [
         [str(one["cores"]), f"{one['seconds']:.1f}", f"{one['images_per_second']:,.0f}"] for one in told["prepare"]
     ]

@@ -155,9 +155,9 @@ def _targets(figures: Figures) -> str:
         word = "met" if memory <= most else "**missed**"
         lines.append([f"memory of a trial on {threads}", f"≤ {most:g} GB", f"{memory:.2f} GB", word])
     told = figures["folders"]
-    for decoder in folders.DECODERS:
-        ratio, least = told["summary"]["pipeline_per_core"]["ratio"][decoder], 1.5
-        what = f"folder of JPEG files, images per CPU second, `decoder: {decoder}`, against timm's"
+    for resizer in folders.RESIZERS:
+        ratio, least = told["summary"]["pipeline_per_core"]["ratio"][resizer], 1.5
+        what = f"folder of JPEG files, images per CPU second, `resizer: {resizer}`, against timm's"
         word = "provisional" if _busy(told) else _word(ratio, least)
         lines.append([what, f"≥ {least:g} ×", ratio_text(ratio), word])
     return markdown(("what", "target", "measured", ""), [*lines, *gpu.targets(figures)], ":--")

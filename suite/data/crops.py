@@ -27,7 +27,7 @@ class Crops:
         uniform: float64 [B, 10, 2] in [0, 1), for area and aspect ratio of each attempt.
         place: float64 [B, 2] in [0, 1), for the window's place.
         bicubic: bool [B]; True for bicubic interpolation, False for bilinear.
-        decoder: the reader of image files: a name in `suite.data.window_decoders`. Images in memory don't depend on it.
+        resizer: "pillow", or "torch" for image files, which is faster; images in memory don't depend on it.
     """
 
     scale: tuple[float, float]
@@ -35,7 +35,7 @@ class Crops:
     uniform: Tensor
     place: Tensor
     bicubic: Tensor
-    decoder: str = "pillow"
+    resizer: str = "pillow"
 
     def windows(self, heights: Tensor, widths: Tensor) -> Tensor:
         """The windows in images of these heights and widths, int64 [B] each.
@@ -61,13 +61,13 @@ class Crops:
     def take(self, images: Tensor) -> Crops:
         """The crops of the images at these indices, int64 [n]."""
         drawn = (getattr(self, name)[images] for name in ("uniform", "place", "bicubic"))
-        return Crops(self.scale, self.ratio, *drawn, decoder=self.decoder)
+        return Crops(self.scale, self.ratio, *drawn, resizer=self.resizer)
 
     @classmethod
     def joined(cls, parts: Sequence[Crops]) -> Crops:
         """Concatenate the crops of several batches."""
         drawn = (torch.cat([getattr(part, name) for part in parts]) for name in ("uniform", "place", "bicubic"))
-        return cls(parts[0].scale, parts[0].ratio, *drawn, decoder=parts[0].decoder)
+        return cls(parts[0].scale, parts[0].ratio, *drawn, resizer=parts[0].resizer)
 
     def window(self, image: int, height: int, width: int) -> tuple[int, int, int, int]:
         """The window of one image: top, left, height and width.
@@ -115,7 +115,7 @@ def draw_crops(
     ratio: tuple[float, float],
     bicubic: Tensor,
     generator: torch.Generator,
-    decoder: str = "pillow",
+    resizer: str = "pillow",
 ) -> Crops:
     """Draw the crops of `count` images.
 
@@ -125,11 +125,11 @@ def draw_crops(
         ratio: smallest and largest aspect ratio, width to height.
         bicubic: bool [count]; True for bicubic interpolation, False for bilinear.
         generator: the source of random numbers, on the CPU.
-        decoder: see `Crops`.
+        resizer: see `Crops`.
     """
     uniform = torch.rand(count, _ATTEMPTS, 2, generator=generator, dtype=torch.float64)
     place = torch.rand(count, 2, generator=generator, dtype=torch.float64)
-    return Crops(scale, ratio, uniform, place, bicubic, decoder)
+    return Crops(scale, ratio, uniform, place, bicubic, resizer)
 
 
 def crop_and_resize(images: Tensor, windows: Tensor, bicubic: Tensor, height: int, width: int) -> Tensor:

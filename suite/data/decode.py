@@ -53,7 +53,7 @@ def header(path: Path, image_size: int | None = None) -> tuple[str, int, int]:
     Raises:
         InputError: the file isn't an image, its pixels don't have 8 bits per channel, or it has too many pixels.
     """
-    with readable(path), _regular(path) as file, open_image(file) as image:
+    with _readable(path), _regular(path) as file, open_image(file) as image:
         mode, (width, height) = image.mode, image.size
     if mode not in EIGHT_BIT_MODES:
         raise InputError(
@@ -81,7 +81,7 @@ def read_file(path: Path) -> bytes:
     Raises:
         InputError: the file doesn't exist, isn't a regular file, or is larger than `MOST_BYTES`.
     """
-    with readable(path):
+    with _readable(path):
         return read_regular(path, MOST_BYTES)
 
 
@@ -89,11 +89,6 @@ def read_regular(path: Path, most: int) -> bytes:
     """The bytes of a regular file of at most `most` bytes. Raises `OSError` for anything else."""
     with _regular(path, most) as file:
         return file.read()
-
-
-def check_area(image: Image.Image, path: Path) -> None:
-    """Raise `InputError` if an opened image has too many pixels."""
-    _resized_size(*image.size, min(image.size), path)
 
 
 def decode(
@@ -132,7 +127,14 @@ def decode_oriented(data: bytes, path: Path, channels: int, image_size: int) -> 
 
 
 def decode_window(
-    data: bytes, path: Path, channels: int, image_size: int, window: Callable[[int, int], Window], bicubic: bool
+    data: bytes,
+    path: Path,
+    channels: int,
+    image_size: int,
+    window: Callable[[int, int], Window],
+    bicubic: bool,
+    *,
+    by_torch: bool = False,
 ) -> npt.NDArray[np.uint8]:
     """Decode a window of an image and resize it to uint8 [image_size, image_size, channels].
 
@@ -143,14 +145,18 @@ def decode_window(
         image_size: pixels on each side of the result.
         window: a function from the image's height and width to the window's top, left, height and width.
         bicubic: True for bicubic interpolation, False for bilinear.
+        by_torch: let torch resize the window instead of Pillow. It takes a third of the time. Some values differ by 1
+            or 2, because torch rounds the weights to 16 bits.
 
     Raises:
         InputError: the file is damaged or has too many pixels.
     """
     with _loaded(data, path) as opened:
         top, left, height, width = window(opened.height, opened.width)
-        resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
         image = _converted(opened.crop((left, top, left + width, top + height)), channels)
+        if by_torch:
+            return _resized_by_torch(image, channels, image_size, "bicubic" if bicubic else "bilinear")
+        resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
         image = image.resize((image_size, image_size), resample)
         return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
 
@@ -182,6 +188,16 @@ def decode_mask(data: bytes, path: Path, image_size: int) -> tuple[npt.NDArray[n
             )
         fitted = _cropped(image, path, image_size, image_size, Image.Resampling.NEAREST)
         return np.array(image, dtype=np.uint8), np.array(fitted, dtype=np.uint8)
+
+
+def _resized_by_torch(image: Image.Image, channels: int, image_size: int, mode: str) -> npt.NDArray[np.uint8]:
+    import torch  # takes seconds, which processes that prepare data don't need to spend
+    from torch.nn.functional import interpolate
+
+    pixels = np.array(image, dtype=np.uint8).reshape(1, image.height, image.width, channels)
+    batch, size = torch.from_numpy(pixels).permute(0, 3, 1, 2), (image_size, image_size)
+    found: npt.NDArray[np.uint8] = interpolate(batch, size, mode=mode, antialias=True)[0].permute(1, 2, 0).numpy()
+    return found
 
 
 def _fitted(image: Image.Image, path: Path, channels: int, image_size: int, side: int) -> npt.NDArray[np.uint8]:
@@ -232,8 +248,8 @@ def _has_orientation(image: Image.Image) -> bool:
 
 @contextmanager
 def _loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
-    with readable(path), open_image(io.BytesIO(data)) as image:
-        check_area(image, path)
+    with _readable(path), open_image(io.BytesIO(data)) as image:
+        _resized_size(*image.size, min(image.size), path)
         image.load()
         yield image
 
@@ -270,7 +286,7 @@ def _disguise(path: Path) -> tuple[str, str] | None:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def _readable(path: Path) -> Iterator[None]:
     """Convert any error that Pillow raises for a damaged file to an `InputError` that names the file."""
     try:
         yield

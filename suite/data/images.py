@@ -18,12 +18,11 @@ from suite.data.buffers import Buffers, keep_freed_memory
 from suite.data.cache import load_index, load_meta, load_split, prepare_command, prepared_files, verify
 from suite.data.crops import Crops, crop_and_resize, crop_to_nearest, resize_and_crop_centre
 from suite.data.datasets import Dataset
-from suite.data.decode import decode, read_file
+from suite.data.decode import decode, decode_window, read_file
 from suite.data.index import Row, changed_file
 from suite.data.names import name_path
 from suite.data.parallel import Background
 from suite.data.transfer import to_device
-from suite.data.window_decoders import WINDOW_DECODERS
 from suite.errors import InputError
 
 Name = tuple[str, str]  # a data set's checksum, and the split
@@ -201,10 +200,12 @@ class FolderImages:
 
     def _start_cropped(self, indices: Tensor, crops: Crops) -> Pending:
         channels, size, _ = self.shape
-        bicubic, decode_ = crops.bicubic.tolist(), WINDOW_DECODERS[crops.decoder]
+        bicubic, by_torch = crops.bicubic.tolist(), crops.resizer == "torch"
         return self._start(
             indices,
-            lambda i, data, path: decode_(data, path, channels, size, partial(crops.window, i), bicubic[i]),
+            lambda i, data, path: decode_window(
+                data, path, channels, size, partial(crops.window, i), bicubic[i], by_torch=by_torch
+            ),
         )
 
     def _start(self, indices: Tensor, decode_: Callable[[int, bytes, Path], npt.NDArray[np.uint8]]) -> Pending:

@@ -115,9 +115,9 @@ class Recipe(BaseModel):
         description="interpolation of random resized crops and RandAugment; random: one of the two for each image",
         json_schema_extra=_neutral("bicubic"),
     )
-    decoder: Literal["pillow", "torchvision"] = Field(
-        default="pillow", description="reader of image files for random resized crops; torchvision is faster, and some "
-        "values differ by 1 or 2", json_schema_extra=_neutral("pillow"),
+    resizer: Literal["pillow", "torch"] = Field(
+        default="pillow", description="what resizes random crops of image files; torch is faster, and some values "
+        "differ by 1 or 2", json_schema_extra=_neutral("pillow"),
     )  # fmt: skip
     erase_prob: float = Field(
         default=0.0, ge=0, le=1, description="probability of random erasing", json_schema_extra=_neutral(0.0)

@@ -103,7 +103,7 @@ def draw_reading(
     after: list[Layer] = []
     if recipe.crop_scale is not None:
         bicubic = draw_interpolation(recipe.interpolation, (count,), generator) == BICUBIC
-        crops = draw_crops(count, recipe.crop_scale, recipe.crop_ratio, bicubic, generator, recipe.decoder)
+        crops = draw_crops(count, recipe.crop_scale, recipe.crop_ratio, bicubic, generator, recipe.resizer)
     if isinstance(policy, LearnedPolicy):
         before = draw_learned(policy, count, size, generator)
     moves = draw_moves(count, recipe.crop_padding, recipe.flip, generator)
