@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu, small_models, stacking
+from benchmarks import folders, gpu, small_models, stacking
 from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures
 from benchmarks.products import products
 from suite.bench.throughput.measure import SIDES
@@ -41,7 +41,7 @@ COMMANDS = {
     "bf16": f"lape bench --throughput {_HEADLINE} --precision bf16 --json -",
     "join": "lape bench --arch vit_lite_7_4 --image-size 32 --classes 10 --batch-size 128 --rounds 5 --csv -",
 }
-PARTS = (*COMMANDS, "memory", "products", "stack", "small")
+PARTS = (*COMMANDS, "memory", "products", "stack", "small", "folders")
 # One short training run of Table 2: its peak memory doesn't depend on its length. The override of the blocks comes
 # first, because the other overrides change those blocks.
 TRAINED = (
@@ -65,6 +65,8 @@ def measure(name: str, options: Sequence[str]) -> Any:
         return [asdict(row) for row in stacking.main("cpu", seeds=3)]
     if name == "small":
         return small_models.measure()
+    if name == "folders":
+        return folders.measure()
     if name == "memory":
         return [{"threads": threads, "megabytes": _peak(threads)} for threads in (1, 2)]
     if name == "join":
@@ -106,6 +108,7 @@ def tables(figures: Figures) -> Mapping[str, str]:
         "join": _joins(figures["join"]),
         "stack": _stack(figures["stack"]),
         **small_models.tables(figures["small"]),
+        "folders": folders.table(figures["folders"]),
         "gpu": gpu.commands(),
         "seen": gpu.seen(figures),
     }
@@ -154,6 +157,12 @@ def _targets(figures: Figures) -> str:
         memory, threads = told["megabytes"] / 1e3, "one thread" if told["threads"] == 1 else "two threads"
         word = "met" if memory <= most else "**missed**"
         lines.append([f"memory of a trial on {threads}", f"≤ {most:g} GB", f"{memory:.2f} GB", word])
+    told = figures["folders"]
+    for resizer in folders.RESIZERS:
+        ratio, least = told["summary"]["pipeline_per_core"]["ratio"][resizer], 1.5
+        what = f"folder of JPEG files, images per CPU second, `resizer: {resizer}`, against timm's"
+        word = "provisional" if _busy(told) else _word(ratio, least)
+        lines.append([what, f"≥ {least:g} ×", ratio_text(ratio), word])
     return markdown(("what", "target", "measured", ""), [*lines, *gpu.targets(figures)], ":--")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ class Crops:
         uniform: float64 [B, 10, 2] in [0, 1), for area and aspect ratio of each attempt.
         place: float64 [B, 2] in [0, 1), for the window's place.
         bicubic: bool [B]; True for bicubic interpolation, False for bilinear.
+        resizer: "pillow", or "torch" for image files, which is faster; images in memory don't depend on it.
     """
 
     scale: tuple[float, float]
@@ -33,6 +35,7 @@ class Crops:
     uniform: Tensor
     place: Tensor
     bicubic: Tensor
+    resizer: str = "pillow"
 
     def windows(self, heights: Tensor, widths: Tensor) -> Tensor:
         """The windows in images of these heights and widths, int64 [B] each.
@@ -40,9 +43,7 @@ class Crops:
         Returns top, left, height and width, int64 [B, 4].
         """
         area = heights * widths
-        low, high = (math.log(bound) for bound in self.ratio)
-        target = (self.scale[0] + (self.scale[1] - self.scale[0]) * self.uniform[..., 0]) * area[:, None]
-        aspect = (low + (high - low) * self.uniform[..., 1]).exp()
+        target, aspect = self._shares * area[:, None], self._aspects
         width = (target * aspect).sqrt().round().long().clamp(min=1)
         height = (target / aspect).sqrt().round().long().clamp(min=1)
         fits = (width <= widths[:, None]) & (height <= heights[:, None])
@@ -59,13 +60,14 @@ class Crops:
 
     def take(self, images: Tensor) -> Crops:
         """The crops of the images at these indices, int64 [n]."""
-        return Crops(self.scale, self.ratio, self.uniform[images], self.place[images], self.bicubic[images])
+        drawn = (getattr(self, name)[images] for name in ("uniform", "place", "bicubic"))
+        return Crops(self.scale, self.ratio, *drawn, resizer=self.resizer)
 
     @classmethod
     def joined(cls, parts: Sequence[Crops]) -> Crops:
         """Concatenate the crops of several batches."""
         drawn = (torch.cat([getattr(part, name) for part in parts]) for name in ("uniform", "place", "bicubic"))
-        return cls(parts[0].scale, parts[0].ratio, *drawn)
+        return cls(parts[0].scale, parts[0].ratio, *drawn, resizer=parts[0].resizer)
 
     def window(self, image: int, height: int, width: int) -> tuple[int, int, int, int]:
         """The window of one image: top, left, height and width.
@@ -75,14 +77,45 @@ class Crops:
             height: the image's height.
             width: the image's width.
         """
-        one = slice(image, image + 1)
-        drawn = Crops(self.scale, self.ratio, self.uniform[one], self.place[one], self.bicubic[one])
-        top, left, tall, wide = drawn.windows(torch.tensor([height]), torch.tensor([width]))[0].tolist()
+        area = height * width
+        for share, aspect in self._attempts[image]:
+            target = share * area
+            wide, tall = (max(1, round(math.sqrt(value))) for value in (target * aspect, target / aspect))
+            if wide <= width and tall <= height:
+                down, across = self._places[image]
+                return int(down * (height - tall + 1)), int(across * (width - wide + 1)), tall, wide
+        one = self.take(torch.tensor([image]))
+        top, left, tall, wide = one.windows(torch.tensor([height]), torch.tensor([width]))[0].tolist()
         return top, left, tall, wide
+
+    # Image files are cropped one by one, as their sizes become known. Python's floats are then 20 times as fast as
+    # tensors of one image, and these two lists are made once per batch.
+    @cached_property
+    def _attempts(self) -> list[list[list[float]]]:
+        """The fraction of the area and the aspect ratio of each image's attempts."""
+        return torch.stack([self._shares, self._aspects], dim=2).tolist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def _places(self) -> list[list[float]]:
+        return self.place.tolist()  # type: ignore[no-any-return]
+
+    @property
+    def _shares(self) -> Tensor:
+        return self.scale[0] + (self.scale[1] - self.scale[0]) * self.uniform[..., 0]
+
+    @property
+    def _aspects(self) -> Tensor:
+        low, high = (math.log(bound) for bound in self.ratio)
+        return (low + (high - low) * self.uniform[..., 1]).exp()
 
 
 def draw_crops(
-    count: int, scale: tuple[float, float], ratio: tuple[float, float], bicubic: Tensor, generator: torch.Generator
+    count: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    bicubic: Tensor,
+    generator: torch.Generator,
+    resizer: str = "pillow",
 ) -> Crops:
     """Draw the crops of `count` images.
 
@@ -92,10 +125,11 @@ def draw_crops(
         ratio: smallest and largest aspect ratio, width to height.
         bicubic: bool [count]; True for bicubic interpolation, False for bilinear.
         generator: the source of random numbers, on the CPU.
+        resizer: see `Crops`.
     """
     uniform = torch.rand(count, _ATTEMPTS, 2, generator=generator, dtype=torch.float64)
     place = torch.rand(count, 2, generator=generator, dtype=torch.float64)
-    return Crops(scale, ratio, uniform, place, bicubic)
+    return Crops(scale, ratio, uniform, place, bicubic, resizer)
 
 
 def crop_and_resize(images: Tensor, windows: Tensor, bicubic: Tensor, height: int, width: int) -> Tensor:

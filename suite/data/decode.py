@@ -127,7 +127,14 @@ def decode_oriented(data: bytes, path: Path, channels: int, image_size: int) -> 
 
 
 def decode_window(
-    data: bytes, path: Path, channels: int, image_size: int, window: Callable[[int, int], Window], bicubic: bool
+    data: bytes,
+    path: Path,
+    channels: int,
+    image_size: int,
+    window: Callable[[int, int], Window],
+    bicubic: bool,
+    *,
+    by_torch: bool = False,
 ) -> npt.NDArray[np.uint8]:
     """Decode a window of an image and resize it to uint8 [image_size, image_size, channels].
 
@@ -138,15 +145,19 @@ def decode_window(
         image_size: pixels on each side of the result.
         window: a function from the image's height and width to the window's top, left, height and width.
         bicubic: True for bicubic interpolation, False for bilinear.
+        by_torch: let torch resize the window instead of Pillow. It takes a third of the time. Some values differ by 1
+            or 2, because torch rounds the weights to 16 bits.
 
     Raises:
         InputError: the file is damaged or has too many pixels.
     """
     with _loaded(data, path) as opened:
-        image = _converted(opened, channels)
-        top, left, height, width = window(image.height, image.width)
+        top, left, height, width = window(opened.height, opened.width)
+        image = _converted(opened.crop((left, top, left + width, top + height)), channels)
+        if by_torch:
+            return _resized_by_torch(image, channels, image_size, "bicubic" if bicubic else "bilinear")
         resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
-        image = image.crop((left, top, left + width, top + height)).resize((image_size, image_size), resample)
+        image = image.resize((image_size, image_size), resample)
         return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
 
 
@@ -225,6 +236,16 @@ def _within(image: Image.Image, height: int, width: int, resample: Image.Resampl
     return image if size == image.size else image.resize(size, resample)
 
 
+def _resized_by_torch(image: Image.Image, channels: int, image_size: int, mode: str) -> npt.NDArray[np.uint8]:
+    import torch  # takes seconds, which processes that prepare data don't need to spend
+    from torch.nn.functional import interpolate
+
+    pixels = np.array(image, dtype=np.uint8).reshape(1, image.height, image.width, channels)
+    batch, size = torch.from_numpy(pixels).permute(0, 3, 1, 2), (image_size, image_size)
+    found: npt.NDArray[np.uint8] = interpolate(batch, size, mode=mode, antialias=True)[0].permute(1, 2, 0).numpy()
+    return found
+
+
 def _fitted(image: Image.Image, path: Path, channels: int, image_size: int, side: int) -> npt.NDArray[np.uint8]:
     image = _cropped(_converted(image, channels), path, image_size, side, Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
@@ -260,7 +281,8 @@ def _resized_size(width: int, height: int, side: int, path: Path) -> tuple[int, 
 def _converted(image: Image.Image, channels: int) -> Image.Image:
     if "transparency" in image.info:
         image = image.convert("RGBA")  # converting a transparent palette directly to RGB gives a warning
-    return image.convert("L" if channels == 1 else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _has_orientation(image: Image.Image) -> bool:

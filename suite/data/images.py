@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from suite.data.buffers import Buffers, keep_freed_memory
 from suite.data.cache import load_index, load_meta, load_split, prepare_command, prepared_files, verify
 from suite.data.crops import Crops, crop_and_resize, crop_to_nearest, resize_and_crop_centre
 from suite.data.datasets import Dataset
@@ -162,6 +163,8 @@ class FolderImages:
 
     def __init__(self, dataset: Dataset, folder: Path, rows: list[Row], labels: Tensor) -> None:
         self.dataset, self.folder, self.rows, self.labels = dataset, folder, rows, labels
+        self._buffers = Buffers()
+        keep_freed_memory()  # each decoded image takes some
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -198,16 +201,20 @@ class FolderImages:
 
     def _start_cropped(self, indices: Tensor, crops: Crops) -> Pending:
         channels, size, _ = self.shape
-        bicubic = crops.bicubic.tolist()
+        bicubic, by_torch = crops.bicubic.tolist(), crops.resizer == "torch"
         return self._start(
             indices,
-            lambda i, data, path: decode_window(data, path, channels, size, partial(crops.window, i), bicubic[i]),
+            lambda i, data, path: decode_window(
+                data, path, channels, size, partial(crops.window, i), bicubic[i], by_torch=by_torch
+            ),
         )
 
     def _start(self, indices: Tensor, decode_: Callable[[int, bytes, Path], npt.NDArray[np.uint8]]) -> Pending:
-        pixels = torch.empty(
-            (len(indices), *self.shape), dtype=torch.uint8, pin_memory=self.labels.device.type == "cuda"
-        )
+        shape = (len(indices), *self.shape)
+        if self.labels.device.type == "cuda":
+            pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        else:
+            pixels = self._buffers.empty(shape, torch.uint8)
         places = pixels.permute(0, 2, 3, 1).numpy()
 
         def read(item: tuple[int, int]) -> None:

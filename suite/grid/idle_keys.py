@@ -21,7 +21,7 @@ def idle_keys(recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...]]]:
     if recipe.distillation == "hard":
         yield "with distillation: hard", ("distillation_temperature",)
     if recipe.crop_scale is None:
-        yield "without crop_scale", ("crop_ratio",)
+        yield "without crop_scale", ("crop_ratio", "resizer")
         if recipe.auto_augment is None or not isinstance(parse_policy(recipe.auto_augment), RandAugment):
             yield "without crop_scale and RandAugment", ("interpolation",)
     if recipe.erase_prob == 0:

@@ -63,6 +63,10 @@ class Recipe(StepKeys):
         description="interpolation of random resized crops and RandAugment; random: one of the two for each image",
         json_schema_extra=neutral("bicubic"),
     )
+    resizer: Literal["pillow", "torch"] = Field(
+        default="pillow", description="what resizes random crops of image files; torch is faster, and some values "
+        "differ by 1 or 2", json_schema_extra=neutral("pillow"),
+    )  # fmt: skip
     erase_prob: float = Field(
         default=0.0, ge=0, le=1, description="probability of random erasing", json_schema_extra=neutral(0.0)
     )

@@ -110,7 +110,7 @@ def draw_reading(
     after: list[Layer] = []
     if recipe.crop_scale is not None:
         bicubic = draw_interpolation(recipe.interpolation, (count,), generator) == BICUBIC
-        crops = draw_crops(count, recipe.crop_scale, recipe.crop_ratio, bicubic, generator)
+        crops = draw_crops(count, recipe.crop_scale, recipe.crop_ratio, bicubic, generator, recipe.resizer)
     if recipe.scenes is not None:
         crops = draw_scaled_crops(count, recipe.scenes.scale, recipe.scenes.most_of_a_class, generator)
         colours = draw_distortion(count, generator) if recipe.scenes.colours else None

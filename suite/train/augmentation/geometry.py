@@ -9,6 +9,7 @@ Source: Pillow's libImaging/Geometry.c.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -32,12 +33,14 @@ def affine(images: Tensor, matrix: Tensor, interpolation: int, fill: Tensor) -> 
     a, b, c, d, e, f = (column.view(-1, 1, 1) for column in matrix.float().unbind(1))
     x, y = a * across + b * down + c, d * across + e * down + f
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    columns, column_weights = _taps(x, interpolation, width)
-    rows, row_weights = _taps(y, interpolation, height)
-    index = rows[:, None] * width + columns  # [taps, taps, B, H, W]
-    weights = row_weights[:, None] * column_weights
-    index, weights = (part.flatten(0, 1).flatten(2) for part in (index, weights))
-    return _finish(_sum(images.flatten(2), 2, index, weights).view(images.shape), inside, fill)
+    columns = list(_taps(x, interpolation, width))
+    # One tap at a time: all 16 of bicubic interpolation together take many times the memory of the images.
+    taps = (
+        (first + column, row_weight * column_weight)
+        for first, row_weight in ((row * width, weight) for row, weight in _taps(y, interpolation, height))
+        for column, column_weight in columns
+    )
+    return _finish(_sum(images, taps), inside, fill)
 
 
 def slide(images: Tensor, offset: Tensor, interpolation: int, fill: Tensor) -> Tensor:
@@ -53,7 +56,9 @@ def slide(images: Tensor, offset: Tensor, interpolation: int, fill: Tensor) -> T
     across, down = _centres(images)
     b, c = (column.view(-1, 1, 1) for column in offset.float().unbind(1))
     x = across + b * down + c
-    return _finish(_sum(images, 3, *_taps(x, interpolation, width)), (x >= 0) & (x < width), fill)
+    first = (torch.arange(images.shape[2], dtype=torch.int32, device=images.device) * width)[:, None]
+    taps = ((first + column, weight) for column, weight in _taps(x, interpolation, width))
+    return _finish(_sum(images, taps), (x >= 0) & (x < width), fill)
 
 
 def rotation(degrees: Tensor, height: int, width: int) -> Tensor:
@@ -78,7 +83,7 @@ def _centres(images: Tensor) -> tuple[Tensor, Tensor]:
     return across.view(1, 1, -1), down.view(1, -1, 1)
 
 
-def _taps(position: Tensor, interpolation: int, length: int) -> tuple[Tensor, Tensor]:
+def _taps(position: Tensor, interpolation: int, length: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The input pixels that each position is interpolated from, and their weights, along one axis.
 
     Pillow's bicubic kernel has a = -1 here, but a = -1/2 for resizing.
@@ -88,11 +93,12 @@ def _taps(position: Tensor, interpolation: int, length: int) -> tuple[Tensor, Te
         interpolation: `NEAREST`, `BILINEAR` or `BICUBIC`.
         length: Pixels along this axis; indices are clamped to it.
 
-    Returns:
-        Indices, int64, and weights, float32: both [1, 2 or 4, *position.shape].
+    Yields:
+        Indices, int32, and weights, float32, in the shape of the positions: 1, 2 or 4 times.
     """
     if interpolation == NEAREST:
-        return position.floor().long().clamp_(0, length - 1)[None], torch.ones_like(position)[None]
+        yield position.floor().int().clamp_(0, length - 1), torch.ones_like(position)
+        return
     shifted = position - 0.5
     before = shifted.floor()
     d = shifted - before  # distance from the pixel before, from 0 to 1
@@ -102,24 +108,28 @@ def _taps(position: Tensor, interpolation: int, length: int) -> tuple[Tensor, Te
         bend = d * (1 - d)
         left, right = bend * (1 - d), bend * d
         steps, weights = range(-1, 3), [-left, 1 - d + left, d + right, -right]
-    first = before.long()
-    return torch.stack([first + step for step in steps]).clamp_(0, length - 1), torch.stack(weights)
+    first = before.int()
+    for step, weight in zip(steps, weights, strict=True):
+        yield (first + step).clamp_(0, length - 1), weight
 
 
-def _sum(images: Tensor, dimension: int, index: Tensor, weights: Tensor) -> Tensor:
+def _sum(images: Tensor, taps: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """The weighted sum of the input pixels, float32, in the shape of the images.
 
     Args:
-        images: uint8 [B, C, …].
-        dimension: The dimension that is indexed.
-        index: Indices from `_taps`, [taps, B, …], the same for all channels.
-        weights: Their weights, of the same shape.
+        images: uint8 [B, C, H, W].
+        taps: Indices in the flattened images, int32, and weights, float32: [B, H, W] each, the same for all channels.
     """
-    values = torch.zeros(images.shape, device=images.device)
-    for tap, weight in zip(index, weights, strict=True):
-        pixels = images.gather(dimension, tap[:, None].expand(images.shape))
-        values.addcmul_(pixels.float(), weight[:, None])
-    return values
+    values, pixels = torch.zeros(images.shape, device=images.device).flatten(2), images.flatten(2)
+    for index, weight in taps:
+        index, weight = index.flatten(1), weight.flatten(1)
+        if len(images) == 1:  # twice as fast as `gather`
+            for plane, value in zip(pixels[0], values[0], strict=True):
+                value.addcmul_(plane.index_select(0, index[0]).float(), weight[0])
+        else:
+            chosen = pixels.gather(2, index.long()[:, None].expand(pixels.shape))
+            values.addcmul_(chosen.float(), weight[:, None])
+    return values.view(images.shape)
 
 
 def _finish(values: Tensor, inside: Tensor, fill: Tensor) -> Tensor:

@@ -61,10 +61,9 @@ def apply_layer(images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
         group, end = slice(end, end + size), end + size
         name, interpolation = _GROUPS[number // _KINDS], number % _KINDS
         part = chosen[group]
-        if name in _PLAIN_TABLES:
-            looked_up.append(_PLAIN_TABLES[name](part).expand(-1, channels, -1))
-        elif name in _TABLES:
-            looked_up.append(_TABLES[name](part, given[0, group]).expand(-1, channels, -1))
+        table = _table(name, part, given[0, group])
+        if table is not None:
+            looked_up.append(table.expand(-1, channels, -1))
         elif name in _COLOURS:
             chosen[group] = _COLOURS[name](part, given[0, group])
         else:
@@ -74,6 +73,34 @@ def apply_layer(images: Tensor, layer: Layer, fill: Tensor) -> Tensor:
         group = slice(first, first + len(each))
         chosen[group] = tables.look_up(chosen[group], each)
     return chosen.index_select(0, to_device(order.argsort(), device))
+
+
+def apply_operation(images: Tensor, operation: int, argument: Tensor, interpolation: int, fill: Tensor) -> Tensor:
+    """Apply one operation to all of the images. Returns new images.
+
+    Args:
+        images: uint8 [B, C, H, W], on any device.
+        operation: An index in `OPERATIONS`.
+        argument: The operation's argument for each image, float64 [B].
+        interpolation: A constant of `suite.train.augmentation.geometry`.
+        fill: The fill colour, uint8 [C].
+    """
+    name = OPERATIONS[operation]
+    table = _table(name, images, argument)
+    if table is not None:
+        return tables.look_up(images, table)
+    if name in _COLOURS:
+        return _COLOURS[name](images, argument)
+    none = torch.zeros_like(argument)
+    given = torch.stack([argument, *((argument, none) if name in _SHEARS else (none, argument))])
+    return _moved(_MOVED.get(name, name), images, given, interpolation, fill)
+
+
+def _table(name: str, images: Tensor, argument: Tensor) -> Tensor | None:
+    """The lookup table of each image, uint8 [B, 1 or C, 256]; None if the operation isn't one by table."""
+    if name in _PLAIN_TABLES:
+        return _PLAIN_TABLES[name](images)
+    return _TABLES[name](images, argument) if name in _TABLES else None
 
 
 def _keys(layer: Layer) -> Tensor:

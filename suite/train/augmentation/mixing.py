@@ -12,6 +12,7 @@ from torch import Tensor
 
 from suite.data.transfer import to_device
 from suite.grid.recipe import Recipe
+from suite.train.augmentation.sizes import is_large
 
 Shares = NDArray[np.float32]  # the weight of the image itself; its partner has the rest
 
@@ -95,10 +96,21 @@ def mix(images: Tensor, mixing: Mixing, batch: int | None = None) -> Tensor:
         partners: Tensor = images.unflatten(0, (-1, batch or len(images))).flip(1).flatten(0, 1)
         return partners.lerp_(images, _own_part(mixing, images)[:, None])
     if not mixing.cut:
-        return images.flip(0).lerp_(images, mixing.blend.item())
+        weight = mixing.blend.item()
+        return _blend_pairs(images, weight) if is_large(images) else images.flip(0).lerp_(images, weight)
     top, bottom, left, right = mixing.box[:, 0].tolist()
     inside = images[:, :, top:bottom, left:right]
     inside.copy_(inside.flip(0))
+    return images
+
+
+def _blend_pairs(images: Tensor, weight: float) -> Tensor:
+    """Mixup in place: each image of a pair becomes the weighted sum of both. Needs memory for one more image only."""
+    for number in range(len(images) // 2):
+        image, partner = images[number], images[-1 - number]
+        mixed = partner.lerp(image, weight)
+        partner.copy_(image.lerp(partner, weight))
+        image.copy_(mixed)
     return images
 
 

@@ -11,16 +11,19 @@ from itertools import chain, islice
 import torch
 from torch import Tensor
 
+from suite.data.buffers import Buffers
 from suite.data.images import Images, Pending
 from suite.data.transfer import to_device
 from suite.grid.auto_augment import parse_policy
 from suite.grid.recipe import Recipe
+from suite.train.augmentation import large_images
 from suite.train.augmentation.crop_and_flip import move
 from suite.train.augmentation.draws import Finish, Reading, draw_finish, draw_reading
 from suite.train.augmentation.erasing import erase
 from suite.train.augmentation.layers import apply_layer
 from suite.train.augmentation.mixing import Mixing, mix
 from suite.train.augmentation.photometric import distort
+from suite.train.augmentation.sizes import is_large
 
 # The number of images drawn together, in whole batches, if operations differ between images: processing a small group
 # of images costs as much as a larger one. Changing this number changes the draws of a seed.
@@ -45,12 +48,14 @@ class Normalise:
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> None:
         mean_, std_ = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std))
+        self._buffers = Buffers()
         self._scale, self._shift = 1 / (255 * std_), -mean_ / std_
         self.fill = torch.tensor([min(255, round(255 * value)) for value in mean], dtype=torch.uint8, device=device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise images, uint8 [B, C, H, W], to float32 [B, C, H, W]."""
-        pixels = images.float()
+        again = is_large(images) and images.is_contiguous()
+        pixels = self._buffers.empty(images.shape, torch.float32).copy_(images) if again else images.float()
         return torch.addcmul(self._shift, pixels, self._scale, out=pixels)
 
 
@@ -296,6 +301,9 @@ class Augmentation:
     def _augment(self, pixels: Tensor, reading: Reading) -> Tensor:
         """Apply all operations on pixels except the random resized crop: uint8 [n, C, H, W] on the device."""
         fill = self._normalise.fill
+        if large_images.suits(pixels, reading):
+            large_images.augment_each(pixels, reading, fill)
+            return pixels
         for layer in reading.before:
             pixels = apply_layer(pixels, layer, torch.zeros_like(fill))
         if reading.moves is not None:

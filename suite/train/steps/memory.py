@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 
-_ARENA_MAX, _TRIM_THRESHOLD, _MMAP_THRESHOLD = -8, -1, -3  # from glibc's malloc.h
+from suite.data.buffers import keep_freed_memory
+
+_ARENA_MAX = -8  # from glibc's malloc.h
 
 
 class PeakMemory:
@@ -41,14 +43,12 @@ class PeakMemory:
 def share_arena() -> None:
     """Make all threads of this process allocate from one glibc arena. Separate arenas can't reuse each other's memory.
 
-    The arena also keeps freed memory until `release`. If it went back to the system in every step, the system would
-    clear it page by page each time.
+    The arena also keeps freed memory until `release`.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None and sys.platform == "linux":
         mallopt(_ARENA_MAX, 1)
-        mallopt(_TRIM_THRESHOLD, 2**30)
-        mallopt(_MMAP_THRESHOLD, 2**25)
+    keep_freed_memory()
 
 
 def release(device: torch.device) -> None:
