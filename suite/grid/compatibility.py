@@ -201,13 +201,7 @@ def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) ->
         )
     for level in pretrained.weights if axis != "arch" else ():
         if advice := unknown_level(axis, level):
-            raise InputError(
-                f"the recipe names pretrained weights for {axis} {level!r}, which there isn't",
-                expected=f"levels of {axis}",
-                found=repr(level),
-                where=named.where("pretrained"),
-                fix=advice,
-            )
+            raise weights_of_nothing(axis, level, advice, named)
     if not isinstance(size, PlainSize) or isinstance(size, RegionSize):
         raise InputError(
             f"arch {cell.arch.name} can't start from the weights of a backbone",
@@ -224,6 +218,17 @@ def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) ->
             where=named.where("pretrained"),
             fix=f"add the checksum for {cell[axis]} that `lape data backbone` prints, or leave {axis} {cell[axis]} out",
         )
+
+
+def weights_of_nothing(axis: str, level: str, advice: str, named: NamedRecipe) -> InputError:
+    """The error of pretrained weights for a level that isn't one: they would only change the trials' ids."""
+    return InputError(
+        f"the recipe names pretrained weights for {axis} {level!r}, which there isn't",
+        expected=f"levels of {axis}",
+        found=repr(level),
+        where=named.where("pretrained"),
+        fix=advice,
+    )
 
 
 def _check_unchanged(
