@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from documentation.schemas import field_table
-from suite.data.corruptions.settings import Corruptions
+from documentation.schemas import field_table, referenced
 from suite.grid.budget import Budget
 from suite.grid.recipe import Recipe
 from suite.grid.schema import Block, Choose, Exclude, Expected, GridFile, Interactions
@@ -23,9 +22,7 @@ can be an axis of a grid ([settings.md](../settings.md)).
 
 {recipe}
 
-## corruptions
-
-{corruptions}
+{sections}
 """
 
 GRID = """# Keys of a grid file
@@ -130,8 +127,14 @@ reads.
 
 
 def recipe() -> str:
-    """Return the page on recipe keys."""
-    return RECIPE.format(recipe=_table(Recipe), corruptions=_table(Corruptions))
+    """Return the page on recipe keys, with a section for each key whose value has keys of its own."""
+    schema = Recipe.model_json_schema()
+    sections = [
+        f"## {key}\n\n{field_table(schema['$defs'][name])}"
+        for key, part in schema["properties"].items()
+        for name in sorted(referenced(part))
+    ]
+    return RECIPE.format(recipe=field_table(schema), sections="\n\n".join(sections))
 
 
 def grid() -> str:
