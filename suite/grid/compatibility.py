@@ -108,23 +108,11 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
     if dataset.segmentation is not None:
         _check_unchanged(dataset, named, _NOT_OF_MASKS, "has what masks can't follow", "has masks",
                          "whose augmentation is crop_padding or crop_scale, and flip")  # fmt: skip
-        if cell["loss"] != USUAL_LEVELS["loss"]:
-            raise InputError(
-                f"loss {cell['loss']} is of whole images, and {dataset.name} has masks",
-                expected=f"loss {USUAL_LEVELS['loss']}: cross entropy of pixels",
-                found=f"loss {cell['loss']}",
-                fix=f"leave this loss out; {_DROP}",
-            )
+        _check_usual_loss(cell, dataset, "is of whole images", "has masks", "cross entropy of pixels")
     if dataset.regions is not None:
         _check_unchanged(dataset, named, _NOT_OF_REGIONS, "has what regions can't follow", "has regions",
                          "whose augmentation is crop_padding and flip, without label_smoothing")  # fmt: skip
-        if cell["loss"] != USUAL_LEVELS["loss"]:
-            raise InputError(
-                f"loss {cell['loss']} is of classes, and {dataset.name} has regions",
-                expected=f"loss {USUAL_LEVELS['loss']}: the modularity of the regions",
-                found=f"loss {cell['loss']}",
-                fix=f"leave this loss out; {_DROP}",
-            )
+        _check_usual_loss(cell, dataset, "is of classes", "has regions", "the modularity of the regions")
     _check_backbone(cell, named)
     if recipe.pretrained is not None:
         _check_pretrained(recipe.pretrained, cell, named)
@@ -252,6 +240,25 @@ def _check_unchanged(
             found=", ".join(f"{key}: {getattr(named.recipe, key)}" for key in changed),
             where=named.where(changed[0]),
             fix=f"leave {', '.join(changed)} out",
+        )
+
+
+def _check_usual_loss(cell: Cell, dataset: Dataset, of: str, has: str, meaning: str) -> None:
+    """Raise `InputError` if the cell has another loss than the usual one.
+
+    Args:
+        cell: the cell.
+        dataset: its data set, on which other losses have no meaning.
+        of: what other losses are of, for the message.
+        has: what the data set has instead.
+        meaning: what the usual loss is on such data.
+    """
+    if cell["loss"] != USUAL_LEVELS["loss"]:
+        raise InputError(
+            f"loss {cell['loss']} {of}, and {dataset.name} {has}",
+            expected=f"loss {USUAL_LEVELS['loss']}: {meaning}",
+            found=f"loss {cell['loss']}",
+            fix=f"leave this loss out; {_DROP}",
         )
 
 
