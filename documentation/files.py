@@ -9,9 +9,10 @@ from suite.grid.budget import Budget
 from suite.grid.recipe import Recipe
 from suite.grid.schema import Block, Choose, Exclude, Expected, GridFile, Interactions
 from suite.store.record import Environment, Epoch, RunRecord
-from suite.verdict.claims.claim import Claim, ClaimedContrast, ReferenceErrors
+from suite.verdict.claims.claim import Claim, ClaimedContrast
 from suite.verdict.claims.published import Statement, Value
 from suite.verdict.claims.schema import ClaimFile, Rule, Sides
+from suite.verdict.metrics import Reference
 
 RECIPE = """# Recipe keys
 
@@ -159,7 +160,7 @@ def claims() -> str:
         "value": Value,
         "sides": Sides,
         "claim": Claim,
-        "reference": ReferenceErrors,
+        "reference": Reference,
     }
     tables = {name: _table(part) for name, part in parts.items()}
     return CLAIMS.format(contrast=_table(ClaimedContrast), statement=_table(Statement), **tables)
