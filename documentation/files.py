@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from documentation.schemas import field_table
-from suite.data.corruptions.settings import Corruptions
+from documentation.schemas import field_table, referenced
 from suite.grid.budget import Budget
 from suite.grid.recipe import Recipe
 from suite.grid.schema import Block, Choose, Exclude, Expected, GridFile, Interactions
 from suite.store.record import Environment, Epoch, RunRecord
-from suite.verdict.claims.claim import Claim, ClaimedContrast, ReferenceErrors
+from suite.verdict.claims.claim import Claim, ClaimedContrast
 from suite.verdict.claims.published import Statement, Value
 from suite.verdict.claims.schema import ClaimFile, Rule, Sides
+from suite.verdict.metrics import Reference
 
 RECIPE = """# Recipe keys
 
 A recipe is a YAML file in `grids/recipes/`, or stands under `recipe:` in a grid, where `base:` names the recipe that
 it changes. Unless it says otherwise, the optimiser is AdamW and the learning rate follows a cosine. A value that has no
-effect, such as `erase_mode` without `erase_prob`, is refused: it would give the same training run another id. Any key but `version`
-can be an axis of a grid ([settings.md](../settings.md)).
+effect, such as `erase_mode` without `erase_prob`, is refused: it would give the same training run another id. Any key but
+`version` can be an axis of a grid ([settings.md](../settings.md)).
 
 {recipe}
 
-## corruptions
-
-{corruptions}
+{sections}
 """
 
 GRID = """# Keys of a grid file
@@ -130,8 +128,14 @@ reads.
 
 
 def recipe() -> str:
-    """Return the page on recipe keys."""
-    return RECIPE.format(recipe=_table(Recipe), corruptions=_table(Corruptions))
+    """Return the page on recipe keys, with a section for each key whose value has keys of its own."""
+    schema = Recipe.model_json_schema()
+    sections = [
+        f"## {key}\n\n{field_table(schema['$defs'][name])}"
+        for key, part in schema["properties"].items()
+        for name in sorted(referenced(part))
+    ]
+    return RECIPE.format(recipe=field_table(schema), sections="\n\n".join(sections))
 
 
 def grid() -> str:
@@ -156,7 +160,7 @@ def claims() -> str:
         "value": Value,
         "sides": Sides,
         "claim": Claim,
-        "reference": ReferenceErrors,
+        "reference": Reference,
     }
     tables = {name: _table(part) for name, part in parts.items()}
     return CLAIMS.format(contrast=_table(ClaimedContrast), statement=_table(Statement), **tables)

@@ -31,6 +31,15 @@ def fields(schema: Mapping[str, Any]) -> Iterator[list[str]]:
         yield [code(name), type_text(part), default, part.get("description", "")]
 
 
+def referenced(part: Mapping[str, Any]) -> set[str]:
+    """Return the names of the definitions that a type is made of: those of its schema's `$defs`."""
+    if "$ref" in part:
+        return {part["$ref"].rpartition("/")[2]}
+    inside = [*part.get("anyOf", ()), *part.get("prefixItems", ())]
+    inside += [part[key] for key in ("items", "additionalProperties") if isinstance(part.get(key), Mapping)]
+    return {name for one in inside for name in referenced(one)}
+
+
 def type_text(part: Mapping[str, Any]) -> str:
     """Return a type in words, such as "integer ≥ 1, or null"."""
     if "$ref" in part:

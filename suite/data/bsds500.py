@@ -6,6 +6,7 @@ The folder is that of the published archive, BSDS500/data: images/SPLIT/NAME.jpg
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import numpy.typing as npt
 
 from suite.data.decode import decode_window, header, read_file, read_regular
 from suite.data.names import listed, shown
-from suite.errors import InputError, first_line
-from suite.store.disguises import START, foreign, not_sent
+from suite.errors import InputError
+from suite.store.disguises import START, beginning, foreign, not_sent
 
 IMAGES, ANNOTATIONS = "images", "groundTruth"
+_VARIABLE = "groundTruth"
+_MOST_CELLS = 1000  # people who annotated a photograph
 _MOST_BYTES = 2**26  # of a file of annotations; the published ones have less than 1 MB
 
 
@@ -128,25 +131,37 @@ def _annotations(path: Path, image: Path) -> tuple[npt.NDArray[np.uint16], ...]:
 
 
 def _cells(path: Path) -> list[Any]:
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
     try:
         data = read_regular(path, _MOST_BYTES)
     except OSError as error:
         raise _wrong(path, "a file of annotations", error.strerror or str(error)) from error
+    file: Any = io.BytesIO(data)  # SciPy takes files, which its stubs don't say
     try:
-        file: Any = io.BytesIO(data)  # SciPy takes files, which its stubs don't say
-        content = loadmat(file, variable_names=["groundTruth"])
-    except MemoryError:
-        raise
+        count = next((math.prod(shape) for name, shape, _ in whosmat(file) if name == _VARIABLE), 0)
+        file.seek(0)
+        # SciPy makes an array of so many cells, whatever the file holds.
+        content = loadmat(file, variable_names=[_VARIABLE]) if count <= _MOST_CELLS else {}
     except Exception as error:  # SciPy's reader raises ValueError, TypeError, zlib.error and more for damaged files
-        sent = not_sent(data[:START])
-        found = sent.name if sent else foreign(data[:START]) or first_line(error)
-        raise _wrong(path, "a MATLAB file of version 5, as it was published", found) from error
-    cells = content.get("groundTruth")
+        raise _wrong(path, "a MATLAB file of version 5, as it was published", _instead(data[:START])) from error
+    if count > _MOST_CELLS:
+        raise _wrong(path, f"at most {_MOST_CELLS:,} cells", f"{_VARIABLE} with {count:,} cells")
+    cells = content.get(_VARIABLE)
     if not isinstance(cells, np.ndarray) or cells.dtype != object or not cells.size:
         raise _wrong(path, "a cell array groundTruth with a cell for each person", _kind(cells))
     return list(cells.ravel())
+
+
+def _instead(start: bytes) -> str:
+    """What a file is that SciPy can't read, by its first bytes. A MATLAB file has its version in bytes 124 to 128."""
+    if sent := not_sent(start):
+        return sent.name
+    if start[124:128] in (b"\x00\x01IM", b"\x01\x00MI"):
+        return "a MATLAB file of version 5 that is damaged or cut short"
+    if start.startswith(b"MATLAB 7.3"):
+        return "a MATLAB file of version 7.3"
+    return foreign(start) or beginning(start)
 
 
 def _segmentation(cell: Any) -> npt.NDArray[Any] | None:

@@ -110,23 +110,11 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
         _check_unchanged(dataset, named, _NOT_OF_MASKS, "has what masks can't follow", "has masks",
                          "whose augmentation is crop_padding or crop_scale, and flip")  # fmt: skip
         _check_scenes(dataset, named)
-        if cell["loss"] != USUAL_LEVELS["loss"]:
-            raise InputError(
-                f"loss {cell['loss']} is of whole images, and {dataset.name} has masks",
-                expected=f"loss {USUAL_LEVELS['loss']}: cross entropy of pixels",
-                found=f"loss {cell['loss']}",
-                fix=f"leave this loss out; {_DROP}",
-            )
+        _check_usual_loss(cell, dataset, "is of whole images", "has masks", "cross entropy of pixels")
     if dataset.regions is not None:
         _check_unchanged(dataset, named, _NOT_OF_REGIONS, "has what regions can't follow", "has regions",
                          "whose augmentation is crop_padding and flip, without label_smoothing")  # fmt: skip
-        if cell["loss"] != USUAL_LEVELS["loss"]:
-            raise InputError(
-                f"loss {cell['loss']} is of classes, and {dataset.name} has regions",
-                expected=f"loss {USUAL_LEVELS['loss']}: the modularity of the regions",
-                found=f"loss {cell['loss']}",
-                fix=f"leave this loss out; {_DROP}",
-            )
+        _check_usual_loss(cell, dataset, "is of classes", "has regions", "the modularity of the regions")
     if recipe.scenes is not None and not dataset.windowed:
         raise InputError(
             f"the recipe's scenes are of images larger than the model's input, and those of {dataset.name} are not",
@@ -236,13 +224,7 @@ def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) ->
         )
     for level in pretrained.weights if axis != "arch" else ():
         if advice := unknown_level(axis, level):
-            raise InputError(
-                f"the recipe names pretrained weights for {axis} {level!r}, which there isn't",
-                expected=f"levels of {axis}",
-                found=repr(level),
-                where=named.where("pretrained"),
-                fix=advice,
-            )
+            raise weights_of_nothing(axis, level, advice, named)
     if not isinstance(size, PlainSize) or isinstance(size, RegionSize):
         raise InputError(
             f"arch {cell.arch.name} can't start from the weights of a backbone",
@@ -259,6 +241,17 @@ def _check_pretrained(pretrained: Pretrained, cell: Cell, named: NamedRecipe) ->
             where=named.where("pretrained"),
             fix=f"add the checksum for {cell[axis]} that `lape data backbone` prints, or leave {axis} {cell[axis]} out",
         )
+
+
+def weights_of_nothing(axis: str, level: str, advice: str, named: NamedRecipe) -> InputError:
+    """The error of pretrained weights for a level that isn't one: they would only change the trials' ids."""
+    return InputError(
+        f"the recipe names pretrained weights for {axis} {level!r}, which there isn't",
+        expected=f"levels of {axis}",
+        found=repr(level),
+        where=named.where("pretrained"),
+        fix=advice,
+    )
 
 
 def _check_unchanged(
@@ -282,6 +275,25 @@ def _check_unchanged(
             found=", ".join(f"{key}: {getattr(named.recipe, key)}" for key in changed),
             where=named.where(changed[0]),
             fix=f"leave {', '.join(changed)} out",
+        )
+
+
+def _check_usual_loss(cell: Cell, dataset: Dataset, of: str, has: str, meaning: str) -> None:
+    """Raise `InputError` if the cell has another loss than the usual one.
+
+    Args:
+        cell: the cell.
+        dataset: its data set, on which other losses have no meaning.
+        of: what other losses are of, for the message.
+        has: what the data set has instead.
+        meaning: what the usual loss is on such data.
+    """
+    if cell["loss"] != USUAL_LEVELS["loss"]:
+        raise InputError(
+            f"loss {cell['loss']} {of}, and {dataset.name} {has}",
+            expected=f"loss {USUAL_LEVELS['loss']}: {meaning}",
+            found=f"loss {cell['loss']}",
+            fix=f"leave this loss out; {_DROP}",
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from suite.errors import InputError, Problem, nearest
 from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.choice import Search, check_search, check_validation, find_sides
-from suite.grid.compatibility import check_cell
+from suite.grid.compatibility import check_cell, weights_of_nothing
 from suite.grid.documents import MOST_PROBLEMS, Document, Location, check_inside, read_document
 from suite.grid.expansion import Dropped, Point, block_cells, block_size, setting_levels, setting_place
 from suite.grid.levels import Catalogue
@@ -233,6 +233,12 @@ class Grid:
         dataset = catalogue.find("dataset", cell["dataset"], ())
         levels = {axis: cell[axis] for axis in GRID_ORDER if not AXES[axis].declared_as}
         check_cell(Cell(arch, dataset.image_size, levels, recipe.recipe), dataset, recipe)
+        pretrained = recipe.recipe.pretrained
+        for level in pretrained.weights if pretrained is not None and pretrained.axis == "arch" else ():
+            try:
+                catalogue.find("arch", level, ())
+            except InputError as error:
+                raise weights_of_nothing("arch", level, error.problems[0].fix, recipe) from error
         if self.file.choose is not None:
             check_validation(recipe.recipe, recipe.where("validation"))
         return Trial(

@@ -76,7 +76,9 @@ def named_recipe(
         recipe = document.validate(Recipe, {**inherited, **changes, **chosen}, location)
     except InputError as error:
         raise _at_level(error, levels, document) if levels else error from None
-    texts = {key: str(value) for key, value in changes.items()}
+    texts = {
+        key: level_text(value) if isinstance(value, Mapping | str) else str(value) for key, value in changes.items()
+    }
     added = {key: level_text(recipe.model_dump(mode="json")[key]) for key in levels}
     if "name" in values:
         name = "+".join([str(values["name"]), *_assignments(added)])

@@ -6,12 +6,14 @@ So the same training run has the same id, whether its value comes from an axis o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
+from suite.grid.pretrained import Pretrained
 from suite.grid.recipe import Recipe
 from suite.models import sizes
 from suite.store.canonical import neutral_values
@@ -24,6 +26,8 @@ SCALES = ("position_std",)
 # Sizes that leave what a seed draws for each parameter as it is, though they may change which parameters there are: see
 # `Trial.seed`.
 DRAWN_ALIKE = (*SCALES, "norm_where")
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+_DIGITS = 8  # of a checksum, in names and tables
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,24 @@ SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in _setting
 
 
 def level_text(value: Any) -> str:
-    """The text of a level, as names, tables and claims have it: 0.0005, 10, true, null, [0.9, 0.95]."""
+    """The text of a level, as names, tables and claims have it: 0.0005, 10, true, null, [0.9, 0.95].
+
+    Of a checksum, its first digits. Keys are sorted, as in a record, so that each order gives the same text.
+    """
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(level_text, value))}]"
-    return str(value)
+    if isinstance(value, Mapping):
+        texts = {str(key): level_text(value[key]) for key in sorted(value, key=str)}
+        if texts.keys() == Pretrained.model_fields.keys() and isinstance(value["weights"], Mapping):
+            weights = value["weights"]
+            told = [f"{level}={level_text(weights[level])}" for level in sorted(weights, key=str)]
+            return " ".join([texts["axis"], *told])
+        return f"{{{', '.join(f'{key}: {text}' for key, text in texts.items())}}}"
+    return value[:_DIGITS] if isinstance(value, str) and _CHECKSUM.fullmatch(value) else str(value)
 
 
 def number_of(text: str) -> float | None:

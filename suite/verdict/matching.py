@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -103,8 +103,8 @@ def find_cases(
         if claim.epoch is not None and history is None:
             yield Case(claim, None, f"the training curves, which have epoch {claim.epoch}, aren't at hand")
             continue
-        reference = claim.errors_of_reference
-        named = "" if reference is None else canonical_json(asdict(reference))
+        reference = claim.reference
+        named = "" if reference is None else canonical_json(reference.model_dump(mode="json"))
         key = (asked.axis, asked.baseline, claim.metric, tuple(asked.tied), claim.epoch, named)
         if key not in found:
             at_epoch = None if claim.epoch is None else (claim.epoch, tested[claim.epoch])

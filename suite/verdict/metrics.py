@@ -6,27 +6,36 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.data.corruptions.settings import KINDS, SEVERITIES
+from suite.errors import nearest
 from suite.store.corruptions import severities_of
 
 Run = Mapping[str, Any]  # a row of the frame
 
 
-@dataclass(frozen=True)
-class Reference:
-    """The errors that a mean corruption error is relative to.
+class Reference(BaseModel):
+    """The errors that count as 100 % of a mean corruption error, such as AlexNet's on ImageNet-C."""
 
-    Args:
-        name: whose errors they are.
-        errors: percent, by kind of corruption: a mean over the severities.
-        severities: the severities.
-    """
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    name: str
-    errors: Mapping[str, float]
-    severities: tuple[int, ...] = SEVERITIES
+    name: str = Field(min_length=1, description="whose errors they are, and on which images")
+    errors: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(
+        min_length=1, description="percent, by kind of corruption: a mean over the severities"
+    )
+    severities: tuple[int, ...] = Field(default=SEVERITIES, strict=False, description="the severities of the mean")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for kind in self.errors:
+            if kind not in KINDS:
+                raise ValueError(f"errors of kinds of corruption, and not of {kind!r}: {nearest(kind, KINDS)}")
+        if not self.severities or not set(self.severities) <= set(SEVERITIES):
+            raise ValueError(f"severities from {SEVERITIES[0]} to {SEVERITIES[-1]}")
+        return self
 
     def relative(self, errors: Mapping[str, float]) -> float:
         """The mean over kinds of error / reference error, in percent (Hendrycks and Dietterich 2019, section 4)."""

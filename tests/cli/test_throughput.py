@@ -99,6 +99,20 @@ def test_the_whole_path(lape: Shell, tmp_path: Path, workers: tuple[int, ...], m
 
 
 @pytest.mark.slow
+def test_weights_that_a_recipe_starts_from_are_said_to_be_left_out(
+    lape: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They aren't at hand here. What is timed doesn't depend on the weights' values."""
+    monkeypatch.setattr(measure, "Crowd", Here)
+    monkeypatch.setattr(matmul, "SECONDS", 1e-6)
+    weights = f"pretrained: {{axis: join, weights: {{lape: {'ab' * 32}}}}}"
+    (tmp_path / "tuned.yaml").write_text(f"{{version: 1, epochs: 2, batch_size: 4, lr: 1e-3, {weights}}}\n")
+    run = ["--recipe", "tuned.yaml", "--rounds", "2", "--seconds", "0.05", "--threads", "1", "--workers", "0"]
+    lape("bench", "--throughput", "--arch", "deit", *TINY, "--dataset", "digits", *run, "--device", "cpu")
+    assert lape.code == 0, lape.err
+    assert "note: the recipe's pretrained is left out: all weights are drawn, which takes the same time" in lape.err
+
+
 def test_a_convolutional_network_has_its_own_norm(lape: Shell) -> None:
     model = ["--arch", "resnet_cifar", "--size", "blocks=1", "--size", "channels=2", "--dataset", "synthetic"]
     run = ["--recipe", "digits", "--rounds", "1", "--seconds", "0.1", "--workers", "0", "--threads", "1"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,9 @@ def test_photographs_and_annotations_must_belong_together(tmp_path: Path) -> Non
         (b"", "an empty file"),
         (b"<!doctype html><html></html>", "a web page"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 600, "a file in HDF5"),
-        (b"MATLAB 5.0 MAT-file" + b"\0" * 600, "expected:"),
+        (b"MATLAB 5.0 MAT-file" + b"\0" * 600, "a file of an unknown kind, which begins with 'MATLAB 5.0 MAT-file"),
+        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + b"\0" * 600, "a MATLAB file of version 7.3"),
+        (b"regions of a photograph", "a file of an unknown kind, which begins with 'regions of a photograph'"),
     ],
 )
 def test_files_that_are_no_matlab_files_are_refused(tmp_path: Path, content: bytes, found: str) -> None:
@@ -102,7 +105,36 @@ def test_a_cut_file_is_refused(tmp_path: Path, kept: float) -> None:
     path = write(tmp_path)
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data))])
-    assert "can't be used" in refusal(tmp_path)
+    told = refusal(tmp_path)
+    assert "can't be used" in told
+    assert "a MATLAB file of version 5 that is damaged or cut short" in told
+
+
+def test_a_damaged_file_is_refused_in_plain_words(tmp_path: Path) -> None:
+    """Whatever SciPy's reader says of it, which names its own internals."""
+    path = write(tmp_path)
+    regions = np.ones((4, 6), np.uint16)
+    savemat(path, {"groundTruth": cells(regions, regions)}, do_compression=True)
+    whole, found = path.read_bytes(), set()
+    for place in range(136, len(whole), 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x5A]) + whole[place + 1 :])
+        try:
+            read_bsds500(tmp_path, "val")
+        except InputError as error:
+            found.add(error.problems[0].found)
+    assert "a MATLAB file of version 5 that is damaged or cut short" in found
+    assert not [told for told in found if re.search("miMATRIX|Error|codec|bytes|reshape|index", told)]
+
+
+def test_a_damaged_number_of_cells_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    """One byte makes billions of cells of one. An array of so many would end the process, not raise an error."""
+    path = write(tmp_path)
+    regions = np.ones((4, 6), np.uint16)
+    savemat(path, {"groundTruth": cells(regions)})
+    whole = path.read_bytes()
+    sizes = whole.index(np.array([5, 8, 1, 1], "<i4").tobytes()) + 8  # a tag of 8 bytes of int32: the first, 1 × 1
+    path.write_bytes(whole[: sizes + 3] + b"\x6a" + whole[sizes + 4 :])
+    assert "groundTruth with 1,778,384,897 cells" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(

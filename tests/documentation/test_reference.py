@@ -10,7 +10,9 @@ import pytest
 
 from documentation.command_line import leaves
 from documentation.pages import PAGES, REFERENCE
+from documentation.schemas import field_table
 from suite.cli.main import FOR_PROGRAMS
+from suite.grid.recipe import Recipe
 from tests.conftest import REPOSITORY
 
 
@@ -21,6 +23,14 @@ def test_each_page_is_what_the_code_says(name: str) -> None:
 
 def test_no_page_is_left_over() -> None:
     assert {path.name for path in REFERENCE.iterdir()} == set(PAGES)
+
+
+def test_keys_of_a_recipes_values_are_explained() -> None:
+    """A type that has keys of its own, such as that of `pretrained`, is no more than a name in the table."""
+    types = Recipe.model_json_schema()["$defs"]
+    assert {"Pretrained", "Corruptions"} <= types.keys()
+    page = (REFERENCE / "recipe.md").read_text(encoding="utf-8")
+    assert [name for name, schema in types.items() if field_table(schema) not in page] == []
 
 
 def test_every_option_of_the_help_is_named() -> None:

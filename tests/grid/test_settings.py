@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -232,3 +234,38 @@ def test_an_architecture_without_its_size_needs_the_axis_in_each_block(write_gri
     text = bare(".depth")
     text = text[: text.index("axes:")] + f"blocks: [{{axes: {{{axes}, size.depth: [1]}}}}, {{axes: {{{axes}}}}}]\n"
     assert "architecture 'tiny' has no depth in this block" in refused(write_grid(text=text))
+
+
+SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("default", "lape")}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"axis": "join", "weights": SHA}, f"join default={SHA['default'][:8]} lape={SHA['lape'][:8]}"),
+        (
+            {"weights": dict(reversed(SHA.items())), "axis": "join"},
+            f"join default={SHA['default'][:8]} lape={SHA['lape'][:8]}",
+        ),
+        (SHA["lape"], SHA["lape"][:8]),
+        ({"severities": [1, 5], "images": None}, "{images: null, severities: [1, 5]}"),
+        ("ab" * 31, "ab" * 31),
+        ({"b": 1, 2: {"axis": None, "weights": {1: 2, "a": None}}}, "{2: null 1=2 a=null, b: 1}"),
+    ],
+)
+def test_levels_with_checksums_have_a_short_text(value: Any, text: str) -> None:
+    """The same for each order of the keys: a record has them sorted."""
+    assert level_text(value) == text
+
+
+def test_pretrained_weights_as_an_axis_have_a_short_level(write_grid: Write) -> None:
+    """In names of recipes and in levels, whether an axis gives them or the recipe. The trials are the same."""
+    weights = [{"axis": "join", "weights": {**SHA, "lape": lape}} for lape in SHA.values()]
+    varied = load_grid(write_grid(text=f"{GRID}  recipe.pretrained: {json.dumps(weights)}\n")).expand().trials
+    told = [f"join default={SHA['default'][:8]} lape={one['weights']['lape'][:8]}" for one in weights]
+    names = [trial.recipe_name for trial in varied]
+    assert all(any(f"+pretrained={text}+" in name for name in names) for text in told)
+    assert {level_text(setting_value(SETTINGS["recipe.pretrained"], *trial.settings)) for trial in varied} == set(told)
+    fixed = load_grid(write_grid(("train_images: 128", f"train_images: 128, pretrained: {json.dumps(weights[0])}")))
+    assert all(told[0] in trial.recipe_name for trial in fixed.expand().trials)
+    assert {trial.id for trial in fixed.expand().trials} < {trial.id for trial in varied}

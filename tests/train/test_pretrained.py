@@ -228,3 +228,19 @@ def test_weights_of_a_level_that_isnt_one_are_refused(given: Given) -> None:
     with pytest.raises(InputError, match="pretrained weights for join 'laep', which there isn't") as caught:
         given(None, ("weights: {default:", "weights: {laep: " + "0a" * 32 + ", default:"))
     assert "lape" in caught.value.problems[0].fix
+
+
+@pytest.mark.parametrize(("name", "refused"), [("small_vti", True), ("cct_7_3x1", False)])
+def test_weights_of_an_architecture_that_isnt_one_are_refused(
+    write_grid: Callable[..., Path], name: str, refused: bool
+) -> None:
+    """It may be one that the grid doesn't name among its levels, so that a part of a grid keeps its ids."""
+    arch = next(iter(load_grid(write_grid()).expand().trials)).arch.name
+    weights = f"{{axis: arch, weights: {{{arch}: {'0a' * 32}, {name}: {'0b' * 32}}}}}"
+    grid = load_grid(write_grid(("train_images: 128}", f"train_images: 128, pretrained: {weights}}}")))
+    if not refused:
+        assert grid.expand().trials
+        return
+    with pytest.raises(InputError, match="pretrained weights for arch 'small_vti', which there isn't") as caught:
+        grid.expand()
+    assert "small.yaml" in caught.value.problems[0].where

@@ -12,6 +12,8 @@ from suite.cli.answers.choices import ChoicePart, choice_parts
 from suite.cli.commands.plan_claims import outlooks
 from suite.cli.commands.plan_disk import corrupted_copies
 from suite.cli.commands.plan_power import powers
+from suite.cli.commands.plan_weights import weights_line
+from suite.errors import Problem
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate
 from suite.verdict import stats
 from suite.verdict.claims.claim import untested
@@ -135,12 +137,29 @@ class PlanAnswer(Part):
     power_by_level: list[PowerLevelPart] = Field(description="at the levels of the grid's claims, the highest first")
     until_decided: list[OutlookPart]
     corrupted_bytes: int = Field(description="of the corrupted copies of test images on disk; 0: none are tested")
+    weights: list[str] = Field(
+        description="what is wrong with the weights of other models that trials to do need; empty: nothing"
+    )
     budget: str = Field(description="in what the grid is smaller than the paper's experiment; empty: it isn't")
     command: str = Field(description="the command that runs what is to do")
 
 
-def plan_answer(workspace: Workspace, plan: Plan, expected: Estimate, stale: Sequence[Stale]) -> PlanAnswer:
-    """The answer for a plan, its time, and the stored runs that other code made."""
+def plan_answer(
+    workspace: Workspace,
+    plan: Plan,
+    expected: Estimate,
+    stale: Sequence[Stale],
+    weights: Sequence[Problem] | None,
+) -> PlanAnswer:
+    """The answer of `lape plan --json`.
+
+    Args:
+        workspace: the grid with its results.
+        plan: what is done, and what is to do.
+        expected: the time that it takes.
+        stale: the stored runs that other code made.
+        weights: what is wrong with weights of other models, by `weights_problems`.
+    """
     device, interval = expected.device, expected.interval
     unmatched = untested(workspace.claims, workspace.expansion.trials)
     return PlanAnswer(
@@ -173,6 +192,7 @@ def plan_answer(workspace: Workspace, plan: Plan, expected: Estimate, stale: Seq
         power_by_level=[PowerLevelPart.model_validate(vars(one)) for one in powers(workspace)],
         until_decided=[OutlookPart(**vars(one)) for one in outlooks(workspace, expected)],
         corrupted_bytes=sum(one.bytes_of_all for one in corrupted_copies(workspace)),
+        weights=[weights_line(problem) for problem in weights or ()],
         budget=workspace.budget_note,
         command=workspace.command,
     )

@@ -15,6 +15,7 @@ from suite.cli.commands.console import SHOWN, open_console, print_line
 from suite.cli.commands.plan_claims import outlook_lines
 from suite.cli.commands.plan_disk import corruption_lines
 from suite.cli.commands.plan_power import power_lines
+from suite.cli.commands.plan_weights import weights_lines, weights_problems
 from suite.cli.commands.precision_note import note_slow_bf16
 from suite.data.cache import open_root, verify
 from suite.errors import InputError
@@ -109,6 +110,7 @@ def print_plan(
     device: str = "auto",
     threads: int = 1,
     stale: str = "",
+    data: Path | None = None,
 ) -> None:
     """`lape plan`.
 
@@ -121,6 +123,7 @@ def print_plan(
         device: Where trials will run, as `--device` has it.
         threads: CPU threads of each trial.
         stale: What a run would do with records that other code made: "verify", "rerun" or "keep"; empty: it would ask.
+        data: The folder of the prepared data sets; None for the usual one.
 
     Raises:
         InputError: `stale` is another word.
@@ -140,7 +143,7 @@ def print_plan(
     if as_json or target is not None:
         found = expect(plan)
         if as_json:
-            say(json_text(plan_answer(workspace, plan, found, older), indent=1))
+            say(json_text(plan_answer(workspace, plan, found, older, weights_problems(plan.to_do, data)), indent=1))
             return
         if target == "-":
             say(_cell_csv(found), end="")
@@ -189,6 +192,8 @@ def print_plan(
         print_line(console, f"  {'' if place else 'power':<8} {line}")
     for line in corruption_lines(workspace):
         print_line(console, f"  disk     {line}")
+    for line in weights_lines(weights_problems(plan.to_do, data)):
+        print_line(console, f"  weights  {line}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     print_line(console, f"  claims   {claims}")
     for line in outlook_lines(workspace, expected):

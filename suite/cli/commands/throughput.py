@@ -36,7 +36,7 @@ from suite.models.sequence_size import SequenceSize
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
 from suite.store.files import make_folder, write_atomic
-from suite.text import Progress, say
+from suite.text import Progress, note, say
 from suite.train.machine import Machine, device_name
 from suite.train.steps.precision import choose_precision
 
@@ -175,6 +175,9 @@ def _recipe(asked: BenchOptions) -> Recipe:
             where=str(path),
             fix="leave the teacher out; its forward costs what `lape bench --arch` says of its like in evaluation",
         )
+    for key in ("pretrained", "backbone_sha256"):
+        if getattr(recipe, key) is not None:
+            note(f"the recipe's {key} is left out: all weights are drawn, which takes the same time")
     return recipe
 
 

@@ -82,7 +82,8 @@ def plan(
         typer.Option(metavar="NxCPU:C,GPU:G", help="Plan for these nodes, as 64xCPU:64,GPU:8 (may be repeated)."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the prepared data sets, used by --calibrate only.")
+        Path | None,
+        typer.Option(help="Folder of the prepared data sets, for --calibrate and to verify weights of other models."),
     ] = None,
     overrides: SetOption = None,
     seeds: SeedsOption = None,
@@ -117,4 +118,5 @@ def plan(
         device=device,
         threads=threads,
         stale=stale,
+        data=data,
     )

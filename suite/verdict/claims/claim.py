@@ -8,11 +8,10 @@ of pairs stand in the file, so that they are chosen before the runs are seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from suite.data.corruptions.settings import KINDS, SEVERITIES
 from suite.errors import nearest
 from suite.grid.budget import Budget
 from suite.grid.settings import SETTINGS, level_text, reduced_names, setting_value
@@ -109,25 +108,6 @@ class ClaimedContrast(Model):
         return recipe if name == "recipe" else arch
 
 
-class ReferenceErrors(Model):
-    """The errors that count as 100 % of a mean corruption error, such as AlexNet's on ImageNet-C."""
-
-    name: str = Field(min_length=1, description="whose errors they are, and on which images")
-    errors: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(
-        min_length=1, description="percent, by kind of corruption: a mean over the severities"
-    )
-    severities: tuple[int, ...] = Field(default=SEVERITIES, strict=False, description="the severities of the mean")
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        for kind in self.errors:
-            if kind not in KINDS:
-                raise ValueError(f"errors of kinds of corruption, and not of {kind!r}: {nearest(kind, KINDS)}")
-        if not self.severities or not set(self.severities) <= set(SEVERITIES):
-            raise ValueError(f"severities from {SEVERITIES[0]} to {SEVERITIES[-1]}")
-        return self
-
-
 class Claim(Model):
     """A published gain, where it stands, and how it is tested. Accuracies in percent, gains in points."""
 
@@ -144,7 +124,7 @@ class Claim(Model):
     evidence: Grade = Field(default="printed_table", description="how well the gain is documented")
     contrast: ClaimedContrast = Field(description="the two cells that are compared")
     metric: MetricName = "top1"
-    reference: ReferenceErrors | None = Field(default=None, description="of mce: whose errors are 100 %")
+    reference: Reference | None = Field(default=None, description="of mce: whose errors are 100 %")
     epoch: int | None = Field(default=None, ge=1, description="the epoch of the accuracies, unless it is the last")
     claimed_gain: float = Field(gt=0, le=100, description="percentage points")
     any_size: bool = Field(
@@ -217,12 +197,6 @@ class Claim(Model):
         """All values, but no `reference` of claims without one: what was written before it existed stays the same."""
         values: dict[str, Any] = whole(self)
         return {key: value for key, value in values.items() if key != "reference" or value is not None}
-
-    @property
-    def errors_of_reference(self) -> Reference | None:
-        """The errors that a mean corruption error is relative to."""
-        own = self.reference
-        return None if own is None else Reference(own.name, own.errors, own.severities)
 
     @property
     def claimed_text(self) -> str:
