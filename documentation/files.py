@@ -18,8 +18,8 @@ RECIPE = """# Recipe keys
 
 A recipe is a YAML file in `grids/recipes/`, or stands under `recipe:` in a grid, where `base:` names the recipe that
 it changes. Unless it says otherwise, the optimiser is AdamW and the learning rate follows a cosine. A value that has no
-effect, such as `erase_mode` without `erase_prob`, is refused: it would give the same training run another id. Any key but
-`version` can be an axis of a grid ([settings.md](../settings.md)).
+effect, such as `erase_mode` without `erase_prob`, is refused: it would give the same training run another id. Any key
+but `version` can be an axis of a grid ([settings.md](../settings.md)).
 
 {recipe}
 
