@@ -1,97 +1,49 @@
-"""Classes of regions without labels: Hungarian mIoU on a folder in VOC's layout, such as CamVid.
+"""Classes of regions by features alone, on a folder in VOC's layout, such as CamVid.
 
 `python -m benchmarks.region_classes --data FOLDER --weights FILE` takes the regions of DCN, k-means and spectral
-clustering on the same features. The mean feature of each region is clustered by k-means over all test photographs, with
-as many clusters as classes. Clusters are matched with classes. The figures are written to docs/dcn_classes.json, and
-from them a table of docs/dcn.md.
+clustering on the same features, and gives them classes in two ways. Without labels: the features of the regions are
+clustered by k-means over all test photographs, with as many clusters as classes, and clusters are matched with classes.
+By retrieval: a region gets the class of the nearest regions of the training photographs. The figures are written to
+docs/dcn_classes.json, and from them two tables of docs/dcn.md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
-from torch.nn.functional import normalize, one_hot
 
 from benchmarks.documents import fill, markdown, write_figures
-from benchmarks.regions import CLUSTERS, DOCS, DOCUMENT, Labels, enlarged, normalised
+from benchmarks.region_classifiers import Labelled, clustered, counts_of, front_regions, retrieved_miou
+from benchmarks.region_features import (
+    FEATURES,
+    Split,
+    crop_features,
+    features_of,
+    mean_features,
+    read_split,
+    region_numbers,
+)
+from benchmarks.regions import CLUSTERS, DOCS, DOCUMENT, Labels
 from suite.data.bsds500 import Annotated
-from suite.data.datasets import DATASETS
-from suite.data.decode import open_image
 from suite.errors import InputError
-from suite.models.regions.backbone import Backbone, Features, read_backbone
+from suite.models.regions.backbone import Backbone, read_backbone
 from suite.models.regions.baselines import kmeans_regions, spectral_regions
-from suite.models.regions.matching import IGNORED, Matched, confusion, matched
+from suite.models.regions.matching import IGNORED, matched
 from suite.models.regions.network import ConceptGenerator
 from suite.models.regions.partition import Partition, foreground, segment
 from suite.models.regions.training import TrainingPlan, train
 from suite.verdict.stats.gains import paired_gain
 
 FIGURES = DOCS / "dcn_classes.json"
-
-
-def features_of(photographs: Sequence[Annotated], backbone: Backbone) -> Features:
-    """Compute the patch features of photographs, and the attention that patches get."""
-    dataset = None if backbone.dataset is None else DATASETS[backbone.dataset]
-    mean, std = (backbone.mean, backbone.std) if dataset is None else (dataset.mean, dataset.std)
-    assert mean is not None  # of timm's models
-    assert std is not None
-    images = np.stack([photograph.square(backbone.image_size) for photograph in photographs])
-    found = backbone.features(normalised(images, mean, std))
-    return Features(found.patches.clone(), found.attention.clone())  # DCN trains on them
-
-
-def read_split(folder: Path, split: str) -> list[Annotated]:
-    """Read the photographs and class masks of a split in VOC's layout. Masks are palette images.
-
-    Raises:
-        InputError: the list, a photograph or a mask is missing, or a mask has another size than its photograph.
-    """
-    path = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
-    names = path.read_text(encoding="utf-8").split() if path.is_file() else []
-    if not names:
-        raise _wrong("names of photographs, one a line", "none", path)
-    found = []
-    for name in names:
-        photograph, mask = folder / "JPEGImages" / f"{name}.jpg", folder / "SegmentationClass" / f"{name}.png"
-        for file in (photograph, mask):
-            if not file.is_file():
-                raise _wrong(f"the files of {name}, which {split}.txt names", "nothing", file)
-        with open_image(mask) as drawn, open_image(photograph) as image:
-            if drawn.mode not in ("P", "L") or drawn.size != image.size:
-                raise _wrong(f"a palette image of {image.size} pixels", f"{drawn.mode} of {drawn.size} pixels", mask)
-            found.append(Annotated(name, photograph, (np.asarray(drawn).astype(np.uint16),)))
-    return found
-
-
-def _wrong(expected: str, found: str, where: Path) -> InputError:
-    return InputError(
-        "this folder isn't in VOC's layout", expected=expected, found=found, where=str(where), fix="give another folder"
-    )
-
-
-def region_features(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Average the features over each region of each photograph.
-
-    Args:
-        features: of the patches, [photographs, patches, width]; they are scaled to length 1 first.
-        labels: the regions, [photographs, patches].
-
-    Returns:
-        The means, [regions, width], and the number of each patch's region among them, [photographs, patches].
-    """
-    members = one_hot(labels).to(features.dtype)  # [photographs, patches, most regions]
-    sizes = members.sum(dim=1)
-    means = (members.mT @ normalize(features, dim=2)) / sizes.clamp(min=1)[:, :, None]
-    present = sizes > 0
-    numbers = (present.flatten().cumsum(0) - 1).view_as(present)
-    return means[present], numbers.gather(1, labels)
+NEIGHBOURS = (1, 5)  # of retrieval, published
+_BACKGROUNDS = {"no": (False,), "yes": (True,), "both": (False, True)}
+CLUSTERED = "k-means"  # how a region gets its class; "1-NN" is retrieval
 
 
 def consecutive(labels: Labels) -> Partition:
@@ -101,32 +53,65 @@ def consecutive(labels: Labels) -> Partition:
     return Partition(torch.from_numpy(found), torch.tensor([len(names) for names, _ in numbered]))
 
 
-def classes_of(
-    features: Tensor, labels: Tensor, background: Tensor | None, photographs: list[Annotated], classes: int, seed: int
-) -> Matched:
-    """Cluster the regions of all photographs, and match the clusters with classes.
+class Regions(NamedTuple):
+    """The regions of a list's photographs by one method, with features by name.
+
+    Attributes:
+        numbers: the region of each patch, [photographs, patches].
+        front: which regions are foreground by attention, [regions].
+        features: of the regions, by `FEATURES`.
+    """
+
+    numbers: Tensor
+    front: Tensor
+    features: Mapping[str, Tensor]
+
+
+def regions_of(labels: Labels, split: Split, backbone: Backbone, features: Iterable[str]) -> Regions:
+    """Compute the features of regions, and which regions are foreground. labels: [photographs, patches]."""
+    regions = consecutive(labels)
+    compute = {
+        "mean": lambda: mean_features(split.features.patches, regions),
+        "crop": lambda: crop_features(split.photographs, regions, backbone),
+    }
+    numbers = region_numbers(regions)
+    front = front_regions(numbers, ~foreground(regions, split.features.attention))
+    return Regions(numbers, front, {name: compute[name]() for name in features})
+
+
+def scores(
+    known: tuple[Regions, Sequence[Annotated]],
+    tested: tuple[Regions, Sequence[Annotated]],
+    *,
+    classes: int,
+    seeds: Sequence[int],
+    background: bool,
+) -> Iterator[tuple[str, str, float]]:
+    """Yield the feature, how regions get their class, and the mIoU in percent.
 
     Args:
-        features: of the patches, [photographs, patches, width].
-        labels: the regions, [photographs, patches].
-        background: which patches are background, bool [photographs, patches]: they are one cluster more, and their
-            regions aren't clustered. None: all are.
-        photographs: with their classes.
+        known: regions of photographs whose classes may be seen by retrieval.
+        tested: regions of those that are compared.
         classes: how many there are.
-        seed: of k-means.
+        seeds: of the k-means that clusters regions: its mIoU is the mean over them.
+        background: whether regions with little attention are background, as in the paper (and in VOC).
     """
-    means, numbers = region_features(features, labels)
-    kept = torch.ones(len(means), dtype=torch.bool)
-    if background is not None:
-        kept[numbers[background]] = False
-    foreground_classes = classes if background is None else classes - 1
-    of_region = np.full(len(means), classes - 1, dtype=np.int64)
-    of_region[kept.numpy()] = KMeans(foreground_classes, n_init=10, random_state=seed).fit_predict(means[kept].numpy())
-    counts = np.zeros((classes, classes), dtype=np.int64)
-    for own, photograph in zip(of_region[numbers.numpy()], photographs, strict=True):
-        truth = photograph.annotations[0]
-        counts += confusion(enlarged(own, truth.shape), truth, (classes, classes))
-    return matched(counts)
+    (labelled, labelled_photographs), (regions, photographs) = known, tested
+    fronts = [one.front if background else torch.ones_like(one.front) for one in (labelled, regions)]
+    shape = (classes, classes)
+    for name, features in regions.features.items():
+        of_seeds = [
+            100
+            * matched(
+                counts_of(clustered(features, fronts[1], classes, seed), regions.numbers, photographs, shape)
+            ).miou
+            for seed in seeds
+        ]
+        yield name, CLUSTERED, float(np.mean(of_seeds))
+        library = Labelled(labelled.features[name], labelled.numbers, fronts[0], labelled_photographs, classes)
+        for neighbours in NEIGHBOURS:
+            given = library.classes_of(features, fronts[1], neighbours)
+            yield name, f"{neighbours}-NN", retrieved_miou(counts_of(given, regions.numbers, photographs, shape))
 
 
 def compare(
@@ -138,7 +123,8 @@ def compare(
     heads: int,
     plan: TrainingPlan,
     splits: tuple[str, str],
-    background: bool,
+    features: Sequence[str],
+    backgrounds: Sequence[bool],
 ) -> dict[str, Any]:
     """Train DCN on the photographs of one split, and compare the methods on another, seed by seed.
 
@@ -150,54 +136,86 @@ def compare(
         heads: of DCN's attention.
         plan: of DCN's training.
         splits: the list that trains DCN, and the one that is compared.
-        background: whether regions with little attention are background, as in the paper (and in VOC).
+        features: of a region, from `FEATURES`.
+        backgrounds: whether regions with little attention are background: each of these.
     """
-    unlabelled, tested = (read_split(folder, split) for split in splits)
-    given, (features, attention) = features_of(unlabelled, backbone).patches, features_of(tested, backbone)
-    classes = 1 + max(int(mask[mask != IGNORED].max(initial=0)) for image in tested for mask in image.annotations)
-    found: dict[str, list[float]] = {}
+    known, tested = (
+        Split(found, features_of(found, backbone)) for found in (read_split(folder, one) for one in splits)
+    )
+    patches = known.features.patches
+    masks = [mask for split in (known, tested) for image in split.photographs for mask in image.annotations]
+    classes = 1 + max(int(mask[mask != IGNORED].max(initial=0)) for mask in masks)
+    found: dict[tuple[str, bool, str, str], list[float]] = {}
     for seed in range(seeds):
         torch.manual_seed(seed)
-        network = ConceptGenerator(given.shape[2], heads=heads)
-        train(network, given, plan, seed)
-        labels: dict[str, Labels] = {
-            "DCN": segment(network, features).labels.numpy(),
-            f"k-means, k = {CLUSTERS}": kmeans_regions(features, CLUSTERS, seed),
-            f"spectral, k = {CLUSTERS}": spectral_regions(features, CLUSTERS, seed),
+        network = ConceptGenerator(patches.shape[2], heads=heads)
+        train(network, patches, plan, seed)
+        methods: dict[str, Callable[[Tensor], Labels]] = {
+            "DCN": lambda own, network=network: segment(network, own).labels.numpy(),  # type: ignore[misc]
+            f"k-means, k = {CLUSTERS}": lambda own, seed=seed: kmeans_regions(own, CLUSTERS, seed),  # type: ignore[misc]
+            f"spectral, k = {CLUSTERS}": lambda own, seed=seed: spectral_regions(own, CLUSTERS, seed),  # type: ignore[misc]
         }
-        for name, own in labels.items():
-            parted = consecutive(own)
-            behind = ~foreground(parted, attention) if background else None
-            of_starts = [
-                100 * classes_of(features, parted.labels, behind, tested, classes, starts * seed + start).miou
-                for start in range(starts)
-            ]
-            found.setdefault(name, []).append(float(np.mean(of_starts)))
-        print(f"seed {seed}: {', '.join(f'{name} {values[-1]:.2f}' for name, values in found.items())}", flush=True)
+        for method, group in methods.items():
+            regions = [regions_of(group(one.features.patches), one, backbone, features) for one in (known, tested)]
+            for background in backgrounds:
+                of_seed = scores(
+                    (regions[0], known.photographs), (regions[1], tested.photographs), classes=classes,
+                    seeds=range(starts * seed, starts * (seed + 1)), background=background,
+                )  # fmt: skip
+                for feature, way, miou in of_seed:
+                    found.setdefault((feature, background, way, method), []).append(miou)
+        print(f"{seed + 1} of {seeds} seeds done", flush=True)
+    heads_of_rows = ("features", "background", "classes_by", "method")
+    rows = [{**dict(zip(heads_of_rows, key, strict=True)), "miou": values} for key, values in found.items()]
     return {
-        "miou": found, "classes": classes, "train": len(unlabelled), "test": len(tested), "backbone": backbone.name,
-        "dataset": backbone.dataset, "image_size": backbone.image_size, "plan": vars(plan), "starts": starts,
-        "background": background,
+        "rows": rows, "classes": classes, "train": len(known.photographs), "test": len(tested.photographs),
+        "backbone": backbone.name, "dataset": backbone.dataset, "image_size": backbone.image_size, "plan": vars(plan),
+        "starts": starts,
     }  # fmt: skip
 
 
-def table(figures: Mapping[str, Any]) -> dict[str, str]:
-    """Return the table of docs/dcn.md, by name, in Markdown."""
-    found, plan = figures["miou"], figures["plan"]
-    lines = []
-    for name, values in found.items():
-        gain = paired_gain([one - other for one, other in zip(found["DCN"], values, strict=True)])
-        told = "" if name == "DCN" else f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
-        lines.append([name, ", ".join(f"{value:.2f}" for value in values), f"{np.mean(values):.2f}", told])
-    apart = " Background is separated by attention first." if figures.get("background") else ""
+def tables(figures: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tables of docs/dcn.md, by name, in Markdown."""
+    ways = dict.fromkeys(row["classes_by"] for row in figures["rows"])
+    plan = figures["plan"]
     text = (
-        f"{figures['classes']} classes; a mean over {figures.get('starts', 1)} seeds of the k-means that clusters "
-        f"regions; DCN trained on {figures['train']} photographs for {plan['steps']:,} steps of {plan['batch_size']}, "
-        f"compared on {figures['test']}; features of `{figures['backbone']}`, trained on "
-        f"{figures['dataset'] or 'timm’s data'}, of {figures['image_size']}×{figures['image_size']} pixels.{apart}"
+        f"{figures['classes']} classes; DCN trained on {figures['train']} photographs for {plan['steps']:,} steps of "
+        f"{plan['batch_size']}, compared on {figures['test']}; features of `{figures['backbone']}`, trained on "
+        f"{figures['dataset'] or 'timm’s data'}, of {figures['image_size']}×{figures['image_size']} pixels. "
     )
-    heads = ("regions of", "mIoU (%) of each seed", "mean", "DCN less this, paired over seeds")
-    return {"classes": f"{markdown(heads, lines)}\n\n{text}"}
+    notes = {
+        "classes": f"A mean over {figures['starts']} seeds of the k-means that clusters regions.",
+        "retrieval": f"The labelled regions are those of the {figures['train']} photographs, by the same method.",
+    }
+    of_table = {"classes": [CLUSTERED], "retrieval": [way for way in ways if way != CLUSTERED]}
+    return {name: f"{_table(figures['rows'], of_table[name])}\n\n{text}{note}" for name, note in notes.items()}
+
+
+def _table(rows: Sequence[Mapping[str, Any]], ways: Sequence[str]) -> str:
+    """Format the rows of some ways to give classes, with a sentence of how many intervals exclude zero."""
+    settings = ("classes_by", "features", "background")
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["classes_by"] in ways:
+            groups.setdefault(tuple(row[key] for key in settings), []).append(row)
+    lines, gains = [], []
+    for (way, feature, background), group in sorted(groups.items(), key=lambda item: ways.index(item[0][0])):
+        ours = next(row["miou"] for row in group if row["method"] == "DCN")
+        for row in group:
+            told = ""
+            if row["method"] != "DCN":
+                gain = paired_gain([one - other for one, other in zip(ours, row["miou"], strict=True)])
+                gains.append(gain)
+                told = f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
+            each, apart = ", ".join(f"{value:.2f}" for value in row["miou"]), "by attention" if background else "no"
+            lines.append([way, feature, apart, row["method"], each, f"{np.mean(row['miou']):.2f}", told])
+    heads = (
+        "classes by", "feature", "background apart", "regions of", "mIoU (%) of each seed", "mean",
+        "DCN less this, paired over seeds",
+    )  # fmt: skip
+    sure = sum(gain.low > 0 or gain.high < 0 for gain in gains)
+    text = f"Of {len(gains)} intervals of 95 %, {sure} exclude zero, without correction for their number."
+    return f"{markdown(heads, lines)}\n\n{text}"
 
 
 def main() -> None:
@@ -213,8 +231,13 @@ def main() -> None:
     parser.add_argument("--train", default="train", help="the list of photographs that train DCN")
     parser.add_argument("--test", default="test", help="the list that is compared, such as val of VOC 2012")
     parser.add_argument(
-        "--background", action="store_true", help="regions with little attention are background, as in VOC"
-    )
+        "--features", nargs="+", choices=FEATURES, default=["mean"],
+        help="the feature of a region: the mean over its patches, or that of its crop",
+    )  # fmt: skip
+    parser.add_argument(
+        "--background", nargs="?", choices=_BACKGROUNDS, default="no", const="yes",
+        help="whether regions with little attention are background, as in VOC",
+    )  # fmt: skip
     parser.add_argument("--steps", type=int, default=TrainingPlan.steps)
     parser.add_argument("--batch-size", type=int, default=TrainingPlan.batch_size)
     asked = parser.parse_args()
@@ -226,12 +249,13 @@ def main() -> None:
         backbone = read_backbone(asked.weights, asked.model, asked.image_size)
         figures = compare(
             backbone, asked.data, seeds=asked.seeds, starts=asked.starts, heads=asked.heads, plan=plan,
-            splits=(asked.train, asked.test), background=asked.background,
+            splits=(asked.train, asked.test), features=list(dict.fromkeys(asked.features)),
+            backgrounds=_BACKGROUNDS[asked.background],
         )  # fmt: skip
     except InputError as error:
         parser.exit(2, f"error: {error}\n")
     write_figures(FIGURES, figures)
-    fill(DOCUMENT, table(figures))
+    fill(DOCUMENT, tables(figures))
 
 
 if __name__ == "__main__":

@@ -68,6 +68,30 @@ class Backbone:
         of_queries = seen[:, 0] if prefix else seen.mean(dim=1)
         return Features(patches, of_queries[:, prefix:])
 
+    @torch.inference_mode()
+    def image_features(self, images: Tensor, batch_size: int = 32) -> Tensor:
+        """One feature for each image, [images, width]: the class token after the final norm.
+
+        Without a class token, the mean over the patch tokens.
+
+        Args:
+            images: [images, channels, image_size, image_size], which are normalised already.
+            batch_size: how many images are computed at once.
+        """
+        return torch.cat([self._image(batch) for batch in images.split(batch_size)])
+
+    def _image(self, images: Tensor) -> Tensor:
+        model: Any = self.model
+        if isinstance(self.model, VisionTransformer):
+            if not model.position.prefix:
+                return self._patches(images).mean(dim=1)
+            feature: Tensor = model.norm(model.encode(model.embed(images)))[:, 0]
+            return feature
+        if model.cls_token is None:
+            return self._patches(images).mean(dim=1)
+        feature = model.forward_features(images)[:, 0]
+        return feature
+
     def _patches(self, images: Tensor) -> Tensor:
         if isinstance(self.model, VisionTransformer):
             _, tokens = self.model(images, watched=(-1,))

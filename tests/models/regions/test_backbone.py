@@ -83,6 +83,23 @@ def test_without_a_class_token_attention_is_the_mean_over_patches(tmp_path: Path
     torch.testing.assert_close(attention.sum(dim=1), torch.full((2,), 3.0))
 
 
+@pytest.mark.parametrize("arch", ["vit", "vit_late"])
+def test_the_feature_of_an_image_is_its_class_token(tmp_path: Path, arch: str) -> None:
+    """Its head gives the model's logits of it."""
+    backbone, images = read_backbone(written(tmp_path, cell(arch, depth=3)), None, 16), torch.randn(3, 3, 16, 16)
+    feature = backbone.image_features(images, batch_size=2)
+    assert isinstance(backbone.model, VisionTransformer)
+    with torch.no_grad():
+        backbone.model.head.weight.normal_()
+        torch.testing.assert_close(backbone.model.head(feature), backbone.model(images))
+
+
+def test_without_a_class_token_it_is_the_mean_over_patches(tmp_path: Path) -> None:
+    backbone, images = read_backbone(written(tmp_path, cell("cvt")), None, 16), torch.randn(3, 3, 16, 16)
+    feature = backbone.image_features(images, batch_size=2)
+    torch.testing.assert_close(feature, backbone.features(images).patches.mean(dim=1))
+
+
 def test_a_learned_position_is_interpolated_for_another_size(tmp_path: Path) -> None:
     path = written(tmp_path, cell())
     small, large = read_backbone(path, None, 16), read_backbone(path, None, 32)
@@ -121,6 +138,7 @@ def test_timms_features_are_its_own(timm_weights: Path) -> None:
     with torch.no_grad():
         model.blocks[-1].attn.fused_attn = True
         torch.testing.assert_close(features.patches, model.forward_features(images)[:, 1:], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(backbone.image_features(images), model.forward_head(model.forward_features(images)))
     assert features.attention.shape == (2, 16)
     assert (features.attention.sum(dim=1) < 3).all()
 
