@@ -160,7 +160,7 @@ def table(told: Mapping[str, Any]) -> str:
     """Return the tables of docs/performance.md on folders, in Markdown."""
     lines = [
         [
-            LABELS[figure],  # type: ignore[index]
+            LABELS[figure],
             *(rate_text(one["images_per_second"][side]) for side in SIDES),
             *(ratio_text(one["ratio"][resizer]) for resizer in RESIZERS),
             one["timm"],

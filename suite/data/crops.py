@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -60,14 +60,14 @@ class Crops:
 
     def take(self, images: Tensor) -> Crops:
         """The crops of the images at these indices, int64 [n]."""
-        drawn = (getattr(self, name)[images] for name in ("uniform", "place", "bicubic"))
-        return Crops(self.scale, self.ratio, *drawn, resizer=self.resizer)
+        return replace(self, uniform=self.uniform[images], place=self.place[images], bicubic=self.bicubic[images])
 
     @classmethod
     def joined(cls, parts: Sequence[Crops]) -> Crops:
         """Concatenate the crops of several batches."""
         drawn = (torch.cat([getattr(part, name) for part in parts]) for name in ("uniform", "place", "bicubic"))
-        return cls(parts[0].scale, parts[0].ratio, *drawn, resizer=parts[0].resizer)
+        uniform, place, bicubic = drawn
+        return replace(parts[0], uniform=uniform, place=place, bicubic=bicubic)
 
     def window(self, image: int, height: int, width: int) -> tuple[int, int, int, int]:
         """The window of one image: top, left, height and width.
@@ -93,11 +93,11 @@ class Crops:
     @cached_property
     def _attempts(self) -> list[list[list[float]]]:
         """The fraction of the area and the aspect ratio of each image's attempts."""
-        return torch.stack([self._shares, self._aspects], dim=2).tolist()  # type: ignore[no-any-return]
+        return torch.stack([self._shares, self._aspects], dim=2).tolist()
 
     @cached_property
     def _places(self) -> list[list[float]]:
-        return self.place.tolist()  # type: ignore[no-any-return]
+        return self.place.tolist()
 
     @property
     def _shares(self) -> Tensor:

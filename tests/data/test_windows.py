@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -21,7 +23,7 @@ def photograph() -> Image.Image:
     return to_pillow(photographs(6, 60, 90))[0]
 
 
-def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -31,7 +33,7 @@ def window(height: int, width: int) -> tuple[int, int, int, int]:
     return 5, 11, height - 20, width - 17
 
 
-def both(data: bytes, channels: int, bicubic: bool = True) -> list[np.ndarray]:
+def both(data: bytes, channels: int, bicubic: bool = True) -> list[npt.NDArray[np.int64]]:
     return [
         decode_window(data, Path("a.jpg"), channels, SIZE, window, bicubic, by_torch=by_torch).astype(int)
         for by_torch in (False, True)
@@ -41,7 +43,9 @@ def both(data: bytes, channels: int, bicubic: bool = True) -> list[np.ndarray]:
 @pytest.mark.parametrize("bicubic", [True, False])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}])
 @pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
-def test_jpeg_files_give_nearly_pillows_pixels(mode: str, channels: int, options: dict, bicubic: bool) -> None:
+def test_jpeg_files_give_nearly_pillows_pixels(
+    mode: str, channels: int, options: dict[str, Any], bicubic: bool
+) -> None:
     expected, found = both(encoded(photograph().convert(mode), **options), channels, bicubic)
     assert found.shape == (SIZE, SIZE, channels)
     assert np.abs(found - expected).max() <= 2
@@ -62,7 +66,7 @@ def test_files_of_other_modes_are_converted(mode: str, kind: str, channels: int)
 def test_an_orientation_is_not_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    plain, turned = (both(encoded(photograph(), **options), 3)[1] for options in ({}, {"exif": exif}))
+    plain, turned = (both(data, 3)[1] for data in (encoded(photograph()), encoded(photograph(), exif=exif)))
     np.testing.assert_array_equal(plain, turned)
 
 
