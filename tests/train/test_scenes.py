@@ -6,11 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from suite.errors import InputError
 from suite.grid.grid import load_grid
 from suite.grid.trial import Trial
+from suite.models.backbone_size import body_of
+from suite.models.build import create_model
+from suite.models.initialise import initialise
+from suite.models.model_cell import ModelCell, Shape
+from suite.models.weights.checkpoint import write_checkpoint
 from suite.store.segmentation import unpack_pixel_counts
+from suite.train.backbones import add_backbone
 from suite.train.machine import Machine
+from suite.train.pretrained import load_pretrained
 from suite.train.trials import run_trial
 from tests.data.segmentation.test_preparation import prepared
 from tests.data.segmentation.test_rectangles import RULE, write_mixed
@@ -52,6 +61,29 @@ def trials(
     text = GRID.format(backbone=backbone, pe=pe, join=join, norm=norm, **values)
     (folder / "scenes.yaml").write_text(text, encoding="utf-8")
     return tuple(load_grid(folder / "scenes.yaml").expand().trials)
+
+
+def test_a_head_starts_on_the_classifier_of_its_backbone(tmp_path: Path) -> None:
+    """A recipe names the classifier's weights; those of a backbone of other sizes are refused before training."""
+    trial = trials(tmp_path)[0]
+    for depth in (2, 3):
+        body = body_of(trial.arch).resized({"depth": depth}, "classifier")
+        classifier = create_model(body, num_classes=7, image_size=8)
+        initialise(classifier, 5)
+        file = tmp_path / f"{depth}.safetensors"
+        cell = ModelCell(body, trial.pe, trial.join, trial.norm, Shape(7, 8))
+        write_checkpoint(file, classifier, cell, dataset="made-up", trial_id="a1")
+        _, checksum, _ = add_backbone(file, tmp_path / "cache")
+        pretrained = f"flip: true, pretrained: {{axis: join, weights: {{{trial.join}: {checksum}, lape: {checksum}}}}},"
+        (tmp_path / "named.yaml").write_text((tmp_path / "scenes.yaml").read_text().replace("flip: true,", pretrained))
+        (named,) = [one for one in load_grid(tmp_path / "named.yaml").expand().trials if one.join == trial.join]
+        if depth == 2:
+            loaded = load_pretrained(named, tmp_path / "cache")
+            assert loaded is not None
+            assert torch.equal(loaded.model.state_dict()["norm.weight"], classifier.state_dict()["norm.weight"])
+        else:
+            with pytest.raises(InputError, match="depth"):
+                load_pretrained(named, tmp_path / "cache")
 
 
 def test_a_pair_learns_and_counts_every_labelled_pixel_once(tmp_path: Path) -> None:

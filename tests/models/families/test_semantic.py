@@ -20,6 +20,7 @@ from suite.models.initialise import initialise
 from suite.models.inspection import inspect
 from suite.models.model_cell import ModelCell, Shape
 from suite.models.weights.checkpoint import checkpoint_bytes, read_checkpoint
+from suite.train.pretrained import start_from
 from tests.models.test_conformance import SIZES as CLASSIFIERS
 from tests.models.test_conformance import TRANSFORMERS
 
@@ -225,3 +226,24 @@ def test_kept_weights_make_the_model_again(tmp_path: Any):
 
 def test_the_family_is_listed():
     assert "any backbone" in FAMILIES["semantic"].summary
+
+
+@pytest.mark.parametrize("backbone", ["deit", "cvt", "ceit", "t2t_vit"])
+def test_a_backbone_starts_from_its_trained_classifier(backbone: str):
+    """All but the head: also where the classifier has parts of its own, such as pooling or attention over classes."""
+    model = build(backbone, "mask_transformer")
+    trained: Any = create_model(backbone, num_classes=7, image_size=SIDE, **SIZES[backbone])
+    initialise(trained, 99)
+    kept = model.head.class_embedding.clone()
+    start_from(model, trained)
+    given = dict(trained.named_parameters())
+    own = {name: value for name, value in model.named_parameters() if not name.startswith("head.")}
+    assert own
+    assert all(torch.equal(value, given[name]) for name, value in own.items())
+    assert torch.equal(model.head.class_embedding, kept)
+
+
+def test_a_classifier_of_other_sizes_is_refused():
+    trained = create_model("cvt", num_classes=7, image_size=SIDE, **{**SIZES["cvt"], "depth": 3})
+    with pytest.raises(InputError, match="are of another model"):
+        start_from(build("cvt"), trained)
