@@ -8,6 +8,7 @@ from documentation.schemas import field_table
 from suite.data.corruptions.settings import Corruptions
 from suite.grid.budget import Budget
 from suite.grid.recipe import Recipe
+from suite.grid.scenes import Scenes
 from suite.grid.schema import Block, Choose, Exclude, Expected, GridFile, Interactions
 from suite.store.record import Environment, Epoch, RunRecord
 from suite.verdict.claims.claim import Claim, ClaimedContrast, ReferenceErrors
@@ -17,15 +18,19 @@ from suite.verdict.claims.schema import ClaimFile, Rule, Sides
 RECIPE = """# Recipe keys
 
 A recipe is a YAML file in `grids/recipes/`, or stands under `recipe:` in a grid, where `base:` names the recipe that
-it changes. Unless it says otherwise, the optimiser is AdamW and the learning rate follows a cosine. A value that has no effect, such as
-`erase_mode` without `erase_prob`, is refused: it would give the same training run another id. Any key but `version`
-can be an axis of a grid ([settings.md](../settings.md)).
+it changes. Unless it says otherwise, the optimiser is AdamW and the learning rate follows a cosine. A value that has no
+effect, such as `erase_mode` without `erase_prob`, is refused: it would give the same training run another id.
+Any key but `version` can be an axis of a grid ([settings.md](../settings.md)).
 
 {recipe}
 
 ## corruptions
 
 {corruptions}
+
+## scenes
+
+{scenes}
 """
 
 GRID = """# Keys of a grid file
@@ -131,7 +136,7 @@ reads.
 
 def recipe() -> str:
     """Return the page on recipe keys."""
-    return RECIPE.format(recipe=_table(Recipe), corruptions=_table(Corruptions))
+    return RECIPE.format(recipe=_table(Recipe), corruptions=_table(Corruptions), scenes=_table(Scenes))
 
 
 def grid() -> str:
