@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from suite.data.decode import decode_window, header, read_file, read_regular
+from suite.data.decode import decode_window, header, read_file
 from suite.data.names import listed, shown
+from suite.data.regular_files import read_regular
 from suite.errors import InputError
 from suite.store.disguises import START, beginning, foreign, not_sent
 

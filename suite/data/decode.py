@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from stat import S_ISREG
 from typing import BinaryIO
 
 import numpy as np
@@ -17,6 +15,8 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from suite.data.names import shown
+from suite.data.regular_files import open_regular, read_regular
+from suite.data.resizing import resized_by_torch, within
 from suite.errors import InputError
 from suite.store.disguises import START, foreign, not_sent
 
@@ -53,7 +53,7 @@ def header(path: Path, image_size: int | None = None) -> tuple[str, int, int]:
     Raises:
         InputError: the file isn't an image, its pixels don't have 8 bits per channel, or it has too many pixels.
     """
-    with _readable(path), _regular(path) as file, open_image(file) as image:
+    with _readable(path), open_regular(path, MOST_BYTES) as file, open_image(file) as image:
         mode, (width, height) = image.mode, image.size
     if mode not in EIGHT_BIT_MODES:
         raise InputError(
@@ -83,12 +83,6 @@ def read_file(path: Path) -> bytes:
     """
     with _readable(path):
         return read_regular(path, MOST_BYTES)
-
-
-def read_regular(path: Path, most: int) -> bytes:
-    """The bytes of a regular file of at most `most` bytes. Raises `OSError` for anything else."""
-    with _regular(path, most) as file:
-        return file.read()
 
 
 def decode(
@@ -155,7 +149,7 @@ def decode_window(
         top, left, height, width = window(opened.height, opened.width)
         image = _converted(opened.crop((left, top, left + width, top + height)), channels)
         if by_torch:
-            return _resized_by_torch(image, channels, image_size, "bicubic" if bicubic else "bilinear")
+            return resized_by_torch(image, channels, image_size, "bicubic" if bicubic else "bilinear")
         resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
         image = image.resize((image_size, image_size), resample)
         return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
@@ -182,7 +176,7 @@ def decode_within(
         InputError: the file is damaged or has too many pixels.
     """
     with _loaded(data, path) as image:
-        fitted = _within(_converted(image, channels), height, width, Image.Resampling.BICUBIC)
+        fitted = within(_converted(image, channels), height, width, Image.Resampling.BICUBIC)
         pixels = np.asarray(fitted, dtype=np.uint8).reshape(fitted.height, fitted.width, channels)
         return pixels, _has_orientation(image)
 
@@ -205,7 +199,7 @@ def decode_mask_within(
         InputError: the file is damaged, has too many pixels, or has colours instead of values.
     """
     with _loaded_mask(data, path) as image:
-        fitted = _within(image, height, width, Image.Resampling.NEAREST)
+        fitted = within(image, height, width, Image.Resampling.NEAREST)
         return np.array(image, dtype=np.uint8), np.array(fitted, dtype=np.uint8)
 
 
@@ -228,22 +222,6 @@ def decode_mask(data: bytes, path: Path, image_size: int) -> tuple[npt.NDArray[n
     with _loaded_mask(data, path) as image:
         fitted = _cropped(image, path, image_size, image_size, Image.Resampling.NEAREST)
         return np.array(image, dtype=np.uint8), np.array(fitted, dtype=np.uint8)
-
-
-def _within(image: Image.Image, height: int, width: int, resample: Image.Resampling) -> Image.Image:
-    scale = min(height / image.height, width / image.width)
-    size = max(1, min(width, round(image.width * scale))), max(1, min(height, round(image.height * scale)))
-    return image if size == image.size else image.resize(size, resample)
-
-
-def _resized_by_torch(image: Image.Image, channels: int, image_size: int, mode: str) -> npt.NDArray[np.uint8]:
-    import torch  # takes seconds, which processes that prepare data don't need to spend
-    from torch.nn.functional import interpolate
-
-    pixels = np.array(image, dtype=np.uint8).reshape(1, image.height, image.width, channels)
-    batch, size = torch.from_numpy(pixels).permute(0, 3, 1, 2), (image_size, image_size)
-    found: npt.NDArray[np.uint8] = interpolate(batch, size, mode=mode, antialias=True)[0].permute(1, 2, 0).numpy()
-    return found
 
 
 def _fitted(image: Image.Image, path: Path, channels: int, image_size: int, side: int) -> npt.NDArray[np.uint8]:
@@ -321,23 +299,10 @@ def _formats() -> list[str]:
     return [name for name in _FORMATS if name in Image.OPEN]
 
 
-@contextmanager
-def _regular(path: Path, most: int = MOST_BYTES) -> Iterator[BinaryIO]:
-    """Open a regular file. Opening is non-blocking, in case the file was replaced by a pipe since it was listed."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not S_ISREG(status.st_mode):
-            raise OSError("no regular file, but a folder, a pipe, a socket or a device")
-        if status.st_size > most:
-            raise OSError(f"a file of {status.st_size:,} bytes, of at most {most:,}")
-        yield file
-
-
 def _disguise(path: Path) -> tuple[str, str] | None:
     """What a file that isn't an image is, and what to do about it; None if its kind is unknown."""
     try:
-        with _regular(path) as file:
+        with open_regular(path, MOST_BYTES) as file:
             start = file.read(START)
     except OSError:
         return None

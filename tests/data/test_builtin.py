@@ -236,7 +236,7 @@ def test_a_folder_that_is_known_by_its_classes(known_by_its_classes, write_tree,
     write_index(index, Index(sorted(replace(row, label=(row.label + 1) % 3) for row in rows)))
     with pytest.raises(InputError, match="damaged on disk") as caught:
         verify(known_by_its_classes, root)
-    assert caught.value.problems[0].expected.startswith("an index of SHA-256")
+    assert caught.value.problems[0].expected.startswith("files of SHA-256")
     assert "lape data prepare drawings --from PATH" in caught.value.problems[0].fix
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.data.decode import SUFFIXES, read_regular
+from suite.data.decode import SUFFIXES
 from suite.data.names import listed, name_path, name_text, shown
+from suite.data.regular_files import read_regular
 from suite.data.segmentation.settings import Segmentation
 from suite.data.tree import Tree
 from suite.data.walk import Walk, check_link

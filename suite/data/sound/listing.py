@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from suite.data.decode import read_regular
 from suite.data.names import listed, name_path, name_text, shown
+from suite.data.regular_files import read_regular
 from suite.data.sound.settings import FOLDERS, Sound
 from suite.data.sound.wav import SUFFIXES
 from suite.data.tree import Tree, find_top, list_tree

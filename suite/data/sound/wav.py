@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.io import wavfile
 
-from suite.data.decode import read_regular
 from suite.data.names import shown
+from suite.data.regular_files import read_regular
 from suite.data.sound.log_mel import Samples
 from suite.data.sound.settings import HIGHEST_RATE, LOWEST_RATE, Sound
 from suite.errors import InputError, first_line
