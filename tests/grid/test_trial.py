@@ -121,6 +121,7 @@ CHANGES: dict[str, Any] = {
     "crop_ratio": st.tuples(st.floats(0.1, 0.7), st.floats(1.5, 5.0)),
     "auto_augment": st.sampled_from(["rand-m9-mstd0.5-inc1", "cifar10"]),
     "interpolation": st.sampled_from(["bilinear", "random"]),
+    "resizer": st.just("torch"),
     "erase_prob": st.floats(0.3, 1.0),
     "erase_mode": st.sampled_from(["const", "rand"]),
     "erase_count": st.integers(2, 9),
@@ -160,7 +161,7 @@ MIXING = {"mixup": 0.8, "cutmix": 1.0, "erase_prob": 0.25}
 NEEDS: list[tuple[dict[str, Any], str]] = [
     (DISTILLING, "distillation teacher teacher_sha256 distillation_alpha distillation_temperature"),
     ({"warmup_epochs": 1}, "warmup warmup_prefix"),
-    ({"crop_scale": (0.08, 1.0)}, "crop_ratio interpolation"),
+    ({"crop_scale": (0.08, 1.0)}, "crop_ratio interpolation resizer"),
     ({"validation": 0.5}, "validation_by_seed"),
     ({"erase_prob": 0.25}, "erase_mode erase_count"),
     (MIXING, "cutmix_grid mixup_prob mixup_switch_prob mixup_mode mixup_off_epoch mixup_first"),
