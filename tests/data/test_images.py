@@ -13,7 +13,7 @@ from PIL import Image
 
 import suite.data.images
 from suite.data.cache import load_index, load_split
-from suite.data.crops import crop_and_resize, draw_crops, resize_and_crop_centre
+from suite.data.crops import Crops, crop_and_resize, draw_crops, resize_and_crop_centre
 from suite.data.datasets import DATASETS
 from suite.data.images import ArrayImages, balanced_subset, load_images
 from suite.data.preparation import prepare
@@ -90,6 +90,23 @@ def test_a_folder_crops_the_whole_pictures_not_what_is_left_of_them(mode, write_
 
     resized = [file.resize((30, 20), Image.Resampling.BICUBIC).crop((8, 3, 22, 17)) for file in files]
     assert torch.equal(images.batch(order, crop_ratio=0.7), from_pillow(resized))
+
+
+def test_torch_resizes_the_same_windows_where_the_crops_say_so(write_tree, tmp_path):
+    """Nearly Pillow's pixels, the same ones each time, and by image: parts and joined crops keep the resizer."""
+    root, folder = tmp_path / "cache", write_tree(size=(40, 27), train=8)
+    dataset = prepare("drawings", root=root, source=folder, storage="folder", image_size=14)
+    images, order = load_images(dataset, "train", root), torch.arange(24)
+    by_pillow, by_torch = (
+        draw_crops(24, (0.2, 1.0), (0.75, 4 / 3), order % 2 == 0, torch.Generator().manual_seed(0), resizer)
+        for resizer in ("pillow", "torch")
+    )
+    expected, found = images.cropped(order, by_pillow), images.cropped(order, by_torch)
+    assert int((found.int() - expected.int()).abs().max()) <= 2
+    assert torch.equal(images.start(order, by_torch).result(), found)
+    halves = [by_torch.take(order[:12]), by_torch.take(order[12:])]
+    assert {half.resizer for half in halves} == {Crops.joined(halves).resizer} == {"torch"}
+    assert torch.equal(torch.cat([images.cropped(order[:12], halves[0]), images.cropped(order[12:], halves[1])]), found)
 
 
 def test_arrays_are_cropped_and_resized_too(data_folder):

@@ -59,6 +59,7 @@ MIXING = {"batch_size": 4, "mixup": 0.8, "cutmix": 1.0}
         ({"crop_scale": (0.5, 1.0), "crop_padding": 4}, "one kind of crop"),
         ({"epochs": 9, "warmup_epochs": 2, "warmup": "harmonic", "schedule_unit": "step"}, "no bound between epochs"),
         ({"crop_ratio": (0.5, 2.0)}, "crop_ratio has no effect without crop_scale"),
+        ({"resizer": "torch"}, "resizer has no effect without crop_scale"),
         ({"interpolation": "random"}, "interpolation has no effect without crop_scale and RandAugment"),
         ({"interpolation": "random", "auto_augment": "cifar10"}, "interpolation has no effect"),
         ({"momentum": 0.9}, "momentum has no effect with optimiser: adamw"),
