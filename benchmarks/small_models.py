@@ -40,7 +40,7 @@ GRIDS = ("quickstart", "table2_budget")  # 8×8 digits; the smallest published m
 CHANGES = {"table2_budget": ("--set", "axes.dataset=[cifar10]")}
 TRIALS = 3  # of each grid
 PART, BATCH, MICRO_BATCH = "vit_lite_2_4", 64, 32
-ROUNDS, STEPS = 9, 8
+ROUNDS, STEPS = 9, 6
 
 
 def measure() -> dict[str, Any]:
