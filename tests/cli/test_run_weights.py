@@ -76,3 +76,15 @@ def test_one_trial_again(lape: Shell, write_grid: Write, tmp_path: Path) -> None
     kept = tmp_path / "results" / "small" / "weights" / f"{trial.id}.safetensors"
     assert (tmp_path / "again.safetensors").read_bytes() == kept.read_bytes()
     assert "call it a.safetensors" in lape.refuses("rerun", trial.id, "--grid", path, "--weights", "a.pth")
+
+
+def test_of_two_grids_with_the_trial_the_one_with_its_record_is_meant(
+    lape: Shell, write_grid: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "grids").mkdir()
+    write_grid(("name: small", "name: early"), ONE_SEED, name="grids/early.yaml")
+    path = write_grid(ONE_SEED, name="grids/small.yaml")
+    trial = load_grid(path).expand().trials[0]
+    lape("run", path, "--executor", "serial", "--limit", "1")
+    assert "the same" in lape("rerun", trial.id)
+    assert not (tmp_path / "results" / "early").exists()

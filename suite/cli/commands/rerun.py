@@ -120,7 +120,9 @@ def _find(
             continue
         for trial in workspace.expansion.trials:
             if trial.id.startswith(trial_id.lower()):
-                found.setdefault(trial.id, (workspace, trial))
+                before = found.get(trial.id)  # grids may share a trial: the one with its record is meant
+                if before is None or (trial.id not in before[0].records and trial.id in workspace.records):
+                    found[trial.id] = workspace, trial
     if len(found) != 1:
         raise InputError(
             f"{'no' if not found else 'more than one'} trial has an id that begins with {trial_id!r}",
