@@ -80,10 +80,7 @@ def refused(loss: str, arch: Architecture, side: int, recipe: Recipe) -> InputEr
     return refusal(LOSSES, Cell(arch, side, {"loss": loss}, recipe))
 
 
-@pytest.mark.parametrize(
-    "family",
-    [name for name in FAMILIES if not any(other in name for other in ("sequence", "segmenter", "semantic", "regions"))],
-)
+@pytest.mark.parametrize("family", [name for name in FAMILIES if not any(other in name for other in OTHERS)])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_which_families_have_which_losses(family: str, loss: str) -> None:
     """Convolutional networks none; pyramids those that look at the last block alone."""

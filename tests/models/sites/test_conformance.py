@@ -18,6 +18,7 @@ from torch.func import functional_call, stack_module_state
 from suite.errors import InputError
 from suite.models import create_model
 from suite.models.architectures import FAMILIES, resolve_architecture
+from suite.models.backbone_size import BackboneSize
 from suite.models.costs.macs import count_macs
 from suite.models.joins import JOINS
 from suite.models.layers.dropout import masks_from
@@ -42,11 +43,11 @@ _OTHERS: dict[str, dict[str, Any]] = {
 SIDE = 24
 IN_BLOCKS = [name for name, position in POSITIONS.items() if set(position.sites) - {TOKENS}]
 ALONE = [name for name in IN_BLOCKS if not POSITIONS[name].absolute]
-# Families whose blocks are trained: in those with a frozen backbone, a position acts as in the family that is frozen.
+# Families with trained blocks of their own: where the backbone is another family, a position acts as in that one.
 TRANSFORMERS = [
     name
     for name, family in FAMILIES.items()
-    if BLOCK_OUTPUT in family.sites and not issubclass(family.size, RegionSize)
+    if BLOCK_OUTPUT in family.sites and not issubclass(family.size, RegionSize | BackboneSize)
 ]
 ALL = [
     (family, pe, join)
