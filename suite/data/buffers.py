@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,22 +19,28 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 class Buffers:
     """Hands out tensors on the CPU whose memory was used before, by tensors that no longer exist."""
 
+    _lock = threading.Lock()  # of all objects, so that each can be copied to another process
+
     def __init__(self) -> None:
         self._arrays: list[npt.NDArray[np.uint8]] = []
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Like `torch.empty`. The memory isn't handed out again while this tensor or a view of it exists."""
-        size = math.prod(shape) * dtype.itemsize
+        with self._lock:  # else two threads could find the same memory unused
+            return self._found(math.prod(shape) * dtype.itemsize).view(dtype).view(*shape)
+
+    def _found(self, size: int) -> Tensor:
+        """Memory that nobody uses, uint8 [size]."""
         for number in range(len(self._arrays)):
             # A tensor made from an array holds a reference to it, which its views share. The other two references are
             # the list's and the argument's.
             if self._arrays[number].nbytes == size and sys.getrefcount(self._arrays[number]) == 2:
-                return torch.from_numpy(self._arrays[number]).view(dtype).view(*shape)
+                return torch.from_numpy(self._arrays[number])
         # Unused memory of another size is given up.
         kept = [number for number in range(len(self._arrays)) if sys.getrefcount(self._arrays[number]) > 2]
         self._arrays = [self._arrays[number] for number in kept]
         self._arrays.append(torch.empty(size, dtype=torch.uint8).numpy())  # aligned as torch's own
-        return torch.from_numpy(self._arrays[-1]).view(dtype).view(*shape)
+        return torch.from_numpy(self._arrays[-1])
 
 
 def keep_freed_memory() -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
 import torch
 
+from suite.data import buffers
 from suite.data.buffers import Buffers
 
 
@@ -41,3 +48,21 @@ def test_unused_memory_of_another_size_is_given_up() -> None:
     buffers.empty((32,), torch.uint8)
     assert [array.nbytes for array in buffers._arrays] == [8, 32]
     kept.fill_(0)
+
+
+def test_threads_never_get_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test batches are read and normalised on several threads. Each counts the references, and then waits a moment."""
+    made = Buffers()
+    place = made.empty((64,), torch.uint8).data_ptr()
+
+    def slow(array: object) -> int:
+        count = sys.getrefcount(array) - 1  # without the reference of this function
+        del array
+        time.sleep(0.05)
+        return count
+
+    monkeypatch.setattr(buffers, "sys", SimpleNamespace(getrefcount=slow))
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: made.empty((64,), torch.uint8), range(2))
+    assert first.data_ptr() == place
+    assert second.data_ptr() != place
