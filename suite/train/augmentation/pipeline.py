@@ -303,15 +303,19 @@ class Augmentation:
         fill = self._normalise.fill
         if large_images.suits(pixels, reading):
             large_images.augment_each(pixels, reading, fill)
-            return pixels
+        else:
+            pixels = self._augment_together(pixels, reading, fill)
+        if reading.colours is not None:  # the last channel is a mask
+            pixels = torch.cat([distort(pixels[:, :-1], reading.colours), pixels[:, -1:]], dim=1)
+        return pixels
+
+    def _augment_together(self, pixels: Tensor, reading: Reading, fill: Tensor) -> Tensor:
         for layer in reading.before:
             pixels = apply_layer(pixels, layer, torch.zeros_like(fill))
         if reading.moves is not None:
             pixels = move(pixels, reading.moves)
         for layer in reading.after:
             pixels = apply_layer(pixels, layer, fill)
-        if reading.colours is not None:  # the last channel is a mask
-            pixels = torch.cat([distort(pixels[:, :-1], reading.colours), pixels[:, -1:]], dim=1)
         return pixels
 
     def _finish(self, pixels: Tensor, finish: Finish, batch: int | None = None) -> Tensor:

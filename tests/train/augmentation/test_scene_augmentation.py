@@ -11,6 +11,7 @@ from suite.data.scene_images import SceneImages
 from suite.data.segmentation.settings import PADDING
 from suite.grid.documents import load_document
 from suite.grid.recipe import Recipe
+from suite.train.augmentation import sizes
 from suite.train.augmentation.pipeline import Augmentation, Normalise
 from tests.conftest import REPOSITORY
 
@@ -66,6 +67,13 @@ def test_colours_change_and_masks_dont() -> None:
     first = slice(0, BATCH * BATCHES)  # the colours' draws come after those of the crops, and before those of the flips
     assert not torch.equal(found[first, :3], plain[first, :3])
     assert set(found[:, 3].round().unique().tolist()) <= set(range(10))
+
+
+def test_colours_change_in_large_crops_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU, large images are augmented one at a time."""
+    found = batches()
+    monkeypatch.setattr(sizes, "LARGE", SIDE * SIDE)
+    assert torch.equal(batches(), found)
 
 
 @pytest.mark.parametrize("part", [torch.tensor([0, 3]), torch.tensor([1, 2, 4, 5])])
