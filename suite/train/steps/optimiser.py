@@ -49,31 +49,23 @@ def build_optimiser(model: nn.Module, recipe: Recipe, exempt: set[str]) -> torch
 
 
 def optimiser_of(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimizer:
-    """Create the recipe's optimiser. Call `set_rate` before each step."""
-    return sgd(groups, recipe) if recipe.optimiser == "sgd" else adamw(groups, recipe)
+    """Create the recipe's optimiser. Call `set_rate` before each step.
 
-
-def adamw(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimizer:
-    """Create AdamW. Call `set_rate` before each step. On a GPU the rate is a tensor, so a CUDA graph can read it."""
+    SGD has momentum as torch has it: v ← m v + g + w θ, θ ← θ - lr v. On a GPU the rate is a tensor, so a CUDA graph
+    can read it.
+    """
     groups = [group for group in groups if group["params"]]
     if not groups:  # a model without trained parameters: nothing to do in a step
         return _AdamW([{"params": []}], lr=recipe.lr)
     first: Tensor = groups[0]["params"][0]  # type: ignore[index]
     lr = torch.tensor(recipe.lr, device=first.device) if first.is_cuda else recipe.lr
+    if recipe.optimiser == "sgd":
+        return _SGD(groups, lr=lr, momentum=recipe.momentum, fused=True)
     return _AdamW(groups, lr=lr, betas=recipe.betas, eps=recipe.eps, fused=True, capturable=first.is_cuda)
 
 
-def sgd(groups: list[dict[str, object]], recipe: Recipe) -> torch.optim.Optimizer:
-    """Create SGD with momentum: v ← m v + g + w θ, θ ← θ - lr v, as torch has it. The rate is as in `adamw`."""
-    groups = [group for group in groups if group["params"]] or [{"params": []}]
-    parameters: list[Tensor] = groups[0]["params"]  # type: ignore[assignment]
-    on_gpu = bool(parameters) and parameters[0].is_cuda
-    lr = torch.tensor(recipe.lr, device=parameters[0].device) if on_gpu else recipe.lr
-    return _SGD(groups, lr=lr, momentum=recipe.momentum, fused=bool(parameters))
-
-
-class _AdamW(torch.optim.AdamW):
-    """torch's AdamW, without loading torch's compiler.
+class _WithoutCompiler(torch.optim.Optimizer):
+    """One of torch's optimisers, without loading torch's compiler. A base class before torch's own.
 
     torch's optimisers load the compiler only to exclude themselves from it. That takes 150 MB and several seconds in
     every process that trains. Here no compiled model calls an optimiser.
@@ -83,33 +75,24 @@ class _AdamW(torch.optim.AdamW):
     """
 
     def __init__(self, groups: list[dict[str, object]], **options: Any) -> None:
-        _without_compiler()
+        for method in vars(torch.optim.Optimizer).values():
+            plain = getattr(method, "__wrapped__", None)
+            if plain is not None:
+                vars(plain).setdefault("__dynamo_disable", plain)
         super().__init__(groups, **options)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one optimiser step."""
-        inspect.unwrap(torch.optim.AdamW.step)(self, closure)
+        inspect.unwrap(super().step.__func__)(self, closure)  # type: ignore[attr-defined]
 
 
-class _SGD(torch.optim.SGD):
-    """torch's SGD, likewise without loading torch's compiler."""
-
-    def __init__(self, groups: list[dict[str, object]], **options: Any) -> None:
-        _without_compiler()
-        super().__init__(groups, **options)
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Take one optimiser step."""
-        inspect.unwrap(torch.optim.SGD.step)(self, closure)
+class _AdamW(_WithoutCompiler, torch.optim.AdamW):
+    pass
 
 
-def _without_compiler() -> None:
-    for method in vars(torch.optim.Optimizer).values():
-        plain = getattr(method, "__wrapped__", None)
-        if plain is not None:
-            vars(plain).setdefault("__dynamo_disable", plain)
+class _SGD(_WithoutCompiler, torch.optim.SGD):
+    pass
 
 
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:

@@ -143,13 +143,14 @@ import suite.cli.commands.run, suite.train.teachers
 from pathlib import Path
 from suite.grid import load_grid
 from suite.train import Machine, run_trial
-from suite.train.steps.optimiser import adamw, sgd
+from suite.train.steps.optimiser import optimiser_of
 trial = load_grid(Path({str(write_grid(("epochs: 2", "epochs: 1")))!r})).expand().trials[0]
 record = run_trial(trial, Machine(Path({str(data_folder)!r}), "cpu"))
 assert record.status == "done", record
-optimiser = adamw([{{"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": 0.0}}], trial.recipe)
+optimiser = optimiser_of([{{"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": 0.0}}], trial.recipe)
 optimiser.load_state_dict(optimiser.state_dict())  # when it resumes
-sgd([{{"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": 0.0}}], trial.recipe).step()
+recipe = trial.recipe.model_copy(update={{"optimiser": "sgd"}})
+optimiser_of([{{"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": 0.0}}], recipe).step()
 assert not {{"torch._dynamo", "timm"}} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
