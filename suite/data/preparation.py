@@ -32,7 +32,7 @@ from suite.data.reading import listing, read_arrays, read_form, read_index, read
 from suite.data.sound.listing import list_recordings
 from suite.data.sound.reading import read_spectrograms
 from suite.data.sound.settings import Sound
-from suite.data.source_checks import check_image_size, check_source
+from suite.data.source_checks import check_image_size, check_options, check_source
 from suite.data.tree import Tree
 from suite.errors import InputError, unknown
 from suite.store.canonical import canonical_json
@@ -224,15 +224,7 @@ def _check_sound(name: str, source: Path | None, image_size: int | None, storage
         "no --image-size: mel_bands is the size": f"--image-size {image_size}" if image_size is not None else "",
         "spectrograms in the cache": "--storage folder" if storage == "folder" else "",
     }
-    for expected, found in problems.items():
-        if found:
-            raise InputError(
-                "options that don't go together",
-                expected=f"with --sound, {expected}",
-                found=found,
-                where=f"lape data prepare {name}",
-                fix="run: lape data prepare NAME --from FOLDER --sound SETTINGS --split RULE",
-            )
+    check_options(name, "--sound", problems, "run: lape data prepare NAME --from FOLDER --sound SETTINGS --split RULE")
 
 
 def _prepare_custom(name: str, root: Path, source: Path, options: _Options, progress: Progress) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from suite.data.archives import is_archive, not_archive
@@ -40,3 +41,23 @@ def check_image_size(image_size: int) -> None:
             where=f"--image-size {image_size}",
             fix="change --image-size",
         )
+
+
+def check_options(name: str, option: str, problems: Mapping[str, str], fix: str) -> None:
+    """Raise `InputError` if some options don't go with the one that says what a data set consists of.
+
+    Args:
+        name: the data set's.
+        option: the option that the others must go with.
+        problems: by what is expected beside it, what was found instead; empty where nothing is wrong.
+        fix: what to do.
+    """
+    for expected, found in problems.items():
+        if found:
+            raise InputError(
+                "options that don't go together",
+                expected=f"with {option}, {expected}",
+                found=found,
+                where=f"lape data prepare {name}",
+                fix=fix,
+            )

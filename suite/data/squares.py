@@ -7,7 +7,7 @@ from pathlib import Path
 from suite.data.datasets import DATASETS
 from suite.data.names import shown
 from suite.data.preparation import ARRAYS_LIMIT, check_name
-from suite.data.source_checks import check_image_size, check_source
+from suite.data.source_checks import check_image_size, check_options, check_source
 from suite.errors import InputError
 from suite.store.homes import expanded
 
@@ -47,15 +47,9 @@ def check_squares(
         f"--image-size: {squares} become squares": "no --image-size" if image_size is None else "",
         "images in the cache": "--storage folder" if storage == "folder" else "",
     }
-    for expected, found in problems.items():
-        if found:
-            raise InputError(
-                "options that don't go together",
-                expected=f"with {flag}, {expected}",
-                found=found,
-                where=f"lape data prepare {name}",
-                fix=f"run: lape data prepare NAME --from {example} --image-size PIXELS {flag} {value}",
-            )
+    check_options(
+        name, flag, problems, f"run: lape data prepare NAME --from {example} --image-size PIXELS {flag} {value}"
+    )
     assert source is not None  # it has just been checked
     assert image_size is not None
     check_name(name)

@@ -15,6 +15,7 @@ from suite.data.listops.reading import FILES, read_lists
 from suite.data.listops.settings import CLASSES, ListOps
 from suite.data.names import shown
 from suite.data.preparation import check_name, is_whole, sort_splits
+from suite.data.source_checks import check_options
 from suite.errors import InputError
 from suite.store.homes import expanded
 from suite.text import Progress
@@ -75,16 +76,12 @@ def _check(name: str, settings: ListOps, source: Path | None) -> None:
         "a seed, to generate lists": "no seed and no --from" if source is None and settings.seed is None else "",
         "a seed or --from, and not both": "both" if source is not None and settings.seed is not None else "",
     }
-    for expected, found in problems.items():
-        if found:
-            raise InputError(
-                "options that don't go together",
-                expected=f"with --listops, {expected}",
-                found=found,
-                where=f"lape data prepare {name}",
-                fix=f"generate lists with a seed, or leave it out and give --from a folder with "
-                f"{' and '.join(FILES.values())}",
-            )
+    check_options(
+        name,
+        "--listops",
+        problems,
+        f"generate lists with a seed, or leave it out and give --from a folder with {' and '.join(FILES.values())}",
+    )
     check_name(name)
 
 
