@@ -31,7 +31,7 @@ class SceneImages(MaskedImages):
     ) -> None:
         super().__init__(pixels, labels, name)
         self.side = side
-        self.sizes = image_sizes(pixels) if sizes is None else sizes
+        self.sizes = image_sizes(pixels[..., -1]) if sizes is None else sizes
 
     def scaled(self, indices: Tensor, crops: ScaledCrops) -> Tensor:
         """Random crops of the scaled images at `indices` [B], with their masks: uint8 [B, C + 1, side, side]."""
@@ -47,7 +47,7 @@ class SceneImages(MaskedImages):
         return SceneImages(self.pixels.to(device), self.labels.to(device), self.name, self.side, self.sizes)
 
 
-def image_sizes(pixels: Tensor) -> Tensor:
-    """The rows and columns of each image of `SceneImages`, int64 [N, 2]. pixels: uint8 [N, H, W, C + 1]."""
-    edges = (pixels[:, :, 0, -1], pixels[:, 0, :, -1])
+def image_sizes(masks: Tensor) -> Tensor:
+    """The rows and columns of each image in its rectangle, int64 [N, 2] on the CPU. masks: stored values, [N, H, W]."""
+    edges = (masks[:, :, 0], masks[:, 0])
     return torch.stack([(edge != PADDING).sum(1) for edge in edges], dim=1).cpu()

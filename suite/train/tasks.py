@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from suite.data.datasets import TOKEN_MEAN, TOKEN_STD, Dataset
+from suite.data.scene_images import image_sizes
 from suite.data.segmentation.settings import PADDING
 from suite.grid.recipe import Recipe
 from suite.models.regions.measures import agreement
@@ -252,8 +253,7 @@ class WindowedSegmentation(SemanticSegmentation):
 
     def predict(self, model: Callable[[Tensor], Any], batch: Tensor) -> Any:
         """The mean logits of the windows that cover a pixel."""
-        outside = batch[:, -1].round() == PADDING
-        sizes = torch.stack([(~outside[:, :, 0]).sum(1), (~outside[:, 0]).sum(1)], dim=1).cpu()
+        sizes = image_sizes(batch[:, -1].round())
         return slide_each(model, self.split(batch)[0], sizes, self._side, self._stride)
 
     def sample(self, batch: Tensor) -> Tensor:
