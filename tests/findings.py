@@ -22,8 +22,8 @@ from suite.text import duration, p_value, points
 from suite.verdict import stats
 from suite.verdict.comparisons import Comparison
 from suite.verdict.paper_level import paper_answers
-from suite.verdict.run_caveats import untrained, untrained_pairs
-from suite.verdict.stats.collapse import compare_failures, gain_without
+from suite.verdict.run_caveats import failure_rates, untrained, untrained_pairs
+from suite.verdict.stats.collapse import gain_without
 from suite.verdict.verdicts import Verdict
 from tests.conftest import REPOSITORY
 
@@ -100,7 +100,7 @@ def failures(grid: str) -> str:
     lost = [(untrained(one, one.baseline), untrained(one, one.treatment)) for _, one in cells]
     lines = []
     for (row, one), (base, treated) in zip(cells, lost, strict=True):
-        rates = compare_failures(len(base), len(one.baseline.values), len(treated), len(one.treatment.values))
+        rates = failure_rates(one)
         counts = (
             f"{rates.baseline} of {rates.baseline_runs}",
             f"{rates.treatment} of {rates.treatment_runs}",

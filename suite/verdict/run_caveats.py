@@ -10,7 +10,7 @@ from suite.verdict.chosen import chosen_level
 from suite.verdict.comparisons import Comparison, Side
 from suite.verdict.runs import failed_trials
 from suite.verdict.setting_levels import starts_apart
-from suite.verdict.stats.collapse import compare_failures, gain_without, never_trained
+from suite.verdict.stats.collapse import FailureRates, compare_failures, gain_without, never_trained
 from suite.verdict.stats.copies import equal_pairs
 from suite.verdict.stats.gains import PairedGain
 from suite.verdict.test_images import copies, same_corrupted_images
@@ -96,6 +96,13 @@ def untrained_pairs(comparison: Comparison) -> list[int]:
     return [place for place, seed in enumerate(comparison.seeds) if seed in lost]
 
 
+def failure_rates(comparison: Comparison) -> FailureRates:
+    """How many runs of either side never trained, and Fisher's exact test of equal rates."""
+    sides = comparison.baseline, comparison.treatment
+    (base, bases), (treated, treateds) = ((len(untrained(comparison, side)), len(side.values)) for side in sides)
+    return compare_failures(base, bases, treated, treateds)
+
+
 def lost_runs(comparison: Comparison) -> str:
     """How many runs of either side never trained, and the gain of the other pairs; empty if all trained."""
     sides = comparison.baseline, comparison.treatment
@@ -118,10 +125,9 @@ def _near_chance(comparison: Comparison, side: Side) -> Iterator[str]:
 def _never_trained(comparison: Comparison) -> Iterator[str]:
     """How many runs of either side never trained, whether that differs, and the gain with and without their pairs."""
     base, treated = comparison.baseline, comparison.treatment
-    lost = {side.level: untrained(comparison, side) for side in (base, treated)}
-    if not any(lost.values()):
+    rates = failure_rates(comparison)
+    if not rates.baseline + rates.treatment:
         return
-    rates = compare_failures(len(lost[base.level]), len(base.values), len(lost[treated.level]), len(treated.values))
     text = (
         f"never trained: {rates.baseline} of {rates.baseline_runs} runs of {base.level}, {rates.treatment} of "
         f"{rates.treatment_runs} of {treated.level} (Fisher's exact test of equal rates: p = {p_value(rates.p)})"
