@@ -21,7 +21,8 @@ import torch
 
 from benchmarks.documents import markdown
 from benchmarks.stacking import pictures
-from suite.bench.ratios import paired_ratio
+from suite.bench.ratios import paired_ratio, quartiles
+from suite.bench.throughput.matmul import matmul_rate
 from suite.cli.commands.throughput import ratio_text
 from suite.cli.main import app
 from suite.data.cache import data_root
@@ -71,10 +72,10 @@ def _whole(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _micro(figures: Mapping[str, Any]) -> str:
-    matmul = sorted(figures["matmul"])[len(figures["matmul"]) // 2]
+    matmul = quartiles(figures["matmul"]).median
     lines = []
     for name, rates in figures["rates"].items():
-        rate = sorted(rates)[len(rates) // 2]
+        rate = quartiles(rates).median
         flops = 6 * figures["macs"] * rate
         ratio = ratio_text(asdict(paired_ratio(figures["rates"]["whole"], rates))) if name != "whole" else "–"
         lines.append([name, f"{rate:,.0f}", ratio, f"{flops / 1e9:.0f} ({100 * flops / matmul:.0f} %)"])
@@ -105,7 +106,7 @@ def micro_batches() -> dict[str, Any]:
         for turn in range(ROUNDS):
             for name in sorted(sides, reverse=bool(turn % 2)):
                 rates[name].append(STEPS * BATCH / time_steps(sides[name], trainers[name], STEPS))
-            matmul.append(_matmul_rate())
+            matmul.append(matmul_rate(torch.device("cpu"), torch.float32, 1))
     shape = whole.dataset
     return {
         "rates": rates,
@@ -120,15 +121,6 @@ def _trial(micro_batch: int | None) -> Trial:
         overrides.append(f"recipe.cpu_micro_batch={micro_batch}")
     trials = load_grid("grids/table2_budget.yaml", overrides).expand().trials
     return replace(next(trial for trial in trials if trial.arch.name == PART), seed_index=0)
-
-
-def _matmul_rate(side: int = 2048) -> float:
-    matrix, best = torch.ones(side, side), float("inf")
-    for _ in range(2):
-        began = time.perf_counter()
-        torch.mm(matrix, matrix)
-        best = min(best, time.perf_counter() - began)
-    return 2 * side**3 / best
 
 
 def _in_a_process(grid: str) -> dict[str, Any]:
