@@ -10,6 +10,7 @@ from suite.data.listops.settings import CLASSES, ListOps
 from suite.data.regions.settings import Regions
 from suite.data.segmentation.settings import Segmentation
 from suite.data.sound.settings import Sound
+from suite.data.tasks import TaskName
 from suite.registry import Registry
 
 MOST_NAME = 100  # characters of a name, which is also a folder's name
@@ -81,6 +82,11 @@ class Dataset(BaseModel):
     def windowed(self) -> bool:
         """Whether its images are larger than the model's input, which then is a crop or a window of an image."""
         return self.segmentation is not None and self.segmentation.height is not None
+
+    @property
+    def task(self) -> TaskName:
+        """The task that its labels are of, a name in `TASKS`. Recordings and lists are classified as images are."""
+        return "segmentation" if self.segmentation else "grouping" if self.regions else "classification"
 
     @property
     def items(self) -> str:

@@ -101,7 +101,7 @@ def prepare(
 
 
 def declaration(dataset: Dataset) -> str:
-    """The YAML lines that declare a custom data set, to be pasted into a grid file."""
+    """The YAML lines that declare a custom data set, to be pasted into a grid file; with its task, if it is unusual."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedSeq
 
@@ -111,7 +111,8 @@ def declaration(dataset: Dataset) -> str:
         facts[key].fa.set_flow_style()
     yaml, text = YAML(), StringIO()
     yaml.width = 1000
-    yaml.dump({"datasets": {dataset.name: facts}}, text)
+    task = {} if dataset.task == "classification" else {"task": dataset.task}
+    yaml.dump({**task, "datasets": {dataset.name: facts}}, text)
     return text.getvalue()
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from suite.data.corruptions.settings import Corruptions, check_size
 from suite.data.datasets import Dataset
 from suite.data.listops.settings import SYMBOLS
+from suite.data.tasks import TASKS, TaskName
 from suite.errors import InputError, nearest
 from suite.grid.axes import AXES, GRID_ORDER, unknown_level
 from suite.grid.losses import LOSSES, idle_weights, set_weights
@@ -63,6 +64,24 @@ def check_weights(named: NamedRecipe, levels: Iterable[str]) -> None:
         where=named.where(idle[0] if idle[0] in LOSS_KEYS else "loss_weights"),
         fix=f"leave {'it' if len(idle) == 1 else 'them'} out, or add loss {', '.join(having)}",
     )
+
+
+def check_task(task: TaskName, dataset: Dataset, where: str = "") -> None:
+    """Raise `InputError` unless the data set is of the task that its grid names.
+
+    Args:
+        task: the grid's task.
+        dataset: a data set of the grid.
+        where: where the grid names its task; empty if it doesn't.
+    """
+    if dataset.task != task:
+        raise InputError(
+            f"the grid's task is {task}{'' if where else ', since it names none'}, and {dataset.name} is of another",
+            expected=f"data sets of this task: each image has {TASKS[task].data}",
+            found=f"{dataset.name}: each image has {TASKS[dataset.task].data}",
+            where=where,
+            fix=f"{'write' if where else 'add'} `task: {dataset.task}`, or choose another data set",
+        )
 
 
 def check_cell(cell: Cell, dataset: Dataset, recipe: NamedRecipe) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from suite.errors import InputError, Problem, nearest
 from suite.grid.axes import AXES, GRID_ORDER
 from suite.grid.choice import Search, check_search, check_validation, find_sides
-from suite.grid.compatibility import check_cell, weights_of_nothing
+from suite.grid.compatibility import check_cell, check_task, weights_of_nothing
 from suite.grid.documents import MOST_PROBLEMS, Document, Location, check_inside, read_document
 from suite.grid.expansion import Dropped, Point, block_cells, block_size, setting_levels, setting_place
 from suite.grid.levels import Catalogue
@@ -231,6 +231,7 @@ class Grid:
     def _trial(self, cell: Point, catalogue: Catalogue, variants: Variants) -> Trial:
         arch, recipe = variants.arch(cell, catalogue), variants.recipe(cell)
         dataset = catalogue.find("dataset", cell["dataset"], ())
+        check_task(self.file.task, dataset, self.document.where(("task",)) if "task" in self.document.values else "")
         levels = {axis: cell[axis] for axis in GRID_ORDER if not AXES[axis].declared_as}
         check_cell(Cell(arch, dataset.image_size, levels, recipe.recipe), dataset, recipe)
         pretrained = recipe.recipe.pretrained

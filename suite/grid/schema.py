@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
+from suite.data.tasks import TASKS, TaskName
 from suite.grid.axes import AXES
 from suite.grid.budget import Budget
 from suite.grid.settings import SETTINGS
@@ -37,6 +38,10 @@ def _each_once(levels: list[Any]) -> list[Any]:
         if level in levels[:place]:
             raise ValueError(f"each level once, not {level!r} twice")
     return levels
+
+
+def _described(task: TaskName) -> str:
+    return f"{task} (each image has {TASKS[task].data}; tables have {TASKS[task].metric})"
 
 
 # A name appears in tables, in messages and on the command line, so it must not contain spaces or line breaks.
@@ -201,6 +206,9 @@ class GridFile(_Model):
         pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100, description="lower-case letters, digits, '_' and '-'"
     )
     description: str = Field(default="", description="a sentence or two for the report")
+    task: TaskName = Field(
+        default="classification", description="what the models do: " + "; ".join(map(_described, TASKS))
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="the grid's own seed, mixed into every other")
     seeds: list[Annotated[int, Field(ge=0, lt=2**62)]] = Field(
         min_length=1, max_length=MOST_SEEDS, description="the seed indices: one trial each per cell"

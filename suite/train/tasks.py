@@ -276,4 +276,4 @@ def task_of(dataset: Dataset, recipe: Recipe | None = None) -> Task:
         return WindowedSegmentation(dataset.num_classes, dataset.image_size, stride)
     if dataset.regions is not None:
         return RegionGrouping(dataset.channels, dataset.regions.annotators)
-    return CLASSIFICATION if dataset.segmentation is None else SemanticSegmentation(dataset.num_classes)
+    return SemanticSegmentation(dataset.num_classes) if dataset.task == "segmentation" else CLASSIFICATION

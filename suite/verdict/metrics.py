@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.data.corruptions.settings import KINDS, SEVERITIES
+from suite.data.tasks import TaskName
 from suite.errors import nearest
 from suite.store.corruptions import severities_of
 
@@ -60,6 +61,7 @@ class Metric:
             empty: none that says how much single images add to this metric.
         missing: why a run may not have it, for messages.
         unit: of differences, in the plural.
+        task: the only task whose runs have it; None: those of any task may.
     """
 
     summary: str
@@ -73,6 +75,7 @@ class Metric:
     items: Literal["", "correct", "wrong_copies", "pixel_counts", "region_measures"] = ""
     missing: str = ""
     unit: Literal["points", "bits"] = "points"
+    task: TaskName | None = None
 
     @property
     def percent(self) -> bool:
@@ -154,6 +157,7 @@ METRICS: Mapping[str, Metric] = {
         of_last_epoch=True,
         items="wrong_copies",
         missing=_UNTESTED,
+        task="classification",
     ),
     "mce": Metric(
         "mean corruption error in percent of the errors of a named reference",
@@ -165,6 +169,7 @@ METRICS: Mapping[str, Metric] = {
         at_accuracy=_mce_at,
         of_last_epoch=True,
         missing=f"{_UNTESTED}, or has other kinds or severities than the reference",
+        task="classification",
     ),
     "accuracy": Metric("accuracy of another task, in percent", 100),
     "box_ap": Metric("average precision of boxes, in percent", 100),
@@ -179,6 +184,7 @@ METRICS: Mapping[str, Metric] = {
         of_last_epoch=True,
         items="pixel_counts",
         missing=_NO_MASKS,
+        task="segmentation",
     ),
     "pixel_accuracy": Metric(
         "labelled pixels of a segmentation that are correct, in percent, of the last epoch",
@@ -188,6 +194,7 @@ METRICS: Mapping[str, Metric] = {
         read=lambda run, _: math.nan if math.isnan(_column("miou")(run, None)) else _column("top1")(run, None),
         of_last_epoch=True,
         missing=_NO_MASKS,
+        task="segmentation",
     ),
     "covering": Metric(
         "covering of annotators' regions by a grouping's in percent, of the last epoch",
@@ -198,6 +205,7 @@ METRICS: Mapping[str, Metric] = {
         of_last_epoch=True,
         items="region_measures",
         missing=_NO_REGIONS,
+        task="grouping",
     ),
     "rand_index": Metric(
         "probabilistic Rand index (PRI) of a grouping into regions in percent, of the last epoch",
@@ -208,6 +216,7 @@ METRICS: Mapping[str, Metric] = {
         of_last_epoch=True,
         items="region_measures",
         missing=_NO_REGIONS,
+        task="grouping",
     ),
     "variation_of_information": Metric(
         "variation of information (VoI) of a grouping into regions in bits, of the last epoch",
@@ -220,6 +229,7 @@ METRICS: Mapping[str, Metric] = {
         of_last_epoch=True,
         items="region_measures",
         missing=_NO_REGIONS,
+        task="grouping",
         unit="bits",
     ),
     "macs_billions": Metric("multiply-accumulates of a forward of one image, in 10⁹; papers say FLOPs", 1e6),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cli.shell import Shell, Write
+from tests.cli.test_segmentation import CLAIMS
 from tests.conftest import REPOSITORY
 
 
@@ -29,6 +30,14 @@ def test_check_tells_of_claims_that_a_grid_leaves_untested(lape: Shell, write_gr
     assert lape.code == 0
     assert "note: no two cells of this grid are those of the claim 'digits-table2-cct' (it has no arch " in out
     assert "2 to judge, 2 not tested by this grid" in lape("plan", path)
+
+
+def test_check_tells_of_a_metric_that_the_task_does_not_have(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    (tmp_path / "masks.yaml").write_text(CLAIMS)
+    path = write_grid(("seeds:", "claims: [masks.yaml]\nseeds:"))
+    told = "the claim 'scenes-miou' is about miou, which only runs of the task segmentation have"
+    assert told in lape("check", path)
+    assert "is about" not in lape("check", "table4_budget")
 
 
 def test_expectations_of_no_cell_are_told(lape: Shell, write_grid: Write) -> None:

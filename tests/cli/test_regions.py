@@ -77,7 +77,7 @@ def test_a_grid_is_run_judged_and_reported(grid: Path, lape: Shell, tmp_path: Pa
         assert record.macs
         assert record.macs > 10_000
     tables = " ".join(lape("tables", grid).split())
-    assert "top-1 is the covering" in tables
+    assert "Covering of the last epoch: mean" in tables
     assert "VoI (bits)" in tables
     table = pd.read_csv(tmp_path / "reports/regions/tables/regions.csv").set_index("arch")
     (verdict,) = json.loads(lape("verify", grid, "--json"))

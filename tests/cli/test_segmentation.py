@@ -61,7 +61,7 @@ def grid(tmp_path: Path, lape: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
     out = lape("data", "prepare", "scenes", "--from", folder, "--image-size", "16", "--segmentation", SETTINGS)
     assert lape.code == 0, lape.err
     assert "scenes: 32 + 12 images with masks, 16×16×3, 3 classes" in out
-    (tmp_path / "scenes.yaml").write_text(GRID + out[out.index("datasets:") :])
+    (tmp_path / "scenes.yaml").write_text(GRID + out[out.index("task: segmentation") :])
     (tmp_path / "claims.yaml").write_text(CLAIMS)
     return tmp_path / "scenes.yaml"
 

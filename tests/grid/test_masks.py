@@ -13,6 +13,7 @@ from suite.grid.grid import load_grid
 GRID = """
 name: scenes
 description: made-up scenes
+task: segmentation
 seeds: [0, 1]
 recipe: {base: digits, batch_size: 4, label_smoothing: 0.0}
 architectures:
@@ -38,6 +39,7 @@ axes:
 
 
 WINDOWS = ("val}", "val, height: 24, width: 32}")
+CLASSES = ("task: segmentation", "task: classification")
 SCENES = ("batch_size: 4,", "batch_size: 4, scenes: {stride: 10},")
 
 
@@ -89,7 +91,7 @@ def test_masks_are_for_semantic_heads(tmp_path: Path, arch: str) -> None:
 
 
 def test_semantic_heads_are_for_masks(tmp_path: Path) -> None:
-    told = refused(tmp_path, ("dataset: [scenes]", "dataset: [digits]"))
+    told = refused(tmp_path, ("dataset: [scenes]", "dataset: [digits]"), CLASSES)
     assert "arch small on digits: it is of images with masks" in told
 
 
@@ -151,6 +153,6 @@ def test_any_backbone_can_have_a_head(tmp_path: Path):
     assert len(expanded(tmp_path, small)) == 4
     assert "it is of images" in refused(tmp_path, ("family: segmenter,", "family: cvt,"))
     assert "images with masks" in refused(
-        tmp_path, small, ("    segmentation: {classes: 3, train: train, test: val}\n", "")
+        tmp_path, small, CLASSES, ("    segmentation: {classes: 3, train: train, test: val}\n", "")
     )
     assert "which is frozen" in refused(tmp_path, ("family: segmenter,", "family: semantic, backbone: dcn_small_16,"))

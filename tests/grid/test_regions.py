@@ -15,6 +15,7 @@ BACKBONE = "b" * 64
 GRID = f"""
 name: regions
 description: made-up photographs
+task: grouping
 seeds: [0, 1]
 recipe: {{base: digits, epochs: 4, test_every: 4, batch_size: 4, label_smoothing: 0.0, backbone_sha256: {BACKBONE}}}
 architectures:
@@ -110,7 +111,11 @@ def test_kinds_must_agree(tmp_path: Path) -> None:
         ("[dcn, kmeans]", "[dcn]"),
     )
     assert "an architecture of images with regions" in refused(tmp_path, *changes)
-    digits = [("dataset: [photographs]", "dataset: [digits]"), ("arch: [dcn, kmeans]", "arch: [dcn]")]
+    digits = [
+        ("task: grouping", "task: classification"),
+        ("dataset: [photographs]", "dataset: [digits]"),
+        ("arch: [dcn, kmeans]", "arch: [dcn]"),
+    ]
     assert "it is of images with regions" in refused(tmp_path, *digits)
     idle = [changes[0], *digits]
     assert "backbone_sha256 of the recipe has no effect" in refused(tmp_path, *idle)

@@ -27,6 +27,7 @@ from tests.data.segmentation.test_rectangles import RULE, write_mixed
 GRID = """
 name: scenes
 description: made-up scenes
+task: segmentation
 seeds: [0]
 recipe: {{version: 1, epochs: 12, test_every: 12, batch_size: 3, lr: 0.05, optimiser: sgd, momentum: 0.9,
          decay: polynomial, decay_power: 0.9, schedule_unit: step, flip: true, scenes: {{stride: 5}}}}

@@ -141,7 +141,7 @@ def test_the_table_has_the_means_of_the_records(records: list[RunRecord]) -> Non
         assert by_arch[arch]["variation_of_information_mean"] == pytest.approx(np.mean(values))
         assert by_arch[arch]["n"] == 5
     assert "VoI (bits)" in [column.head for column in table.columns]
-    assert "top-1 is the covering" in " ".join(summary_table(rows(frame)).below)
+    assert "Covering of the last epoch: mean" in " ".join(summary_table(rows(frame)).below)
     assert region_tables(to_frame([make_record(record_of_classes(), 50.0)])) == []
 
 

@@ -13,6 +13,7 @@ from suite.cli.commands.plan_claims import outlooks
 from suite.cli.commands.plan_disk import corrupted_copies
 from suite.cli.commands.plan_power import powers
 from suite.cli.commands.plan_weights import weights_line
+from suite.data.tasks import TaskName
 from suite.errors import Problem
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate
 from suite.verdict import stats
@@ -111,6 +112,7 @@ class PlanAnswer(Part):
 
     format: Literal["lape/plan/1"] = "lape/plan/1"
     grid: str
+    task: TaskName
     trials: TrialCounts
     dropped_cells: int
     device: str | None = Field(description="what the times were measured on; null: nothing was measured")
@@ -164,6 +166,7 @@ def plan_answer(
     unmatched = untested(workspace.claims, workspace.expansion.trials)
     return PlanAnswer(
         grid=workspace.grid.name,
+        task=workspace.grid.file.task,
         trials=trial_counts(plan),
         dropped_cells=len(plan.dropped),
         device=None if device is None else device.label,

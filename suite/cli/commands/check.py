@@ -22,6 +22,7 @@ from suite.text import complain, say
 from suite.verdict.claims.audit import NAMES, audit
 from suite.verdict.claims.claim import Claim, untested
 from suite.verdict.claims.reader import Claims, read_claim_files
+from suite.verdict.metrics import metric_of
 
 
 def print_checked(found: Iterable[CheckedPart], *, as_json: bool) -> None:
@@ -124,6 +125,10 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
         else:
             absent = _absent(claim, expansion.trials)
             yield f"note: no two cells of this grid are those of the claim {claim.id!r}{absent}"
+    for claim in claims:
+        task = metric_of(claim.metric).task
+        if task is not None and task != workspace.grid.file.task and not claim.obstacle:
+            yield f"note: the claim {claim.id!r} is about {claim.metric}, which only runs of the task {task} have"
 
 
 def _absent(claim: Claim, trials: Iterable[Trial]) -> str:

@@ -18,6 +18,7 @@ from suite.cli.commands.plan_power import power_lines
 from suite.cli.commands.plan_weights import weights_lines, weights_problems
 from suite.cli.commands.precision_note import note_slow_bf16
 from suite.data.cache import open_root, verify
+from suite.data.tasks import TASKS
 from suite.errors import InputError
 from suite.grid.choice import Choice
 from suite.report.workspace import Workspace
@@ -32,6 +33,7 @@ from suite.store.files import make_folder, write_atomic
 from suite.text import csv_text, duration, say
 from suite.train.machine import Machine
 from suite.verdict.claims.claim import untested
+from suite.verdict.metrics import METRICS
 
 _STALE: dict[Answer, str] = {
     "": "",
@@ -159,6 +161,8 @@ def print_plan(
         print_line(console, f"{workspace.grid.name}: {_phases(workspace)}")
     else:
         print_line(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
+    if (task := workspace.grid.file.task) != "classification":
+        print_line(console, f"  task     {task}: {METRICS[TASKS[task].metric].summary}")
     print_line(
         console, f"  trials   {plan.total}: {len(plan.done)} done, {len(plan.failed)} failed, {len(plan.to_do)} to do"
     )

@@ -22,8 +22,7 @@ _COLUMNS = {
 _BELOW = (
     "Agreement with the regions that people drew, at the size of the stored images: a mean over annotators, then over "
     "test images, then mean ± sample standard deviation over n seeds. Covering and the probabilistic Rand index (PRI): "
-    "higher is better. Variation of information (VoI): lower is better. Regions: how many an image has, a mean. The "
-    "summary table calls covering top-1."
+    "higher is better. Variation of information (VoI): lower is better. Regions: how many an image has, a mean."
 )
 _GAIN = (
     " Gain: of covering, over the baseline of the summary table, mean over pairs of the same seed, with its 95 % t "

@@ -19,8 +19,8 @@ MOST_CLASSES = 24  # that have a column each on paper; the CSV file has all of t
 _BELOW = (
     "mIoU: the mean over classes of intersection over union, of all test images together, after the last epoch, in "
     "percent: mean ± sample standard deviation over n seeds. Gain: over the baseline of the summary table, mean over "
-    "pairs of the same seed, with its 95 % t interval. Pixels: labelled pixels that are correct, in percent, which the "
-    "summary table calls top-1. Class columns: the class's IoU, a mean over seeds."
+    "pairs of the same seed, with its 95 % t interval. Pixels: labelled pixels that are correct, in percent. Class "
+    "columns: the class's IoU, a mean over seeds."
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from suite.data.tasks import TASKS, TaskName
 from suite.grid.axes import AXES
 from suite.report.tables import render
 from suite.report.tables.rows import FIELDS, Row, columns_shown, record, rows
@@ -49,15 +50,15 @@ _SPECIAL: Mapping[str, Mapping[str, Any]] = {
     "notes": {"terminal_head": "Note", "wraps": True},
 }
 
-LEGEND = (
-    "Top-1 of the last epoch: mean ± sample standard deviation over n seeds. "
+_LEGEND = (
+    "{accuracy} of the last epoch: mean ± sample standard deviation over n seeds. "
     "Best epoch: the best epoch on the test set itself, which is optimistic. "
     "Gain: over the default joining, mean over pairs of the same seed, with its 95 % t interval."
 )
-_OF_MASKS = (
-    "Of a segmentation, top-1 is the share of labelled pixels that are correct; its mIoU is in a table of its own."
-)
-_OF_REGIONS = "Of a grouping into regions, top-1 is the covering; the other measures are in a table of their own."
+_OF_TASK = {
+    "segmentation": "Pixel accuracy is the share of labelled pixels that are correct; mIoU is in a table of its own.",
+    "grouping": "The other measures of regions are in a table of their own.",
+}
 _OTHER_GAINS = (
     "Gains of rows with the default joining: over the default loss, or else over the architecture's usual norm (ln, or "
     "bn of convolutional networks)."
@@ -72,25 +73,39 @@ def summary_table(cells: Sequence[Row], budget: str = "") -> Table:
         budget: how the grid is smaller than the paper's experiment (see `budget_note`); empty if it isn't.
     """
     numbers = number_notes(note for row in cells for note in row.notes)
+    accuracy = _accuracy(cells)
     axes = columns_shown(cells)
     names = [*axes, *_NUMBERS, *(["notes"] if numbers else [])]
     told: dict[str, Any] = {"budget": budget} if budget else {}
     return Table(
         name="summary",
         caption="",
-        columns=tuple(_column(name, axes) for name in names),
+        columns=tuple(_column(name, axes, accuracy) for name in names),
         rows=tuple(tuple(_texts(row, numbers)[name] for name in names) for row in cells),
         records=tuple({**record(row), **told} for row in cells),
         fields=(*axes, *FIELDS, *told),
         below=tuple(_below(cells, budget)),
         notes=tuple(numbers),
-        legend=LEGEND,
+        legend=_LEGEND.format(accuracy=accuracy),
         page_order=(*axes[:-1], *_PAGE_ORDER),
     )
 
 
-def _column(name: str, axes: Sequence[str]) -> Column:
-    return Column(name, HEADS[name], text=name not in _NUMBERS, css=name, group=name in axes and name != "join",
+def _tasks(cells: Sequence[Row]) -> set[TaskName]:
+    """The tasks of the cells that have finished runs."""
+    finished = [row.side for row in cells if row.side.values]
+    return {"segmentation" if of.segmented else "grouping" if of.grouped else "classification" for of in finished}
+
+
+def _accuracy(cells: Sequence[Row]) -> str:
+    """What these cells' accuracy is called; top-1 if they are of several tasks, or none is finished."""
+    names = {TASKS[task].accuracy for task in _tasks(cells)}
+    return names.pop() if len(names) == 1 else TASKS["classification"].accuracy
+
+
+def _column(name: str, axes: Sequence[str], accuracy: str) -> Column:
+    head = f"{accuracy} (%)" if name == "top1" else HEADS[name]
+    return Column(name, head, text=name not in _NUMBERS, css=name, group=name in axes and name != "join",
                   **_SPECIAL.get(name, {}))  # fmt: skip
 
 
@@ -114,9 +129,9 @@ def _below(cells: Sequence[Row], budget: str) -> list[str]:
     axes = {row.comparison.axis for row in cells if row.comparison is not None}
     other = [_OTHER_GAINS] if axes - {"join"} else []
     uneven = [f"n differs between rows: from {counts[0]} to {counts[-1]} seeds."] if len(counts) > 1 else []
-    masks = [_OF_MASKS] if any(row.side.segmented for row in cells) else []
-    regions = [_OF_REGIONS] if any(row.side.grouped for row in cells) else []
-    return [*budget_note(budget), LEGEND, *masks, *regions, *other, *uneven]
+    tasks = _tasks(cells)
+    of_task = [text for task, text in _OF_TASK.items() if task in tasks]
+    return [*budget_note(budget), _LEGEND.format(accuracy=_accuracy(cells)), *of_task, *other, *uneven]
 
 
 def write_tables(frame: Frame, folder: Path, budget: str = "") -> list[Path]:

@@ -51,7 +51,7 @@ def test_the_table_has_the_numbers_of_the_records(records: list[RunRecord]) -> N
         assert by_join[join]["iou_0"] == pytest.approx(np.mean(first_class))
     assert by_join["lape"]["gain"] == pytest.approx(np.mean(mious["lape"]) - np.mean(mious["default"]))
     assert [column.name for column in table.columns[-3:]] == ["iou_0", "iou_1", "iou_2"]
-    assert "top-1 is the share of labelled pixels" in " ".join(summary_table(rows(to_frame(records))).below)
+    assert "Pixel accuracy is the share of labelled pixels" in " ".join(summary_table(rows(to_frame(records))).below)
 
 
 def test_other_runs_have_no_such_table() -> None:
