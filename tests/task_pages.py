@@ -37,10 +37,10 @@ def pictured_verdicts(grid: str) -> str:
     return verdicts(grid) + figure
 
 
-def robustness() -> str:
-    """The summary of the grid on corrupted images, and its errors over all kinds."""
-    space = workspace("robustness_cifar")
-    parts = [runs("robustness_cifar")]
+def robustness(grid: str) -> str:
+    """The summary of a grid on corrupted images, and its errors over all kinds."""
+    space = workspace(grid)
+    parts = [runs(grid)]
     for table in space.corruption_tables():
         over_all = [one for one in zip(table.rows, table.records, strict=True) if one[1]["corruption"] == ALL_KINDS]
         shown = replace(table, rows=tuple(row for row, _ in over_all), records=tuple(record for _, record in over_all))

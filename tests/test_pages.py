@@ -230,8 +230,10 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     },
     "dcn.md": {"dcn_runs": partial(of_task, "dcn_budget"), "dcn_verdicts": partial(verdicts, "dcn_budget")},
     "robustness.md": {
-        "robustness_runs": robustness,
+        "robustness_runs": partial(robustness, "robustness_cifar"),
         "robustness_verdicts": robustness_verdicts,
+        "robustness_mce_runs": partial(robustness, "robustness_mce"),
+        "robustness_mce_verdicts": partial(verdicts, "robustness_mce"),
     },
     "interactions.md": {"combined": combined},
     "examples_sequential.md": {"looks": looks},

@@ -16,7 +16,7 @@ from suite.models import create_model
 from suite.models.architectures import resolve_architecture
 from suite.models.model_cell import ModelCell, Shape
 from suite.models.regions.network import ConceptGenerator
-from suite.models.regions.partition import segment
+from suite.models.regions.partition import partition, segment, similarities
 from suite.models.weights.checkpoint import write_checkpoint
 from tests.models.families.test_regions import size
 from tests.train.test_backbones import write_weights
@@ -67,8 +67,10 @@ def test_images_are_normalised_by_channel() -> None:
 def test_speed_is_measured_on_features_of_communities() -> None:
     features = communities(14, 8)
     assert features.shape == (8, 196, 384)
-    found = segment(ConceptGenerator(384), features)
+    network = ConceptGenerator(384).eval()
+    found = segment(network, features)
     assert found.labels.shape == (8, 196)
+    assert found.labels.equal(partition(similarities(features, network(features))).labels)
     near = torch.nn.functional.normalize(features, dim=2)
     same = (near @ near.mT).flatten(1)
     assert ((same > 0.4).float().mean(dim=1) - 0.2).abs().max() < 0.05  # a fifth of the pairs are of one community

@@ -13,6 +13,7 @@ import pytest
 from suite.errors import InputError
 from suite.grid.grid import load_grid
 from suite.report.tables.corruptions import corruption_tables
+from suite.store.folder import Store
 from suite.store.frames import to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.verdict import judge
@@ -21,6 +22,7 @@ from suite.verdict.comparisons import comparisons
 from suite.verdict.failures import with_failures
 from suite.verdict.test_images import check_accuracies, differences
 from suite.verdict.verdicts import Verdict, to_json
+from tests.conftest import REPOSITORY
 from tests.corrupted import BASE, BETTER, CORRUPTIONS, claims_text, grid_text, records_of
 from tests.records import make_record
 
@@ -182,3 +184,16 @@ def test_the_table_has_the_error_and_the_gain_of_each_kind(write_grid: Write) ->
     assert (base["severity_1"], base["severity_5"]) == pytest.approx((base["error_mean"],) * 2)
     plain = [one for one in records_of(write_grid) if one.corruption_error is None]
     assert corruption_tables(to_columns(plain)) == []
+
+
+def test_the_committed_reference_is_that_of_its_record() -> None:
+    """The claim on mCE names the errors of a committed run, which no command carries over."""
+    (record,) = Store(REPOSITORY / "results" / "robustness_reference").records().values()
+    (claim,) = load_claims([REPOSITORY / "grids" / "claims" / "robustness_mce.yaml"])
+    assert claim.reference is not None
+    assert record.corruption_errors is not None
+    means = {kind: sum(errors.values()) / len(errors) for kind, errors in record.corruption_errors.items()}
+    assert claim.reference.errors == pytest.approx(means, abs=0.005)
+    (trial,) = load_grid("robustness_reference").expand().trials
+    of_claim = load_grid("robustness_mce").expand().trials[0]
+    assert (trial.id, trial.recipe) == (record.trial_id, of_claim.recipe)

@@ -36,7 +36,8 @@ def similarities(features: Tensor, prototypes: Tensor) -> Tensor:
 def partition(similarity: Tensor) -> Partition:
     """Give each patch to its most similar prototype. Prototypes without patches are no regions.
 
-    similarity: of each patch to each prototype, [images, patches, prototypes].
+    similarity: of each patch to each prototype, [images, patches, prototypes]; or that times a positive factor for each
+        patch.
     """
     nearest = similarity.argmax(dim=2)
     used = one_hot(nearest, similarity.shape[2]).amax(dim=1)
@@ -54,7 +55,8 @@ def segment(network: ConceptGenerator, features: Tensor, batch_size: int = 32) -
     """
     training = network.training
     network.eval()
-    parts = [partition(similarities(batch, network(batch))) for batch in features.split(batch_size)]
+    # Unlike `similarities`, this leaves the patches at their length: it is positive, and changes no argmax.
+    parts = [partition(batch @ normalize(network(batch), dim=2).mT) for batch in features.split(batch_size)]
     network.train(training)
     labels, counts = (torch.cat(part) for part in zip(*parts, strict=True))
     return Partition(labels, counts)
