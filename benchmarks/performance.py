@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import folders, gpu, small_models, stacking
+from benchmarks import folders, gpu, segmentation, small_models, stacking
 from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures
 from benchmarks.products import products
 from suite.bench.throughput.measure import SIDES
@@ -41,7 +41,7 @@ COMMANDS = {
     "bf16": f"lape bench --throughput {_HEADLINE} --precision bf16 --json -",
     "join": "lape bench --arch vit_lite_7_4 --image-size 32 --classes 10 --batch-size 128 --rounds 5 --csv -",
 }
-PARTS = (*COMMANDS, "memory", "products", "stack", "small", "folders")
+PARTS = (*COMMANDS, "memory", "products", "stack", "small", "folders", "segmentation")
 # One short training run of Table 2: its peak memory doesn't depend on its length. The override of the blocks comes
 # first, because the other overrides change those blocks.
 TRAINED = (
@@ -67,6 +67,8 @@ def measure(name: str, options: Sequence[str]) -> Any:
         return small_models.measure()
     if name == "folders":
         return folders.measure()
+    if name == "segmentation":
+        return segmentation.measure()
     if name == "memory":
         return [{"threads": threads, "megabytes": _peak(threads)} for threads in (1, 2)]
     if name == "join":
@@ -109,6 +111,7 @@ def tables(figures: Figures) -> Mapping[str, str]:
         "stack": _stack(figures["stack"]),
         **small_models.tables(figures["small"]),
         "folders": folders.table(figures["folders"]),
+        **segmentation.tables(figures["segmentation"]),
         "gpu": gpu.commands(),
         "seen": gpu.seen(figures),
     }

@@ -147,12 +147,14 @@ class SemanticSegmentation(_WholeImages):
 
     def judge(self, output: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
         """output: logits [B, classes, H, W]; labels: int64 [B, H, W]. See `Task.judge`."""
-        predicted, known = output.argmax(1), labels != IGNORED
-        first = torch.arange(len(labels), device=labels.device)[:, None, None] * self._classes
+        # The same classes as argmax(1), which takes some four times as long on a CPU.
+        predicted, known = output.max(1).indices, labels != IGNORED
+        total = len(labels) * self._classes
+        first = torch.arange(0, total, self._classes, device=labels.device)[:, None, None]
 
         def count(classes: Tensor, where: Tensor) -> Tensor:
-            places = (first + classes)[where]
-            return torch.bincount(places, minlength=len(labels) * self._classes).view(-1, self._classes)
+            places = torch.where(where, first + classes, total)  # the last bin is of all other pixels
+            return torch.bincount(places.view(-1), minlength=total + 1)[:total].view(-1, self._classes)
 
         right = count(predicted, known & (predicted == labels))
         found = torch.stack([right, count(labels, known), count(predicted, known)], dim=1)

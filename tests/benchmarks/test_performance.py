@@ -5,11 +5,16 @@ from __future__ import annotations
 import copy
 
 import pytest
+import torch
 
 from benchmarks.documents import filled, read_figures
 from benchmarks.folders import RESIZERS
 from benchmarks.gpu import PARTS as GPU_PARTS
 from benchmarks.performance import COMMANDS, DOCUMENT, FIGURES, Figures, tables
+from benchmarks.regions import communities
+from benchmarks.segmentation import counts_by_loop, loss_by_autograd
+from suite.models.regions.modularity import modularity_loss
+from suite.train.tasks import SemanticSegmentation
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +72,14 @@ def test_a_target_is_met_by_the_whole_interval_on_a_quiet_machine(
     assert lines[2].endswith(f"| {words[0]} |")
     assert [line.endswith(f"| {memory:.2f} GB | {words[1]} |") for line in lines[5:7]] == [True, True]
     assert [line.endswith("| – | **open** |") for line in lines[7 + len(RESIZERS) :]] == [True] * len(GPU_PARTS)
+
+
+def test_the_plain_sides_of_masks_and_regions_are_right() -> None:
+    """What is timed beside ours has the same outcome."""
+    draw = torch.Generator().manual_seed(3)
+    logits = torch.randn(2, 5, 6, 6, generator=draw).round()  # with ties
+    labels = torch.randint(-1, 5, (2, 6, 6), generator=draw)
+    counts, _ = SemanticSegmentation(5).judge(logits, labels)
+    assert counts.tolist() == counts_by_loop(logits, labels).tolist()
+    features, similarities = communities(3, 2), torch.rand(2, 9, 4, generator=draw)
+    torch.testing.assert_close(loss_by_autograd(features, similarities), modularity_loss(features, similarities))
