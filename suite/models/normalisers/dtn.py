@@ -114,7 +114,8 @@ class DynamicTokenNorm(TokenNorm):
     def _local(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Apply P to both tensors, with one matrix product per head for the whole batch: P isn't copied per image."""
         batch, tokens = first.shape[:2]
-        both = torch.cat([first, second]).unflatten(2, (self.heads, -1)).permute(2, 1, 0, 3).flatten(2)
+        by_head = [part.unflatten(2, (self.heads, -1)).permute(2, 1, 0, 3) for part in (first, second)]
+        both = torch.cat(by_head, dim=2).flatten(2)  # one copy
         local = torch.bmm(self.shares(), both).unflatten(2, (2 * batch, -1)).permute(2, 1, 0, 3)
         first, second = local.reshape(2 * batch, tokens, -1).chunk(2)
         return first, second
