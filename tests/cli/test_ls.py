@@ -29,6 +29,7 @@ def test_ls_claims_says_what_cant_be_tested(lape: Shell, monkeypatch: pytest.Mon
         ("norms", "ln"),
         ("losses", "default"),
         ("datasets", "cifar100"),
+        ("tasks", "segmentation"),
         ("corruptions", "zoom_blur"),
         ("metrics", "corruption_error"),
         ("recipes", "digits"),

@@ -51,11 +51,26 @@ def _corruptions() -> Iterator[str]:
     return columns(KINDS)
 
 
+def _tasks() -> Iterator[str]:
+    from suite.data.tasks import TASKS
+
+    return columns(
+        {
+            name: f"each image has {task.data}; metric {task.metric}; kept of each test image: {task.evidence}"
+            for name, task in TASKS.items()
+        }
+    )
+
+
 def _metrics() -> Iterator[str]:
     from suite.verdict.metrics import METRICS
 
-    tested = {name: metric for name, metric in METRICS.items() if metric.tested}
-    return columns({name: f"{metric.better} is better; {metric.summary}" for name, metric in tested.items()})
+    rows = {}
+    for name, metric in METRICS.items():
+        if metric.tested:
+            task = "" if metric.task is None else f"; task {metric.task}"
+            rows[name] = f"{metric.better} is better; {metric.summary}{task}"
+    return columns(rows)
 
 
 def _recipes() -> Iterator[str]:
@@ -93,6 +108,7 @@ def _grids() -> Iterator[str]:
 
 _KINDS: dict[str, Callable[[], Iterator[str]]] = {
     **{axis.plural: partial(_archs if axis.name == "arch" else _levels, axis) for axis in AXES.values()},
+    "tasks": _tasks,
     "corruptions": _corruptions,
     "metrics": _metrics,
     "recipes": _recipes,

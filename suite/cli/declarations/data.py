@@ -21,7 +21,7 @@ def list_things(
     kind: Annotated[
         str,
         typer.Argument(
-            help="archs, pe, joins, norms, losses, datasets, corruptions, metrics, recipes, claims or grids."
+            help="archs, pe, joins, norms, losses, datasets, tasks, corruptions, metrics, recipes, claims or grids."
         ),
     ],
     methods: MethodsOption = None,
