@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import folders, gpu, segmentation, small_models, stacking
+from benchmarks import folders, gpu, neighbours, segmentation, small_models, stacking
 from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures
 from benchmarks.products import products
 from suite.bench.throughput.measure import SIDES
@@ -41,7 +41,7 @@ COMMANDS = {
     "bf16": f"lape bench --throughput {_HEADLINE} --precision bf16 --json -",
     "join": "lape bench --arch vit_lite_7_4 --image-size 32 --classes 10 --batch-size 128 --rounds 5 --csv -",
 }
-PARTS = (*COMMANDS, "memory", "products", "stack", "small", "folders", "segmentation")
+PARTS = (*COMMANDS, "memory", "products", "stack", "small", "folders", "segmentation", "neighbours")
 # One short training run of Table 2: its peak memory doesn't depend on its length. The override of the blocks comes
 # first, because the other overrides change those blocks.
 TRAINED = (
@@ -67,6 +67,8 @@ def measure(name: str, options: Sequence[str]) -> Any:
         return small_models.measure()
     if name == "folders":
         return folders.measure()
+    if name == "neighbours":
+        return neighbours.measure()
     if name == "segmentation":
         return segmentation.measure()
     if name == "memory":
@@ -104,6 +106,7 @@ def tables(figures: Figures) -> Mapping[str, str]:
         "targets": _targets(figures),
         "alone": _rates(figures["alone"]),
         "pair": _rates(figures["pair"]),
+        "neighbours": neighbours.table(figures["neighbours"]),
         "bf16": _rates(figures["bf16"]),
         "shares": _shares(figures),
         "tried": _tried(figures["alone"]),

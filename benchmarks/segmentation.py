@@ -21,6 +21,7 @@ from suite.cli.commands.throughput import ratio_text
 from suite.grid.grid import load_grid
 from suite.models.build import build_model
 from suite.models.regions.modularity import modularity_loss
+from suite.store.environment import processor
 from suite.train.tasks import SemanticSegmentation
 
 GRIDS = ("table4_budget", "table4")  # 96×96 pixels and 11 classes; a window of 512×512 pixels and 150 classes
@@ -35,14 +36,16 @@ def measure() -> dict[str, Any]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return {"tests": [_test(grid) for grid in GRIDS], "losses": [_loss(count) for count in PATCHES]}
+        tests, losses = [_test(grid) for grid in GRIDS], [_loss(count) for count in PATCHES]
+        return {"tests": tests, "losses": losses, "processor": processor(), "torch": torch.__version__}
     finally:
         torch.set_num_threads(threads)
 
 
 def tables(figures: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the tables of docs/performance.md, by name, in Markdown."""
-    return {"masks": _tests(figures["tests"]), "modularity": _losses(figures["losses"])}
+    machine = f"{figures['processor']}, one thread, torch {figures['torch']}."
+    return {"masks": f"{_tests(figures['tests'])}\n\n{machine}", "modularity": _losses(figures["losses"])}
 
 
 def _tests(rows: Sequence[Mapping[str, Any]]) -> str:

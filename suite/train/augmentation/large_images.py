@@ -15,6 +15,7 @@ from suite.train.augmentation.draws import Reading
 from suite.train.augmentation.layers import apply_operation
 from suite.train.augmentation.operations import NOTHING, Layer
 from suite.train.augmentation.sizes import is_large
+from suite.train.thread_pools import shared_pool
 
 _Step = tuple[int, Tensor, int]  # an operation, its argument, and its interpolation
 
@@ -26,7 +27,9 @@ def suits(images: Tensor, reading: Reading) -> bool:
 
 
 def augment_each(images: Tensor, reading: Reading, fill: Tensor) -> None:
-    """Apply all operations up to normalisation except crops, in place.
+    """Apply all operations up to normalisation except crops, in place, on as many threads as torch has.
+
+    Operations on one image are too small to be shared by threads. Each thread takes whole images.
 
     Args:
         images: uint8 [B, C, H, W], contiguous and on the CPU.
@@ -36,14 +39,20 @@ def augment_each(images: Tensor, reading: Reading, fill: Tensor) -> None:
     black = torch.zeros_like(fill)
     before, after = ([_steps(layer) for layer in layers] for layers in (reading.before, reading.after))
     flipped = [False] * len(images) if reading.moves is None else reading.moves.flipped.tolist()
-    for i, flip in enumerate(flipped):
+
+    def augment(i: int) -> None:
         start = image = images[i : i + 1]
         image = _apply(image, [steps[i] for steps in before], black)
-        if flip:
+        if flipped[i]:
             image = image.flip(3)
         image = _apply(image, [steps[i] for steps in after], fill)
         if image is not start:
             start.copy_(image)
+
+    threads = torch.get_num_threads()
+    each = map if threads == 1 else shared_pool(threads).map
+    for _ in each(augment, range(len(images))):  # an error in a thread is raised here
+        pass
 
 
 def _steps(layer: Layer) -> list[_Step]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
 from typing import TypeVar
@@ -18,6 +17,7 @@ from suite.models.layers.sparing import sparing
 from suite.train.losses.objective import Output
 from suite.train.parallel.team import ALONE, Team
 from suite.train.steps.precision import SINGLE, Precision
+from suite.train.thread_pools import operator_pool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,7 +64,7 @@ class Split:
             self.generators = [own if rank == team.rank else torch.Generator(own.device) for rank in range(team.size)]
         else:
             self.generators = []  # torch's default generator is used, which the trainer seeds
-        self._pool = ThreadPoolExecutor(threads, "share", _one_thread)
+        self._pool = operator_pool(threads, "share")
 
     def at_once(self, size: int) -> int:
         """The largest number of images per forward and backward pass, for a batch of `size` images."""
@@ -227,7 +227,3 @@ def _twin(model: nn.Module) -> nn.Module:
     for ours, theirs in zip(twin.parameters(), model.parameters(), strict=True):
         ours.data = theirs.data
     return twin
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
