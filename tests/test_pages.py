@@ -125,10 +125,10 @@ def costs() -> str:
         notes.append(
             f"`{model['command']}`: {first['processor']}, {first['threads']:.0f} thread(s), torch {first['torch']}, "
             f"{first['precision']}, {first['rounds']:.0f} rounds; a training step with {first[axis]} takes "
-            f"{first['ms_per_step']:.0f} ms."
+            f"{first['ms_per_step']:.0f} ms; load before it began: {model['load_before']:.1f}."
         )
     table = markdown(("model", "norm or loss", "mode", "time", "CPU time", "memory"), lines)
-    return "\n\n".join([table, *notes, f"Load of the machine before it began: {told['load_before']:.1f}."])
+    return "\n\n".join([table, *notes])
 
 
 def _ratio(row: dict[str, Any], name: str) -> str:

@@ -283,7 +283,9 @@ def _loaded_mask(data: bytes, path: Path) -> Iterator[Image.Image]:
     with _loaded(data, path) as image:
         if image.mode not in MASK_MODES:
             raise InputError(
-                "a mask has colours instead of the values of classes",
+                "a mask has colours instead of the values of classes"
+                if image.mode in EIGHT_BIT_MODES
+                else "a mask has values of more than 8 bits",
                 expected=f"8-bit grey or a palette (Pillow's modes {' and '.join(MASK_MODES)})",
                 found=f"mode {image.mode}",
                 where=shown(path),

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from suite.errors import InputError, first_line, nearest
 from suite.store.canonical import canonical_json
 
 Value = TypeVar("Value")
@@ -39,11 +40,42 @@ def read_values(text: str, read: Callable[[str, str], Value], *said: str) -> dic
     return values
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong with the values of a rule, with the place."""
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
+def refusal(
+    error: ValueError | OverflowError,
+    rule: type[BaseModel],
+    text: str,
+    *,
+    what: str,
+    expected: str,
+    where: str,
+    fix: str,
+) -> InputError:
+    """The refusal of an option's text, with the first thing that is wrong with it.
+
+    Args:
+        error: of `read_values`, of a number, or of the rule's own checks, whose text says what they expect.
+        rule: the model that the text is read for.
+        text: the option's text.
+        what: what is wrong, in a few words.
+        expected: the form of the text.
+        where: the option with its text.
+        fix: an example.
+    """
+    found = first_line(error)
+    if isinstance(error, ValidationError):
+        first = min(
+            error.errors(), key=lambda one: one["type"] != "extra_forbidden"
+        )  # a misspelt key, before missing ones
+        place, said = ".".join(map(str, first["loc"])), str(first["msg"])
+        if first["type"] == "extra_forbidden":
+            found, fix = f"an unknown key {place!r}", f"{nearest(place, rule.model_fields)}; {fix}"
+        elif first["type"] == "missing":
+            found = f"no {place}"
+        elif first["type"] == "value_error":
+            expected, found = said.removeprefix("Value error, "), f"{place}={first['input']}" if place else text
+        else:
+            found = f"{place}: {said}"
+    return InputError(what, expected=expected, found=found, where=where, fix=fix)
 
 
 def checksum_with(name: str, rule: Mapping[str, object], arrays: str) -> str:

@@ -80,7 +80,7 @@ def check_task(task: TaskName, dataset: Dataset, where: str = "") -> None:
             expected=f"data sets of this task: each image has {TASKS[task].data}",
             found=f"{dataset.name}: each image has {TASKS[dataset.task].data}",
             where=where,
-            fix=f"{'write' if where else 'add'} `task: {dataset.task}`, or choose another data set",
+            fix=f"choose another data set, or {'write' if where else 'add'} `task: {dataset.task}`; a grid has one",
         )
 
 

@@ -142,12 +142,16 @@ class Document:
             place = own[0] if own else location
         else:
             place = location
+        expected, fix = error["msg"].removeprefix("Value error, "), ""
+        if error["type"] == "literal_error":
+            known = re.findall("'([^']*)'", error["ctx"]["expected"])
+            expected, fix = error["ctx"]["expected"], nearest(str(error["input"]), known)
         return Problem(
             f"{name} can't be used",
-            expected=error["msg"].removeprefix("Value error, "),
+            expected=expected,
             found=_shown(error["input"]),
             where=self.where(place),
-            fix=fields.get(str(location[-1]) if location else "", "") or "change the value",
+            fix=fix or fields.get(str(location[-1]) if location else "", "") or "change the value",
         )
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from suite import __version__
 from suite.grid.axes import is_usual
+from suite.report.accuracy import accuracy_name
 from suite.report.claim_details import claim_groups, claims_of_runs
 from suite.report.claim_rows import SIGNS
 from suite.report.figures import curves, patch_similarity
@@ -154,6 +155,7 @@ def render(
         more_gains=MAX_GAINS if len(comparisons) > MAX_GAINS else 0,
         key=_key(drawn),
         curves_title=_curves_title(drawn),
+        accuracy=accuracy_name(frame),
         with_curves=any(panel.has_curves for panel in drawn),
         with_dots=any(not panel.has_curves for panel in drawn),
         has_figures=history is not None,
@@ -195,10 +197,10 @@ def _write_figures(drawings: Mapping[str, str], folder: Path) -> None:
 
 # What runs of a task answer, by the name of its table.
 _TASKS = {
-    "segmentation": "Each pixel of a test image has a class. Top-1 is then the share of labelled pixels that are "
+    "segmentation": "Each pixel of a test image has a class. Pixel accuracy is the share of labelled pixels that are "
     "correct.",
     "regions": "The patches of each test image are grouped into regions without classes, and compared with the regions "
-    "that several people drew. Top-1 is then the covering.",
+    "that several people drew.",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from suite.bench import half_precision
 from suite.grid.grid import load_grid
 from suite.store.folder import Store
+from suite.verdict import stats
 from tests.cli.shell import Shell, Write
 from tests.conftest import REPOSITORY
 from tests.records import make_record
@@ -36,6 +38,19 @@ def test_power_is_told_at_the_level_of_the_claims(lape: Shell, tmp_path: Path) -
     (one,) = told["power_by_level"]
     assert (one["level"], len(one["claims"])) == (0.025, 2)
     assert one["standard_deviations"] > told["power"]["standard_deviations"]
+
+
+@pytest.mark.parametrize("grid", ["table4_pretrained", "robustness_cifar"])
+def test_power_is_of_the_metric_of_the_claims(lape: Shell, monkeypatch: pytest.MonkeyPatch, grid: str) -> None:
+    """The spread is that of the gains that are judged: of mIoU, of an error on corrupted images; of any axis."""
+    monkeypatch.chdir(REPOSITORY)
+    verdicts = json.loads(lape("verify", grid, "--json"))
+    spreads = [statistics.stdev(one["evidence"]["gains"]) for one in verdicts]
+    level = 0.05 / len(verdicts)
+    low, high = (stats.smallest_gain(5, end(spreads), level) for end in (min, max))
+    assert f"from {low:.2f} to {high:.2f} points, by the spread" in lape("plan", grid)
+    (told,) = json.loads(lape("plan", grid, "--json"))["power_by_level"]
+    assert (told["points_low"], told["points_high"]) == pytest.approx((low, high))
 
 
 def test_plan_estimates_from_stored_runs(lape: Shell, finished: Path) -> None:

@@ -11,14 +11,13 @@ from suite.cli.answers.answer import Part
 from suite.cli.answers.choices import ChoicePart, choice_parts
 from suite.cli.commands.plan_claims import outlooks
 from suite.cli.commands.plan_disk import corrupted_copies
-from suite.cli.commands.plan_power import powers
+from suite.cli.commands.plan_power import gain_spreads, powers
 from suite.cli.commands.plan_weights import weights_line
 from suite.data.tasks import TaskName
 from suite.errors import Problem
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate
 from suite.verdict import stats
 from suite.verdict.claims.claim import untested
-from suite.verdict.comparisons import comparisons
 
 if TYPE_CHECKING:
     from suite.report.workspace import Workspace
@@ -62,8 +61,10 @@ class PowerPart(Part):
 
     pairs: int
     standard_deviations: float | None = Field(description="in standard deviations of the paired gains")
-    points_low: float | None = Field(description="in points, by the smallest spread of the runs so far; null: no runs")
-    points_high: float | None = Field(description="in points, by the largest spread")
+    points_low: float | None = Field(
+        description="in points, or the claims' own unit, by the smallest spread of the runs so far; null: no runs"
+    )
+    points_high: float | None = Field(description="by the largest spread")
 
 
 class PowerLevelPart(Part):
@@ -228,7 +229,8 @@ def _power(workspace: Workspace) -> PowerPart:
     pairs = len(workspace.grid.file.seeds)
     if pairs < 2:
         return PowerPart(pairs=pairs, standard_deviations=None, points_low=None, points_high=None)
-    spreads = [one.gain.sd for one in comparisons(workspace.columns) if one.gain.n >= 2]
+    elsewhere = {claim.id for claim in untested(workspace.claims, workspace.expansion.trials)}
+    spreads = gain_spreads(workspace, [claim.id for claim in workspace.claims if claim.id not in elsewhere])
     low, high = (stats.smallest_gain(pairs, end(spreads)) if spreads else None for end in (min, max))
     smallest = stats.smallest_gain(pairs, 1.0)
     return PowerPart(pairs=pairs, standard_deviations=smallest, points_low=low, points_high=high)

@@ -11,6 +11,7 @@ import typer
 
 from suite.cli.answers.answer import json_text, problem_parts
 from suite.cli.answers.check import CheckAnswer, CheckedPart
+from suite.cli.commands.plan_claims import foreign_metrics
 from suite.errors import InputError, Problem
 from suite.grid.documents import read_document
 from suite.grid.expansion import matches
@@ -22,7 +23,6 @@ from suite.text import complain, say
 from suite.verdict.claims.audit import NAMES, audit
 from suite.verdict.claims.claim import Claim, untested
 from suite.verdict.claims.reader import Claims, read_claim_files
-from suite.verdict.metrics import metric_of
 
 
 def print_checked(found: Iterable[CheckedPart], *, as_json: bool) -> None:
@@ -125,10 +125,7 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
         else:
             absent = _absent(claim, expansion.trials)
             yield f"note: no two cells of this grid are those of the claim {claim.id!r}{absent}"
-    for claim in claims:
-        task = metric_of(claim.metric).task
-        if task is not None and task != workspace.grid.file.task and not claim.obstacle:
-            yield f"note: the claim {claim.id!r} is about {claim.metric}, which only runs of the task {task} have"
+    yield from (f"note: {text}" for text in foreign_metrics(claims, workspace.grid.file.task))
 
 
 def _absent(claim: Claim, trials: Iterable[Trial]) -> str:

@@ -65,7 +65,7 @@ def prepare_data(
         option = "--regions" if segmentation is None else "--segmentation"
         others = {"--sound": sound, "--split": split, "--corruptions": corruptions}
         others |= {"--regions": regions} if segmentation is not None else {}
-        _check_alone(name, option, "--from, --image-size and --data", others)
+        _check_alone(name, option, "--from, --image-size, --storage and --data", others)
     elif split is not None and sound is None:
         raise InputError(
             "a split of images is made by their folders",

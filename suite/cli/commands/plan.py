@@ -12,7 +12,7 @@ from rich.console import Console
 from suite.cli.answers.answer import json_text
 from suite.cli.answers.plan import cell_part, plan_answer
 from suite.cli.commands.console import SHOWN, open_console, print_line
-from suite.cli.commands.plan_claims import outlook_lines
+from suite.cli.commands.plan_claims import foreign_metrics, outlook_lines
 from suite.cli.commands.plan_disk import corruption_lines
 from suite.cli.commands.plan_power import power_lines
 from suite.cli.commands.plan_weights import weights_lines, weights_problems
@@ -200,6 +200,8 @@ def print_plan(
         print_line(console, f"  weights  {line}")
     claims = f"{len(workspace.claims)} to judge" + (f", {len(unmatched)} not tested by this grid" if unmatched else "")
     print_line(console, f"  claims   {claims}")
+    for line in foreign_metrics(workspace.claims, workspace.grid.file.task):
+        print_line(console, f"           {line}")
     for line in outlook_lines(workspace, expected):
         print_line(console, f"           {line}")
     print_line(console, f"  dropped  {len(plan.dropped)} cells")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from suite.cli.commands.questions import deciding
+from suite.data.tasks import TaskName
 from suite.report.workspace import Workspace
 from suite.run.timing.estimate import Estimate
 from suite.text import duration, points
 from suite.verdict import stats
+from suite.verdict.claims.claim import Claim
 from suite.verdict.deciding import Question, State, tests_of_words
+from suite.verdict.metrics import metric_of
 from suite.verdict.rules import SMALLER_LEVEL
 from suite.verdict.stats.planning import forecast, pooled_sd, smallest_sequential_gain
 
@@ -44,6 +47,14 @@ class Outlook:
     ends: dict[float, float]
     shown: float
     pair_seconds: float | None
+
+
+def foreign_metrics(claims: Sequence[Claim], task: TaskName) -> Iterator[str]:
+    """A line for each claim about a metric that runs of this task don't have: it will stay not tested."""
+    for claim in claims:
+        of = metric_of(claim.metric).task
+        if of is not None and of != task and not claim.obstacle:
+            yield f"the claim {claim.id!r} is about {claim.metric}, which only runs of the task {of} have"
 
 
 def outlooks(workspace: Workspace, expected: Estimate) -> list[Outlook]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from suite.report.workspace import Workspace
@@ -11,6 +11,7 @@ from suite.verdict import stats
 from suite.verdict.claims.claim import Claim, untested
 from suite.verdict.comparisons import comparisons
 from suite.verdict.deciding import questions
+from suite.verdict.metrics import metric_of
 
 ALPHA = 0.05  # of a grid without claims
 
@@ -24,8 +25,8 @@ class Power:
         claims: the ids of the claims that are tested at it; empty: the grid has none that a single look decides.
         pairs: the number of pairs.
         standard_deviations: the gain in standard deviations of the paired gains; None: one pair shows none.
-        points_low: in points, by the smallest spread of the runs so far; None: no runs.
-        points_high: in points, by the largest spread.
+        points_low: in points, or the claims' own unit, by the smallest spread of the runs' gains so far; None: no runs.
+        points_high: by the largest spread.
     """
 
     level: float
@@ -39,13 +40,26 @@ class Power:
 def powers(workspace: Workspace) -> list[Power]:
     """The power at each level at which claims of a grid are tested by a single look, the highest level first."""
     pairs = len(workspace.grid.file.seeds)
-    spreads = [one.gain.sd for one in comparisons(workspace.columns) if one.gain.n >= 2] if pairs >= 2 else []
     found = []
     for level, claims in _levels(workspace).items():
+        spreads = gain_spreads(workspace, claims) if pairs >= 2 else []
         smallest = stats.smallest_gain(pairs, 1.0, level) if pairs >= 2 else None
         low, high = (stats.smallest_gain(pairs, end(spreads), level) if spreads else None for end in (min, max))
         found.append(Power(level, claims, pairs, smallest, low, high))
     return found
+
+
+def gain_spreads(workspace: Workspace, claims: Collection[str]) -> list[float]:
+    """The standard deviations of the runs' paired gains: of these claims, or of joining methods where there are none.
+
+    Empty if the claims are about metrics of several units.
+    """
+    if not claims:
+        return [one.gain.sd for one in comparisons(workspace.columns) if one.gain.n >= 2]
+    if len({metric_of(claim.metric).unit for claim in workspace.claims if claim.id in claims}) > 1:
+        return []
+    asked = (one.evidence for one in workspace.verdicts if one.claim.id in claims)
+    return [evidence.gain.sd for evidence in asked if evidence is not None and evidence.gain.n >= 2]
 
 
 def _levels(workspace: Workspace) -> dict[float, tuple[str, ...]]:
@@ -80,5 +94,8 @@ def power_lines(workspace: Workspace) -> Iterator[str]:
         text = f"{one.pairs} pairs show a gain of {one.standard_deviations:.2f} standard deviations of the paired gains"
         text += f" (80 % power, α {one.level:.2g}{of})"
         if one.points_low is not None and one.points_high is not None:
-            text += f": from {one.points_low:.2f} to {one.points_high:.2f} points, by the spread of the runs so far"
+            units = {metric_of(claim.metric).unit for claim in workspace.claims if claim.id in one.claims} or {"points"}
+            text += (
+                f": from {one.points_low:.2f} to {one.points_high:.2f} {units.pop()}, by the spread of the runs so far"
+            )
         yield text

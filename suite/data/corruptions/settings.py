@@ -11,7 +11,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from suite.data.datasets import Dataset
-from suite.errors import InputError, first_line, nearest
+from suite.data.settings_text import read_values, refusal
+from suite.data.tasks import TASKS
+from suite.errors import InputError, nearest
 
 # Each kind with its group, in the paper's order.
 KINDS: Mapping[str, str] = {
@@ -90,25 +92,42 @@ def parse_corruptions(text: str) -> Corruptions:
     Raises:
         InputError: an unknown key, kind or severity, or a value that isn't a number.
     """
-    values: dict[str, object] = {}
     try:
-        for part in [] if text == "all" else text.split(","):
-            key, _, value = part.partition("=")
-            names = value.split("+")
-            values[key] = names if key == "kinds" else [*map(int, names)] if key == "severities" else int(value)
+        values = {} if text == "all" else read_values(text, _value)
         return Corruptions.model_validate(values)
     except ValueError as error:  # pydantic's errors are of this kind too
-        raise InputError(
-            "settings of corruptions that can't be used",
+        raise refusal(
+            error, Corruptions, text,
+            what="settings of corruptions that can't be used",
             expected="all, or kinds=KIND+KIND,severities=1+5,images=NUMBER,seed=NUMBER, of which any may be left out",
-            found=f"{text!r}: {first_line(error)}",
-            where="--corruptions",
+            where=f"--corruptions {text}",
             fix="`lape ls corruptions` lists the kinds; severities are 1 to 5",
-        ) from None
+        ) from None  # fmt: skip
+
+
+def _value(key: str, value: str) -> object:
+    names = value.split("+")
+    return names if key == "kinds" else [*map(int, names)] if key == "severities" else int(value)
 
 
 def check_size(dataset: Dataset, where: str = "--corruptions") -> None:
-    """Raise `InputError` if the images of a data set are too small to corrupt. where: who asks for it."""
+    """Raise `InputError` if the images of a data set can't be corrupted, or are too small. where: who asks for it."""
+    if dataset.task != "classification":
+        raise InputError(
+            f"corruptions are of images with a class each, and those of {dataset.name} have something else",
+            expected="images that have a class each",
+            found=f"images that have {TASKS[dataset.task].data} (task {dataset.task})",
+            where=where,
+            fix="leave corruptions out for this data set",
+        )
+    if dataset.sound is not None:
+        raise InputError(
+            f"the images of {dataset.name} are spectrograms, and corruptions are of photographs",
+            expected="a data set of photographs",
+            found="recordings",
+            where=where,
+            fix="leave corruptions out for this data set",
+        )
     if min(dataset.shape[1:]) < LEAST_PIXELS:  # a sequence of tokens has one row
         raise InputError(
             f"the images of {dataset.name} are too small to corrupt",

@@ -95,7 +95,9 @@ def evaluate(tokens: list[int]) -> int:
         else:
             value = one
     if value is None:
-        raise ValueError(f"{len(open_lists)} lists that are never closed" if open_lists else "no list")
+        raise ValueError(
+            f"{len(open_lists)} list{'s' * (len(open_lists) > 1)} never closed" if open_lists else "no list"
+        )
     return value
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from suite.data.settings_text import checksum_with, first_problem, read_values
-from suite.errors import InputError
+from suite.data.settings_text import checksum_with, read_values, refusal
 
 # The place of a symbol is its token. 0 fills a list up to the longest length.
 SYMBOLS = ("padding", *map(str, range(10)), "[MIN", "[MAX", "[MED", "[SM", "]")
@@ -91,18 +90,12 @@ def parse_listops(text: str) -> ListOps:
     """
     try:
         return ListOps.model_validate(read_values(text, lambda key, value: int(value)))
-    except ValidationError as error:
-        raise _wrong(text, first_problem(error)) from error
     except ValueError as error:
-        raise _wrong(text, str(error)) from None
-
-
-def _wrong(text: str, found: str) -> InputError:
-    return InputError(
-        "the settings of the lists can't be used",
-        expected="seed (unless the lists are read from files), min_length, max_length, train and test as KEY=NUMBER, "
-        "separated by commas, and if wanted depth and arguments",
-        found=found.replace("Value error, ", "not "),
-        where=f"--listops {text}",
-        fix=f"give, for instance, --listops {_EXAMPLE}",
-    )
+        raise refusal(
+            error, ListOps, text,
+            what="the settings of the lists can't be used",
+            expected="seed (unless the lists are read from files), min_length, max_length, train and test as "
+            "KEY=NUMBER, separated by commas, and if wanted depth and arguments",
+            where=f"--listops {text}",
+            fix=f"give, for instance, --listops {_EXAMPLE}",
+        ) from None  # fmt: skip

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from suite.data.settings_text import checksum_with, first_problem, read_values
-from suite.errors import InputError
+from suite.data.settings_text import checksum_with, read_values, refusal
 
 MOST_ANNOTATORS = 32  # of an image; BSDS500 has at most nine
 MOST_REGIONS = 255  # of an annotation: a pixel has a byte for each annotator, and 0 says that there is none
@@ -76,20 +75,12 @@ def parse_regions(text: str) -> Splits:
         InputError: a key is unknown, missing or given twice, or a value isn't a list of names.
     """
     try:
-        values = read_values(text, lambda key, value: value)
+        return Splits.model_validate(read_values(text, lambda key, value: value))
     except ValueError as error:
-        raise _wrong(text, str(error)) from None
-    try:
-        return Splits.model_validate(values)
-    except ValidationError as error:
-        raise _wrong(text, first_problem(error)) from error
-
-
-def _wrong(text: str, found: str) -> InputError:
-    return InputError(
-        "the splits of the images with regions can't be used",
-        expected="train=NAMES and test=NAMES: published splits of BSDS500, joined by +",
-        found=found.replace("Value error, ", "not "),
-        where=f"--regions {text}",
-        fix=f"give, for instance, --regions {_EXAMPLE}",
-    )
+        raise refusal(
+            error, Splits, text,
+            what="the splits of the images with regions can't be used",
+            expected="train=NAMES and test=NAMES: published splits of BSDS500, joined by +",
+            where=f"--regions {text}",
+            fix=f"give, for instance, --regions {_EXAMPLE}",
+        ) from None  # fmt: skip

@@ -10,14 +10,12 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     field_validator,
     model_serializer,
     model_validator,
 )
 
-from suite.data.settings_text import checksum_with, first_problem, read_values
-from suite.errors import InputError
+from suite.data.settings_text import checksum_with, read_values, refusal
 
 IGNORED = 255  # the value of a pixel that no loss and no metric counts, in mask files and in targets
 PADDING = 255  # in a stored mask: outside of an image that doesn't fill its rectangle
@@ -101,25 +99,17 @@ def parse_segmentation(text: str) -> Segmentation:
         InputError: a key or a value is unknown, missing, given twice or out of its range.
     """
     try:
-        values = read_values(text, _value)
+        return Segmentation.model_validate(read_values(text, _value))
     except ValueError as error:
-        raise _wrong(text, str(error)) from None
-    try:
-        return Segmentation.model_validate(values)
-    except ValidationError as error:
-        raise _wrong(text, first_problem(error)) from error
+        raise refusal(
+            error, Segmentation, text,
+            what="the settings of the masks can't be used",
+            expected=f"classes=NUMBER (2 to {MOST_CLASSES}), and if wanted first_value=0 or 1, train=NAMES and "
+            "test=NAMES, height=PIXELS and width=PIXELS, covers=counts",
+            where=f"--segmentation {text}",
+            fix=f"give, for instance, --segmentation {_EXAMPLE}",
+        ) from None  # fmt: skip
 
 
 def _value(key: str, value: str) -> int | str:
     return value if key in ("train", "test", "covers") else int(value)
-
-
-def _wrong(text: str, found: str) -> InputError:
-    return InputError(
-        "the settings of the masks can't be used",
-        expected=f"classes=NUMBER (2 to {MOST_CLASSES}), and if wanted first_value=0 or 1, train=NAMES and test=NAMES, "
-        "height=PIXELS and width=PIXELS",
-        found=found.replace("Value error, ", "not "),
-        where=f"--segmentation {text}",
-        fix=f"give, for instance, --segmentation {_EXAMPLE}",
-    )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from suite.data.settings_text import checksum_with, first_problem, read_values
-from suite.errors import InputError, first_line
+from suite.data.settings_text import checksum_with, read_values, refusal
 
 FOLDERS = "folders"
 SPEAKERS = "speakers:"
@@ -116,28 +115,19 @@ def parse_sound(text: str, split: str) -> Sound:
     """
     try:
         values = read_values(text, _number, "split")
-    except ValueError as error:
-        raise _wrong(text, split, str(error)) from None
-    if "mel_bands" in values:
-        values.setdefault("frames", values["mel_bands"])
-    try:
+        if "mel_bands" in values:
+            values.setdefault("frames", values["mel_bands"])
         return Sound.model_validate({"split": split, **values})
-    except ValidationError as error:
-        raise _wrong(text, split, first_problem(error)) from error
-    except OverflowError as error:  # a number that no float holds
-        raise _wrong(text, split, first_line(error)) from error
+    except (ValueError, OverflowError) as error:  # the second, of a number that no float holds
+        raise refusal(
+            error, Sound, f"{text} --split {split}",
+            what="the settings of the spectrograms can't be used",
+            expected="sample_rate, window, hop and mel_bands as KEY=NUMBER, separated by commas, and if wanted "
+            f"lowest_hz, highest_hz, range_db and frames; a split of the form {SPLIT_FORMS}",
+            where=f"--sound {text} --split {split}",
+            fix="give, for instance, --sound sample_rate=8000,window=512,hop=256,mel_bands=32 --split folders",
+        ) from None  # fmt: skip
 
 
 def _number(key: str, value: str) -> float:
     return float(value) if key in ("lowest_hz", "highest_hz", "range_db") else int(value)
-
-
-def _wrong(text: str, split: str, found: str) -> InputError:
-    return InputError(
-        "the settings of the spectrograms can't be used",
-        expected="sample_rate, window, hop and mel_bands as KEY=NUMBER, separated by commas, and if wanted lowest_hz, "
-        f"highest_hz and range_db; a split of the form {SPLIT_FORMS}",
-        found=found.replace("Value error, ", "not "),
-        where=f"--sound {text} --split {split}",
-        fix="give, for instance, --sound sample_rate=8000,window=512,hop=256,mel_bands=32 --split folders",
-    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from suite.grid.axes import level_order
+from suite.report.accuracy import accuracy_name
 from suite.report.figures.dots import common_limits, draw_dots
 from suite.report.figures.kept import drawn
 from suite.report.figures.style import DASHES, PALETTE, line_style, new_figure, panel_title, style, to_svg
@@ -61,12 +62,14 @@ class Panel:
         title: the levels that the cells share.
         lines: one curve per joining method.
         trials: the ids of the runs.
+        accuracy: what their accuracy is called.
     """
 
     name: str
     title: str
     lines: tuple[Line, ...]
     trials: tuple[str, ...] = field(default=(), repr=False)
+    accuracy: str = "Top-1"
 
     @property
     def has_curves(self) -> bool:
@@ -102,7 +105,7 @@ def panels(frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tupl
     joined = tested.merge(done.merge(shown, on=others), on="trial_id")
     curves = joined.groupby(["panel", "join", "epoch"])["top1"].agg(["mean", "std", "count"]).reset_index()
     final = joined[joined["epoch"] == joined.groupby(["panel", "join"])["epoch"].transform("max")]
-    found = []
+    found, accuracy = [], accuracy_name(frame)
     for number, cell in enumerate(cells[:limit]):
         ends = final[final["panel"] == number]
         lines = [
@@ -119,7 +122,8 @@ def panels(frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tupl
         if lines:
             lines.sort(key=lambda line: level_order("join", line.join))
             trials = sorted(set(joined.loc[joined["panel"] == number, "trial_id"].astype(str)))
-            found.append(Panel(f"curves-{number + 1:02d}", panel_title(cell, vary), tuple(lines), tuple(trials)))
+            name, title = f"curves-{number + 1:02d}", panel_title(cell, vary)
+            found.append(Panel(name, title, tuple(lines), tuple(trials), accuracy))
     return found, len(cells)
 
 
@@ -148,10 +152,10 @@ def _draw(new: Sequence[Panel]) -> dict[str, str]:
         figure.subplots_adjust(left=0.14, right=0.96, bottom=0.16, top=0.97)
         axes.grid(axis="y")
         axes.set_xlabel("epoch")
-        axes.set_ylabel("top-1 (%)")
         axes.locator_params(nbins=4)
         axes.locator_params(axis="x", integer=True)
         for panel in new:
+            axes.set_ylabel(f"{panel.accuracy.lower()} (%)")
             _plot(axes, panel)
             drawings[panel.name] = to_svg(figure, panel.name)
             for artist in (*axes.lines, *axes.collections, *axes.texts):

@@ -62,4 +62,4 @@ def _plot(axes: Axes, panel: Panel) -> None:
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
     axes.locator_params(axis="x", nbins=4)
-    axes.set_xlabel("top-1 (%) at the end")
+    axes.set_xlabel(f"{panel.accuracy.lower()} (%) at the end")

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite.data.tasks import TASKS, TaskName
+from suite.data.tasks import TaskName
 from suite.grid.axes import AXES
+from suite.report.accuracy import accuracy_of
 from suite.report.tables import render
 from suite.report.tables.rows import FIELDS, Row, columns_shown, record, rows
 from suite.report.tables.table import NONE, Column, Table, budget_note, marks, number_notes
@@ -73,7 +74,7 @@ def summary_table(cells: Sequence[Row], budget: str = "") -> Table:
         budget: how the grid is smaller than the paper's experiment (see `budget_note`); empty if it isn't.
     """
     numbers = number_notes(note for row in cells for note in row.notes)
-    accuracy = _accuracy(cells)
+    accuracy = accuracy_of(_tasks(cells))
     axes = columns_shown(cells)
     names = [*axes, *_NUMBERS, *(["notes"] if numbers else [])]
     told: dict[str, Any] = {"budget": budget} if budget else {}
@@ -95,12 +96,6 @@ def _tasks(cells: Sequence[Row]) -> set[TaskName]:
     """The tasks of the cells that have finished runs."""
     finished = [row.side for row in cells if row.side.values]
     return {"segmentation" if of.segmented else "grouping" if of.grouped else "classification" for of in finished}
-
-
-def _accuracy(cells: Sequence[Row]) -> str:
-    """What these cells' accuracy is called; top-1 if they are of several tasks, or none is finished."""
-    names = {TASKS[task].accuracy for task in _tasks(cells)}
-    return names.pop() if len(names) == 1 else TASKS["classification"].accuracy
 
 
 def _column(name: str, axes: Sequence[str], accuracy: str) -> Column:
@@ -131,7 +126,7 @@ def _below(cells: Sequence[Row], budget: str) -> list[str]:
     uneven = [f"n differs between rows: from {counts[0]} to {counts[-1]} seeds."] if len(counts) > 1 else []
     tasks = _tasks(cells)
     of_task = [text for task, text in _OF_TASK.items() if task in tasks]
-    return [*budget_note(budget), _LEGEND.format(accuracy=_accuracy(cells)), *of_task, *other, *uneven]
+    return [*budget_note(budget), _LEGEND.format(accuracy=accuracy_of(tasks)), *of_task, *other, *uneven]
 
 
 def write_tables(frame: Frame, folder: Path, budget: str = "") -> list[Path]:

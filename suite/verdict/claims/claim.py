@@ -134,7 +134,12 @@ class Claim(Model):
     claimed_baseline: float | None = Field(default=None, ge=0, le=100, description="percent")
     claimed_treatment: float | None = Field(default=None, ge=0, le=100, description="percent")
     # Below 1e-4 no number of pairs that anybody runs has the power, and the search for one doesn't converge.
-    alpha: float = Field(default=0.05, ge=1e-4, lt=0.5, description="of the one-sided test, for its whole family")
+    alpha: float = Field(
+        default=0.05,
+        ge=1e-4,
+        lt=0.5,
+        description="of the one-sided test, for its whole family; a claim file must say it, here or in test:",
+    )
     margin: float = Field(gt=0, description="δ: how far from the claimed gain still counts as equal, in points")
     side: Literal["greater"] = Field(default="greater", description="the direction of the claim")
     min_pairs: int = Field(default=3, ge=2, le=1000, description="fewer pairs than this leave the claim untested")

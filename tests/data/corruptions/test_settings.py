@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.data.corruptions.settings import KINDS, Corruptions, parse_corruptions
+from suite.data.corruptions.settings import KINDS, Corruptions, check_size, parse_corruptions
+from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError
 from suite.grid.grid import load_grid
 from tests.corrupted import CORRUPTIONS, grid_text, prepare_pictures
@@ -56,7 +57,18 @@ def test_images_that_are_too_small_are_refused_with_the_grid(write_grid: Write) 
 def test_an_option_that_cant_be_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="settings of corruptions that can't be used") as caught:
         parse_corruptions(text)
-    assert repr(text) in caught.value.problems[0].found
+    (problem,) = caught.value.problems
+    assert problem.where == f"--corruptions {text}"
+    assert any(part in problem.found for part in (repr(text), text.replace("=", "=["), "'colour'", "'frogg'"))
+
+
+def test_masks_regions_and_spectrograms_are_not_corrupted() -> None:
+    """They are refused before any copy is made."""
+    facts = DATASETS["cifar10"].model_dump(exclude={"sound", "listops", "segmentation", "regions"})
+    masks = Dataset.model_validate({**facts, "segmentation": {"classes": 10, "train": "train", "test": "val"}})
+    with pytest.raises(InputError, match="corruptions are of images with a class each") as caught:
+        check_size(masks)
+    assert "a mask of classes (task segmentation)" in str(caught.value)
 
 
 def test_without_the_key_a_trial_has_the_id_that_it_had(write_grid: Write, tmp_path: Path) -> None:

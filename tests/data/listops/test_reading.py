@@ -40,7 +40,7 @@ def test_published_files_are_read(tmp_path):
         ("[MAX 1 2 ] 3", "'3' after the end of the list, at token 5"),
         ("[MAX 1 2 ] ]", "']' after the end of the list, at token 5"),
         ("] 1", "a ']' that closes no list, at token 1"),
-        ("[MAX 1 [SM 2 ]", "1 lists that are never closed"),
+        ("[MAX 1 [SM 2 ]", "1 list never closed"),
         ("[MAX ]", "'[MAX' without arguments, closed at token 2"),
         ("[AVG 1 2 ]", "the symbol '[AVG'"),
         ("padding", "the symbol 'padding'"),
@@ -56,7 +56,7 @@ def test_what_does_not_parse(text, found):
 @pytest.mark.parametrize(
     ("lines", "found", "where"),
     [
-        (["[MAX 1 2 ]\t2", "[MAX 1 2\t2"], "1 lists that are never closed", ", line 3"),
+        (["[MAX 1 2 ]\t2", "[MAX 1 2\t2"], "1 list never closed", ", line 3"),
         (["[MAX 1 2 ]\t1"], "'1' as Target", ", line 2"),
         (["[MAX 1 2 ]"], "'' as Target", ", line 2"),
         (["5\t5"], "1 tokens", ", line 2"),

@@ -37,9 +37,9 @@ def test_each_setting_is_in_the_checksum():
     [
         ("", "folders", "''"),
         ("sample_rate", "folders", "'sample_rate'"),
-        ("sample_rate=8000", "folders", "window: Field required"),
+        ("sample_rate=8000", "folders", "no window"),
         (f"{TEXT},hop=1", "folders", "hop twice"),
-        (f"{TEXT},hops=1", "folders", "hops: Extra inputs"),
+        (f"{TEXT},hops=1", "folders", "an unknown key 'hops'"),
         (f"{TEXT},split=1", "folders", "split twice"),
         (f"{TEXT},frames=16", "folders", "as many frames as mel_bands"),
         (f"{TEXT},highest_hz=4001", "folders", "at most half of sample_rate"),
@@ -47,14 +47,14 @@ def test_each_setting_is_in_the_checksum():
         (TEXT.replace("8000", "8"), "folders", "sample_rate: Input should be greater"),
         (TEXT.replace("8000", "1e4"), "folders", "'sample_rate=1e4'"),
         (TEXT.replace("=128", "=1048576"), "folders", "of at most 16,777,216 samples"),
-        (TEXT, "speaker:theo", "split: not a split of the form folders"),
-        (TEXT, "speakers:", "split: not a split"),
-        (TEXT, "fold:one", "split: not a split"),
+        (TEXT, "speaker:theo", "a split of the form folders"),
+        (TEXT, "speakers:", "split=speakers:"),
+        (TEXT, "fold:one", "split=fold:one"),
     ],
 )
 def test_what_cannot_be_used(text, split, found):
     with pytest.raises(InputError) as caught:
         parse_sound(text, split)
     (problem,) = caught.value.problems
-    assert found in problem.found
+    assert found in f"{problem.expected}; {problem.found}"
     assert problem.where == f"--sound {text} --split {split}"
