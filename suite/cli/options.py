@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suite.store.files import RESULTS as RESULTS
+
 if TYPE_CHECKING:
     from suite.report.workspace import Workspace
 
@@ -108,7 +110,7 @@ ProcessesOption = Annotated[
         help="Processes that train one trial together, each with --threads. [default: one per GPU of the trial]",
     ),
 ]
-RESULTS, REPORTS = Path("results"), Path("reports")
+REPORTS = Path("reports")
 
 
 def chosen_workspace(

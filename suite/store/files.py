@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from suite.errors import InputError, first_line
 
+RESULTS = Path("results")  # the folder of all grids' results, unless a command names another
+
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file under a temporary name in its own folder, flush it to the disk, and rename it.

@@ -101,3 +101,10 @@ def test_a_cpu_that_is_slow_in_bfloat16_is_told_before_hours_are_spent(
     rates[torch.bfloat16] = 170e9
     lape("plan", grid, "--set", "recipe.precision=bf16")
     assert "bfloat16" not in lape.err
+
+
+def test_printed_commands_name_the_folder_of_the_results(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
+    path = write_grid()
+    assert "--results" not in lape("plan", path)
+    elsewhere = tmp_path / "elsewhere"
+    assert f"--results {elsewhere} --calibrate`" in lape("plan", path, "--results", elsewhere)

@@ -105,9 +105,10 @@ def write() -> None:
         if path.name not in ("quickstart", "inspect"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     with tempfile.TemporaryDirectory() as folder:
-        results = copied_results(Path(folder))
-        command = [sys.executable, "-m", "suite", "report", "--all", "--results", str(results)]
-        subprocess.run(command, cwd=REPOSITORY, check=True)
+        copied_results(Path(folder))
+        Path(folder, "grids").symlink_to(REPOSITORY / "grids")
+        command = [sys.executable, "-m", "suite", "report", "--all", "--reports", str(REPORTS)]
+        subprocess.run(command, cwd=folder, check=True)
     for page in REPORTS.glob("*/index.html"):  # the pages hold their drawings; files that no page links to are left out
         linked = {name for _, name in _FIGURE.findall(page.read_text(encoding="utf-8"))}
         for path in (page.parent / "figures").glob("*.svg"):
