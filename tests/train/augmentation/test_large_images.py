@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from suite.train.augmentation import large_images, mixing, pipeline, sizes, tabl
 from suite.train.augmentation.layers import apply_layer, apply_operation
 from suite.train.augmentation.operations import OPERATIONS, Layer
 from suite.train.augmentation.pipeline import Augmentation, Normalise
+from suite.train.thread_pools import shared_pool
 from tests.pictures import photographs
 
 CPU = torch.device("cpu")
@@ -68,3 +70,33 @@ def test_batches_have_the_bits_and_the_layout_of_small_images(
         assert torch.equal(first, second)
         assert first.stride() == second.stride()
     assert all(module.is_large is sizes.is_large for module in (large_images, mixing, pipeline, tables))
+
+
+def test_the_values_do_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {
+        "version": 1,
+        "epochs": 1,
+        "batch_size": 8,
+        "lr": 1.0,
+        "crop_scale": (0.1, 1.0),
+        "flip": True,
+        **RECIPES[0],
+    }
+    recipe, used = Recipe.model_validate(whole), list[int]()
+
+    def noted(threads: int) -> ThreadPoolExecutor:
+        used.append(threads)
+        return shared_pool(threads)
+
+    monkeypatch.setattr(large_images, "shared_pool", noted)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = batches(recipe)
+        assert used == []
+        torch.set_num_threads(3)
+        together = batches(recipe)
+    finally:
+        torch.set_num_threads(before)
+    assert used == [3] * len(used) != []
+    assert all(torch.equal(*pair) for pair in zip(alone, together, strict=True))
