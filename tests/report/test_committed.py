@@ -86,17 +86,19 @@ def test_the_reports_are_small_and_lead_nowhere_else() -> None:
 
 
 @pytest.mark.slow
-def test_the_first_page_is_that_of_today(tmp_path: Path) -> None:
-    workspaces = open_all(copied_results(tmp_path), REPORTS)
+def test_the_first_page_is_that_of_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy_committed(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    workspaces = open_all(Path("results"), REPORTS)
     assert (REPORTS / "index.html").read_text(encoding="utf-8") == render_index(entries(workspaces), workspaces), _FIX
 
 
-def copied_results(folder: Path) -> Path:
-    """A copy of the committed results in a folder."""
+def copy_committed(folder: Path) -> None:
+    """Copy the committed results to a folder, from which commands find them and the grids as from the repository."""
     for path in committed_results():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(REPOSITORY / path, folder / path)
-    return folder / "results"
+    (folder / "grids").symlink_to(REPOSITORY / "grids")
 
 
 def write() -> None:
@@ -105,8 +107,7 @@ def write() -> None:
         if path.name not in ("quickstart", "inspect"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     with tempfile.TemporaryDirectory() as folder:
-        copied_results(Path(folder))
-        Path(folder, "grids").symlink_to(REPOSITORY / "grids")
+        copy_committed(Path(folder))
         command = [sys.executable, "-m", "suite", "report", "--all", "--reports", str(REPORTS)]
         subprocess.run(command, cwd=folder, check=True)
     for page in REPORTS.glob("*/index.html"):  # the pages hold their drawings; files that no page links to are left out
