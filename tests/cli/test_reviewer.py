@@ -60,5 +60,11 @@ def test_everything_regenerates_without_torch_and_ray(tmp_path: Path) -> None:
         there = outputs(python, tmp_path / "there" / grid, grid)
         drawn = {name for name in here if "/figures/" in name}
         assert drawn
-        assert here.keys() - drawn == there.keys()
-        assert [name for name, content in there.items() if here[name] != content] == [f"{grid}/index.html"]
+        # What is read from the training curves needs pandas: how long a side takes, and how the last tenth moves.
+        lengths = {name for name in here if name.startswith(f"{grid}/tables/reach_")}
+        assert here.keys() - drawn - lengths == there.keys() - lengths
+        differ = {name for name, content in there.items() if here[name] != content}
+        of_curves = {name for name in there if name.startswith(f"{grid}/tables/by_")}
+        assert f"{grid}/index.html" in differ
+        told = {*of_curves, *lengths, f"{grid}/verdicts.json", "lape tables", "lape verify"}
+        assert differ <= {f"{grid}/index.html", *told}
