@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # o
 from torch import Tensor
 
 from benchmarks.documents import add_parts, chosen_parts, fill, markdown, read_figures, write_figures
+from benchmarks.interleaved import interleaved
 from benchmarks.rows import Row
 from suite.errors import InputError
 from suite.grid.grid import load_grid
@@ -71,14 +72,8 @@ def speed() -> dict[str, Any]:
             "k-means": lambda features=features: kmeans_regions(features, CLUSTERS),  # type: ignore[misc]
             "spectral": lambda features=features: spectral_regions(features, CLUSTERS),  # type: ignore[misc]
         }
-        seconds: dict[str, list[float]] = {name: [] for name in methods}
         with threadpool_limits(1):
-            for number in range(ROUNDS + 1):
-                for name in list(methods)[:: 1 if number % 2 else -1]:
-                    began = time.process_time()
-                    methods[name]()
-                    if number:  # the first round is a warm-up
-                        seconds[name].append(time.process_time() - began)
+            seconds = interleaved(methods, ROUNDS, time.process_time)
         rows += [
             {"patches": side**2, "method": name, "images_per_second": images / float(np.median(taken))}
             for name, taken in seconds.items()

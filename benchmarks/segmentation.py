@@ -5,7 +5,6 @@ Run `python -m benchmarks.performance segmentation`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.documents import markdown
+from benchmarks.interleaved import interleaved
 from benchmarks.regions import CLUSTERS, communities
 from suite.bench.ratios import paired_ratio, quartiles
 from suite.cli.commands.throughput import ratio_text
@@ -91,7 +91,7 @@ def _test(grid: str) -> dict[str, Any]:
             "ours": lambda: task.judge(logits, labels),
             "loop": lambda: (counts_by_loop(logits, labels), _loss_of(logits, labels)),
         }
-        found = {side: [seconds / images for seconds in taken] for side, taken in _turns(sides).items()}
+        found = {side: [seconds / images for seconds in taken] for side, taken in interleaved(sides, ROUNDS).items()}
     return {"arch": trial.arch.name, "side": dataset.image_size, "classes": dataset.num_classes, **found}
 
 
@@ -129,7 +129,8 @@ def _loss(patches: int) -> dict[str, Any]:
         return similarities.grad
 
     torch.testing.assert_close(graded(modularity_loss), graded(loss_by_autograd), rtol=1e-3, atol=1e-7)
-    found = _turns({"ours": lambda: graded(modularity_loss), "autograd": lambda: graded(loss_by_autograd)})
+    sides = {"ours": lambda: graded(modularity_loss), "autograd": lambda: graded(loss_by_autograd)}
+    found = interleaved(sides, ROUNDS)
     return {"patches": patches, **{side: [seconds / images for seconds in taken] for side, taken in found.items()}}
 
 
@@ -147,15 +148,3 @@ def loss_by_autograd(features: Tensor, similarities: Tensor) -> Tensor:
     members = similarities.clamp(min=0)
     shared = (members[:, :, None] * members[:, None]).amax(3)
     return -((weights - degrees[:, :, None] * degrees[:, None] / total) / total * shared).sum((1, 2)).mean()
-
-
-def _turns(sides: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Time each side in turn, in an order that is reversed every round. The first round is a warm-up."""
-    taken: dict[str, list[float]] = {side: [] for side in sides}
-    for number in range(ROUNDS + 1):
-        for side in list(sides)[:: 1 if number % 2 else -1]:
-            began = time.perf_counter()
-            sides[side]()
-            if number:
-                taken[side].append(time.perf_counter() - began)
-    return taken

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suite.store.files import RESULTS as RESULTS
-
 if TYPE_CHECKING:
     from suite.report.workspace import Workspace
 

@@ -63,9 +63,8 @@ def refusal(
     """
     found = first_line(error)
     if isinstance(error, ValidationError):
-        first = min(
-            error.errors(), key=lambda one: one["type"] != "extra_forbidden"
-        )  # a misspelt key, before missing ones
+        # A misspelt key comes before the missing key that it was meant for.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         place, said = ".".join(map(str, first["loc"])), str(first["msg"])
         if first["type"] == "extra_forbidden":
             found, fix = f"an unknown key {place!r}", f"{nearest(place, rule.model_fields)}; {fix}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from suite.data.corruptions.settings import Corruptions, check_size
+from suite.data.corruptions.settings import Corruptions, check_corruptible
 from suite.data.datasets import Dataset
 from suite.data.listops.settings import SYMBOLS
 from suite.data.tasks import TASKS, TaskName
@@ -317,7 +317,7 @@ def _check_usual_loss(cell: Cell, dataset: Dataset, of: str, has: str, meaning: 
 
 
 def _check_corruptions(corruptions: Corruptions, dataset: Dataset, named: NamedRecipe) -> None:
-    check_size(dataset, named.where("corruptions"))
+    check_corruptible(dataset, named.where("corruptions"))
     if corruptions.images is not None:
         least, most = dataset.num_classes, dataset.test_images
         _check_range("corruptions.images", corruptions.images, least, most, dataset, named)

@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from suite import __version__
 from suite.grid.axes import is_usual
-from suite.report.accuracy import accuracy_name
 from suite.report.claim_details import claim_groups, claims_of_runs
 from suite.report.claim_rows import SIGNS
 from suite.report.figures import curves, patch_similarity
@@ -35,7 +34,7 @@ from suite.report.tables.published import PublishedTable
 from suite.report.tables.published_text import text_table
 from suite.report.tables.render import html_view, write
 from suite.report.tables.rows import rows
-from suite.report.tables.summary import gain_text, summary_table, write_summary
+from suite.report.tables.summary import accuracy_name, gain_text, summary_table, write_summary
 from suite.report.tables.table import NONE, Table, budget_note
 from suite.report.templates import asset, template
 from suite.store.files import write_atomic
@@ -94,7 +93,8 @@ def render(
     cells = rows(frame)
     results = summary_table(cells, grid.budget)
     comparisons = [row.comparison for row in cells if row.comparison is not None]
-    drawn, groups = curves.panels(frame, history) if history is not None else ([], 0)
+    accuracy = accuracy_name(cells)
+    drawn, groups = curves.panels(frame, history, accuracy=accuracy) if history is not None else ([], 0)
     alike = patch_similarity.likenesses(frame, history) if history is not None else []
     looked = path_figures.paths(verdicts) if history is not None else []
     effects = effect_tables(factorials, grid.budget)
@@ -155,7 +155,7 @@ def render(
         more_gains=MAX_GAINS if len(comparisons) > MAX_GAINS else 0,
         key=_key(drawn),
         curves_title=_curves_title(drawn),
-        accuracy=accuracy_name(frame),
+        accuracy=accuracy,
         with_curves=any(panel.has_curves for panel in drawn),
         with_dots=any(not panel.has_curves for panel in drawn),
         has_figures=history is not None,

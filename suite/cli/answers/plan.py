@@ -17,7 +17,7 @@ from suite.data.tasks import TaskName
 from suite.errors import Problem
 from suite.run.timing.estimate import LEVEL, CellEstimate, Estimate
 from suite.verdict import stats
-from suite.verdict.claims.claim import untested
+from suite.verdict.claims.claim import Claim, untested
 
 if TYPE_CHECKING:
     from suite.report.workspace import Workspace
@@ -192,7 +192,7 @@ def plan_answer(
         stale=[StalePart(trial_id=one.trial.id, label=one.trial.label, axes=list(one.axes)) for one in stale],
         dropped=[DroppedPart(cell=cell.label, reason=cell.reason) for cell in plan.dropped],
         claims=ClaimsPart(to_judge=len(workspace.claims), untested=[claim.id for claim in unmatched]),
-        power=_power(workspace),
+        power=_power(workspace, unmatched),
         power_by_level=[PowerLevelPart.model_validate(vars(one)) for one in powers(workspace)],
         until_decided=[OutlookPart(**vars(one)) for one in outlooks(workspace, expected)],
         corrupted_bytes=sum(one.bytes_of_all for one in corrupted_copies(workspace)),
@@ -225,12 +225,11 @@ def cell_part(expected: Estimate, cell: CellEstimate) -> CellPart:
     )
 
 
-def _power(workspace: Workspace) -> PowerPart:
+def _power(workspace: Workspace, unmatched: Sequence[Claim]) -> PowerPart:
     pairs = len(workspace.grid.file.seeds)
     if pairs < 2:
         return PowerPart(pairs=pairs, standard_deviations=None, points_low=None, points_high=None)
-    elsewhere = {claim.id for claim in untested(workspace.claims, workspace.expansion.trials)}
-    spreads = gain_spreads(workspace, [claim.id for claim in workspace.claims if claim.id not in elsewhere])
+    spreads = gain_spreads(workspace, {claim.id for claim in workspace.claims} - {claim.id for claim in unmatched})
     low, high = (stats.smallest_gain(pairs, end(spreads)) if spreads else None for end in (min, max))
     smallest = stats.smallest_gain(pairs, 1.0)
     return PowerPart(pairs=pairs, standard_deviations=smallest, points_low=low, points_high=high)

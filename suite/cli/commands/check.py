@@ -18,6 +18,7 @@ from suite.grid.expansion import matches
 from suite.grid.schema import is_claim_file
 from suite.grid.trial import Trial
 from suite.report.workspace import open_workspace
+from suite.store.files import RESULTS
 from suite.store.record import AXIS_FIELDS
 from suite.text import complain, say
 from suite.verdict.claims.audit import NAMES, audit
@@ -102,7 +103,7 @@ def _is_claim_file(path: Path) -> bool:
 
 def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
     """Yield a line for the grid, and its notes. `grids` maps the grid names so far to files; this grid is added."""
-    workspace = open_workspace(name, (), None, Path("results"), Path("reports"))
+    workspace = open_workspace(name, (), None, RESULTS, Path("reports"))
     claims, expansion, document = workspace.claims, workspace.expansion, workspace.grid.document
     first = grids.setdefault(workspace.grid.name, document.path)
     if first.resolve() != document.path.resolve():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from suite.cli.commands.ls import columns
 from suite.data.cache import Listed, list_prepared, load_meta, open_root, prepare_command
-from suite.data.corruptions.settings import check_size, parse_corruptions
+from suite.data.corruptions.settings import check_corruptible, parse_corruptions
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.listops.preparation import prepare_lists
 from suite.data.listops.settings import parse_listops
@@ -102,7 +102,7 @@ def prepare_data(
     if wanted is not None:
         from suite.data.corruptions.images import load_corrupted  # imported here: it needs torch
 
-        check_size(dataset)
+        check_corruptible(dataset)
         made = load_corrupted(dataset, wanted, 1.0, root).copies
         yield (
             f"{wanted.copies} corrupted copies of {made.images} test images, {made.bytes_of_all / 1e6:,.1f} MB, in "

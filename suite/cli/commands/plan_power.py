@@ -6,11 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from suite.report.figures.available import missing_packages
 from suite.report.workspace import Workspace
 from suite.verdict import stats
 from suite.verdict.claims.claim import Claim, untested
 from suite.verdict.comparisons import comparisons
 from suite.verdict.deciding import questions
+from suite.verdict.matching import find_cases
 from suite.verdict.metrics import metric_of
 
 ALPHA = 0.05  # of a grid without claims
@@ -55,11 +57,21 @@ def gain_spreads(workspace: Workspace, claims: Collection[str]) -> list[float]:
     Empty if the claims are about metrics of several units.
     """
     if not claims:
-        return [one.gain.sd for one in comparisons(workspace.columns) if one.gain.n >= 2]
-    if len({metric_of(claim.metric).unit for claim in workspace.claims if claim.id in claims}) > 1:
+        found = comparisons(workspace.columns)
+    elif _unit(workspace, claims) is None:
         return []
-    asked = (one.evidence for one in workspace.verdicts if one.claim.id in claims)
-    return [evidence.gain.sd for evidence in asked if evidence is not None and evidence.gain.n >= 2]
+    else:
+        asked = [claim for claim in workspace.claims if claim.id in claims]
+        history = workspace.history if any(claim.epoch for claim in asked) and not missing_packages() else None
+        cases = find_cases(workspace.columns, asked, workspace.seed_order, history, workspace.grid.declared_seeds)
+        found = [case.comparison for case in cases if case.comparison is not None]
+    return [one.gain.sd for one in found if one.gain.n >= 2]
+
+
+def _unit(workspace: Workspace, claims: Collection[str]) -> str | None:
+    """The unit of these claims' gains, in the plural; None if they have several."""
+    units = {metric_of(claim.metric).unit for claim in workspace.claims if claim.id in claims}
+    return None if len(units) > 1 else next(iter(units), "points")
 
 
 def _levels(workspace: Workspace) -> dict[float, tuple[str, ...]]:
@@ -94,8 +106,6 @@ def power_lines(workspace: Workspace) -> Iterator[str]:
         text = f"{one.pairs} pairs show a gain of {one.standard_deviations:.2f} standard deviations of the paired gains"
         text += f" (80 % power, α {one.level:.2g}{of})"
         if one.points_low is not None and one.points_high is not None:
-            units = {metric_of(claim.metric).unit for claim in workspace.claims if claim.id in one.claims} or {"points"}
-            text += (
-                f": from {one.points_low:.2f} to {one.points_high:.2f} {units.pop()}, by the spread of the runs so far"
-            )
+            unit = _unit(workspace, one.claims)
+            text += f": from {one.points_low:.2f} to {one.points_high:.2f} {unit}, by the spread of the runs so far"
         yield text

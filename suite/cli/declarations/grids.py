@@ -9,7 +9,6 @@ import typer
 
 from suite.cli.options import (
     REPORTS,
-    RESULTS,
     CSVOption,
     GPUsOption,
     GridArgument,
@@ -22,6 +21,7 @@ from suite.cli.options import (
     chosen_workspace,
 )
 from suite.errors import InputError
+from suite.store.files import RESULTS
 
 commands = typer.Typer()
 

@@ -8,7 +8,6 @@ import typer
 
 from suite.cli.options import (
     REPORTS,
-    RESULTS,
     CSVOption,
     GridArgument,
     JSONOption,
@@ -20,6 +19,7 @@ from suite.cli.options import (
     chosen_workspace,
 )
 from suite.errors import InputError
+from suite.store.files import RESULTS
 from suite.text import say
 
 commands = typer.Typer()

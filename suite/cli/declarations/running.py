@@ -14,7 +14,6 @@ from suite.cli.options import (
     MOST_MINUTES,
     MOST_SECONDS,
     REPORTS,
-    RESULTS,
     CompileOption,
     DeterministicOption,
     GPUsOption,
@@ -31,6 +30,7 @@ from suite.cli.options import (
     chosen_workspace,
 )
 from suite.errors import InputError
+from suite.store.files import RESULTS
 
 commands = typer.Typer()
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from suite.cli.options import MOST_HOURS, REPORTS, RESULTS, JSONOption, MethodsOption, ReportsOption, ResultsOption
+from suite.cli.options import MOST_HOURS, REPORTS, JSONOption, MethodsOption, ReportsOption, ResultsOption
+from suite.store.files import RESULTS
 
 commands = typer.Typer()
 

@@ -110,7 +110,7 @@ def _value(key: str, value: str) -> object:
     return names if key == "kinds" else [*map(int, names)] if key == "severities" else int(value)
 
 
-def check_size(dataset: Dataset, where: str = "--corruptions") -> None:
+def check_corruptible(dataset: Dataset, where: str = "--corruptions") -> None:
     """Raise `InputError` if the images of a data set can't be corrupted, or are too small. where: who asks for it."""
     if dataset.task != "classification":
         raise InputError(

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from suite.grid.axes import level_order
-from suite.report.accuracy import accuracy_name
 from suite.report.figures.dots import common_limits, draw_dots
 from suite.report.figures.kept import drawn
 from suite.report.figures.style import DASHES, PALETTE, line_style, new_figure, panel_title, style, to_svg
@@ -77,13 +76,16 @@ class Panel:
         return max(len(line.epochs) for line in self.lines) >= LEAST_TESTS
 
 
-def panels(frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tuple[list[Panel], int]:
+def panels(
+    frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS, accuracy: str = "Top-1"
+) -> tuple[list[Panel], int]:
     """Collect the accuracy curves of the finished runs, in the order of the tables.
 
     Args:
         frame: the runs, as `suite.store.load_frame` returns them, or its columns as lists.
         history: their epochs, as `suite.store.load_history` returns them.
         limit: the largest number of panels to return.
+        accuracy: what the accuracy of these runs is called.
 
     Returns:
         The first `limit` panels, and the number of all panels.
@@ -105,7 +107,7 @@ def panels(frame: Frame, history: pd.DataFrame, limit: int = MAX_PANELS) -> tupl
     joined = tested.merge(done.merge(shown, on=others), on="trial_id")
     curves = joined.groupby(["panel", "join", "epoch"])["top1"].agg(["mean", "std", "count"]).reset_index()
     final = joined[joined["epoch"] == joined.groupby(["panel", "join"])["epoch"].transform("max")]
-    found, accuracy = [], accuracy_name(frame)
+    found = []
     for number, cell in enumerate(cells[:limit]):
         ends = final[final["panel"] == number]
         lines = [

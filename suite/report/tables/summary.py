@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite.data.tasks import TaskName
+from suite.data.tasks import TASKS, TaskName
 from suite.grid.axes import AXES
-from suite.report.accuracy import accuracy_of
 from suite.report.tables import render
 from suite.report.tables.rows import FIELDS, Row, columns_shown, record, rows
 from suite.report.tables.table import NONE, Column, Table, budget_note, marks, number_notes
@@ -74,7 +73,7 @@ def summary_table(cells: Sequence[Row], budget: str = "") -> Table:
         budget: how the grid is smaller than the paper's experiment (see `budget_note`); empty if it isn't.
     """
     numbers = number_notes(note for row in cells for note in row.notes)
-    accuracy = accuracy_of(_tasks(cells))
+    accuracy = accuracy_name(cells)
     axes = columns_shown(cells)
     names = [*axes, *_NUMBERS, *(["notes"] if numbers else [])]
     told: dict[str, Any] = {"budget": budget} if budget else {}
@@ -90,6 +89,12 @@ def summary_table(cells: Sequence[Row], budget: str = "") -> Table:
         legend=_LEGEND.format(accuracy=accuracy),
         page_order=(*axes[:-1], *_PAGE_ORDER),
     )
+
+
+def accuracy_name(cells: Sequence[Row]) -> str:
+    """What the accuracy of these cells is called; top-1 if they are of several tasks, or none has a finished run."""
+    tasks = _tasks(cells)
+    return TASKS[tasks.pop() if len(tasks) == 1 else "classification"].accuracy
 
 
 def _tasks(cells: Sequence[Row]) -> set[TaskName]:
@@ -124,9 +129,8 @@ def _below(cells: Sequence[Row], budget: str) -> list[str]:
     axes = {row.comparison.axis for row in cells if row.comparison is not None}
     other = [_OTHER_GAINS] if axes - {"join"} else []
     uneven = [f"n differs between rows: from {counts[0]} to {counts[-1]} seeds."] if len(counts) > 1 else []
-    tasks = _tasks(cells)
-    of_task = [text for task, text in _OF_TASK.items() if task in tasks]
-    return [*budget_note(budget), _LEGEND.format(accuracy=accuracy_of(tasks)), *of_task, *other, *uneven]
+    of_task = [text for task, text in _OF_TASK.items() if task in _tasks(cells)]
+    return [*budget_note(budget), _LEGEND.format(accuracy=accuracy_name(cells)), *of_task, *other, *uneven]
 
 
 def write_tables(frame: Frame, folder: Path, budget: str = "") -> list[Path]:
