@@ -75,7 +75,7 @@ def test_recordings_run_with_bn_l2bn_and_a_vision_transformer(
                 write_wav(tmp_path / "sound" / f"{label}_{speaker}_{index}.wav", tone(hz + 10 * index))
     prepare = ["data", "prepare", "tones", "--from", tmp_path / "sound"]
     assert "with --sound alone" in lape.refuses(*prepare, "--split", "speakers:cy")
-    assert "no mel_bands" in lape.refuses(*prepare, "--sound", "sample_rate=8000,window=128,hop=256")
+    assert "found:      no mel_bands" in lape.refuses(*prepare, "--sound", "sample_rate=8000,window=128,hop=256")
     settings = ["--sound", "sample_rate=8000,window=128,hop=256,mel_bands=8"]
     assert "unknown speaker 'cj'" in lape.refuses(*prepare, *settings, "--split", "speakers:cj")
     (tmp_path / "sound" / "low_ann_99.wav").write_bytes(b"RIFF")

@@ -78,6 +78,7 @@ def test_a_grid_is_run_judged_and_reported(grid: Path, lape: Shell, tmp_path: Pa
         assert record.macs > 10_000
     tables = " ".join(lape("tables", grid).split())
     assert "Covering (%)" in tables
+    assert "The other measures of regions are in a table of their own" in tables
     assert "VoI (bits)" in tables
     table = pd.read_csv(tmp_path / "reports/regions/tables/regions.csv").set_index("arch")
     (verdict,) = json.loads(lape("verify", grid, "--json"))
@@ -149,7 +150,7 @@ def test_bad_input_is_one_message(tmp_path: Path, lape: Shell) -> None:
     command = ["data", "prepare", "mine", "--from", folder, "--data", tmp_path / "data"]
     sized = [*command, "--image-size", "16"]
     assert "no --image-size" in lape.refuses(*command, "--regions", SPLITS)
-    assert "no test" in lape.refuses(*sized, "--regions", "train=val")
+    assert "found:      no test" in lape.refuses(*sized, "--regions", "train=val")
     assert "no other option than --from" in lape.refuses(*sized, "--regions", SPLITS, "--sound", "x=1")
     both = [*sized, "--regions", SPLITS, "--segmentation", "classes=2"]
     assert "no other option than --from" in lape.refuses(*both)

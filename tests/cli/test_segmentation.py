@@ -87,7 +87,7 @@ def test_a_grid_is_run_judged_and_reported(grid: Path, lape: Shell, tmp_path: Pa
 
     tables = lape("tables", grid)
     assert "Segmentation" in tables
-    assert "Pixel accuracy" in " ".join(tables.split())
+    assert "Pixel accuracy is the share of labelled pixels that are correct" in " ".join(tables.split())
     assert "Top-1" not in tables
     means = pd.read_csv(tmp_path / "reports/scenes/tables/segmentation.csv").set_index("join")
     gain = means["miou_mean"]["lape"] - means["miou_mean"]["default"]
@@ -134,7 +134,7 @@ def test_bad_input_is_one_message(tmp_path: Path, lape: Shell) -> None:
     command = ["data", "prepare", "mine", "--from", folder, "--data", tmp_path / "data"]
     sized = [*command, "--image-size", "16"]
     assert "no --image-size" in lape.refuses(*command, "--segmentation", SETTINGS)
-    assert "no classes" in lape.refuses(*sized, "--segmentation", "train=train")
+    assert "found:      no classes" in lape.refuses(*sized, "--segmentation", "train=train")
     assert "no other option than --from" in lape.refuses(*sized, "--segmentation", SETTINGS, "--sound", "x=1")
     assert "no other option than --from" in lape.refuses(*sized, "--segmentation", SETTINGS, "--split", "folders")
     assert "--storage folder" in lape.refuses(*sized, "--segmentation", SETTINGS, "--storage", "folder")
