@@ -94,7 +94,7 @@ def level_tables(
 
     Args:
         found: the series.
-        curves: the tested epochs of each run, by trial id.
+        curves: the tested epochs of each run, by trial id; empty if they can't be read.
         accuracies: the stated accuracies, in percent.
         budget: how the grid is smaller than the paper's experiment (see `budget_note`); empty if it isn't.
     """
@@ -104,7 +104,8 @@ def level_tables(
         tables.append(_by_level(series, curves, budget))
         if axis == VARY:
             tables.append(variation_table(series, budget))
-        tables += [_to_reach(series, curves, accuracy, budget) for accuracy in accuracies]
+        if curves:  # without them no run would seem to reach anything
+            tables += [_to_reach(series, curves, accuracy, budget) for accuracy in accuracies]
     return tables
 
 

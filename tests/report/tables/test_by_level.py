@@ -49,6 +49,11 @@ def test_the_table_has_accuracies_gains_and_the_last_tenth() -> None:
     assert table.rows[0][3:6] == ("70.15 ± 0.13", "90.15 ± 0.13", "+20.00 [+20.00, +20.00]")
 
 
+def test_without_the_curves_no_table_says_that_runs_never_reach_an_accuracy() -> None:
+    """Without pandas the curves can't be read: every run would be said never to reach it."""
+    assert [table.name for table in level_tables([epochs_series()], {}, [80.15])] == ["by_epochs"]
+
+
 def test_epochs_to_an_accuracy_leave_out_pairs_with_a_side_that_never_reaches_it() -> None:
     _, table = level_tables([epochs_series()], CURVES, [80.15])
     short, middle, long = table.records
