@@ -31,6 +31,7 @@ from suite.grid.trial import Trial
 from suite.models.build import build_model
 from suite.models.costs.macs import count_macs
 from suite.run.worker import Worker
+from suite.store.environment import processor
 from suite.train.attempt import Attempt
 from suite.train.machine import Machine
 from suite.train.one_attempt import process_for
@@ -47,12 +48,15 @@ ROUNDS, STEPS = 9, 6
 def measure() -> dict[str, Any]:
     """Measure all tables of this module."""
     trials = [_in_a_process(grid) for grid in GRIDS]
-    return {"trials": trials, "micro_batches": micro_batches(), "threads": 1}
+    environment = {"threads": 1, "processor": processor(), "torch": torch.__version__}
+    return {"trials": trials, "micro_batches": micro_batches(), **environment}
 
 
 def tables(figures: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the tables of docs/performance.md, by name, in Markdown."""
-    return {"whole": _whole(figures["trials"]), "micro": _micro(figures["micro_batches"])}
+    machine = f"{figures['processor']}, one thread, torch {figures['torch']}."
+    parts = {"whole": _whole(figures["trials"]), "micro": _micro(figures["micro_batches"])}
+    return {name: f"{table}\n\n{machine}" for name, table in parts.items()}
 
 
 def _whole(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -21,7 +21,9 @@ from suite.train.thread_pools import operator_pool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-HELD = 96 * 2**20  # bytes of activations that each thread keeps for the backward pass; more is hardly faster
+# Bytes of activations that each thread keeps for the backward pass; more is hardly faster. In bfloat16, products take
+# so little time that the fixed work of a micro-batch (casting all weights, adding all gradients) counts for more.
+HELD, HELD_IN_BFLOAT16 = 96 * 2**20, 256 * 2**20
 Forward = Callable[[Tensor], Output]  # a model, or its compiled version
 LossOf = Callable[[Forward, slice], Tensor]  # the mean loss of a model on a micro-batch
 
@@ -175,6 +177,8 @@ def choose_shares(
 ) -> int:
     """The number of micro-batches per batch on a CPU: the fewest whose activations fit in `HELD` bytes per thread.
 
+    In bfloat16, they must fit in `HELD_IN_BFLOAT16` bytes.
+
     It doesn't depend on the machine's memory, because results must not.
 
     Args:
@@ -184,7 +188,8 @@ def choose_shares(
         threads: Threads over all processes; the result is a multiple of it.
         precision: The precision of the forward pass.
     """
-    most = max(1, HELD // max(1, held_for_backward(model, shape, precision)))  # images
+    held = HELD if precision.dtype is None else HELD_IN_BFLOAT16
+    most = max(1, held // max(1, held_for_backward(model, shape, precision)))  # images
     return micro_batches(batch, most, threads)
 
 
