@@ -25,7 +25,7 @@ from suite.models.costs.macs import count_macs
 from suite.store.environment import processor
 
 ROUNDS, BATCHES = 8, 4
-SIDES: Mapping[str, tuple[Side, str]] = {
+SIDES: dict[str, tuple[Side, str]] = {
     "ours, bf16": ("ours", "bf16"),
     "timm, bf16": ("timm", "bf16"),
     "ours, fp32": ("ours", "fp32"),

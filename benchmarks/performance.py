@@ -176,6 +176,9 @@ def _targets(figures: Figures) -> str:
         ratio = bfloat16.ratio(figures["bf16_step"], other)
         what = f"training step in bfloat16, two cores, against that of {other.replace(', ', ' in ')}"
         lines.append([what, f"≥ {least:g} ×", ratio_text(ratio), _word(ratio, least)])
+    ratio = small_models.ratio(figures["small"])
+    what = f"step of ViT-Lite-2/4 on one thread, batches of {small_models.BATCH}, by micro-batches, against whole ones"
+    lines.append([what, f"≥ {small_models.LEAST:g} ×", ratio_text(ratio), _word(ratio, small_models.LEAST)])
     told = figures["folders"]
     for resizer in folders.RESIZERS:
         ratio, least = told["summary"]["pipeline_per_core"]["ratio"][resizer], 1.5

@@ -30,6 +30,8 @@ from tests.train.losses.test_objective import recipe
 
 Write = Callable[..., Path]
 
+BFLOAT16 = Precision("bf16", torch.bfloat16)
+
 
 def model(**changes: float) -> nn.Module:
     torch.manual_seed(0)
@@ -101,7 +103,7 @@ def test_shares_in_bfloat16_have_the_gradients_of_float32_but_for_rounding() -> 
     """With all that is spared: attention of its own, dropped branches, one token in the last block."""
     images, labels = torch.randn(12, 3, 8, 8), torch.arange(12) % 7
     objective, found = Objective(recipe()), dict[str, Tensor]()
-    for precision in (SINGLE, Precision("bf16", torch.bfloat16)):
+    for precision in (SINGLE, BFLOAT16):
         net = model(attn_drop=0.3, drop_path=0.4)
         split = Split(net, 2, 4)
         split.seed(3)
@@ -149,6 +151,13 @@ def test_as_few_shares_as_hold_little_enough(
     monkeypatch.setattr(shares, "held_for_backward", lambda model, shape, precision: held * 1000)
     monkeypatch.setattr(shares, "HELD", 28_000)
     assert choose_shares(model(), (3, 8, 8), batch, threads) == expected
+
+
+def test_in_bfloat16_a_micro_batch_may_be_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "held_for_backward", lambda model, shape, precision: 8 * 2**20)
+    single, bfloat16 = (choose_shares(model(), (3, 8, 8), 96, 2, one) for one in (SINGLE, BFLOAT16))
+    assert (single, bfloat16) == (8, 4)  # of 12 and 24 images: 96 and 192 MiB
+    assert choose_shares(model(), (3, 8, 8), 33, 1, BFLOAT16) == 2  # 32 images, 256 MiB, are the most
 
 
 @pytest.mark.parametrize(
