@@ -42,7 +42,8 @@ class PaperAnswer:
     def sentence(self) -> str:
         """The answer for a reader of the paper."""
         found = self.cells
-        by = f" of {found.clusters} architectures" if found.clusters < found.cells else ""
+        architectures = "one architecture" if found.clusters == 1 else f"{found.clusters} architectures"
+        by = f" of {architectures}" if found.clusters < found.cells else ""
         if found.clusters < 2:
             return f"mean gain {points(found.mean)} over {found.cells} cells{by}: too few to tell how much cells differ"
         return (

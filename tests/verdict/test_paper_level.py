@@ -42,7 +42,7 @@ def test_cells_that_share_an_architecture_are_clustered() -> None:
     assert "over 4 cells of 3 architectures" in answer.sentence
     one = {("a", data): [0.8, 0.9, gain] for data, gain in (("digits", 0.7), ("cifar10", 0.6), ("cifar100", 0.5))}
     (answer,) = paper_answers(verdicts(one))
-    assert "too few to tell how much cells differ" in answer.sentence
+    assert "over 3 cells of one architecture: too few to tell how much cells differ" in answer.sentence
 
 
 def test_a_claim_that_is_not_tested_is_no_cell() -> None:
