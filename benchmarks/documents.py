@@ -27,6 +27,11 @@ def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]], align: str = 
     return "\n".join(f"| {' | '.join(line)} |" for line in (heads, [align] * len(heads), *lines))
 
 
+def flops_text(flops: float, peak: float) -> str:
+    """Return GFLOP/s, and which share of a peak they are; both arguments are floating-point operations per second."""
+    return f"{flops / 1e9:.0f} ({100 * flops / peak:.0f} %)"
+
+
 def percent(share: float) -> str:
     """Format a share as a percentage for a table."""
     return f"{100 * share:.1f} %"

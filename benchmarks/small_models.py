@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks.documents import markdown
+from benchmarks.documents import flops_text, markdown
 from benchmarks.stacking import pictures
 from suite.bench.ratios import paired_ratio, quartiles
 from suite.bench.throughput.matmul import matmul_rate
@@ -56,7 +56,7 @@ def measure() -> dict[str, Any]:
 def tables(figures: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the tables of docs/performance.md, by name, in Markdown."""
     machine = f"{figures['processor']}, one thread, torch {figures['torch']}."
-    parts = {"whole": _whole(figures["trials"]), "micro": _micro(figures["micro_batches"])}
+    parts = {"whole": _whole(figures["trials"]), "micro": _micro(figures)}
     return {name: f"{table}\n\n{machine}" for name, table in parts.items()}
 
 
@@ -83,13 +83,12 @@ def ratio(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _micro(figures: Mapping[str, Any]) -> str:
-    matmul = quartiles(figures["matmul"]).median
-    lines = []
-    for name, rates in figures["rates"].items():
+    found, lines = figures["micro_batches"], []
+    matmul = quartiles(found["matmul"]).median
+    for name, rates in found["rates"].items():
         rate = quartiles(rates).median
-        flops = 6 * figures["macs"] * rate
-        faster = ratio_text(asdict(paired_ratio(figures["rates"]["whole"], rates))) if name != "whole" else "–"
-        lines.append([name, f"{rate:,.0f}", faster, f"{flops / 1e9:.0f} ({100 * flops / matmul:.0f} %)"])
+        faster = "–" if name == "whole" else ratio_text(ratio(figures))
+        lines.append([name, f"{rate:,.0f}", faster, flops_text(6 * found["macs"] * rate, matmul)])
     return markdown(("cpu_micro_batch", "images per second", "ratio", "GFLOP/s (share of a large matmul's)"), lines)
 
 
