@@ -7,7 +7,7 @@ from importlib.util import find_spec
 # The packages of each extra in pyproject.toml, by their import names.
 EXTRAS = {
     "figures": ("matplotlib", "pandas", "pyarrow"),
-    "train": ("fsspec", "fvcore", "PIL", "safetensors", "sklearn", "timm", "torch", "torchvision"),
+    "train": ("fsspec", "fvcore", "PIL", "safetensors", "simplejpeg", "sklearn", "timm", "torch", "torchvision"),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
     "s3": ("s3fs",),

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from suite.data.jpeg import rgb_pixels
 from suite.data.names import shown
 from suite.data.regular_files import open_regular, read_regular
 from suite.data.resizing import resized_by_torch, within
@@ -145,14 +146,12 @@ def decode_window(
     Raises:
         InputError: the file is damaged or has too many pixels.
     """
-    with _loaded(data, path) as opened:
-        top, left, height, width = window(opened.height, opened.width)
-        image = _converted(opened.crop((left, top, left + width, top + height)), channels)
-        if by_torch:
-            return resized_by_torch(image, channels, image_size, "bicubic" if bicubic else "bilinear")
-        resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
-        image = image.resize((image_size, image_size), resample)
-        return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
+    pixels = _cut(data, path, channels, window)
+    if by_torch:
+        return resized_by_torch(pixels, image_size, "bicubic" if bicubic else "bilinear")
+    image = Image.fromarray(pixels if channels == 3 else pixels[:, :, 0])
+    image = image.resize((image_size, image_size), Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
 
 
 def decode_within(
@@ -222,6 +221,18 @@ def decode_mask(data: bytes, path: Path, image_size: int) -> tuple[npt.NDArray[n
     with _loaded_mask(data, path) as image:
         fitted = _cropped(image, path, image_size, image_size, Image.Resampling.NEAREST)
         return np.array(image, dtype=np.uint8), np.array(fitted, dtype=np.uint8)
+
+
+def _cut(data: bytes, path: Path, channels: int, window: Callable[[int, int], Window]) -> npt.NDArray[np.uint8]:
+    """Decode a window of an image to uint8 [height, width, channels]."""
+    pixels = rgb_pixels(data, MOST_AREA) if channels == 3 else None
+    if pixels is not None:
+        top, left, height, width = window(*pixels.shape[:2])
+        return pixels[top : top + height, left : left + width]
+    with _loaded(data, path) as opened:
+        top, left, height, width = window(opened.height, opened.width)
+        image = _converted(opened.crop((left, top, left + width, top + height)), channels)
+        return np.array(image, dtype=np.uint8).reshape(height, width, channels)
 
 
 def _fitted(image: Image.Image, path: Path, channels: int, image_size: int, side: int) -> npt.NDArray[np.uint8]:

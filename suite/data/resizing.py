@@ -14,12 +14,11 @@ def within(image: Image.Image, height: int, width: int, resample: Image.Resampli
     return image if size == image.size else image.resize(size, resample)
 
 
-def resized_by_torch(image: Image.Image, channels: int, image_size: int, mode: str) -> npt.NDArray[np.uint8]:
+def resized_by_torch(pixels: npt.NDArray[np.uint8], image_size: int, mode: str) -> npt.NDArray[np.uint8]:
     """The image resized to a square by torch, which is faster than Pillow; some values differ from Pillow's by 1 or 2.
 
     Args:
-        image: the image.
-        channels: its channels.
+        pixels: uint8 [height, width, channels], writable.
         image_size: pixels on each side of the result.
         mode: torch's name of the interpolation.
 
@@ -29,7 +28,6 @@ def resized_by_torch(image: Image.Image, channels: int, image_size: int, mode: s
     import torch  # takes seconds, which processes that prepare data don't need to spend
     from torch.nn.functional import interpolate
 
-    pixels = np.array(image, dtype=np.uint8).reshape(1, image.height, image.width, channels)
-    batch, size = torch.from_numpy(pixels).permute(0, 3, 1, 2), (image_size, image_size)
+    batch, size = torch.from_numpy(pixels).permute(2, 0, 1)[None], (image_size, image_size)
     found: npt.NDArray[np.uint8] = interpolate(batch, size, mode=mode, antialias=True)[0].permute(1, 2, 0).numpy()
     return found

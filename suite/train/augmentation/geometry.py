@@ -61,6 +61,25 @@ def slide(images: Tensor, offset: Tensor, interpolation: int, fill: Tensor) -> T
     return _finish(_sum(images, taps), (x >= 0) & (x < width), fill)
 
 
+def shift(images: Tensor, distance: Tensor, interpolation: int, fill: Tensor) -> Tensor:
+    """Shift one image vertically: the same as `affine` with (1, 0, 0, 0, 1, f), at a fraction of the cost.
+
+    Whole rows are copied, and all pixels of a row have one weight.
+
+    Args:
+        images: uint8 [1, C, H, W].
+        distance: f, float64 [1].
+        interpolation: `NEAREST`, `BILINEAR` or `BICUBIC`.
+        fill: The fill colour, uint8 [C].
+    """
+    height = images.shape[2]
+    y = torch.arange(height, device=images.device) + 0.5 + distance.float()
+    values = torch.zeros(images.shape, device=images.device)
+    for rows, weight in _taps(y, interpolation, height):
+        values.addcmul_(images.index_select(2, rows).float(), weight[:, None])
+    return _finish(values, ((y >= 0) & (y < height)).view(1, -1, 1), fill)
+
+
 def rotation(degrees: Tensor, height: int, width: int) -> Tensor:
     """The matrices of Pillow's `Image.rotate`, float64 [B, 6].
 

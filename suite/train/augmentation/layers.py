@@ -9,7 +9,7 @@ from torch import Tensor
 
 from suite.data.transfer import to_device
 from suite.train.augmentation import colours, tables
-from suite.train.augmentation.geometry import BICUBIC, affine, rotation, slide
+from suite.train.augmentation.geometry import BICUBIC, affine, rotation, shift, slide
 from suite.train.augmentation.operations import NOTHING, OPERATIONS, Layer
 
 _PLAIN_TABLES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -30,6 +30,7 @@ _COLOURS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 _SHEARS = ("ShearX", "ShearY")
 _MOVED = {f"{name}{axis}": axis for name in ("Shear", "Translate") for axis in "XY"}  # shifts rows (X) or columns (Y)
+_TRANSLATIONS = {name: axis for name, axis in _MOVED.items() if name not in _SHEARS}
 # Images of one group are processed together; geometric groups are also split by interpolation. Operations by table
 # come first and next to each other, so that one lookup serves them all.
 _GROUPS = (*_PLAIN_TABLES, *_TABLES, *_COLOURS, "Rotate", "X", "Y")
@@ -91,6 +92,10 @@ def apply_operation(images: Tensor, operation: int, argument: Tensor, interpolat
         return tables.look_up(images, table)
     if name in _COLOURS:
         return _COLOURS[name](images, argument)
+    if name in _TRANSLATIONS and len(images) == 1:
+        across = _TRANSLATIONS[name] == "X"
+        found = shift(images.transpose(2, 3).contiguous() if across else images, argument, interpolation, fill)
+        return found.transpose(2, 3) if across else found
     none = torch.zeros_like(argument)
     given = torch.stack([argument, *((argument, none) if name in _SHEARS else (none, argument))])
     return _moved(_MOVED.get(name, name), images, given, interpolation, fill)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from suite.train.augmentation.geometry import BICUBIC, BILINEAR, NEAREST, affine, rotation, slide
+from suite.train.augmentation.geometry import BICUBIC, BILINEAR, NEAREST, affine, rotation, shift, slide
 from tests.pictures import assert_alike, photographs, to_pillow
 
 KINDS = {
@@ -64,6 +64,16 @@ def test_slide(size: tuple[int, int], b: float, c: float, kind: int) -> None:
     one, zero = torch.ones(80, dtype=torch.float64), torch.zeros(80, dtype=torch.float64)
     matrices = torch.stack([one, *offset.unbind(1), zero, one, zero], dim=1)
     assert_alike(found, transformed(images, matrices, kind), mean=0.02, far=0.002)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", SIZES)
+def test_a_shift_gives_the_values_of_slide(size: tuple[int, int], kind: int) -> None:
+    fill = torch.tensor(FILL, dtype=torch.uint8)
+    for image, distance in zip(photographs(80, *size).split(1), spread(-60, 60, 80).split(1), strict=True):
+        offset = torch.stack([torch.zeros(1, dtype=torch.float64), distance], dim=1)
+        expected = slide(image.transpose(2, 3).contiguous(), offset, kind, fill).transpose(2, 3)
+        assert torch.equal(shift(image, distance, kind, fill), expected)
 
 
 def test_even_ground_stays_even() -> None:
