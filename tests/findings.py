@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
@@ -20,16 +20,19 @@ from suite.report.tables.table import NONE
 from suite.report.workspace import Workspace, open_workspace
 from suite.text import duration, p_value, points
 from suite.verdict import stats
+from suite.verdict.caveats import exact_test_disagrees
 from suite.verdict.comparisons import Comparison
 from suite.verdict.paper_level import paper_answers
 from suite.verdict.run_caveats import failure_rates, untrained, untrained_pairs
 from suite.verdict.stats.collapse import gain_without
+from suite.verdict.training_curves import curves_of, mean_last_tenth
 from suite.verdict.verdicts import Verdict
 from tests.conftest import REPOSITORY
 
 CLAIMS = (
     "training_length_digits", "training_length", "position_scale_digits", "position_scale", "stability",
-    "data_and_depth_digits", "digits_chosen_rate", "learning_rate", "modern_positions_digits", "table2_converged",
+    "data_and_depth_digits", "digits_chosen_rate", "learning_rate", "modern_positions_digits",
+    "relative_positions_digits", "table2_converged",
 )  # fmt: skip
 LEVELS = ("training_length_digits", "training_length")
 # Of the figures over a setting that a grid's report has, the one on this page, by its number.
@@ -53,9 +56,31 @@ def claims(grid: str) -> str:
     space = workspace(grid)
     if space.frame.empty:
         return f"No runs are committed yet: `lape run {grid}` makes them."
-    heads = ("comparison", "baseline", "treatment", "gain", "pairs", "word", "never trained", "gain where both train",
-             "last tenth")  # fmt: skip
-    return "\n\n".join([_standing(space), markdown(heads, map(_line, space.verdicts), ":--")])
+    heads = ("comparison", "baseline", "treatment", "gain", "pairs ahead", "word", "never trained",
+             "gain where both train", "last tenth")  # fmt: skip
+    return "\n\n".join([_standing(space), markdown(heads, map(_line, space.verdicts), ":--"), *_notes(space)])
+
+
+def _notes(space: Workspace) -> Iterator[str]:
+    """What must be known beside a table of claims."""
+    if any(verdict.claim.metric == "top1_best_epoch" for verdict in space.verdicts):
+        yield (
+            "Accuracies are of each run's best tested epoch, as the paper's are taken to be. *Last tenth* is about the "
+            "last epochs."
+        )
+    budget = space.budget
+    if budget is not None and (stands := budget.stands_for.get("arch")):
+        ran = ", ".join(f"`{ours}` for `{paper}`" for ours, paper in stands.items())
+        yield f"Rows have the paper's names. Smaller networks stand for the paper's: {ran}."
+    if any(map(_disputed, space.verdicts)):
+        yield (
+            "\\* Of the t test, which decides, and the exact test of the same pairs, only one is below 5 % (neither is "
+            "adjusted)."
+        )
+
+
+def _disputed(verdict: Verdict) -> bool:
+    return verdict.evidence is not None and exact_test_disagrees(verdict.claim, verdict.evidence)
 
 
 def _standing(space: Workspace) -> str:
@@ -69,15 +94,15 @@ def _standing(space: Workspace) -> str:
 def _line(verdict: Verdict) -> list[str]:
     evidence = verdict.evidence
     if evidence is None:
-        return [verdict.claim.row, "", "", "", "0", verdict.word.replace("_", " "), "", "", ""]
+        return [verdict.claim.row, "", "", "", "", verdict.word.replace("_", " "), "", "", ""]
     one = evidence.comparison
     sides = (one.baseline, one.treatment)
     return [
         verdict.claim.row,
         *(mean_sd(stats.spread([side.values[seed] for seed in one.seeds])) for side in sides),
         gain_text(evidence.gain),
-        str(evidence.gain.n),
-        verdict.word.replace("_", " "),
+        f"{sum(gain > 0 for gain in one.gains)} of {evidence.gain.n}",
+        verdict.word.replace("_", " ") + " \\*" * _disputed(verdict),
         " / ".join(f"{len(untrained(one, side))} of {len(side.values)}" for side in sides),
         _where_both_train(one),
         " / ".join(NONE if math.isnan(move) else points(move) for move in evidence.last_tenths),
@@ -124,6 +149,40 @@ def levels(grid: str) -> str:
     if space.frame.empty:
         return "No runs are committed yet."
     return "\n".join(map(to_markdown, space.level_tables())).strip()
+
+
+def cells(grid: str) -> str:
+    """The accuracy of each position and joining method, best first, those of no claim too."""
+    frame = workspace(grid).frame
+    done = frame[frame["status"] == "done"].groupby(["pe", "join"])
+    lines = [
+        [str(pe), str(join), mean_sd(stats.spread(list(runs["top1"]))), str(len(runs))]
+        for (pe, join), runs in sorted(done, key=lambda cell: -cell[1]["top1"].mean())
+    ]
+    return markdown(("position", "join", "top-1 (%)", "runs"), lines, ":--") if lines else ""
+
+
+def alone(grid: str) -> str:
+    """What each method of a factorial gains alone, and how much every cell's accuracy still changes at the end."""
+    space = workspace(grid)
+    if not space.factorials:
+        return ""
+    (found,) = space.factorials
+    reference, lines = found.values[found.reference], []
+    for cell in sorted(found.cells, key=lambda cell: len(found.named(cell))):
+        values, methods = found.values[cell], found.named(cell)
+        runs = space.frame.loc[[all(row[axis] == level for axis, level in zip(found.axes, cell, strict=True))
+                                for _, row in space.frame.iterrows()]]  # fmt: skip
+        moved = mean_last_tenth(curves_of(space.history), list(runs["trial_id"]))
+        gain = stats.paired_gain([values[seed] - reference[seed] for seed in reference if seed in values])
+        lines.append([
+            " + ".join(methods.values()) or "none of them",
+            mean_sd(stats.spread(list(values.values()))),
+            gain_text(gain) if methods else "",
+            f"{sum(values[seed] > reference[seed] for seed in reference)} of {gain.n}" if methods else "",
+            points(moved),
+        ])  # fmt: skip
+    return markdown(("methods", "top-1 (%)", "gain over none of them", "pairs ahead", "last tenth"), lines, ":--")
 
 
 def sums(grid: str) -> str:
@@ -176,4 +235,6 @@ def blocks() -> dict[str, Callable[[], str]]:
     found |= {f"{grid}-figure": partial(figure, grid) for grid in (*SERIES, *GAINS, *FACTORIALS)}
     found["stability-failures"] = partial(failures, "stability")
     found["together"] = together
+    found["modern_positions_digits-cells"] = partial(cells, "modern_positions_digits")
+    found["combined_trained-alone"] = partial(alone, "combined_trained")
     return {**found, "combined_trained-sums": partial(sums, "combined_trained")}

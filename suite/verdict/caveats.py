@@ -164,14 +164,19 @@ def _exact_test(claim: Claim, evidence: Evidence) -> Iterator[str]:
             f"the exact sign-flip check can't go below p = {best:.3g}{adjusted} with {pair_count(evidence.pairs)}: the "
             "verdict rests on the t-test, which takes the gains as normally distributed"
         )
-    if (
-        claim.rule == "fixed"
-        and evidence.gain.sd > 0
-        and best < claim.alpha
-        and (evidence.p < claim.alpha) != (evidence.p_sign_flip < claim.alpha)
-    ):
+    if exact_test_disagrees(claim, evidence):
         exact, t = evidence.p_sign_flip, evidence.p
         yield f"the exact sign-flip check disagrees with the t-test: p = {exact:.3g}, not {t:.3g}"
+
+
+def exact_test_disagrees(claim: Claim, evidence: Evidence) -> bool:
+    """Whether only one of the t-test and the exact sign-flip test is below α, neither adjusted."""
+    return (
+        claim.rule == "fixed"
+        and evidence.gain.sd > 0
+        and evidence.smallest_p_sign_flip < claim.alpha
+        and (evidence.p < claim.alpha) != (evidence.p_sign_flip < claim.alpha)
+    )
 
 
 def _test_images(claim: Claim, evidence: Evidence) -> Iterator[str]:

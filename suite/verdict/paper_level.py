@@ -48,8 +48,9 @@ class PaperAnswer:
             return f"mean gain {points(found.mean)} over {found.cells} cells{by}: too few to tell how much cells differ"
         return (
             f"mean gain {points(found.mean)} {interval(found.low, found.high)} over {found.cells} cells{by}, "
-            f"p = {p_value(found.p_greater)}; cells differ by a standard deviation of {found.sd:.2f}; the next cell: "
-            f"{interval(found.next_low, found.next_high)}; at least {self.gaining} of {found.cells} cells gain"
+            f"p = {p_value(found.p_greater)}; cells differ by a standard deviation of {found.sd:.2f}; the gain of a "
+            f"new cell: {interval(found.next_low, found.next_high)}; with 95 % confidence, at least {self.gaining} of "
+            f"{found.cells} cells gain"
         )
 
 
