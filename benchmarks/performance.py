@@ -90,9 +90,12 @@ def _peak(threads: int) -> float:
 
 
 def rest() -> None:
-    """Wait until earlier work no longer counts in the load average, for at most `_PATIENCE` seconds."""
+    """Wait until earlier work hardly counts in the load average, for at most `_PATIENCE` seconds.
+
+    The start of a command adds to the load before the command reads it. So half of `QUIET` is left for it.
+    """
     until = time.monotonic() + _PATIENCE
-    while os.getloadavg()[0] > QUIET and time.monotonic() < until:
+    while os.getloadavg()[0] > QUIET / 2 and time.monotonic() < until:
         time.sleep(5)
 
 
