@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from suite.verdict.comparisons import Comparison
 from suite.verdict.paper_level import paper_answers
 from suite.verdict.run_caveats import failure_rates, untrained, untrained_pairs
 from suite.verdict.stats.collapse import gain_without
-from suite.verdict.training_curves import curves_of, mean_last_tenth
+from suite.verdict.training_curves import mean_last_tenth
 from suite.verdict.verdicts import Verdict
 from tests.conftest import REPOSITORY
 
@@ -101,12 +101,17 @@ def _line(verdict: Verdict) -> list[str]:
         verdict.claim.row,
         *(mean_sd(stats.spread([side.values[seed] for seed in one.seeds])) for side in sides),
         gain_text(evidence.gain),
-        f"{sum(gain > 0 for gain in one.gains)} of {evidence.gain.n}",
+        _ahead(one.gains),
         verdict.word.replace("_", " ") + " \\*" * _disputed(verdict),
         " / ".join(f"{len(untrained(one, side))} of {len(side.values)}" for side in sides),
         _where_both_train(one),
         " / ".join(NONE if math.isnan(move) else points(move) for move in evidence.last_tenths),
     ]
+
+
+def _ahead(gains: Sequence[float]) -> str:
+    """In how many pairs the treatment is more accurate."""
+    return f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
 
 
 def _where_both_train(one: Comparison) -> str:
@@ -171,16 +176,16 @@ def alone(grid: str) -> str:
     reference, lines = found.values[found.reference], []
     for cell in sorted(found.cells, key=lambda cell: len(found.named(cell))):
         values, methods = found.values[cell], found.named(cell)
-        runs = space.frame.loc[[all(row[axis] == level for axis, level in zip(found.axes, cell, strict=True))
-                                for _, row in space.frame.iterrows()]]  # fmt: skip
-        moved = mean_last_tenth(curves_of(space.history), list(runs["trial_id"]))
-        gain = stats.paired_gain([values[seed] - reference[seed] for seed in reference if seed in values])
+        runs = space.frame
+        for axis, level in zip(found.axes, cell, strict=True):
+            runs = runs[runs[axis] == level]
+        gains = [values[seed] - reference[seed] for seed in reference if seed in values]
+        told = (gain_text(stats.paired_gain(gains)), _ahead(gains)) if methods else ("", "")
         lines.append([
             " + ".join(methods.values()) or "none of them",
             mean_sd(stats.spread(list(values.values()))),
-            gain_text(gain) if methods else "",
-            f"{sum(values[seed] > reference[seed] for seed in reference)} of {gain.n}" if methods else "",
-            points(moved),
+            *told,
+            points(mean_last_tenth(space.curves, list(runs["trial_id"]))),
         ])  # fmt: skip
     return markdown(("methods", "top-1 (%)", "gain over none of them", "pairs ahead", "last tenth"), lines, ":--")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
 import PIL
@@ -33,6 +35,13 @@ def photographs(count: int = 80, height: int = 32, width: int = 32) -> torch.Ten
     hard[3, :, ::2], hard[3, :, 1::2] = 100, 101
     hard[4, :, :, width // 2 :] = 200
     return torch.cat([torch.stack(batch), hard])
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    """The bytes of an image file of this kind, a name of Pillow's."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
 
 
 def grey_photographs() -> torch.Tensor:

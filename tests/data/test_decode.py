@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import subprocess
@@ -15,12 +14,7 @@ from PIL import Image
 from suite.data.decode import MOST_BYTES, decode, decode_oriented, header, read_file
 from suite.errors import InputError
 from tests.data.drawings import drawing
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+from tests.pictures import encoded
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])
@@ -33,8 +27,8 @@ def test_lossless_files_keep_every_pixel(kind, tmp_path):
 def test_grey_is_kept_grey_or_spread_over_colours(tmp_path):
     image = drawing("square", 1, mode="L")
     pixels = np.asarray(image)[..., None]
-    np.testing.assert_array_equal(decode(encoded(image), tmp_path, 1, 12), pixels)
-    np.testing.assert_array_equal(decode(encoded(image), tmp_path, 3, 12), pixels.repeat(3, axis=2))
+    np.testing.assert_array_equal(decode(encoded(image, "PNG"), tmp_path, 1, 12), pixels)
+    np.testing.assert_array_equal(decode(encoded(image, "PNG"), tmp_path, 3, 12), pixels.repeat(3, axis=2))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "LA", "CMYK", "1"])
@@ -46,7 +40,7 @@ def test_other_modes_become_colour(mode, tmp_path):
 
 def test_a_transparent_palette_is_read_without_a_warning(tmp_path):
     image = drawing("disc", 5, mode="P")
-    found = decode(encoded(image, transparency=bytes([0, 128, 255])), tmp_path, 3, 12)
+    found = decode(encoded(image, "PNG", transparency=bytes([0, 128, 255])), tmp_path, 3, 12)
     np.testing.assert_array_equal(found, np.asarray(image.convert("RGB")))
 
 
@@ -56,7 +50,7 @@ def test_the_shorter_side_fits_and_the_centre_stays(size, tmp_path):
     ramp = np.zeros((height, width, 3), dtype=np.uint8)
     ramp[..., 0] = np.linspace(0, 240, width)[None]
     ramp[..., 1] = np.linspace(0, 240, height)[:, None]
-    found = decode(encoded(Image.fromarray(ramp)), tmp_path, 3, 10).astype(int)
+    found = decode(encoded(Image.fromarray(ramp), "PNG"), tmp_path, 3, 10).astype(int)
     assert found.shape == (10, 10, 3)
     for channel, axis in ((0, 1), (1, 0)):  # a ramp stays a ramp, with its middle in the middle
         profile = found[..., channel].mean(axis=1 - axis)

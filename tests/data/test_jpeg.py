@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from suite.data.jpeg import rgb_pixels
+from tests.pictures import encoded
 
 MOST = 10**6
-
-
-def encoded(image: Image.Image, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "JPEG", **options)
-    return file.getvalue()
 
 
 def by_pillow(data: bytes) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 from suite.data.decode import decode_window
 from suite.errors import InputError
-from tests.pictures import photographs, to_pillow
+from tests.pictures import encoded, photographs, to_pillow
 
 SIZE = 24
 
@@ -21,12 +20,6 @@ SIZE = 24
 def photograph() -> Image.Image:
     """One photograph of 90x60 pixels."""
     return to_pillow(photographs(6, 60, 90))[0]
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def window(height: int, width: int) -> tuple[int, int, int, int]:

@@ -73,11 +73,12 @@ def shift(images: Tensor, distance: Tensor, interpolation: int, fill: Tensor) ->
         fill: The fill colour, uint8 [C].
     """
     height = images.shape[2]
-    y = torch.arange(height, device=images.device) + 0.5 + distance.float()
+    _, down = _centres(images)
+    y = down + distance.float()
     values = torch.zeros(images.shape, device=images.device)
     for rows, weight in _taps(y, interpolation, height):
-        values.addcmul_(images.index_select(2, rows).float(), weight[:, None])
-    return _finish(values, ((y >= 0) & (y < height)).view(1, -1, 1), fill)
+        values.addcmul_(images.index_select(2, rows.flatten()).float(), weight[:, None])
+    return _finish(values, (y >= 0) & (y < height), fill)
 
 
 def rotation(degrees: Tensor, height: int, width: int) -> Tensor:
