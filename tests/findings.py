@@ -74,8 +74,8 @@ def _notes(space: Workspace) -> Iterator[str]:
         yield f"Rows have the paper's names. Smaller networks stand for the paper's: {ran}."
     if any(map(_disputed, space.verdicts)):
         yield (
-            "\\* Of the t test, which decides, and the exact test of the same pairs, only one is below 5 % (neither is "
-            "adjusted)."
+            "\\* The t test decides. Of it and the exact test of the same pairs, only one has p below 5 %, before "
+            "adjustment."
         )
 
 

@@ -25,7 +25,7 @@ def rgb_pixels(data: bytes, most_area: int) -> npt.NDArray[np.uint8] | None:
         height, width, colours, _ = decode_jpeg_header(data)
         if colours not in _COLOURS or height * width > most_area:
             return None
-        # Strict, the default: it refuses a damaged file of which libjpeg only warns.
+        # Strict is the default: a damaged file is an error, also where libjpeg would only warn.
         pixels: npt.NDArray[np.uint8] = decode_jpeg(data, "RGB")
     except ValueError:  # another format, or damaged
         return None
