@@ -72,11 +72,13 @@ def _notes(space: Workspace) -> Iterator[str]:
     if budget is not None and (stands := budget.stands_for.get("arch")):
         ran = ", ".join(f"`{ours}` for `{paper}`" for ours, paper in stands.items())
         yield f"Rows have the paper's names. Smaller networks stand for the paper's: {ran}."
-    if any(map(_disputed, space.verdicts)):
-        yield (
-            "\\* The t test decides. Of it and the exact test of the same pairs, only one has p below 5 %, before "
-            "adjustment."
-        )
+    if disputed := [verdict.evidence for verdict in space.verdicts if verdict.evidence and _disputed(verdict)]:
+        low = "p below 5 %, before adjustment"
+        if all(evidence.p_sign_flip < evidence.p for evidence in disputed):
+            told = f"The exact test of the same pairs has {low}. The t test, which decides, hasn't."
+        else:
+            told = f"The t test decides. Of it and the exact test of the same pairs, only one has {low}."
+        yield f"\\* {told}"
 
 
 def _disputed(verdict: Verdict) -> bool:
