@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import suite
+from suite.grid.earlier_definitions import EARLIER
 
 DIGITS = 16  # of a SHA-256 in hexadecimal, as many as a trial id has
 
@@ -140,8 +141,8 @@ def _closure(source: Source, name: str, package: bool) -> Iterator[tuple[str, st
         where, what = waiting.pop()
         if what not in where.definitions:
             continue
-        statements = where.definitions[what]
-        yield f"{where.name}:{what}", "\n".join("".join(_meaning(statement)) for statement in statements)
+        statements = _counted(f"{where.name}:{what}", where.definitions[what])
+        yield f"{where.name}:{what}", _text(statements)
         for used in {name for statement in statements for name in _used(statement)}:
             for found in _resolve(where, used):
                 if not package and found[0] is not where:
@@ -149,6 +150,18 @@ def _closure(source: Source, name: str, package: bool) -> Iterator[tuple[str, st
                 if (found[0].name, found[1]) not in seen:
                     seen.add((found[0].name, found[1]))
                     waiting.append(found)
+
+
+def _counted(place: str, statements: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements of a definition, or the earlier ones that count in their place."""
+    earlier = EARLIER.get(place)
+    return (
+        ast.parse(earlier.text).body if earlier and _digest({place: _text(statements)}) == earlier.now else statements
+    )
+
+
+def _text(statements: list[ast.stmt]) -> str:
+    return "\n".join("".join(_meaning(statement)) for statement in statements)
 
 
 def _resolve(where: Source, used: str) -> Iterator[tuple[Source, str]]:

@@ -9,6 +9,7 @@ import torch
 from suite.errors import InputError
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.initialise import initialise
+from suite.models.join_checks import check_terms
 from suite.models.joins import JOINS
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
@@ -46,7 +47,8 @@ def create_model(
         overrides: sizes that replace those of `arch`.
 
     Raises:
-        InputError: a name is unknown, a size is missing or out of range, or the parts can't be combined.
+        InputError: a name is unknown, a size is missing or out of range, the parts can't be combined, or the joining
+            method returns a wrong number of tensors.
     """
     architecture = _resolve(arch, overrides)
     position, method = POSITIONS[pe], JOINS[join]
@@ -80,6 +82,7 @@ def create_model(
             in_chans=in_chans,
         )
     initialise(model, seed)
+    check_terms(model, method)
     return model
 
 

@@ -91,6 +91,32 @@ def test_what_is_wrong_is_told_with_its_line(lape: Shell, path: Path, text: str,
     assert len(told) < 4000
 
 
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        (
+            "return Terms(branch=[tables[0]] * (len(maps) + 1), omega=tables[0])",
+            ("`branch` has a wrong", "per block"),
+        ),
+        (
+            "return Terms(inside=[tables[0]], omega=tables[0])",
+            ("`inside` has a wrong", "or none"),
+        ),
+        (
+            "return Terms(branch=[tables[0]] * len(maps))",
+            ("no position to join", "return omega"),
+        ),
+    ],
+)
+def test_terms_must_be_one_per_block_and_go_on_in_the_next_stage(
+    lape: Shell, path: Path, text: str, messages: tuple[str, ...]
+) -> None:
+    path.write_text(HEAD + JOIN.format(text))
+    told = lape.refuses("check", "--methods", path)
+    assert all(message in told for message in messages)
+    assert "join mine: join" not in told
+
+
 PAGE = (REPOSITORY / "docs" / "bring_your_own.md").read_text(encoding="utf-8")
 EXAMPLE = re.search(r"<!-- position -->\n\n```python\n(.*?)```", PAGE, re.DOTALL)
 

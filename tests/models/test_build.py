@@ -15,6 +15,7 @@ from suite.models.architectures import named_architectures, resolve_architecture
 from suite.models.embedding import BlockTerms
 from suite.models.layers.blocks import DropPath
 from suite.models.layers.tokenizers import HIDDEN_PLANES
+from suite.models.positions import POSITIONS
 from suite.models.region_size import RegionSize
 from suite.models.regions.grouping import Clusters, Prototypes
 from suite.models.sequence_size import SequenceSize
@@ -257,3 +258,12 @@ def test_two_joins_draw_the_same_dropout(small: Any, images: Tensor) -> None:
 def test_a_model_can_be_copied(small: Any, images: Tensor) -> None:
     model = small("cvt", join="lape").eval()
     assert torch.equal(copy.deepcopy(model)(images), model(images))
+
+
+@pytest.mark.parametrize("pe", list(POSITIONS))
+@pytest.mark.parametrize("sizes", [{"attn_drop": 0.1}, {"talking_heads": True}], ids=["dropout", "talking heads"])
+def test_every_position_trains_with_dropout_and_talking_heads(pe: str, sizes: dict[str, Any]) -> None:
+    """Both go another way through attention than models without them."""
+    model = create_model("vit_lite_2_4", pe=pe, num_classes=3, image_size=16, **sizes)
+    model(torch.rand(2, 3, 16, 16)).square().mean().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)

@@ -154,6 +154,8 @@ def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | Non
         trained = built(images)
         heads = trained if isinstance(trained, tuple) else (trained,)
         sum(head.float().square().mean() for head in heads).backward()
+    except InputError as error:
+        return replace(error.problems[0], what=error.problems[0].what.removeprefix(f"{axis} {name}: "), where=where)
     except Exception as error:  # whatever a stranger's code raises is told with its level
         return Problem("a level that can't be built or trained", "a model that takes a step",
                        f"{type(error).__name__}: {first_line(error)}", _last(file, error, where),

@@ -55,6 +55,9 @@ class TurnedProjection(torch.autograd.Function):
         """The gradients of `packed` and `turn`."""
         table, *turns = ctx.saved_tensors
         *read, of_v = (grad.transpose(1, 2) for grad in of_parts)
+        # Complex numbers need real and imaginary parts side by side. With dropout or mixed heads, attention returns the
+        # keys' gradients transposed.
+        read = [grad if grad.stride(-1) == 1 else grad.contiguous() for grad in read]
         batch, tokens, heads, width = of_v.shape
         grads = of_v.new_empty(batch, tokens, 3, heads, width)
         for number, grad in enumerate(read):

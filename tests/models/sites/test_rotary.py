@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from suite.models import create_model
 from suite.models.embedding import _turns
 from suite.models.layers.attention import PackedAttention
+from suite.models.layers.blocks import NOWHERE, Attention
 from suite.models.layers.dropout import attention
 from suite.models.layers.rotation import TurnedProjection, turned
 from suite.models.sites.rotary import AxialRotation, MixedRotation
@@ -119,6 +120,26 @@ def test_the_fast_ways_are_turned_attention(dtype: torch.dtype) -> None:
     for other in found[1:]:
         for ours, theirs in zip(found[0], other, strict=True):
             torch.testing.assert_close(ours, theirs, **tolerance)
+
+
+@pytest.mark.parametrize(("drop", "talking"), [(0.1, False), (0.0, True), (0.1, True)])
+def test_dropout_and_talking_heads_train_with_turned_queries_and_keys(drop: float, talking: bool) -> None:
+    """Attention then returns the keys' gradients transposed. Against queries and keys turned one by one."""
+    layer = Attention(WIDTH, HEADS, qkv_bias=True, drop=drop, talking=talking).double().train()
+    for number, parameter in enumerate(layer.parameters()):
+        parameter.data = random(number, *parameter.shape)
+    x, weights = random(9, 3, 16, WIDTH).requires_grad_(), random(10, 3, 16, WIDTH)
+    turn = _turns(angles(MixedRotation), 1, HEADS).clone().requires_grad_()
+    inputs = [x, turn, *layer.parameters()]
+
+    def found(*parts: Tensor) -> tuple[Tensor, ...]:
+        torch.manual_seed(0)  # of the dropout mask
+        return torch.autograd.grad((layer.attend(*parts, NOWHERE) * weights).sum(), inputs)
+
+    q, k, v = layer.project(x)
+    expected = found(turned(q, turn), turned(k, turn), v)
+    for ours, theirs in zip(found(*layer.turn(x, turn)), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
 
 
 def test_gradients_numerically() -> None:
