@@ -58,9 +58,11 @@ SizeOption = Annotated[
     list[str] | None,
     typer.Option("--size", metavar="KEY=VALUE", help="A size of the architecture, as in a grid: embed_dim=32."),
 ]
-ClassesOption = Annotated[int, typer.Option("--classes", min=1, help="Number of classes.")]
-ImageSizeOption = Annotated[int, typer.Option("--image-size", min=1, help="Height and width of images in pixels.")]
-ChannelsOption = Annotated[int, typer.Option("--channels", min=1, help="Number of colour channels.")]
+ClassesOption = Annotated[int, typer.Option("--classes", min=1, max=1_000_000, help="Number of classes.")]
+ImageSizeOption = Annotated[
+    int, typer.Option("--image-size", min=1, max=65_536, help="Height and width of images in pixels.")
+]
+ChannelsOption = Annotated[int, typer.Option("--channels", min=1, max=1_024, help="Number of colour channels.")]
 CSVOption = Annotated[
     str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers as CSV ('-': print only the CSV).")
 ]

@@ -14,6 +14,7 @@ from suite.grid.named_recipe import fixed_and_axis
 from suite.grid.schema import GridFile
 from suite.grid.settings import SETTINGS, level_text
 from suite.models.architectures import Architecture, has_size, resolve_architecture
+from suite.models.size_limits import check_sizes
 
 
 class Catalogue:
@@ -63,6 +64,7 @@ class Catalogue:
         family = str(sizes.pop("family"))
         taken = {key: value for key, (value, _) in self._sizes.items() if has_size(family, key)}
         try:
+            check_sizes(level, sizes)
             return resolve_architecture(family, {**taken, **sizes}, label=level)
         except InputError as error:
             raise error.at(self._document.where(at)) from None
@@ -95,6 +97,7 @@ class Catalogue:
         told = ", ".join(f"size.{key} {level_text(value)}" for key, value in values.items())
         added = "".join(SETTINGS[f"size.{key}"].named(level_text(values[key])) for key in sorted(values))
         try:
+            check_sizes(level, values)
             return arch.resized(values, level + added)
         except InputError as error:
             (_, at), *_ = sizes.values()

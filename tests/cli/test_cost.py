@@ -75,3 +75,13 @@ def test_csv_on_standard_output_is_nothing_but_csv(lape: Shell) -> None:
 )
 def test_bad_input(lape: Shell, arguments: list[str], message: str) -> None:
     assert message in lape.refuses("cost", *arguments)
+
+
+def test_sizes_that_no_model_can_have_are_refused(lape: Shell) -> None:
+    told = lape.refuses("cost", "--arch", "vit_lite_7_4", "--size", "depth=99999999999")
+    assert "depth is too large" in told
+    assert "--size depth=99999999999" in told
+    for option in ("--classes", "--channels", "--image-size"):
+        lape("cost", "--arch", "vit_lite_7_4", option, "99999999999999999999")
+        assert lape.code == 2
+        assert option in lape.err

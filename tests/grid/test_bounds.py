@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable
@@ -210,3 +211,23 @@ def test_a_key_of_a_recipe_file_has_its_line_there(write_grid: Write, tmp_path: 
     old = next(line for line in GRID.splitlines() if line.startswith("recipe:"))
     assert "own.yaml, line 4" in refused(write_grid((old, "recipe: own")))
     assert "--set recipe.batch_size=4000" in refused(write_grid((old, "recipe: own")), "recipe.batch_size=4000")
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("conv_layers: 4611686018427387903", "conv_layers is too large"),
+        ("depth: 1001", "depth is too large.*at most 1,000.*1001"),
+        ("embed_dim: 1000001", "embed_dim is too large.*at most 1,000,000"),
+    ],
+)
+def test_an_architecture_has_a_largest_size(write_grid: Write, size: str, message: str) -> None:
+    """A model of more modules would take hours to build, and some sizes are counted one by one."""
+    path = write_grid(("  tiny:", f"  huge: {{family: cct_7_3x1, {size}}}\n  tiny:"), ("arch: [tiny]", "arch: [huge]"))
+    told = refused(path)
+    assert re.search(message, told, re.DOTALL)
+
+
+def test_a_size_that_is_an_axis_has_a_bound_too(write_grid: Write) -> None:
+    path = write_grid(("depth: 2, ", ""), ("  dataset:", "  size.depth: [2, 1000000000]\n  dataset:"))
+    assert "depth is too large" in refused(path)

@@ -13,6 +13,7 @@ from suite.grid.yaml import load_yaml
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.costs.counting import Impossible, product
 from suite.models.model_cell import ModelCell, Shape
+from suite.models.size_limits import check_sizes
 
 
 def listed_cells(
@@ -89,7 +90,9 @@ def chosen_architecture(name: str, sizes: Sequence[str]) -> Architecture:
     """Return a named architecture, or a family with sizes given as `key=value`. Raises `InputError` if unknown."""
     where = " ".join([f"--arch {name}", *(f"--size {size}" for size in sizes)])
     try:
-        return resolve_architecture(name, dict(_size(assignment) for assignment in sizes))
+        given = dict(_size(assignment) for assignment in sizes)
+        check_sizes(name, given)
+        return resolve_architecture(name, given)
     except InputError as error:
         problems = error.at(where).problems
         if problems[0].found == repr(name):  # the name itself is unknown
