@@ -62,6 +62,9 @@ def main() -> None:
             sys.exit(BROKEN_PIPE)
         if stop.code == INTERRUPTED:  # typer's exit code after Ctrl-C
             complain("stopped; finished trials are stored, and the same command resumes from there")
+        elif (ended := _ended_by_method(stop)) is not None:
+            _complain(ended)
+            sys.exit(2)
         raise
     except OSError as error:
         # The output's buffer can't be written either. Python would try at exit, so redirect it to the null device.
@@ -89,6 +92,27 @@ def _complain(error: InputError, *, readable: bool = True) -> None:
         from suite.cli.answers.answer import error_line
 
         say(error_line(error))
+
+
+def _ended_by_method(stop: SystemExit) -> InputError | None:
+    """Return the error message for a method from outside the package that ended the program; None for any other end."""
+    methods = sys.modules.get("suite.grid.methods")  # without it none is loaded, and importing it takes time
+    if methods is None:
+        return None
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(stop.__traceback__)
+        if methods.is_outside(frame.f_globals.get("__name__") or "")
+    ]
+    if not places:
+        return None
+    return InputError(
+        "a method that ends the program",
+        expected="a method that returns, or raises an error",
+        found=f"SystemExit: {stop.code}",
+        where=places[-1],
+        fix="take the call of `sys.exit` or `exit` out of it",
+    )
 
 
 def _missing_package(error: Exception) -> InputError | None:

@@ -74,6 +74,7 @@ def test_good_levels_are_tried_in_every_family_that_they_fit(lape: Shell, path: 
     [
         (JOIN.format("Terms(stem=tables[0])"), 7, "'NoneType' object has no attribute"),
         (JOIN.format("return Terms(stem=tables[1])"), 8, "IndexError"),
+        (JOIN.format("raise SystemExit(0)"), 8, "SystemExit: 0"),
         (JOIN.format("return Terms(stem=tables[0])"), 7, "a level without effect"),
         (JOIN.format("return Terms(stem=tables[0] + torch.rand(()), omega=tables[0])"), 7, "isn't deterministic"),
         (JOIN.format("return Terms(stem=tables[0][:, :2])"), 7, "must match the size of tensor"),

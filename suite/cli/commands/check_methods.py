@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from suite.errors import InputError, Problem, first_line
+from suite.errors import STRANGERS_ERRORS, InputError, Problem, first_line
 from suite.grid.axes import AXES, BUILT_IN_AXES
 from suite.grid.losses import LOSSES
 from suite.grid.methods import MethodFile, code_of
@@ -154,7 +154,7 @@ def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | Non
         trained = built(images)
         heads = trained if isinstance(trained, tuple) else (trained,)
         sum(head.float().square().mean() for head in heads).backward()
-    except Exception as error:  # whatever a stranger's code raises is told with its level
+    except STRANGERS_ERRORS as error:  # whatever a stranger's code raises is told with its level
         return Problem("a level that can't be built or trained", "a model that takes a step",
                        f"{type(error).__name__}: {first_line(error)}", _last(file, error, where),
                        "mend the level; `lape run` would end with the same error")  # fmt: skip
@@ -223,7 +223,7 @@ def _try_loss(model: _Model, axis: str, name: str, file: MethodFile) -> Problem 
         plain = Objective(recipe)(output[0], target, images)
         if isinstance(once, Tensor) and once.ndim == 0:
             once.backward()
-    except Exception as error:  # whatever a stranger's code raises is told with its level
+    except STRANGERS_ERRORS as error:  # whatever a stranger's code raises is told with its level
         return Problem("a loss that can't be computed", "a training step with it",
                        f"{type(error).__name__}: {first_line(error)}", _last(file, error, where),
                        "mend the loss; `lape run` would end with the same error")  # fmt: skip
@@ -249,7 +249,7 @@ def _definition(file: MethodFile, axis: str, name: str) -> int:
     return next((node.lineno for node in found if isinstance(node, (ast.FunctionDef, ast.ClassDef))), 1)
 
 
-def _last(file: MethodFile, error: Exception, otherwise: str) -> str:
+def _last(file: MethodFile, error: BaseException, otherwise: str) -> str:
     """The innermost line of the file that an error went through."""
     frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename == file.path]
     return f"{file.path}:{frames[-1].lineno}" if frames else otherwise
