@@ -32,6 +32,14 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def encodable(text: str) -> str:
+    r"""The text with each half of a surrogate pair written as an escape, as \udcff: UTF-8 has none.
+
+    Python puts them in a path or an argument for bytes that aren't UTF-8.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def say(text: str, end: str = "\n") -> None:
     """Print to standard output, without characters that steer a terminal."""
     print(printable(text), end=end, flush=True)

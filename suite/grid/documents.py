@@ -21,8 +21,9 @@ from ruamel.yaml.scalarint import ScalarInt
 
 from suite.errors import InputError, Problem, nearest
 from suite.grid.shipped import shipped_folder
-from suite.grid.yaml import load_yaml
+from suite.grid.yaml import HALF, load_yaml
 from suite.store.files import opened
+from suite.text import encodable
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
@@ -65,6 +66,14 @@ class Document:
         Raises:
             InputError: the assignment has no key or no value, or its path goes through a value that is no mapping.
         """
+        if HALF.search(assignment):
+            raise InputError(
+                "an override with half of a character",
+                expected="UTF-8 text",
+                found=f"--set {encodable(assignment)}",
+                where=f"--set {encodable(assignment)}",
+                fix="write the character itself, in a terminal that uses UTF-8",
+            )
         path, equals, text = assignment.partition("=")
         keys = path.strip().split(".")
         if "axes" in keys and keys[-2] in ("recipe", "size"):  # a setting as an axis: one key with a dot
