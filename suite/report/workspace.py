@@ -26,6 +26,7 @@ from suite.run.opened_grid import OpenGrid, open_grid
 from suite.run.timing.estimate import ANYWHERE, Estimate, Where, estimate, workers_here
 from suite.run.timing.forecast import Measured, read_calibration
 from suite.run.timing.pace import Pace, Paces
+from suite.store.files import resolved
 from suite.store.frames import load_history, to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.text import points
@@ -279,7 +280,7 @@ def open_workspace(
         reader: what reads the claim files, if several grids share it.
     """
     opened = open_grid(grid, overrides, seeds, results, reading=reading)
-    workspace = Workspace(opened.grid, opened.results, opened.command, reports.resolve(), reader)
+    workspace = Workspace(opened.grid, opened.results, opened.command, resolved(reports), reader)
     _ = workspace.expansion
     return workspace
 

@@ -122,6 +122,19 @@ def check_inside(path: Path, folder: Path) -> None:
     )
 
 
+def resolved(folder: Path) -> Path:
+    """A folder's path, absolute and without links. Raises `InputError` if links lead in a circle."""
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError) as error:
+        raise _no_folder(folder, first_line(error)) from None
+
+
+def real_path(path: Path) -> Path:
+    """A path, absolute and without links. Links in a circle are left, which `Path.resolve` may raise an error for."""
+    return Path(os.path.realpath(path))
+
+
 def check_folder(folder: Path) -> None:
     """Raise `InputError` if a file stands in the place of the folder or of one of its parents."""
     for place in (folder, *folder.parents):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError, Problem
-from suite.store.files import check_folder, read_regular, write_atomic
+from suite.store.files import check_folder, read_regular, resolved, write_atomic
 from suite.store.folder import RUNS, SPOOL, Store
 from suite.store.frames import load_history
 from suite.store.history import HISTORY
@@ -282,9 +282,9 @@ def _grids(folder: Path) -> list[str]:
 
 
 def _check_places(sources: Sequence[Path], destination: Path) -> None:
-    target = destination.resolve()
+    target = resolved(destination)
     for source in sources:
-        found = _folder(source).resolve()
+        found = resolved(_folder(source))
         if found == target or found.is_relative_to(target) or target.is_relative_to(found):
             raise InputError(
                 "a source and the destination are one, or one is in the other",

@@ -125,6 +125,24 @@ def test_places_that_are_no_folders(lape: Shell, write_grid: Write, tmp_path: Pa
     assert "no such grid" in lape.refuses("plan", "x" * 300)
 
 
+def test_links_in_a_circle(lape: Shell, finished: Path, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for arguments in (
+        ["run", finished, "--executor", "serial", "--results"],
+        ["status", finished, "--results"],
+        ["report", finished, "--reports"],
+        ["run", finished, "--executor", "serial", "--data"],
+        ["run", finished, "--executor", "serial", "--storage"],
+        ["merge", tmp_path / "results" / "small"],
+        ["verify", "--static"],
+        ["check"],
+    ):
+        for place in (loop, loop / "inside.yaml"):
+            told = lape.refuses(*arguments, place).lower()
+            assert "symlink loop" in told or "too many levels of symbolic links" in told
+
+
 def test_a_history_that_is_damaged_or_lost(lape: Shell, finished: Path, tmp_path: Path) -> None:
     history = tmp_path / "results" / "small" / "history.parquet"
     history.write_bytes(b"PAR1")
