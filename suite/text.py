@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self, TextIO
 
 _PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
@@ -51,8 +53,17 @@ def note(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print to standard error, without characters that steer a terminal."""
-    print(printable(text), file=sys.stderr)
+    """Print to standard error, without characters that steer a terminal.
+
+    Where it can't be written, the text is lost: that changes neither what a command does nor its exit code.
+    """
+    if sys.stderr is None:  # print would take standard output instead
+        return
+    try:
+        print(printable(text), file=sys.stderr, flush=True)
+    except OSError:
+        with suppress(OSError):  # Python would write the rest at exit, and end with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def csv_text(

@@ -46,6 +46,7 @@ def main() -> None:
         130: Ctrl-C.
         141: the reader of the output has closed the pipe.
     """
+    _replace_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # the encoding of the terminal or file may lack characters such as ±
         codecs.register_error("lape", plain)
         sys.stdout.reconfigure(errors="lape")
@@ -80,6 +81,16 @@ def main() -> None:
             sys.exit(INTERNAL)
         _complain(missing)
         sys.exit(2)
+
+
+def _replace_closed_streams() -> None:
+    """Put the null device where the caller has closed a stream.
+
+    Otherwise Python has None for it, and the next file that is opened gets its number, which libraries write to.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (until the process ends)
 
 
 def _complain(error: InputError, *, readable: bool = True) -> None:
