@@ -185,6 +185,10 @@ def test_arguments(lape: Shell, write_grid: Write) -> None:
         (["run", path, "--retry", "eror"], "did you mean 'error'"),
         (["run", path, "--executor", "serial", "--device", "tpu"], "can't use the device 'tpu'"),
         (["run", path, "--set", "recipe.epoch=3"], "did you mean 'epochs'"),
+        (["run", path, "--executor", "serial", "--address", "auto"], "--address auto with --executor serial"),
+        (["run", path, "--executor", "serial", "--gpus-per-trial", "1"], "the serial executor gives a trial the whole"),
+        (["run", path, "--gpus-per-trial", "1", "--device", "cpu"], "GPUs for trials that train on the CPU"),
+        (["plan", path, "--gpus-per-trial", "1"], "together with --address or --nodes"),
         (["run", path, "--threads", "999999999999"], "from 1 to 1024"),
         (["run", path, "--seeds", "99999"], "from 1 to 1000"),
         (["run", path, "--micro-batch", "65"], "at most 64, the batch size"),
@@ -196,6 +200,13 @@ def test_arguments(lape: Shell, write_grid: Write) -> None:
         (["data", "prepare", "cifar1"], "cifar1"),
     ):
         assert told in lape.refuses(*arguments)
+
+
+def test_a_device_is_checked_though_nothing_is_to_run(lape: Shell, finished: Path) -> None:
+    for command in ("run", "plan"):
+        assert "--device foo" in lape.refuses(command, finished, "--device", "foo")
+        lape(command, finished, "--device", "cuda:1")
+        assert lape.code == 0, lape.err
 
 
 @pytest.mark.parametrize(
