@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from suite.grid.grid import load_grid
 from suite.store.folder import Store
 from suite.store.record import SCHEMA_VERSION
 from tests.cli.shell import Shell, Write
+from tests.records import make_record
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,7 @@ def test_results_that_cannot_be_written(lape: Shell, write_grid: Write, tmp_path
         ("results/small", False),
         ("results/small/spool", False),
         ("results/small/runs.jsonl", True),
+        ("results/small/.lock", True),
         ("results/small/history.parquet", True),
         ("results/small/spool/x.json", True),
         ("reports", False),
@@ -106,6 +109,32 @@ def test_a_run_trains_nothing_that_it_could_not_store(
         place.write_text("in the way")
     assert name in lape.refuses("run", write_grid(), "--executor", "serial")
     assert "done" not in lape.out
+
+
+@pytest.mark.parametrize("name", ["", "/", ".", "folder"])
+def test_a_file_to_write_has_a_name(lape: Shell, finished: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.iterdir())
+    for arguments in (
+        ["plan", finished, "--csv"],
+        ["cost", "--arch", "deit_tiny", "--csv"],
+        ["bench", "--arch", "deit_tiny", "--csv"],
+        ["bench", "--throughput", "--json"],
+    ):
+        told = lape.refuses(*arguments, name)
+        assert "the name of a file" in told
+        assert "permissions" not in told
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_answers_that_are_not_those_of_an_accuracy_are_told_with_their_folder(
+    lape: Shell, write_grid: Write, tmp_path: Path
+) -> None:
+    path, store = write_grid(), Store(tmp_path / "results" / "small")
+    trial = load_grid(path).expand().trials[0]
+    store.put(make_record(trial, 80.0, correct=make_record(trial, 70.0).correct))
+    for command in ("tables", "verify", "report"):
+        assert f"where:      {store.folder / 'runs.jsonl'}, trial {trial.id}" in lape.refuses(command, path)
 
 
 def test_places_that_are_no_folders(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
