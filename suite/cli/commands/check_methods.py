@@ -133,8 +133,13 @@ def _accepts(model: _Model, axis: str, name: str) -> bool:
     registry = AXES[axis].levels
     assert isinstance(registry, Registry)
     cell = Cell(model.arch, SIDE, model.levels).having(axis, name)
-    joined = axis != "pe" or refusal(AXES["join"].levels, cell) is None  # type: ignore[arg-type]
-    return joined and refusal(registry, cell) is None
+    try:
+        joined = axis != "pe" or refusal(AXES["join"].levels, cell) is None  # type: ignore[arg-type]
+        return joined and refusal(registry, cell) is None
+    except InputError:
+        raise
+    except STRANGERS_ERRORS:  # of the level, which timm's models are built with to see whether they take it
+        return True  # so that it is tried, and what it raises is told
 
 
 def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | None:
