@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 
 _LISTED = 60  # the most names that a message lists
 
+# What a stranger's code may raise and is caught: `sys.exit()` in it must not end the suite, as if all were well. Ctrl-C
+# and SIGTERM, which is made to raise the same, aren't among it.
+STRANGERS_ERRORS = (Exception, SystemExit)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -56,7 +60,7 @@ class InputError(Exception):
         return InputError(problems=[p if p.where else replace(p, where=where) for p in self.problems])
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of another library's error; for a pydantic error, its first problem with the field's name."""
     from pydantic import ValidationError  # here, since `lape --help` imports this file
 

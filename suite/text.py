@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self, TextIO
 
 _PLAIN = {"−": "-", "–": "-", "—": "-", "×": "x", "±": "+-", "…": "...", "’": "'", "·": "|", "→": "->"}
@@ -32,6 +34,14 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def encodable(text: str) -> str:
+    r"""The text with each half of a surrogate pair written as an escape, as \udcff: UTF-8 has none.
+
+    Python puts them in a path or an argument for bytes that aren't UTF-8.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def say(text: str, end: str = "\n") -> None:
     """Print to standard output, without characters that steer a terminal."""
     print(printable(text), end=end, flush=True)
@@ -43,8 +53,17 @@ def note(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print to standard error, without characters that steer a terminal."""
-    print(printable(text), file=sys.stderr)
+    """Print to standard error, without characters that steer a terminal.
+
+    Where it can't be written, the text is lost: that changes neither what a command does nor its exit code.
+    """
+    if sys.stderr is None:  # print would take standard output instead
+        return
+    try:
+        print(printable(text), file=sys.stderr, flush=True)
+    except OSError:
+        with suppress(OSError):  # Python would write the rest at exit, and end with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def csv_text(

@@ -46,6 +46,7 @@ def main() -> None:
         130: Ctrl-C.
         141: the reader of the output has closed the pipe.
     """
+    _replace_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # the encoding of the terminal or file may lack characters such as ±
         codecs.register_error("lape", plain)
         sys.stdout.reconfigure(errors="lape")
@@ -62,6 +63,9 @@ def main() -> None:
             sys.exit(BROKEN_PIPE)
         if stop.code == INTERRUPTED:  # typer's exit code after Ctrl-C
             complain("stopped; finished trials are stored, and the same command resumes from there")
+        elif (ended := _ended_by_method(stop)) is not None:
+            _complain(ended)
+            sys.exit(2)
         raise
     except OSError as error:
         # The output's buffer can't be written either. Python would try at exit, so redirect it to the null device.
@@ -79,6 +83,16 @@ def main() -> None:
         sys.exit(2)
 
 
+def _replace_closed_streams() -> None:
+    """Put the null device where the caller has closed a stream.
+
+    Otherwise Python has None for it, and the next file that is opened gets its number, which libraries write to.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (until the process ends)
+
+
 def _complain(error: InputError, *, readable: bool = True) -> None:
     """Print an error: in words on standard error, and for a command with --json as JSON on standard output too.
 
@@ -89,6 +103,27 @@ def _complain(error: InputError, *, readable: bool = True) -> None:
         from suite.cli.answers.answer import error_line
 
         say(error_line(error))
+
+
+def _ended_by_method(stop: SystemExit) -> InputError | None:
+    """Return the error message for a method from outside the package that ended the program; None for any other end."""
+    methods = sys.modules.get("suite.grid.methods")  # without it none is loaded, and importing it takes time
+    if methods is None:
+        return None
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(stop.__traceback__)
+        if methods.is_outside(frame.f_globals.get("__name__") or "")
+    ]
+    if not places:
+        return None
+    return InputError(
+        "a method that ends the program",
+        expected="a method that returns, or raises an error",
+        found=f"SystemExit: {stop.code}",
+        where=places[-1],
+        fix="take the call of `sys.exit` or `exit` out of it",
+    )
 
 
 def _missing_package(error: Exception) -> InputError | None:

@@ -21,8 +21,9 @@ from ruamel.yaml.scalarint import ScalarInt
 
 from suite.errors import InputError, Problem, nearest
 from suite.grid.shipped import shipped_folder
-from suite.grid.yaml import load_yaml
-from suite.store.files import opened
+from suite.grid.yaml import HALF, load_yaml
+from suite.store.files import opened, real_path
+from suite.text import encodable
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
@@ -65,6 +66,14 @@ class Document:
         Raises:
             InputError: the assignment has no key or no value, or its path goes through a value that is no mapping.
         """
+        if HALF.search(assignment):
+            raise InputError(
+                "an override with half of a character",
+                expected="UTF-8 text",
+                found=f"--set {encodable(assignment)}",
+                where=f"--set {encodable(assignment)}",
+                fix="write the character itself, in a terminal that uses UTF-8",
+            )
         path, equals, text = assignment.partition("=")
         keys = path.strip().split(".")
         if "axes" in keys and keys[-2] in ("recipe", "size"):  # a setting as an axis: one key with a dot
@@ -237,12 +246,12 @@ def check_inside(path: Path, folder: Path, where: str) -> None:
     Raises:
         InputError: the file is elsewhere.
     """
-    resolved = Path(os.path.realpath(path)) if "\0" not in str(path) else None  # no file has a null character
+    resolved = real_path(path) if "\0" not in str(path) else None  # no file has a null character
     roots = (folder, Path("grids"), shipped_folder())
-    if resolved is None or not any(resolved.is_relative_to(root.resolve()) for root in roots):
+    if resolved is None or not any(resolved.is_relative_to(real_path(root)) for root in roots):
         raise InputError(
             "a file outside the grid's folder",
-            expected=f"a file in {folder}, or in {Path('grids').resolve()}",
+            expected=f"a file in {folder}, or in {real_path(Path('grids'))}",
             found=repr(os.path.relpath(path, folder) if "\0" not in str(path) else str(path)),
             where=where,
             fix="copy the file into a folder beside the grid, and name it there",

@@ -23,6 +23,7 @@ from suite.grid.shipped import find_named, known_files
 from suite.grid.trial import Trial
 from suite.grid.variants import Variants, varied_levels
 from suite.models.levels import Cell
+from suite.store.files import real_path
 
 
 @dataclass(frozen=True)
@@ -313,7 +314,7 @@ def _find(path: Path) -> Path:
             f"no such grid {path.name!r}",
             expected="a grid file, or the name of one in grids/ or of one that comes with the suite",
             found="nothing",
-            where=str(Path("grids").resolve()),
+            where=str(real_path(Path("grids"))),
             fix=nearest(path.name, known),
         )
     return known[path.name]

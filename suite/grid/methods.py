@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from suite.errors import InputError
+from suite.errors import STRANGERS_ERRORS, InputError
 from suite.grid.axes import AXES
 from suite.grid.method_effects import contained
 from suite.models.architectures import FAMILIES
@@ -221,7 +221,7 @@ def _load_package(point: EntryPoint) -> None:
     try:
         with contained(), registering_from(point.module):
             point.load()
-    except Exception as error:  # whatever a stranger's code raises is said with its name
+    except STRANGERS_ERRORS as error:  # whatever a stranger's code raises is said with its name
         _forget(point.module)
         del _PACKAGES[point.module]
         raise InputError(

@@ -32,6 +32,9 @@ from suite.errors import InputError, first_line
 # Limits: more than any file of the suite needs, and less than what makes the loader fail.
 MOST_LEVELS, MOST_VALUES, MOST_DIGITS = 20, 100_000, 40
 
+# Half of a surrogate pair, which no UTF-8 text can have: an escape in quotes makes one.
+HALF = re.compile("[\ud800-\udfff]")
+
 # The quantifiers are possessive, because backtracking would take time quadratic in the number of digits.
 _NUMBER = re.compile(r"[-+]?(0x[0-9a-f_]++|0o[0-7_]++|[0-9_]*+(\.[0-9_]*+)?(e[-+]?[0-9]++)?)", re.IGNORECASE)
 
@@ -164,6 +167,14 @@ def _refusal(event: Event, *, is_key: bool) -> tuple[str, str, str, str] | None:
         if len(event.value) > MOST_DIGITS and _NUMBER.fullmatch(event.value):
             found = f"{event.value[:20]}…, {len(event.value)} characters"
             return "a number that is too long", f"at most {MOST_DIGITS} characters", found, "shorten it, or quote it"
+    if isinstance(event, ScalarEvent) and (half := HALF.search(event.value)):
+        found = rf"\u{ord(half[0]):04x}"
+        return (
+            "half of a character",
+            "characters that exist",
+            found,
+            r"write the character itself, or its \U and 8 digits",
+        )
     if is_key and isinstance(event, (CollectionStartEvent, AliasEvent)):
         return "a key that is no word", "a word as a key", "a list, a mapping or an alias", "write a word"
     return None

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from suite.errors import InputError
+from suite.errors import STRANGERS_ERRORS, InputError
 from suite.models.levels import Cell, Refusal
 from suite.models.sizes import PatchTokens
 from suite.models.timm_layout import network_norm, own_position, shown_patches
@@ -68,7 +68,7 @@ def _tried(size: TimmSize, image_size: int, asked: tuple[str, ...]) -> Refusal |
             with_levels(network, position, join, norm.placed(size), image_size)
     except InputError as error:
         return _told(error)
-    except Exception:
+    except STRANGERS_ERRORS:
         return None
     return None
 
@@ -107,7 +107,7 @@ def _wrong_logits(size: TimmSize, image_size: int) -> InputError | None:
         with torch.no_grad():
             logits = network.eval()(meta_images(image_size))
         found = str(tuple(logits.shape)) if isinstance(logits, Tensor) else type(logits).__name__
-    except Exception as error:
+    except STRANGERS_ERRORS as error:
         found = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     if found == str((2, _CLASSES)):
         return None

@@ -39,6 +39,7 @@ from suite.report.tables.table import NONE, Table, budget_note
 from suite.report.templates import asset, template
 from suite.store.files import write_atomic
 from suite.store.record import AXIS_FIELDS, RunRecord
+from suite.text import encodable
 from suite.verdict.interactions import Factorial
 from suite.verdict.paper_level import by_claim
 from suite.verdict.runs import Run, is_missing, unique_runs
@@ -174,7 +175,7 @@ def render(
     write([*levels, *corruptions, *tasks, *beside, *effects], folder / "tables")
     _write_figures({**drawings, **interactions, **by_level, **whole, **drawn_kinds}, folder / "figures")
     write_atomic(folder / "verdicts.json", to_json(verdicts, by_claim(verdicts)).encode())
-    write_atomic(folder / "index.html", page.encode())
+    write_atomic(folder / "index.html", encodable(page).encode())
     return folder / "index.html"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from suite.errors import InputError
 from suite.grid.budget import Budget
 from suite.grid.choice import final_trials
 from suite.grid.grid import Expansion
@@ -26,6 +27,8 @@ from suite.run.opened_grid import OpenGrid, open_grid
 from suite.run.timing.estimate import ANYWHERE, Estimate, Where, estimate, workers_here
 from suite.run.timing.forecast import Measured, read_calibration
 from suite.run.timing.pace import Pace, Paces
+from suite.store.files import resolved
+from suite.store.folder import RUNS
 from suite.store.frames import load_history, to_columns, to_frame
 from suite.store.record import RunRecord
 from suite.text import points
@@ -46,6 +49,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from suite.verdict.runs import Frame
+
+T = TypeVar("T")
+
+
+def _say_folder(found: Callable[[Workspace], T]) -> Callable[[Workspace], T]:
+    """What is found in columns of runs. Their errors name the file of the runs alone: here they get its folder."""
+
+    @wraps(found)
+    def said(workspace: Workspace) -> T:
+        try:
+            return found(workspace)
+        except InputError as error:
+            raise InputError(
+                problems=[
+                    replace(problem, where=str(workspace.store.folder / problem.where))
+                    if problem.where.startswith(RUNS)
+                    else problem
+                    for problem in error.problems
+                ]
+            ) from None
+
+    return said
 
 
 @dataclass
@@ -121,6 +146,7 @@ class Workspace(OpenGrid):
         return estimate(trials, self.paces, workers_here(found.device.threads), begin, where)
 
     @cached_property
+    @_say_folder
     def columns(self) -> dict[str, list[Any]]:
         """The columns of `suite.store.load_frame`, of the stored runs of this grid's trials.
 
@@ -187,6 +213,7 @@ class Workspace(OpenGrid):
         best = {"metric": "top1_best_validation"}
         return [one.model_copy(update=best) if one.metric == "top1" else one for one in found]
 
+    @_say_folder
     def published(self) -> list[PublishedTable]:
         """The tables of papers that this grid's claims are from, with its runs beside them."""
         titles: dict[tuple[str, str, str], str] = {}
@@ -218,6 +245,7 @@ class Workspace(OpenGrid):
         return {} if missing_packages() else curves_of(self.history)
 
     @cached_property
+    @_say_folder
     def series(self) -> list[Series]:
         """The gains over the levels of each setting that is an axis of the grid."""
         axes = self.grid.setting_axes
@@ -230,20 +258,24 @@ class Workspace(OpenGrid):
             return chosen
         return chosen + level_tables(self.series, self.curves, self.grid.file.reach, self.budget_note)
 
+    @_say_folder
     def corruption_tables(self) -> list[Table]:
         """The errors on corrupted images; none if no run was tested on them."""
         return corruption_tables(self.columns, self.budget_note)
 
+    @_say_folder
     def task_tables(self) -> list[Table]:
         """The intersections over union, and the measures of regions; none of runs that only classify."""
         return segmentation_tables(self.columns, self.budget_note) + region_tables(self.columns, self.budget_note)
 
     @cached_property
+    @_say_folder
     def factorials(self) -> list[Factorial]:
         """What the runs say of methods that the grid combines."""
         return factorials(self.columns, self.grid.file.interactions)
 
     @cached_property
+    @_say_folder
     def verdicts(self) -> list[Verdict]:
         """What the runs say about the claims; last come those that no runs can test, each with its reason."""
         testable = [claim for claim in self.claims if not claim.obstacle]
@@ -279,7 +311,7 @@ def open_workspace(
         reader: what reads the claim files, if several grids share it.
     """
     opened = open_grid(grid, overrides, seeds, results, reading=reading)
-    workspace = Workspace(opened.grid, opened.results, opened.command, reports.resolve(), reader)
+    workspace = Workspace(opened.grid, opened.results, opened.command, resolved(reports), reader)
     _ = workspace.expansion
     return workspace
 

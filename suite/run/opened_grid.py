@@ -19,7 +19,7 @@ from suite.grid.settings import number_of
 from suite.grid.trial import Trial
 from suite.run.absent_methods import stand_in
 from suite.run.timing.pace import work_of
-from suite.store.files import RESULTS
+from suite.store.files import RESULTS, real_path, resolved
 from suite.store.folder import Store
 from suite.text import note
 
@@ -99,11 +99,12 @@ def open_grid(
     options = [part for assignment in overrides for part in ("--set", assignment)]
     options += ["--seeds", str(seeds)] if seeds else []
     options += option_texts(loaded_files())
-    options += ["--results", str(results)] if results.resolve() != RESULTS.resolve() else []
+    folder = resolved(results)
+    options += ["--results", str(results)] if folder != real_path(RESULTS) else []
     opened = OpenGrid(
         grid=load_grid(grid, overrides, seeds),
         # Absolute: Ray's workers have another working directory.
-        results=results.resolve(),
+        results=folder,
         command=shlex.join(["lape", "run", grid, *options]),
     )
     try:

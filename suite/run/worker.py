@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.errors import InputError
+from suite.errors import STRANGERS_ERRORS, InputError
 from suite.grid.methods import MethodFile, load_files, load_packages
 from suite.grid.trial import Trial
 from suite.run.events import Job
@@ -115,6 +115,6 @@ def _weights(trial: Trial, model: Model) -> bytes | None:
     """The file of a trained model's weights; None if it can't be made: the record is worth more."""
     from suite.models.weights.checkpoint import checkpoint_bytes
 
-    with suppress(Exception):
+    with suppress(*STRANGERS_ERRORS):
         return checkpoint_bytes(model, trial.model, dataset=trial.dataset.name, trial_id=trial.id)
     return None

@@ -122,6 +122,19 @@ def check_inside(path: Path, folder: Path) -> None:
     )
 
 
+def resolved(folder: Path) -> Path:
+    """A folder's path, absolute and without links. Raises `InputError` if links lead in a circle."""
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError) as error:
+        raise _no_folder(folder, first_line(error)) from None
+
+
+def real_path(path: Path) -> Path:
+    """A path, absolute and without links. Links in a circle are left, which `Path.resolve` may raise an error for."""
+    return Path(os.path.realpath(path))
+
+
 def check_folder(folder: Path) -> None:
     """Raise `InputError` if a file stands in the place of the folder or of one of its parents."""
     for place in (folder, *folder.parents):
@@ -147,6 +160,23 @@ def make_folder(folder: Path) -> None:
         raise cannot_write(folder / "file", error) from None
 
 
+def make_place(path: Path) -> None:
+    """Make the folder of a file that will be written. Raises `InputError` if it can't be, or a folder has its name."""
+    if os.path.isdir(path):
+        raise _folder_in_place(path)
+    make_folder(path.parent)
+
+
+def _folder_in_place(path: Path) -> InputError:
+    return InputError(
+        "a folder where a file is to be written",
+        expected="the name of a file, new or not",
+        found="the name of a folder",
+        where=str(path),
+        fix="give the name of a file, or move the folder away",
+    )
+
+
 def _no_folder(folder: Path, found: str) -> InputError:
     return InputError(
         "not a folder",
@@ -158,7 +188,9 @@ def _no_folder(folder: Path, found: str) -> InputError:
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:
-    """The message for a file that can't be written, with the reason that the system gave."""
+    """The message for a file that can't be written: a folder has its name, or the reason that the system gave."""
+    if os.path.isdir(path):
+        return _folder_in_place(path)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return InputError(
         "the disk is full" if full else "can't write to the folder",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError, Problem
-from suite.store.files import check_folder, read_regular, write_atomic
+from suite.store.files import check_folder, read_regular, resolved, write_atomic
 from suite.store.folder import RUNS, SPOOL, Store
 from suite.store.frames import load_history
 from suite.store.history import HISTORY
@@ -28,7 +29,8 @@ class Joined:
     """What was merged into the folder of one grid.
 
     there: runs that were in the destination before. added, replaced: by source, how many runs are new, and how many
-    took the place of a failure. weights, methods: files that were copied. total: runs in the destination now.
+    took the place of a failure. weights, methods: files that were copied. total: runs in the destination now. strange:
+    how many runs came of grids of which the folder had no run, and which had no trial in it, by source and grid.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Joined:
     weights: int
     total: int
     methods: int = 0
+    strange: Mapping[tuple[Path, str], int] = field(default_factory=dict)
 
 
 def merge(sources: Sequence[Path], destination: Path) -> list[Joined]:
@@ -100,6 +103,7 @@ class _Plan:
         self.conflicts: list[Problem] = []
         self.chosen: dict[str, tuple[Path, RunRecord]] = {}
         self.there = 0
+        self._strange: dict[tuple[Path, str], int] = {}
         self._before: dict[str, str] = {}
         self._methods: dict[str, str] = {}  # copies of method files, by hash, that the destination lacks
         self._same_code: list[SameCode] = []
@@ -111,6 +115,18 @@ class _Plan:
         self.there = len(records)
         self._before = {trial_id: record.started_at for trial_id, record in records.items()}
         self.add(self.destination, records)
+
+    def note_strange(self, source: Path, records: Mapping[str, RunRecord]) -> None:
+        """Count the runs of grids that share no trial with what is there, and have no run there. To call before `add`.
+
+        They may be meant: grids share trials. They may also be of a folder that was named by mistake.
+        """
+        if not self.chosen:
+            return
+        known = {record.grid for _, record in self.chosen.values()}
+        known |= {record.grid for trial_id, record in records.items() if trial_id in self.chosen}
+        found = Counter(record.grid for record in records.values() if record.grid not in known)
+        self._strange |= {(source, grid): count for grid, count in found.items()}
 
     def add_methods(self, folder: Path) -> None:
         """Carry the copies of method files, and what is known of changed code."""
@@ -157,7 +173,16 @@ class _Plan:
             if folder != self.destination:
                 count = replaced if trial_id in self._replaces else added
                 count[folder] = count.get(folder, 0) + 1
-        return Joined(self.destination, self.there, added, replaced, weights, len(self.chosen), len(self._methods))
+        return Joined(
+            self.destination,
+            self.there,
+            added,
+            replaced,
+            weights,
+            len(self.chosen),
+            len(self._methods),
+            self._strange,
+        )
 
     def _history(self) -> pd.DataFrame:
         """The curves of the chosen runs; of one that lost it, a twin's."""
@@ -199,7 +224,9 @@ def _plan(sources: Sequence[Path], destination: Path) -> _Plan:
     there = Store(destination).records()
     plan.begin(there)
     for source in sources:
-        plan.add(source, Store(source).records())
+        records = Store(source).records()
+        plan.note_strange(source, records)
+        plan.add(source, records)
         plan.add_methods(source)
     return plan
 
@@ -255,9 +282,9 @@ def _grids(folder: Path) -> list[str]:
 
 
 def _check_places(sources: Sequence[Path], destination: Path) -> None:
-    target = destination.resolve()
+    target = resolved(destination)
     for source in sources:
-        found = _folder(source).resolve()
+        found = resolved(_folder(source))
         if found == target or found.is_relative_to(target) or target.is_relative_to(found):
             raise InputError(
                 "a source and the destination are one, or one is in the other",

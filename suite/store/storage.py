@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from suite.errors import InputError, first_line
-from suite.store.files import make_folder, read_regular, write_atomic
+from suite.store.files import make_folder, read_regular, resolved, write_atomic
 from suite.store.homes import expanded
 from suite.store.redaction import has_secret, scrub
 
@@ -156,7 +156,7 @@ class Storage:
     def is_folder(self, folder: Path) -> bool:
         """Whether the grid's objects are in this very folder."""
         found = _local(self.address)
-        return found is not None and (found / self.name).resolve() == folder.resolve()
+        return found is not None and resolved(found / self.name) == resolved(folder)
 
     def check(self) -> None:
         """Write, read and remove a small object.
@@ -220,7 +220,7 @@ def _local(address: str) -> Path | None:
     protocol, separator, path = address.partition("://")
     if separator and protocol not in ("file", "local"):
         return None
-    return expanded(Path(path if separator else address)).resolve()
+    return resolved(expanded(Path(path if separator else address)))
 
 
 def _open(address: str) -> tuple[Any, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from suite.errors import InputError
 from suite.store.redaction import scrub
+from suite.text import encodable
 
 _LINES = 12  # the last lines of a traceback that a record keeps
 
@@ -83,7 +84,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def ending(text: str) -> str:
     """The last lines of a traceback, for a record. Records are public, so secrets and addresses are removed."""
-    return without_addresses(scrub("\n".join(text.strip().splitlines()[-_LINES:])))
+    return without_addresses(scrub(encodable("\n".join(text.strip().splitlines()[-_LINES:]))))
 
 
 def without_addresses(text: str) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.errors import InputError
+from suite.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import torch
 
 
+# As `torch.device` takes them. Torch isn't asked: a command that trains nothing does without it.
+_DEVICE = re.compile(r"(cpu|cuda|hpu|ipu|maia|meta|mps|mtia|privateuseone|vulkan|xla|xpu)(:\d+)?")
 MOST_PROCESSES = 1024
 MOST_THREADS = 1024  # torch aborts the process if the system can't start that many threads
 
@@ -48,6 +51,14 @@ class Machine:
     processes: int = 1
 
     def __post_init__(self) -> None:
+        if self.device != "auto" and not _DEVICE.fullmatch(self.device):
+            raise InputError(
+                f"can't use the device {self.device!r}",
+                expected="auto, cpu, cuda, or another device of torch, such as cuda:1",
+                found="no kind of device that torch has",
+                where=f"--device {self.device}",
+                fix=nearest(self.device, ("auto", "cpu", "cuda")),
+            )
         if not 1 <= self.threads <= MOST_THREADS:
             raise InputError(
                 "an impossible number of threads",

@@ -13,6 +13,7 @@ import torch
 from suite.data.cache import data_root
 from suite.data.corruptions.images import load_corrupted
 from suite.data.images import load_images
+from suite.errors import STRANGERS_ERRORS
 from suite.grid.trial import Trial
 from suite.models.model import Model
 from suite.store.environment import node_name
@@ -149,7 +150,7 @@ def train_or_fail(train: Callable[[], None], attempt: Attempt) -> Outcome | None
         train()
     except (IndivisibleError, TimeLimitError) as error:
         return "timeout" if isinstance(error, TimeLimitError) else "error", {"error": str(error)}
-    except Exception as error:  # an error in one trial's model or recipe must not stop the grid
+    except STRANGERS_ERRORS as error:  # an error in one trial's model or recipe must not stop the grid
         last = ending(traceback.format_exc())
         if is_out_of_memory(error):
             return "oom", {"error": f"{_advice(attempt)}\n{last}"}

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from suite.grid.grid import load_grid
 from suite.store.folder import Store
 from suite.store.record import SCHEMA_VERSION
 from tests.cli.shell import Shell, Write
+from tests.records import make_record
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,7 @@ def test_results_that_cannot_be_written(lape: Shell, write_grid: Write, tmp_path
         ("results/small", False),
         ("results/small/spool", False),
         ("results/small/runs.jsonl", True),
+        ("results/small/.lock", True),
         ("results/small/history.parquet", True),
         ("results/small/spool/x.json", True),
         ("reports", False),
@@ -108,6 +111,32 @@ def test_a_run_trains_nothing_that_it_could_not_store(
     assert "done" not in lape.out
 
 
+@pytest.mark.parametrize("name", ["", "/", ".", "folder"])
+def test_a_file_to_write_has_a_name(lape: Shell, finished: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.iterdir())
+    for arguments in (
+        ["plan", finished, "--csv"],
+        ["cost", "--arch", "deit_tiny", "--csv"],
+        ["bench", "--arch", "deit_tiny", "--csv"],
+        ["bench", "--throughput", "--json"],
+    ):
+        told = lape.refuses(*arguments, name)
+        assert "the name of a file" in told
+        assert "permissions" not in told
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_answers_that_are_not_those_of_an_accuracy_are_told_with_their_folder(
+    lape: Shell, write_grid: Write, tmp_path: Path
+) -> None:
+    path, store = write_grid(), Store(tmp_path / "results" / "small")
+    trial = load_grid(path).expand().trials[0]
+    store.put(make_record(trial, 80.0, correct=make_record(trial, 70.0).correct))
+    for command in ("tables", "verify", "report"):
+        assert f"where:      {store.folder / 'runs.jsonl'}, trial {trial.id}" in lape.refuses(command, path)
+
+
 def test_places_that_are_no_folders(lape: Shell, write_grid: Write, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     path, long = write_grid(), tmp_path / ("x" * 300)
@@ -123,6 +152,24 @@ def test_places_that_are_no_folders(lape: Shell, write_grid: Write, tmp_path: Pa
         assert "File name too long" in lape.refuses(*arguments, long)
     assert "can't be read" in lape.refuses("plan", long)
     assert "no such grid" in lape.refuses("plan", "x" * 300)
+
+
+def test_links_in_a_circle(lape: Shell, finished: Path, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for arguments in (
+        ["run", finished, "--executor", "serial", "--results"],
+        ["status", finished, "--results"],
+        ["report", finished, "--reports"],
+        ["run", finished, "--executor", "serial", "--data"],
+        ["run", finished, "--executor", "serial", "--storage"],
+        ["merge", tmp_path / "results" / "small"],
+        ["verify", "--static"],
+        ["check"],
+    ):
+        for place in (loop, loop / "inside.yaml"):
+            told = lape.refuses(*arguments, place).lower()
+            assert "symlink loop" in told or "too many levels of symbolic links" in told
 
 
 def test_a_history_that_is_damaged_or_lost(lape: Shell, finished: Path, tmp_path: Path) -> None:
@@ -167,6 +214,10 @@ def test_arguments(lape: Shell, write_grid: Write) -> None:
         (["run", path, "--retry", "eror"], "did you mean 'error'"),
         (["run", path, "--executor", "serial", "--device", "tpu"], "can't use the device 'tpu'"),
         (["run", path, "--set", "recipe.epoch=3"], "did you mean 'epochs'"),
+        (["run", path, "--executor", "serial", "--address", "auto"], "--address auto with --executor serial"),
+        (["run", path, "--executor", "serial", "--gpus-per-trial", "1"], "the serial executor gives a trial the whole"),
+        (["run", path, "--gpus-per-trial", "1", "--device", "cpu"], "GPUs for trials that train on the CPU"),
+        (["plan", path, "--gpus-per-trial", "1"], "together with --address or --nodes"),
         (["run", path, "--threads", "999999999999"], "from 1 to 1024"),
         (["run", path, "--seeds", "99999"], "from 1 to 1000"),
         (["run", path, "--micro-batch", "65"], "at most 64, the batch size"),
@@ -178,6 +229,13 @@ def test_arguments(lape: Shell, write_grid: Write) -> None:
         (["data", "prepare", "cifar1"], "cifar1"),
     ):
         assert told in lape.refuses(*arguments)
+
+
+def test_a_device_is_checked_though_nothing_is_to_run(lape: Shell, finished: Path) -> None:
+    for command in ("run", "plan"):
+        assert "--device foo" in lape.refuses(command, finished, "--device", "foo")
+        lape(command, finished, "--device", "cuda:1")
+        assert lape.code == 0, lape.err
 
 
 @pytest.mark.parametrize(

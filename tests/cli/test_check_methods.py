@@ -41,6 +41,8 @@ class MyViT(DeiT):
     pass
 """
 JOIN = "@join()\ndef mine(tables, maps):\n    {}\n"
+# Called while timm's models are asked whether they fit.
+MAPPED = "from suite.methods import LAYER_NORM\n@join(block_map=LAYER_NORM)\ndef mine(tables, maps):\n    raise {}\n"
 NORM = (
     "@norm()\nclass Mine(TokenNorm):\n    def __init__(self, width, *, heads, grid):\n        super().__init__(width)\n"
     "    def forward(self, x):\n        return {}\n"
@@ -74,6 +76,9 @@ def test_good_levels_are_tried_in_every_family_that_they_fit(lape: Shell, path: 
     [
         (JOIN.format("Terms(stem=tables[0])"), 7, "'NoneType' object has no attribute"),
         (JOIN.format("return Terms(stem=tables[1])"), 8, "IndexError"),
+        (JOIN.format("raise SystemExit(0)"), 8, "SystemExit: 0"),
+        (MAPPED.format("SystemExit(0)"), 9, "SystemExit: 0"),
+        (MAPPED.format("KeyError('x')"), 9, "KeyError: 'x'"),
         (JOIN.format("return Terms(stem=tables[0])"), 7, "a level without effect"),
         (JOIN.format("return Terms(stem=tables[0] + torch.rand(()), omega=tables[0])"), 7, "isn't deterministic"),
         (JOIN.format("return Terms(stem=tables[0][:, :2])"), 7, "must match the size of tensor"),

@@ -167,3 +167,17 @@ def test_what_is_printed_goes_through_one_place() -> None:
         for one in printing(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert not found
+
+
+OUTCOMES = {("verify", "nope"): 2, ("verify", "--nonsense"): 2, ("ls", "joins"): 0}
+
+
+@pytest.mark.parametrize("streams", ["2>/dev/full", "2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>/dev/full"])
+def test_an_output_that_is_closed_or_full_does_not_change_the_exit_code(streams: str) -> None:
+    """In particular not into 1, a contradicted claim. A full standard output is told, with 2."""
+    for arguments, code in OUTCOMES.items():
+        command = ["sh", "-c", f'"$@" {streams}', "sh", sys.executable, "-m", "suite", *arguments]
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=120, check=False)
+        assert ended.returncode == code, ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert "error" not in ended.stdout  # with no standard error, it isn't what is printed

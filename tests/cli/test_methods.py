@@ -112,3 +112,22 @@ def test_no_results_folder_grid_or_claim_file_causes_code_to_be_loaded(
     with pytest.raises(Exception, match="registers nothing"):
         load_methods([tmp_path / "trap.py"])
     assert ran.exists()  # it was a trap
+
+
+def test_a_method_that_ends_the_program_fails_its_trials(lape: Shell, trick: Path, grid: Path, tmp_path: Path) -> None:
+    trick.write_text(JOIN.replace("return", "raise SystemExit(0)\n    return"))
+    lape("run", grid, "--executor", "serial", "--methods", trick)
+    assert lape.code == 1, lape.out + lape.err
+    records = Store(tmp_path / "results" / "small").records().values()
+    assert sorted((record.status, record.join) for record in records) == [
+        *[("done", "default")] * 2,
+        *[("error", "halved")] * 2,
+    ]
+    assert all("SystemExit: 0" in (record.error or "") for record in records if record.status == "error")
+
+
+def test_a_method_that_ends_the_program_elsewhere_is_bad_input(lape: Shell, trick: Path) -> None:
+    trick.write_text(JOIN.replace("return", "raise SystemExit(0)\n    return"))
+    told = lape.refuses("cost", "--arch", "vit_lite", *TINY, *SHAPE, "--join", "halved", "--methods", trick)
+    assert "ends the program" in told
+    assert f"{trick}:7" in told

@@ -95,10 +95,24 @@ def test_its_tests_pass_and_fail_when_the_formula_is_another(lape: Shell, tmp_pa
     assert "FAILED other_trick/test_other_trick.py::test_the_formula" in told, told
 
 
-@pytest.mark.parametrize("name", ["My-Trick", "1st", "class", "lape", "numpy", "random", "a/b", ""])
+@pytest.mark.parametrize("name", ["My-Trick", "1st", "class", "lape", "suite", "numpy", "random", "a/b", ""])
 def test_a_name_that_cant_be(lape: Shell, tmp_path: Path, name: str) -> None:
     lape.refuses("new", name)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_of_a_module_in_no_distribution_cant_be(
+    lape: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a package that is installed in editable mode, whose files the distribution doesn't list."""
+    (tmp_path / "elsewhere" / "edited").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "edited" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    assert "the name of a Python module already" in lape.refuses("new", "edited")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine").mkdir()  # a mere folder is none
+    lape("new", "mine")
+    assert lape.code == 0, lape.err
 
 
 @pytest.mark.parametrize(

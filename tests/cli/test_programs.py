@@ -113,6 +113,16 @@ def test_bad_input_is_told_in_json_too(lape: Shell, command: str) -> None:
     assert "did you mean 'quickstart'?" in told["problems"][0]["fix"]
 
 
+def test_bytes_that_are_not_utf_8_are_written_as_an_escape(lape: Shell, tmp_path: Path) -> None:
+    r"""Python reads a byte of an argument that isn't UTF-8 as half of a surrogate pair, such as \udcff."""
+    odd = tmp_path / "odd\udcff"
+    lape.refuses("plan", odd / "grid.yaml", "--json")
+    assert r"odd\udcff" in valid("error", lape.out)["problems"][0]["where"]
+    lape.refuses("verify", "quickstart", "--set", "description=\udcff", "--json")
+    assert r"description=\udcff" in valid("error", lape.out)["problems"][0]["where"]
+    assert valid("plan", lape("plan", "quickstart", "--results", odd, "--json"))["grid"] == "quickstart"
+
+
 def test_a_run_is_a_line_per_event(lape: Shell, write_grid: Write, data_folder: Path) -> None:
     path = write_grid(("train_images: 128", "train_images: 64"))
     out = lape("run", path, "--executor", "serial", "--data", data_folder, "--limit", "2", "--json")

@@ -36,6 +36,13 @@ def test_report_of_all_grids(lape: Shell, finished: Path, tmp_path: Path, monkey
     assert "ViT-Adapter-T, LaPE over default, box AP" in page  # but its claims are told
 
 
+def test_a_report_of_a_folder_whose_name_is_not_utf_8(lape: Shell, finished: Path, tmp_path: Path) -> None:
+    odd = (tmp_path / "results").rename(tmp_path / "odd\udcff")  # so Python reads the byte 0xff of a name
+    lape("report", finished, "--results", odd)
+    assert lape.code == 0, lape.err
+    assert r"odd\udcff" in (tmp_path / "reports" / "small" / "index.html").read_text(encoding="utf-8")
+
+
 def test_report_takes_a_grid_or_all(lape: Shell, finished: Path) -> None:
     for arguments in ((), (finished, "--all"), ("--all", "--seeds", "3")):
         assert "report writes one grid's page, or all" in lape.refuses("report", *arguments)

@@ -85,6 +85,9 @@ def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
         ("a: 2026-02-30\n", "not YAML", None),
         ('a: "\\Uffffffff"\n', "not YAML", None),
         ("a: \0\n", "not YAML", None),
+        ('a: 1\nb: "x \\ud800 y"\n', "half of a character", 2),
+        ('a: [{"\\udfff": 1}]\n', "half of a character", 1),
+        ('a: |\n  x\n"\\uDC00b": 1\n', "half of a character", 3),
         ("- 1\n- 2\n", "doesn't hold what it should", None),
         ("", "doesn't hold what it should", None),
         ("just words", "doesn't hold what it should", None),
@@ -185,3 +188,13 @@ def test_a_file_is_parsed_once_and_each_reader_has_a_copy_of_its_own(
     assert parsed == [str(path)]
     path.write_text("a: {b: [1]}\n")
     assert read_document(path).values == {"a": {"b": [1]}}
+
+
+@pytest.mark.parametrize("assignment", ['a="\\ud800"', 'a=["\\udfff"]', "a=\udcff", "a.\udcff=1", "\ud800"])
+def test_an_override_with_half_of_a_character_is_refused(tmp_path: Path, assignment: str) -> None:
+    """What a shell passes on that isn't UTF-8 has them too."""
+    document = read_document(write(tmp_path, "a: {b: 1}\n"))
+    with pytest.raises(InputError) as caught:
+        document.override(assignment)
+    str(caught.value).encode()  # the message can be printed and written
+    assert document.values == {"a": {"b": 1}}

@@ -55,7 +55,7 @@ def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
-    with pytest.raises(InputError, match="can't write"):
+    with pytest.raises(InputError, match="a folder where a file is to be written"):
         write_atomic(tmp_path / "file", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

@@ -69,6 +69,20 @@ def test_folders_of_grids_are_joined_by_name(tmp_path: Path, trials: list[Trial]
     assert Store(tmp_path / "all" / "one").records().keys() == {trials[0].id, trials[1].id}
 
 
+def test_runs_of_a_grid_that_shares_no_trial_are_counted(tmp_path: Path, trials: list[Trial]) -> None:
+    """They may be meant, or a folder may have been named by mistake."""
+    there = results(tmp_path / "there", make_record(trials[0]))
+    other = results(tmp_path / "a", *(make_record(trial, grid="other") for trial in trials[1:3]))
+    shares = results(tmp_path / "b", *(make_record(trial, grid="shares") for trial in (trials[0], trials[3])))
+    same = results(tmp_path / "c", make_record(trials[4]))
+    (joined,) = merge([other, shares, same], there)
+    assert dict(joined.strange) == {(other, "other"): 2}
+    (joined,) = merge([other, shares, same], there)  # now it has them
+    assert not joined.strange
+    (joined,) = merge([other, same], tmp_path / "new")  # of the sources among themselves
+    assert dict(joined.strange) == {(same, trials[0].grid): 1}
+
+
 def test_a_failure_gives_way(tmp_path: Path, trials: list[Trial]) -> None:
     first, second, third, *_ = trials
     failed = make_record(first, status="error", error="boom", history=())
@@ -234,7 +248,13 @@ def test_the_command(
 
     a, b = results(tmp_path / "a", make_record(trials[0])), results(tmp_path / "b", make_record(trials[1]))
     assert lape("merge", a, b / RUNS, tmp_path / "there") == 0
-    assert "there: 2 runs; 0 were there, 1 new from" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "there: 2 runs; 0 were there, 1 new from" in out
+    assert "note:" not in out
+    c = results(tmp_path / "c", make_record(trials[2], grid="other"))
+    assert lape("merge", c, tmp_path / "there") == 0
+    (note,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("note: "))
+    assert f"1 run of the grid other from {c}" in note
     assert lape("merge", a) == 2
     assert "nothing to merge" in capsys.readouterr().err
 

@@ -126,6 +126,7 @@ def test_records_hold_no_addresses(text: str, public: str | None) -> None:
 
 def test_a_record_keeps_the_end_of_a_traceback() -> None:
     assert ending("\n".join(map(str, range(100))) + "\n") == "\n".join(map(str, range(88, 100)))
+    assert ending("ValueError: \ud800") == r"ValueError: \ud800"  # a record is UTF-8
 
 
 def test_a_fault_travels_between_processes() -> None:

@@ -152,9 +152,11 @@ def test_the_step_that_diverged_is_the_first_one() -> None:
     assert check_finite(torch.tensor([1.0, 2.0]), first_step=0) == 1.5
 
 
-@pytest.mark.parametrize(("error", "status"), [(RuntimeError("boom"), "error"), (MemoryError(), "oom")])
+@pytest.mark.parametrize(
+    ("error", "status"), [(RuntimeError("boom"), "error"), (SystemExit(0), "error"), (MemoryError(), "oom")]
+)
 def test_other_failures_are_outcomes_too(
-    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception, status: str
+    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str
 ) -> None:
     def fail(*arguments: object) -> torch.Tensor:
         raise error

@@ -7,11 +7,13 @@ ignore keys that it doesn't know.
 from __future__ import annotations
 
 import json
-from typing import Literal
+import math
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from suite.errors import InputError
+from suite.text import encodable
 
 
 class Part(BaseModel):
@@ -55,5 +57,18 @@ def error_line(error: InputError) -> str:
 
 
 def json_text(answer: BaseModel, indent: int | None = None) -> str:
-    """The answer as JSON in ASCII, on one line unless an indent is given. Numbers that aren't finite are null."""
-    return json.dumps(json.loads(answer.model_dump_json()), indent=indent)
+    r"""The answer as JSON in ASCII, on one line unless an indent is given.
+
+    Numbers that aren't finite are null. A byte of a path that isn't UTF-8 is written as an escape, as \udcff.
+    """
+    return json.dumps(_encodable(answer.model_dump(mode="json")), indent=indent, allow_nan=False)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_encodable(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return encodable(value) if isinstance(value, str) else value

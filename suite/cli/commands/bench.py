@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
+from pathlib import Path
 from typing import cast, get_args
 
 import torch
@@ -32,6 +33,7 @@ from suite.models.model_cell import Shape
 from suite.report.tables.render import open_table
 from suite.report.tables.summary import HEADS
 from suite.store.environment import describe
+from suite.store.files import make_place
 from suite.store.record import Environment
 from suite.text import Progress
 from suite.train.machine import Machine, device_name
@@ -49,6 +51,8 @@ def print_bench(asked: BenchOptions) -> None:
     """
     claims, target, steps, compiled = asked.claims or [], asked.target, asked.steps, asked.compiled
     batch_size, rounds, threads = asked.batch_size or BATCH_SIZE, asked.rounds or ROUNDS, asked.threads or THREADS
+    if target is not None and target != "-":
+        make_place(Path(target))  # an error is reported now, and not after minutes of measuring
     published = [value for file in read_claim_files(claims) for value in file.values.values()]
     sides = _sides(asked)
     if claims and asked.axis != "join":

@@ -18,7 +18,7 @@ from suite.grid.expansion import matches
 from suite.grid.schema import is_claim_file
 from suite.grid.trial import Trial
 from suite.report.workspace import open_workspace
-from suite.store.files import RESULTS
+from suite.store.files import RESULTS, real_path
 from suite.store.record import AXIS_FIELDS
 from suite.text import complain, say
 from suite.verdict.claims.audit import NAMES, audit
@@ -106,7 +106,7 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
     workspace = open_workspace(name, (), None, RESULTS, Path("reports"))
     claims, expansion, document = workspace.claims, workspace.expansion, workspace.grid.document
     first = grids.setdefault(workspace.grid.name, document.path)
-    if first.resolve() != document.path.resolve():
+    if real_path(first) != real_path(document.path):
         raise InputError(
             f"two grids of the same name, {workspace.grid.name!r}",
             expected="a name for each grid, since its results lie in a folder of that name",

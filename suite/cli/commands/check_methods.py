@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from suite.errors import InputError, Problem, first_line
+from suite.errors import STRANGERS_ERRORS, InputError, Problem, first_line
 from suite.grid.axes import AXES, BUILT_IN_AXES
 from suite.grid.losses import LOSSES
 from suite.grid.methods import MethodFile, code_of
@@ -133,8 +133,13 @@ def _accepts(model: _Model, axis: str, name: str) -> bool:
     registry = AXES[axis].levels
     assert isinstance(registry, Registry)
     cell = Cell(model.arch, SIDE, model.levels).having(axis, name)
-    joined = axis != "pe" or refusal(AXES["join"].levels, cell) is None  # type: ignore[arg-type]
-    return joined and refusal(registry, cell) is None
+    try:
+        joined = axis != "pe" or refusal(AXES["join"].levels, cell) is None  # type: ignore[arg-type]
+        return joined and refusal(registry, cell) is None
+    except InputError:
+        raise
+    except STRANGERS_ERRORS:  # of the level, which timm's models are built with to see whether they take it
+        return True  # so that it is tried, and what it raises is told
 
 
 def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | None:
@@ -156,7 +161,7 @@ def _try(model: _Model, axis: str, name: str, file: MethodFile) -> Problem | Non
         sum(head.float().square().mean() for head in heads).backward()
     except InputError as error:
         return replace(error.problems[0], what=error.problems[0].what.removeprefix(f"{axis} {name}: "), where=where)
-    except Exception as error:  # whatever a stranger's code raises is told with its level
+    except STRANGERS_ERRORS as error:  # whatever a stranger's code raises is told with its level
         return Problem("a level that can't be built or trained", "a model that takes a step",
                        f"{type(error).__name__}: {first_line(error)}", _last(file, error, where),
                        "mend the level; `lape run` would end with the same error")  # fmt: skip
@@ -225,7 +230,7 @@ def _try_loss(model: _Model, axis: str, name: str, file: MethodFile) -> Problem 
         plain = Objective(recipe)(output[0], target, images)
         if isinstance(once, Tensor) and once.ndim == 0:
             once.backward()
-    except Exception as error:  # whatever a stranger's code raises is told with its level
+    except STRANGERS_ERRORS as error:  # whatever a stranger's code raises is told with its level
         return Problem("a loss that can't be computed", "a training step with it",
                        f"{type(error).__name__}: {first_line(error)}", _last(file, error, where),
                        "mend the loss; `lape run` would end with the same error")  # fmt: skip
@@ -251,7 +256,7 @@ def _definition(file: MethodFile, axis: str, name: str) -> int:
     return next((node.lineno for node in found if isinstance(node, (ast.FunctionDef, ast.ClassDef))), 1)
 
 
-def _last(file: MethodFile, error: Exception, otherwise: str) -> str:
+def _last(file: MethodFile, error: BaseException, otherwise: str) -> str:
     """The innermost line of the file that an error went through."""
     frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename == file.path]
     return f"{file.path}:{frames[-1].lineno}" if frames else otherwise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from suite.cli.commands.console import open_console
@@ -27,7 +27,8 @@ def print_merge(folders: Sequence[Path]) -> None:
     console = open_console()
     *sources, destination = folders
     for joined in merge(sources, destination):
-        console.print(_told(joined), highlight=False, markup=False, soft_wrap=True)
+        for line in (_told(joined), *_notes(joined)):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _told(joined: Joined) -> str:
@@ -37,3 +38,13 @@ def _told(joined: Joined) -> str:
     parts += [f"weights of {joined.weights}"] if joined.weights else []
     parts += [f"{joined.methods} method file{'s' if joined.methods > 1 else ''}"] if joined.methods else []
     return f"{joined.folder}: {joined.total} runs; {', '.join(parts)}"
+
+
+def _notes(joined: Joined) -> Iterator[str]:
+    """A line for each grid whose runs came into a folder that has no trial of it: it may have been named by mistake."""
+    for (source, grid), count in joined.strange.items():
+        yield (
+            f"note: {count} run{'s' if count > 1 else ''} of the grid {grid} from {source} came into {joined.folder}, "
+            "which had no run and no trial of that grid; a grid ignores runs of trials that it doesn't have; "
+            "to keep grids apart, merge each into a folder of its own"
+        )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 
 from suite.errors import InputError, unknown
@@ -118,6 +119,15 @@ def _filled(template: str, kind: Kind) -> str:
     return text
 
 
+def _is_module(name: str) -> bool:
+    """Whether Python finds a module of this name. A mere folder beside the command, which it would import, is none."""
+    try:
+        found = find_spec(name)
+    except ValueError:  # imported, and of no file
+        return True
+    return found is not None and found.origin is not None
+
+
 def _check_name(name: str, kind: Kind) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name) or keyword.iskeyword(name):
         raise InputError(
@@ -127,7 +137,7 @@ def _check_name(name: str, kind: Kind) -> None:
             where=f"lape new {name}",
             fix="give another name, such as my_trick",
         )
-    if name in sys.stdlib_module_names or name in packages_distributions():
+    if name in sys.stdlib_module_names or name in packages_distributions() or _is_module(name):
         raise InputError(
             f"{name!r} is the name of a Python module already",
             expected="a name that no module has: the folder's own file would hide it from whatever runs there",

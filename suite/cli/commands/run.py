@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from suite.cli.commands.check_stale import check_stale
 from suite.cli.commands.console import open_console, print_line
+from suite.cli.commands.execution import Execution
 from suite.cli.commands.plan import print_plan_line
 from suite.cli.commands.precision_note import note_slow_bf16
 from suite.cli.commands.report import print_outcome, print_weights
@@ -18,7 +18,7 @@ from suite.data.cache import open_root
 from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
-from suite.run.curves import Curves, check_curves
+from suite.run.curves import Curves
 from suite.run.driver import Execute, keep_methods, run_missing
 from suite.run.events import Listener, fan_out
 from suite.run.outcomes import Outcomes
@@ -29,7 +29,6 @@ from suite.run.prepared import Prepared, needed
 from suite.run.progress import ProgressDisplay
 from suite.run.queue import Decide, Queue
 from suite.run.ray.capacity import Needs
-from suite.run.ray.dashboard import check_dashboard
 from suite.run.ray.early import EarlyRay
 from suite.run.serial import run_serial
 from suite.run.stale import stale_answer
@@ -42,63 +41,6 @@ from suite.store.record import FAILURES
 from suite.store.shared_store import SharedStore
 from suite.store.storage import open_storage
 from suite.train.machine import Machine
-
-EXECUTORS = ("ray", "serial")
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How trials are run.
-
-    Args:
-        executor: "ray" or "serial".
-        address: An existing Ray cluster; None: one that is started here.
-        gpus_per_trial: GPUs of each trial; None: one, where there is any.
-        at_once: Trials at the same time at most; None: as many as there is room for.
-        dashboard: Start Ray's dashboard.
-        keep_weights: Keep the weights of done trials.
-        storage: An address for snapshots and records.
-        curves: A folder for TensorBoard.
-    """
-
-    executor: str = "ray"
-    address: str | None = None
-    gpus_per_trial: float | None = None
-    at_once: int | None = None
-    dashboard: bool = False
-    keep_weights: bool = False
-    storage: str | None = None
-    curves: Path | None = None
-
-    @property
-    def is_local(self) -> bool:
-        """Whether all trials run on this machine."""
-        return self.executor == "serial" or self.address is None
-
-    def check(self) -> None:
-        """Raise `InputError` if the options contradict each other."""
-        if self.executor not in EXECUTORS:
-            raise unknown("executor", self.executor, EXECUTORS, where="--executor")
-        if self.executor == "serial" and (self.at_once or 1) > 1:
-            raise InputError(
-                "the serial executor runs one trial at a time",
-                expected="--at-once 1, or --executor ray",
-                found=f"--at-once {self.at_once} with --executor serial",
-                where="--at-once",
-                fix="leave one of the two out",
-            )
-        if self.dashboard:
-            if self.executor != "ray" or self.address is not None:
-                raise InputError(
-                    "a dashboard of a cluster that isn't started here",
-                    expected="--dashboard with --executor ray and without --address",
-                    found="--executor serial" if self.executor != "ray" else f"--address {self.address}",
-                    where="--dashboard",
-                    fix="leave it out: a cluster of its own has a dashboard on its head, and a serial run has none",
-                )
-            check_dashboard()
-        if self.curves is not None:
-            check_curves(self.curves)
 
 
 def run_grid(
@@ -271,7 +213,15 @@ def _changed(workspace: Workspace) -> list[str]:
 
 def _one_process_for_each_gpu(machine: Machine, gpus_per_trial: float | None) -> Machine:
     """How the machine is used by trials with so many GPUs: several train a trial together."""
-    if gpus_per_trial is None or gpus_per_trial < 2 or machine.device == "cpu":
+    if gpus_per_trial and machine.device == "cpu":
+        raise InputError(
+            "GPUs for trials that train on the CPU",
+            expected="--gpus-per-trial 0, or another device",
+            found=f"--gpus-per-trial {gpus_per_trial:g} with --device cpu",
+            where="--gpus-per-trial",
+            fix="leave one of the two out",
+        )
+    if gpus_per_trial is None or gpus_per_trial < 2:
         return machine
     if machine.processes not in (1, gpus_per_trial):
         raise InputError(

@@ -35,7 +35,7 @@ from suite.models.region_size import RegionSize
 from suite.models.sequence_size import SequenceSize
 from suite.report.tables.render import open_table
 from suite.store.environment import describe
-from suite.store.files import make_folder, write_atomic
+from suite.store.files import make_place, write_atomic
 from suite.text import Progress, note, say
 from suite.train.machine import Machine, device_name
 from suite.train.steps.precision import choose_precision
@@ -77,7 +77,7 @@ def print_throughput(asked: BenchOptions) -> None:
             fix="leave it out for some seconds",
         )
     if target is not None and target != "-":
-        make_folder(Path(target).parent)  # an error is reported now, and not after minutes of measuring
+        make_place(Path(target))  # an error is reported now, and not after minutes of measuring
     threads = asked.threads or cores()
     device = Machine(device=asked.device, threads=threads).torch_device()
     workload = _workload(asked, device)

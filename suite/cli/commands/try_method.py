@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 from suite.cli.answers.answer import json_text
 from suite.cli.answers.trying import try_answer
 from suite.cli.commands.console import open_console, print_line
-from suite.cli.commands.run import Execution
+from suite.cli.commands.execution import Execution
 from suite.cli.commands.until_decided import run_until_decided
 from suite.cli.trying.choosing import Choice, choose
 from suite.cli.trying.design import Design

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from suite.cli.commands.console import open_console, print_line
+from suite.cli.commands.execution import Execution
 from suite.cli.commands.questions import Clock, deciding
-from suite.cli.commands.run import Execution, run_grid, statuses_to_retry
+from suite.cli.commands.run import run_grid, statuses_to_retry
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
@@ -41,6 +42,7 @@ def run_until_decided(
         Whether every claim has come to its end.
     """
     console = open_console()
+    execution.check()
     check_no_search(workspace)
     chooses = deciding(workspace, Clock(hours, time.monotonic()))
     trials = {trial.id: trial for one in chooses.asked for seed in one.seeds for trial in one.pair(seed)}

@@ -96,13 +96,22 @@ def plan(
     which is stored in the results folder.
     """
     from suite.cli.commands.plan import print_plan
+    from suite.train.machine import Machine
 
+    machine = Machine(data, device, threads)
+    if gpus_per_trial is not None and address is None and not nodes:
+        raise InputError(
+            "GPUs of each trial without a cluster",
+            expected="--gpus-per-trial together with --address or --nodes",
+            found=f"--gpus-per-trial {gpus_per_trial:g}",
+            where="lape plan",
+            fix="describe the nodes, for instance --nodes 1xCPU:8,GPU:1, or leave it out",
+        )
     workspace = chosen_workspace(grid, overrides, seeds, results, REPORTS)
     if calibrated:
         from suite.cli.commands.plan import calibrate_grid
-        from suite.train.machine import Machine
 
-        calibrate_grid(workspace, Machine(data, device, threads), workers, stale)
+        calibrate_grid(workspace, machine, workers, stale)
     room = None
     if address is not None or nodes:
         from suite.cli.commands.plan import find_room

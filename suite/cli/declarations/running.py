@@ -148,7 +148,8 @@ def run(
     With --until-decided, seeds are added up to the largest number of pairs that the claim file fixes. Exit code 0:
     every claim has a word, or all its pairs; 1: some have neither.
     """
-    from suite.cli.commands.run import Execution, run_grid
+    from suite.cli.commands.execution import Execution
+    from suite.cli.commands.run import run_grid
     from suite.run.policy import Policy
     from suite.train.machine import Machine
 

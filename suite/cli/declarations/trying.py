@@ -73,7 +73,7 @@ def try_command(
     again. It may be stopped and repeated: the same command goes on. Exit code 0: the claim has a word, or all its
     pairs; 1: the time was spent before, or a failed pair is in the way.
     """
-    from suite.cli.commands.run import Execution
+    from suite.cli.commands.execution import Execution
     from suite.cli.commands.try_method import Folders, try_method
     from suite.cli.trying.question import ask
     from suite.train.machine import Machine

@@ -26,6 +26,7 @@ from suite.report.remarks import made
 from suite.report.templates import asset, template
 from suite.report.workspace import Workspace
 from suite.store.files import write_atomic
+from suite.text import encodable
 from suite.verdict.sentences import MEANINGS
 
 INDEX = "index.html"
@@ -43,7 +44,7 @@ def write_index(lines: Sequence[Entry], workspaces: Sequence[Workspace], reports
     Raises:
         InputError: the folder can't be written, or a record is wrong.
     """
-    write_atomic(reports / INDEX, render_index(lines, workspaces).encode())
+    write_atomic(reports / INDEX, encodable(render_index(lines, workspaces)).encode())
     return reports / INDEX
 
 

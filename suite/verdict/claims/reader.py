@@ -14,6 +14,7 @@ from suite.errors import InputError, Problem, nearest
 from suite.grid.axes import BUILT_IN_AXES, unknown_level
 from suite.grid.documents import Document, Location, check_inside, read_document
 from suite.grid.shipped import find_named
+from suite.store.files import real_path
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.claims.claim import Claim
 from suite.verdict.claims.published import GRADES, Model, Statement, Value, decimals, gain_label
@@ -53,7 +54,7 @@ def read_claim_files(paths: Iterable[str | Path], reader: ClaimReader | None = N
     reader: what has read files before, so that they aren't read again.
     """
     reader, places = reader or ClaimReader(), dict[str, str]()
-    files = {path.resolve(): reader.read(path) for path in map(Path, paths)}
+    files = {real_path(path): reader.read(path) for path in map(Path, paths)}
     for file in files.values():
         for name, place in file.places.items():
             if name in places:
@@ -85,7 +86,7 @@ class ClaimReader:
 
     def read(self, path: Path) -> Claims:
         """The file; raises as `load_claims` does, except for an id that stands in another file too."""
-        key = path.resolve()
+        key = real_path(path)
         if key not in self.read_files:
             document = read_document(path)
             self.open_files.append(key)
@@ -118,7 +119,7 @@ class _Parts:
         for index, name in enumerate(self.file.refer_to):
             path = find_named(self.document.path.parent, name)
             check_inside(path, self.document.path.parent, self.document.where(("refer_to", index)))
-            if path.resolve() in reader.open_files:
+            if real_path(path) in reader.open_files:
                 self._problem("the files refer to each other in a circle", "files in one order", repr(name),
                               ("refer_to", index), "let one of the two refer to the other")  # fmt: skip
             else:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from suite.cli.commands.execution import Execution
 from suite.cli.commands.rerun import rerun_trial
-from suite.cli.commands.run import Execution, _changed, _expected, run_grid
+from suite.cli.commands.run import _changed, _expected, run_grid
 from suite.errors import InputError
 from suite.report.workspace import Workspace, open_workspace
 from suite.run.policy import Policy
