@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import suite
-from suite.grid.earlier_definitions import EARLIER
+from suite.grid.earlier_text import text_before
 
 DIGITS = 16  # of a SHA-256 in hexadecimal, as many as a trial id has
 
@@ -78,8 +78,8 @@ class Source:
 
     @classmethod
     def read(cls, path: Path, name: str) -> Source:
-        """Parse a file."""
-        return cls(name, ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        """Parse a file of this package, as it counts: see `suite.grid.earlier_text`."""
+        return cls(name, ast.parse(text_before(name, path.read_text(encoding="utf-8")), str(path)))
 
     @cached_property
     def definitions(self) -> dict[str, list[ast.stmt]]:
@@ -141,8 +141,8 @@ def _closure(source: Source, name: str, package: bool) -> Iterator[tuple[str, st
         where, what = waiting.pop()
         if what not in where.definitions:
             continue
-        statements = _counted(f"{where.name}:{what}", where.definitions[what])
-        yield f"{where.name}:{what}", _text(statements)
+        statements = where.definitions[what]
+        yield f"{where.name}:{what}", "\n".join("".join(_meaning(statement)) for statement in statements)
         for used in {name for statement in statements for name in _used(statement)}:
             for found in _resolve(where, used):
                 if not package and found[0] is not where:
@@ -150,18 +150,6 @@ def _closure(source: Source, name: str, package: bool) -> Iterator[tuple[str, st
                 if (found[0].name, found[1]) not in seen:
                     seen.add((found[0].name, found[1]))
                     waiting.append(found)
-
-
-def _counted(place: str, statements: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements of a definition, or the earlier ones that count in their place."""
-    earlier = EARLIER.get(place)
-    return (
-        ast.parse(earlier.text).body if earlier and _digest({place: _text(statements)}) == earlier.now else statements
-    )
-
-
-def _text(statements: list[ast.stmt]) -> str:
-    return "\n".join("".join(_meaning(statement)) for statement in statements)
 
 
 def _resolve(where: Source, used: str) -> Iterator[tuple[Source, str]]:
