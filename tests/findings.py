@@ -32,7 +32,7 @@ from tests.conftest import REPOSITORY
 CLAIMS = (
     "training_length_digits", "training_length", "position_scale_digits", "position_scale", "stability",
     "data_and_depth_digits", "digits_chosen_rate", "learning_rate", "modern_positions_digits",
-    "relative_positions_digits", "convolution_positions_digits", "table2_converged",
+    "relative_positions_digits", "convolution_positions_digits", "table2_converged", "position_in_cct",
 )  # fmt: skip
 LEVELS = ("training_length_digits", "training_length")
 # Of the figures over a setting that a grid's report has, the one on this page, by its number.
