@@ -189,7 +189,7 @@ def _no_folder(folder: Path, found: str) -> InputError:
 
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The message for a file that can't be written: a folder has its name, or the reason that the system gave."""
-    if os.path.isdir(path):
+    if error.errno in (errno.EISDIR, errno.EBUSY) and os.path.isdir(path):
         return _folder_in_place(path)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return InputError(
