@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from suite.errors import InputError
+from suite.errors import STRANGERS_ERRORS, InputError, first_line
 from suite.models.embedding import PositionEmbedding
 from suite.models.joins import Join, Terms
 
@@ -26,23 +26,27 @@ def check_terms(model: nn.Module, join: Join) -> None:
                 _check_without_position(place, join)
             continue
         found = join.terms(list(place.tables), list(place.maps))
-        for name in ("stream", "inside", "branch"):
-            if (given := len(getattr(found, name))) not in (0, len(place.maps)):
-                raise InputError(
-                    f"join {join.name}: `{name}` has a wrong number of tensors",
-                    expected=f"{len(place.maps)}, one per block, or none",
-                    found=str(given),
-                    fix=f"return `{name}=[…]` with one tensor for each of `maps`",
-                )
+        _check_counts(found, len(place.maps), join)
+
+
+def _check_counts(found: Terms, blocks: int, join: Join) -> None:
+    for name in ("stream", "inside", "branch"):
+        if (given := len(getattr(found, name))) not in (0, blocks):
+            raise InputError(
+                f"join {join.name}: `{name}` has a wrong number of tensors",
+                expected=f"{blocks}, one per block, or none",
+                found=str(given),
+                fix=f"return `{name}=[…]` with one tensor for each of `maps`",
+            )
 
 
 def _check_without_position(place: PositionEmbedding, join: Join) -> None:
     try:
         join.terms([], list(place.maps))
-    except Exception as error:
+    except STRANGERS_ERRORS as error:
         raise InputError(
             f"join {join.name}: a later stage of the model has no position to join",
             expected="`Terms(omega=…)`, the position after the last block, which the next stage continues with",
-            found=f"no omega, and without tables the method ends in {type(error).__name__}: {error}",
+            found=f"no omega, and without tables the method ends in {type(error).__name__}: {first_line(error)}",
             fix="return omega as well, for instance `omega=tables[0]`",
         ) from error

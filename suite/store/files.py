@@ -131,7 +131,7 @@ def resolved(folder: Path) -> Path:
 
 
 def real_path(path: Path) -> Path:
-    """A path, absolute and without links. Links in a circle are left, which `Path.resolve` may raise an error for."""
+    """A path, absolute and without links. A link that leads back to itself stays; `Path.resolve` may raise an error."""
     return Path(os.path.realpath(path))
 
 

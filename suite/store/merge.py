@@ -30,7 +30,7 @@ class Joined:
 
     there: runs that were in the destination before. added, replaced: by source, how many runs are new, and how many
     took the place of a failure. weights, methods: files that were copied. total: runs in the destination now. strange:
-    how many runs came of grids of which the folder had no run, and which had no trial in it, by source and grid.
+    by source and grid, how many runs of a grid came whose runs and trials were all missing in the folder before.
     """
 
     folder: Path

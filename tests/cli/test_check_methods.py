@@ -99,18 +99,9 @@ def test_what_is_wrong_is_told_with_its_line(lape: Shell, path: Path, text: str,
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        (
-            "return Terms(branch=[tables[0]] * (len(maps) + 1), omega=tables[0])",
-            ("`branch` has a wrong", "per block"),
-        ),
-        (
-            "return Terms(inside=[tables[0]], omega=tables[0])",
-            ("`inside` has a wrong", "or none"),
-        ),
-        (
-            "return Terms(branch=[tables[0]] * len(maps))",
-            ("no position to join", "return omega"),
-        ),
+        ("return Terms(branch=[tables[0]] * (len(maps) + 1), omega=tables[0])", ("`branch` has a wrong", "per block")),
+        ("return Terms(inside=[tables[0]], omega=tables[0])", ("`inside` has a wrong", "or none")),
+        ("return Terms(branch=[tables[0]] * len(maps))", ("no position to join", "return omega")),
     ],
 )
 def test_terms_must_be_one_per_block_and_go_on_in_the_next_stage(

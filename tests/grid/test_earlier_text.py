@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from functools import cache
-from pathlib import Path
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-import suite
 from suite.grid import code_fingerprint
 from suite.grid.earlier_text import CHANGES, text_before
 from suite.models.layers.rotation import TurnedProjection
@@ -24,8 +24,7 @@ DTYPES = st.sampled_from([torch.float32, torch.float64, torch.bfloat16])
 
 
 def text_of(module: str) -> str:
-    path = Path(suite.__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    return path.read_text(encoding="utf-8")
+    return inspect.getsource(import_module(module))
 
 
 @cache
