@@ -87,7 +87,8 @@ def darker(kind: str, severity: int, seed: int, images: Pixels, indices: Sequenc
 def make_copies(dataset: Dataset, corruptions: Corruptions, root: Path) -> CopiesOf:
     """Store such copies of the first images of each class, as a trial would."""
     from suite.data.cache import load_split
-    from suite.data.images import balanced_subset, load_images
+    from suite.data.images import load_images
+    from suite.data.subsets import balanced_subset
 
     test = load_split(dataset, "test", root)
     count = corruptions.images or len(test)

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from suite.data.decode import decode_window, header, read_file
+from suite.data.decode import header, read_file
 from suite.data.names import listed, shown
 from suite.data.regular_files import read_regular
+from suite.data.windows import Window, decode_windows
 from suite.errors import InputError
 from suite.store.disguises import START, beginning, foreign, not_sent
 
@@ -47,7 +48,9 @@ class Annotated:
             InputError: the file is damaged.
         """
         data = read_file(self.image)
-        return decode_window(data, self.image, 3, side, lambda height, width: (0, 0, height, width), bicubic=True)
+        whole = Window(lambda height, width: (0, 0, height, width), bicubic=True)
+        (pixels,) = decode_windows(data, self.image, 3, side, [whole])
+        return pixels
 
 
 def read_bsds500(folder: Path, split: str) -> list[Annotated]:

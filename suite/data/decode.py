@@ -1,10 +1,10 @@
-"""Decoding image files to uint8 arrays. No other module decodes images."""
+"""Decoding image files to uint8 arrays. Only this module and `windows` decode images."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from suite.data.jpeg import rgb_pixels
 from suite.data.names import shown
 from suite.data.regular_files import open_regular, read_regular
-from suite.data.resizing import resized_by_torch, within
+from suite.data.resizing import within
 from suite.errors import InputError
 from suite.store.disguises import START, foreign, not_sent
 
@@ -35,8 +34,6 @@ EIGHT_BIT_MODES = (*GREY_MODES, "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 MOST_BYTES = 2**29  # size of an image file
 MOST_AREA = 89_478_485  # pixels of an image, as read and as resized; above this, Pillow warns of a decompression bomb
-
-Window = tuple[int, int, int, int]  # top, left, height, width
 
 _ORIENTATION = 0x0112  # the EXIF tag
 
@@ -104,7 +101,7 @@ def decode(
     Raises:
         InputError: the file is damaged or has too many pixels.
     """
-    with _loaded(data, path) as image:
+    with loaded(data, path) as image:
         return _fitted(image, path, channels, image_size, image_size if resized is None else resized)
 
 
@@ -117,41 +114,8 @@ def decode_oriented(data: bytes, path: Path, channels: int, image_size: int) -> 
         channels: 1 for grey, 3 for RGB.
         image_size: pixels on each side of the result.
     """
-    with _loaded(data, path) as image:
+    with loaded(data, path) as image:
         return _fitted(image, path, channels, image_size, image_size), _has_orientation(image)
-
-
-def decode_window(
-    data: bytes,
-    path: Path,
-    channels: int,
-    image_size: int,
-    window: Callable[[int, int], Window],
-    bicubic: bool,
-    *,
-    by_torch: bool = False,
-) -> npt.NDArray[np.uint8]:
-    """Decode a window of an image and resize it to uint8 [image_size, image_size, channels].
-
-    Args:
-        data: the file's bytes.
-        path: the file's path, for error messages.
-        channels: 1 for grey, 3 for RGB.
-        image_size: pixels on each side of the result.
-        window: a function from the image's height and width to the window's top, left, height and width.
-        bicubic: True for bicubic interpolation, False for bilinear.
-        by_torch: let torch resize the window instead of Pillow. It takes a third of the time. Some values differ by 1
-            or 2, because torch rounds the weights to 16 bits.
-
-    Raises:
-        InputError: the file is damaged or has too many pixels.
-    """
-    pixels = _cut(data, path, channels, window)
-    if by_torch:
-        return resized_by_torch(pixels, image_size, "bicubic" if bicubic else "bilinear")
-    image = Image.fromarray(pixels if channels == 3 else pixels[:, :, 0])
-    image = image.resize((image_size, image_size), Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR)
-    return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
 
 
 def decode_within(
@@ -174,8 +138,8 @@ def decode_within(
     Raises:
         InputError: the file is damaged or has too many pixels.
     """
-    with _loaded(data, path) as image:
-        fitted = within(_converted(image, channels), height, width, Image.Resampling.BICUBIC)
+    with loaded(data, path) as image:
+        fitted = within(converted(image, channels), height, width, Image.Resampling.BICUBIC)
         pixels = np.asarray(fitted, dtype=np.uint8).reshape(fitted.height, fitted.width, channels)
         return pixels, _has_orientation(image)
 
@@ -223,20 +187,8 @@ def decode_mask(data: bytes, path: Path, image_size: int) -> tuple[npt.NDArray[n
         return np.array(image, dtype=np.uint8), np.array(fitted, dtype=np.uint8)
 
 
-def _cut(data: bytes, path: Path, channels: int, window: Callable[[int, int], Window]) -> npt.NDArray[np.uint8]:
-    """Decode a window of an image to uint8 [height, width, channels]."""
-    pixels = rgb_pixels(data, MOST_AREA) if channels == 3 else None
-    if pixels is not None:
-        top, left, height, width = window(*pixels.shape[:2])
-        return pixels[top : top + height, left : left + width]
-    with _loaded(data, path) as opened:
-        top, left, height, width = window(opened.height, opened.width)
-        image = _converted(opened.crop((left, top, left + width, top + height)), channels)
-        return np.array(image, dtype=np.uint8).reshape(height, width, channels)
-
-
 def _fitted(image: Image.Image, path: Path, channels: int, image_size: int, side: int) -> npt.NDArray[np.uint8]:
-    image = _cropped(_converted(image, channels), path, image_size, side, Image.Resampling.BICUBIC)
+    image = _cropped(converted(image, channels), path, image_size, side, Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.uint8).reshape(image_size, image_size, channels)
 
 
@@ -267,7 +219,8 @@ def _resized_size(width: int, height: int, side: int, path: Path) -> tuple[int, 
     return width, height
 
 
-def _converted(image: Image.Image, channels: int) -> Image.Image:
+def converted(image: Image.Image, channels: int) -> Image.Image:
+    """The image in grey (1 channel) or RGB (3 channels)."""
     if "transparency" in image.info:
         image = image.convert("RGBA")  # converting a transparent palette directly to RGB gives a warning
     mode = "L" if channels == 1 else "RGB"
@@ -282,7 +235,16 @@ def _has_orientation(image: Image.Image) -> bool:
 
 
 @contextmanager
-def _loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
+def loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
+    """Decode the bytes of an image file to a Pillow image, in the file's own mode.
+
+    Args:
+        data: the file's bytes.
+        path: the file's path, for error messages.
+
+    Raises:
+        InputError: the file is damaged or has too many pixels. Errors that Pillow raises within the context count too.
+    """
     with _readable(path), open_image(io.BytesIO(data)) as image:
         _resized_size(*image.size, min(image.size), path)
         image.load()
@@ -291,7 +253,7 @@ def _loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
 
 @contextmanager
 def _loaded_mask(data: bytes, path: Path) -> Iterator[Image.Image]:
-    with _loaded(data, path) as image:
+    with loaded(data, path) as image:
         if image.mode not in MASK_MODES:
             raise InputError(
                 "a mask has colours instead of the values of classes"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,12 +16,12 @@ from suite.data.buffers import Buffers, keep_freed_memory
 from suite.data.cache import load_index, load_meta, load_split, prepare_command, prepared_files, verify
 from suite.data.crops import Crops, crop_and_resize, crop_to_nearest, resize_and_crop_centre
 from suite.data.datasets import Dataset
-from suite.data.decode import decode, decode_window, read_file
+from suite.data.decode import decode, read_file
 from suite.data.index import Row, changed_file
 from suite.data.names import name_path
 from suite.data.parallel import Background
 from suite.data.transfer import to_device
-from suite.errors import InputError
+from suite.data.windows import Pixels, Window, decode_windows
 from suite.registry import resolve
 
 Name = tuple[str, str]  # a data set's checksum, and the split
@@ -197,31 +195,46 @@ class FolderImages:
     def _start_batch(self, indices: Tensor, crop_ratio: float) -> Pending:
         channels, size, _ = self.shape
         resized = _resized(size, crop_ratio)
-        return self._start(indices, lambda i, data, path: decode(data, path, channels, size, resized))
+
+        def repeated(places: Sequence[int], data: bytes, path: Path) -> list[Pixels]:
+            return [decode(data, path, channels, size, resized)] * len(places)
+
+        return self._start(indices, repeated)
 
     def _start_cropped(self, indices: Tensor, crops: Crops) -> Pending:
         channels, size, _ = self.shape
         bicubic, by_torch = crops.bicubic.tolist(), crops.resizer == "torch"
-        return self._start(
-            indices,
-            lambda i, data, path: decode_window(
-                data, path, channels, size, partial(crops.window, i), bicubic[i], by_torch=by_torch
-            ),
-        )
 
-    def _start(self, indices: Tensor, decode_: Callable[[int, bytes, Path], npt.NDArray[np.uint8]]) -> Pending:
+        def cut(places: Sequence[int], data: bytes, path: Path) -> list[Pixels]:
+            windows = [Window(partial(crops.window, place), bicubic[place]) for place in places]
+            return decode_windows(data, path, channels, size, windows, by_torch=by_torch)
+
+        return self._start(indices, cut)
+
+    def _start(self, indices: Tensor, decode_: Callable[[Sequence[int], bytes, Path], list[Pixels]]) -> Pending:
+        """Start decoding. Each file is read once, even if the batch has its image several times.
+
+        Args:
+            indices: the images of the batch, int64 [B].
+            decode_: a function from an image's places in the batch, its file's bytes and path to an image per place.
+        """
         shape = (len(indices), *self.shape)
         if self.labels.device.type == "cuda":
             pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         else:
             pixels = self._buffers.empty(shape, torch.uint8)
-        places = pixels.permute(0, 2, 3, 1).numpy()
+        batch = pixels.permute(0, 2, 3, 1).numpy()
+        places: dict[int, list[int]] = {}
+        for place, index in enumerate(indices.tolist()):
+            places.setdefault(index, []).append(place)
 
-        def read(item: tuple[int, int]) -> None:
-            i, index = item
-            places[i] = decode_(i, *self._verified(self.rows[index]))
+        def read(item: tuple[int, list[int]]) -> None:
+            index, its_places = item
+            images = decode_(its_places, *self._verified(self.rows[index]))
+            for place, image in zip(its_places, images, strict=True):
+                batch[place] = image
 
-        return _Decoding(pixels, Background(read, enumerate(indices.tolist())), self.labels.device)
+        return _Decoding(pixels, Background(read, places.items()), self.labels.device)
 
     def to(self, device: torch.device | str) -> FolderImages:
         """The same images, with batches and labels on another device."""
@@ -289,50 +302,3 @@ def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -
     return FolderImages(
         dataset, Path(name_path(meta.images) if meta else ""), index.rows, torch.from_numpy(index.labels)
     )
-
-
-# What the number of images is of, by the recipe key that sets it.
-_SUBSETS = {"train_images": "a training subset", "corruptions.images": "a subset of the test images"}
-
-
-def balanced_subset(labels: Tensor, count: int, seed: int | None = None, key: str = "train_images") -> Tensor:
-    """The ascending indices of `count / classes` images of every class.
-
-    If `count` isn't a multiple of the number of classes, the first classes get one image more each.
-
-    Args:
-        labels: int64 [N].
-        count: the number of images.
-        seed: draws the images; None: the first ones of each class in canonical order, the same for all trials.
-        key: the recipe key that sets the number, for the error message.
-
-    Raises:
-        InputError: `count` is less than the number of classes, or a class has too few images.
-    """
-    classes = torch.unique(labels).tolist()
-    if count < len(classes):
-        raise InputError(
-            f"{_SUBSETS[key]} with fewer images than classes",
-            expected=f"{key} of at least {len(classes)}",
-            found=str(count),
-            where=f"the recipe's {key}",
-            fix=f"raise {key} in the recipe, or set it to null for all images",
-        )
-    share, extra = divmod(count, len(classes))
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    chosen = []
-    for position, label in enumerate(classes):
-        members = (labels == label).nonzero().flatten()
-        wanted = share + (position < extra)
-        if len(members) < wanted:
-            raise InputError(
-                f"{_SUBSETS[key]} larger than a class",
-                expected=f"{wanted} images of class {label}, for a balanced subset of {count}",
-                found=f"{len(members)} images",
-                where=f"the recipe's {key}",
-                fix=f"lower {key} in the recipe, or set it to null for all images",
-            )
-        if generator is not None:
-            members = members[torch.randperm(len(members), generator=generator)]
-        chosen.append(members[:wanted])
-    return torch.cat(chosen).sort().values

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from suite.data.corruptions.images import CorruptedTest
 from suite.data.held_out import Part, hold_out
-from suite.data.images import Images, balanced_subset
+from suite.data.images import Images
+from suite.data.subsets import balanced_subset
 from suite.grid.losses import LOSSES
 from suite.grid.trial import Trial
 from suite.models.backbone_size import body_of

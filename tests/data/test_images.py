@@ -15,8 +15,9 @@ import suite.data.images
 from suite.data.cache import load_index, load_split
 from suite.data.crops import Crops, crop_and_resize, draw_crops, resize_and_crop_centre
 from suite.data.datasets import DATASETS
-from suite.data.images import ArrayImages, balanced_subset, load_images
+from suite.data.images import ArrayImages, FolderImages, load_images
 from suite.data.preparation import prepare
+from suite.data.subsets import balanced_subset
 from suite.errors import InputError
 from tests.pictures import from_pillow
 
@@ -107,6 +108,24 @@ def test_torch_resizes_the_same_windows_where_the_crops_say_so(write_tree, tmp_p
     halves = [by_torch.take(order[:12]), by_torch.take(order[12:])]
     assert {half.resizer for half in halves} == {Crops.joined(halves).resizer} == {"torch"}
     assert torch.equal(torch.cat([images.cropped(order[:12], halves[0]), images.cropped(order[12:], halves[1])]), found)
+
+
+@pytest.mark.parametrize("resizer", ["pillow", "torch"])
+def test_a_file_is_read_once_for_all_its_places_in_a_batch(resizer, write_tree, tmp_path, monkeypatch):
+    """As with repeated augmentation: each place still has its own crop."""
+    root, folder = tmp_path / "cache", write_tree(size=(40, 27), train=8)
+    dataset = prepare("drawings", root=root, source=folder, storage="folder", image_size=14)
+    images = load_images(dataset, "train", root)
+    order = torch.tensor([3, 3, 3, 0, 5, 0, 3, 7])
+    crops = draw_crops(8, (0.2, 1.0), (0.75, 4 / 3), order % 2 == 0, torch.Generator().manual_seed(0), resizer)
+    one_by_one = [images.cropped(order[[i]], crops.take(torch.tensor([i]))) for i in range(8)]
+    whole = [images.batch(order[[i]]) for i in range(8)]
+
+    verified, read = FolderImages._verified, []
+    monkeypatch.setattr(FolderImages, "_verified", lambda self, row: (read.append(row.path), verified(self, row))[1])
+    assert torch.equal(images.cropped(order, crops), torch.cat(one_by_one))
+    assert torch.equal(images.batch(order), torch.cat(whole))
+    assert sorted(read) == sorted(images.rows[i].path for i in (0, 3, 5, 7) for _ in range(2))
 
 
 def test_arrays_are_cropped_and_resized_too(data_folder):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from suite.data.decode import decode_window
+from suite.data.windows import Pixels, Window, decode_windows
 from suite.errors import InputError
 from tests.pictures import encoded, photographs, to_pillow
 
@@ -22,15 +22,21 @@ def photograph() -> Image.Image:
     return to_pillow(photographs(6, 60, 90))[0]
 
 
-def window(height: int, width: int) -> tuple[int, int, int, int]:
+def place(height: int, width: int) -> tuple[int, int, int, int]:
     return 5, 11, height - 20, width - 17
 
 
+def corner(height: int, width: int) -> tuple[int, int, int, int]:
+    return 0, 0, height // 3, width // 2
+
+
+def window(data: bytes, path: Path, channels: int = 3, bicubic: bool = True, by_torch: bool = True) -> Pixels:
+    (pixels,) = decode_windows(data, path, channels, SIZE, [Window(place, bicubic)], by_torch=by_torch)
+    return pixels
+
+
 def both(data: bytes, channels: int, bicubic: bool = True) -> list[npt.NDArray[np.int64]]:
-    return [
-        decode_window(data, Path("a.jpg"), channels, SIZE, window, bicubic, by_torch=by_torch).astype(int)
-        for by_torch in (False, True)
-    ]
+    return [window(data, Path("a.jpg"), channels, bicubic, by_torch).astype(int) for by_torch in (False, True)]
 
 
 @pytest.mark.parametrize("bicubic", [True, False])
@@ -67,7 +73,7 @@ def test_an_orientation_is_not_applied() -> None:
 def test_a_damaged_file_is_named(kept: int) -> None:
     data = encoded(photograph())[:kept]
     with pytest.raises(InputError, match="an image can't be read") as caught:
-        decode_window(data, Path("broken.jpg"), 3, SIZE, window, bicubic=True, by_torch=True)
+        window(data, Path("broken.jpg"))
     (problem,) = caught.value.problems
     assert problem.where.endswith("broken.jpg")
     assert "\n" not in problem.found
@@ -77,4 +83,19 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     path = tmp_path / "text.jpg"
     path.write_text("no image")
     with pytest.raises(InputError, match="an image can't be read"):
-        decode_window(path.read_bytes(), path, 3, SIZE, window, bicubic=True, by_torch=True)
+        window(path.read_bytes(), path)
+
+
+@pytest.mark.parametrize("by_torch", [False, True])
+@pytest.mark.parametrize(("kind", "channels"), [("JPEG", 3), ("JPEG", 1), ("PNG", 3)])
+def test_several_windows_of_one_file_are_those_that_it_gives_one_by_one(
+    kind: str, channels: int, by_torch: bool
+) -> None:
+    data, path = encoded(photograph(), kind), Path("a.jpg")
+    windows = [Window(place, True), Window(corner, False), Window(place, False)]
+    found = decode_windows(data, path, channels, SIZE, windows, by_torch=by_torch)
+    for image, one in zip(found, windows, strict=True):
+        (alone,) = decode_windows(data, path, channels, SIZE, [one], by_torch=by_torch)
+        np.testing.assert_array_equal(image, alone)
+    assert len({image.tobytes() for image in found}) == 3
+    assert decode_windows(data, path, channels, SIZE, [], by_torch=by_torch) == []

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from suite.data.images import ArrayImages, balanced_subset, load_images
+from suite.data.images import ArrayImages, load_images
+from suite.data.subsets import balanced_subset
 from suite.errors import InputError
 from suite.grid.grid import load_grid
 from suite.grid.recipe import Recipe

@@ -94,7 +94,9 @@ class OurLoop:
         )  # fmt: skip
 
     def _order(self, batches: int) -> Tensor:
-        """Return random image indices for this number of batches, without repetition within an epoch."""
-        count, images = batches * self._workload.recipe.batch_size, len(self._images)
-        epochs = [torch.randperm(images, generator=self._generator) for _ in range(math.ceil(count / images))]
-        return torch.cat(epochs)[:count]
+        """Return random image indices for this number of batches, each as often in a row as the recipe repeats it."""
+        recipe, images = self._workload.recipe, len(self._images)
+        count = batches * recipe.batch_size
+        rounds = math.ceil(count / (images * recipe.repeats))
+        drawn = torch.cat([torch.randperm(images, generator=self._generator) for _ in range(rounds)])
+        return drawn.repeat_interleave(recipe.repeats)[:count]

@@ -12,7 +12,8 @@ from suite.data.arrays import Pixels
 from suite.data.corruptions.settings import Corruptions
 from suite.data.corruptions.stored import CopiesOf
 from suite.data.datasets import Dataset
-from suite.data.images import ArrayImages, Evaluated, Images, balanced_subset, load_images
+from suite.data.images import ArrayImages, Evaluated, Images, load_images
+from suite.data.subsets import balanced_subset
 
 
 class CorruptedImages(ArrayImages):

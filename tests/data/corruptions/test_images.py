@@ -10,8 +10,9 @@ import torch
 from suite.data.corruptions.images import load_corrupted
 from suite.data.corruptions.settings import Corruptions
 from suite.data.corruptions.stored import CopiesOf
-from suite.data.images import balanced_subset, load_images
+from suite.data.images import load_images
 from suite.data.preparation import prepare
+from suite.data.subsets import balanced_subset
 from tests.corrupted import darker
 
 
