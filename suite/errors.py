@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 _LISTED = 60  # the most names that a message lists
+
+_PART = re.compile(r" +(expected|found|where|what to do): *(.*)")  # a line of a message, see `Problem`
 
 # What a stranger's code may raise and is caught: `sys.exit()` in it must not end the suite, as if all were well. Ctrl-C
 # and SIGTERM, which is made to raise the same, aren't among it.
@@ -68,6 +71,24 @@ def first_line(error: BaseException) -> str:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def reason_line(text: str) -> str:
+    """Why a run failed, in one line, from the end of a traceback.
+
+    The last line of the traceback. Of an `InputError`, whose message has several lines, all parts but the expected one.
+    """
+    lines = text.strip().splitlines() or ["?"]
+    parts: dict[str, str] = {}
+    while len(lines) > 1 and (part := _PART.fullmatch(lines[-1])):
+        parts[part[1]] = part[2]
+        lines.pop()
+    if not parts:
+        return lines[-1]
+    said = lines[-1].removeprefix("suite.errors.").removeprefix("InputError: ")
+    said += f": {parts['found']}" if "found" in parts else ""
+    said += f" ({parts['where']})" if "where" in parts else ""
+    return said + (f"; {parts['what to do']}" if "what to do" in parts else "")
 
 
 def unknown(

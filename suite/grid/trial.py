@@ -18,6 +18,7 @@ from suite.models.architectures import Architecture
 from suite.models.model_cell import ModelCell, Shape
 from suite.models.region_size import has_trained_parameters
 from suite.store.canonical import derive_seed, fingerprint, resolved_values
+from suite.store.record import run_name
 
 # What draws random numbers in a training. Each has its own seed, so that none disturbs another.
 Purpose = Literal["initialisation", "order", "augmentation", "dropout"]
@@ -151,6 +152,11 @@ class Trial:
     def label(self) -> str:
         """The trial in one line, for people."""
         return " ".join([*in_config(self.levels).values(), *self.recipe_settings, f"seed {self.seed_index}"])
+
+    @property
+    def name(self) -> str:
+        """Like `label`, without the usual norm and loss."""
+        return run_name(self.levels, self.seed_index, self.recipe_settings)
 
     @property
     def settings(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
+from suite.errors import reason_line
 from suite.grid.trial import Trial
 from suite.run.events import Listener
 from suite.run.timing.estimate import Estimate
@@ -65,9 +66,11 @@ class ProgressDisplay(Listener):
         self._all = _Pace()
         for trial in trials:
             self._paces[self._kinds[trial.id]].left += self._left[trial.id]
+        self._names = {trial.id: trial.name for trial in trials}
         self._running: set[str] = set()
         self._ended: Counter[str] = Counter()
         self._last = "–"
+        self._reasons: set[str] = set()  # why trials have failed
         self._since: dict[str, float] = {}  # when each running trial was last started
         self._at_once = 1
         self._bar = Progress(
@@ -95,7 +98,7 @@ class ProgressDisplay(Listener):
         self._show()
 
     def finished(self, record: RunRecord) -> None:
-        """Count the trial as done or failed. Outside a terminal, print a line."""
+        """Count the trial as done or failed. Print each new reason of a failure, and outside a terminal a line."""
         self._running.discard(record.trial_id)
         now = time.monotonic()
         began = self._since.pop(record.trial_id, now)
@@ -105,20 +108,24 @@ class ProgressDisplay(Listener):
             pace.ended += expected
             pace.took += took
         self._ended["done" if record.status == "done" else "failed"] += 1
-        name = run_name(vars(record), record.seed_index)
+        name = self._names.get(record.trial_id) or run_name(vars(record), record.seed_index)
         result = record.status if record.top1 is None else f"{record.top1:.2f} %"
         self._last = f"{result} ({name})"
         self._show()
         if not self._console.is_terminal:
             self._say(self._line())
+        reason = reason_line(record.error or "")
+        if record.error and reason not in self._reasons:  # many trials may fail for one reason
+            self._reasons.add(reason)
+            self._say(f"failed: {name}: {reason}")
 
     def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
         """Print a line about a trial that failed from an infrastructure error and waits for its retry."""
         self._running.discard(trial.id)
         self._show()
         where = f" on {fault.node}" if fault.node else ""
-        reason = (fault.reason.strip().splitlines() or ["?"])[-1]
-        self._say(f"again in {duration(seconds)}: {trial.label} (an error of the machine{where}: {reason})")
+        told = reason_line(fault.reason)
+        self._say(f"again in {duration(seconds)}: {trial.name} (an error of the machine{where}: {told})")
 
     def skipped(self, trials: Sequence[Trial], reason: str) -> None:
         """Print one line about all skipped trials."""

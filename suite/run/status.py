@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from suite.errors import reason_line
 from suite.grid.grid import Expansion
 from suite.grid.trial import Trial
 from suite.run.outcomes import Outcome, Outcomes
 from suite.run.timing.estimate import Estimate, estimate, side_by_side
 from suite.run.timing.pace import Device, Pace
 from suite.store.beats import LOST, Beat, Running, Seen
-from suite.store.record import run_name
 
 _ENOUGH = 0.02  # fraction of a training run after which its own speed predicts when it ends
 
@@ -110,7 +110,7 @@ class View:
             ],
             "failures": [
                 {"trial_id": outcome.trial_id, "label": outcome.label, "status": outcome.status, "node": outcome.node}
-                | {"error": _last_line(outcome.error)}
+                | {"error": reason_line(outcome.error)}
                 for outcome in self.failures
             ],
         }
@@ -151,8 +151,9 @@ class Watcher:
         if self._renewed is not None:
             self._expansion = self._renewed()
         trials = self._expansion.trials
-        ended = [outcomes[key] for trial in trials if (key := (trial.cell_id, trial.seed_index)) in outcomes]
-        open_trials = [trial for trial in trials if (trial.cell_id, trial.seed_index) not in outcomes]
+        by_trial = [(trial, outcomes.get((trial.cell_id, trial.seed_index))) for trial in trials]
+        ended = [outcome for _, outcome in by_trial if outcome is not None]
+        open_trials = [trial for trial, outcome in by_trial if outcome is None]
         underway = self._underway(open_trials, beats)
         alive = {trial.beat.trial_id: trial.beat for trial in underway if not trial.lost}
         paces = [outcome.pace for outcome in outcomes.values() if outcome.pace is not None]
@@ -164,7 +165,12 @@ class Watcher:
         first = sorted(zip(going, remaining, strict=True), key=lambda pair: pair[0] is None)
         known = [seconds for _, seconds in first if seconds is not None]
         seconds_left = side_by_side(known, len(alive)) if alive and known else None
-        failures = tuple(outcome for outcome in ended if outcome.status != "done")
+        # A record doesn't say which of its recipe's settings are axes of the grid; a trial's label does.
+        failures = tuple(
+            replace(outcome, label=trial.name)
+            for trial, outcome in by_trial
+            if outcome is not None and outcome.status != "done"
+        )
         return View(
             grid=self._name,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -196,7 +202,7 @@ class Watcher:
             else:
                 silent = seen.age if before is None else 0.0
                 self._heard[trial.id] = (seen.written, now - silent)
-            found.append(Underway(run_name(trial.levels, trial.seed_index), seen.beat, round(silent, 1), silent > LOST))
+            found.append(Underway(trial.name, seen.beat, round(silent, 1), silent > LOST))
         self._heard = {trial_id: heard for trial_id, heard in self._heard.items() if trial_id in beats}
         return tuple(found)
 
@@ -238,7 +244,3 @@ def _left(remaining: Iterable[float | None], device: Device | None) -> dict[str,
     if device is None:
         return {}
     return {device.unit: device.hours(sum(seconds for seconds in remaining if seconds is not None))}
-
-
-def _last_line(text: str) -> str:
-    return "".join(text.strip().splitlines()[-1:])

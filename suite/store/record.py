@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -120,10 +120,16 @@ class Epoch(_Model):
     )
 
 
-def run_name(levels: Mapping[str, Any], seed_index: int) -> str:
-    """A run's name for people. levels: the level of each axis in `AXIS_FIELDS`."""
+def run_name(levels: Mapping[str, Any], seed_index: int, settings: Sequence[str] = ()) -> str:
+    """A run's name for people, without the usual norm and loss.
+
+    Args:
+        levels: the level of each axis in `AXIS_FIELDS`.
+        seed_index: the run's seed index.
+        settings: the recipe's settings that are axes of the grid, such as "lr=0.001". A record doesn't tell them.
+    """
     told = [str(levels[axis]) for axis in _DATASET_LAST if levels[axis] != USUAL_LEVELS.get(axis)]
-    return " ".join([*told, f"seed {seed_index}"])
+    return " ".join([*told, *settings, f"seed {seed_index}"])
 
 
 class RunRecord(_Model):

@@ -15,6 +15,7 @@ from suite.run.progress import ProgressDisplay
 from suite.run.timing.estimate import estimate
 from suite.run.timing.pace import Paces
 from suite.text import duration
+from suite.train.faults import MachineFault
 from tests.records import make_record
 
 Write = Callable[..., Path]
@@ -38,6 +39,32 @@ def test_without_a_terminal_there_is_a_line_per_trial(write_grid: Write) -> None
     assert second.startswith("1/4 done · 0 running · 1 failed · ")
     assert second.endswith(" left · last diverged (tiny learnable lape digits seed 0)")
     assert "\x1b" not in first + second
+
+
+REFUSED = """  File "images.py", line 3, in read
+suite.errors.InputError: an image can't be read
+  expected:   a whole image file
+  found:      No such file or directory
+  where:      /data/photos/3.jpg
+  what to do: put the images back
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_reason_of_a_failure_is_told_once(terminal: bool, write_grid: Write) -> None:
+    trials = load_grid(write_grid()).expand().trials
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+    with ProgressDisplay(console, trials, estimate(trials, [])) as display:
+        display.finished(make_record(trials[0], status="error", error=REFUSED))
+        display.finished(make_record(trials[1], status="error", error=REFUSED))
+        display.finished(make_record(trials[2], status="error", error="Traceback …\nRuntimeError: no"))
+        display.delayed(trials[3], MachineFault(REFUSED, "n1"), 8.0)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    reason = "an image can't be read: No such file or directory (/data/photos/3.jpg); put the images back"
+    assert text.count(f"failed: tiny learnable default digits seed 0: {reason}") == 1
+    assert text.count("failed: tiny learnable default digits seed 1: RuntimeError: no") == 1
+    assert text.count("failed: ") == 2
+    assert f"again in 8 s: tiny learnable lape digits seed 1 (an error of the machine on n1: {reason})" in text
 
 
 def test_in_a_terminal_there_is_one_line_that_changes(write_grid: Write) -> None:

@@ -9,6 +9,7 @@ from suite.cli.answers.answer import json_text
 from suite.cli.answers.plan import trial_counts
 from suite.cli.answers.run import ClaimWord, Delayed, Ended, Event, Finished, Planned, Progressed, Skipped, Started
 from suite.cli.commands.report import write_report
+from suite.errors import reason_line
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace
 from suite.run.events import Listener
@@ -23,6 +24,9 @@ from suite.train.faults import MachineFault
 class EventStream(Listener):
     """Prints each event of a run as one line of JSON."""
 
+    def __init__(self) -> None:
+        self._labels: dict[str, str] = {}  # of the trials that were started
+
     def planned(self, grid: str, plan: Plan, now: int, expected: Estimate) -> None:
         """The run begins, and will train `now` trials."""
         seconds = expected.wall if expected.known else None
@@ -30,6 +34,7 @@ class EventStream(Listener):
 
     def started(self, trial: Trial) -> None:
         """Print the event."""
+        self._labels[trial.id] = trial.name
         _tell(Started(at=_now(), trial_id=trial.id, label=trial.label))
 
     def progressed(self, beat: Beat) -> None:
@@ -43,18 +48,18 @@ class EventStream(Listener):
             Finished(
                 at=_now(),
                 trial_id=record.trial_id,
-                label=run_name(vars(record), record.seed_index),
+                label=self._labels.get(record.trial_id) or run_name(vars(record), record.seed_index),
                 status=record.status,
                 top1=record.top1,
                 epochs=record.epochs,
                 train_seconds=record.train_seconds,
-                error="".join((record.error or "").strip().splitlines()[-1:]),
+                error=reason_line(record.error) if record.error else "",
             )
         )
 
     def delayed(self, trial: Trial, fault: MachineFault, seconds: float) -> None:
         """Print the event."""
-        reason = "".join(fault.reason.strip().splitlines()[-1:])
+        reason = reason_line(fault.reason)
         _tell(Delayed(at=_now(), trial_id=trial.id, label=trial.label, reason=reason, seconds=seconds))
 
     def skipped(self, trials: Sequence[Trial], reason: str) -> None:

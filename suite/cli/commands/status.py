@@ -14,6 +14,7 @@ from rich.live import Live
 from suite.cli.answers.answer import json_text
 from suite.cli.answers.status import status_answer
 from suite.cli.commands.console import lit, open_console, print_line
+from suite.errors import reason_line
 from suite.grid.grid import Expansion
 from suite.run.opened_grid import OpenGrid
 from suite.run.status import Underway, View, Watcher
@@ -175,7 +176,7 @@ def status_lines(opened: OpenGrid, view: View, told: str | None = None) -> list[
     if view.failures:
         lines.append(f"  {_failed(opened, view)}")
     for outcome in view.failures[:_SHOWN]:
-        reason = "".join(outcome.error.strip().splitlines()[-1:])
+        reason = reason_line(outcome.error)
         where = f" on {outcome.node}" if outcome.node else ""
         lines.append(f"    {outcome.trial_id} {outcome.status:<8} {outcome.label}{where}: {reason}")
     if len(view.failures) > _SHOWN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from suite.errors import InputError
+from suite.errors import InputError, reason_line
 from suite.grid.trial import Trial
 from suite.store.record import RunRecord
 from suite.train.faults import MachineFault
@@ -28,7 +28,7 @@ def train_again(trial: Trial, machine: Machine) -> tuple[RunRecord, Model | None
         raise InputError(
             "the machine failed, not the trial",
             expected="a device, a disk and a network that work",
-            found=fault.reason.splitlines()[-1],
+            found=reason_line(fault.reason),
             where=str(fault.node),
             fix="run the same command again, here or on another machine",
         ) from None
