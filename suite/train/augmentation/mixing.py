@@ -100,8 +100,20 @@ def mix(images: Tensor, mixing: Mixing, batch: int | None = None) -> Tensor:
         return _blend_pairs(images, weight) if is_large(images) else images.flip(0).lerp_(images, weight)
     top, bottom, left, right = mixing.box[:, 0].tolist()
     inside = images[:, :, top:bottom, left:right]
-    inside.copy_(inside.flip(0))
+    if is_large(images):
+        _swap_pairs(inside)
+    else:
+        inside.copy_(inside.flip(0))
     return images
+
+
+def _swap_pairs(boxes: Tensor) -> None:
+    """CutMix in place: the boxes of each pair of images change places. Needs memory for one more box only."""
+    for number in range(len(boxes) // 2):
+        box, partner = boxes[number], boxes[-1 - number]
+        kept = box.clone()
+        box.copy_(partner)
+        partner.copy_(kept)
 
 
 def _blend_pairs(images: Tensor, weight: float) -> Tensor:

@@ -42,6 +42,7 @@ RECIPES: list[dict[str, Any]] = [
     {"auto_augment": "rand-m9-mstd0.5-inc1-p1", "mixup": 0.8, "interpolation": "random", "erase_prob": 0.5},
     {"auto_augment": "cifar10", "crop_scale": None, "mixup": 0.8, "mixup_mode": "elem"},
     {"mixup": 0.8, "mixup_first": True, "erase_prob": 0.5},
+    {"cutmix": 1.0, "erase_prob": 0.5},
     {"crop_scale": None, "crop_padding": 4},
 ]
 
