@@ -49,8 +49,8 @@ class Crops:
         fits = (width <= widths[:, None]) & (height <= heights[:, None])
         first = fits.long().argmax(1, keepdim=True)  # the first attempt that fits
         height, width = (side.gather(1, first).flatten() for side in (height, width))
-        largest_height = torch.minimum(heights, (widths / self.ratio[0]).round().long())
-        largest_width = torch.minimum(widths, (heights * self.ratio[1]).round().long())
+        largest_height = torch.minimum(heights, (widths / self.ratio[0]).round().long().clamp(min=1))
+        largest_width = torch.minimum(widths, (heights * self.ratio[1]).round().long().clamp(min=1))
         found = fits.any(1)
         height = torch.where(found, height, largest_height)
         width = torch.where(found, width, largest_width)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from suite.data.corruptions.settings import Corruptions, check_corruptible
 from suite.data.datasets import Dataset
 from suite.data.listops.settings import SYMBOLS
 from suite.data.tasks import TASKS, TaskName
 from suite.errors import InputError, nearest
 from suite.grid.axes import AXES, GRID_ORDER, unknown_level
+from suite.grid.data_compatibility import check_on_data
 from suite.grid.losses import LOSSES, idle_weights, set_weights
 from suite.grid.named_recipe import NamedRecipe
 from suite.grid.pretrained import Pretrained
-from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES
 from suite.models.backbone_size import BackboneSize, body_of
 from suite.models.levels import Cell
@@ -22,18 +21,8 @@ from suite.models.region_size import RegionSize
 from suite.models.semantic_size import SemanticSize
 from suite.models.sequence_size import SequenceSize
 from suite.models.sizes import PlainSize
-from suite.store.held_out import count_validation
 from suite.store.record import LOSS_KEYS, USUAL_LEVELS
 
-# Keys that change pixels. Of tokens, they would make other symbols.
-_OF_PIXELS = (
-    "crop_padding", "crop_scale", "flip", "auto_augment", "erase_prob", "mixup", "cutmix", "test_crop_ratio",
-    "corruptions",
-)  # fmt: skip
-# Keys that would change an image and not its mask, or that take one label per image.
-_NOT_OF_MASKS = ("auto_augment", "erase_prob", "mixup", "cutmix", "test_crop_ratio", "corruptions")
-# Likewise, where there are no labels: a resized crop would mix the numbers of regions.
-_NOT_OF_REGIONS = (*_NOT_OF_MASKS, "crop_scale", "label_smoothing")
 # What architectures and data sets are of, and which architecture to choose for it.
 _KINDS = {
     "lists": "sequences of tokens",
@@ -122,39 +111,15 @@ def _check_kind(cell: Cell, dataset: Dataset) -> None:
 
 
 def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
-    recipe = named.recipe
-    if dataset.listops is not None:
-        _check_unchanged(dataset, named, _OF_PIXELS, "changes pixels", "has tokens", "without augmentation")
+    check_on_data(named, dataset)
     if dataset.segmentation is not None:
-        _check_unchanged(dataset, named, _NOT_OF_MASKS, "has what masks can't follow", "has masks",
-                         "whose augmentation is crop_padding or crop_scale, and flip")  # fmt: skip
-        _check_scenes(dataset, named)
         _check_usual_loss(cell, dataset, "is of whole images", "has masks", "cross entropy of pixels")
     if dataset.regions is not None:
-        _check_unchanged(dataset, named, _NOT_OF_REGIONS, "has what regions can't follow", "has regions",
-                         "whose augmentation is crop_padding and flip, without label_smoothing")  # fmt: skip
         _check_usual_loss(cell, dataset, "is of classes", "has regions", "the modularity of the regions")
-    if recipe.scenes is not None and not dataset.windowed:
-        raise InputError(
-            f"the recipe's scenes are of images larger than the model's input, and those of {dataset.name} are not",
-            expected="a data set whose segmentation has a height and a width",
-            found=f"images of {dataset.size_text}",
-            where=named.where("scenes"),
-            fix="leave scenes out, or prepare the images with height and width in --segmentation",
-        )
     _check_backbone(cell, named)
+    recipe = named.recipe
     if recipe.pretrained is not None:
         _check_pretrained(recipe.pretrained, cell, named)
-    if recipe.cutmix_grid is not None and dataset.image_size % recipe.cutmix_grid:
-        raise InputError(
-            f"the recipe's cutmix_grid doesn't fit the data set {dataset.name}",
-            expected=f"whole cells in images of {dataset.image_size} pixels a side",
-            found=f"cutmix_grid {recipe.cutmix_grid}",
-            where=named.where("cutmix_grid"),
-            fix="give the side of the patches",
-        )
-    if recipe.corruptions is not None:
-        _check_corruptions(recipe.corruptions, dataset, named)
     family = cell.arch.family
     if recipe.distillation != "none" and not family.distilled:
         raise InputError(
@@ -163,38 +128,6 @@ def _check_recipe(cell: Cell, dataset: Dataset, named: NamedRecipe) -> None:
             found=f"family {family.name} with distillation: {recipe.distillation}",
             where=named.where("distillation"),
             fix="choose another arch, or give this one a block of its own with distillation: none",
-        )
-    images = recipe.train_images if recipe.train_images is not None else dataset.train_images
-    least = dataset.num_classes if dataset.segmentation is None else 1  # of regions, it is 1
-    _check_range("train_images", images, least, dataset.train_images, dataset, named)
-    if recipe.validation is not None:
-        _check_validation(recipe, images, dataset, named)
-    else:
-        _check_range("batch_size", recipe.batch_size, 1, images, dataset, named)
-
-
-def _check_scenes(dataset: Dataset, named: NamedRecipe) -> None:
-    """Raise `InputError` unless the recipe has crops and windows where images are larger than the model's input."""
-    scenes = named.recipe.scenes
-    if not dataset.windowed:
-        return
-    if scenes is None:
-        raise InputError(
-            f"images of {dataset.name} are larger than the model's input, and the recipe doesn't crop them",
-            expected="scenes in the recipe",
-            found="none",
-            where=named.where("scenes"),
-            fix="add, for instance, scenes: {scale: [0.5, 2.0]}; or prepare squares, without height and width",
-        )
-    _check_unchanged(dataset, named, ("crop_padding", "crop_scale"), "has another crop than that of its scenes",
-                     "has images larger than the model's input", "whose crop is that of scenes")  # fmt: skip
-    if scenes.stride is not None and scenes.stride > dataset.image_size:
-        raise InputError(
-            "the windows of a test image leave pixels between them",
-            expected=f"a stride of at most {dataset.image_size} pixels, the side of a window on {dataset.name}",
-            found=f"stride {scenes.stride}",
-            where=named.where("scenes"),
-            fix="lower scenes.stride",
         )
 
 
@@ -273,30 +206,6 @@ def weights_of_nothing(axis: str, level: str, advice: str, named: NamedRecipe) -
     )
 
 
-def _check_unchanged(
-    dataset: Dataset, named: NamedRecipe, keys: Iterable[str], does: str, has: str, expected: str
-) -> None:
-    """Raise `InputError` if the recipe sets keys that would spoil this kind of data.
-
-    Args:
-        dataset: the data set.
-        named: the recipe.
-        keys: the keys that must have their default.
-        does: what these keys do to pixels, for the message.
-        has: what the data set has instead.
-        expected: which recipe fits.
-    """
-    fields = Recipe.model_fields
-    if changed := [key for key in keys if getattr(named.recipe, key) != fields[key].default]:
-        raise InputError(
-            f"the recipe {does}, and {dataset.name} {has}",
-            expected=f"a recipe {expected}",
-            found=", ".join(f"{key}: {getattr(named.recipe, key)}" for key in changed),
-            where=named.where(changed[0]),
-            fix=f"leave {', '.join(changed)} out",
-        )
-
-
 def _check_usual_loss(cell: Cell, dataset: Dataset, of: str, has: str, meaning: str) -> None:
     """Raise `InputError` if the cell has another loss than the usual one.
 
@@ -313,34 +222,4 @@ def _check_usual_loss(cell: Cell, dataset: Dataset, of: str, has: str, meaning: 
             expected=f"loss {USUAL_LEVELS['loss']}: {meaning}",
             found=f"loss {cell['loss']}",
             fix=f"leave this loss out; {_DROP}",
-        )
-
-
-def _check_corruptions(corruptions: Corruptions, dataset: Dataset, named: NamedRecipe) -> None:
-    check_corruptible(dataset, named.where("corruptions"))
-    if corruptions.images is not None:
-        least, most = dataset.num_classes, dataset.test_images
-        _check_range("corruptions.images", corruptions.images, least, most, dataset, named)
-
-
-def _check_validation(recipe: Recipe, images: int, dataset: Dataset, named: NamedRecipe) -> None:
-    held = count_validation(recipe.validation, images)
-    if images - held < recipe.batch_size:
-        raise InputError(
-            f"the recipe's validation split leaves fewer training images of {dataset.name} than a batch has",
-            expected=f"at most {max(images - recipe.batch_size, 0)} of {images} images held out",
-            found=f"validation {recipe.validation}, which is {held} images, with batch_size {recipe.batch_size}",
-            where=named.where("validation"),
-            fix="hold out fewer images, or lower batch_size",
-        )
-
-
-def _check_range(name: str, value: int, least: int, most: int, dataset: Dataset, recipe: NamedRecipe) -> None:
-    if not least <= value <= most:
-        raise InputError(
-            f"the recipe's {name} doesn't fit the data set {dataset.name}",
-            expected=f"from {least} to {most}",
-            found=str(value),
-            where=recipe.where(name.partition(".")[0]),
-            fix=f"change {name}, for instance with --set recipe.{name}={most}",
         )

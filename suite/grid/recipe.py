@@ -114,7 +114,7 @@ class Recipe(StepKeys):
         default=1,
         ge=1,
         le=100,
-        description="repeated augmentation: each image is drawn this often, and an epoch has as many fewer images",
+        description="repeated augmentation: each image is taken this many times in a row. An epoch keeps its length",
         json_schema_extra=neutral(1),
     )
 
@@ -252,10 +252,11 @@ class Recipe(StepKeys):
 
     @model_validator(mode="after")
     def _whole_augmentation(self) -> Self:
-        for name, most in (("crop_scale", 1.0), ("crop_ratio", 1000.0)):
-            bounds = getattr(self, name)
-            if bounds is not None and not 0 < bounds[0] <= bounds[1] <= most:
-                raise ValueError(f"{name} must rise from above 0 to at most {most:g}, not {list(bounds)}")
+        scale, ratio = self.crop_scale, self.crop_ratio
+        if scale is not None and not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError(f"crop_scale must rise from above 0 to at most 1, not {list(scale)}")
+        if not 0.001 <= ratio[0] <= ratio[1] <= 1000:
+            raise ValueError(f"crop_ratio must rise from at least 0.001 to at most 1000, not {list(ratio)}")
         if self.crop_scale is not None and self.crop_padding:
             raise ValueError("one kind of crop, crop_scale or crop_padding, not both")
         if self.mixes and self.batch_size % 2:

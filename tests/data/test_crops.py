@@ -72,6 +72,20 @@ def test_where_no_window_fits_the_largest_at_the_centre_is_taken(height: int, wi
     assert tuple(found) == expected
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (300, 1), (3, 2), (32, 32)])
+@pytest.mark.parametrize("ratio", [RATIO, (3.0, 4.0), (0.001, 0.001), (1000.0, 1000.0), (0.001, 1000.0)])
+@pytest.mark.parametrize("scale", [(1e-9, 1e-9), (0.08, 1.0), (1.0, 1.0)])
+def test_a_window_has_a_pixel_and_lies_in_the_image(
+    height: int, width: int, ratio: tuple[float, float], scale: tuple[float, float]
+) -> None:
+    drawn = crops(30, scale, ratio)
+    found = windows(drawn, height, width)
+    assert (found[:, 2:] >= 1).all()
+    assert (found[:, :2] >= 0).all()
+    assert (found[:, :2] + found[:, 2:] <= torch.tensor([height, width])).all()
+    assert [list(drawn.window(i, height, width)) for i in range(30)] == found.tolist()
+
+
 def test_one_image_s_window_is_that_of_the_batch() -> None:
     drawn = crops(20, (0.2, 0.7))
     together = windows(drawn, 30, 50).tolist()

@@ -193,6 +193,8 @@ def test_an_anchor_that_stands_twice_is_refused_without_a_warning(write_grid: Wr
         ("train_images: 3", "small.yaml, line 6"),
         ("cutmix: 1.0\n  cutmix_grid: 3", "small.yaml, line 7"),
         ("cosine_weight: 0.5", "small.yaml, line 6"),
+        ("repeats: 100\n  train_images: 99", "small.yaml, line 6"),
+        ("crop_scale: [0.5, 1.0]\n  resizer: torch", "small.yaml, line 7"),
         ("warmup_epochs: 9", "small.yaml, line 6"),
     ],
 )
@@ -203,6 +205,17 @@ def test_what_is_wrong_with_a_recipe_has_the_line_of_its_key(write_grid: Write, 
     message = refused(path)
     assert place in message, message
     assert "axes" not in message
+
+
+def test_keys_without_an_effect_on_the_data_are_refused(write_grid: Write) -> None:
+    """They would give the same training another id."""
+    changes = ("recipe.crop_scale=[0.5,1.0]", "recipe.resizer=torch")
+    assert "the recipe's resizer has no effect on digits, whose images are in memory" in refused(write_grid(), *changes)
+    few = ("recipe.train_images=128", "recipe.batch_size=64", "recipe.repeats=100")
+    read(write_grid(), few, None)
+    message = refused(write_grid(), "recipe.train_images=80", "recipe.batch_size=64", "recipe.repeats=100")
+    assert "the recipe's repeats doesn't fit the data set digits" in message
+    assert "from 1 to 80" in message
 
 
 def test_a_key_of_a_recipe_file_has_its_line_there(write_grid: Write, tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ MIXING = {"batch_size": 4, "mixup": 0.8, "cutmix": 1.0}
         ({"crop_scale": (0.0, 0.4)}, "crop_scale must rise"),
         ({"crop_scale": (0.5, 1.4)}, "crop_scale must rise"),
         ({"crop_scale": (0.5, 1.0), "crop_ratio": (2.0, 1.0)}, "crop_ratio must rise"),
+        (
+            {"crop_scale": (0.5, 1.0), "crop_ratio": (1e-4, 1.0)},
+            "crop_ratio must rise from at least 0.001 to at most 1000",
+        ),
+        ({"crop_scale": (0.5, 1.0), "crop_ratio": (1.0, 1001.0)}, "crop_ratio must rise"),
         ({"crop_scale": (0.5, 1.0), "crop_padding": 4}, "one kind of crop"),
         ({"epochs": 9, "warmup_epochs": 2, "warmup": "harmonic", "schedule_unit": "step"}, "no bound between epochs"),
         ({"crop_ratio": (0.5, 2.0)}, "crop_ratio has no effect without crop_scale"),
