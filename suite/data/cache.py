@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from suite.data.arrays import SPLITS, Split, arrays_checksum
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.index import Index, check_files, classes_checksum, index_checksum, read_index, write_index
-from suite.data.names import name_path
+from suite.data.names import name_path, shown
 from suite.errors import InputError, first_line
 from suite.store.files import cannot_write, check_folder
 from suite.store.homes import expanded, home_folder
@@ -49,6 +50,11 @@ class Meta(BaseModel):
     stamp: str = ""
     images: str = ""  # storage "folder": where the image files are
     index: str = ""  # SHA-256 of the index, or of the arrays, if the data set's checksum covers something else
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the image files; None for storage "arrays"."""
+        return Path(name_path(self.images)) if self.images else None
 
 
 def data_root() -> Path:
@@ -73,14 +79,21 @@ def _with_advice(error: InputError) -> InputError:
     return InputError(problems=[replace(problem, fix=_ANOTHER) for problem in error.problems])
 
 
-def prepare_command(name: str, dataset: Dataset | None = None) -> str:
-    """The command line that prepares a data set, for messages. For a custom data set, `dataset` gives its options."""
+def prepare_command(name: str, dataset: Dataset | None = None, folder: Path | None = None) -> str:
+    """The command line that prepares a data set, for messages.
+
+    Args:
+        name: the data set's name.
+        dataset: gives the options of a custom data set.
+        folder: where its images were when it was prepared. It is named if it is still there.
+    """
+    source = f" --from {shlex.quote(shown(folder)) if folder is not None and os.path.isdir(folder) else 'PATH'}"
     command = f"lape data prepare {name}"
     if name in DATASETS:
-        return command + (" --from PATH" if DATASETS[name].storage == "folder" else "")
+        return command + (source if DATASETS[name].storage == "folder" else "")
     if dataset is None:
-        return f"{command} --from PATH"
-    return f"{command}{'' if dataset.generated else ' --from PATH'} {dataset.options}"
+        return command + source
+    return f"{command}{'' if dataset.generated else source} {dataset.options}"
 
 
 def load_meta(name: str, root: Path) -> Meta | None:
@@ -95,7 +108,7 @@ def load_meta(name: str, root: Path) -> Meta | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError) as error:
-        raise _damaged(path, "what `lape data prepare` wrote", first_line(error), prepare_command(name)) from error
+        raise damaged(path, "what `lape data prepare` wrote", first_line(error), prepare_command(name)) from error
 
 
 def load_split(dataset: Dataset, name: str, root: Path) -> Split:
@@ -126,7 +139,7 @@ def load_index(dataset: Dataset, name: str, root: Path) -> Index:
         return read_index(path)
     except (OSError, ValueError, KeyError) as error:
         command = prepare_command(dataset.name, dataset)
-        raise _damaged(path, "the index that was written", first_line(error), command) from error
+        raise damaged(path, "the index that was written", first_line(error), command) from error
 
 
 def verify(dataset: Dataset, root: Path) -> None:
@@ -149,6 +162,7 @@ def verify(dataset: Dataset, root: Path) -> None:
             fix=f"run: {command}",
         )
     _check_same(dataset, meta.dataset, root / dataset.name / META)
+    command = prepare_command(dataset.name, dataset, meta.folder)
     indices: dict[str, Index] = {}
     if dataset.storage == "arrays":
         found = dataset.whole_checksum(stored := arrays_checksum({n: load_split(dataset, n, root) for n in SPLITS}))
@@ -159,11 +173,11 @@ def verify(dataset: Dataset, root: Path) -> None:
             counts = {name: len(index) for name, index in indices.items()}
             found = classes_checksum(meta.classes, counts, dataset.image_size, dataset.channels)
     if meta.index and stored != meta.index:  # the data set's checksum doesn't cover what is stored
-        raise _damaged(root / dataset.name, f"files of SHA-256 {meta.index}", f"SHA-256 {stored}", command)
+        raise damaged(root / dataset.name, f"files of SHA-256 {meta.index}", f"SHA-256 {stored}", command)
     if found != dataset.checksum:
-        raise _damaged(root / dataset.name, f"SHA-256 {dataset.checksum}", f"SHA-256 {found}", command)
+        raise damaged(root / dataset.name, f"SHA-256 {dataset.checksum}", f"SHA-256 {found}", command)
     for index in indices.values():
-        check_files(Path(name_path(meta.images)), index.rows, f"run: {command}")
+        check_files(meta.folder or Path(), index.rows, f"run: {command}")
 
 
 def prepared_files(name: str, root: Path) -> tuple[tuple[str, int, int], ...]:
@@ -173,27 +187,6 @@ def prepared_files(name: str, root: Path) -> tuple[tuple[str, int, int], ...]:
     except OSError:
         return ()
     return tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One line of `lape data ls`. `dataset` is None if its facts can't be read; `size` is in bytes.
-
-    `note` says why the data set doesn't count as prepared, and what to do.
-    """
-
-    name: str
-    builtin: bool
-    prepared: bool
-    dataset: Dataset | None
-    size: int
-    note: str = ""
-
-
-def list_prepared(root: Path) -> list[Listed]:
-    """List all built-in data sets, then all others in the cache. Checksums are not verified; `verify` does that."""
-    folders = sorted(path.name for path in root.iterdir() if (path / META).exists()) if root.is_dir() else []
-    return [_listed(name, root) for name in (*DATASETS, *(name for name in folders if name not in DATASETS))]
 
 
 def publish(meta: Meta, splits: Mapping[str, Split] | Mapping[str, Index], root: Path) -> None:
@@ -283,43 +276,10 @@ def _load_array(dataset: Dataset, file: str, root: Path, dtype: type[np.generic]
     try:
         array = np.lib.format.open_memmap(path, mode="c")  # unlike np.load, its errors don't suggest to allow pickle
     except Exception as error:  # NumPy parses a damaged header as Python: ValueError, TokenError, OverflowError, …
-        raise _damaged(path, expected, first_line(error), command) from error
+        raise damaged(path, expected, first_line(error), command) from error
     if array.dtype != dtype or array.ndim != dimensions:
-        raise _damaged(path, expected, f"a {array.ndim}-dimensional {array.dtype} array", command)
+        raise damaged(path, expected, f"a {array.ndim}-dimensional {array.dtype} array", command)
     return array
-
-
-def _listed(name: str, root: Path) -> Listed:
-    builtin = name in DATASETS
-    facts = DATASETS[name] if builtin else None
-    size = sum(size for _, size, _ in prepared_files(name, root))
-    try:
-        meta = load_meta(name, root)
-    except InputError as error:
-        return Listed(name, builtin, False, facts, size, f"damaged; {error.problems[0].fix}")
-    if meta is None:
-        return Listed(name, builtin, False, facts, size, f"run {prepare_command(name)}")
-    if facts is not None and meta.dataset.checksum != facts.checksum:
-        return Listed(name, builtin, False, facts, size, f"it is another version; run {prepare_command(name)}")
-    try:
-        for split in SPLITS:
-            _check_count(meta.dataset, split, root)
-    except InputError as error:
-        return Listed(name, builtin, False, meta.dataset, size, f"damaged; {error.problems[0].fix}")
-    return Listed(name, builtin, True, meta.dataset, size)
-
-
-def _check_count(dataset: Dataset, split: str, root: Path) -> None:
-    """Raise `InputError` unless a split's files can be opened and hold the declared number of images."""
-    if dataset.storage == "arrays":
-        arrays = load_split(dataset, split, root)
-        found = {len(arrays.images), len(arrays.labels)}
-    else:
-        found = {len(load_index(dataset, split, root).rows)}
-    expected = dataset.train_images if split == "train" else dataset.test_images
-    if found != {expected}:
-        command = prepare_command(dataset.name, dataset)
-        raise _damaged(root / dataset.name, f"{expected} images", " and ".join(map(str, sorted(found))), command)
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:
@@ -340,7 +300,15 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _damaged(where: Path, expected: str, found: str, command: str) -> InputError:
+def damaged(where: Path, expected: str, found: str, command: str) -> InputError:
+    """The error for a prepared data set whose files in the cache aren't what was written.
+
+    Args:
+        where: the file or folder.
+        expected: what was written.
+        found: what is there.
+        command: prepares it again.
+    """
     return InputError(
         "a prepared data set is damaged on disk",
         expected=expected,

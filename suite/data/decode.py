@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from suite.data.names import shown
-from suite.data.regular_files import open_regular, read_regular
+from suite.data.regular_files import PERMISSIONS, open_regular, read_regular
 from suite.data.resizing import within
 from suite.errors import InputError
 from suite.store.disguises import START, foreign, not_sent
@@ -36,6 +36,7 @@ MOST_BYTES = 2**29  # size of an image file
 MOST_AREA = 89_478_485  # pixels of an image, as read and as resized; above this, Pillow warns of a decompression bomb
 
 _ORIENTATION = 0x0112  # the EXIF tag
+_REPLACE = "replace the file by a good copy, or remove it"
 
 warnings.simplefilter("error", Image.DecompressionBombWarning)  # refused with our own message
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # about damaged metadata, which isn't used
@@ -282,7 +283,9 @@ def _disguise(path: Path) -> tuple[str, str] | None:
     except OSError:
         return None
     name = foreign(start)
-    return not_sent(start) or (None if name is None else (name, "convert it to one of these formats, or remove it"))
+    return not_sent(start, empty=_REPLACE) or (
+        None if name is None else (name, "convert it to one of these formats, or remove it")
+    )
 
 
 @contextmanager
@@ -293,7 +296,8 @@ def _readable(path: Path) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
-        found, fix = str(error) or type(error).__name__, "replace the file by a good copy, or remove it"
+        expected = f"a whole image file, of the format {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
+        found, fix = str(error) or type(error).__name__, _REPLACE
         if isinstance(error, UnidentifiedImageError):
             found, fix = _disguise(path) or ("no image, or one of another format", fix)
         elif isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
@@ -301,9 +305,13 @@ def _readable(path: Path) -> Iterator[None]:
             fix = "make it smaller, or crop it, before it is prepared; or remove it"
         elif isinstance(error, OSError) and error.strerror:
             found = error.strerror
+            if isinstance(error, PermissionError):
+                expected, fix = "a file that may be read", PERMISSIONS
+            elif isinstance(error, FileNotFoundError):  # it was there when its folder was listed
+                fix = "put it back, or run the command again without it"
         raise InputError(
             "an image can't be read",
-            expected=f"a whole image file, of the format {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}",
+            expected=expected,
             found=found,
             where=shown(path),
             fix=fix,

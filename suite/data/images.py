@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,12 +12,12 @@ import torch
 from torch import Tensor
 
 from suite.data.buffers import Buffers, keep_freed_memory
-from suite.data.cache import load_index, load_meta, load_split, prepare_command, prepared_files, verify
+from suite.data.cache import load_index, load_meta, load_split, prepared_files, verify
 from suite.data.crops import Crops, crop_and_resize, crop_to_nearest, resize_and_crop_centre
 from suite.data.datasets import Dataset
-from suite.data.decode import decode, read_file
-from suite.data.index import Row, changed_file
-from suite.data.names import name_path
+from suite.data.decode import decode
+from suite.data.index import Row
+from suite.data.indexed import read_indexed
 from suite.data.parallel import Background
 from suite.data.transfer import to_device
 from suite.data.windows import Pixels, Window, decode_windows
@@ -241,13 +240,7 @@ class FolderImages:
         return FolderImages(self.dataset, self.folder, self.rows, self.labels.to(device))
 
     def _verified(self, row: Row) -> tuple[bytes, Path]:
-        path = self.folder / name_path(row.path)
-        data = read_file(path)
-        found = hashlib.sha256(data).hexdigest()
-        if found != row.sha256:
-            command = prepare_command(self.dataset.name, self.dataset)
-            raise changed_file(path, f"SHA-256 {row.sha256}", f"SHA-256 {found}", f"run: {command}")
-        return data, path
+        return read_indexed(self.folder, row, self.dataset)
 
 
 class _Decoding:
@@ -299,6 +292,5 @@ def load_images(dataset: Dataset, split: Literal["train", "test"], root: Path) -
             return scenes
         return (ArrayImages if dataset.segmentation is None else MaskedImages)(pixels, labels, name)
     index, meta = load_index(dataset, split, root), load_meta(dataset.name, root)
-    return FolderImages(
-        dataset, Path(name_path(meta.images) if meta else ""), index.rows, torch.from_numpy(index.labels)
-    )
+    folder = meta and meta.folder
+    return FolderImages(dataset, folder or Path(), index.rows, torch.from_numpy(index.labels))

@@ -11,6 +11,7 @@ import numpy as np
 
 from suite.data.arrays import SPLITS, Labels
 from suite.data.names import name_path, shown
+from suite.data.regular_files import PERMISSIONS
 from suite.errors import InputError
 from suite.store.canonical import canonical_json
 
@@ -119,15 +120,27 @@ def check_files(folder: Path, rows: Iterable[Row], fix: str) -> None:
         try:
             size = path.stat().st_size
         except OSError as error:
-            raise InputError(
-                "an image of a prepared data set can't be found",
-                expected=f"a file of {row.size} bytes",
-                found=error.strerror or str(error),
-                where=shown(path),
-                fix=f"put the images back, or {fix}",
-            ) from error
+            raise lost_file(path, row, error, fix) from error
         if size != row.size:
             raise changed_file(path, f"{row.size} bytes", f"{size} bytes", fix)
+
+
+def lost_file(path: Path, row: Row, error: OSError, fix: str) -> InputError:
+    """The error for an image file that can't be opened or read after it was indexed.
+
+    Args:
+        path: the file.
+        row: what the index says of it.
+        error: the system's error.
+        fix: the end of the advice, such as a command to run.
+    """
+    return InputError(
+        "an image of a prepared data set can't be read",
+        expected=f"a file of {row.size} bytes",
+        found=error.strerror or str(error),
+        where=shown(path),
+        fix=PERMISSIONS if isinstance(error, PermissionError) else f"put the images back, or {fix}",
+    )
 
 
 def changed_file(path: Path, expected: str, found: str, fix: str) -> InputError:

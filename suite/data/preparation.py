@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from suite.data import sources
+from suite.data.again import STORED, is_whole, prepared_before, verify_files
 from suite.data.arrays import SPLITS, Split, arrays_checksum, canonical_order, measure
 from suite.data.cache import (
     BACKBONES,
@@ -42,7 +43,6 @@ from suite.text import Progress
 STORAGES = ("auto", "arrays", "folder")
 _Options = tuple[int | None, str, Sound | None]  # image size, storage, settings of spectrograms
 _TAKEN = (TEACHERS, BACKBONES, CORRUPTIONS)  # folders of the cache that aren't data sets
-_STORED = {"arrays": "arrays", "folder": "a folder"}
 
 ARRAYS_LIMIT = 2 * 2**30  # bytes of pixels; a larger data set stays in its folder unless "arrays" is requested
 MEASURED_IMAGES = 2000  # images of a folder's training split, evenly spaced, from which mean and std are computed
@@ -57,7 +57,7 @@ def prepare(
     storage: str = "auto",
     sound: Sound | None = None,
 ) -> Dataset:
-    """Prepare a data set in the cache and verify it. An undamaged data set is not prepared again.
+    """Prepare a data set in the cache and verify it. An undamaged data set is only verified.
 
     Args:
         name: a built-in data set, which is downloaded unless `source` is given; or a new name for an image folder.
@@ -85,7 +85,7 @@ def prepare(
         if image_size not in (None, DATASETS[name].image_size) or storage not in ("auto", fixed):
             raise InputError(
                 f"{name!r} is a built-in data set: its form is fixed",
-                expected=f"images of {DATASETS[name].image_size} pixels, stored as {_STORED[fixed]}",
+                expected=f"images of {DATASETS[name].image_size} pixels, stored as {STORED[fixed]}",
                 found=f"image size {image_size}, storage {storage}",
                 where=f"lape data prepare {name}",
                 fix="leave the options out, or prepare the images under a name of your own",
@@ -94,9 +94,10 @@ def prepare(
         with Progress(f"preparing {name}") as progress:
             return prepare_(DATASETS[name], root, source, progress)
     check_name(name)
-    if source is None:
-        return _known(name, root)
     with Progress(f"preparing {name}") as progress:
+        if source is None:
+            progress.phase("verifying what is there")
+            return prepared_before(name, root, image_size, storage, progress)
         return _prepare_custom(name, root, source, (image_size, storage, sound), progress)
 
 
@@ -118,7 +119,7 @@ def declaration(dataset: Dataset) -> str:
 
 def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None, progress: Progress) -> Dataset:
     progress.phase("verifying what is there")
-    if is_whole(dataset, root):
+    if is_whole(dataset, root, progress):
         return dataset
     with scratch(root) as temporary:
         splits = _read_builtin(dataset.name, source, temporary, progress)
@@ -143,7 +144,10 @@ def _prepare_builtin(dataset: Dataset, root: Path, source: Path | None, progress
 
 def _prepare_builtin_folder(dataset: Dataset, root: Path, source: Path | None, progress: Progress) -> Dataset:
     progress.phase("verifying what is there")
-    if is_whole(dataset, root):
+    if source is None and load_meta(dataset.name, root) is not None:
+        verify_files(dataset, root, progress)  # its error says what is wrong, and how to prepare it again
+        return dataset
+    if is_whole(dataset, root, progress):
         return dataset
     if source is None or not source.is_dir():
         raise InputError(
@@ -201,22 +205,6 @@ def check_name(name: str) -> None:
         )
 
 
-def _known(name: str, root: Path) -> Dataset:
-    """Verify and return a custom data set that was prepared before."""
-    known = load_meta(name, root)
-    if known is None:
-        raise unknown(
-            "data set",
-            name,
-            DATASETS,
-            expected="a built-in data set, or --from with a folder or archive of images",
-            where="lape data prepare",
-            fix=f"or run: lape data prepare {name} --from PATH",
-        )
-    verify(known.dataset, root)
-    return known.dataset
-
-
 def _check_sound(name: str, source: Path | None, image_size: int | None, storage: str) -> None:
     """Raise `InputError` for a name or options that don't go with the settings of spectrograms."""
     problems = {
@@ -246,7 +234,7 @@ def _prepare_custom(name: str, root: Path, source: Path, options: _Options, prog
         known = load_meta(name, root)
     except InputError:
         known = None  # damaged: prepare it again
-    if known is not None and known.stamp == stamp and is_whole(known.dataset, root):
+    if known is not None and known.stamp == stamp and is_whole(known.dataset, root, progress):
         return known.dataset
     with scratch(root) as temporary:
         with unpacked(source, temporary, progress) as folder:
@@ -319,15 +307,6 @@ def _named(tree: Tree, split: str, arrays: Split) -> Iterator[Named]:
 def sort_splits(splits: Mapping[str, Split]) -> dict[str, Split]:
     """The splits in canonical order."""
     return {name: split.take(canonical_order(split)) for name, split in splits.items()}
-
-
-def is_whole(dataset: Dataset, root: Path) -> bool:
-    """Whether the data set is prepared and undamaged."""
-    try:
-        verify(dataset, root)
-    except InputError:
-        return False
-    return True
 
 
 def _archive_stamp(archive: Path, *options: object) -> str:

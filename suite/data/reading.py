@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from suite.data.parallel import Answer, on_all_cores
 from suite.data.tree import Tree, find_top, list_tree
 from suite.errors import InputError
 from suite.text import Progress, note
+
+EXAMPLE_SIZES = range(8, 257)  # sides in pixels that a message suggests; photographs have more than models are made for
 
 
 @dataclass
@@ -66,9 +69,19 @@ def read_form(tree: Tree, image_size: int | None, progress: Progress) -> tuple[i
                 expected=f"{square}, of at most {MOST_PIXELS}x{MOST_PIXELS} pixels",
                 found=f"{width}x{height} pixels",
                 where=shown(path),
-                fix=f"resize and crop them all: add, for instance, --image-size {min(width, height, MOST_PIXELS)}",
+                fix=f"resize and crop them all: add, for instance, --image-size {_example_size(headers)}",
             )
     return side, channels
+
+
+def _example_size(headers: Sequence[tuple[str, int, int]]) -> int:
+    """The most common shorter side of images, within `EXAMPLE_SIZES`; of equally common ones, the smallest.
+
+    headers: mode, width and height of each image.
+    """
+    counts = Counter(min(width, height) for _, width, height in headers)
+    common = min(counts, key=lambda side: (-counts[side], side))
+    return min(max(common, EXAMPLE_SIZES[0]), EXAMPLE_SIZES[-1])
 
 
 def read_arrays(tree: Tree, size: int, channels: int, progress: Progress) -> dict[str, Split]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
+PERMISSIONS = "change the permissions of this file, or of the folders above it"  # what to do if reading isn't allowed
+
 
 @contextmanager
 def open_regular(path: Path, most: int) -> Iterator[BinaryIO]:

@@ -35,13 +35,15 @@ class Disguise(NamedTuple):
     fix: str
 
 
-def not_sent(start: bytes) -> Disguise | None:
+def not_sent(start: bytes, empty: str = AGAIN) -> Disguise | None:
     """What a server or Git sent instead of the file: nothing, a pointer, a web page, an error; None if it sent a file.
 
-    start: the file's first `START` bytes.
+    Args:
+        start: the file's first `START` bytes.
+        empty: what to do about an empty file. `AGAIN` is for published files: one's own have no published checksum.
     """
     if not start:
-        return Disguise("an empty file", AGAIN)
+        return Disguise("an empty file", empty)
     if start.startswith(b"version https://git-lfs"):
         named = re.search(rb"\nsize (\d{1,15})\n", start)
         of = f" for a file of {int(named[1]):,} bytes" if named else ""

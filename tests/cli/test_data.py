@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from suite.data.datasets import MOST_PIXELS
 from tests.cli.shell import Shell, Write
 
 
@@ -32,6 +34,35 @@ def test_another_data_set_of_the_same_name_is_told(lape: Shell, tmp_path: Path) 
     lape(*command, "--image-size", "8")
     assert lape.code == 0
     assert "took the place of another data set 'mine', of 12×12 pixels" in lape.err
+
+
+def test_a_folder_with_a_cut_image_is_not_listed_as_prepared(
+    lape: Shell, write_tree: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, data = write_tree(), ("--data", tmp_path / "data")
+    lape("data", "prepare", "photos", "--from", folder, "--storage", "folder", *data)
+    assert "prepared (your own): 12 + 6 images" in lape("data", "ls", *data)
+    path = folder / "train" / "disc" / "0.png"
+    path.write_bytes(path.read_bytes()[:-9])
+    (line,) = (line for line in lape("data", "ls", *data).splitlines() if "photos" in line)
+    assert "not prepared (your own): an image was changed since its data set was prepared" in line
+    assert str(path) in line
+    assert f"lape data prepare photos --from {folder} --image-size 12 --storage folder" in line
+
+
+def test_an_option_that_differs_from_what_is_prepared_is_refused(
+    lape: Shell, write_tree: Callable[..., Path], tmp_path: Path
+) -> None:
+    prepare = ("data", "prepare", "photos", "--data", tmp_path / "data")
+    lape(*prepare, "--from", write_tree())
+    assert "found:      --image-size 64" in lape.refuses(*prepare, "--image-size", "64")
+    assert "found:      --storage folder" in lape.refuses(*prepare, "--storage", "folder")
+    lape(*prepare, "--image-size", "12")
+    assert lape.code == 0
+
+
+def test_the_help_tells_the_largest_image(lape: Shell) -> None:
+    assert f"{MOST_PIXELS} at most" in " ".join(lape("data", "prepare", "--help").split())
 
 
 def test_a_folder_of_ones_own_runs(

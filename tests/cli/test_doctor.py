@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,23 @@ def test_what_it_says_is_as_its_schema_and_names_nobody(
     assert "what to do: lape data prepare digits" in out
     for name in (socket.gethostname(), str(tmp_path), str(Path.home()), "t0ps3cret", f"/{getpass.getuser()}"):
         assert name not in out + json.dumps(told)
+
+
+def test_a_data_set_that_is_not_whole_is_a_problem(
+    lape: Shell, write_tree: Callable[..., Path], tmp_path: Path
+) -> None:
+    from suite.data.preparation import prepare
+
+    folder = write_tree()
+    for name in ("photos", "drawings"):
+        prepare(name, root=tmp_path / "data", source=folder, storage="folder" if name == "photos" else "arrays")
+    (folder / "train" / "disc" / "0.png").unlink()
+    told = valid("doctor", lape("doctor", "--quick", "--json", "--data", tmp_path / "data"))
+    parts = [(part["state"], part["found"], part["fix"]) for part in told["parts"] if part["name"] == "data"]
+    assert parts == [
+        ("ok", "prepared: drawings", ""),
+        ("problem", "damaged or incomplete: photos", "`lape data ls` says what is wrong, and what to do"),
+    ]
 
 
 def test_without_torch_and_ray_it_says_so() -> None:

@@ -18,14 +18,15 @@ import torch
 from PIL import Image
 
 from suite.data.arrays import Split, arrays_checksum, canonical_order, measure
-from suite.data.cache import list_prepared, load_split, verify
+from suite.data.cache import load_index, load_split, verify
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.images import load_images
 from suite.data.index import Index, classes_checksum, read_index, write_index
+from suite.data.inventory import list_prepared
 from suite.data.preparation import prepare
 from suite.data.sources import read_digits
 from suite.errors import InputError
-from tests.data.drawings import CLASSES
+from tests.data.drawings import CLASSES, change_in_secret
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
@@ -217,7 +218,7 @@ def known_by_its_classes(monkeypatch):
     dataset = Dataset(
         **facts, mean=(0.5,) * 3, std=(0.5,) * 3, checksum=checksum, storage="folder", checksum_of="classes"
     )
-    for module in ("preparation", "cache"):
+    for module in ("preparation", "cache", "inventory"):
         monkeypatch.setattr(f"suite.data.{module}.DATASETS", {"drawings": dataset})
     return dataset
 
@@ -237,7 +238,18 @@ def test_a_folder_that_is_known_by_its_classes(known_by_its_classes, write_tree,
     with pytest.raises(InputError, match="damaged on disk") as caught:
         verify(known_by_its_classes, root)
     assert caught.value.problems[0].expected.startswith("files of SHA-256")
-    assert "lape data prepare drawings --from PATH" in caught.value.problems[0].fix
+    assert f"lape data prepare drawings --from {folder}" in caught.value.problems[0].fix
+
+
+def test_its_images_are_read_again_when_it_is_asked_for_again(known_by_its_classes, write_tree, tmp_path):
+    root, folder = tmp_path / "cache", write_tree(suffix=".bmp", size=(20, 13))
+    prepare("drawings", root=root, source=folder)
+    path = folder / load_index(known_by_its_classes, "train", root).rows[0].path
+    change_in_secret(path)
+    assert refused("drawings", root=root).where == str(path)
+    assert prepare("drawings", root=root, source=folder) == known_by_its_classes
+    assert prepare("drawings", root=root) == known_by_its_classes
+    assert load_images(known_by_its_classes, "train", root).batch(torch.arange(12)).shape == (12, 3, 8, 8)
 
 
 @pytest.mark.parametrize("change", [{"train": 5}, {"classes": ("disc", "square")}, {"test": 1}])

@@ -1,27 +1,19 @@
-"""The cache: damage, other data than declared, disks that can't be written, and the list of what is there."""
+"""The cache: damage, other data than declared, and disks that can't be written."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from suite.data.arrays import SPLITS
-from suite.data.cache import data_root, list_prepared, load_split, verify
+from suite.data.cache import data_root, load_split, verify
 from suite.data.datasets import DATASETS, Dataset
 from suite.data.preparation import prepare
 from suite.errors import InputError
 
 DIGITS = DATASETS["digits"]
-
-
-@pytest.fixture
-def root(data_folder, tmp_path) -> Path:
-    """A cache of one's own that holds the digits."""
-    shutil.copytree(data_folder, tmp_path / "cache")
-    return tmp_path / "cache"
 
 
 def problem_of(dataset: Dataset, root: Path):
@@ -117,26 +109,6 @@ def test_prepare_mends_damage(root):
     verify(DIGITS, root)
 
 
-def test_the_list_names_what_is_there_and_what_could_be(root, write_tree):
-    prepare("drawings", root=root, source=write_tree())
-    listed = {entry.name: entry for entry in list_prepared(root)}
-    assert list(listed) == ["digits", "fashion_mnist", "cifar10", "cifar100", "imagenet1k", "drawings"]
-    assert [entry.prepared for entry in listed.values()] == [True, False, False, False, False, True]
-    assert [entry.builtin for entry in listed.values()] == [True, True, True, True, True, False]
-    assert 1797 * (64 + 8) < listed["digits"].size < 1797 * (64 + 8) + 4000
-    assert listed["digits"].dataset == DIGITS
-    assert (listed["digits"].note, listed["cifar10"].note) == ("", "run lape data prepare cifar10")
-    assert listed["imagenet1k"].note == "run lape data prepare imagenet1k --from PATH"
-    assert listed["drawings"].dataset is not None
-    assert (listed["drawings"].dataset.train_images, listed["drawings"].dataset.test_images) == (12, 6)
-
-
-def test_the_list_survives_damage_and_a_missing_cache(root, tmp_path):
-    (root / "digits" / "meta.json").write_text("{")
-    assert list_prepared(root)[0].note == "damaged; prepare it again: lape data prepare digits"
-    assert not any(entry.prepared for entry in list_prepared(tmp_path / "nowhere"))
-
-
 def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError) as caught:
@@ -158,18 +130,3 @@ def test_a_full_disk_leaves_what_was_there(root):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert caught.value.problems[0].what == "the disk is full"
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
-
-
-@pytest.mark.parametrize("damage", ["missing", "empty", "text", "objects", "fewer"])
-def test_the_list_knows_damaged_arrays(damage, root):
-    path = root / "digits" / "test-labels.npy"
-    labels = np.load(path)
-    if damage == "missing":
-        path.unlink()
-    elif damage in ("empty", "text"):
-        path.write_text("no array" if damage == "text" else "")
-    else:
-        np.save(path, labels[:-1] if damage == "fewer" else labels.astype(object))
-    (listed,) = (entry for entry in list_prepared(root) if entry.name == "digits")
-    assert (listed.prepared, listed.note) == (False, "damaged; prepare it again: lape data prepare digits")
-    assert "pickle" not in str(problem_of(DIGITS, root))

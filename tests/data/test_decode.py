@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import subprocess
@@ -114,7 +115,7 @@ def test_a_postscript_file_by_another_name_starts_no_interpreter(tmp_path, monke
 @pytest.mark.parametrize(
     ("content", "found", "fix"),
     [
-        (b"", "an empty file", "download"),
+        (b"", "an empty file", "replace the file by a good copy, or remove it"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 34\n",
             "a Git LFS pointer for",
@@ -131,6 +132,26 @@ def test_what_is_no_image_is_named(content, found, fix, tmp_path):
     for problem in told(path):
         assert problem.found.startswith(found)
         assert fix in problem.fix
+
+
+def test_a_file_that_may_not_be_read_needs_other_permissions(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    drawing("disc", 1).save(path)
+
+    def denied(file, *_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+
+    monkeypatch.setattr(os, "open", denied)  # root may read what `chmod 000` closes
+    for problem in told(path):
+        assert problem.found == "Permission denied"
+        assert problem.expected == "a file that may be read"
+        assert problem.fix == "change the permissions of this file, or of the folders above it"
+
+
+def test_a_file_that_went_while_a_folder_was_read_is_not_to_be_removed(tmp_path):
+    for problem in told(tmp_path / "a.png"):
+        assert problem.found == "No such file or directory"
+        assert problem.fix == "put it back, or run the command again without it"
 
 
 @pytest.mark.parametrize("kind", ["ICO", "PCX", "TGA", "SGI"])

@@ -196,7 +196,7 @@ def test_an_image_that_changes_in_secret_is_found_when_it_is_read(write_tree, tm
     assert problem.expected == f"SHA-256 {row.sha256}"
     assert problem.found != problem.expected
     assert problem.where == str(path)
-    assert "lape data prepare drawings" in problem.fix
+    assert f"lape data prepare drawings --from {folder} " in problem.fix
 
 
 def test_data_are_verified_once_and_again_after_they_were_touched(data_folder, tmp_path, monkeypatch):

@@ -94,6 +94,24 @@ def test_images_of_several_sizes_need_a_size(write_tree, tmp_path):
     assert (problem.expected[:5], problem.found[:5]) == ("12x12", "14x14")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "suggested"),
+    [
+        ([(1, 1)], 12),  # the one that differs isn't the example
+        ([(3, 3)] * 40, 8),
+        ([(400, 300)] * 20, 256),  # photographs: as many pixels as models are made for
+        ([(14, 14)] * 18 + [(30, 16)] * 3, 12),  # of two equally common sides, the smaller
+    ],
+)
+def test_the_size_that_is_suggested_is_a_sensible_one(sizes, suggested, write_tree, tmp_path):
+    """For 18 images of 12 pixels and these."""
+    folder = write_tree()
+    for number, size in enumerate(sizes):
+        Image.new("RGB", size).save(folder / "train" / "disc" / f"other{number}.png")
+    fix = refused("drawings", root=tmp_path / "cache", source=folder).fix
+    assert fix == f"resize and crop them all: add, for instance, --image-size {suggested}"
+
+
 def test_the_second_time_reads_nothing(write_tree, tmp_path):
     root, folder = tmp_path / "cache", write_tree()
     first = prepare("drawings", root=root, source=folder)
@@ -181,7 +199,8 @@ def test_damage_to_a_folder_is_found(damage, write_tree, tmp_path):
         verify(dataset, root)
     (problem,) = caught.value.problems
     assert problem.where.startswith(str(image if damage in ("missing", "longer") else root / "drawings"))
-    assert "lape data prepare drawings --from PATH --image-size 12 --storage folder" in problem.fix
+    source = "PATH" if damage == "cut index" else folder
+    assert f"lape data prepare drawings --from {source} --image-size 12 --storage folder" in problem.fix
     assert problem.expected
     assert problem.found
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from suite.cli.commands.ls import columns
-from suite.data.cache import Listed, list_prepared, load_meta, open_root, prepare_command
+from suite.data.cache import load_meta, open_root, prepare_command
 from suite.data.corruptions.settings import check_corruptible, parse_corruptions
 from suite.data.datasets import DATASETS, Dataset
+from suite.data.inventory import Listed, list_prepared
 from suite.data.listops.preparation import prepare_lists
 from suite.data.listops.settings import parse_listops
 from suite.data.preparation import declaration, prepare

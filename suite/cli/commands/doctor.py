@@ -21,7 +21,8 @@ from suite.cli.answers.answer import json_text
 from suite.cli.answers.doctor import DoctorAnswer, DoctorPart
 from suite.cli.commands.console import open_console
 from suite.cli.extras import EXTRAS, is_installed
-from suite.data.cache import list_prepared, open_root
+from suite.data.cache import open_root
+from suite.data.inventory import list_prepared
 from suite.errors import InputError
 from suite.store.environment import describe, processor
 from suite.text import say
@@ -111,9 +112,13 @@ def _data(folder: Path | None) -> Iterator[DoctorPart]:
         yield _part("data", "problem", problem.what, problem.fix)
         return
     names = [entry.name for entry in entries if entry.prepared]
+    damaged = [entry.name for entry in entries if entry.damaged]
     if names:
         yield _part("data", "ok", f"prepared: {', '.join(names)}")
-    else:
+    if damaged:  # without their folders, which may name the user
+        fix = "`lape data ls` says what is wrong, and what to do"
+        yield _part("data", "problem", f"damaged or incomplete: {', '.join(damaged)}", fix)
+    if not names and not damaged:
         fix = "lape data prepare digits, for the quickstart; `lape data ls` lists the others"
         yield _part("data", "note", "nothing is prepared", fix)
 

@@ -68,7 +68,8 @@ def data_prepare(
     name: Annotated[str, typer.Argument(help="digits, fashion_mnist, cifar10, cifar100, or a new name for your own.")],
     source: Annotated[Path | None, typer.Option("--from", help="A folder or archive. [default: download]")] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Resize images to this many pixels per side (your own data sets only).")
+        int | None,
+        typer.Option(min=1, help="Resize images to this many pixels per side, 4096 at most (your own data sets only)."),
     ] = None,
     storage: Annotated[
         str, typer.Option(help="arrays: cached as arrays; folder: images read from disk; auto: by size.")

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from suite.data.again import is_whole
 from suite.data.arrays import SPLITS, Split, arrays_checksum
 from suite.data.cache import Meta, load_meta, publish, verify
 from suite.data.copies import Named, note_copies
@@ -14,7 +15,7 @@ from suite.data.listops.generate import generate
 from suite.data.listops.reading import FILES, read_lists
 from suite.data.listops.settings import CLASSES, ListOps
 from suite.data.names import shown
-from suite.data.preparation import check_name, is_whole, sort_splits
+from suite.data.preparation import check_name, sort_splits
 from suite.data.source_checks import check_options
 from suite.errors import InputError
 from suite.store.homes import expanded
@@ -44,7 +45,7 @@ def prepare_lists(name: str, settings: ListOps, *, root: Path, source: Path | No
                 known = load_meta(name, root)
             except InputError:
                 known = None  # damaged: prepare it again
-            if known is not None and known.dataset.listops == settings and is_whole(known.dataset, root):
+            if known is not None and known.dataset.listops == settings and is_whole(known.dataset, root, progress):
                 return known.dataset
             splits = generate(settings, progress)
         else:

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from suite.data.again import is_whole
 from suite.data.arrays import SPLITS, Pixels, Split, arrays_checksum, measure
 from suite.data.cache import Meta, load_meta, publish, scratch, verify
 from suite.data.copies import Named, note_copies
 from suite.data.datasets import Dataset
 from suite.data.names import name_text, shown
-from suite.data.preparation import is_whole, sort_splits
+from suite.data.preparation import sort_splits
 from suite.data.reading import listing, read_form, unpacked
 from suite.data.segmentation.listing import Pair, Pairs, list_pairs
 from suite.data.segmentation.reading import read_pairs
@@ -58,7 +59,7 @@ def prepare_masks(
             with listing(folder):
                 pairs = list_pairs(folder, rule)
                 stamp = pairs.stamp(size, rule.model_dump(mode="json"), "" if source.is_dir() else shown(source))
-            known = _unchanged(name, root, stamp)
+            known = _unchanged(name, root, stamp, progress)
             if known is not None:
                 return known
             meta, splits = _read(name, pairs, rule, source, size, storage, progress)
@@ -68,13 +69,13 @@ def prepare_masks(
     return meta.dataset
 
 
-def _unchanged(name: str, root: Path, stamp: str) -> Dataset | None:
+def _unchanged(name: str, root: Path, stamp: str, progress: Progress) -> Dataset | None:
     """The prepared data set, if it is undamaged and its files haven't changed."""
     try:
         known = load_meta(name, root)
     except InputError:
         return None  # damaged: prepare it again
-    if known is None or known.stamp != stamp or not is_whole(known.dataset, root):
+    if known is None or known.stamp != stamp or not is_whole(known.dataset, root, progress):
         return None
     return known.dataset
 
