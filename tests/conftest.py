@@ -32,6 +32,7 @@ settings.load_profile("suite")
 
 # Ray gives its workers a low priority. Beside other tests they would then wait for minutes.
 os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.pop("COLUMNS", None)  # tables would have another width
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -6,8 +6,8 @@ import pytest
 
 from suite.cli.commands import console
 from suite.cli.commands.console import SafeConsole, lit
-from suite.report.tables.render import to_terminal
 from suite.report.tables.table import Column, Table
+from suite.report.tables.terminal import to_terminal
 from tests.cli.shell import Shell
 from tests.conftest import REPOSITORY
 
@@ -43,6 +43,15 @@ def test_a_gain_has_a_colour_if_its_interval_leaves_out_zero(gain: str, colour: 
     text = shown(to_terminal(table), terminal=True)
     assert (f"{ESCAPE}{colour}m" in text) == (colour is not None)
     assert gain in shown(to_terminal(table), terminal=False)
+
+
+def test_a_file_has_the_width_that_columns_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert console.open_console().width == 100
+    assert console.open_console(120).width == 120
+    monkeypatch.setenv("COLUMNS", "200")
+    assert console.open_console(120).width == 200
+    monkeypatch.setenv("COLUMNS", "wide")
+    assert console.open_console().width == 100
 
 
 def test_verdicts_have_their_words_with_and_without_colour(lape: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,8 @@ from suite.errors import InputError, unknown
 from suite.grid.axes import AXES, METHODS
 from suite.grid.recipe import AskedPrecision
 from suite.models.model_cell import Shape
-from suite.report.tables.render import open_table
 from suite.report.tables.summary import HEADS
+from suite.report.tables.terminal import open_table
 from suite.store.environment import describe
 from suite.store.files import make_place
 from suite.store.record import Environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -68,9 +69,14 @@ class SafeConsole(Console):
 
 
 def open_console(width: int = 100, *, stderr: bool = False) -> Console:
-    """Open a console on standard output or standard error. If that isn't a terminal, it has `width` columns."""
+    """Open a console on standard output or standard error.
+
+    If that isn't a terminal, it has as many columns as the variable COLUMNS says, or `width` columns without it.
+    """
     console = SafeConsole(stderr=stderr)
-    return console if console.is_terminal else SafeConsole(width=width, stderr=stderr)
+    if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal():  # rich reads the variable itself
+        return console
+    return SafeConsole(width=width, stderr=stderr)
 
 
 def shown(path: Path) -> str:

@@ -16,7 +16,7 @@ from suite.errors import InputError
 from suite.grid.grid import load_grid
 from suite.models.costs.counting import Cost, Impossible, count_costs
 from suite.models.model_cell import ModelCell
-from suite.report.tables.render import open_table
+from suite.report.tables.terminal import open_table
 from suite.text import say
 
 

@@ -32,9 +32,10 @@ def print_tables(workspace: Workspace, *, as_json: bool = False) -> None:
     from suite.cli.answers.tables import tables_answer
     from suite.report.tables.effects import effect_tables
     from suite.report.tables.published_text import text_table
-    from suite.report.tables.render import to_terminal, write
+    from suite.report.tables.render import write
     from suite.report.tables.rows import rows
     from suite.report.tables.summary import summary_table, write_summary
+    from suite.report.tables.terminal import to_terminal
 
     make_folder(workspace.report_folder)
     folder = workspace.report_folder / "tables"
@@ -57,7 +58,7 @@ def print_tables(workspace: Workspace, *, as_json: bool = False) -> None:
         console.print(to_terminal(table, console.width))
     for table in further:
         console.print()
-        console.print(to_terminal(table))
+        console.print(to_terminal(table, console.width))
     for path in [*written, *write(further, folder)]:
         print_line(console, shown(path))
 
@@ -184,9 +185,9 @@ def write_all_reports(results: Path, reports: Path) -> str:
 
 def print_outcome(console: Console, workspace: Workspace) -> None:
     """Print the summary at the end of `lape run`: the table, the verdicts and the path of the report."""
-    from suite.report.tables.render import to_terminal
     from suite.report.tables.rows import rows
     from suite.report.tables.summary import summary_table
+    from suite.report.tables.terminal import to_terminal
 
     if workspace.has_runs:
         console.print()

@@ -15,7 +15,7 @@ from suite.cli.commands.console import COLOURS, WIDTH, Record, open_console, put
 from suite.errors import InputError
 from suite.grid.axes import GRID_ORDER
 from suite.grid.shipped import known_files
-from suite.report.tables.render import open_table
+from suite.report.tables.terminal import open_table
 from suite.text import say
 from suite.verdict.claims.model_counts import StaticVerdict, judge_static, to_json
 from suite.verdict.claims.reader import read_claim_files

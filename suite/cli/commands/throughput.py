@@ -33,7 +33,7 @@ from suite.models.backbone_size import is_semantic
 from suite.models.model_cell import Shape
 from suite.models.region_size import RegionSize
 from suite.models.sequence_size import SequenceSize
-from suite.report.tables.render import open_table
+from suite.report.tables.terminal import open_table
 from suite.store.environment import describe
 from suite.store.files import make_place, write_atomic
 from suite.text import Progress, note, say

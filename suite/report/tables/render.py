@@ -1,4 +1,4 @@
-"""The renderer of all tables, for CSV, Markdown, LaTeX, HTML and the terminal."""
+"""The renderer of all tables, for CSV, Markdown, LaTeX and HTML. `terminal` has the one for terminals."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from suite.text import csv_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
-    from rich.table import Table as RichTable
-
-FULL_WIDTH = 100  # terminal width, in characters, that shows the complete table
 
 _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": "\\textbackslash ",
@@ -161,88 +158,3 @@ def html_view(table: Table, drawings: tuple[Markup, Sequence[Markup]] | None = N
 
 def _css(column: Column) -> str:
     return f"{'text' if column.text else 'number'} {column.css}".rstrip()
-
-
-def to_terminal(table: Table, width: int = FULL_WIDTH) -> RichTable:
-    """The table for a terminal that is `width` characters wide.
-
-    If the complete table doesn't fit, the columns for wide terminals are left out. If that isn't enough, the intervals
-    are left out too, so that names aren't broken.
-    """
-    from rich.cells import cell_len
-    from rich.text import Text  # brackets in a `Text` aren't read as markup
-
-    columns = table.columns
-    group = [place for place, column in enumerate(columns) if column.group]
-    outside = {*table.constants, *(group if table.layout == "bands" else ())}
-    outside |= {place for place, column in enumerate(columns) if column.terminal == "never"}
-    heads = [column.head if column.terminal_head is None else column.terminal_head for column in columns]
-    widths = [2 + max(map(cell_len, (head, *table.column(place)))) for place, head in enumerate(heads)]
-    if width < max(FULL_WIDTH, sum(wide for place, wide in enumerate(widths) if place not in outside) - 2):
-        outside |= {place for place, column in enumerate(columns) if column.terminal == "wide"}
-    shown = [place for place in range(len(columns)) if place not in outside]
-    needed = sum(widths[place] for place in shown) - 2
-    folds = {place: min(least, widths[place] - 2) for place in shown if (least := columns[place].least) is not None}
-    folded = sum(widths[place] - 2 - least for place, least in folds.items()) if width >= FULL_WIDTH else 0
-    short = {place for place in shown if columns[place].interval} if width < needed - folded else set()
-    below = [text for text in table.below if text != table.legend]
-    told = numbered(below, table.notes)
-    if short:
-        told.append(f"The 95 % intervals of the gains take {needed} columns, or stand in the report.")
-    found = open_table(table.title if table.rows else "", "\n".join(told), narrow=bool(short))
-    for place in shown:
-        found.add_column(
-            Text(heads[place].partition(" ")[0] if place in short else heads[place]),
-            justify="left" if columns[place].text else "right",
-            overflow="fold",
-            no_wrap=not columns[place].wraps,
-            min_width=folds.get(place),
-        )
-    above: list[str] = []
-    for row in table.rows:
-        its = [row[place] for place in group]
-        # The name of a group is shown only in its first row, so that groups are easy to see.
-        repeated = group if its == above else []
-        if table.layout == "bands" and its != above:
-            found.add_row(Text(" · ".join(its), style="bold"))
-        texts = ["" if place in repeated else row[place] for place in shown]
-        found.add_row(
-            *(
-                Text(
-                    text.partition(" ")[0] if place in short else text,
-                    style=_gain_style(text) if columns[place].interval else "",
-                )
-                for place, text in zip(shown, texts, strict=True)
-            )
-        )
-        above = its
-    return found
-
-
-def _gain_style(text: str) -> str:
-    """The colour of a gain whose interval lies on one side of zero; no colour otherwise."""
-    ends = re.search(r"\[([+−]).*, ([+−])", text)
-    return {"++": "green", "−−": "red"}.get("".join(ends.groups()), "") if ends else ""
-
-
-def open_table(title: str, caption: str, *, narrow: bool = False) -> RichTable:
-    """An empty table for a terminal, in the common style.
-
-    Args:
-        title: the text above the table.
-        caption: the text below it.
-        narrow: whether to save space between the columns.
-    """
-    from rich import box
-    from rich.table import Table as Rich
-    from rich.text import Text
-
-    return Rich(
-        title=Text(title) if title else None,
-        caption=Text(caption) if caption else None,
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 0 if narrow else 1, 0, 0),
-    )

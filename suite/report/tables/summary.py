@@ -40,7 +40,7 @@ _NUMBERS = ("n", "top1", "best_epoch", "gain", "pairs", "params", "macs")
 # Properties of a column that differ from the defaults of `Column`.
 _SPECIAL: Mapping[str, Mapping[str, Any]] = {
     "dataset": {"constant": True},
-    "recipe": {"constant": True},
+    "recipe": {"constant": True, "parts": "+"},
     "arch": {"terminal_head": "Arch.", "wraps": True, "least": 12},
     "best_epoch": {"terminal": "never"},
     "gain": {"interval": True},

@@ -1,4 +1,4 @@
-"""A table: the text of its cells, its notes, and its unrounded numbers. `suite.report.tables.render` renders it."""
+"""A table: the text of its cells, its notes, and its unrounded numbers. `render` and `terminal` render it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Column:
         terminal_head: the heading in a terminal, if it differs.
         wraps: whether a terminal may break its cells over several lines.
         least: the smallest width, in characters, to which a terminal may fold it.
+        parts: what separates the parts of a cell, such as "+"; a narrow terminal leaves out what all rows share. Empty:
+            cells have no parts.
         interval: whether the cells have an interval after the first space, which a narrow terminal leaves out.
     """
 
@@ -40,6 +42,7 @@ class Column:
     wraps: bool = False
     least: int | None = None
     interval: bool = False
+    parts: str = ""
 
 
 @dataclass(frozen=True)

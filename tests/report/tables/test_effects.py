@@ -16,7 +16,7 @@ from rich.console import Console
 
 from suite.report.figures import interactions
 from suite.report.figures.kept import cache_folder
-from suite.report.tables import render
+from suite.report.tables import render, terminal
 from suite.report.tables.effects import effect_tables
 from suite.report.tables.table import Table
 from suite.verdict.interactions import factorials
@@ -47,7 +47,7 @@ def frame() -> pd.DataFrame:
 
 def in_terminal(table: Table) -> str:
     console = Console(width=100, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(render.to_terminal(table))
+    console.print(terminal.to_terminal(table))
     assert isinstance(console.file, io.StringIO)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 

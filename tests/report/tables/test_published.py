@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from suite.grid.budget import Budget
-from suite.report.tables import render
+from suite.report.tables import render, terminal
 from suite.report.tables.published import Entry, PublishedTable, published_table
 from suite.report.tables.published_text import text_table
 from suite.verdict.claims.published import Value
@@ -241,7 +241,7 @@ def test_the_order_of_the_runs_doesnt_matter() -> None:
 
 def test_a_terminal_shows_a_group_once() -> None:
     console = Console(width=100, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(render.to_terminal(text_table(made(frame_of(paired_rows([0.5, 0.7])), *BOTH))))
+    console.print(terminal.to_terminal(text_table(made(frame_of(paired_rows([0.5, 0.7])), *BOTH))))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().count("ViT-Lite") == 1
 

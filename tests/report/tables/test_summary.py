@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from suite.report.tables import render
+from suite.report.tables import render, terminal
 from suite.report.tables.rows import rows, summary
 from suite.report.tables.summary import count_text, summary_table, write_tables
 from suite.report.tables.table import Table
@@ -35,7 +35,7 @@ def table_of(frame: pd.DataFrame, budget: str = "") -> Table:
 
 def in_terminal(table: Table, width: int = 100) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(render.to_terminal(table, width))
+    console.print(terminal.to_terminal(table, width))
     assert isinstance(console.file, io.StringIO)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
@@ -280,6 +280,39 @@ def test_no_name_vanishes_from_a_wide_table() -> None:
     assert max(map(len, text.splitlines())) <= 100
     assert re.search(r"\+2\.50 \[.*\]\n", text) or "intervals of the gains take" in text
     assert in_terminal(table_of(frame_of(paired_rows([1.0, 2.5, 4.0], arch="a" * 60))))
+
+
+LONG = "deit+batch_size=8+epochs=2+lr=0.001+repeats=3+resizer={}+warmup_epochs=0"
+
+
+def of_long_recipes() -> Table:
+    rows = [
+        row
+        for letter, resizer in zip("ab", ("pillow", "torch"), strict=True)
+        for row in paired_rows([8.3, 8.4, 8.2], recipe=LONG.format(resizer), recipe_id=letter * 16, base=12.5)
+    ]
+    return table_of(frame_of(rows))
+
+
+@pytest.mark.parametrize("width", [48, 50, 60, 80, 100, 200])
+def test_no_number_is_cut_where_names_are_long(width: int) -> None:
+    text = in_terminal(of_long_recipes(), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert len(re.findall(r"12\.60 ± 0\.10", text)) == 2
+    assert len(re.findall(r"20\.90 ± 0\.10", text)) == 2
+    assert len(re.findall(r"\+8\.30\b", text)) == 2
+
+
+def test_a_terminal_shows_what_differs_between_recipes() -> None:
+    text = in_terminal(of_long_recipes())
+    assert "resizer=pillow" in text
+    assert "resizer=torch" in text
+    assert text.count("warmup_epochs") == 1
+    assert "Recipe: what all rows share is deit+batch_size=8+epochs=2+lr=0.001+repeats=3+warmup_epochs=0." in " ".join(
+        text.split()
+    )
+    assert text == in_terminal(of_long_recipes())
+    assert LONG.format("torch") in in_terminal(of_long_recipes(), 250)  # there is room for all of it
 
 
 def test_the_recipes_id_is_shown_only_where_its_name_is_ambiguous_on_a_data_set() -> None:
