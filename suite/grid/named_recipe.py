@@ -94,13 +94,15 @@ def _assignments(texts: Mapping[str, str]) -> list[str]:
 
 
 def _at_level(error: InputError, levels: Mapping[str, tuple[Any, Location]], document: Document) -> InputError:
-    """The same problems, with the axis and the level that they are of."""
+    """The same problems. Those that name a key that is an axis get the axis and the level that they are of."""
     told = ", ".join(f"recipe.{key} {level_text(value)}" for key, (value, _) in levels.items())
     problems = []
     for problem in error.problems:
         named = next((key for key in levels if re.search(rf"\b{key}\b", f"{problem.what} {problem.expected}")), None)
-        at = levels[named or next(iter(levels))][1]
-        problems.append(replace(problem, what=f"level {told}: {problem.what}", where=document.where(at)))
+        if named is not None:
+            where = document.where(levels[named][1])
+            problem = replace(problem, what=f"level {told}: {problem.what}", where=where)
+        problems.append(problem)
     return InputError(problems=problems)
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suite.errors import InputError
 from suite.grid.grid import load_grid
 from suite.grid.recipe import Recipe
 from suite.grid.settings import SETTINGS, level_text, reduced_names, setting_value
@@ -182,12 +183,12 @@ def test_every_recipe_key_but_the_version_is_a_setting() -> None:
         ("  size.deep: [1, 2]\n", ["unknown key 'axes.size.deep'", "'size.depth'"]),
         ("  recipe.version: [1, 2]\n", ["unknown key 'axes.recipe.version'"]),
         ("  recipe.warmup_epochs: [1, 2]\n", ["level recipe.warmup_epochs 2", "must be less than epochs", "line 12"]),
-        ("  recipe.clip_grad: [1.0, 0]\n", ["level recipe.clip_grad 0", "greater than 0", "line 12"]),
-        ("  recipe.flip: [maybe]\n", ["level recipe.flip maybe", "valid boolean"]),
+        ("  recipe.clip_grad: [1.0, 0]\n", ["level recipe.clip_grad 0", "above 0", "line 12"]),
+        ("  recipe.flip: [maybe]\n", ["level recipe.flip maybe", "true or false"]),
         ("  recipe.epochs: [1, 2]\n", ["recipe.epochs has a fixed value, and is an axis too", "the value 2"]),
         ("  size.depth: [1, 2]\n", ["size.depth has a fixed value, and is an axis too", "line 6"]),
         ("  size.num_heads: [2, 4]\n", ["size.num_heads has a fixed value"]),
-        ("  size.position_std: [0.1, 0]\n", ["level size.position_std 0", "greater than 0", "line 12"]),
+        ("  size.position_std: [0.1, 0]\n", ["level size.position_std 0", "above 0", "line 12"]),
         ("  size.blocks: [3]\n", ["level size.blocks 3", "sizes of a vit_lite"]),
         ("  recipe.weight_decay: []\n", ["axes.recipe.weight_decay can't be used", "at least 1"]),
         ("  recipe.weight_decay: [0.1, 0.1]\n", ["each level once, not 0.1 twice"]),
@@ -222,6 +223,20 @@ def test_all_bad_levels_are_told_at_once_and_a_fixed_value_from_outside_too(writ
     assert "level recipe.epochs 2" not in message
     path = write_grid(text=with_axes({"recipe.epochs": [1, 2]}))
     assert "where:      --set recipe.epochs=5" in refused(path, "recipe.epochs=5")
+
+
+def test_what_is_wrong_whatever_the_level_is_told_once_at_its_key(write_grid: Write) -> None:
+    text = with_axes({"recipe.lr": [1e-3, 1e-4, 0]}).replace("batch_size: 64", "batch_size: 7, mixup: 0.8")
+    message = refused(write_grid(text=text))
+    assert message.count("an even batch_size") == 1
+    assert "small.yaml, line 4" in message
+    assert message.count("level recipe.lr") == 1  # the level that is wrong itself
+    assert "level recipe.lr 0" in message
+    path = write_grid(text=with_axes({"recipe.lr": [1e-3, 1e-4]}))
+    with pytest.raises(InputError) as caught:
+        load_grid(path, ("recipe.batch_size=0",)).expand()
+    (problem,) = caught.value.problems
+    assert problem.where == "--set recipe.batch_size=0"
 
 
 def test_too_many_levels_are_counted_before_they_are_expanded(write_grid: Write) -> None:
