@@ -108,6 +108,18 @@ def duration(seconds: float) -> str:
     return f"{seconds} s"
 
 
+def precise_duration(seconds: float) -> str:
+    """As `duration`, but 0.35 s and 2.4 s: where times that may be small are compared."""
+    if seconds < 0.995:
+        return f"{seconds:.2f} s"
+    return f"{seconds:.1f} s" if seconds < 9.95 else duration(seconds)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """1 trial; 3 trials. many: the plural, if it isn't `one` with an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def signed(value: float, digits: int = 2) -> str:
     """A number with its sign and so many decimals, as +0.31 and −0.05; zero has no sign, NaN is a dash."""
     if math.isnan(value):

@@ -8,7 +8,19 @@ import math
 
 import pytest
 
-from suite.text import complain, csv_text, interval, note, p_value, points, printable, say, signed
+from suite.text import (
+    complain,
+    counted,
+    csv_text,
+    interval,
+    note,
+    p_value,
+    points,
+    precise_duration,
+    printable,
+    say,
+    signed,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +79,25 @@ def test_numbers() -> None:
     assert [p_value(value) for value in (0.0426, 0.00009, 0.0001, 1.0, math.nan)] == [
         "0.0426", "< 0.0001", "0.0001", "1.0000", "–",
     ]  # fmt: skip
+
+
+def test_one_of_a_thing_is_in_the_singular() -> None:
+    assert [counted(number, "trial") for number in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
+    assert counted(1, "entry", "entries") == "1 entry"
+    assert counted(1200, "entry", "entries") == "1200 entries"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.00 s"),
+        (0.043, "0.04 s"),
+        (0.996, "1.0 s"),
+        (1.04, "1.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (75, "1 min 15 s"),
+    ],
+)
+def test_small_times_have_decimals_where_they_are_compared(seconds: float, text: str) -> None:
+    assert precise_duration(seconds) == text

@@ -31,6 +31,21 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141  # a shell's exit code for a command whose reader, such as `head`, has closed the pipe
 INTERNAL = 70  # a bug in the suite (EX_SOFTWARE); not 1, which means that a claim is contradicted
 
+# What is true of commands that were stopped, by the command; those that store nothing aren't named.
+_RESUMES = "finished trials are stored, and the same command resumes from there"
+_PREPARES = "what was prepared before is unchanged, and the same command prepares the rest"
+_KEPT = {
+    "run": _RESUMES,
+    "try": _RESUMES,
+    "rerun": "nothing was stored",
+    "data prepare": _PREPARES,
+    "data teacher": _PREPARES,
+    "data backbone": _PREPARES,
+    "tables": "the results are unchanged, and the same command writes all tables",
+    "report": "the results are unchanged, and the same command writes the whole report",
+    "merge": "the sources are unchanged, and the same command merges the rest",
+}
+
 # The commands whose --json prints JSON on standard output; `lape bench --json FILE` writes a file.
 FOR_PROGRAMS = ("check", "cost", "doctor", "plan", "run", "status", "tables", "try", "verify")
 
@@ -62,11 +77,14 @@ def main() -> None:
         if isinstance(stop.__context__, BrokenPipeError):  # typer and rich exit with 1, which has another meaning here
             sys.exit(BROKEN_PIPE)
         if stop.code == INTERRUPTED:  # typer's exit code after Ctrl-C
-            complain("stopped; finished trials are stored, and the same command resumes from there")
+            complain(_stopped())
         elif (ended := _ended_by_method(stop)) is not None:
             _complain(ended)
             sys.exit(2)
         raise
+    except KeyboardInterrupt:  # before typer handles it: while it builds the commands
+        complain(_stopped())
+        sys.exit(INTERRUPTED)
     except OSError as error:
         # The output's buffer can't be written either. Python would try at exit, so redirect it to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -81,6 +99,13 @@ def main() -> None:
             sys.exit(INTERNAL)
         _complain(missing)
         sys.exit(2)
+
+
+def _stopped() -> str:
+    """What is said after Ctrl-C: what the command has kept, and what the same command does then."""
+    words = sys.argv[1:3]
+    kept = _KEPT.get(" ".join(words)) or _KEPT.get("".join(words[:1]))
+    return f"stopped; {kept}" if kept else "stopped"
 
 
 def _replace_closed_streams() -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from suite.errors import InputError, first_line, nearest
+from suite.plain_errors import expected_of
 from suite.store.canonical import canonical_json
 
 Value = TypeVar("Value")
@@ -65,15 +66,15 @@ def refusal(
     if isinstance(error, ValidationError):
         # A misspelt key comes before the missing key that it was meant for.
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        place, said = ".".join(map(str, first["loc"])), str(first["msg"])
+        place = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             found, fix = f"an unknown key {place!r}", f"{nearest(place, rule.model_fields)}; {fix}"
         elif first["type"] == "missing":
             found = f"no {place}"
         elif first["type"] == "value_error":
-            expected, found = said.removeprefix("Value error, "), f"{place}={first['input']}" if place else text
+            expected, found = expected_of(first), f"{place}={first['input']}" if place else text
         else:
-            found = f"{place}: {said}"
+            expected, found = f"for {place}, {expected_of(first)}", f"{place}={first['input']}"
     return InputError(what, expected=expected, found=found, where=where, fix=fix)
 
 

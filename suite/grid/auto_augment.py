@@ -30,12 +30,12 @@ _ALWAYS_UNIFORM = 100.0  # as in timm, a larger `mstd` means a uniform magnitude
 
 # key: (field of RandAugment, regular expression of the value, meaning)
 _SECTIONS = {
-    "m": ("magnitude", r"\d{1,4}", "magnitude, an integer"),
-    "n": ("layers", r"[1-9]\d?", "operations for each image, an integer"),
-    "p": ("probability", r"0(\.\d+)?|1(\.0+)?", "probability of each operation"),
-    "mstd": ("magnitude_std", r"\d+(\.\d+)?|inf", "standard deviation of the magnitude"),
-    "mmax": ("magnitude_max", r"[1-9]\d{0,3}", "largest magnitude, an integer"),
-    "inc": ("increasing", r"[01]", "1: all operations get stronger with the magnitude"),
+    "m": ("magnitude", r"\d{1,4}", "magnitude, an integer from 0 to 9999"),
+    "n": ("layers", r"[1-9]\d?", "operations for each image, an integer from 1 to 99"),
+    "p": ("probability", r"0(\.\d+)?|1(\.0+)?", "probability of each operation, from 0 to 1"),
+    "mstd": ("magnitude_std", r"\d+(\.\d+)?|inf", "standard deviation of the magnitude, or inf"),
+    "mmax": ("magnitude_max", r"[1-9]\d{0,3}", "largest magnitude, an integer from 1 to 9999"),
+    "inc": ("increasing", r"[01]", "1: all operations get stronger with the magnitude; 0: they don't"),
 }
 _EXAMPLE = "rand-m9-mstd0.5-inc1"
 
@@ -77,13 +77,13 @@ def parse_policy(text: str) -> RandAugment | LearnedPolicy:
         return LEARNED_POLICIES[text]
     head, *sections = text.split("-")
     if head != "rand":
-        raise _unreadable(text, 0, head, nearest(head, [*LEARNED_POLICIES, _EXAMPLE]))
+        raise _unreadable(text, 0, head, f"{nearest(head, [*LEARNED_POLICIES, _EXAMPLE])}; settings are {_known()}")
     policy, position, seen = RandAugment(), len(head) + 1, set[str]()
     for section in sections:
         split = len(section) - 3 if section.endswith("inf") else len(section.rstrip("0123456789."))
         key, value = section[:split], section[split:]
         if key not in _SECTIONS:
-            raise _unreadable(text, position, section, nearest(key, _SECTIONS))
+            raise _unreadable(text, position, section, f"write one of: {_known()}")
         name, form, meaning = _SECTIONS[key]
         if key in seen or not re.fullmatch(form, value):
             twice = f"{key!r} once" if key in seen else f"{key} with its value ({meaning})"
@@ -97,12 +97,14 @@ def parse_policy(text: str) -> RandAugment | LearnedPolicy:
     return policy
 
 
+def _known() -> str:
+    return ", ".join(f"{key} ({meaning})" for key, (_, _, meaning) in _SECTIONS.items())
+
+
 def _unreadable(text: str, position: int, found: str, fix: str) -> InputError:
-    known = ", ".join(f"{key} ({meaning})" for key, (_, _, meaning) in _SECTIONS.items())
     return InputError(
         f"an augmentation policy that can't be read, at character {position + 1} of {text!r}",
-        expected=f"{', '.join(LEARNED_POLICIES)}, or 'rand' and sections joined by '-': {known}; "
-        f"the operations are {', '.join(RAND_OPERATIONS)}",
+        expected=f"{', '.join(LEARNED_POLICIES)}, or rand and its settings, such as {_EXAMPLE}",
         found=repr(found),
         fix=fix,
     )

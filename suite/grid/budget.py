@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from suite.errors import nearest
 from suite.grid.axes import AXES
+from suite.plain_errors import RefusedValueError
 
 # The axes on which a grid may be smaller than published. With another PE or method it would test another claim.
 _SIZES = tuple(name for name in AXES if AXES[name].declared_as)
@@ -31,7 +32,7 @@ class Budget(BaseModel):
     def _one_to_one(self) -> Self:
         for axis, levels in self.stands_for.items():
             if axis not in _SIZES:
-                raise ValueError(f"an axis of size, not {axis!r}: {nearest(axis, _SIZES)}")
+                raise RefusedValueError(expected="an axis of size", found=repr(axis), fix=nearest(axis, _SIZES))
             if len(set(levels.values())) < len(levels):
                 raise ValueError(f"a published {axis} of its own for each level, not one for several: {levels}")
         return self

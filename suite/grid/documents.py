@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import os
 import re
-import textwrap
-import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +19,7 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 
 from suite.errors import InputError, Problem, nearest
+from suite.grid.refused import fields_at, keys_named, refused_parts
 from suite.grid.shipped import shipped_folder
 from suite.grid.yaml import HALF, load_yaml
 from suite.store.files import opened, real_path
@@ -27,8 +27,8 @@ from suite.text import encodable
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
-_LONG = 80  # the most characters of a value that a message shows
 MOST_BYTES = 1_000_000  # the largest file size; the largest file that comes with the suite has 30,000 bytes
+_KEYS = re.compile(rb"^(seeds|axes|blocks|epochs|values|claims|stated):", re.MULTILINE)  # of the suite's own files
 MOST_PROBLEMS = 50  # the most problems that one message lists
 
 
@@ -127,40 +127,41 @@ class Document:
             raise InputError(problems=[*problems, *more_problems(len(found) - len(problems))]) from None
 
     def _problem(self, model: type[BaseModel], error: ErrorDetails, at: Location) -> Problem:
-        location = (*at, *error["loc"])
+        inside = error["loc"]
+        location = (*at, *inside)
         name = ".".join(map(str, location)) or self.path.name
-        fields = _fields_at(model, error["loc"][:-1])
+        fields = fields_at(model, inside[:-1])
         if error["type"] == "extra_forbidden":
             key = str(location[-1])
             return Problem(
                 f"unknown key {name!r}", "a key of this file", repr(key), self.where(location), nearest(key, fields)
             )
-        if error["type"] == "missing":
+        if error["type"] == "missing" and isinstance(inside[-1], str):
             return Problem(
                 f"key {name!r} is missing",
-                expected=fields.get(str(location[-1]), "") or "a value for it",
+                expected=fields.get(inside[-1], "") or "a value for it",
                 found="nothing",
                 where=self.where(location[:-1]),
-                fix=f"add the key {str(location[-1])!r}",
+                fix=f"add the key {inside[-1]!r}",
             )
-        if not error["loc"]:  # a problem of several keys together: take the line of the first key in the message
-            places = [(*at, word) for word in re.findall(r"\w+", error["msg"])]
-            # Entries of a claim file inherit keys from the top of the file. Those keys have smaller lines than the
-            # entry, and the problem is in the entry, so they are skipped.
-            own = [p for p in places if p in self.overrides or self.lines.get(p, 0) >= self.lines.get(location, 1)]
-            place = own[0] if own else location
-        else:
-            place = location
-        expected, fix = error["msg"].removeprefix("Value error, "), ""
-        if error["type"] == "literal_error":
-            known = re.findall("'([^']*)'", error["ctx"]["expected"])
-            expected, fix = error["ctx"]["expected"], nearest(str(error["input"]), known)
+        if error["type"] == "missing":  # an entry of a list: the list as a whole is too short
+            inside, location = inside[:-1], location[:-1]
+            name = ".".join(map(str, location))
+        if inside[-1:] == ("[key]",):  # pydantic's word for a key that is itself refused
+            name = ".".join(map(str, location[:-1]))
+        keys = keys_named(error)
+        # A problem of several keys together has the line of the first one in the message. Entries of a claim file
+        # inherit keys from the top of the file. Those keys have smaller lines than the entry, and the problem is in the
+        # entry, so they are skipped.
+        places = [(*location, key) for key in keys]
+        own = [p for p in places if p in self.overrides or self.lines.get(p, 0) >= self.lines.get(location, 1)]
+        refused = refused_parts(model, inside, error)
         return Problem(
-            f"{name} can't be used",
-            expected=expected,
-            found=_shown(error["input"]),
-            where=self.where(place),
-            fix=fix or fields.get(str(location[-1]) if location else "", "") or "change the value",
+            f"{name} can't be used" + (f": {refused.what}" if refused.what else ""),
+            expected=refused.expected,
+            found=refused.found,
+            where=self.where(own[0] if own else location),
+            fix=refused.fix,
         )
 
 
@@ -184,15 +185,15 @@ def read_document(path: Path) -> Document:
             data = file.read(MOST_BYTES + 1)
         text = data[:MOST_BYTES].decode("utf-8") if len(data) <= MOST_BYTES else None
     except FileNotFoundError:
-        near = sorted(str(sibling) for sibling in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        near = _files_of_the_suite(path.parent)
         raise InputError(
             "no such file",
             expected="a YAML file",
             found="nothing",
             where=str(path),
-            fix=nearest(str(path), near)
+            fix=f"{nearest(path.name, near)}, in {path.parent}"
             if near
-            else f"there is no YAML file in {path.parent or '.'}; give another path",
+            else f"there is no grid, recipe or claim file in {path.parent}; give another path",
         ) from None
     except (OSError, ValueError) as error:  # a path with a null character is a ValueError
         raise InputError(
@@ -213,6 +214,16 @@ def read_document(path: Path) -> Document:
     document = _parsed(text, path)
     # A caller may change its document: `override` does.
     return Document(path, copy.deepcopy(document.values), dict(document.lines))
+
+
+def _files_of_the_suite(folder: Path) -> list[str]:
+    """The names of grids, recipes and claim files in a folder, by a key that each has. Other programs have YAML too."""
+    found = []
+    for path in sorted(folder.glob("[!.]*.yaml")):
+        with suppress(OSError), opened(path) as file:
+            if _KEYS.search(file.read(MOST_BYTES)):
+                found.append(path.name)
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -263,15 +274,6 @@ def more_problems(count: int) -> list[Problem]:
     return [Problem(f"and {count} more problems like these", fix="mend those above first")] if count > 0 else []
 
 
-def _shown(value: Any) -> str:
-    """Format a value in one line. A large container is described by its length or its keys."""
-    if isinstance(value, (dict, list)) and len(repr(value)) > _LONG:
-        keys = ", ".join(map(str, value))
-        return f"a list of {len(value)}" if isinstance(value, list) else f"the keys {textwrap.shorten(keys, _LONG)}"
-    text = repr(value)
-    return f"{text if len(text) <= _LONG else text[:_LONG] + '…'} ({type(value).__name__})"
-
-
 def _plain(value: Any) -> Any:
     """Convert the YAML loader's own number, string and container types to Python's."""
     if isinstance(value, Mapping):
@@ -293,22 +295,3 @@ def _note_lines(value: Any, location: Location, lines: dict[Location, int]) -> N
         for index, item in enumerate(value):
             lines[(*location, index)] = value.lc.item(index)[0] + 1
             _note_lines(item, (*location, index), lines)
-
-
-def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> dict[str, str]:
-    """Return the keys that a model accepts at a location, with their descriptions."""
-    annotation: Any = model
-    for part in location:
-        candidates = [c for c in _models_in(annotation) if isinstance(part, str) and part in c.model_fields]
-        if candidates:
-            annotation = candidates[0].model_fields[str(part)].annotation
-    found = _models_in(annotation)
-    return {name: info.description or "" for name, info in found[0].model_fields.items()} if found else {}
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return [annotation] if issubclass(annotation, BaseModel) else []
-    if get_origin(annotation) in (Union, types.UnionType, list, dict, tuple):
-        return [model for part in get_args(annotation) for model in _models_in(part)]
-    return []

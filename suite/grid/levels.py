@@ -10,10 +10,11 @@ from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError, unknown
 from suite.grid.axes import AXES
 from suite.grid.documents import Document, Location
+from suite.grid.methods import may_be_own
 from suite.grid.named_recipe import fixed_and_axis
 from suite.grid.schema import GridFile
 from suite.grid.settings import SETTINGS, level_text
-from suite.models.architectures import Architecture, has_size, resolve_architecture
+from suite.models.architectures import ARCHITECTURES, FAMILIES, Architecture, has_size, resolve_architecture
 from suite.models.size_limits import check_sizes
 
 
@@ -41,10 +42,17 @@ class Catalogue:
             return self._architecture(level)
         if axis == "dataset":
             return self._dataset(level)
-        return AXES[axis].levels[level]
+        try:
+            return AXES[axis].levels[level]
+        except InputError as error:
+            raise may_be_own(error) from None
 
     def _architecture(self, level: str) -> Architecture:
         if level not in self._file.architectures:
+            known = dict.fromkeys([*self._file.architectures, *ARCHITECTURES, *FAMILIES])
+            if level not in known:
+                expected = "a named size, a family with its size, or one that the grid declares under `architectures:`"
+                raise may_be_own(unknown("architecture", level, known, expected=expected))
             return resolve_architecture(level)
         sizes = dict(self._file.architectures[level])
         at = ("architectures", level)

@@ -11,7 +11,7 @@ import linecache
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -27,6 +27,7 @@ from suite.store.files import opened
 
 GROUP = "lape.methods"
 LARGEST = 2**20  # bytes of a method file
+OWN = "a method of your own needs --methods FILE"  # advice for an unknown level: no grid or results name the file
 
 _PREFIX = "lape_methods_"
 
@@ -174,6 +175,11 @@ def source_of(module: str) -> tuple[str, str]:
     found = sys.modules[module]
     text = Path(str(found.__file__)).read_text(encoding="utf-8")
     return text, next((name for known, name in _PACKAGES.items() if module.split(".")[0] == known.split(".")[0]), "")
+
+
+def may_be_own(error: InputError) -> InputError:
+    """The error of a level that isn't known, with the advice to name the method file that it may be from."""
+    return InputError(problems=[replace(problem, fix=f"{problem.fix}; {OWN}") for problem in error.problems])
 
 
 def _load(file: MethodFile) -> None:

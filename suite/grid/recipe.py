@@ -14,6 +14,7 @@ from suite.grid.pretrained import Pretrained
 from suite.grid.scenes import Scenes
 from suite.grid.sources import USUAL_SOURCES, Sources
 from suite.grid.step_keys import StepKeys, neutral
+from suite.plain_errors import RefusedValueError
 from suite.store.canonical import canonical_json
 from suite.store.held_out import Validation, parse_validation
 from suite.store.tested_epochs import TestEvery, epochs_tested, parse_test_every
@@ -247,7 +248,9 @@ class Recipe(StepKeys):
                 parse_policy(text)
         except InputError as error:
             (problem,) = error.problems
-            raise ValueError(f"{problem.expected}; {problem.what}: {problem.found}; {problem.fix}") from None
+            raise RefusedValueError(
+                problem.what, expected=problem.expected, found=problem.found, fix=problem.fix
+            ) from None
         return text
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ from suite.models.sizes import (
     WindowSize,
 )
 from suite.models.timm_size import TimmSize
+from suite.plain_errors import expected_of
 from suite.registry import Outside, Registry
 
 
@@ -341,7 +342,7 @@ def _problem(name: str, family: Family, item: ErrorDetails) -> Problem:
     key = ".".join(map(str, item["loc"]))  # empty where sizes contradict each other
     fix = f"set {key} to a value that fits" if key else "change one of them"
     return Problem(
-        f"architecture {name!r}: {key}{': ' if key else ''}{item['msg'].removeprefix('Value error, ')}",
+        f"architecture {name!r}: {key}{': ' if key else ''}{expected_of(item)}",
         expected=f"the sizes of a {family.name}: {', '.join(family.size.model_fields)}",
         found="nothing" if item["type"] == "missing" else repr(item["input"]) if key else "",
         fix=nearest(key, family.size.model_fields) if item["type"] == "extra_forbidden" else fix,

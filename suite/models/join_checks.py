@@ -9,13 +9,15 @@ from suite.errors import STRANGERS_ERRORS, InputError, first_line
 from suite.models.embedding import PositionEmbedding
 from suite.models.joins import Join, Terms
 
+NOT_TERMS = "what it returns isn't `Terms`"
+
 
 @torch.no_grad()
 def check_terms(model: nn.Module, join: Join) -> None:
-    """Check that a joining method returns one tensor per block or none, and what the next stage of a model needs.
+    """Check that a joining method returns `Terms` with a tensor per block or none, and what the next stage needs.
 
     Raises:
-        InputError: it returns another number of tensors, or a later stage has no position to join.
+        InputError: it returns anything else or another number of tensors, or a later stage has no position to join.
     """
     found: Terms | None = None  # of the stage before
     for place in model.modules():
@@ -26,7 +28,18 @@ def check_terms(model: nn.Module, join: Join) -> None:
                 _check_without_position(place, join)
             continue
         found = join.terms(list(place.tables), list(place.maps))
+        _check_kind(found, join)
         _check_counts(found, len(place.maps), join)
+
+
+def _check_kind(found: object, join: Join) -> None:
+    if not isinstance(found, Terms):
+        raise InputError(
+            f"join {join.name}: {NOT_TERMS}",
+            expected="`Terms(…)`, which says where each tensor is added",
+            found="None" if found is None else type(found).__name__,
+            fix="return, for instance, Terms(stem=tables[0]), with `from suite.methods import Terms`",
+        )
 
 
 def _check_counts(found: Terms, blocks: int, join: Join) -> None:

@@ -11,6 +11,7 @@ from suite.grid.trial import Trial
 from suite.store.canonical import canonical_json
 from suite.store.record import RunRecord
 from suite.store.same_code import scope_of
+from suite.text import counted
 
 Answer = Literal["", "rerun", "keep", "verify"]
 ANSWERS: tuple[Answer, ...] = ("rerun", "keep", "verify")
@@ -92,7 +93,7 @@ def check_answered(stale: list[Stale], answer: Answer) -> None:
     """Raise `InputError` if there are stale records, and nobody said what is to become of them."""
     if stale and answer in ("", "verify"):
         raise InputError(
-            f"{len(stale)} stored runs were made by other code than that at hand",
+            f"{counted(len(stale), 'stored run was', 'stored runs were')} made by other code than that at hand",
             expected="runs whose code is that of the levels now, or a word on what to do",
             found="; ".join(stale_lines(stale)),
             where="the results of this grid",

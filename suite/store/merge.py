@@ -66,11 +66,11 @@ def merge(sources: Sequence[Path], destination: Path) -> list[Joined]:
             fix="name for all of them the folder of one grid (results/NAME), or the folder of all (results)",
         )
     if "a grid" in kinds.values():
-        if destination.is_dir() and not _is_grid(destination) and _grids(destination):
+        if destination.is_dir() and not _is_grid(destination) and grids_in(destination):
             raise InputError(
                 "single grids can't be joined into a folder of grids",
                 expected="the folder of one grid, new or not",
-                found=f"the grids {', '.join(_grids(destination))}",
+                found=f"the grids {', '.join(grids_in(destination))}",
                 where=str(destination),
                 fix=f"name the grid: {destination / _folder(sources[0]).name}",
             )
@@ -84,9 +84,10 @@ def merge(sources: Sequence[Path], destination: Path) -> list[Joined]:
                 where=str(destination),
                 fix=f"name the folder above it: {destination.parent}",
             )
-        names = sorted({name for source in sources for name in _grids(source)})
+        names = sorted({name for source in sources for name in grids_in(source)})
         plans = [
-            _plan([source / name for source in sources if name in _grids(source)], destination / name) for name in names
+            _plan([source / name for source in sources if name in grids_in(source)], destination / name)
+            for name in names
         ]
     conflicts = [conflict for plan in plans for conflict in plan.conflicts]
     if conflicts:
@@ -256,7 +257,7 @@ def _kind(source: Path) -> str:
     check_folder(source)
     if _is_grid(source):
         return "a grid"
-    if _grids(source):
+    if grids_in(source):
         return "a folder of grids"
     raise InputError(
         "no results to merge",
@@ -275,7 +276,8 @@ def _is_grid(folder: Path) -> bool:
     return any((folder / name).exists() for name in (RUNS, HISTORY)) or (folder / SPOOL).is_dir()
 
 
-def _grids(folder: Path) -> list[str]:
+def grids_in(folder: Path) -> list[str]:
+    """The names of the grids that have records in a folder of results."""
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if not path.is_symlink() and path.is_dir() and _is_grid(path))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from suite.data.corruptions.settings import KINDS, SEVERITIES
 from suite.data.tasks import TaskName
 from suite.errors import nearest
+from suite.plain_errors import RefusedValueError
 from suite.store.corruptions import severities_of
 
 Run = Mapping[str, Any]  # a row of the frame
@@ -33,7 +34,7 @@ class Reference(BaseModel):
     def _known(self) -> Self:
         for kind in self.errors:
             if kind not in KINDS:
-                raise ValueError(f"errors of kinds of corruption, and not of {kind!r}: {nearest(kind, KINDS)}")
+                raise RefusedValueError(expected="a kind of corruption", found=repr(kind), fix=nearest(kind, KINDS))
         if not self.severities or not set(self.severities) <= set(SEVERITIES):
             raise ValueError(f"severities from {SEVERITIES[0]} to {SEVERITIES[-1]}")
         return self

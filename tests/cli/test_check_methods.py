@@ -74,7 +74,6 @@ def test_good_levels_are_tried_in_every_family_that_they_fit(lape: Shell, path: 
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (JOIN.format("Terms(stem=tables[0])"), 7, "'NoneType' object has no attribute"),
         (JOIN.format("return Terms(stem=tables[1])"), 8, "IndexError"),
         (JOIN.format("raise SystemExit(0)"), 8, "SystemExit: 0"),
         (MAPPED.format("SystemExit(0)"), 9, "SystemExit: 0"),
@@ -102,6 +101,8 @@ def test_what_is_wrong_is_told_with_its_line(lape: Shell, path: Path, text: str,
         ("return Terms(branch=[tables[0]] * (len(maps) + 1), omega=tables[0])", ("`branch` has a wrong", "per block")),
         ("return Terms(inside=[tables[0]], omega=tables[0])", ("`inside` has a wrong", "or none")),
         ("return Terms(branch=[tables[0]] * len(maps))", ("no position to join", "return omega")),
+        ("return tables[0]", ("expected:   `Terms(…)`", "found:      Parameter", "Terms(stem=tables[0])")),
+        ("Terms(stem=tables[0])", ("expected:   `Terms(…)`", "found:      None")),
     ],
 )
 def test_terms_must_be_one_per_block_and_go_on_in_the_next_stage(
@@ -111,6 +112,7 @@ def test_terms_must_be_one_per_block_and_go_on_in_the_next_stage(
     told = lape.refuses("check", "--methods", path)
     assert all(message in told for message in messages)
     assert "join mine: join" not in told
+    assert "AttributeError" not in told
 
 
 PAGE = (REPOSITORY / "docs" / "bring_your_own.md").read_text(encoding="utf-8")

@@ -181,3 +181,69 @@ def test_an_output_that_is_closed_or_full_does_not_change_the_exit_code(streams:
         assert ended.returncode == code, ended.stderr
         assert "Traceback" not in ended.stderr
         assert "error" not in ended.stdout  # with no standard error, it isn't what is printed
+
+
+# As Ctrl-C while a module is imported. Entry points: `python -m suite`, and what the script `lape` runs.
+DURING_IMPORTS = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["lape", "ls", "joins"]
+{entry}
+"""
+ENTRIES = {
+    "module": "import runpy; runpy.run_module('suite', run_name='__main__', alter_sys=True)",
+    "script": "from suite.cli import main; sys.exit(main())",
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("module", ["typer", "suite.errors", "suite.cli.declarations.data", "suite.cli.commands.ls"])
+def test_an_interrupt_while_modules_are_imported_ends_without_a_traceback(entry: str, module: str) -> None:
+    program = DURING_IMPORTS.format(module=module, entry=ENTRIES[entry])
+    process = [sys.executable, "-c", program]
+    ended = subprocess.run(process, capture_output=True, text=True, cwd=REPOSITORY, timeout=120, check=False)
+    assert ended.returncode == 130, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("run quickstart", "stopped; finished trials are stored, and the same command resumes from there"),
+        ("try lape --hours 1", "stopped; finished trials are stored, and the same command resumes from there"),
+        ("rerun 1234", "stopped; nothing was stored"),
+        (
+            "data prepare digits",
+            "stopped; what was prepared before is unchanged, and the same command prepares the rest",
+        ),
+        ("report quickstart", "stopped; the results are unchanged, and the same command writes the whole report"),
+        ("merge a b c", "stopped; the sources are unchanged, and the same command merges the rest"),
+        ("data ls", "stopped"),
+        ("plan quickstart", "stopped"),
+        ("", "stopped"),
+    ],
+)
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])  # before typer handles it, and by typer
+def test_an_interrupted_command_says_what_is_kept(
+    command: str,
+    told: str,
+    raised: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted() -> None:
+        raise raised(130)
+
+    monkeypatch.setattr(sys, "argv", ["lape", *command.split()])
+    monkeypatch.setitem(main.__globals__, "app", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == f"{told}\n"

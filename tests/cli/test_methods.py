@@ -56,6 +56,30 @@ def test_every_command_that_reads_a_grid_takes_a_method(lape: Shell, trick: Path
     assert "unknown join 'halved'" in lape.refuses("check", grid)
 
 
+OWN = "; a method of your own needs --methods FILE\n"
+
+
+def test_an_unknown_level_may_be_of_a_file_that_was_not_named(
+    lape: Shell, write_grid: Write, grid: Path, tmp_path: Path
+) -> None:
+    assert OWN in lape.refuses("run", grid, "--executor", "serial")
+    told = lape.refuses("check", write_grid(("arch: [tiny]", "arch: [my_net]")))
+    assert "unknown architecture 'my_net'" in told
+    assert "tiny" in told.partition("choose one of")[2]
+    assert OWN in told
+    told = lape.refuses("check", write_grid(("dataset: [digits]", "dataset: [mine]")))
+    assert "unknown data set 'mine'" in told
+    assert "--methods" not in told
+    for command in (
+        ["cost", "--arch", "vit_lite_7_4", "--join", "halved"],
+        ["cost", "--arch", "my_net"],
+        ["bench", "--arch", "vit_lite_7_4", "--treatment", "halved"],
+        ["try", "halved", "--hours", "1"],
+        ["try", "lape", "--over", "halved", "--hours", "1"],
+    ):
+        assert OWN in lape.refuses(*command), command
+
+
 def test_ls_cost_and_bench_know_it(lape: Shell, trick: Path) -> None:
     out = lape("ls", "joins", "--methods", trick)
     (line,) = (line for line in out.splitlines() if line.startswith("halved"))

@@ -83,7 +83,7 @@ def test_its_tests_pass_and_fail_when_the_formula_is_another(lape: Shell, tmp_pa
     for kind in KINDS:
         lape("new", f"my_{kind}", "--kind", kind)
         lape("check", f"my_{kind}/my_{kind}.yaml", "--methods", f"my_{kind}/my_{kind}.py")
-        assert f"my_{kind}.yaml: 10 trials, 0 dropped cells, 1 claims\n" in lape.out
+        assert f"my_{kind}.yaml: 10 trials, 0 dropped cells, 1 claim\n" in lape.out
         assert "note" not in lape.out
     lape("new", "other_trick")
     path = tmp_path / "other_trick" / "other_trick.py"

@@ -21,7 +21,7 @@ from tests.records import make_record
 def test_plan(lape: Shell, write_grid: Write) -> None:
     path = write_grid(("seeds:", "exclude: [{when: {join: lape}, reason: too dear}]\nseeds:"))
     out = lape("plan", path, "--set", "recipe.epochs=5", "--seeds", "7")
-    assert "1 cells × 7 seeds" in out
+    assert "1 cell × 7 seeds" in out
     assert "7: 0 done, 0 failed, 7 to do" in out
     assert "unknown before a first trial" in out
     assert "tiny learnable lape ln default digits: too dear" in out

@@ -69,3 +69,17 @@ def test_one_trial_again(lape: Shell, write_grid: Write, tmp_path: Path) -> None
     assert lape.code == 1
     assert "no trial has an id" in lape.refuses("rerun", "zzzz", "--grid", path)
     assert "more than one trial" in lape.refuses("rerun", "", "--grid", path)
+
+
+def test_a_trial_of_a_grid_that_is_not_in_grids_is_told_with_its_results(
+    lape: Shell, finished: Path, tmp_path: Path
+) -> None:
+    trial = load_grid(finished).expand().trials[1]
+    told = lape.refuses("rerun", trial.id[:8])
+    assert f"found:      its record, in {Path('results') / 'small'}\n" in told
+    assert "where:      grids/, and the grids that come with the suite\n" in told
+    assert "give the file of the grid 'small' with --grid FILE" in told
+    told = lape.refuses("rerun", "zzzz")
+    assert "found:      none\n" in told
+    assert "with --grid FILE if it isn't in grids/\n" in told
+    assert len(told) < 600

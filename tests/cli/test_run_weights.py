@@ -62,8 +62,8 @@ def test_runs_without_weights_are_named(lape: Shell, write_grid: Write) -> None:
     path = write_grid(ONE_SEED)
     lape("run", path, "--executor", "serial", "--limit", "1")
     out = lape("run", path, "--executor", "serial", "--keep-weights")
-    assert "weights of 1 runs" in out
-    assert f"1 runs have no weights there, {load_grid(path).expand().trials[0].id} for instance" in out
+    assert "weights of 1 run:" in out
+    assert f"1 run has no weights there, {load_grid(path).expand().trials[0].id} for instance" in out
 
 
 def test_one_trial_again(lape: Shell, write_grid: Write, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_without_a_budget_and_for_analogues_nothing_changes() -> None:
         ("{}", "note"),
         ("{note: ''}", "note"),
         ("{note: a, stands_for: {archs: {a: b}}}", "did you mean 'arch'"),
-        ("{note: a, stands_for: {join: {lape_shared: lape}}}", "an axis of size, not 'join'"),
+        ("{note: a, stands_for: {join: {lape_shared: lape}}}", "expected:   an axis of size"),
         ("{note: a, stands_for: {arch: {a: c, b: c}}}", "of its own for each level"),
     ],
 )

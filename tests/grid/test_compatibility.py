@@ -71,7 +71,7 @@ def test_the_vocabulary_holds_all_symbols(tmp_path: Path) -> None:
     [
         (("image_size: 64", "image_size: 63"), "an image_size of listops.max_length"),
         (("std: [0.00392156862745098]", "std: [0.5]"), "which keep tokens as they are"),
-        (("arguments: 10", "arguments: 1"), "greater than or equal to 2"),
+        (("arguments: 10", "arguments: 1"), "a number of at least 2"),
         (("depth: 10", "depths: 10"), "unknown key"),
         (("max_length: 64", "max_length: 17"), "max_length of at least min_length + 2"),
     ],

@@ -59,7 +59,7 @@ def test_every_problem_is_told_with_its_line(tmp_path: Path) -> None:
         "unknown key 'inner.widht'" in text and "line 3" in text and "did you mean 'width'?" in text for text in told
     )
     assert any("'inner.width' is missing" in text and "line 2" in text and "channels" in text for text in told)
-    assert any("items.1.width" in text and "line 6" in text and "greater than or equal to 1" in text for text in told)
+    assert any("items.1.width" in text and "line 6" in text and "a number of at least 1" in text for text in told)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,25 @@ def test_a_large_value_is_told_by_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
-    write(tmp_path, "rate: 1")
-    with pytest.raises(InputError, match=r"did you mean '.*some.yaml'") as caught:
+    write(tmp_path, "name: a\nseeds: [0]\n")
+    with pytest.raises(InputError, match=r"did you mean 'some.yaml'") as caught:
         read_document(tmp_path / "sone.yaml")
     assert "no such file" in str(caught.value)
+
+
+def test_files_of_other_programs_are_not_suggested(tmp_path: Path) -> None:
+    for name, text in (("fig.yaml", "repos: []\n"), (".grid.yaml", "seeds: [0]\n"), ("gridd.yaml", "\xff\n")):
+        (tmp_path / name).write_text(text, encoding="latin-1")
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(InputError) as caught:
+        read_document(tmp_path / "grid.yaml")
+    (problem,) = caught.value.problems
+    assert problem.fix == f"there is no grid, recipe or claim file in {tmp_path}; give another path"
+    (tmp_path / "recipe.yaml").write_text("version: 1\nepochs: 3\n")
+    (tmp_path / "claims.yaml").write_text("# of a paper\nvalues:\n  - id: a\n")
+    with pytest.raises(InputError) as caught:
+        read_document(tmp_path / "grid.yaml")
+    assert caught.value.problems[0].fix.endswith(f"choose one of: claims.yaml, recipe.yaml, in {tmp_path}")
 
 
 def test_a_folder_and_binary_data_are_told(tmp_path: Path) -> None:

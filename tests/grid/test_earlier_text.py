@@ -47,7 +47,11 @@ def test_each_change_is_at_hand(module: str) -> None:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("suite.models.layers.rotation", "TurnedProjection"), ("suite.models.normalisers.dtn", "DynamicTokenNorm")],
+    [
+        ("suite.models.architectures", "resolve_architecture"),
+        ("suite.models.layers.rotation", "TurnedProjection"),
+        ("suite.models.normalisers.dtn", "DynamicTokenNorm"),
+    ],
 )
 def test_the_earlier_text_counts(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = code_fingerprint.code_fingerprint(f"{module}:{name}")

@@ -47,8 +47,8 @@ MIXING = {"batch_size": 4, "mixup": 0.8, "cutmix": 1.0}
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"auto_augment": "rand-m9-mstd0.5-x1"}, r"at character 17 of 'rand-m9-mstd0.5-x1': 'x1'"),
-        ({"auto_augment": "augmix"}, "the operations are AutoContrast, Equalize"),
+        ({"auto_augment": "rand-m9-mstd0.5-x1"}, r"at character 17 of 'rand-m9-mstd0.5-x1'; not 'x1'"),
+        ({"auto_augment": "augmix"}, "at character 1 of 'augmix'; not 'augmix'; choose one of: cifar10"),
         ({**MIXING, "batch_size": 3}, "an even batch_size, to mix images in pairs, not 3"),
         ({"cutmix": 1.0}, "an even batch_size"),
         ({**MIXING, "epochs": 9, "mixup_off_epoch": 9}, r"mixup_off_epoch \(9\) must be less"),

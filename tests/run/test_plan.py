@@ -14,7 +14,7 @@ import pytest
 
 from suite.cli import main
 from suite.grid.grid import load_grid
-from suite.run.timing.forecast import read_calibration, read_forecast
+from suite.run.timing.forecast import Measured, read_calibration, read_forecast
 from suite.store.folder import Store
 from suite.text import Progress
 from tests.records import make_record
@@ -66,6 +66,8 @@ def test_from_stored_runs(lape: Shell, write_grid: Write, tmp_path: Path) -> Non
         ("tiny learnable lape ln default digits", "1", "runs"),
     ]
     assert float(rows[0]["seconds_per_epoch"]) == pytest.approx(5)
+    Measured("2026-01-01T00:00:00", 2, 5.4, []).write(tmp_path / "results" / "small")
+    assert "with 2 trials at a time, 5.4 s of it until they begin\n" in lape("plan", path, "--workers", "2")
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def test_what_was_stopped_or_failed_is_judged_by_its_trainings(
         kept.finished(make_record(trial, status=status, train_seconds=seconds))
     verdict = kept.close().verdict
     assert verdict is not None
-    assert verdict.startswith("training of 1 trials estimated 10 s")
+    assert verdict.startswith("training of 1 trial estimated 10 s")
     assert verdict.endswith("took 10 s: within the interval")
 
 

@@ -239,8 +239,8 @@ def test_a_claim_file_fixes_the_rule(tmp_path: Path) -> None:
     assert read("sequential: e_process", "    max_pairs: 12\n").max_pairs == 12
     assert read("max_pairs: 20", "    max_pairs: null\n").rule == "fixed"
     for rule, expected in (
-        ("max_pairs: 2", "greater than or equal to 3"),
-        ("max_pairs: 101", "less than or equal to 100"),
+        ("max_pairs: 2", "a number of at least 3"),
+        ("max_pairs: 101", "a number of at most 100"),
         ("sequential: often", "e_process"),
         ("max_pairs: 20, sequential: e_process", "not both"),
         ("max_pairs: 4, min_pairs: 5", "max_pairs of at least min_pairs"),

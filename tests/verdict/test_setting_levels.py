@@ -107,8 +107,11 @@ def test_claims_name_levels_by_number_and_architectures_without_their_size() -> 
         ({"match": {"recipe.epoch": 1}}, "recipe.epochs"),
         ({"axis": "recipe.lr", "baseline": 1, "treatment": 1.0}, "that differ"),
         ({"tied": ["recipe.lr"]}, "tied only with a setting"),
-        ({"axis": "recipe.lr", "baseline": 1, "treatment": 2, "tied": ["recipe.lr"]}, "other settings as tied"),
-        ({"axis": "recipe.lr", "baseline": 1, "treatment": 2, "match": {"recipe.lr": 1}}, "only axes to match"),
+        ({"axis": "recipe.lr", "baseline": 1, "treatment": 2, "tied": ["recipe.lr"]}, "another setting; not tied"),
+        (
+            {"axis": "recipe.lr", "baseline": 1, "treatment": 2, "match": {"recipe.lr": 1}},
+            "another axis or setting; not match",
+        ),
     ],
 )
 def test_contrasts_that_make_no_sense_are_refused(contrast: dict[str, Any], told: str) -> None:

@@ -25,6 +25,7 @@ from suite.cli.commands.model_options import (
     usual_pe,
 )
 from suite.cli.commands.precision_note import tell_slow_bf16
+from suite.cli.commands.thread_note import note_threads
 from suite.cli.declarations.bench_options import BenchOptions
 from suite.errors import InputError, unknown
 from suite.grid.axes import AXES, METHODS
@@ -68,7 +69,9 @@ def print_bench(asked: BenchOptions) -> None:
         batch_size, _precision(asked.precision), max(filter(None, (s.patch() for s in sides)), default=None)
     )
     check_losses(sides, recipe)
-    torch_device = Machine(device=asked.device, threads=threads).torch_device()
+    machine = Machine(device=asked.device, threads=threads)
+    note_threads(machine)
+    torch_device = machine.torch_device()
     on_gpu = torch_device.type == "cuda"
     setting = Setting(
         device=torch_device,

@@ -20,7 +20,7 @@ from suite.grid.trial import Trial
 from suite.report.workspace import open_workspace
 from suite.store.files import RESULTS, real_path
 from suite.store.record import AXIS_FIELDS
-from suite.text import complain, say
+from suite.text import complain, counted, say
 from suite.verdict.claims.audit import NAMES, audit
 from suite.verdict.claims.claim import Claim, untested
 from suite.verdict.claims.reader import Claims, read_claim_files
@@ -115,7 +115,8 @@ def _check_grid(name: str, grids: dict[str, Path]) -> Iterator[str]:
             fix="give one of the two another name",
         )
     yield (
-        f"{document.path}: {len(expansion.trials)} trials, {len(expansion.dropped)} dropped cells, {len(claims)} claims"
+        f"{document.path}: {counted(len(expansion.trials), 'trial')}, "
+        f"{counted(len(expansion.dropped), 'dropped cell')}, {counted(len(claims), 'claim')}"
     )
     for index, expected in enumerate(workspace.grid.file.expect):
         if not any(matches(expected.when, trial.declared_levels) for trial in expansion.trials):
@@ -142,11 +143,11 @@ def _absent(claim: Claim, trials: Iterable[Trial]) -> str:
 def _audited(file: Claims) -> Iterator[str]:
     """Yield a line for the claim file, and one for each audited statement that doesn't clearly add up."""
     findings = audit(file)
-    line = f"{file.document.path}: {len(file.values)} values, {len(file.claims)} claims"
+    line = f"{file.document.path}: {counted(len(file.values), 'value')}, {counted(len(file.claims), 'claim')}"
     if findings:
         counts = Counter(finding.outcome for finding in findings)
         told = (f"{name} {counts[outcome]}" for outcome, name in NAMES.items() if counts[outcome])
-        line += f", {len(findings)} statements ({', '.join(told)})"
+        line += f", {counted(len(findings), 'statement')} ({', '.join(told)})"
     yield line
     for finding in findings:
         if finding.outcome != "adds_up":

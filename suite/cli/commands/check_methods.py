@@ -19,6 +19,7 @@ from suite.grid.recipe import Recipe
 from suite.models.architectures import FAMILIES, Architecture, resolve_architecture
 from suite.models.backbone_size import BackboneSize
 from suite.models.build import create_model
+from suite.models.join_checks import NOT_TERMS
 from suite.models.levels import Cell, refusal
 from suite.models.model import Model
 from suite.models.region_size import RegionSize
@@ -92,6 +93,8 @@ def check_methods(files: tuple[MethodFile, ...]) -> Iterator[str]:
             for model in fitting:
                 if problem := attempt(model, axis, name, file):
                     found.setdefault(problem.what, (problem, []))[1].append(model.arch.family.name)
+                    if problem.what == NOT_TERMS:  # in all models, and timm's would say it in other words
+                        break
             problems += [
                 replace(problem, what=f"{axis} {name}: {problem.what}, in small models of {', '.join(families)}")
                 for problem, families in found.values()

@@ -10,6 +10,7 @@ from suite.report.workspace import Workspace
 from suite.run.stale import Check, checks, stale_records
 from suite.store.record import RunRecord, differences
 from suite.store.same_code import SameCode, scope_of
+from suite.text import counted
 from suite.train.machine import Machine
 
 
@@ -37,7 +38,8 @@ def check_stale(workspace: Workspace, machine: Machine, console: Console | None)
             told = _different(check, record)
             if not told:
                 store.keep_same_code([_proof(check, record)])
-                told = f"the same result with today's code: {len(check.stands_for)} stored runs are no longer stale"
+                runs = counted(len(check.stands_for), "stored run is", "stored runs are")
+                told = f"the same result with today's code: {runs} no longer stale"
             if console is not None:
                 print_line(console, f"  {told}")
 
@@ -49,7 +51,8 @@ def _different(check: Check, record: RunRecord) -> str:
         return ""
     before, now = check.record.environment, record.environment
     made = "" if before == now else f" (made by {before.group}, {before.processor}; now {now.group}, {now.processor})"
-    return f"different in {', '.join(found)}{made}: {len(check.stands_for)} stored runs stay stale"
+    runs = counted(len(check.stands_for), "stored run stays", "stored runs stay")
+    return f"different in {', '.join(found)}{made}: {runs} stale"
 
 
 def _proof(check: Check, record: RunRecord) -> SameCode:

@@ -9,6 +9,7 @@ from typing import Any
 from suite.cli.commands.console import Record
 from suite.errors import InputError
 from suite.grid.axes import AXES
+from suite.grid.methods import OWN, may_be_own
 from suite.grid.yaml import load_yaml
 from suite.models.architectures import Architecture, resolve_architecture
 from suite.models.costs.counting import Impossible, product
@@ -83,7 +84,7 @@ def check_names(option: str, known: Mapping[str, Any], names: Iterable[str]) -> 
         try:
             known[name]
         except InputError as error:
-            raise error.at(f"{option} {name}") from None
+            raise may_be_own(error).at(f"{option} {name}") from None
 
 
 def chosen_architecture(name: str, sizes: Sequence[str]) -> Architecture:
@@ -97,7 +98,7 @@ def chosen_architecture(name: str, sizes: Sequence[str]) -> Architecture:
         problems = error.at(where).problems
         if problems[0].found == repr(name):  # the name itself is unknown
             timm = f"for a model of timm: --arch timm --size model={name}"
-            problems = (replace(problems[0], fix=f"{timm}; {problems[0].fix}"),)
+            problems = (replace(problems[0], fix=f"{timm}; {problems[0].fix}; {OWN}"),)
         raise InputError(problems=problems) from None
 
 

@@ -17,6 +17,7 @@ from suite.cli.commands.plan_disk import corruption_lines
 from suite.cli.commands.plan_power import power_lines
 from suite.cli.commands.plan_weights import weights_lines, weights_problems
 from suite.cli.commands.precision_note import note_slow_bf16
+from suite.cli.commands.thread_note import note_threads
 from suite.data.cache import open_root, verify
 from suite.data.tasks import TASKS
 from suite.errors import InputError
@@ -30,7 +31,7 @@ from suite.run.timing.estimate import ANYWHERE, CellEstimate, Estimate, Interval
 from suite.run.timing.here import anywhere, here
 from suite.run.timing.pace import kind_of
 from suite.store.files import make_folder, write_atomic
-from suite.text import csv_text, duration, say
+from suite.text import counted, csv_text, duration, precise_duration, say
 from suite.train.machine import Machine
 from suite.verdict.claims.claim import untested
 from suite.verdict.metrics import METRICS
@@ -98,8 +99,8 @@ def print_plan_line(console: Console, workspace: Workspace, plan: Plan, where: W
         print_line(console, text + (f"; {_failed(workspace, plan)}" if plan.failed else ""))
         return
     expected = workspace.estimate(plan.to_do, where=where)
-    time = f", about {duration(expected.seconds)} of training on one such worker" if expected.known else ""
-    print_line(console, f"{workspace.grid.name}: {len(plan.to_do)} of {plan.total} trials to run{time}")
+    time = f", about {precise_duration(expected.seconds)} of training on one such worker" if expected.known else ""
+    print_line(console, f"{workspace.grid.name}: {len(plan.to_do)} of {counted(plan.total, 'trial')} to run{time}")
 
 
 def print_plan(
@@ -160,7 +161,8 @@ def print_plan(
     if workspace.choices:
         print_line(console, f"{workspace.grid.name}: {_phases(workspace)}")
     else:
-        print_line(console, f"{workspace.grid.name}: {len(workspace.expansion.trials) // seeds} cells × {seeds} seeds")
+        cells = len(workspace.expansion.trials) // seeds
+        print_line(console, f"{workspace.grid.name}: {_product(cells, seeds)}")
     if (task := workspace.grid.file.task) != "classification":
         print_line(console, f"  task     {task}: {METRICS[TASKS[task].metric].summary}")
     print_line(
@@ -170,20 +172,23 @@ def print_plan(
         print_line(console, line)
     if plan.others:
         print_line(
-            console, f"  besides  {plan.others} stored runs of other trials (another recipe or size): left alone"
+            console,
+            f"  besides  {counted(plan.others, 'stored run')} of other trials (another recipe or size): left alone",
         )
     if older:
-        told = _STALE[answer]
-        print_line(console, f"  stale    {len(older)} stored runs were made by other code than that at hand{told}:")
+        were = counted(len(older), "stored run was", "stored runs were")
+        print_line(console, f"  stale    {were} made by other code than that at hand{_STALE[answer]}:")
         for line in stale_lines(older):
             print_line(console, f"           {line}")
         if not answer:
             for line in _stale_answers(workspace, older):
                 print_line(console, f"           {line}")
+    machine = Machine(device=device, threads=threads)
     if room is not None:
         print_line(console, f"  at once  {room.line}")
     else:
-        note_slow_bf16(plan.to_do, Machine(device=device, threads=threads))
+        note_threads(machine)
+        note_slow_bf16(plan.to_do, machine)
     expected = expect(plan)
     print_line(console, f"  time     {_time(workspace, plan, expected)}")
     for line in _time_details(expected, None if workspace.calibration is None else workspace.calibration.warning):
@@ -204,7 +209,7 @@ def print_plan(
         print_line(console, f"           {line}")
     for line in outlook_lines(workspace, expected):
         print_line(console, f"           {line}")
-    print_line(console, f"  dropped  {len(plan.dropped)} cells")
+    print_line(console, f"  dropped  {counted(len(plan.dropped), 'cell')}")
     for cell in plan.dropped[:SHOWN]:
         print_line(console, f"    {cell.label}: {cell.reason}")
     if len(plan.dropped) > SHOWN:
@@ -215,9 +220,13 @@ def _phases(workspace: Workspace) -> str:
     search, seeds = workspace.choices[0].search, len(workspace.grid.file.seeds)
     cells = sum(map(len, search.sides))
     return (
-        f"a search of {search.axis}, {cells} cells × {len(search.seeds)} seeds, then {len(search.sides)} cells × "
-        f"{seeds} seeds at the chosen levels"
+        f"a search of {search.axis}, {_product(cells, len(search.seeds))}, then {_product(len(search.sides), seeds)} "
+        "at the chosen levels"
     )
+
+
+def _product(cells: int, seeds: int) -> str:
+    return f"{counted(cells, 'cell')} × {counted(seeds, 'seed')}"
 
 
 def choice_lines(choices: Sequence[Choice]) -> list[str]:
@@ -232,11 +241,13 @@ def _time(workspace: Workspace, plan: Plan, expected: Estimate) -> str:
     if expected.device is None:
         calibrate = f"`{workspace.command_for('plan')} --calibrate` measures a few steps"
         return f"unknown before a first trial of each size: {calibrate}, `{workspace.command} --limit 2` runs some"
-    unknown = f"; besides {expected.unknown} trials of sizes that were not run yet" if expected.unknown else ""
+    unknown = (
+        f"; besides {counted(expected.unknown, 'trial')} of sizes that were not run yet" if expected.unknown else ""
+    )
     interval = "" if expected.interval is None else f", 95 % {_between(expected.interval)}"
     hours = f"{expected.device.hours(expected.seconds):.2f} {expected.device.unit}"
     return (
-        f"about {duration(expected.seconds)}{interval} ({hours}) on one worker, as measured on "
+        f"about {precise_duration(expected.seconds)}{interval} ({hours}) on one worker, as measured on "
         f"{expected.device.label}{unknown}"
     )
 
@@ -249,7 +260,9 @@ def _time_details(expected: Estimate, warning: str | None) -> Iterator[str]:
         yield warning
     wall = expected.wall_interval
     at_a_time = f"{expected.workers} trials at a time" if expected.workers > 1 else "one trial at a time"
-    yield f"about {duration(expected.wall)}{f', {_between(wall)}' if wall else ''}, with {at_a_time}"
+    # Otherwise two at a time may seem slower than one.
+    begin = f", {precise_duration(expected.begin)} of it until they begin" if expected.begin else ""
+    yield f"about {precise_duration(expected.wall)}{f', {_between(wall)}' if wall else ''}, with {at_a_time}{begin}"
     if expected.spread is None:
         yield "no interval: that takes two measurements of a kind at least"
     else:
@@ -260,26 +273,26 @@ def _time_details(expected: Estimate, warning: str | None) -> Iterator[str]:
     for cell in expected.cells[:SHOWN]:
         yield _cell_line(cell)
     if len(expected.cells) > SHOWN:
-        yield f"and {len(expected.cells) - SHOWN} more cells: --csv has them all"
+        yield f"and {counted(len(expected.cells) - SHOWN, 'more cell')}: --csv has them all"
 
 
 def _cell_line(cell: CellEstimate) -> str:
     if cell.seconds is None:
         return f"{cell.label}: {cell.trials} × unknown"
-    start_up = f" and {cell.start_up:.1f} s to begin" if cell.start_up else ""
-    return f"{cell.label}: {cell.trials} × {duration(cell.seconds)}{start_up}, {_basis(cell)}"
+    start_up = f" and {precise_duration(cell.start_up)} to begin" if cell.start_up else ""
+    return f"{cell.label}: {cell.trials} × {precise_duration(cell.seconds)}{start_up}, {_basis(cell)}"
 
 
 def _basis(cell: CellEstimate) -> str:
     if cell.basis == "runs":
-        return f"as {cell.measured} run{'s' if cell.measured > 1 else ''}"
+        return f"as {counted(cell.measured, 'run')}"
     if cell.basis == "calibration":
-        return f"as calibrated, {cell.measured} rounds"
+        return f"as calibrated, {counted(cell.measured, 'round')}"
     return "as the same model with another PE or recipe, which the interval knows nothing of"
 
 
 def _between(interval: Interval) -> str:
-    return f"from {duration(interval[0])} to {duration(interval[1])}"
+    return f"from {precise_duration(interval[0])} to {precise_duration(interval[1])}"
 
 
 def _cell_csv(expected: Estimate) -> str:
@@ -290,7 +303,7 @@ def _expected(workspace: Workspace) -> str:
     found = expectation(workspace.expansion.trials, workspace.grid.file.expect)
     parts = [f"{hours:,.{0 if hours >= 10 else 1}f} h on {hardware}" for hardware, hours in found.hours.items()]
     if found.hours and found.unknown:
-        parts.append(f"besides {found.unknown} trials whose time isn't known")
+        parts.append(f"besides {counted(found.unknown, 'trial')} whose time isn't known")
     if found.low <= found.high:
         parts.append(f"top-1 from {found.low:.2f} to {found.high:.2f} %")
     return "; ".join(parts) or "nothing: no entry names any of its cells"

@@ -16,7 +16,7 @@ from suite.cli.commands.console import open_console, print_line, shown
 from suite.report.workspace import Workspace
 from suite.run.plan import Plan, make_plan
 from suite.store.files import make_folder
-from suite.text import note, say
+from suite.text import counted, note, say
 
 if TYPE_CHECKING:
     from suite.grid.recipe import Recipe
@@ -203,10 +203,10 @@ def print_weights(console: Console, workspace: Workspace, plan: Plan) -> None:
     missing = [trial_id for trial_id, file in files.items() if not file.exists()]
     if len(files) > len(missing):
         folder = next(iter(files.values())).parent
-        print_line(console, f"weights of {len(files) - len(missing)} runs: {shown(folder)}")
+        print_line(console, f"weights of {counted(len(files) - len(missing), 'run')}: {shown(folder)}")
     if missing:
         print_line(
             console,
-            f"{len(missing)} runs have no weights there, {missing[0]} for instance: they ran without --keep-weights, "
-            "or the file couldn't be written; `lape rerun ID --weights FILE` makes it",
+            f"{counted(len(missing), 'run has', 'runs have')} no weights there, {missing[0]} for instance: without "
+            "--keep-weights, or the file couldn't be written; `lape rerun ID --weights FILE` makes it",
         )

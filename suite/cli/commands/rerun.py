@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,15 @@ from rich.console import Console
 
 from suite.cli.commands.console import open_console
 from suite.cli.commands.run import check_batches
+from suite.cli.commands.thread_note import note_threads
 from suite.cli.commands.train_again import train_again
 from suite.data.cache import open_root
 from suite.errors import InputError
 from suite.grid.shipped import known_files, typed_name
 from suite.grid.trial import Trial
 from suite.report.workspace import Workspace, open_workspace
+from suite.store.folder import Store
+from suite.store.merge import grids_in
 from suite.store.record import RunRecord, differences
 from suite.text import note
 from suite.train.machine import Machine
@@ -56,6 +60,7 @@ def rerun_trial(
     check_batches([trial], machine)
     if weights is not None:
         check_name(weights)
+    note_threads(machine)
     console = open_console()
     console.print(f"{trial.id}  {trial.label}", highlight=False)
     record, model = train_again(trial, machine)
@@ -123,12 +128,25 @@ def _find(
                 before = found.get(trial.id)  # grids may share a trial: the one with its record is meant
                 if before is None or (trial.id not in before[0].records and trial.id in workspace.records):
                     found[trial.id] = workspace, trial
-    if len(found) != 1:
-        raise InputError(
-            f"{'no' if not found else 'more than one'} trial has an id that begins with {trial_id!r}",
-            expected="the id of one trial",
-            found=", ".join(list(found)[:5]) or "none",
-            where=", ".join(grids) or "grids/",
-            fix="take an id from runs.jsonl or from `lape status GRID`, and name its grid with --grid",
-        )
-    return next(iter(found.values()))
+    if len(found) == 1:
+        return next(iter(found.values()))
+    stored = _stored(trial_id, results) if grid is None and not found else None
+    fix = "take an id from runs.jsonl or from `lape status GRID`; name its grid with --grid FILE if it isn't in grids/"
+    if stored is not None:
+        fix = f"give the file of the grid {stored.name!r} with --grid FILE"
+    raise InputError(
+        f"{'no' if not found else 'more than one'} trial has an id that begins with {trial_id!r}",
+        expected="the id of one trial",
+        found=", ".join(list(found)[:5]) or (f"its record, in {stored}" if stored is not None else "none"),
+        where="grids/, and the grids that come with the suite" if grid is None else grid,
+        fix=fix,
+    )
+
+
+def _stored(trial_id: str, results: Path) -> Path | None:
+    """The folder of a grid's results that have such a trial; None if there is none, or if they can't be read."""
+    for name in grids_in(results):
+        with suppress(InputError):
+            if any(known.startswith(trial_id.lower()) for known in Store(results / name).records()):
+                return results / name
+    return None

@@ -14,6 +14,7 @@ from suite.cli.commands.plan import print_plan_line
 from suite.cli.commands.precision_note import note_slow_bf16
 from suite.cli.commands.report import print_outcome, print_weights
 from suite.cli.commands.run_events import EventStream
+from suite.cli.commands.thread_note import note_threads
 from suite.data.cache import open_root
 from suite.errors import InputError, unknown
 from suite.grid.trial import Trial
@@ -40,6 +41,7 @@ from suite.store.files import make_folder
 from suite.store.record import FAILURES
 from suite.store.shared_store import SharedStore
 from suite.store.storage import open_storage
+from suite.text import counted
 from suite.train.machine import Machine
 
 
@@ -96,6 +98,7 @@ def run_grid(
             stack.callback(begun.close)
         if missing and execution.is_local:
             data()  # a cluster's nodes are asked each for itself
+            note_threads(machine)
             note_slow_bf16(workspace.expansion.trials, machine)
         if answer == "verify":
             check_stale(workspace, machine, None if as_json else console)
@@ -121,7 +124,9 @@ def run_grid(
             if decide is None:
                 print_plan_line(console, phase, plan, where)
             else:
-                print_line(console, f"{workspace.grid.name}: until decided, at most {len(trials)} trials to run")
+                print_line(
+                    console, f"{workspace.grid.name}: until decided, at most {counted(len(trials), 'trial')} to run"
+                )
             return fan_out(*keepers, *curves, stack.enter_context(ProgressDisplay(console, trials, expected)))
 
         def execute(queue: Queue) -> None:
@@ -207,7 +212,8 @@ def _changed(workspace: Workspace) -> list[str]:
     new, gone = now.ids - before.ids, before.ids - now.ids
     if not new and not gone:
         return []
-    told = f"the grid changed during the run, which went by its old text: {len(new)} trials are new"
+    are_new = counted(len(new), "trial is new", "trials are new")
+    told = f"the grid changed during the run, which went by its old text: {are_new}"
     return [f"{told}, {len(gone)} no longer in it; what ran is kept, and `{workspace.command}` runs what is new"]
 
 

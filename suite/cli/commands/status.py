@@ -20,7 +20,7 @@ from suite.run.opened_grid import OpenGrid
 from suite.run.status import Underway, View, Watcher
 from suite.run.timing.forecast import read_calibration, read_forecast
 from suite.store.beats import LOST
-from suite.text import duration, say
+from suite.text import counted, duration, say
 
 if TYPE_CHECKING:
     from suite.report.workspace import Workspace
@@ -187,7 +187,7 @@ def status_lines(opened: OpenGrid, view: View, told: str | None = None) -> list[
 def _left(view: View) -> str:
     if view.complete:
         return "nothing to do"
-    besides = f"; besides {view.unknown} trials of sizes that were not run yet" if view.unknown else ""
+    besides = f"; besides {counted(view.unknown, 'trial')} of sizes that were not run yet" if view.unknown else ""
     if view.seconds_left is not None:
         return f"about {duration(view.seconds_left)} left, {view.running} at a time{besides}"
     if not view.estimate.known:

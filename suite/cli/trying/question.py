@@ -11,6 +11,7 @@ from typing import Any
 from suite.errors import InputError, nearest, unknown
 from suite.grid.axes import AXES, BUILT_IN_AXES
 from suite.grid.documents import Document
+from suite.grid.methods import OWN
 from suite.grid.recipe import Recipe
 
 
@@ -60,7 +61,7 @@ def ask(
     asked = _axis(method, BUILT_IN_AXES if axis is None else (axis,), where)
     baseline = over or _usual_baseline(asked, method)
     if baseline not in AXES[asked].levels:
-        raise unknown(asked, baseline, AXES[asked].levels, where=f"--over {baseline}")
+        raise unknown(asked, baseline, AXES[asked].levels, where=f"--over {baseline}", fix=OWN)
     if baseline == method:
         raise InputError(
             f"{method!r} is what other methods are compared with",
@@ -118,7 +119,7 @@ def _axis(method: str, among: tuple[str, ...], where: str) -> str:
         expected="a level of " + " or ".join(f"`lape ls {AXES[axis].plural}`" for axis in among),
         found=repr(method),
         where=where,
-        fix=f"{nearest(method, known)}; a method of your own needs --methods FILE",
+        fix=f"{nearest(method, known)}; {OWN}",
     )
 
 

@@ -14,6 +14,7 @@ from suite.data.datasets import Dataset
 from suite.data.settings_text import read_values, refusal
 from suite.data.tasks import TASKS
 from suite.errors import InputError, nearest
+from suite.plain_errors import RefusedValueError
 
 # Each kind with its group, in the paper's order.
 KINDS: Mapping[str, str] = {
@@ -64,7 +65,7 @@ class Corruptions(BaseModel):
     def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
         for kind in kinds:
             if kind not in KINDS:
-                raise ValueError(f"kinds of corruption, and not {kind!r}: {nearest(kind, KINDS)}")
+                raise RefusedValueError(expected="a kind of corruption", found=repr(kind), fix=nearest(kind, KINDS))
         return _in_order(kinds, tuple(KINDS))
 
     @field_validator("severities")

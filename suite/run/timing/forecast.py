@@ -18,7 +18,7 @@ from suite.errors import InputError, first_line
 from suite.run.timing.estimate import Estimate, Interval
 from suite.run.timing.pace import Device, Kind, Pace
 from suite.store.files import check_folder, check_inside, read_regular, write_atomic
-from suite.text import duration
+from suite.text import counted, precise_duration
 
 CALIBRATION, ESTIMATE = "calibration.json", "estimate.json"
 _LONGEST = 2**26  # bytes; longer files are refused
@@ -171,12 +171,12 @@ class Forecast(_Model):
         if self.took is None or not self.took.trials or not self.took.expected_seconds:
             return None
         if self.took.whole:
-            told = f"estimated {said(self.wall, self.wall_interval)}, took {duration(self.took.wall)}"
+            told = f"estimated {said(self.wall, self.wall_interval)}, took {precise_duration(self.took.wall)}"
             return told + _judged(self.took.wall, self.wall_interval) + f", {self.took.at_once} at a time"
         expected = self.took.expected_seconds
         bounds = _scaled(self.interval, expected / self.seconds)
-        told = f"training of {self.took.trials} trials estimated {said(expected, bounds)}"
-        return f"{told}, took {duration(self.took.seconds)}" + _judged(self.took.seconds, bounds)
+        told = f"training of {counted(self.took.trials, 'trial')} estimated {said(expected, bounds)}"
+        return f"{told}, took {precise_duration(self.took.seconds)}" + _judged(self.took.seconds, bounds)
 
 
 def read_forecast(folder: Path) -> Forecast | None:
@@ -207,14 +207,15 @@ def forecast(found: Estimate, made_at: str) -> Forecast:
 def said(seconds: float, interval: Interval | None) -> str:
     """A duration and its interval as text, such as 12 min [10 min, 15 min]."""
     if interval is None:
-        return duration(seconds)
-    return f"{duration(seconds)} [{duration(interval[0])}, {duration(interval[1])}]"
+        return precise_duration(seconds)
+    return f"{precise_duration(seconds)} [{precise_duration(interval[0])}, {precise_duration(interval[1])}]"
 
 
 def _judged(seconds: float, interval: Interval | None) -> str:
     if interval is None:
         return " (there was no interval)"
-    if interval[0] <= seconds <= interval[1]:
+    # As they are shown: otherwise a time would seem to be outside of an interval that ends with it.
+    if interval[0] <= seconds <= interval[1] or precise_duration(seconds) in map(precise_duration, interval):
         return ": within the interval"
     return f": {'above' if seconds > interval[1] else 'below'} the interval"
 

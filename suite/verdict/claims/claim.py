@@ -16,6 +16,7 @@ from suite.errors import nearest
 from suite.grid.budget import Budget
 from suite.grid.settings import SETTINGS, level_text, reduced_names, setting_value
 from suite.grid.trial import Trial
+from suite.plain_errors import RefusedValueError
 from suite.store.record import AXIS_FIELDS
 from suite.text import points
 from suite.verdict.claims.published import Grade, Id, MetricName, Model, table_name
@@ -52,18 +53,21 @@ class ClaimedContrast(Model):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.axis not in (*AXIS_FIELDS, *SETTINGS):
-            raise ValueError(f"an axis, and not {self.axis!r}: {nearest(self.axis, (*AXIS_FIELDS, *SETTINGS))}")
+            fix = nearest(self.axis, (*AXIS_FIELDS, *SETTINGS))
+            raise RefusedValueError(expected="an axis or a setting", found=repr(self.axis), fix=fix)
         if self.baseline == self.treatment:
             raise ValueError(f"a baseline and a treatment that differ, not {self.baseline!r} twice")
         if self.tied and self.axis not in SETTINGS:
             raise ValueError(f"tied only with a setting as the axis, not with {self.axis}")
         for name in self.tied:
             if name not in SETTINGS or name == self.axis:
-                raise ValueError(f"other settings as tied, and not {name!r}: {nearest(name, SETTINGS)}")
+                fix = nearest(name, [one for one in SETTINGS if one != self.axis])
+                raise RefusedValueError(expected="another setting", found=f"tied {name!r}", fix=fix)
         axes = [name for name in (*AXIS_FIELDS, "recipe", *SETTINGS) if name not in (self.axis, *self.tied)]
         for name in self.match:
             if name not in axes:
-                raise ValueError(f"only axes to match, and not {name!r}: {nearest(name, axes)}")
+                fix = nearest(name, axes)
+                raise RefusedValueError(expected="another axis or setting", found=f"match {name!r}", fix=fix)
         return self
 
     def has_both_sides(self, cells: Iterable[LevelOf]) -> bool:

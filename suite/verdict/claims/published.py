@@ -16,6 +16,7 @@ from suite.data.datasets import DATASETS
 from suite.errors import nearest
 from suite.grid.axes import AXES, GRID_ORDER, unknown_level
 from suite.models.model_cell import Shape
+from suite.plain_errors import RefusedValueError
 from suite.store.record import AXIS_FIELDS
 from suite.verdict.metrics import METRICS
 
@@ -53,7 +54,7 @@ SHAPES: Mapping[str, Shape] = {
 
 def _known_metric(name: str) -> str:
     if name not in METRICS:
-        raise ValueError(f"a known metric, not {name!r}: {nearest(name, METRICS)}")
+        raise RefusedValueError(expected="a known metric", found=repr(name), fix=nearest(name, METRICS))
     return name
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeGuard, TypeVar
 from suite.errors import InputError, Problem, nearest
 from suite.grid.axes import BUILT_IN_AXES, unknown_level
 from suite.grid.documents import Document, Location, check_inside, read_document
+from suite.grid.methods import OWN
 from suite.grid.shipped import find_named
 from suite.store.files import real_path
 from suite.store.record import AXIS_FIELDS
@@ -175,7 +176,7 @@ class _Parts:
 
     def _unknown(self, axis: str, level: str, advice: str, at: Location) -> None:
         self._problem(f"unknown {axis} {level!r}", f"a {axis} that the suite has, or not_runnable: why it can't be run",
-                      repr(level), at, advice)  # fmt: skip
+                      repr(level), at, f"{advice}; {OWN}" if axis in BUILT_IN_AXES else advice)  # fmt: skip
 
     def _claims(self) -> Iterator[Claim]:
         for index, entry in enumerate(self.file.claims):

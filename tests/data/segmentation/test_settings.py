@@ -42,20 +42,21 @@ def test_settings_without_sizes_are_written_as_before_there_were_sizes():
         ("", "''"),
         ("train=a", "no classes"),
         ("classes=many", "'classes=many'"),
-        ("classes=1", "classes: Input should be greater than or equal to 2"),
-        ("classes=255", "classes: Input should be less than or equal to 254"),
+        ("classes=1", "classes=1: for classes, a number of at least 2"),
+        ("classes=255", "classes=255: for classes, a number of at most 254"),
         ("classes=2,classes=3", "classes twice"),
-        ("classes=2,first_value=2", "first_value: Input should be 0 or 1"),
-        ("classes=2,height=7,width=30", "height: Input should be greater than or equal to 8"),
-        ("classes=2,covers=pixels", "covers: Input should be 'counts'"),
+        ("classes=2,first_value=2", "first_value=2: for first_value, 0 or 1"),
+        ("classes=2,height=7,width=30", "height=7: for height, a number of at least 8"),
+        ("classes=2,covers=pixels", "covers=pixels: for covers, 'counts'"),
         ("classes=2,size=3", "an unknown key 'size'"),
     ],
 )
 def test_refused(text: str, found: str):
     with pytest.raises(InputError) as refused:
         parse_segmentation(text)
-    assert found in str(refused.value.problems[0].found)
-    assert refused.value.problems[0].where == f"--segmentation {text}"
+    (problem,) = refused.value.problems
+    assert found in f"{problem.found}: {problem.expected}"
+    assert problem.where == f"--segmentation {text}"
 
 
 @pytest.mark.parametrize(

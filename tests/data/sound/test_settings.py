@@ -41,8 +41,8 @@ def test_each_setting_is_in_the_checksum():
         (f"{TEXT},hop=1", "folders", "hop twice"),
         (f"{TEXT},hops=1", "folders", "an unknown key 'hops'"),
         (f"{TEXT},split=1", "folders", "split twice"),
-        (f"{TEXT},range_db=nan", "folders", "range_db: Input should be a finite number"),
-        (TEXT.replace("8000", "8"), "folders", "sample_rate: Input should be greater"),
+        (f"{TEXT},range_db=nan", "folders", "range_db=nan"),
+        (TEXT.replace("8000", "8"), "folders", "sample_rate=8"),
         (TEXT.replace("8000", "1e4"), "folders", "'sample_rate=1e4'"),
     ],
 )

@@ -228,8 +228,8 @@ def test_which_levels_fit_a_sequence() -> None:
         ({"norm": "dtn", "depth": 2}, "leaves the last 2 blocks"),
         ({"norm": "dtn", "norm_where": "all"}, "sequences without the class token"),
         ({"num_heads": 3}, "divisible by the number of heads"),
-        ({"drop_path": 0.1}, "less than or equal to 0"),
-        ({"vocabulary": 1}, "greater than or equal to 2"),
+        ({"drop_path": 0.1}, "a number of at most 0"),
+        ({"vocabulary": 1}, "a number of at least 2"),
         ({"head_drop": 0.1}, "two kinds of dropout"),
     ],
 )

@@ -100,12 +100,22 @@ def test_damage_is_told(tmp_path: Path, text: str) -> None:
         (
             {},
             Took(trials=1, seconds=130, expected_seconds=100, wall=140, at_once=2, whole=False),
-            "training of 1 trials estimated 1 min 40 s [1 min 15 s, 2 min 5 s], took 2 min 10 s: above the interval",
+            "training of 1 trial estimated 1 min 40 s [1 min 15 s, 2 min 5 s], took 2 min 10 s: above the interval",
         ),
         (
             {},
             Took(trials=4, seconds=100, expected_seconds=400, wall=100, at_once=2, whole=True),
             "estimated 3 min 20 s [2 min 30 s, 4 min 10 s], took 1 min 40 s: below the interval, 2 at a time",
+        ),
+        (
+            {"wall": 0.3, "wall_interval": (0.2, 0.52)},
+            Took(trials=4, seconds=1, expected_seconds=0.6, wall=0.54, at_once=2, whole=True),
+            "estimated 0.30 s [0.20 s, 0.52 s], took 0.54 s: above the interval, 2 at a time",
+        ),
+        (
+            {},  # as the end of the interval, as it is shown
+            Took(trials=4, seconds=450, expected_seconds=400, wall=250.3, at_once=2, whole=True),
+            "estimated 3 min 20 s [2 min 30 s, 4 min 10 s], took 4 min 10 s: within the interval, 2 at a time",
         ),
     ],
 )
