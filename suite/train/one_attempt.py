@@ -51,12 +51,13 @@ def run_attempt(
         MachineFault: An infrastructure error.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
+    code = [trial.code for trial in trials]  # each keeps it: the files may change while the trials are trained
     attempt = prepare_attempt(trials, machine, team)
     attempt.heart = heart
     if snapshots is not None:
         about = {
             "trials": [trial.id for trial in trials],
-            "code": [trial.code for trial in trials],  # a snapshot of other code is another training's
+            "code": code,  # a snapshot of other code is another training's
             **attempt.environment.model_dump(exclude={"commit"}),
         }
         versions = Versions(snapshots, trials[0].id)
