@@ -241,8 +241,8 @@ def test_weight_decay_is_the_published_one() -> None:
         ({"img_size": 33}, "divisible by the patch size"),
         ({"join": "lappe"}, "did you mean 'lape'"),
         ({"pe": "sin1d", "join": "unshared"}, "is fixed"),
-        ({"width": 3}, "Extra inputs"),
-        ({"bn_momentum": 0.1}, "Extra inputs"),
+        ({"width": 3}, "no key of this name"),
+        ({"bn_momentum": 0.1}, "no key of this name"),
     ],
 )
 def test_refusals(settings: dict[str, Any], message: str) -> None:
