@@ -17,9 +17,9 @@ from benchmarks.workloads import headline
 from suite.bench.ratios import paired_ratio, quartiles
 from suite.bench.throughput.crowd import Crowd, Side
 from suite.bench.throughput.matmul import matmul_rate
-from suite.bench.throughput.summary import cores
 from suite.bench.throughput.turns import LoopSetting
 from suite.cli.commands.throughput import rate_text, ratio_text
+from suite.cores import usable_cores
 from suite.models.build import build_model
 from suite.models.costs.macs import count_macs
 from suite.store.environment import processor
@@ -38,7 +38,7 @@ LEAST = {"timm, bf16": 1.25, "ours, fp32": 1.9}  # the targets of ours in bfloat
 
 def measure() -> dict[str, Any]:
     """Measure the steps of all sides in turn, on all cores, and large products: images and operations per second."""
-    work, setting = headline(), LoopSetting(cores())
+    work, setting = headline(), LoopSetting(usable_cores())
     rates: dict[str, list[float]] = {name: [] for name in SIDES}
     matmul: dict[str, list[float]] = {name: [] for name in DTYPES}
     with ExitStack() as stack:
@@ -51,10 +51,10 @@ def measure() -> dict[str, Any]:
                 if number > 0:  # the first round warms up
                     rates[name].append(turn.images / turn.seconds)
             for name, dtype in DTYPES.items():
-                matmul[name].append(matmul_rate(work.device, dtype, cores()))
+                matmul[name].append(matmul_rate(work.device, dtype, usable_cores()))
     shape = work.cell.shape
     macs = count_macs(build_model(work.cell), shape.image_size, shape.in_chans)
-    environment = {"processor": processor(), "torch": torch.__version__, "cores": cores()}
+    environment = {"processor": processor(), "torch": torch.__version__, "cores": usable_cores()}
     return {"rates": rates, "matmul": matmul, "macs": macs, **environment}
 
 

@@ -25,10 +25,10 @@ from benchmarks.documents import markdown
 from benchmarks.photographs import SIZE, write_photographs
 from suite.bench.ratios import paired_ratio, quartiles
 from suite.bench.throughput.crowd import Crowd
-from suite.bench.throughput.summary import cores
 from suite.bench.throughput.turns import LoopSetting, Turn
 from suite.bench.throughput.workload import Workload
 from suite.cli.commands.throughput import LABELS, rate_text, ratio_text
+from suite.cores import usable_cores
 from suite.data.cache import load_meta
 from suite.grid.documents import load_document
 from suite.grid.recipe import Recipe
@@ -59,11 +59,11 @@ def measure(train: int = TRAIN, rounds: int = ROUNDS) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = write_photographs(folder / "images", train, VAL)
-        prepared = [_prepare(folder, count, train + VAL) for count in range(1, cores() + 1)]
-        told = _pipelines(folder / f"cache{cores()}", rounds)
-    environment = describe(torch.__version__, "cpu", "fp32", cores()).model_dump()
+        prepared = [_prepare(folder, count, train + VAL) for count in range(1, usable_cores() + 1)]
+        told = _pipelines(folder / f"cache{usable_cores()}", rounds)
+    environment = describe(torch.__version__, "cpu", "fp32", usable_cores()).model_dump()
     return {
-        "environment": {**environment, "cores": cores(), "load_before": load},
+        "environment": {**environment, "cores": usable_cores(), "load_before": load},
         "data": {"images": train, "width": SIZE[0], "height": SIZE[1], "bytes": size},
         "prepare": prepared,
         **told,
@@ -108,10 +108,12 @@ def _pipelines(root: Path, rounds: int) -> dict[str, Any]:
         def turn(side: str, setting: LoopSetting) -> Turn:
             return crowds[side].turn("pipeline", setting, BATCHES)
 
-        settings = [LoopSetting(cores(), workers, ahead) for workers in range(3) for ahead in (False, True)]
+        settings = [LoopSetting(usable_cores(), workers, ahead) for workers in range(3) for ahead in (False, True)]
         tried = [(setting, turn("timm", setting)) for setting in settings]
         chosen = {
-            (figure, side): LoopSetting(cores() if figure == "pipeline" else 1) for figure in FIGURES for side in SIDES
+            (figure, side): LoopSetting(usable_cores() if figure == "pipeline" else 1)
+            for figure in FIGURES
+            for side in SIDES
         }
         for figure in FIGURES:
             chosen[figure, "timm"], _ = max(tried, key=lambda one: _rate(figure, one[1]))

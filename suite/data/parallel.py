@@ -16,6 +16,7 @@ from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
 
+from suite.cores import usable_cores
 from suite.errors import InputError, Problem
 
 PROCESSES_FROM = 2000  # items; for fewer, starting processes takes more time than it saves
@@ -109,8 +110,7 @@ class Background:
 
 def workers() -> int:
     """The number of threads or processes: one per CPU that this process may use, at most 16."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(16, usable)
+    return min(16, usable_cores())
 
 
 @cache

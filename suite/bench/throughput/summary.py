@@ -12,6 +12,7 @@ from typing import Any
 from suite.bench.ratios import Quartiles, Ratio, paired_ratio, quartiles
 from suite.bench.throughput.measure import SIDES, Figure, Plan, Throughput, Timed, figures
 from suite.bench.throughput.workload import Workload
+from suite.cores import usable_cores
 from suite.models.build import build_model
 from suite.models.costs.macs import count_macs
 from suite.models.model_cell import ModelCell
@@ -20,11 +21,6 @@ from suite.store.record import Environment
 PASSES = 3  # a training step costs three forward passes: one forward, and a backward that costs two
 REACHED: tuple[Figure, ...] = ("step", "training")  # figures that are also reported as a fraction of the matmul rate
 PACKAGES = ("timm", "pillow", "torchvision")
-
-
-def cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def summarise(
@@ -66,7 +62,7 @@ def summarise(
         "environment": {
             **environment.model_dump(),
             **{package: importlib.metadata.version(package) for package in PACKAGES},
-            "cores": cores(),
+            "cores": usable_cores(),
             "memory_gb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
             "load_before": load,
         },

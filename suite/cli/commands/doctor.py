@@ -21,6 +21,7 @@ from suite.cli.answers.answer import json_text
 from suite.cli.answers.doctor import DoctorAnswer, DoctorPart
 from suite.cli.commands.console import open_console
 from suite.cli.extras import EXTRAS, is_installed
+from suite.cores import usable_cores
 from suite.data.cache import open_root
 from suite.data.inventory import list_prepared
 from suite.errors import InputError
@@ -82,7 +83,7 @@ def _software() -> Iterator[DoctorPart]:
         yield _part("suite", "ok", f"{here.suite}, commit {here.commit[:12]}")
     yield _part("system", "ok", f"Python {platform.python_version()}, {platform.system()} {platform.release()}")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     yield _part("machine", "ok", f"{processor()}, {cores} cores for this process, {memory / 1e9:.0f} GB of memory")
     for extra, packages in EXTRAS.items():
         found = {name: _version(name) for name in packages}
@@ -182,7 +183,7 @@ def _torch(quick: bool) -> Iterator[DoctorPart]:
     if quick:
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     ratio, half = bf16_speed(device, threads)
     told = f"a matrix product in bf16 is {ratio:.2g} times as fast as in fp32 ({half / 1e9:,.0f} GFLOP/s)"
     faster = ratio > 1.2

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
+from suite.cores import usable_cores
 from suite.text import counted, note
 from suite.train.machine import Machine
 
 
 def note_threads(machine: Machine) -> None:
     """Say so if a training run here is to have more threads than there are cores that this process may use."""
-    cores, asked = len(os.sched_getaffinity(0)), machine.threads * machine.processes
+    cores, asked = usable_cores(), machine.threads * machine.processes
     if asked <= cores:
         return
     by = f" of each of {machine.processes} processes" if machine.processes > 1 else ""

@@ -16,13 +16,14 @@ from rich.text import Text
 
 from suite.bench.ratios import quartiles
 from suite.bench.throughput.measure import SIDES, Figure, Plan, measure, turn_count
-from suite.bench.throughput.summary import PACKAGES, REACHED, cores, summarise
+from suite.bench.throughput.summary import PACKAGES, REACHED, summarise
 from suite.bench.throughput.turns import LoopSetting
 from suite.bench.throughput.workload import Workload
 from suite.cli.commands.console import WIDTH, open_console
 from suite.cli.commands.model_options import chosen_architecture, listed_cells, possible, usual_pe
 from suite.cli.commands.precision_note import tell_slow_bf16
 from suite.cli.declarations.bench_options import BenchOptions
+from suite.cores import usable_cores
 from suite.data.cache import load_meta, open_root, verify
 from suite.data.datasets import DATASETS, Dataset
 from suite.errors import InputError, unknown
@@ -78,7 +79,7 @@ def print_throughput(asked: BenchOptions) -> None:
         )
     if target is not None and target != "-":
         make_place(Path(target))  # an error is reported now, and not after minutes of measuring
-    threads = asked.threads or cores()
+    threads = asked.threads or usable_cores()
     device = Machine(device=asked.device, threads=threads).torch_device()
     workload = _workload(asked, device)
     plan = Plan(asked.rounds or ROUNDS, asked.seconds, asked.side_by_side, threads, _workers(asked, threads))

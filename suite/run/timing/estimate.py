@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Literal, cast
 
+from suite.cores import usable_cores
 from suite.grid.trial import Trial
 from suite.run.timing.pace import Device, Kind, Pace, Work, kind_of, work_of
 
@@ -135,7 +135,7 @@ ANYWHERE = Where()
 
 def workers_here(threads: int) -> int:
     """How many trials of so many threads run at a time on this machine's processors."""
-    return max(len(os.sched_getaffinity(0)) // threads, 1)
+    return max(usable_cores() // threads, 1)
 
 
 def estimate(
