@@ -110,11 +110,8 @@ def _pipelines(root: Path, rounds: int) -> dict[str, Any]:
 
         settings = [LoopSetting(usable_cores(), workers, ahead) for workers in range(3) for ahead in (False, True)]
         tried = [(setting, turn("timm", setting)) for setting in settings]
-        chosen = {
-            (figure, side): LoopSetting(usable_cores() if figure == "pipeline" else 1)
-            for figure in FIGURES
-            for side in SIDES
-        }
+        threads = {figure: usable_cores() if figure == "pipeline" else 1 for figure in FIGURES}
+        chosen = {(figure, side): LoopSetting(threads[figure]) for figure in FIGURES for side in SIDES}
         for figure in FIGURES:
             chosen[figure, "timm"], _ = max(tried, key=lambda one: _rate(figure, one[1]))
         turns: list[dict[str, Any]] = []
