@@ -20,7 +20,6 @@ from suite.grid.trial import Trial
 from suite.models import create_model
 from suite.store.environment import node_name
 from suite.store.record import unpack_bits
-from suite.train.attempt import Attempt
 from suite.train.augmentation.pipeline import Normalise
 from suite.train.faults import MachineFault
 from suite.train.machine import Machine
@@ -64,22 +63,6 @@ def test_the_record_of_a_run(trials: list[Trial], machine: Machine) -> None:
     assert record.environment.precision == "fp32"
     assert record.peak_memory_mb is not None
     assert 50 < record.peak_memory_mb < 5000
-
-
-def test_a_record_has_the_code_that_was_at_hand_when_the_training_began(
-    trials: list[Trial], machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The files may be edited, or replaced by another version, while a trial is trained."""
-    now, train = ["0" * 16], Attempt.train
-
-    def edited(attempt: Attempt) -> None:
-        train(attempt)
-        now[0] = "1" * 16
-
-    monkeypatch.setattr("suite.grid.trial.level_fingerprints", lambda arch, levels: {"arch": now[0]})
-    monkeypatch.setattr(Attempt, "train", edited)
-    assert run_trial(trials[0], machine).code == {"arch": "0" * 16}
-    assert now == ["1" * 16]
 
 
 def test_tests_may_be_rare_and_the_last_epoch_has_one(write_grid: Write, machine: Machine) -> None:
