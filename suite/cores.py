@@ -6,5 +6,5 @@ import os
 
 
 def usable_cores() -> int:
-    """How many there are. On a system that can't limit a process to some cores, such as macOS: all of the machine's."""
+    """The number of cores. Where a process can't be limited to some of them, as on macOS: all of the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 _LISTED = 60  # the most names that a message lists
 
-_PART = re.compile(r" +(expected|found|where|what to do): *(.*)")  # a line of a message, see `Problem`
+_PARTS = ("expected", "found", "where", "what to do")  # of a message, after what is wrong: each has a line
+_PART = re.compile(rf" +({'|'.join(_PARTS)}): *(.*)")
 
 # What a stranger's code may raise and is caught: `sys.exit()` in it must not end the suite, as if all were well. Ctrl-C
 # and SIGTERM, which is made to raise the same, aren't among it.
@@ -27,12 +28,7 @@ class Problem:
     fix: str = ""
 
     def __str__(self) -> str:
-        parts = (
-            ("expected", self.expected),
-            ("found", self.found),
-            ("where", self.where),
-            ("what to do", self.fix),
-        )
+        parts = zip(_PARTS, (self.expected, self.found, self.where, self.fix), strict=True)
         return "\n".join([self.what, *(f"  {name + ':':<12}{text}" for name, text in parts if text)])
 
 
@@ -76,7 +72,8 @@ def first_line(error: BaseException) -> str:
 def reason_line(text: str) -> str:
     """Why a run failed, in one line, from the end of a traceback.
 
-    The last line of the traceback. Of an `InputError`, whose message has several lines, all parts but the expected one.
+    Usually the traceback's last line. The message of an `InputError` has several lines: all parts but the expected one
+    are joined.
     """
     lines = text.strip().splitlines() or ["?"]
     parts: dict[str, str] = {}

@@ -244,7 +244,8 @@ def loaded(data: bytes, path: Path) -> Iterator[Image.Image]:
         path: the file's path, for error messages.
 
     Raises:
-        InputError: the file is damaged or has too many pixels. Errors that Pillow raises within the context count too.
+        InputError: the file is damaged or has too many pixels. Errors that Pillow raises
+            within the context are reported in the same way.
     """
     with _readable(path), open_image(io.BytesIO(data)) as image:
         _resized_size(*image.size, min(image.size), path)

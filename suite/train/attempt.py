@@ -30,6 +30,7 @@ from suite.train.heartbeat import Heartbeat
 from suite.train.losses.learner import Learner, learner_for
 from suite.train.machine import Machine, device_name
 from suite.train.member import Member
+from suite.train.order import epoch_order
 from suite.train.other_models import NONE, OtherModels
 from suite.train.parallel.synchronised import synchronise
 from suite.train.parallel.team import ALONE, Team
@@ -310,8 +311,7 @@ class Attempt:
             )
 
     def _order(self, trial: Trial, subset: Tensor, epoch: int) -> Tensor:
-        shuffled = torch.randperm(len(subset), generator=_generator(trial.seed("order", epoch)))
-        return subset[shuffled].repeat_interleave(self.recipe.repeats)[: len(subset)]
+        return subset[epoch_order(len(subset), self.recipe.repeats, _generator(trial.seed("order", epoch)))]
 
     def so_far(self, member: Member) -> dict[str, Any]:
         """The fields of the record that are known even if the training run failed."""

@@ -17,6 +17,7 @@ from suite.data.images import Images
 from suite.train.augmentation.mixing import mixed_targets
 from suite.train.augmentation.pipeline import Augmentation, Normalise
 from suite.train.losses.target import Target
+from suite.train.order import epoch_order
 from suite.train.steps.compiling import worth_compiling
 from suite.train.steps.cuda_graph import Recorded
 from suite.train.steps.trainer import Trainer
@@ -94,9 +95,8 @@ class OurLoop:
         )  # fmt: skip
 
     def _order(self, batches: int) -> Tensor:
-        """Return random image indices for this number of batches, each as often in a row as the recipe repeats it."""
+        """Return image indices for this number of batches, from as many epochs as that takes."""
         recipe, images = self._workload.recipe, len(self._images)
         count = batches * recipe.batch_size
-        rounds = math.ceil(count / (images * recipe.repeats))
-        drawn = torch.cat([torch.randperm(images, generator=self._generator) for _ in range(rounds)])
-        return drawn.repeat_interleave(recipe.repeats)[:count]
+        epochs = [epoch_order(images, recipe.repeats, self._generator) for _ in range(math.ceil(count / images))]
+        return torch.cat(epochs)[:count]

@@ -50,7 +50,7 @@ def to_terminal(table: Table, width: int = FULL_WIDTH) -> RichTable:
         heads, *rows = ([_first_word(text, place in short) for place, text in enumerate(row)] for row in (heads, *rows))
     gap, widths = 1 if short else 2, _widths(heads, rows)
     wrapped = {place: folds.get(place, min(_WORD, widths[place])) for place in shown if columns[place].wraps}
-    tight = sum(wrapped.get(place, widths[place]) + gap for place in shown) - gap > width
+    tight = _together([wrapped.get(place, widths[place]) for place in shown], gap) > width
     fixed = _tight_widths(heads, rows, shown, table.columns, width) if tight else {}
 
     found = open_table(table.title if table.rows else "", "\n".join(told), narrow=bool(short) or tight)
@@ -84,10 +84,14 @@ def _widths(heads: Sequence[str], rows: Rows) -> list[int]:
     return [max(map(cell_len, texts)) for texts in zip(heads, *rows, strict=True)]
 
 
-def _width(heads: Sequence[str], rows: Rows, shown: Sequence[int], gap: int = 2) -> int:
-    """The width of the shown columns together, with `gap` characters between them."""
+def _width(heads: Sequence[str], rows: Rows, shown: Sequence[int]) -> int:
+    """The width of the shown columns together, with two characters between them."""
     widths = _widths(heads, rows)
-    return sum(widths[place] + gap for place in shown) - gap
+    return _together([widths[place] for place in shown], gap=2)
+
+
+def _together(widths: Collection[int], gap: int) -> int:
+    return sum(widths) + gap * (len(widths) - 1)
 
 
 def _tight_widths(
@@ -97,11 +101,11 @@ def _tight_widths(
 
     Headings and names are wrapped, the longest names most. Each number keeps its width.
     """
-    words = [max(map(len, head.split()), default=0) for head in heads]
-    cells = _widths([""] * len(heads), rows)
-    found = {place: max(cells[place], words[place]) for place in shown}
+    longest_words = [max(head.split(), key=len, default="") for head in heads]
+    least = _widths(longest_words, rows)
+    found = {place: least[place] for place in shown}
     names = [place for place in shown if columns[place].text]
-    while names and sum(found.values()) + len(found) - 1 > width:
+    while names and _together(found.values(), gap=1) > width:
         longest = max(names, key=found.__getitem__)
         if found[longest] <= _WORD:
             break
@@ -112,10 +116,10 @@ def _tight_widths(
 def _what_differs(table: Table, shown: Sequence[int]) -> tuple[list[list[str]], list[str]]:
     """The rows without the parts of names that all rows share, and these parts in words, for each such column."""
     rows, told = [list(row) for row in table.rows], []
-    for place in shown if rows else ():
+    for place in (place for place in shown if rows and table.columns[place].parts):
         column = table.columns[place]
-        parts = [row[place].split(column.parts) if column.parts else [row[place]] for row in rows]
-        shared = [part for part in parts[0] if all(part in its for its in parts)] if column.parts else []
+        parts = [row[place].split(column.parts) for row in rows]
+        shared = [part for part in parts[0] if all(part in its for its in parts)]
         if not shared:
             continue
         told.append(f"{column.head}: what all rows share is {column.parts.join(shared)}.")
