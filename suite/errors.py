@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 _LISTED = 60  # the most names that a message lists
 
-_PARTS = ("expected", "found", "where", "what to do")  # of a message, after what is wrong: each has a line
-_PART = re.compile(rf" +({'|'.join(_PARTS)}): *(.*)")
+_PART = re.compile(r" +(expected|found|where|what to do): *(.*)")  # a line of a message, see `Problem`
 
 # What a stranger's code may raise and is caught: `sys.exit()` in it must not end the suite, as if all were well. Ctrl-C
 # and SIGTERM, which is made to raise the same, aren't among it.
@@ -28,7 +27,12 @@ class Problem:
     fix: str = ""
 
     def __str__(self) -> str:
-        parts = zip(_PARTS, (self.expected, self.found, self.where, self.fix), strict=True)
+        parts = (
+            ("expected", self.expected),
+            ("found", self.found),
+            ("where", self.where),
+            ("what to do", self.fix),
+        )
         return "\n".join([self.what, *(f"  {name + ':':<12}{text}" for name, text in parts if text)])
 
 
